@@ -151,6 +151,8 @@ class ToyEngine:
     hold: asyncio.Event | None = None
     places: list[int] | None = None
     """What it says matches, whatever the keys are."""
+    told: int | None = None
+    """How many keys it says the peer's engine brought; as committed to, else."""
 
     def describe(self) -> EngineInfo:
         label = SecurityLabel("semi-honest", "", "")
@@ -182,7 +184,10 @@ class ToyEngine:
             outputs["matches"] = job.outputs / "matches.npy"
             said = places if self.places is None else self.places
             np.save(outputs["matches"], np.array(said[::-1], np.int64))
-        return EngineResult({"keys": len(keys)}, outputs, 0.1, 1 << 20)
+        counts: Any = job.parameters["counts"]
+        assert counts[job.number] == len(keys)
+        brought = counts[1 - job.number] if self.told is None else self.told
+        return EngineResult({"keys": len(keys), "theirs": brought}, outputs, 0.1, 1 << 20)
 
 
 class Shelf:

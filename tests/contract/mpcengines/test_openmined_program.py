@@ -88,7 +88,7 @@ def test_receivers_learn_their_rows_in_one_order(
     lists = (OURS, THEIRS)
     words = []
     for number, one in enumerate(found.ended):
-        assert one.said.get("done") == {"keys": 60}, (one.said, one.printed)
+        assert one.said.get("done") == {"keys": 60, "theirs": 60}, (one.said, one.printed)
         assert ("matches" in one.outputs) == (number in receivers)
         if number in receivers:
             rows = np.load(one.outputs["matches"])
@@ -110,6 +110,47 @@ def test_an_empty_intersection_is_a_result(
 ) -> None:
     found = _run(tmp_path, ours, theirs, parameters={"reveal": "ids"})
     assert len(np.load(found.ended[0].outputs["matches"])) == 0
+
+
+_UNCHECKED = ("if counts is None:", "if counts is None or job.number == 0:")
+_LIED = ('"keys": len(keys)}).encode()', '"keys": len(keys) - (job.number == 0)}).encode()')
+
+
+@pytest.mark.parametrize("reveal", ["ids", "size"])
+@pytest.mark.parametrize(
+    ("receivers", "changes", "word"),
+    [
+        ((0,), [_UNCHECKED], "peer_count"),
+        ((1,), [_UNCHECKED], "peer_count"),
+        ((0,), [_UNCHECKED, _LIED], "peer_count"),  # it says 60, and asks after 61
+        ((1,), [_UNCHECKED, _LIED], "peer_gone"),
+    ],
+)
+def test_another_list_than_was_committed_to_is_not_answered(
+    tmp_path: Path,
+    reveal: str,
+    receivers: tuple[int, ...],
+    changes: list[tuple[str, str]],
+    word: str,
+) -> None:
+    """The first party's engine is altered: it brings one key more than its party committed to."""
+    text = openmined.PROGRAM.read_text()
+    for before, after in changes:
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    altered = tmp_path / "altered.py"
+    altered.write_text(text)
+    inputs = [
+        {"keys": key_file(tmp_path / "ours", [*OURS, "one more"])},
+        {"keys": key_file(tmp_path / "theirs", THEIRS)},
+    ]
+    given = {"reveal": reveal, "counts": [60, 60]}
+    what = Run(
+        demand_engine("openmined"), altered, "psi", parameters=given, receivers=receivers, wait=5.0
+    )
+    found = run(what, inputs, tmp_path)
+    assert found.ended[1].said == {"failed": word}, found.ended[1].printed
+    assert not any(one.outputs for one in found.ended)
 
 
 def test_lists_that_are_not_taken_are_refused_by_word(tmp_path: Path) -> None:

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from peers import mpc_references as references
 from peers.engine_environments import demand_engine
 from peers.engines import Table, job_of
 from peers.mpc_references import key_file, matches
 from peers.sandboxes import demand_sandbox
 
+from secureflow.adapters.mpcengines import openmined
 from secureflow.adapters.mpcengines.openmined import OpenminedEngine
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.spu import SpuEngine
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.application.ports.mpcengine import EngineLimits, EngineResult, MpcEngine
+from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 OURS = [f"id{number}" for number in range(3000)]
 THEIRS = [f"id{number}" for number in range(4500, 1500, -1)]
@@ -73,7 +77,7 @@ async def test_an_intersection_through_the_agents(tmp_path: Path) -> None:
     result = _done(found, "b")
     rows = np.load(result.outputs["matches"])
     assert set(rows) == matches(THEIRS, OURS)
-    assert result.figures == {"keys": 3000, "buckets": 1, "kept": 0}
+    assert result.figures == {"keys": 3000, "theirs": 3000, "buckets": 1, "kept": 0}
     told = engine.estimate("psi", "RR22", {"a": {"keys": (3000,)}, "b": {"keys": (3000,)}})
     assert 0 < result.peak_bytes < 3 * told.memory
     phases = [phase for phase, _ in table.told["b"]]
@@ -104,6 +108,25 @@ async def test_the_size_alone_through_the_agents(tmp_path: Path) -> None:
     found = await table.run()
     told = json.loads(_done(found, "a").outputs["size"].read_text())
     assert told == {"size": len(matches(OURS[1500:1700], THEIRS[-100:]))}
+
+
+async def test_a_peer_that_brings_another_list_than_it_committed_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second party's engine is altered: it does not look at what its own party said."""
+    lists, counts = _lists(tmp_path), {"counts": [3000, 2999]}
+    table, _ = _table(
+        tmp_path, "openmined", lists, program="psi", protocol="ECDH", parameters=counts
+    )
+    text, check = openmined.PROGRAM.read_text(), "if counts is None:"
+    assert text.count(check) == 1
+    altered = tmp_path / "altered.py"
+    altered.write_text(text.replace(check, "if counts is None or job.number == 1:"))
+    monkeypatch.setattr(openmined, "PROGRAM", altered)
+    error = (await table.run())["a"]
+    assert isinstance(error, SecureFlowError)
+    assert (error.code, error.details["party"]) == ("peer_result_malformed", "b")
+    assert chinese(error.message)
 
 
 async def test_a_killed_attempt_goes_on_with_the_next_bucket(tmp_path: Path) -> None:

@@ -98,6 +98,21 @@ def test_a_size_is_a_number_of_keys(size: object) -> None:
     assert psi._sizes(Link('{"size": 5}'), 3) == [3, 5]
 
 
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        ([3, 4], "peer_count"),
+        ([4, 5], "parameter_wrong"),
+        ("35", "parameter_wrong"),
+        ([], "parameter_wrong"),
+    ],
+)
+def test_a_list_is_as_long_as_its_party_committed_to(counts: Any, word: str) -> None:
+    with pytest.raises(RefusedError, match=word):
+        psi._check_counts(_part(parameters={"counts": counts}), [3, 5])
+    psi._check_counts(_part(parameters={"counts": [3, 5]}), [3, 5])
+
+
 @pytest.mark.parametrize("buckets", [None, 3, ["0"], [None], [True]])
 def test_finished_buckets_are_numbers(buckets: object) -> None:
     kept: Any = SimpleNamespace(numbers={0, 1})

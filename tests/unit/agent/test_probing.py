@@ -210,6 +210,35 @@ async def test_a_longer_list_than_was_said_counts_with_its_length(tmp_path: Path
     assert (told["ids"], told["remaining"]) == (1000, 0)
 
 
+async def test_a_list_that_was_tested_to_the_end_counts_again(tmp_path: Path) -> None:
+    agent = await owner(tmp_path)
+    one = replace(A_LIST, ids=30)
+    for attempt in (1, 2):
+        await agent.probing.reserve(agent.job, agent.dataset, [one])
+        agent.probing.begin(agent.job, agent.dataset, [one])
+        agent.probing.ended(agent.job, agent.dataset, one)
+        assert await agent.tested() == 30 * attempt
+    assert [row["ids"] for row in (await agent.row())["lists"]] == [30, 30]
+    with pytest.raises(SecureFlowError, match="probing_conflict"):
+        agent.probing.ended(agent.job, agent.dataset, one)
+    agent.reopen()
+    assert await agent.tested() == 60
+    await refused(
+        "probing_exceeded", agent.probing.check(JOB, agent.dataset, [replace(one, ids=41)])
+    )
+    assert all(found["ok"] for found in check_record(agent.settings))
+
+
+async def test_a_refusal_makes_no_reservation_final(tmp_path: Path) -> None:
+    agent = await owner(tmp_path)
+    await agent.probing.reserve(agent.job, agent.dataset, [A_LIST])
+    other = agent.other("job_of_bank_c0")
+    for _ in range(2):
+        await refused("probing_exceeded", agent.probing.reserve(other, agent.dataset, [SAME_HALF]))
+    await agent.finish()
+    assert await agent.tested() == 0
+
+
 async def test_a_failed_commit_of_the_record_reserves_nothing_in_memory(tmp_path: Path) -> None:
     agent = await owner(tmp_path)
 

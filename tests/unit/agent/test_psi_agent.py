@@ -182,12 +182,6 @@ async def test_who_does_not_receive_has_no_result_and_counts_the_ids_that_are_te
     assert not world.file.exists()
     assert world.engine.jobs[0].receivers == (PEER,)
     assert probing.left(dataset) == 960
-    await world.offer(2)
-    await world.run(2, count=40)  # the same list
-    assert probing.left(dataset) == 960
-    await world.offer(3)
-    await world.run(3, count=40, inputs="ef" * 32)
-    assert probing.left(dataset) == 920
 
 
 async def test_ids_beyond_the_owners_limit_are_not_tested(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_the_other_partys_result_is_the_mirror_of_it(tmp_path: Path) -> None:
 def test_a_difference_has_rows_without_a_match_alone(tmp_path: Path) -> None:
     sides = [{"party": A, "key": ["phone"]}, {"party": B, "key": ["msisdn"]}]
     pair = Pair(tmp_path, join="difference", sides=sides)
-    assert pair.result(A, handed=False) == ([1, 0], [{"row": 2, "phone": "13900139000"}])
+    assert pair.result(A, handed=False) == ([1, 2], [{"row": 2, "phone": "13900139000"}])
 
 
 def test_several_parties_share_what_all_of_them_have(tmp_path: Path) -> None:

@@ -146,6 +146,19 @@ def broken(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
     return SecureFlowError("peer_broken", told, _AGAIN, _where(engine, peer, phase))
 
 
+def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
+    """Return the error of a peer that does not keep to what it committed to."""
+    told = Text(
+        "{peer} does not keep to its word in the phase {phase} of {engine}: {reason}.",
+        peer=peer,
+        engine=engine,
+        phase=phase,
+        reason=reason,
+    )
+    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
+    return SecureFlowError("peer_result_malformed", told, hint, _where(engine, peer, phase))
+
+
 def _where(engine: str, party: str, phase: str) -> dict[str, object]:
     return {"engine": shown(engine), "party": shown(party), "phase": shown(phase)}
 
@@ -156,6 +169,7 @@ __all__ = [
     "away",
     "broken",
     "failed",
+    "faithless",
     "mismatch",
     "out_of_memory",
     "refused",

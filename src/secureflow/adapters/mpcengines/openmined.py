@@ -18,7 +18,7 @@ from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.openmined_program import MAX_KEYS, SETTINGS
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
-from secureflow.adapters.mpcengines.spu_words import UNSURE, WORDS
+from secureflow.adapters.mpcengines.spu_words import BLAMED, UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,
@@ -148,6 +148,7 @@ class OpenminedEngine:
             program=PROGRAM,
             words=WORDS,
             unsure=UNSURE,
+            blamed=BLAMED,
             outputs=frozenset({"matches", "size"}),
         )
         return await self._runs.run(plan, _with_settings(job), progress)

@@ -15,6 +15,9 @@ chance of 2^-100. Everybody learns the length of the other's list.
 
 Input `keys`: 16 bytes a key, distinct, at most 100,000. Outputs: `matches`, a NumPy file of int64,
 places in the party's own file from 0, in the order of the keys; or `size`, JSON.
+
+Parameter `counts`: how many keys each party committed to, by place. A peer that says another number
+ends the run before anything of its list is answered, and one that asks after more ends it there.
 """
 
 from __future__ import annotations
@@ -115,13 +118,13 @@ def run(job: Any) -> dict[str, Any]:
     job.progress("connect", 0.0)
     try:
         line = Line(_connected(job))
-        found = _run(job, line, keys, reveal)
+        found, theirs = _run(job, line, keys, reveal)
         line.close()
     except (ConnectionError, TimeoutError) as error:
         raise job.failed("peer_gone") from error
     if found is not None:
         job.output(*_written(job, found, reveal))
-    return {"keys": len(keys)}
+    return {"keys": len(keys), "theirs": theirs}
 
 
 def _keys(job: Any, path: Path) -> Keys:
@@ -146,8 +149,10 @@ def _connected(job: Any) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=CONNECT)
 
 
-def _run(job: Any, line: Line, keys: Keys, reveal: str) -> list[int] | int | None:
-    """Be client, server, or one after the other; return what this party learns."""
+def _run(
+    job: Any, line: Line, keys: Keys, reveal: str
+) -> tuple[list[int] | int | None, int]:  # fmt: skip
+    """Be client, server, or one after the other; return what this party learns, and their keys."""
     receivers = job.parameters[SETTINGS]["receivers"]
     line.send(json.dumps({"reveal": reveal, "to": receivers, "keys": len(keys)}).encode())
     told = json.loads(line.receive())
@@ -156,6 +161,7 @@ def _run(job: Any, line: Line, keys: Keys, reveal: str) -> list[int] | int | Non
         raise job.failed("program_mismatch")
     if type(count) is not int or not 0 <= count <= MAX_KEYS:
         raise job.failed("peer_malformed")
+    _check_counts(job, len(keys), count)
     found: list[int] | int | None = None
     for turn, receiver in enumerate(receivers):
 
@@ -164,9 +170,20 @@ def _run(job: Any, line: Line, keys: Keys, reveal: str) -> list[int] | int | Non
 
         if receiver == job.number:
             found = _client(line, keys, count, reveal, tell)
-        else:
-            _server(line, keys, count, reveal, tell)
-    return found
+        elif _server(line, keys, count, reveal, tell) > count:
+            raise job.failed("peer_count")
+    return found, count
+
+
+def _check_counts(job: Any, own: int, theirs: int) -> None:
+    """Refuse to run with another number of keys than a party committed to."""
+    counts = job.parameters.get("counts")
+    if counts is None:
+        return
+    if not isinstance(counts, list) or len(counts) != 2 or counts[job.number] != own:
+        raise job.failed("parameter_wrong")
+    if counts[1 - job.number] != theirs:
+        raise job.failed("peer_count")
 
 
 def _client(
@@ -183,7 +200,7 @@ def _client(
     points: list[bytes] = []
     while len(points) < theirs:
         part = psi.ServerSetup.FromString(line.receive()).raw.encrypted_elements
-        if not part:
+        if not 0 < len(part) <= theirs - len(points):
             raise ConnectionError
         points += part
     setup.raw.encrypted_elements.extend(sorted(points))
@@ -203,9 +220,8 @@ def _client(
     return size if reveal == "size" else sorted(matches, key=lambda place: keys[place])
 
 
-def _server(
-    line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[float], None]
-) -> None:
+def _server(line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[float], None]) -> int:
+    """Answer; return how many keys were asked after. What is more than was said is not answered."""
     from private_set_intersection import python as psi
 
     own = psi.server.CreateWithNewKey(reveal == "ids")
@@ -222,8 +238,10 @@ def _server(
         count = len(request.encrypted_elements)
         if not 0 < count <= BATCH:
             raise ConnectionError
-        answer = own.ProcessRequest(request)
         done += count
+        if done > theirs:
+            return done
+        answer = own.ProcessRequest(request)
         tell(0.5 + done / theirs / 2)
         if reveal == "ids":
             line.send(answer.SerializeToString())
@@ -234,6 +252,7 @@ def _server(
     for start in range(0, len(held), BATCH):
         answer = psi.Response(encrypted_elements=held[start : start + BATCH])
         line.send(answer.SerializeToString())
+    return done
 
 
 def _batches(keys: Keys) -> Iterator[tuple[int, Keys]]:

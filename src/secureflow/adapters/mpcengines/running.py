@@ -76,6 +76,7 @@ class Plan:
         program: the file that its process runs, with a function `run(job)` (`host`).
         words: further words by which it says why it failed → the reason, for people.
         unsure: words of failures that a peer may have caused.
+        blamed: words of failures that the one other party has caused.
         outputs: names that it may return; None for any plain name, at most `outputs.MOST`.
         figures: checks its figures, with `ValueError`; they leave this party.
         environment: variables.
@@ -89,6 +90,7 @@ class Plan:
     program: Path
     words: Mapping[str, str] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset({"raised"})
+    blamed: frozenset[str] = frozenset()
     outputs: frozenset[str] | None = frozenset()
     figures: Callable[[Mapping[str, JSON]], Mapping[str, JSON]] = counts
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -363,6 +365,9 @@ class EngineRun:
         words = {**failures.WORDS, **self._plan.words}
         if not isinstance(word, str) or word not in words:
             return failures.refused(self._engine, self._job.party, "it says what no engine says")
+        if word in self._plan.blamed:
+            peer, phase = self._job.peers[0], self._peers.phase
+            return failures.faithless(self._engine, peer, phase, words[word])
         error = failures.failed(*self._where, words[word])
         if word in self._plan.unsure:
             self._unsure.append(error)

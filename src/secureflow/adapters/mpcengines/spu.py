@@ -25,7 +25,7 @@ from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
 from secureflow.adapters.mpcengines.spu_programs import party
-from secureflow.adapters.mpcengines.spu_words import UNSURE, WORDS
+from secureflow.adapters.mpcengines.spu_words import BLAMED, UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,
@@ -91,6 +91,7 @@ class SpuEngine:
             program=spu_catalogue.FOLDER / "entry.py",
             words=WORDS,
             unsure=UNSURE,
+            blamed=BLAMED,
             outputs=_OUTPUTS,
             environment={
                 "PATH": "/usr/bin:/bin",

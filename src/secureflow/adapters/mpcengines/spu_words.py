@@ -12,6 +12,9 @@ WORDS: Final[Mapping[str, str]] = {
     "peer_silent": "another party's engine sent nothing any more",
     "peer_gone": "another party's engine is gone",
     "peer_malformed": "another party's engine said something that none says",
+    "peer_count": (
+        "another party's engine brings another number of identifiers than its party committed to"
+    ),
     "peer_refused": "another party's engine refused its own inputs",
     "program_mismatch": "another party's engine runs another program, or for other receivers",
     "spu_failed": "SPU ended with an error",
@@ -42,3 +45,5 @@ UNSURE: Final = frozenset(
     }
 )
 """Where another party may have been the cause."""
+BLAMED: Final = frozenset({"peer_count"})
+"""Where the other one of two parties has broken its word."""

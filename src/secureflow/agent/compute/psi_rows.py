@@ -113,7 +113,7 @@ class PsiRows:
     def write_result(
         self, party: str, matches: Path, theirs: Path | None, result: Path
     ) -> NDArray[np.int64]:
-        """Write the result; return how many rows it has, and how many of them match.
+        """Write the result; return how many rows it has, and how many of its reader's match.
 
         Raises:
             SecureFlowError: `peer_result_malformed` for a peer's columns that are not as agreed.
@@ -130,8 +130,7 @@ class PsiRows:
             for table in self._result(side, places, peer):
                 writer.write_table(table.cast(schema), row_group_size=_GROUP)
                 rows += table.num_rows
-        matched = 0 if self._spec.join == "difference" else len(places)
-        return np.array([rows, matched], np.int64)
+        return np.array([rows, len(places)], np.int64)
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -12,4 +12,5 @@ COMMITMENT: Final = 32
 """Bytes of the commitment, one a number."""
 KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
 RESULT_COUNTS: Final = 2
-"""What `result` returns: rows of the file, and how many of them match."""
+"""What `result` returns: rows of the file, and how many rows of its reader match:
+with `difference` these are the ones that it does not show."""

@@ -32,7 +32,7 @@ from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
 from secureflow.agent.kinds.psi_keys import ListedKeys, listed_keys
-from secureflow.agent.kinds.psi_runs import PsiRuns, check_engines, too_small
+from secureflow.agent.kinds.psi_runs import Lists, PsiRuns, check_engines, refused, too_small
 from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.owner.keptfiles import keep_file, unfinished
 from secureflow.agent.owner.publications import Publication
@@ -113,10 +113,12 @@ class PsiPart(Peering):
         """Set aside the ids that others test here, against this owner's limit.
 
         Raises:
-            SecureFlowError: `keys_too_many` naming a peer; `probing_exceeded` and the others of
-                `Probing.reserve`.
+            SecureFlowError: `keys_too_many`, `empty_dataset` naming a peer; `probing_exceeded` and
+                the others of `Probing.reserve`.
         """
         for peer, offer in offers.items():
+            if offer.count < 1:
+                raise _none(peer)
             if offer.count > spec.side(peer).most_rows:
                 raise _too_many(peer, offer.count, spec.side(peer).most_rows)
         if probes := self._probes(spec, offers):
@@ -128,7 +130,8 @@ class PsiPart(Peering):
         """Run the protocol with each peer, and write the result if this party gets one.
 
         Raises:
-            SecureFlowError: those of the engine; `intersection_too_small`; `peer_result_malformed`.
+            SecureFlowError: those of the engine; `intersection_too_small`; `peer_result_malformed`
+                for a peer whose engine brought another list than it committed to, among others.
         """
         context, own = self._context, self._own[job.job]
         if probes := self._probes(spec, own.offers):
@@ -136,7 +139,7 @@ class PsiPart(Peering):
             await asyncio.to_thread(context.probing.begin, job, dataset, probes)
         matches = context.settings.models / job.job / _MATCHES
         await asyncio.to_thread(_emptied, matches)
-        found = await self._runs.run(job, spec, session, self._keys_file(job), matches)
+        found = await self._runs.run(job, spec, session, self._lists(job, spec, matches))
         figures: dict[str, JSON] = {"keys": own.keys.keys}
         if context.party not in spec.learners:
             return PeerOutcome(figures, peak=found.peak)
@@ -228,6 +231,36 @@ class PsiPart(Peering):
             if peer in testing
         ]
 
+    def _lists(self, job: JobRecord, spec: PsiSpec, matches: Path) -> Lists:
+        own = self._own[job.job]
+        counts = {peer: one.count for peer, one in own.offers.items()}
+        counts[self._context.party] = own.keys.keys
+
+        async def counted(peer: str, keys: int, learned: bool) -> None:
+            await asyncio.to_thread(self._count, job, spec, (peer, keys), learned=learned)
+
+        return Lists(self._keys_file(job), counts, matches, counted)
+
+    def _count(
+        self, job: JobRecord, spec: PsiSpec, brought: tuple[str, int], *, learned: bool
+    ) -> None:
+        """Count the list of a peer with the length that the engine saw.
+
+        Whoever learned of it has tested it to the end: another attempt is charged anew.
+
+        Raises:
+            SecureFlowError: `peer_result_malformed` for another length than it committed to.
+        """
+        (peer, keys), probing = brought, self._context.probing
+        offer = self._own[job.job].offers[peer]
+        if self._probes(spec, {peer: offer}):
+            dataset, probe = self._pinned(job, spec).dataset, Probe(peer, keys, offer.inputs)
+            probing.found(job, dataset, probe)
+            if learned:
+                probing.ended(job, dataset, probe)
+        if keys != offer.count:
+            raise _other_count(peer, keys, offer.count)
+
     # --- columns and result --------------------------------------------------------------------
 
     async def _hand_over(
@@ -250,7 +283,7 @@ class PsiPart(Peering):
                 job.job, SHOWN, shown_arguments(party, peer, matches, written)
             )
             matched, _ = _counts(answer, 2)
-            _check_minimum(spec, matched)
+            self._check_matched(job, spec, matched)
             await asyncio.to_thread(self._take_shown, written, own)
         if spec.hands_over(peer):
             theirs = folder / _THEIRS
@@ -275,7 +308,7 @@ class PsiPart(Peering):
             job.job, RESULT, result_arguments(self._context.party, matches, theirs, written)
         )
         rows, matched = _counts(answer, RESULT_COUNTS)
-        _check_minimum(spec, matched)
+        self._check_matched(job, spec, matched)
         facts: dict[str, JSON] = {"rows": rows, "matched": matched}
         if self._context.store.leaf_of(job.job, KEPT) is not None:
             return KeptResult({}, facts)
@@ -283,6 +316,18 @@ class PsiPart(Peering):
         size, digest = await asyncio.to_thread(keep_file, written, path, self._context.party)
         document = {**self._made_of(job, spec, session), **facts, "bytes": size, "file": digest}
         return KeptResult(document, {**facts, "file": digest})
+
+    def _check_matched(self, job: JobRecord, spec: PsiSpec, matched: int) -> None:
+        """Refuse what cannot be, and what is too small.
+
+        Raises:
+            SecureFlowError: `engine_output_refused`: more match than a list has keys;
+                `intersection_too_small`.
+        """
+        own = self._own[job.job]
+        if matched > min(own.keys.keys, *(one.count for one in own.offers.values())):
+            raise refused()
+        _check_minimum(spec, matched)
 
     def _made_of(
         self, job: JobRecord, spec: PsiSpec, session: PeerSession
@@ -385,12 +430,12 @@ def _told(spec: PsiSpec, matched: int) -> dict[str, JSON]:
 
 
 def _check_minimum(spec: PsiSpec, matched: int) -> None:
-    """Refuse to show an intersection that is smaller than the parties agreed.
+    """Refuse to show an intersection that is smaller than the parties agreed, or its complement.
 
     Raises:
         SecureFlowError: `intersection_too_small`; how many match is not said.
     """
-    if spec.join != "difference" and matched < spec.minimum:
+    if matched < spec.minimum:
         raise too_small(spec)
 
 
@@ -425,6 +470,16 @@ def _too_many(party: str, count: int, most: int) -> SecureFlowError:
              party=party, count=count, most=most),
         "Raise most_rows, which every owner approves anew, or bring fewer rows.",
         {"party": party, "keys": count, "most_rows": most},
+    )  # fmt: skip
+
+
+def _other_count(peer: str, keys: int, said: int) -> SecureFlowError:
+    return SecureFlowError(
+        "peer_result_malformed",
+        Text("The engine of {peer} brought {keys} keys, and {peer} committed to {said}.",
+             peer=peer, keys=keys, said=said),
+        Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer),
+        {"party": peer, "keys": keys, "committed": said},
     )  # fmt: skip
 
 

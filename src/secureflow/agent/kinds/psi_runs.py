@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,6 +37,8 @@ _SIZE_ALONE: Final = "ECDH-SIZE"
 """What engines call the protocols."""
 _MATCHES: Final = "matches"
 _SIZE: Final = "size"
+_THEIRS: Final = "theirs"
+"""The figure of an engine that says how many keys the peer's brought."""
 _SHORT: Final = 1024
 _SMALL: Final = "openmined"
 
@@ -54,10 +56,33 @@ class Found:
     peak: int = 0
 
 
+Counted = Callable[[str, int, bool], Awaitable[None]]
+"""Told after each run, before anything of it is used: of which peer, how many keys its engine
+brought, and whether it learned of them."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What goes into the runs, and what comes out.
+
+    Args:
+        keys: the file of this party's.
+        counts: party → how many keys it committed to.
+        matches: the folder for what matches, a file for each peer.
+        counted: see `Counted`.
+    """
+
+    keys: Path
+    counts: Mapping[str, int]
+    matches: Path
+    counted: Counted
+
+
 @dataclass(frozen=True)
 class _Wish:
-    """One run: with whom, by what, and who learns what."""
+    """One run: of which parties, with whom, by what, and who learns what."""
 
+    pair: tuple[str, ...]
     peer: str
     protocol: PsiProtocol
     receivers: tuple[str, ...]
@@ -90,8 +115,8 @@ class PsiRuns:
         self._context = context
 
     async def run(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path, matches: Path
-    ) -> Found:
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists
+    ) -> Found:  # fmt: skip
         """Run the protocol with each peer; put what matches into a folder, a file for each.
 
         Raises:
@@ -99,45 +124,49 @@ class PsiRuns:
         """
         peak = size = 0
         if spec.size_first:
-            peak = await self._size_first(job, spec, session, keys)
+            peak = await self._size_first(job, spec, session, lists)
         for peer, _ in sorted(session.channels.items()):
             reveal = "size" if spec.learns == "size" else "ids"
-            wish = _Wish(peer, spec.protocol, self._receivers(spec, peer), reveal)
-            result = await self._one(job, spec, session, keys, wish)
+            wish = _Wish(
+                self._pair(spec, peer), peer, spec.protocol, self._receivers(spec, peer), reveal
+            )
+            result = await self._one(job, spec, session, lists, wish)
             peak = max(peak, result.peak_bytes)
             if self._context.party not in wish.receivers:
                 continue
             if reveal == "size":
-                size = await asyncio.to_thread(_size_of, result)
+                size = await asyncio.to_thread(_size_of, result, _most(lists, wish))
             else:
                 found = _output(result, _MATCHES)
-                await asyncio.to_thread(shutil.copyfile, found, matches / f"{peer}.npy")
+                await asyncio.to_thread(shutil.copyfile, found, lists.matches / f"{peer}.npy")
         return Found(size, peak)
+
+    def _pair(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
+        """Return this party and a peer, in the spec's order."""
+        return tuple(one for one in spec.parties if one in {self._context.party, peer})
 
     def _receivers(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
         """Return which of this pair learn, in the spec's order."""
-        pair = {self._context.party, peer}
-        return tuple(one for one in spec.parties if one in pair and one in spec.learners)
+        return tuple(one for one in self._pair(spec, peer) if one in spec.learners)
 
     async def _size_first(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists
     ) -> int:
         """Tell whoever does not receive how many match, before the keys are told to anybody."""
         (other,) = spec.others(spec.receiver)
         (peer,) = session.channels
-        wish = _Wish(peer, _SMALL, (other,), "size")
-        result = await self._one(job, spec, session, keys, wish)
+        wish = _Wish(spec.parties, peer, _SMALL, (other,), "size")
+        result = await self._one(job, spec, session, lists, wish)
         if self._context.party == other:
-            size = await asyncio.to_thread(_size_of, result)
+            size = await asyncio.to_thread(_size_of, result, _most(lists, wish))
             if size < spec.minimum:
                 raise too_small(spec)
         return result.peak_bytes
 
     async def _one(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path, wish: _Wish
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists, wish: _Wish
     ) -> EngineResult:
         engine = self._engine(spec, wish.protocol)
-        party, pair = self._context.party, {self._context.party, wish.peer}
         outputs = held_folder(self._context.settings.models, job.job) / "engine"
         await asyncio.to_thread(_emptied, outputs)
         program = engine.describe().programs[PROGRAM]
@@ -147,15 +176,21 @@ class PsiRuns:
             program=PROGRAM,
             digest=program.digest,
             protocol=_SIZE_ALONE if wish.reveal == "size" else _PROTOCOLS[wish.protocol],
-            party=party,
-            parties=tuple(one for one in spec.parties if one in pair),
+            party=self._context.party,
+            parties=wish.pair,
             receivers=wish.receivers,
-            inputs={"keys": keys},
+            inputs={"keys": lists.keys},
             outputs=outputs,
             channels={wish.peer: session.channels[wish.peer]},
+            parameters={"counts": [lists.counts[one] for one in wish.pair]},
             deadlines=_deadlines(spec),
         )
-        return await engine.run(asked, _untold)
+        result = await engine.run(asked, _untold)
+        theirs = result.figures.get(_THEIRS)
+        if type(theirs) is not int or theirs < 0:
+            raise refused()
+        await lists.counted(wish.peer, theirs, wish.peer in wish.receivers)
+        return result
 
     def _engine(self, spec: PsiSpec, protocol: PsiProtocol) -> MpcEngine:
         name = spec.engine.name if protocol == spec.protocol else _SMALL
@@ -181,26 +216,32 @@ def _emptied(folder: Path) -> None:
 
 def _output(result: EngineResult, name: str) -> Path:
     if name not in result.outputs:
-        raise _refused()
+        raise refused()
     return result.outputs[name]
 
 
-def _size_of(result: EngineResult) -> int:
-    """Return how many keys match, as the engine says."""
+def _most(lists: Lists, wish: _Wish) -> int:
+    """Return how many keys can match: no more than either list has."""
+    return min(lists.counts[one] for one in wish.pair)
+
+
+def _size_of(result: EngineResult, most: int) -> int:
+    """Return how many keys match, as the engine says: so many at most."""
     path = _output(result, _SIZE)
     try:
         if path.stat().st_size > _SHORT:
-            raise _refused()
+            raise refused()
         told = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        raise _refused() from None
+        raise refused() from None
     size = told.get(_SIZE) if isinstance(told, dict) else None
-    if type(size) is not int or not 0 <= size < 1 << 40:
-        raise _refused()
+    if type(size) is not int or not 0 <= size <= most:
+        raise refused()
     return size
 
 
-def _refused() -> SecureFlowError:
+def refused() -> SecureFlowError:
+    """Return the error of an engine that says what cannot be."""
     return SecureFlowError(
         "engine_output_refused",
         "What the engine says of matching keys is no list of places in the list of keys.",

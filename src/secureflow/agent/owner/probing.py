@@ -4,7 +4,8 @@ Guarantees, whenever the agent is killed and whatever the centre and the partner
 (`engines.privacy.probing` counts, docs/psi-keys.md says what it is worth):
 - lists that would bring a domain above its owner's limit are refused before anything runs;
 - a list is on disk as tested before an engine starts: `begin` is one transaction, and repeating,
-  killing or failing an attempt with the same committed lists costs nothing more;
+  killing or failing an attempt with the same committed lists costs nothing more, unless the list
+  was tested to the end before;
 - it is given back only if no engine started, and only by the process that reserved it;
 - each reservation is an own ledger leaf of the kind of budgets, so what finds a restored backup for
   them finds it here: nothing more is tested until the owner has stated what was.
@@ -23,7 +24,13 @@ from secureflow.agent.record.restored import locked
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.engines.privacy.probing import Probe, ProbingLedger, ProbingRule, chain_name
+from secureflow.engines.privacy.probing import (
+    Name,
+    Probe,
+    ProbingLedger,
+    ProbingRule,
+    chain_name,
+)
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -58,6 +65,8 @@ class Probing:
         self._reconcile = reconcile
         self._clock = clock
         self._ledgers: dict[str, ProbingLedger] = {}
+        self._mine: dict[str, frozenset[Name]] = {}
+        """Domain → what this process reserved, where the ledger was dropped."""
 
     # --- before and during a job ---------------------------------------------------------------
 
@@ -152,12 +161,23 @@ class Probing:
             self._store.note(now, "probing.longer", job.job, domain=domain,
                              **probe.as_json(), remaining=ledger.left(now))  # fmt: skip
 
+    def ended(self, job: JobRecord, dataset: DatasetConfig, probe: Probe) -> None:
+        """Record that a list was tested to the end, so that it counts again if it is named again.
+
+        A transaction.
+
+        Raises:
+            SecureFlowError: `probing_conflict` for a list that no attempt has begun with.
+        """
+        with self._store.transaction():
+            self._ledger(self._domain(dataset)).end(job.job, probe)
+
     def settle(self, job: JobRecord) -> None:
         """Give back what an ended job reserved and never began with; the caller's transaction."""
         if job.declared is None:
             return
         domain = self._domain(Publication.from_json(job.declared).dataset)
-        if domain not in self._ledgers:
+        if domain not in self._ledgers and not self._mine.get(domain):
             return  # this process has reserved nothing, and only it could give anything back
         ledger, now = self._ledger(domain), self._clock()
         if ledger.void(job.job):
@@ -306,15 +326,19 @@ class Probing:
     def _ledger(self, domain: str) -> ProbingLedger:
         """Return the domain's ledger; the caller holds the transaction.
 
-        If its transaction does not commit, it is dropped and read from the record again.
+        If its transaction does not commit, it is dropped and read from the record again. What this
+        process reserved before stays its own: a mere refusal ends a transaction, too.
         """
-        self._store.undo(lambda: self._ledgers.pop(domain, None))
+        self._store.undo(lambda: self._drop(domain))
         rule = self._declared(domain) or self._kept(domain) or self.rule(domain)
         if domain not in self._ledgers:
             chain = chain_name(domain)
             events = self._store.budget_events(chain)
             ledger = ProbingLedger(
-                rule, events, lambda event: self._store.add_budget_event(chain, event)
+                rule,
+                events,
+                lambda event: self._store.add_budget_event(chain, event),
+                self._mine.get(domain, frozenset()),
             )
             documents = (one.bundle.get("document") for one in self._store.leaves_of(BUDGET))
             known = [one for one in documents if one]  # those read from the log have no document
@@ -322,6 +346,12 @@ class Probing:
             self._ledgers[domain] = ledger
         self._ledgers[domain].change_rule(rule)
         return self._ledgers[domain]
+
+    def _drop(self, domain: str) -> None:
+        """Forget a ledger; of what it says was reserved, the record says whether it was."""
+        ledger = self._ledgers.pop(domain, None)
+        if ledger is not None:
+            self._mine[domain] = ledger.reserved()
 
     def _declared(self, domain: str) -> ProbingRule | None:
         """Return the limit in the current settings."""

@@ -5,7 +5,8 @@ Guarantees, whatever the centre asks and whenever the agent is killed:
   repeated `peer_offer` is answered from there. So nobody gets two certificates for one channel, and
   nobody sees two inputs under one attempt;
 - nothing is computed before every peer's entry was checked under the keys of the roster, and what
-  the peers put in is durable: it may count against a limit of the owner;
+  the peers put in is durable: it may count against a limit of the owner. What each of them signed
+  stays here, whatever the centre puts into the log: it is evidence;
 - an attempt runs once. Its keys are in memory only: after a restart it is lost (`attempt_lost`),
   and the next one begins with fresh keys and randomness, from the same inputs;
 - a result is on the disk, whole, before the leaf that commits to it, and there is one of each job:
@@ -26,8 +27,16 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.domain.specs.base import JobSpec
+from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.peers.statements import ChannelScope
-from secureflow.engines.run.attempts import ATTEMPT, LOST, Offer, attempt_document, check_offer
+from secureflow.engines.run.attempts import (
+    ATTEMPT,
+    ENTRY_PARTS,
+    LOST,
+    Offer,
+    attempt_document,
+    check_offer,
+)
 from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.messages import (
     ChannelBytes,
@@ -242,6 +251,7 @@ class PeerAttempts:
         began = time.monotonic()
         scope = _scope(job, spec, request.attempt)
         offers = self._offers(spec, scope, request)
+        await asyncio.to_thread(self._keep_offers, job.job, request, tuple(offers))
         theirs = {peer: request.statements[peer] for peer in peering.peers(spec)}
         channels = await self._links.open(
             scope, theirs, deadline=CONNECT, limits=ChannelLimits(seconds=_seconds(spec))
@@ -291,6 +301,18 @@ class PeerAttempts:
                 number=scope.attempt, program=scope.program,
             )  # fmt: skip
         return found
+
+    def _keep_offers(self, job: str, request: PeerRunRequest, peers: tuple[str, ...]) -> None:
+        """Keep what each peer signed for an attempt, with what opens it, once."""
+        name, context = _theirs(job, request.attempt), self._context
+        if context.store.answer(name) is not None:
+            return
+        kept = {peer: {part: request.offers[peer][part] for part in ENTRY_PARTS} for peer in peers}
+        with context.store.transaction():
+            context.store.keep_answer(name, job, kept)
+            signed = {peer: leaf_from_json(one["leaf"]).hash() for peer, one in kept.items()}
+            facts: dict[str, JSON] = {"attempt": request.attempt, "leaves": signed}
+            context.store.note(context.clock(), "attempt.peers", job, **facts)
 
     def _commit_run(self, job: JobRecord, outcome: PeerOutcome, told: PeerRunReply) -> PeerRunReply:
         """The only commit of a result: its leaf, the answer and the owner's log, together."""
@@ -346,6 +368,10 @@ def _seconds(spec: Any) -> float:
 
 def _entry(job: str, attempt: int) -> str:
     return f"peer_offer/{job}/{attempt}"
+
+
+def _theirs(job: str, attempt: int) -> str:
+    return f"peer_entries/{job}/{attempt}"
 
 
 def _ran(job: str, attempt: int) -> str:

@@ -205,6 +205,13 @@ def _notes(spec: PsiSpec) -> Iterator[str]:
                 count=probed,
                 party=party,
             )
+            if spec.attempts > 1:
+                yield Text(
+                    "They are up to {count} if others bring another list in each of the {attempts} "
+                    "attempts, against what they committed to.",
+                    count=spec.probes_at_worst(party),
+                    attempts=spec.attempts,
+                )
     yield from label_of(spec).leakage
     if spec.minimum and not spec.size_first:
         yield (
@@ -222,6 +229,7 @@ def _details(spec: PsiSpec) -> dict[str, Any]:
         "engine": f"{spec.engine.name} {spec.engine.version}",
         "protocol": spec.protocol,
         "probed": {party: spec.probes(party) for party in spec.parties},
+        "probed_at_worst": {party: spec.probes_at_worst(party) for party in spec.parties},
         "estimate": estimate(spec),
         "label": label,
     }

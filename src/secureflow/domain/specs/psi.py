@@ -11,6 +11,7 @@ matches, for they could not choose the rows otherwise.
 
 A minimum size binds the receiver's own agent: an honest one shows no smaller intersection. With
 `size_first` it binds whoever does not receive: a protocol that tells it the size alone runs first.
+That the receiver's list is the same in both is the receiver's word.
 """
 
 from __future__ import annotations
@@ -187,13 +188,18 @@ class PsiSpec(SpecBase):
     def probes(self, party: str) -> int:
         """Return how many keys of others are tested, at most, against a party's data.
 
-        0 where nobody learns anything of its keys but how many there are.
+        If they keep to the lists that they committed to; else see `probes_at_worst`. 0 where
+        nobody learns anything of its keys but how many there are.
         """
         tested = (one for one in self.others(party) if one in self.learners)
         size = sum(self.side(one).most_rows for one in tested)
         if not self.size_first or party != self.receiver:
             return size
         return size + sum(self.side(one).most_rows for one in self.others(party))
+
+    def probes_at_worst(self, party: str) -> int:
+        """Return how many are if others bring another list in each attempt, of the same length."""
+        return self.attempts * self.probes(party)
 
     @property
     def program(self) -> str:

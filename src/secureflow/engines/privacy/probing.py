@@ -7,7 +7,8 @@ The guarantees (docs/psi-keys.md, "The probing limit"):
 
 - a reservation that would bring the domain above the owner's limit is refused before anything runs;
 - a list counts once in a job: the same committed list in a further attempt costs nothing, a list
-  with another commitment counts in full, whatever the two have in common;
+  with another commitment counts in full, whatever the two have in common. A list that was tested to
+  the end counts again in a further attempt: nothing but its party's word says that it is the same;
 - a reservation is committed before an engine starts; a void gives back only what this process
   itself reserved and has not committed. After a restart what is open counts as tested;
 - a list that turns out to be longer than its party said counts with its length, even above the
@@ -22,7 +23,7 @@ process; the caller serialises the calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -94,7 +95,7 @@ class _Tested:
     state: State
 
 
-_Name = tuple[str, str, str]
+Name = tuple[str, str, str]
 """Job, party, inputs."""
 
 
@@ -105,19 +106,27 @@ class ProbingLedger:
         rule: the owner's limit.
         events: the stored events, oldest first; empty for a new domain.
         append: stores one event durably, or raises.
+        mine: the lists that this very process reserved, and could give back; see `reserved`.
 
     Raises:
         SecureFlowError: `budget_corrupt`.
     """
 
-    def __init__(self, rule: ProbingRule, events: Sequence[Event], append: Append) -> None:
+    def __init__(
+        self,
+        rule: ProbingRule,
+        events: Sequence[Event],
+        append: Append,
+        mine: Collection[Name] = (),
+    ) -> None:
         self._chain = EventChain(chain_name(rule.domain), append)
-        self._lists: dict[_Name, _Tested] = {}
+        self._lists: dict[Name, _Tested] = {}
+        self._ended: list[tuple[Name, _Tested]] = []
         self.rule = rule
         for event in events:
             self._replay(event)
-        for one in self._lists.values():
-            if one.state == "reserved":
+        for name, one in self._lists.items():
+            if one.state == "reserved" and name not in mine:
                 one.state = "unknown"
         if not events:
             self._chain.store(rule.as_json())
@@ -202,6 +211,22 @@ class ProbingLedger:
         known.ids = probe.ids
         return True
 
+    def end(self, job: str, probe: Probe) -> None:
+        """Record that a list was tested to the end.
+
+        It counts on, and again in full if it is named once more.
+
+        Raises:
+            SecureFlowError: `probing_conflict` for a list that was not committed.
+        """
+        self._chain.check_settled()
+        name = _name(job, probe)
+        known = self._lists.get(name)
+        if known is None or known.state != "committed":
+            raise _conflict(job, probe.party, "no reservation covers it")
+        self._chain.store({"kind": "end", "probes": [list(name)]})
+        self._end(name)
+
     def void(self, job: str) -> bool:
         """Give back what this process reserved for a job and has not committed; True if anything.
 
@@ -231,7 +256,7 @@ class ProbingLedger:
         since = None if window is None else now - window * DAY
         return sum(
             one.ids
-            for one in self._lists.values()
+            for _, one in self._all()
             if one.state != "voided" and (since is None or one.at > since)
         )
 
@@ -239,11 +264,15 @@ class ProbingLedger:
         """Return the ids that may still be tested; never less than 0."""
         return max(0, self.rule.limit - self.tested(now))
 
+    def reserved(self) -> frozenset[Name]:
+        """Return the lists that this process reserved and has not committed."""
+        return frozenset(name for name, one in self._lists.items() if one.state == "reserved")
+
     def lists(self) -> list[dict[str, Any]]:
         """Return every list that was named: job, party, ids, inputs, at (unix seconds), state."""
         return [
             {"job": job, "party": party, "inputs": inputs, **vars(one)}
-            for (job, party, inputs), one in self._lists.items()
+            for (job, party, inputs), one in self._all()
         ]
 
     # --- the chain -----------------------------------------------------------------------------
@@ -265,7 +294,7 @@ class ProbingLedger:
         Raises:
             SecureFlowError: `probing_conflict`.
         """
-        seen: set[_Name] = set()
+        seen: set[Name] = set()
         for one in probes:
             known, name = self._lists.get(_name(job, one)), _name(job, one)
             if known is not None and known.state != "voided":
@@ -274,6 +303,14 @@ class ProbingLedger:
             elif name not in seen:
                 yield one
             seen.add(name)
+
+    def _all(self) -> Iterator[tuple[Name, _Tested]]:
+        """Yield every list that was named; one that was tested to the end as often as it was."""
+        yield from self._ended
+        yield from self._lists.items()
+
+    def _end(self, name: Name) -> None:
+        self._ended.append((name, self._lists.pop(name)))
 
     def _exceeded(self, job: str, wanted: int, left: int) -> SecureFlowError:
         rule = self.rule
@@ -321,6 +358,9 @@ class ProbingLedger:
             self._lists[event["job"], event["party"], event["inputs"]].ids = int(event["ids"])
         elif kind == "enter":
             self._enter(len(self._chain), int(event["ids"]), int(event["at"]))
+        elif kind == "end":
+            for job, party, inputs in event["probes"]:
+                self._end((job, party, inputs))
         else:
             self._follow(kind, event)
 
@@ -368,7 +408,7 @@ def _nothing(event: Event) -> None:
     raise TypeError(event)
 
 
-def _name(job: str, probe: Probe) -> _Name:
+def _name(job: str, probe: Probe) -> Name:
     return job, probe.party, probe.inputs
 
 

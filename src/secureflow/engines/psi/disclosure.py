@@ -18,6 +18,11 @@ _COMMITTED: Final = (
     "and no more"
 )
 
+_AGAIN: Final = (
+    "each attempt commits to its keys; those that have changed are charged as new ones, and so are "
+    "all after a run that ended; who commits to the same, brings others and cuts the run off is not"
+)
+
 
 def disclosure(spec: PsiSpec) -> list[dict[str, JSON]]:
     """Return what each kind of party can learn from the job, and why."""
@@ -101,17 +106,27 @@ def _probing(spec: PsiSpec) -> Iterator[Row]:
     yield (
         "a receiver makes keys up, to learn whether somebody is a customer of the other",
         "partly",
-        Text(
-            "at most {count} keys are tested in this job, and the owner's agent limits how many "
-            "are over all jobs and partners",
-            count=max(map(spec.probes, spec.parties)),
-        ),
+        one_after_the_other(list(_tested(spec))),
     )
     yield (
         "a job is made to fail, and begun again with other keys",
         "partly",
-        "each attempt commits to its keys; keys that have changed are charged as new ones",
+        _AGAIN,
     )
+
+
+def _tested(spec: PsiSpec) -> Iterator[str]:
+    """Yield how many keys can be tested."""
+    yield "the owner's agent limits how many keys are tested over all jobs and partners"
+    yield Text(
+        "in this job it is at most {count} of parties that keep to the lists they committed to, "
+        "and {worst} of others, in {attempts} {attempts:attempt|attempts}",
+        count=max(map(spec.probes, spec.parties)),
+        worst=max(map(spec.probes_at_worst, spec.parties)),
+        attempts=spec.attempts,
+    )
+    if spec.engine.name == "spu":
+        yield "that a list is no longer than its party said is the word of its engine"
 
 
 def _minimum(spec: PsiSpec) -> Iterator[Row]:
@@ -120,8 +135,11 @@ def _minimum(spec: PsiSpec) -> Iterator[Row]:
         return
     attack = "an intersection is so small that it names single persons"
     if spec.size_first:
-        why: str = "the party that does not receive learns the size first, and stops there"
-        yield attack, "yes", why
+        why: str = (
+            "the party that does not receive learns the size first, and stops there; a receiver "
+            "that brings another list afterwards is not stopped"
+        )
+        yield attack, "partly", why
     else:
         why = "the receiver's own agent shows none below the minimum; one that is altered does"
         yield attack, "partly", why

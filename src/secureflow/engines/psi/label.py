@@ -22,8 +22,9 @@ _STATISTICAL: Final[dict[PsiProtocol, int | None]] = {
 _THRESHOLD: Final = "each pair of parties by itself: nobody else can help one of them"
 _COLLUSION: Final = "parties that put together what they receive learn what each of them learns"
 _REPEATS: Final = (
-    "of the same keys nothing more: randomness is fresh, and the owner's agent counts them once; a "
-    "party that brings other keys is charged for them"
+    "of the same keys nothing more: randomness is fresh, and the owner's agent counts them once "
+    "until a run with them has ended there; that they are the same is their party's word, and one "
+    "that breaks it tests other keys in each attempt"
 )
 _MATCHING: Final = "by matching alone: a false match has a chance below 2^-40"
 
@@ -63,6 +64,10 @@ def _leakage(spec: PsiSpec) -> Iterator[str]:
     if spec.size_first:
         yield Text("{party} learns how many keys match before the job goes on",
                    party=spec.others(spec.receiver)[0])  # fmt: skip
+        yield Text(
+            "that the keys of {party} are the same before and after that is the word of {party}",
+            party=spec.receiver,
+        )
     yield from _joined(spec)
     if spec.tells_size:
         yield "everybody with the report learns how many keys match"

@@ -39,6 +39,8 @@ from secureflow.kit.text import Text, text_in, with_texts
 ATTEMPT: Final = "attempt"
 """The kind of the leaf by which a party enters an attempt."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+ENTRY_PARTS: Final = ("leaf", "document", "salt")
+"""What is shown of an entry, and kept by whoever was shown it."""
 LOST: Final = "attempt_lost"
 EXHAUSTED: Final = "attempts_exhausted"
 AGAIN: Final = frozenset(

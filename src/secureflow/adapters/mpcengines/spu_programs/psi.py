@@ -7,8 +7,10 @@ order, so that the n-th row of one belongs to the n-th row of the other.
 Input `keys`: 16 bytes a key, distinct (`buckets`). Output `matches`: a NumPy file of int64, the
 places of the matching keys in the party's own file, from 0.
 
-Parameters: `bucket`, keys of the longest list in one bucket (a million), and `low_communication`:
-RR22 sends a third less and computes a third more.
+Parameters: `bucket`, keys of the longest list in one bucket (a million); `low_communication`:
+RR22 sends a third less and computes a third more; `counts`, how many keys each party committed to,
+by place. A peer that says another number ends the run before SPU starts. That it puts no more in is
+its engine's word: SPU does not tell how many keys of others it ran over.
 
 RR22 (Raghuraman, Rindal 2022: VOLE and an OKVS), KKRT (Kolesnikov, Kumaresan, Rosulek, Trieu 2016:
 OT extension) and ECDH over Curve25519, as SPU runs them.
@@ -47,6 +49,7 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     tell("inputs", 0.0)
     keys = read_keys(part.inputs["keys"])
     sizes = _sizes(link, len(keys))
+    _check_counts(part, sizes)
     cut = Bucketing.of(part.job, sizes, _most(part.parameters))
     rows = cut.sort(keys)
     kept = _Kept(part, sizes, keys, cut.count)
@@ -59,7 +62,8 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
             kept.add(number, _intersect(part, link, keys, rows[number], room))
             _give_back()
     tell("outputs", 0.0)
-    done = Done({"keys": len(keys), "buckets": cut.count, "kept": len(finished)})
+    theirs = sizes[1 - part.number]
+    done = Done({"keys": len(keys), "theirs": theirs, "buckets": cut.count, "kept": len(finished)})
     if part.learns:
         np.save(part.folder / "matches.npy", kept.all(cut.count))
         done.outputs["matches"] = part.folder / "matches.npy"
@@ -80,6 +84,18 @@ def _sizes(link: Any, mine: int) -> list[int]:
         if type(size) is not int or not 0 <= size <= MAX_KEYS:
             raise RefusedError("peer_malformed", peer=place)
     return [int(size) for size in sizes if size is not None]
+
+
+def _check_counts(part: Part, sizes: list[int]) -> None:
+    """Refuse to run with another number of keys than a party committed to."""
+    counts = part.parameters.get("counts")
+    if counts is None or counts == sizes:
+        return
+    if not isinstance(counts, list) or counts[part.number : part.number + 1] != [
+        sizes[part.number]
+    ]:
+        raise RefusedError("parameter_wrong")
+    raise RefusedError("peer_count", peer=1 - part.number)
 
 
 def _finished(link: Any, kept: _Kept, count: int) -> set[int]:

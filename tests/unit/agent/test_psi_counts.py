@@ -1,0 +1,139 @@
+"""What an agent in an intersection counts of its peers' lists, and holds them to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from peers.agent_world import JOB
+from peers.psi_world import PEER
+
+from secureflow.engines.privacy.probing import Probe
+from secureflow.engines.run.kept import KEPT
+from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
+from tests.unit.agent.test_psi_agent import SENDER, leaves, ready, refused
+
+
+async def test_a_list_is_counted_once_until_a_run_with_it_has_ended(tmp_path: Path) -> None:
+    world = await ready(tmp_path, attempts=5, **SENDER)
+    dataset = world.settings.datasets[0]
+    probing = world.assembly.context.probing
+    world.engine.fails = SecureFlowError("engine_failed", "it ended")
+    for attempt in (1, 2):
+        await world.offer(attempt)
+        await refused(world.run(attempt, count=40))
+        assert probing.left(dataset) == 960
+    await world.offer(3)
+    await refused(world.run(3, count=40, inputs="ef" * 32))  # another one
+    assert probing.left(dataset) == 920
+    world.engine.fails = None
+    await world.offer(4)
+    await world.run(4, count=40)
+    assert probing.left(dataset) == 920
+    await world.offer(5)
+    await world.run(5, count=40)  # its party says that it is the same, and nothing else does
+    assert probing.left(dataset) == 880
+
+
+async def test_a_size_that_was_told_is_not_told_again_for_nothing(tmp_path: Path) -> None:
+    """Of the receiver's keys the other party learns how many match, in each attempt."""
+    world = await ready(tmp_path, minimum=2, size_first=True)
+    dataset = world.settings.datasets[0]
+    world.engine.fails = SecureFlowError("engine_failed", "it ended")
+    for attempt in (1, 2):
+        await world.offer(attempt)
+        await refused(world.run(attempt, count=40))
+        assert world.assembly.context.probing.left(dataset) == 1000 - 40 * attempt
+
+
+async def test_a_refusal_of_another_job_makes_no_reservation_final(tmp_path: Path) -> None:
+    world = await ready(tmp_path, **SENDER)
+    dataset = world.settings.datasets[0]
+    probing = world.assembly.context.probing
+    await world.offer()
+    world.links_to.absent = True
+    assert (await refused(world.run(count=90))).code == "peer_absent"
+    large = Probe("bank-c", 5000, "ee" * 32)
+    assert (await refused(probing.check("job_other", dataset, [large]))).code == "probing_exceeded"
+    await world.finished("failed")
+    assert probing.left(dataset) == 1000
+
+
+async def test_a_list_that_is_longer_in_the_engine_counts_with_its_length(tmp_path: Path) -> None:
+    world = await ready(tmp_path, **SENDER)
+    world.engine.told = 90
+    await world.offer()
+    error = await refused(world.run(count=3))
+    assert (error.code, error.details["party"]) == ("peer_result_malformed", PEER)
+    assert chinese(error.message)
+    assert world.assembly.context.probing.left(world.settings.datasets[0]) == 910
+    assert [one["facts"]["ids"] for one in world.store.actions(job=JOB)
+            if one["action"] == "probing.longer"] == [90]  # fmt: skip
+
+
+async def test_a_list_that_is_shorter_in_the_engine_is_not_what_was_named(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    world.engine.told = 2
+    await world.offer()
+    assert (await refused(world.run(count=3))).code == "peer_result_malformed"
+    assert not world.file.exists()
+
+
+@pytest.mark.parametrize("told", [-1, True, "3"])
+async def test_an_engine_says_how_many_keys_the_peer_brought(tmp_path: Path, told: Any) -> None:
+    world = await ready(tmp_path)
+    world.engine.told = told
+    await world.offer()
+    assert (await refused(world.run())).code == "engine_output_refused"
+
+
+@pytest.mark.parametrize("changes", [{}, SENDER])
+async def test_a_peer_brings_a_key_at_least(tmp_path: Path, changes: dict[str, Any]) -> None:
+    world = await ready(tmp_path, **changes)
+    await world.offer()
+    error = await refused(world.run(count=0))
+    assert (error.code, error.details["party"]) == ("empty_dataset", PEER)
+    assert world.engine.jobs == []
+
+
+@pytest.mark.parametrize("learns", ["one", "size"])
+async def test_no_more_match_than_the_shorter_list_has(tmp_path: Path, learns: str) -> None:
+    small = {"engine": {"name": "openmined", "version": "2.0.6"}, "protocol": "openmined"}
+    world = await ready(tmp_path, learns=learns, **(small if learns == "size" else {}))
+    await world.offer()
+    assert (await refused(world.run(count=1))).code == "engine_output_refused"
+    assert not world.file.exists()
+
+
+@pytest.mark.parametrize(("minimum", "shown"), [(2, True), (3, False)])
+async def test_a_minimum_binds_a_difference_too(
+    tmp_path: Path, minimum: int, *, shown: bool
+) -> None:
+    """The rows that a difference leaves out are those that match."""
+    world = await ready(tmp_path, join="difference", minimum=minimum)
+    await world.offer()
+    if not shown:
+        assert (await refused(world.run())).code == "intersection_too_small"
+        assert not world.file.exists()
+        return
+    reply = await world.run()
+    assert reply["figures"]["matched"] == 2
+    (kept,) = leaves(world, KEPT)
+    assert kept.bundle["document"]["matched"] == 2
+    assert pq.read_table(world.file).num_rows == 1
+
+
+@pytest.mark.parametrize("changes", [{}, SENDER], ids=["receiver", "tested"])
+async def test_what_a_peer_signed_is_kept_before_a_channel_opens(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    world = await ready(tmp_path, **changes)
+    await world.offer()
+    world.links_to.absent = True
+    assert (await refused(world.run())).code == "peer_absent"
+    world.reopen()
+    kept = world.store.answer(f"peer_entries/{JOB}/1")
+    assert kept == world.peers_entry(1)["offers"]
