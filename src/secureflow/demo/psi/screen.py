@@ -155,7 +155,7 @@ class PsiScreen:
         say = self._say
         table = Table(box=None, padding=(0, 2), show_edge=False)
         table.add_column("")
-        for title in (say("told"), "±", say("in one place")):
+        for title in (say("as told"), "±", say("in one place")):
             table.add_column(title, justify="right")
         for one in figures:
             name = f"{say(QUERIES[one.name])}, {say(GROUPS[one.group])}"
