@@ -54,8 +54,7 @@ def run(
     directory: Directory = _HERE,
     database: EmptyDatabase = "",
     protection: Annotated[
-        ProtectionName,
-        typer.Option(help=t("How single updates are hidden.")),
+        ProtectionName, typer.Option(help=t("How single updates are hidden."))
     ] = "sealed+secagg",
     scenario: Annotated[
         ScenarioName,
