@@ -15,6 +15,7 @@ from peers.agent_world import ALLOW, JOB, ME
 from peers.psi_world import PEER, PsiAgentWorld, ToyEngine
 
 from secureflow.agent.owner.results import result_file
+from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.domain.specs.psi import MATCHED
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
@@ -93,6 +94,7 @@ async def test_a_result_is_written_here_and_nothing_of_it_is_told(tmp_path: Path
     assert "13800138000" not in json.dumps([reply, kept.bundle])
     (job,) = world.engine.jobs
     assert (job.receivers, job.parties, job.protocol) == ((ME,), (ME, PEER), "RR22")
+    assert job.limits == EngineLimits(memory=96 << 20, scratch=7 << 20)  # the owner's
 
 
 async def test_a_repeated_run_is_answered_from_the_record(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ class PsiRuns:
             outputs=outputs,
             channels={wish.peer: session.channels[wish.peer]},
             deadlines=_deadlines(spec),
+            limits=self._context.settings.engines.limits,
         )
         return await engine.run(asked, _untold)
 
