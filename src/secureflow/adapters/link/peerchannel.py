@@ -22,6 +22,8 @@ _LENGTH: Final = 4
 """Bytes before each message: its length, big-endian."""
 _READ: Final = 1 << 20
 """Bytes of a message taken at once."""
+_TOGETHER: Final = 32
+"""Messages that are returned in a row, if so many wait; then others have their turn."""
 
 _log = get_logger(__name__)
 
@@ -91,6 +93,7 @@ class LinkedChannel:
         self._sending = asyncio.Lock()
         self._receiving = asyncio.Lock()
         self._partial = bytearray()
+        self._messages = 0
         heartbeat = min(HEARTBEAT, limits.cut_seconds / 3)
         self._link = ResumingLink(session, dial, self._changed, heartbeat)
         self._running = asyncio.create_task(self._run())
@@ -155,6 +158,9 @@ class LinkedChannel:
     async def receive(self) -> bytes | None:
         """Return the next message; see `PeerChannel`."""
         async with self._receiving:
+            self._messages += 1
+            if self._messages % _TOGETHER == 0:
+                await asyncio.sleep(0)
             partial = self._partial
             if not await self._filled(_LENGTH):
                 return None

@@ -404,8 +404,12 @@ def _taken(connection: _Connection, most: int) -> bytes:
     while connection.chunks and size < most:
         chunk = connection.chunks.popleft()
         if size + len(chunk) > most:
-            connection.chunks.appendleft(chunk[most - size :])
-            chunk = chunk[: most - size]
+            rest, chunk = chunk, chunk[: most - size]
+            if isinstance(rest, bytearray):
+                del rest[: len(chunk)]  # moves where it begins: nothing is copied
+            else:
+                rest = rest[len(chunk) :]
+            connection.chunks.appendleft(rest)
         parts.append(chunk)
         size += len(chunk)
     connection.size -= size

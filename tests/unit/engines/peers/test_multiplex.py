@@ -118,6 +118,18 @@ def test_many_small_pieces_are_put_together_where_they_wait() -> None:
 
 
 def test_after_a_close_the_rest_is_read_and_nothing_more_is_sent() -> None:
+def test_small_reads_of_what_was_put_together_copy_nothing_but_themselves() -> None:
+    one, other = _pair()
+    for _ in range(100):
+        _write(one, MESSAGES, bytes(100))
+    _exchange(one, other)
+    (chunk,) = other._connections[MESSAGES].chunks
+    for _ in range(50):
+        assert other.read(MESSAGES, 4) == bytes(4)
+        assert other._connections[MESSAGES].chunks[0] is chunk
+    assert len(chunk) == 9800
+
+
     one, other = _pair()
     _write(one, MESSAGES, b"last")
     one.close()
