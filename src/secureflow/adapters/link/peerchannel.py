@@ -197,15 +197,24 @@ class LinkedChannel:
             if not connections.closed_there:
                 connections.close()
                 self._link.wake()
-                await self._until(
-                    lambda: connections.seen_there or connections.closed_there or None
-                )
+                await self._seen()
             with contextlib.suppress(TimeoutError, SecureFlowError):
                 # The peer may still wait for this end's answer; if it is gone, it has it.
                 async with asyncio.timeout(LINGER):
                     await self._until(lambda: self._session.delivered or None)
         finally:
             await self.hang_up()
+
+    async def _seen(self) -> None:
+        """Wait until the peer knows that this end has closed, as long as it may be away."""
+        connections = self._session.connections
+        try:
+            async with asyncio.timeout(self._limits.cut_seconds):
+                await self._until(
+                    lambda: connections.seen_there or connections.closed_there or None
+                )
+        except TimeoutError:
+            raise self.fail(self._broken("the peer did not answer that it was closed")) from None
 
     async def give_up(self, error: SecureFlowError) -> None:
         """End the channel with an error here; the peer learns that it ended."""
