@@ -23,7 +23,13 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
+from secureflow.agent.settings import (
+    AgentSettings,
+    AttestationSettings,
+    ConsentSettings,
+    EngineSettings,
+    Partner,
+)
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.policies import Policy
@@ -258,6 +264,7 @@ class World:
     @property
     def settings(self) -> AgentSettings:
         return AgentSettings(
+            engines=EngineSettings(memory_mb=96, scratch_mb=7),
             directory=self.directory,
             organisation=ME,
             server="https://centre.example",

@@ -24,8 +24,10 @@ from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.engines.peers.faults import ChannelFaultError
 from secureflow.engines.peers.framing import FrameKind, FrameReader, write_frame
+from secureflow.engines.peers.multiplex import PieceKind
 from secureflow.engines.peers.statements import make_statement
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 SHORT = ChannelLimits(cut_seconds=2.0)
 _HEADER = 13
@@ -327,6 +329,46 @@ async def test_a_peer_that_breaks_the_rules_inside_tls_is_cut_off(
     assert caught.value.code == "peer_broken"
     with pytest.raises(SecureFlowError):
         await a.receive()
+    await pair.stop()
+
+
+async def test_many_small_messages_leave_others_their_turn(pair: Pair) -> None:
+    a, b = await pair.open()
+    for _ in range(400):
+        await b.send(b"x")
+    while a._session.connections._connections[0].size < 400 * 5:  # type: ignore[attr-defined]
+        await a._pulse.wait()  # type: ignore[attr-defined]
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    for _ in range(400):
+        assert await a.receive() == b"x"
+    beside.cancel()
+    assert turns >= 10
+    await pair.stop()
+
+
+async def test_a_peer_that_never_answers_a_close_is_not_waited_for(pair: Pair) -> None:
+    a, b = await pair.open(limits=SHORT)
+    theirs = b._session.connections  # type: ignore[attr-defined]
+    say = theirs._say
+
+    def unsaid(kind: PieceKind, *rest: int) -> None:
+        if kind is not PieceKind.SEEN:
+            say(kind, *rest)
+
+    theirs._say = unsaid
+    async with asyncio.timeout(10 * SHORT.cut_seconds):
+        with pytest.raises(SecureFlowError, match="did not answer") as caught:
+            await a.close()
+    assert caught.value.code == "peer_broken"
+    assert chinese(caught.value.message)
     await pair.stop()
 
 

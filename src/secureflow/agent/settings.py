@@ -19,6 +19,7 @@ from secureflow.agent.references import (
     TcbFloor,
     TdxReference,
 )
+from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs.base import Key, Slug
@@ -160,6 +161,11 @@ class EngineSettings(Section):
     memory_mb: Annotated[int, Field(ge=64, le=1 << 24)] = 8192
     scratch_mb: Annotated[int, Field(ge=1, le=1 << 24)] = 4096
     unconfined: bool = False
+
+    @property
+    def limits(self) -> EngineLimits:
+        """What one run may use."""
+        return EngineLimits(self.memory_mb << 20, self.scratch_mb << 20)
 
 
 class StorageSettings(Section):

@@ -14,6 +14,7 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME
 from peers.mpc_world import POLICY, MpcAgentWorld
 
+from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
 from secureflow.engines.run.kept import KEPT
@@ -77,6 +78,7 @@ async def test_a_receiver_keeps_the_result_and_tells_only_that_it_has_it(tmp_pat
     (job,) = world.engine.jobs
     assert (job.program, job.protocol, job.receivers) == ("ranking", "ABY3", (ME,))
     assert (job.digest, job.parameters) == ("ab" * 32, {"decimals": 0})
+    assert job.limits == EngineLimits(memory=96 << 20, scratch=7 << 20)  # the owner's
 
 
 async def test_who_learns_nothing_keeps_nothing(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import ALLOW, JOB, ME
+from peers.engines import MemoryChannel
 from peers.psi_world import PEER, PsiAgentWorld, ToyEngine
 
 from secureflow.agent.owner.results import result_file
+from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.domain.specs.psi import MATCHED
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
@@ -93,6 +95,44 @@ async def test_a_result_is_written_here_and_nothing_of_it_is_told(tmp_path: Path
     assert "13800138000" not in json.dumps([reply, kept.bundle])
     (job,) = world.engine.jobs
     assert (job.receivers, job.parties, job.protocol) == ((ME,), (ME, PEER), "RR22")
+    assert job.limits == EngineLimits(memory=96 << 20, scratch=7 << 20)  # the owner's
+
+
+async def test_what_an_attempt_keeps_is_there_in_the_next_and_goes_with_the_job(
+    tmp_path: Path,
+) -> None:
+    world = await ready(tmp_path)
+    for attempt, inputs in ((1, "cd"), (2, "cd"), (3, "ef")):
+        await world.offer(attempt)
+        world.engine.fails = SecureFlowError("engine_failed", "it ended")
+        assert (await refused(world.run(attempt, inputs=inputs * 32))).code == "engine_failed"
+        world.reopen()
+        kept = world.engine.jobs[-1].kept
+        assert kept is not None
+        there = [one.name for one in kept.iterdir()]
+        assert there == (["bucket"] if attempt == 2 else []), "only of the peer's same list"
+        (kept / "bucket").write_bytes(b"done")
+    assert not world.engine.jobs[0].kept.exists()  # type: ignore[union-attr]
+    await world.finished("failed")
+    assert not list((world.directory / "models").glob(f"{JOB}*"))
+
+
+async def test_a_result_counts_whatever_becomes_of_the_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    at_close = []
+
+    async def close(_: MemoryChannel) -> None:
+        at_close.append(len(leaves(world, KEPT)))
+        raise SecureFlowError("peer_broken", "it did not answer")
+
+    monkeypatch.setattr(MemoryChannel, "close", close)
+    reply = await world.run()
+    assert reply["figures"] == {"keys": 3, "matched": 2}
+    assert at_close == [1]
+    assert world.links_to.forgotten == [1]
 
 
 async def test_a_repeated_run_is_answered_from_the_record(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _LENGTH: Final = 4
 """Bytes before each message: its length, big-endian."""
 _READ: Final = 1 << 20
 """Bytes of a message taken at once."""
+_TOGETHER: Final = 32
+"""Messages that are returned in a row, if so many wait; then others have their turn."""
 
 _log = get_logger(__name__)
 
@@ -91,6 +93,7 @@ class LinkedChannel:
         self._sending = asyncio.Lock()
         self._receiving = asyncio.Lock()
         self._partial = bytearray()
+        self._messages = 0
         heartbeat = min(HEARTBEAT, limits.cut_seconds / 3)
         self._link = ResumingLink(session, dial, self._changed, heartbeat)
         self._running = asyncio.create_task(self._run())
@@ -155,6 +158,9 @@ class LinkedChannel:
     async def receive(self) -> bytes | None:
         """Return the next message; see `PeerChannel`."""
         async with self._receiving:
+            self._messages += 1
+            if self._messages % _TOGETHER == 0:
+                await asyncio.sleep(0)
             partial = self._partial
             if not await self._filled(_LENGTH):
                 return None
@@ -191,15 +197,24 @@ class LinkedChannel:
             if not connections.closed_there:
                 connections.close()
                 self._link.wake()
-                await self._until(
-                    lambda: connections.seen_there or connections.closed_there or None
-                )
+                await self._seen()
             with contextlib.suppress(TimeoutError, SecureFlowError):
                 # The peer may still wait for this end's answer; if it is gone, it has it.
                 async with asyncio.timeout(LINGER):
                     await self._until(lambda: self._session.delivered or None)
         finally:
             await self.hang_up()
+
+    async def _seen(self) -> None:
+        """Wait until the peer knows that this end has closed, as long as it may be away."""
+        connections = self._session.connections
+        try:
+            async with asyncio.timeout(self._limits.cut_seconds):
+                await self._until(
+                    lambda: connections.seen_there or connections.closed_there or None
+                )
+        except TimeoutError:
+            raise self.fail(self._broken("the peer did not answer that it was closed")) from None
 
     async def give_up(self, error: SecureFlowError) -> None:
         """End the channel with an error here; the peer learns that it ended."""

@@ -15,6 +15,8 @@ from typing import Any, Final
 from secureflow.adapters.mpcengines.hostlines import HostLines
 from secureflow.adapters.mpcengines.outputs import Outputs
 
+MOST: Final = 2048
+"""Files that are kept: the engine of a further attempt sees each by a path of its own."""
 _PART: Final = "part-"
 """What is written under a name of this kind is not whole."""
 
@@ -24,18 +26,19 @@ class Kept:
 
     Args:
         folder: of the job; None keeps nothing.
-        most: bytes of all of one attempt.
+        most: bytes of all, those of earlier attempts too.
     """
 
     def __init__(self, folder: Path | None, most: int) -> None:
         self.files: dict[str, Path] = {}
         self._folder = folder
         self._most = most
-        for one in () if folder is None else folder.iterdir():
+        for one in () if folder is None else sorted(folder.iterdir()):
             if one.name.startswith(_PART):  # an attempt died while it came
                 one.unlink()
-            elif one.is_file() and not one.is_symlink():
+            elif one.is_file() and not one.is_symlink() and len(self.files) < MOST:
                 self.files[one.name] = one
+                self._most -= one.stat().st_size
 
     async def take(
         self, told: Mapping[str, Any], lines: HostLines, sign: Callable[[], None]
@@ -43,13 +46,15 @@ class Kept:
         """Take the file that a message announces; see `Outputs.take`.
 
         Raises:
-            LineRefused: its name or size is refused; a name that is kept already is one.
+            LineRefused: its name or size is refused; a name that is kept already is one, and there
+                are `MOST` of them.
             Ended: it ends too early.
             OSError: there is no room.
         """
         name = told.get("name")
         plain = isinstance(name, str) and name and not name.startswith(_PART)
         refused = self._folder is None or not plain or name in self.files
+        refused = refused or len(self.files) >= MOST
         names = frozenset[str]() if refused else None
         taking = Outputs(self._folder or Path(), names, self._most)
         await taking.take({**told, "name": f"{_PART}{name}"}, lines, sign)

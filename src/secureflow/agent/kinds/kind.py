@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
@@ -184,10 +184,12 @@ class PeerSession:
     Args:
         attempt: its number, from 1.
         channels: peer → the channel to it, of those that the kind names (`Peering.peers`).
+        offers: peer → what it entered with.
     """
 
     attempt: int
     channels: Mapping[str, PeerChannel]
+    offers: Mapping[str, Offer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

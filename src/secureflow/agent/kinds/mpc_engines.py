@@ -215,6 +215,7 @@ class EnginePart(Peering):
             channels=session.channels,
             parameters={k: v for k, v in dump(program).items() if k not in _NOT_PARAMETERS},
             deadlines=EngineDeadlines(total=spec.limits.seconds),
+            limits=self._context.settings.engines.limits,
         )
         return await engine.run(asked, lambda *_: None)
 

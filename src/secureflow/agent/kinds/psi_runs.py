@@ -39,6 +39,7 @@ _MATCHES: Final = "matches"
 _SIZE: Final = "size"
 _THEIRS: Final = "theirs"
 """The figure of an engine that says how many keys the peer's brought."""
+_KEPT: Final = "kept"
 _SHORT: Final = 1024
 _SMALL: Final = "openmined"
 
@@ -184,6 +185,8 @@ class PsiRuns:
             channels={wish.peer: session.channels[wish.peer]},
             parameters={"counts": [lists.counts[one] for one in wish.pair]},
             deadlines=_deadlines(spec),
+            limits=self._context.settings.engines.limits,
+            kept=await asyncio.to_thread(self._kept, job, session, wish),
         )
         result = await engine.run(asked, _untold)
         theirs = result.figures.get(_THEIRS)
@@ -191,6 +194,21 @@ class PsiRuns:
             raise refused()
         await lists.counted(wish.peer, theirs, wish.peer in wish.receivers)
         return result
+
+    def _kept(self, job: JobRecord, session: PeerSession, wish: _Wish) -> Path:
+        """Return where a run keeps what further attempts need not run again.
+
+        Whatever was kept of another list of the peer's is removed: it is of no use, and wrong.
+        """
+        lists = held_folder(self._context.settings.models, job.job) / _KEPT / wish.peer
+        mine = lists / session.offers[wish.peer].inputs
+        if lists.is_dir():
+            for other in lists.iterdir():
+                if other != mine:
+                    shutil.rmtree(other, ignore_errors=True)
+        folder = mine / (_SIZE if wish.reveal == "size" else wish.protocol)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
 
     def _engine(self, spec: PsiSpec, protocol: PsiProtocol) -> MpcEngine:
         name = spec.engine.name if protocol == spec.protocol else _SMALL

@@ -49,10 +49,12 @@ from secureflow.engines.run.messages import (
 )
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 CONNECT: Final = 30.0
 """Seconds within which every peer must have opened its end of a channel."""
+_log = get_logger(__name__)
 _HINT: Final = "The centre must follow the spec that was approved."
 
 
@@ -259,9 +261,7 @@ class PeerAttempts:
         try:
             # Only now: a refusal ends the channels, by which the peers learn of it at once.
             await peering.admit(job, spec, offers)
-            outcome = await peering.run(job, spec, PeerSession(request.attempt, channels))
-            for channel in channels.values():
-                await channel.close()
+            outcome = await peering.run(job, spec, PeerSession(request.attempt, channels, offers))
         except BaseException:  # cancellation too: peers learn at once that nothing follows
             await self._links.forget_attempt(job.job, request.attempt)
             raise
@@ -275,7 +275,25 @@ class PeerAttempts:
             seconds=round(time.monotonic() - began, 3),
             peak=outcome.peak,
         )
-        return await asyncio.shield(asyncio.to_thread(self._commit_run, job, outcome, told))
+        reply = await asyncio.shield(asyncio.to_thread(self._commit_run, job, outcome, told))
+        await self._close(job.job, request.attempt, channels)
+        return reply
+
+    async def _close(
+        self, job: str, attempt: int, channels: Mapping[str, PeerChannel]
+    ) -> None:  # fmt: skip
+        """Close the channels of a run that counts, whatever the peers answer."""
+        found = await asyncio.gather(
+            *(one.close() for one in channels.values()), return_exceptions=True
+        )
+        failed = dict(zip(channels, found, strict=True))
+        for peer, error in failed.items():
+            if isinstance(error, SecureFlowError):
+                _log.warning("peer_not_closed", job=job, peer=peer, code=error.code)
+            elif error is not None:
+                raise error
+        if any(failed.values()):
+            await self._links.forget_attempt(job, attempt)
 
     def _offers(
         self, spec: JobSpec, scope: ChannelScope, request: PeerRunRequest

@@ -48,6 +48,9 @@ OUTBOX: Final = 1 << 20
 """Bytes that wait for TLS; a writer waits for room."""
 _OWN_COST: Final = 64
 """A piece of few bytes counts as so many more there."""
+CONTROLS: Final = 16_384
+"""Pieces without bytes that wait for TLS; who makes this end answer more and takes none breaks the
+rules, and this end opens no connection beyond half of them."""
 _SMALL: Final = 4096
 """Shorter pieces are put together where they wait to be read, so that each costs what it holds."""
 _HEADER: Final = struct.Struct(">BII")
@@ -98,6 +101,7 @@ class Multiplexer:
         self._accepted: deque[int] = deque()
         self._outbox: deque[bytes | memoryview] = deque()
         self._waiting = 0
+        self._controls = 0
         self._header = bytearray()
         self._data_left = 0
         self._data_of: _Connection | None = None
@@ -118,7 +122,7 @@ class Multiplexer:
 
     def open(self) -> int | None:
         """Open a connection and return its number; None if there are too many."""
-        if self._count(1 - self._theirs) >= MAX_OPENED:
+        if self._count(1 - self._theirs) >= MAX_OPENED or self._controls >= CONTROLS // 2:
             return None
         number, self._next_own = self._next_own, self._next_own + 2
         self._add(number)
@@ -197,7 +201,7 @@ class Multiplexer:
     def fail(self) -> None:
         """Give the channel up: nothing that waits is sent any more."""
         self._outbox.clear()
-        self._waiting = 0
+        self._waiting = self._controls = 0
         self._say(PieceKind.FAIL, 0)
 
     def ping(self) -> None:
@@ -221,6 +225,8 @@ class Multiplexer:
                 parts.append(data)
                 size += len(data)
                 self._waiting -= len(data) + _OWN_COST
+            else:
+                self._controls -= 1
         return b"".join(parts)
 
     @property
@@ -260,6 +266,8 @@ class Multiplexer:
             raise ChannelFaultError("the peer sent something after it had closed")
         if not self.ready and kind is not PieceKind.READY:
             raise ChannelFaultError("the peer did not begin with its version")
+        if self._controls > CONTROLS:
+            raise ChannelFaultError("the peer takes nothing of what it is answered")
         if kind in _ABOUT_CHANNEL:
             self._take_channel(kind, value)
         elif kind is PieceKind.OPEN:
@@ -306,6 +314,8 @@ class Multiplexer:
         elif kind is PieceKind.END:
             connection.ended_there = True
             self._drop_if_done(number, connection)
+        elif number == MESSAGES:
+            raise ChannelFaultError("the peer aborted the connection of messages")
         else:
             connection.aborted = True
             connection.chunks.clear()
@@ -387,6 +397,8 @@ class Multiplexer:
 
     def _say(self, kind: PieceKind, number: int, value: int = 0) -> None:
         self._outbox.append(_HEADER.pack(kind, number, value))
+        if kind is not PieceKind.DATA:
+            self._controls += 1
 
 
 _ABOUT_CHANNEL: Final = frozenset(
@@ -404,8 +416,12 @@ def _taken(connection: _Connection, most: int) -> bytes:
     while connection.chunks and size < most:
         chunk = connection.chunks.popleft()
         if size + len(chunk) > most:
-            connection.chunks.appendleft(chunk[most - size :])
-            chunk = chunk[: most - size]
+            rest, chunk = chunk, chunk[: most - size]
+            if isinstance(rest, bytearray):
+                del rest[: len(chunk)]  # moves where it begins: nothing is copied
+            else:
+                rest = rest[len(chunk) :]
+            connection.chunks.appendleft(rest)
         parts.append(chunk)
         size += len(chunk)
     connection.size -= size

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from secureflow.engines.peers.faults import ChannelFaultError
 from secureflow.engines.peers.multiplex import (
     ALL_WINDOWS,
+    CONTROLS,
     FIRST_WINDOW,
     MAX_OPENED,
     MESSAGES,
@@ -117,6 +118,18 @@ def test_many_small_pieces_are_put_together_where_they_wait() -> None:
     assert other.read(MESSAGES, 5000) == b"x" * 1000
 
 
+def test_small_reads_of_what_was_put_together_copy_nothing_but_themselves() -> None:
+    one, other = _pair()
+    for _ in range(100):
+        _write(one, MESSAGES, bytes(100))
+    _exchange(one, other)
+    (chunk,) = other._connections[MESSAGES].chunks
+    for _ in range(50):
+        assert other.read(MESSAGES, 4) == bytes(4)
+        assert other._connections[MESSAGES].chunks[0] is chunk
+    assert len(chunk) == 9800
+
+
 def test_after_a_close_the_rest_is_read_and_nothing_more_is_sent() -> None:
     one, other = _pair()
     _write(one, MESSAGES, b"last")
@@ -199,6 +212,7 @@ def test_a_peer_that_gives_up_says_so_before_anything_that_waits() -> None:
         ("too long", [(3, 0, 65537)]),
         ("more on a connection", [(2, 1, 0), (5, 1, 0), (3, 1, 1)]),
         ("more credit", [(4, 0, 1 << 31)]),
+        ("connection of messages", [(6, 0, 0)]),
         ("after it had closed", [(7, 0, 0), (2, 1, 0)]),
     ],
 )
@@ -219,6 +233,31 @@ def test_a_peer_that_ignores_a_window_is_noticed() -> None:
     piece = b"\x03" + bytes(4) + (65536).to_bytes(4, "big") + bytes(65536)
     with pytest.raises(ChannelFaultError, match="more on a connection"):
         other.feed(piece * 5)
+
+
+def test_a_peer_that_takes_no_answers_is_noticed() -> None:
+    _, other = _pair()
+
+    def open_and_take_nothing() -> None:
+        for number in range(1, 4 * CONTROLS, 2):
+            other.feed(b"\x02" + number.to_bytes(4, "big") + bytes(4))
+            assert other.accept() == number
+            other.abort(number)
+
+    with pytest.raises(ChannelFaultError, match="takes nothing"):
+        open_and_take_nothing()
+    assert len(other._outbox) <= CONTROLS + 1
+
+
+def test_an_engine_that_opens_and_drops_waits_for_the_peer() -> None:
+    one, other = _pair()
+    opened = 0
+    while (number := one.open()) is not None:
+        opened += 1
+        one.abort(number)
+    assert opened <= CONTROLS
+    _exchange(one, other)
+    assert one.open() is not None
 
 
 def test_the_first_piece_is_the_version() -> None:
