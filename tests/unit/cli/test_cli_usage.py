@@ -56,9 +56,9 @@ def test_a_fault_does_not_name_the_exception_that_found_it(
 
 
 def test_help_is_chinese_and_on_stdout(cli: Any) -> None:
-    code, out, err = cli("agent", "data", "inspect", "--help")
+    code, out, err = cli("job", "show", "--help")
     assert (code, err) == (0, "")
-    assert out.startswith("用法：secureflow agent data inspect")
+    assert out.startswith("用法：secureflow job show")
     assert "[必填]" in out
     assert not ENGLISH.search(out)
 

@@ -42,7 +42,7 @@ class ChannelKey:
 def new_channel_key() -> ChannelKey:
     """Make a key and its self-signed certificate; the name in it says nothing."""
     key = Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "secureflow peer channel")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "channel between agents")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -21,6 +21,6 @@ AGENT_KINDS: Final = AgentKinds(
     EVALUATION_AGENT,
     PREDICTION_AGENT,
     SWEEP_AGENT,
-    MPC_AGENT,
     PSI_AGENT,
+    MPC_AGENT,
 )

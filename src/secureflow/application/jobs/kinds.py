@@ -21,6 +21,6 @@ JOB_KINDS: Final = JobKinds(
     EVALUATION_JOBS,
     PREDICTION_JOBS,
     SWEEP_JOBS,
-    MPC_JOBS,
     PSI_JOBS,
+    MPC_JOBS,
 )
