@@ -73,6 +73,6 @@ def test_what_is_used_and_what_is_installed(
         found = error.code
     assert (found, Owned.made) == (used, made)
     if made and made[0] == "spu":
-        assert "280 MB" in told[0]
+        assert "220 MB" in told[0]
     if fails and found == "openmined":
         assert "no Python for spu" in " ".join(told)
