@@ -32,18 +32,20 @@ mpc.run(mpc.shutdown())
 print(words.told(found), least, sys.argv)
 """
 EVIL = """
-import os, socket, sys
+import time
 from mpyc.runtime import mpc
 
 class Evil:
     def __reduce__(self):
         act = (
-            "import os, socket, sys; sys.stderr.write('EVIL RAN ' + str(os.listdir('/inputs')));"
+            "import os; os.write(2, ('EVIL RAN ' + str(os.listdir('/inputs'))).encode());"
             "open({marker!r}, 'w')"
         )
         return exec, (act,)
 
 mpc.run(mpc.start())
+if mpc.pid == 2:
+    time.sleep(60)  # it may fail before the pickle arrives, which would end everybody
 mpc.run(mpc.transfer(Evil() if mpc.pid == 1 else None, senders=1, receivers=0))
 mpc.run(mpc.shutdown())
 """
