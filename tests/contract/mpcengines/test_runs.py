@@ -95,14 +95,19 @@ async def test_what_is_printed_without_end_ends_the_run(bench: Bench) -> None:
 
 
 async def test_where_nothing_confines_its_folder_is_wiped(bench: Bench) -> None:
-    runs = EngineRuns(PlainSandbox(), bench.folder / "plain", unconfined=True)
+    """Each party has a place of its own: two agents never share one."""
+    places = [bench.folder / "plain-a", bench.folder / "plain-b"]
+    own, other = (EngineRuns(PlainSandbox(), one, unconfined=True) for one in places)
     for act in ("import os; os.makedirs('deep/er')", "raise ValueError"):
-        found = await table(runs, bench.folder, act).run()
+        made = table(own, bench.folder, act)
+        found = await replace(
+            made, engines={**made.engines, "b": ToyEngine(other, bench.folder)}
+        ).run()
         assert isinstance(found["a"], EngineResult) is (act != "raise ValueError")
         for path in (bench.folder / "outputs-a", bench.folder / "outputs-b"):
             for one in path.iterdir():
                 one.unlink()
-        assert [one.name for one in (bench.folder / "plain").iterdir()] == ["logs"]
+        assert [[one.name for one in place.iterdir()] for place in places] == [["logs"]] * 2
 
 
 async def test_logs_are_few_and_named_safely(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
