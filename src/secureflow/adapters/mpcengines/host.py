@@ -170,6 +170,8 @@ def doors(channel: Channel, told: dict[str, Any]) -> list[int]:
             if party != told["number"]:  # there the engine listens itself
                 passed.append(listening)
                 passed += [stack.enter_context(socket.socket()) for _ in range(told["spares"])]
+            else:  # before the agent hears of it: what it connects here would be reset
+                listening.close()
             channel.say({"say": "door", "port": ports[-1]}, tuple(passed))
     return ports
 
