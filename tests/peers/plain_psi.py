@@ -68,7 +68,7 @@ class PlainPsi:
         if job.party in job.receivers:
             outputs["matches"] = job.outputs / "matches.npy"
             np.save(outputs["matches"], np.array(places, np.int64))
-        return EngineResult({"keys": len(own)}, outputs, 0.1, 0)
+        return EngineResult({"keys": len(own), "theirs": len(others)}, outputs, 0.1, 0)
 
     async def _hold(self) -> None:
         hold = self.folder / "hold"
