@@ -17,6 +17,7 @@ import math
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -276,7 +277,7 @@ class EngineRun:
                     continue
                 listening, *more = lines.sockets(1 + spares)
                 self._doors.listening[party] = listening
-                self._doors.spares.extend(more)
+                self._doors.spares[party] = deque(more)
         lines.take_no_more()
 
     async def _computed(
