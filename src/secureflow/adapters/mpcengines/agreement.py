@@ -37,6 +37,7 @@ GONE: Final = "the channel to it broke"
 CLOSED: Final = "it closed the channel"
 FAILED: Final = "its engine failed"
 SILENT: Final = "nothing came from it any more"
+LATE: Final = "it was not done when the time was over"
 MALFORMED: Final = "it said something that no agent says"
 
 
@@ -101,9 +102,9 @@ class Peers:
         """
         channel = self._job.channels[peer]
         idle = max(self._job.deadlines.idle, 3 * BEAT)
-        while True:
         loop, beats = asyncio.get_running_loop(), 0
         began = loop.time()
+        while True:
             try:
                 async with asyncio.timeout(idle):
                     told = await self._heard(peer, channel)
@@ -160,6 +161,10 @@ class Peers:
                     if isinstance(found, SecureFlowError) and peer not in self._unsure:
                         return found
         return None
+
+    def late(self, peer: str) -> SecureFlowError:
+        """Return the error of a peer for which a party that is done has waited too long."""
+        return self._broken(peer, LATE)
 
     def _differs(self, theirs: JSON) -> list[str]:
         """Return what a peer has otherwise, for people; its values are not repeated."""

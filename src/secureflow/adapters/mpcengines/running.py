@@ -144,6 +144,8 @@ class EngineRun:
 
     async def run(self) -> EngineResult:
         """Run, and leave nothing behind but the outputs.
+        self._done = False
+        self._late: list[str] = []
 
         Raises:
             SecureFlowError: see `MpcEngine.run`.
@@ -161,6 +163,8 @@ class EngineRun:
                 raise failures.too_slow(*self._where, seconds) from error
             raise
         took = time.monotonic() - began
+                if self._late:
+                    raise self._peers.late(self._late[0]) from error
         return EngineResult(figures, dict(self._outputs.kept), took, self._peak)
 
     @property
@@ -295,10 +299,10 @@ class EngineRun:
             figures: Mapping[str, JSON] = await _first(
                 {reading, alive, *watching.values(), *beside}, reading
             )
-            alive.cancel()  # what it was started for is done
+            self._done = True
             await self._peers.tell({"say": "done"})
             self._phase("outputs", 1.0)
-            await asyncio.gather(*watching.values())
+            await self._all_done(watching, alive)
             return figures
         finally:
             await ended([reading, alive, *beside])
@@ -306,6 +310,17 @@ class EngineRun:
     async def _named(
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
     ) -> SecureFlowError:
+    async def _all_done(
+        self, watching: Mapping[str, asyncio.Task[None]], alive: asyncio.Task[None]
+    ) -> None:
+        """Wait for the peers. The process, which may still carry their bytes, is measured on."""
+        try:
+            for one in watching.values():
+                await _first({alive, *watching.values()}, one)
+        except asyncio.CancelledError:
+            self._late = [peer for peer, one in watching.items() if not one.done()]
+            raise
+
         """Tell the peers, and return the error of the party where the failure began."""
         sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
         await self._peers.fail(sure=sure)
@@ -394,7 +409,7 @@ class EngineRun:
             if 0 < self._job.limits.memory < self._peak:  # where no cgroup counts it
                 raise failures.out_of_memory(*self._where, self._job.limits.memory)
             last = max(self._said, self._forwarder.moved)
-            if time.monotonic() - last > idle:
+            if not self._done and time.monotonic() - last > idle:
                 raise failures.silent(*self._where, idle)
 
     def _sign(self) -> None:
