@@ -48,7 +48,10 @@ MESSAGES: Final = 100_000
 _TOGETHER: Final = 32
 """Messages that are read in a row; then others have their turn."""
 WORK: Final = "/tmp/work"  # noqa: S108 - inside the sandbox
-OPEN_FILES: Final = 1024
+OPEN_FILES: Final = 256
+OF_EACH: Final = 16
+"""Descriptors, and further ones for each party: what waits in a socket's buffers is the kernel's
+memory, which `memory` counts in a cgroup of version 2 alone."""
 _KILLED: Final = 128 + signal.SIGKILL
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
@@ -141,11 +144,11 @@ class EngineRun:
         self._unsure: list[SecureFlowError] = []
         self._process: SandboxProcess | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._done = False
+        self._late: list[str] = []
 
     async def run(self) -> EngineResult:
         """Run, and leave nothing behind but the outputs.
-        self._done = False
-        self._late: list[str] = []
 
         Raises:
             SecureFlowError: see `MpcEngine.run`.
@@ -160,11 +163,11 @@ class EngineRun:
             self._outputs.remove()
             if isinstance(error, TimeoutError) and whole.expired():
                 seconds = self._job.deadlines.total
+                if self._late:
+                    raise self._peers.late(self._late[0]) from error
                 raise failures.too_slow(*self._where, seconds) from error
             raise
         took = time.monotonic() - began
-                if self._late:
-                    raise self._peers.late(self._late[0]) from error
         return EngineResult(figures, dict(self._outputs.kept), took, self._peak)
 
     @property
@@ -234,7 +237,7 @@ class EngineRun:
                 plan.processes,
                 file_size=job.limits.scratch,
                 scratch=job.limits.scratch,
-                open_files=OPEN_FILES,
+                open_files=OPEN_FILES + OF_EACH * len(job.parties),
                 addresses=plan.addresses,
             ),
             ends=ends,
@@ -307,9 +310,6 @@ class EngineRun:
         finally:
             await ended([reading, alive, *beside])
 
-    async def _named(
-        self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
-    ) -> SecureFlowError:
     async def _all_done(
         self, watching: Mapping[str, asyncio.Task[None]], alive: asyncio.Task[None]
     ) -> None:
@@ -321,6 +321,9 @@ class EngineRun:
             self._late = [peer for peer, one in watching.items() if not one.done()]
             raise
 
+    async def _named(
+        self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
+    ) -> SecureFlowError:
         """Tell the peers, and return the error of the party where the failure began."""
         sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
         await self._peers.fail(sure=sure)
