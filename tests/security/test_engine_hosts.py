@@ -315,6 +315,12 @@ async def test_unconfined_what_a_process_started_ends_with_it(folder: Path) -> N
     await asyncio.to_thread(_await_end, Path("/proc", told.read_text(), "stat"))
 
 
+async def test_a_process_may_open_few_sockets(folder: Path) -> None:
+    act = "import resource; assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 300"
+    found = await honest(folder, {"a": act, "b": "pass"}, memory=0).run()
+    assert not isinstance(found["a"], BaseException), found["a"]
+
+
 async def test_unconfined_a_deep_folder_is_wiped(folder: Path) -> None:
     act = (
         "import os; before = os.getcwd(); os.chdir(job.folder); "
