@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import socket
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from peers.engines import Table, job_of
+from peers.engines import Table, channels_of, job_of
 from peers.toyengine import ToyEngine, numbers
 
-from secureflow.adapters.mpcengines import running
+from secureflow.adapters.mpcengines import keeping, running
+from secureflow.adapters.mpcengines.agreement import BURST, Peers
+from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
 from secureflow.adapters.mpcengines.running import HOST
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.sandbox import PlainSandbox
-from secureflow.application.ports.mpcengine import EngineLimits
+from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo, EngineLimits
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 LIAR = """#!{python}
 import array, importlib.util, json, os, socket, sys
@@ -169,6 +177,159 @@ async def test_a_party_that_receives_nothing_returns_nothing(folder: Path) -> No
     found = await table(folder, lie, receivers=("b",)).run()
     assert isinstance(found["a"], SecureFlowError)
     assert "not declared" in found["a"].message
+
+
+async def test_what_is_kept_for_the_next_attempt_is_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files without bytes too; and those of attempts before it."""
+    monkeypatch.setattr(keeping, "MOST", 5)
+    lie = "doors()\nfor i in range({0}, 9): say(say='keep', name='f%d' % i, bytes={1})"
+    kept = folder / "kept"
+    kept.mkdir()
+    (kept / "large").write_bytes(bytes(1 << 20))
+    for first, size, count in ((0, 1, 1), (0, 0, 5), (6, 0, 5)):
+        found = await table(folder, lie.format(first, size)).run(a={"kept": kept})
+        assert isinstance(found["a"], SecureFlowError)
+        assert found["a"].code == "engine_output_refused"
+        assert len(list(kept.iterdir())) == count
+
+
+async def test_an_agent_that_beats_without_end_is_named() -> None:
+    ends = channels_of(("a", "b"))
+    job = replace(job_of(("a", "b")), channels=ends["a"])
+    peers = Peers(job, EngineInfo("toy", "1", {}, {}, (2, 2)))
+    for _ in range(BURST):
+        await ends["b"]["a"].send(b'{"say":"beat"}')
+    await ends["b"]["a"].send(b'{"say":"done"}')
+    await peers.watch("b")
+    for _ in range(100 * BURST):
+        await ends["b"]["a"].send(b'{"say":"beat"}')
+    await ends["b"]["a"].send(b'{"say":"done"}')
+    with pytest.raises(SecureFlowError, match="no agent says") as caught:
+        await peers.watch("b")
+    assert caught.value.details["party"] == "b"
+
+
+async def test_a_peer_uses_up_no_sockets_of_others() -> None:
+    ends = channels_of(("a", "b", "c"))
+    with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        doors = Doors(engine.getsockname()[1])
+        for peer in ("a", "b"):
+            doors.listening[peer] = socket.create_server(("127.0.0.1", 0))
+            doors.listening[peer].setblocking(False)
+            doors.spares[peer] = deque(socket.socket() for _ in range(2))
+            for one in doors.spares[peer]:
+                one.setblocking(False)
+        stack.callback(doors.close)
+        forwarder = Forwarder(doors, ends["c"], 30.0)
+        running = [asyncio.create_task(forwarder.run(peer)) for peer in ("a", "b")]
+        opened = [await ends["b"]["c"].open() for _ in range(9)]
+        with pytest.raises(ConnectionResetError):
+            await opened[-1].read(1)
+        honest = await ends["a"]["c"].open()
+        await honest.write(b"here")
+        said = set()
+        for _ in range(3):
+            taken, _ = await asyncio.to_thread(engine.accept)
+            stack.enter_context(taken).settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                said.add(await asyncio.to_thread(taken.recv, 4))
+        assert said == {b"here"}
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await forwarder.stop()
+
+
+def honest(folder: Path, acts: dict[str, str], **limits: int) -> Table:
+    runs = EngineRuns(PlainSandbox(), folder / "engines", unconfined=True)
+    engines = {party: ToyEngine(runs, folder, act) for party, act in acts.items()}
+    job = job_of(tuple(acts), limits=EngineLimits(**{"scratch": 1 << 20, **limits}))
+    return Table(engines, folder, job, numbers(folder, dict.fromkeys(acts, 1)))
+
+
+async def test_a_process_that_is_done_is_still_measured(folder: Path) -> None:
+    grows = (
+        "import threading; given = job.output; "
+        "grow = lambda: globals().update(held=b'x' * (300 << 20)); "
+        "job.output = lambda *x: (given(*x), threading.Timer(2, grow).start())"
+    )
+    waits = "given = job.output; job.output = lambda *x: (time.sleep(20), given(*x))"
+    found = await honest(folder, {"a": grows, "b": waits}, memory=150 << 20).run()
+    error = found["a"]
+    assert isinstance(error, SecureFlowError), error
+    assert (error.code, error.details["party"]) == ("engine_out_of_memory", "a")
+    assert list((folder / "outputs-a").iterdir()) == []
+
+
+async def test_a_peer_that_never_ends_is_named_when_the_time_is_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = honest(folder, {"a": "pass", "b": "pass"}, memory=0), asyncio.timeout
+    whole: dict[float, asyncio.Timeout] = {}
+
+    def timeout(seconds: float) -> asyncio.Timeout:
+        return whole.setdefault(seconds, real(seconds)) if seconds == 4321 else real(seconds)
+
+    monkeypatch.setattr(asyncio, "timeout", timeout)
+    say = made.channels["b"]["a"].send
+
+    async def never_done(message: bytes) -> None:
+        if b"done" not in message:
+            await say(message)
+
+    monkeypatch.setattr(made.channels["b"]["a"], "send", never_done)
+    loop = asyncio.get_running_loop()
+
+    def told(phase: str, share: float) -> None:
+        if (phase, share) == ("outputs", 1.0):
+            whole[4321].reschedule(loop.time())
+
+    job = made.of("a", deadlines=EngineDeadlines(120, 120, 4321))
+    running, other = made.engines["a"].run(job, told), made.start("b")
+    with pytest.raises(SecureFlowError, match="not done") as caught:
+        await running
+    assert (caught.value.code, caught.value.details["party"]) == ("peer_broken", "b")
+    assert chinese(caught.value.message)
+    await asyncio.gather(other, return_exceptions=True)
+
+
+def _await_end(status: Path) -> None:
+    """Wait for the end of a process; the test's own deadline is that of this."""
+    with contextlib.suppress(OSError):
+        while status.read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.05)
+
+
+async def test_unconfined_what_a_process_started_ends_with_it(folder: Path) -> None:
+    told = folder / "child"
+    act = (
+        "import subprocess, sys, pathlib; "
+        "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']); "
+        f"pathlib.Path({str(told)!r}).write_text(str(one.pid))"
+    )
+    found = await honest(folder, {"a": act, "b": "pass"}, memory=0).run()
+    assert not isinstance(found["a"], BaseException), found["a"]
+    await asyncio.to_thread(_await_end, Path("/proc", told.read_text(), "stat"))
+
+
+async def test_a_process_may_open_few_sockets(folder: Path) -> None:
+    act = "import resource; assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 300"
+    found = await honest(folder, {"a": act, "b": "pass"}, memory=0).run()
+    assert not isinstance(found["a"], BaseException), found["a"]
+
+
+async def test_unconfined_a_deep_folder_is_wiped(folder: Path) -> None:
+    act = (
+        "import os; before = os.getcwd(); os.chdir(job.folder); "
+        "[(os.mkdir('d'), os.chdir('d')) for _ in range(3000)]; os.mkdir('x', 0); "
+        "os.chdir(before)"
+    )
+    found = await honest(folder, {"a": act, "b": "pass"}, memory=0).run()
+    assert not isinstance(found["a"], BaseException), found["a"]
+    assert [one.name for one in (folder / "engines").iterdir()] == ["logs"]
 
 
 async def test_a_file_that_is_there_already_is_not_replaced(folder: Path) -> None:

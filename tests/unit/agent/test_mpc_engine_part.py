@@ -174,6 +174,35 @@ async def test_a_failure_ends_the_attempt_and_the_next_brings_the_same(tmp_path:
     assert world.worker_here.calls.count("mpc_bring") == 1
 
 
+@pytest.mark.parametrize("where", [{"row": 3}, {"row": 3, "column": 2}])
+async def test_which_row_does_not_fit_stays_here(tmp_path: Path, where: dict[str, int]) -> None:
+    """The submitter chooses what fits, by the decimals: the row would answer a question."""
+    world = await ready(tmp_path)
+    await world.offer()
+    told = SecureFlowError("engine_failed", "too large (row 3)", "", {**where, "party": ME})
+    world.engine.fails = told
+    error = await refused(world.run(), "engine_failed")
+    assert "3" not in str(error.message)
+    assert "row" not in error.details
+    assert "row 3" in json.dumps(world.store.actions(job=JOB))
+
+
+async def test_a_peer_brings_the_same_in_every_attempt(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    world.engine.fails = SecureFlowError("engine_failed", "it ended")
+    with pytest.raises(SecureFlowError, match="it ended"):
+        await world.run()
+    world.engine.fails = None
+    world.reopen()
+    await world.offer(2)
+    error = await refused(world.run(2, inputs="ef" * 32), "dataset_changed")
+    assert error.details["party"] in {"bank-b", "bank-c"}
+    assert len(world.engine.jobs) == 1
+    await world.offer(3)
+    assert (await world.run(3))["attempt"] == 3
+
+
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 async def test_nothing_is_left_of_a_job_without_a_result(tmp_path: Path, outcome: str) -> None:
     world = await ready(tmp_path)

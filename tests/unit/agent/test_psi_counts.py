@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from peers.agent_world import JOB
 from peers.psi_world import PEER
 
+from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.engines.privacy.probing import Probe
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.errors import SecureFlowError
@@ -124,6 +127,32 @@ async def test_a_minimum_binds_a_difference_too(
     (kept,) = leaves(world, KEPT)
     assert kept.bundle["document"]["matched"] == 2
     assert pq.read_table(world.file).num_rows == 1
+
+
+async def test_a_job_ends_after_what_it_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result that the record commits to is there; one that came too late is in neither."""
+    world = await ready(tmp_path)
+    await world.offer()
+    commit, began, go = PeerAttempts._commit_run, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> Any:
+        began.set()
+        go.wait(60)
+        return commit(*given)
+
+    monkeypatch.setattr(PeerAttempts, "_commit_run", slow)
+    running = asyncio.ensure_future(world.run())
+    await asyncio.to_thread(began.wait, 60)
+    ending = asyncio.ensure_future(world.finished("cancelled"))
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+    assert not ending.done()
+    go.set()
+    await asyncio.gather(running, ending, return_exceptions=True)
+    assert not ending.exception()
+    assert bool(leaves(world, KEPT)) == world.file.exists()
 
 
 @pytest.mark.parametrize("changes", [{}, SENDER], ids=["receiver", "tested"])

@@ -28,6 +28,8 @@ from secureflow.kit.errors import SecureFlowError
 MESSAGE_BYTES: Final = 1 << 20
 PHASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 BEAT: Final = 2.0
+BURST: Final = 64
+"""Beats that may come at once, after a cut for example; and four times as many as are due."""
 GRACE: Final = 3.0
 """Seconds in which the party where a failure began can say so."""
 _LIMIT: Final = "peer_limit"
@@ -35,6 +37,7 @@ GONE: Final = "the channel to it broke"
 CLOSED: Final = "it closed the channel"
 FAILED: Final = "its engine failed"
 SILENT: Final = "nothing came from it any more"
+LATE: Final = "it was not done when the time was over"
 MALFORMED: Final = "it said something that no agent says"
 
 
@@ -99,6 +102,8 @@ class Peers:
         """
         channel = self._job.channels[peer]
         idle = max(self._job.deadlines.idle, 3 * BEAT)
+        loop, beats = asyncio.get_running_loop(), 0
+        began = loop.time()
         while True:
             try:
                 async with asyncio.timeout(idle):
@@ -106,8 +111,8 @@ class Peers:
             except TimeoutError as error:
                 raise self._broken(peer, SILENT) from error
             match told.get("say"):
-                case "beat":
-                    pass
+                case "beat" if beats < BURST + 4 * (loop.time() - began) / BEAT:
+                    beats += 1
                 case "done":
                     return
                 case "failed":
@@ -156,6 +161,10 @@ class Peers:
                     if isinstance(found, SecureFlowError) and peer not in self._unsure:
                         return found
         return None
+
+    def late(self, peer: str) -> SecureFlowError:
+        """Return the error of a peer for which a party that is done has waited too long."""
+        return self._broken(peer, LATE)
 
     def _differs(self, theirs: JSON) -> list[str]:
         """Return what a peer has otherwise, for people; its values are not repeated."""

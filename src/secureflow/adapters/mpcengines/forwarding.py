@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from secureflow.adapters.mpcengines.host import LOCAL
@@ -26,7 +27,7 @@ BLOCK: Final = 1 << 18
 CONNECTIONS: Final = 64
 """Open ones of each peer and direction; a further one is refused."""
 SPARES: Final = 64
-"""Sockets for connections that peers open, of all of them together and one after the other."""
+"""Sockets for connections that peers open, one after the other; each peer has its share."""
 RETRY: Final = 0.02
 """Seconds between two tries to reach an engine that does not listen yet."""
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -40,16 +41,16 @@ class Doors:
     Args:
         port: where the engine listens itself.
         listening: peer → where the engine connects to it.
-        spares: sockets that are not connected yet.
+        spares: peer → sockets that are not connected yet.
     """
 
     port: int = 0
     listening: dict[str, socket.socket] = field(default_factory=dict)
-    spares: deque[socket.socket] = field(default_factory=deque)
+    spares: dict[str, deque[socket.socket]] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close those that are not in use."""
-        for one in (*self.listening.values(), *self.spares):
+        for one in (*self.listening.values(), *chain.from_iterable(self.spares.values())):
             one.close()
         self.listening.clear()
         self.spares.clear()
@@ -112,13 +113,13 @@ class Forwarder:
             self._keep(self._pump(accepted, connection), accepted, connection, open_now)
 
     async def _incoming(self, peer: str) -> None:
-        open_now = _Count()
+        open_now, spares = _Count(), self._doors.spares[peer]
         while True:
             connection = await self._channels[peer].accept()
-            if not open_now.room or not self._doors.spares:
+            if not open_now.room or not spares:
                 connection.abort()
                 continue
-            spare = self._doors.spares.popleft()
+            spare = spares.popleft()
             self._keep(self._reached(spare, connection), spare, connection, open_now)
 
     async def _reached(self, spare: socket.socket, connection: PeerConnection) -> None:

@@ -17,6 +17,7 @@ import math
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,7 +48,10 @@ MESSAGES: Final = 100_000
 _TOGETHER: Final = 32
 """Messages that are read in a row; then others have their turn."""
 WORK: Final = "/tmp/work"  # noqa: S108 - inside the sandbox
-OPEN_FILES: Final = 1024
+OPEN_FILES: Final = 256
+OF_EACH: Final = 16
+"""Descriptors, and further ones for each party: what waits in a socket's buffers is the kernel's
+memory, which `memory` counts in a cgroup of version 2 alone."""
 _KILLED: Final = 128 + signal.SIGKILL
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
@@ -142,6 +146,8 @@ class EngineRun:
         self._unsure: list[SecureFlowError] = []
         self._process: SandboxProcess | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._done = False
+        self._late: list[str] = []
 
     async def run(self) -> EngineResult:
         """Run, and leave nothing behind but the outputs.
@@ -159,6 +165,8 @@ class EngineRun:
             self._outputs.remove()
             if isinstance(error, TimeoutError) and whole.expired():
                 seconds = self._job.deadlines.total
+                if self._late:
+                    raise self._peers.late(self._late[0]) from error
                 raise failures.too_slow(*self._where, seconds) from error
             raise
         took = time.monotonic() - began
@@ -231,7 +239,7 @@ class EngineRun:
                 plan.processes,
                 file_size=job.limits.scratch,
                 scratch=job.limits.scratch,
-                open_files=OPEN_FILES,
+                open_files=OPEN_FILES + OF_EACH * len(job.parties),
                 addresses=plan.addresses,
             ),
             ends=ends,
@@ -278,7 +286,7 @@ class EngineRun:
                     continue
                 listening, *more = lines.sockets(1 + spares)
                 self._doors.listening[party] = listening
-                self._doors.spares.extend(more)
+                self._doors.spares[party] = deque(more)
         lines.take_no_more()
 
     async def _computed(
@@ -296,13 +304,24 @@ class EngineRun:
             figures: Mapping[str, JSON] = await _first(
                 {reading, alive, *watching.values(), *beside}, reading
             )
-            alive.cancel()  # what it was started for is done
+            self._done = True
             await self._peers.tell({"say": "done"})
             self._phase("outputs", 1.0)
-            await asyncio.gather(*watching.values())
+            await self._all_done(watching, alive)
             return figures
         finally:
             await ended([reading, alive, *beside])
+
+    async def _all_done(
+        self, watching: Mapping[str, asyncio.Task[None]], alive: asyncio.Task[None]
+    ) -> None:
+        """Wait for the peers. The process, which may still carry their bytes, is measured on."""
+        try:
+            for one in watching.values():
+                await _first({alive, *watching.values()}, one)
+        except asyncio.CancelledError:
+            self._late = [peer for peer, one in watching.items() if not one.done()]
+            raise
 
     async def _named(
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
@@ -398,7 +417,7 @@ class EngineRun:
             if 0 < self._job.limits.memory < self._peak:  # where no cgroup counts it
                 raise failures.out_of_memory(*self._where, self._job.limits.memory)
             last = max(self._said, self._forwarder.moved)
-            if time.monotonic() - last > idle:
+            if not self._done and time.monotonic() - last > idle:
                 raise failures.silent(*self._where, idle)
 
     def _sign(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from secureflow.adapters.mpcengines.running import EngineRun, Place, Plan
 from secureflow.application.ports.mpcengine import EngineJob, EngineResult, Progress
 from secureflow.application.ports.sandbox import Sandbox
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.wiping import wipe
 
 LOGS: Final = 32
 WORK: Final = "work."
@@ -74,7 +74,7 @@ class EngineRuns:
     def sweep(self) -> None:
         """Remove what an agent that was killed left behind; no run may be under way."""
         for one in self._folder.glob(f"{WORK}*"):
-            shutil.rmtree(one, ignore_errors=True)
+            wipe(one)
 
     async def run(self, plan: Plan, job: EngineJob, progress: Progress) -> EngineResult:
         """Run an engine for a job; see `MpcEngine.run`, whose checks are the caller's.
@@ -87,7 +87,7 @@ class EngineRuns:
             folder = self._folder
             if not self._sandbox.confines:
                 folder = Path(tempfile.mkdtemp(prefix=WORK, dir=self._folder))
-                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                stack.callback(wipe, folder)
             place = Place(self._sandbox, folder, log)
             result = await EngineRun(place, plan, job, progress).run()
         log.unlink(missing_ok=True)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
+import signal
 import socket
 from pathlib import Path
 from typing import Final
@@ -45,6 +48,7 @@ class PlainSandbox:
                     stdout=channel,
                     stderr=said,
                     env=dict(launch.environment),
+                    process_group=0,
                 )
         except OSError as error:
             ours.close()
@@ -52,8 +56,15 @@ class PlainSandbox:
         try:
             with contextlib.suppress(ProcessLookupError):  # it ended already
                 set_limits(process.pid, launch.limits)
-            return Started(process, ours, await streams_over(ours))
+            over = functools.partial(_end_group, process.pid)
+            return Started(process, ours, await streams_over(ours), ended=over)
         except BaseException:  # cancellation too: nothing is left behind
             await end(process)
             ours.close()
             raise
+
+
+def _end_group(number: int) -> None:
+    """End what a process started and left behind, as far as that has stayed in its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(number, signal.SIGKILL)

@@ -143,6 +143,10 @@ def _unnamed(party: str, error: SecureFlowError) -> SecureFlowError:
         party=party,
         column=column,
     )
+    if not column:
+        message = Text(
+            "A row of {party} does not fit the job; which one, is only in its own log.", party=party
+        )
     if step:
         message = Text(
             "A row of {party} does not fit the step {step} in column {column!r}; which one, is "

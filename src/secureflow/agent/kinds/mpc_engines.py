@@ -105,17 +105,34 @@ class EnginePart(Peering):
         return Entered(known.commitment, known.rows)
 
     async def admit(self, job: JobRecord, spec: MpcSpec, offers: Mapping[str, Offer]) -> None:
-        """Refuse peers that bring another number of rows: rows are matched by their place.
+        """Refuse peers that bring another number of rows, or other inputs than before.
+
+        Rows are matched by their place. A further attempt begins from the same inputs: else it
+        would compute something else, as often as there are attempts.
 
         Raises:
-            SecureFlowError: `inputs_unequal` naming party and numbers.
+            SecureFlowError: `inputs_unequal` naming party and numbers; `dataset_changed` naming it.
         """
         own, matched = self._own[job.job], matched_by_place(spec.program_of_engine, spec.sides)
         if self._context.party in matched:
             for peer, offer in offers.items():
                 if peer in matched:
                     _check_rows(peer, offer.count, own.rows)
+        await asyncio.to_thread(self._bind, job.job, offers)
         own.offers = dict(offers)
+
+    def _bind(self, job: str, offers: Mapping[str, Offer]) -> None:
+        """Hold each peer to the inputs that it committed to in the job's first attempt here."""
+        store, name = self._context.store, f"mpc_inputs/{job}"
+        brought = {peer: one.inputs for peer, one in sorted(offers.items())}
+        known = store.answer(name)
+        if known is None:
+            with store.transaction():
+                store.keep_answer(name, job, brought)
+            return
+        for peer, inputs in brought.items():
+            if known.get(peer) != inputs:
+                raise _changed(peer)
 
     async def run(self, job: JobRecord, spec: MpcSpec, session: PeerSession) -> PeerOutcome:
         """Run the program, and write the result if this party gets it.
@@ -217,7 +234,8 @@ class EnginePart(Peering):
             deadlines=EngineDeadlines(total=spec.limits.seconds),
             limits=self._context.settings.engines.limits,
         )
-        return await engine.run(asked, lambda *_: None)
+        async with unnamed_rows(self._context, job):  # what fits, the job's parameters decide
+            return await engine.run(asked, lambda *_: None)
 
     # --- the result ----------------------------------------------------------------------------
 
@@ -317,6 +335,15 @@ def check_side(spec: MpcSpec, dataset: DatasetConfig, party: str) -> None:
         )
     for name in spec.side(party).columns:
         declared(dataset, name, {"number"})
+
+
+def _changed(peer: str) -> SecureFlowError:
+    return SecureFlowError(
+        "dataset_changed",
+        Text("{party} brings other inputs than in an earlier attempt of this job.", party=peer),
+        "Submit the job again: every owner then approves what is computed.",
+        {"party": peer},
+    )
 
 
 def _check_rows(peer: str, theirs: int, own: int) -> None:

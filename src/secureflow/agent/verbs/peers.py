@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from secureflow.agent.job.context import AgentContext
@@ -275,7 +275,7 @@ class PeerAttempts:
             seconds=round(time.monotonic() - began, 3),
             peak=outcome.peak,
         )
-        reply = await asyncio.shield(asyncio.to_thread(self._commit_run, job, outcome, told))
+        reply = await _to_the_end(asyncio.to_thread(self._commit_run, job, outcome, told))
         await self._close(job.job, request.attempt, channels)
         return reply
 
@@ -373,6 +373,16 @@ class PeerAttempts:
     def _keep_head(self, observed: Observed) -> None:
         with self._context.store.transaction():
             self._context.witness.keep(observed)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, PeerRunReply]) -> PeerRunReply:
+    """Return what comes of work that is not left half done: who cancels it waits for its end."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _scope(job: JobRecord, spec: Any, attempt: int) -> ChannelScope:
