@@ -7,8 +7,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import Form, say, show, write
-from secureflow.cli.texts import said, t
-from secureflow.kit.reading import objects
+from secureflow.cli.texts import listed, part_of, said, t
+from secureflow.kit.reading import members, objects
 from secureflow.kit.text import foreign
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _EXPECTED: Final = ("name", "measure", "rows", "standard_error")
 _NAMES: Final = {"numbers": "released_numbers"}
+_LABEL: Final = ("adversary", "threshold", "collusion", "trusted", "leakage")
 _COST: Final = (
     *("unit", "contributions", "mechanism", "noise", "noise_multiplier", "sampling"),
     *("metrics_noise", "releases", "delta"),
@@ -28,6 +29,7 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
         show(answer, output)
         return
     show({"digest": answer.digest, **dict(_facts(answer.details))}, Form.TABLE)
+    _show_program(members(answer.details.get("program")))
     if points := objects(answer.details.get("points")):
         from secureflow.cli.points import show_planned
 
@@ -41,10 +43,30 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
         write(f"- {said(foreign(note, one))}")
 
 
+def _show_program(program: Mapping[str, Any]) -> None:
+    """Print who learns what of a program among parties, and what its protocol gives."""
+    for row in objects(program.get("learns")):
+        who, what = (said(part_of(row, name)) for name in ("who", "what"))
+        write(t("learns: {who}: {what}", who=who, what=what))
+    label = members(program.get("label"))
+    told = {name: _listed(label[name]) for name in _LABEL if label.get(name)}
+    if told:
+        show(told, Form.TABLE)
+
+
+def _listed(value: Any) -> str:
+    return listed(said(str(one)) for one in (value if isinstance(value, list) else [value]))
+
+
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
         if name == "estimate" and isinstance(value, Mapping):
             yield from ((f"estimated_{one}", figure) for one, figure in value.items())
+        elif name == "program" and isinstance(value, Mapping):
+            yield name, f"{value.get('name')}/{value.get('version')}"
+            for one in ("protocol", "engine"):
+                yield one, said(str(value.get(one, "")))
+            yield "exactness", said(part_of(value, "numeric"))
         elif name not in {"expected", "privacy", "points", "label"}:
             yield _NAMES.get(name, name), value
     privacy = details.get("privacy")

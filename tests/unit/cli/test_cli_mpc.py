@@ -14,7 +14,10 @@ import pytest
 from secureflow.application.totals import npy_header
 from secureflow.cli.kinds import MpcText
 from secureflow.domain.specs.mpc_programs import PROGRAMS
+from secureflow.engines.mpc.sections import program_of
+from secureflow.engines.mpc.sharecost import share_estimate
 from secureflow.texts import chinese
+from tests.unit.engines.mpc.engine_world import computed
 from tests.unit.engines.mpc.world import QUERIES, specified
 
 JOB = "job_0123456789"
@@ -119,6 +122,32 @@ def test_a_file_of_no_known_form_is_refused_before_anything_is_asked(cli: Any) -
     status, _, err = cli("mpc", "totals", JOB, "totals.xlsx")
     assert status != 0
     assert ".parquet" in err
+
+
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_a_dry_run_says_who_learns_what_and_against_whom_it_holds(
+    cli: Any, centre: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tongue: str
+) -> None:
+    """As the catalogue does: for people, in their language."""
+    monkeypatch.setenv("SECUREFLOW_LANG", tongue)
+    spec, file = computed(ROSTER), tmp_path / "job.json"
+    file.write_text(json.dumps({"kind": "mpc", "project": "prj_00000000", "datasets": []}))
+    details = {"program": program_of(spec), "receivers": ["bank-a"], "attempts": 3,
+               "inputs": {"bank-a": ["turnover"]},
+               "estimate": share_estimate(spec, 1000)}  # fmt: skip
+    answer = {"digest": "d" * 64, "spec": {}, "details": details}
+    centre.answers["POST /jobs/dry-run"] = (200, answer)
+    status, out, err = cli("job", "submit", str(file), "--dry-run")
+    assert status == 0, err
+    learned = "the place of every party's number, and which are equal"
+    held = "two of the three that put together what they see learn every input"
+    for text in (learned, held):
+        assert (str(chinese(text)) if tongue == "zh" else text) in out
+    assert "ranking/1" in out
+    assert "who=" not in out
+    if tongue == "zh":
+        labels = {line.split()[0] for line in out.splitlines() if line}
+        assert not {"receivers", "attempts", "inputs", "estimated_rows"} & labels
 
 
 def test_a_person_reads_what_is_asked_and_what_leaves() -> None:

@@ -174,6 +174,15 @@ def test_the_first_job_is_in_step() -> None:
     assert english.count("```") == chinese.count("```")
 
 
+def test_the_pages_of_programs_among_parties_are_in_step() -> None:
+    english, chinese = ((ROOT / "docs" / f"mpc{end}.md").read_text() for end in ("", "-zh"))
+    assert _commands(english) == _commands(chinese)
+    assert len(_commands(english)) > 8
+    assert set(re.findall(r"examples/[a-z-]+", english)) == set(
+        re.findall(r"examples/[a-z-]+", chinese)
+    )
+
+
 def test_the_pages_of_simulation_are_in_step() -> None:
     pages = [(ROOT / "docs" / f"simulation{end}.md").read_text() for end in ("", "-zh")]
     assert _commands(pages[0]) == _commands(pages[1])
