@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final, cast
 
 from secureflow.application.jobs.declarations import (
@@ -25,13 +25,10 @@ from secureflow.application.jobs.rosters import (
     two_party_notes,
 )
 from secureflow.application.jobs.summing import (
-    SummedPrice,
-    price_summed,
+    SummingJobs,
     private_parts,
     unit_notes,
-    with_price,
 )
-from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
@@ -92,7 +89,7 @@ class JointTotals:
         return (await self._artifacts.put(chunks(), limit=len(whole))).digest
 
 
-class MpcJobs:
+class MpcJobs(SummingJobs):
     """`application.jobs.kind.JobKind`."""
 
     engine: Final[EngineKind] = MPC_ENGINE
@@ -101,22 +98,9 @@ class MpcJobs:
         """Return the handler of the job's masked sum: answers, and the file of totals."""
         return JointTotals(artifacts)
 
-    async def draft(
-        self,
-        work: UnitOfWork,
-        wanted: Wanted,
-        submitter: str,
-        now: int,
-        priced: SummedPrice | None,
-    ) -> Drafted:
-        """Fill in the owners' declarations and the priced noise; see `draft_mpc`."""
-        return with_price(await draft_mpc(work, wanted, submitter, now), priced)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> SummedPrice | None:
-        """Return the job's cost; None without differential privacy."""
-        return await price_summed(self.engine, wanted, accountant, draft)
+    async def unpriced(self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+        """Fill in the owners' declarations; see `draft_mpc`."""
+        return await draft_mpc(work, wanted, submitter, now)
 
 
 MPC_JOBS: Final = MpcJobs()
