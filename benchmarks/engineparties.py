@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,8 @@ HOST: Final = Path(__file__).parent / "plainhost.py"
 LOCAL: Final = "127.0.0.1"
 _BLOCK: Final = 1 << 18
 _LINE: Final = 1 << 20
-LINGER: Final = 6.0
-"""Seconds that parties have to notice that another one failed."""
-_PATIENCE: Final = 20.0
+PATIENCE: Final = 120.0
+"""Seconds for what comes in any case, on a machine that is busy with other things."""
 _RETRY: Final = 0.02
 
 
@@ -41,6 +41,7 @@ class Run:
         job: the job's id.
         connect: seconds to connect.
         wait: seconds that a peer may take for a step.
+        linger: seconds that the others have to notice that a party failed; then they are killed.
     """
 
     python: Path
@@ -50,8 +51,9 @@ class Run:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     receivers: Sequence[int] = (0,)
     job: str = "job_bench"
-    connect: float = 30.0
-    wait: float = 120.0
+    connect: float = PATIENCE
+    wait: float = PATIENCE
+    linger: float = PATIENCE
 
 
 @dataclass
@@ -113,7 +115,7 @@ class Forwarder:
 
     async def _reached(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return a connection to the port: an engine may not listen yet."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     return await asyncio.open_connection(LOCAL, self._target)
@@ -203,13 +205,13 @@ class Parties:
         return Measured(list(ended), took, carried)
 
     async def _all(self, count: int) -> list[Ended]:
-        """Return how all ended; when one fails the others have `LINGER` seconds to notice."""
+        """Return how all ended; when one fails the others have `linger` seconds to notice."""
         following = [asyncio.ensure_future(self._follow(number)) for number in range(count)]
         left = set(following)
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             if any("done" not in one.result().said for one in done):
-                await asyncio.wait(left, timeout=LINGER) if left else None
+                await asyncio.wait(left, timeout=self._what.linger) if left else None
                 for process in self.processes:
                     with contextlib.suppress(ProcessLookupError):
                         process.kill()
@@ -272,6 +274,9 @@ class Parties:
 
 
 def _free_port() -> int:
-    with socket.create_server((LOCAL, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that the system gives to no connection."""
+    least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(1024, least)
+        with contextlib.suppress(OSError), socket.create_server((LOCAL, port)):
+            return port

@@ -16,7 +16,8 @@ from secureflow.adapters.link.peerlink import RelayDialler
 
 
 @pytest.fixture
-async def listener() -> AsyncIterator[DirectListener]:
+async def listener(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DirectListener]:
+    monkeypatch.setattr(peerdirect, "DIRECT_SECONDS", 120.0)  # a busy machine takes no other way
     listening = DirectListener("127.0.0.1:0")
     await listening.start()
     yield listening
