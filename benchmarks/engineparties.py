@@ -173,6 +173,7 @@ class Parties:
         self._what, self._inputs, self._folder = what, inputs, folder
         self._keeping = keeping
         self._forwarders: dict[tuple[int, int], Forwarder] = {}
+        self._printed: list[asyncio.Future[bytes]] = []
         self.processes: list[asyncio.subprocess.Process] = []
         self.told = asyncio.Event()
         """Set with each line that any party says; who waits for a phase clears it."""
@@ -210,12 +211,25 @@ class Parties:
         left = set(following)
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            if any("done" not in one.result().said for one in done):
+            if any("done" not in one.result() for one in done):
                 await asyncio.wait(left, timeout=self._what.linger) if left else None
-                for process in self.processes:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
-        return [one.result() for one in following]
+                break
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        return [await self._ended(number, one) for number, one in enumerate(following)]
+
+    async def _ended(self, number: int, following: asyncio.Future[dict[str, Any]]) -> Ended:
+        """Return how a party ended; one that goes on is killed."""
+        process = self.processes[number]
+        if not following.done():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        said = await following
+        printed = await self._printed[number]
+        return Ended(
+            said, printed.decode("utf-8", "replace"), await process.wait(), self.phases[number]
+        )
 
     async def _start(self, number: int, ports: Sequence[int]) -> asyncio.subprocess.Process:
         what, own = self._what, self._folder / f"party{number}"
@@ -254,23 +268,22 @@ class Parties:
             },
         )
         assert process.stdin is not None
+        assert process.stderr is not None
         process.stdin.write(json.dumps(told).encode() + b"\n")
-        process.stdin.close()
+        self._printed.append(asyncio.ensure_future(process.stderr.read()))
         return process
 
-    async def _follow(self, number: int) -> Ended:
+    async def _follow(self, number: int) -> dict[str, Any]:
+        """Return the last line of a party, when there are no more."""
         process = self.processes[number]
         assert process.stdout is not None
-        assert process.stderr is not None
-        printed = asyncio.ensure_future(process.stderr.read())
         last: dict[str, Any] = {}
         while line := await process.stdout.readline():
             last = json.loads(line)
             if "phase" in last:
                 self.phases[number].append(last["phase"])
             self.told.set()
-        text = (await printed).decode("utf-8", "replace")
-        return Ended(last, text, await process.wait(), self.phases[number])
+        return last
 
 
 def _free_port() -> int:

@@ -87,21 +87,13 @@ def test_a_list_with_a_key_twice_is_refused_by_word(tmp_path: Path) -> None:
     assert "done" not in found.ended[1].said
 
 
-class Absent(Parties):
-    """The second party never comes."""
-
-    async def _start(self, number: int, ports: Sequence[int]) -> asyncio.subprocess.Process:
-        made = await super()._start(number, ports)
-        if number == 1:
-            made.kill()
-        return made
-
-
-async def test_a_peer_that_never_comes_is_absent(tmp_path: Path) -> None:
-    """Its port leads nowhere: the program waits as long as it was told, and says why."""
-    what = _what("psi", "RR22", connect=2.0, wait=2.0)
-    found = await Absent(what, _lists(tmp_path, OURS, THEIRS), tmp_path).run()
+def test_a_peer_that_sends_nothing_any_more_is_noticed(tmp_path: Path) -> None:
+    """It has no list: the program waits as long as it was told, and says why."""
+    lists = _lists(tmp_path, OURS, THEIRS)
+    (tmp_path / "theirs").unlink()
+    found = run(_what("psi", "RR22", wait=4.0), lists, tmp_path)
     assert found.ended[0].said["failed"] in {"peer_absent", "peer_gone", "peer_silent"}
+    assert "failed" in found.ended[1].said
 
 
 async def test_a_peer_that_is_killed_ends_the_run_at_once_or_by_its_deadline(
