@@ -42,6 +42,8 @@ class Run:
         connect: seconds to connect.
         wait: seconds that a peer may take for a step.
         linger: seconds that the others have to notice that a party failed; then they are killed.
+        stays: whether a party's process stays until all have ended: others do not hear that it
+            failed by its end.
     """
 
     python: Path
@@ -54,6 +56,7 @@ class Run:
     connect: float = PATIENCE
     wait: float = PATIENCE
     linger: float = PATIENCE
+    stays: bool = False
 
 
 @dataclass
@@ -252,6 +255,7 @@ class Parties:
             "receives": number in what.receivers,
             "folder": str(work),
             "keeping": str(keeping) if self._keeping else "",
+            "stays": what.stays,
         }
         process = await asyncio.create_subprocess_exec(
             *(str(what.python), "-I", "-B", str(HOST), str(what.entry)),

@@ -3,9 +3,9 @@
     PYTHON -I -B plainhost.py PROGRAM.py    # one line of JSON on standard input: `PlainJob`
 
 Nothing confines it, no agent is needed. It prints a line of JSON for each step and one at the end:
-`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Then it stays, as
-`host` does, until its standard input ends: what its engine has sent last may still be under way.
-Only the standard library is imported: an engine's environment has no SecureFlow.
+`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Then it ends, or
+stays until its standard input does: what an engine sends in a thread of its own may still be under
+way. Only the standard library is imported: an engine's environment has no SecureFlow.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class PlainJob:
         self.kept = {one.name: one for one in self.keeping.iterdir()} if self.keeping else {}
         self.outputs: dict[str, Path] = {}
         self._out = out
+        self._stays: bool = told["stays"]
 
     @property
     def port(self) -> int:
@@ -75,10 +76,11 @@ class PlainJob:
         os.write(self._out, json.dumps(what).encode() + b"\n")
 
     def end(self, what: dict[str, Any]) -> None:
-        """Print the last line, and stay until it was taken."""
+        """Print the last line, and stay if asked to."""
         self.say(what)
         os.close(self._out)
-        sys.stdin.read()
+        if self._stays:
+            sys.stdin.read()
 
 
 def main() -> int:

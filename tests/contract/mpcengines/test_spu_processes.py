@@ -24,7 +24,7 @@ THEIRS = [f"id{number}" for number in range(700, 200, -1)]
 
 
 def _what(program: str, protocol: str, **given: Any) -> Run:
-    return Run(demand_engine("spu"), ENTRY, program, protocol, **given)
+    return Run(demand_engine("spu"), ENTRY, program, protocol, **{"stays": True, **given})
 
 
 def _lists(tmp_path: Path, ours: Sequence[str], theirs: Sequence[str]) -> list[dict[str, Path]]:
