@@ -7,11 +7,12 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from peers.engines import MemoryChannel, channels_of
 
-from secureflow.adapters.mpcengines import forwarding
+from secureflow.adapters.mpcengines import forwarding, host
 from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
 from tests.contract.mpcengines.cases import soon
 
@@ -29,7 +30,7 @@ class Side:
         for one in made:
             one.setblocking(False)
         port = self.own.getsockname()[1]
-        self.doors = Doors(port, {channel.peer: self.listening}, deque(made))
+        self.doors = Doors(port, {channel.peer: self.listening}, {channel.peer: deque(made)})
         self.forwarder = Forwarder(self.doors, {channel.peer: channel}, 120.0)
         self.task = asyncio.ensure_future(self.forwarder.run(channel.peer))
 
@@ -86,7 +87,7 @@ async def test_a_peer_may_come_before_the_engine_listens(sides: tuple[Side, Side
     with near:
         await loop.sock_connect(near, one.address)
         await loop.sock_sendall(near, b"early")
-        await soon(lambda: len(two.doors.spares) == 3)
+        await soon(lambda: len(two.doors.spares["a"]) == 3)
         await asyncio.sleep(3 * forwarding.RETRY)  # it has been refused by then
         two.own = socket.create_server(("127.0.0.1", port))
         two.own.setblocking(False)
@@ -146,3 +147,38 @@ async def test_nothing_is_left_open(sides: tuple[Side, Side]) -> None:
         for end in (near, far):
             with pytest.raises(ConnectionResetError):
                 await loop.sock_recv(end, 1)
+
+
+async def test_a_connection_that_comes_as_the_run_is_cancelled_is_closed(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was accepted, and nobody has heard of it yet."""
+    loop, (one, _) = asyncio.get_running_loop(), sides
+    accept, taken = socket.socket.accept, list[socket.socket]()
+
+    def cancelling(listening: socket.socket) -> tuple[socket.socket, Any]:
+        found = accept(listening)
+        taken.append(found[0])
+        loop.call_soon(one.task.cancel)
+        return found
+
+    monkeypatch.setattr(socket.socket, "accept", cancelling)
+    with socket.create_connection(one.address):
+        await asyncio.gather(one.task, return_exceptions=True)
+        await one.stop()
+    assert len(taken) == 1
+    assert taken[0].fileno() == -1
+
+
+def test_where_an_engine_listens_nothing_is_accepted_before_it_does() -> None:
+    """The agent connects as soon as it hears of the port: what it reached there would be reset."""
+    heard = []
+
+    class Hears:
+        def say(self, message: dict[str, Any], sockets: tuple[socket.socket, ...] = ()) -> None:
+            with socket.socket() as agent:
+                heard.append((bool(sockets), agent.connect_ex(("127.0.0.1", message["port"])) == 0))
+
+    made: Any = Hears()
+    host.doors(made, {"parties": 3, "number": 1, "spares": 1})
+    assert heard == [(True, True), (False, False), (True, True)]

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+from secureflow.kit.shielding import shielded
+
 
 async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run until all have ended, or one raises; none runs on afterwards."""
@@ -17,8 +19,11 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks and wait until they have ended; their errors are nobody's any more."""
+    """Cancel tasks and wait until they have ended; their errors are nobody's any more.
+
+    Who is cancelled meanwhile waits nevertheless: what they hold is closed after them.
+    """
     waiting = [*tasks]
     for one in waiting:
         one.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await shielded(asyncio.gather(*waiting, return_exceptions=True))

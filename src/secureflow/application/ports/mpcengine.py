@@ -105,12 +105,14 @@ class EngineDeadlines:
     """Seconds.
 
     Args:
-        connect: until every peer has agreed and the engine's process is connected.
+        connect: until every peer has agreed, and until the engine's process listens: some engines
+            take half a minute to be imported on a busy machine. A peer's agent that is gone is
+            noticed before, by its channel.
         idle: without a sign of life from the process or from a peer.
         total: for everything.
     """
 
-    connect: float = 30.0
+    connect: float = 120.0
     idle: float = 30.0
     total: float = 3600.0
 
