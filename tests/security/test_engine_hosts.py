@@ -24,6 +24,7 @@ from secureflow.adapters.mpcengines.agreement import BURST, Peers
 from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
 from secureflow.adapters.mpcengines.running import HOST
 from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.speaking import GREEDY, ImpostorError, Stream, anybody
 from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo, EngineLimits
 from secureflow.kit.errors import SecureFlowError
@@ -223,11 +224,13 @@ async def test_a_peer_uses_up_no_sockets_of_others() -> None:
             for one in doors.spares[peer]:
                 one.setblocking(False)
         stack.callback(doors.close)
-        forwarder = Forwarder(doors, ends["c"], 30.0)
+        forwarder = Forwarder(doors, ends["c"], 30.0, lambda *_: anybody(Stream(0, 1, True)))
         running = [asyncio.create_task(forwarder.run(peer)) for peer in ("a", "b")]
         opened = [await ends["b"]["c"].open() for _ in range(9)]
+        with pytest.raises(ImpostorError, match=GREEDY):
+            await running[1]
         with pytest.raises(ConnectionResetError):
-            await opened[-1].read(1)
+            await opened[2].read(1)
         honest = await ends["a"]["c"].open()
         await honest.write(b"here")
         said = set()

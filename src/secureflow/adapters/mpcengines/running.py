@@ -30,6 +30,7 @@ from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefus
 from secureflow.adapters.mpcengines.keeping import Kept
 from secureflow.adapters.mpcengines.measured import usage
 from secureflow.adapters.mpcengines.outputs import Outputs
+from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
 from secureflow.adapters.mpcengines.together import ended
 from secureflow.application.ports.mpcengine import EngineInfo, EngineJob, EngineResult, Progress
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
@@ -87,6 +88,8 @@ class Plan:
         views: further files that it reads, such as modules of its program.
         processes: threads and processes.
         addresses: bytes of address space, where that is more than memory.
+        speech: listens to who speaks; None for an engine of two parties, where it can be one alone.
+        streams: connections that a party opens to another in a run.
     """
 
     info: EngineInfo
@@ -101,6 +104,8 @@ class Plan:
     views: tuple[View, ...] = ()
     processes: int = 256
     addresses: int = 64 << 30
+    speech: Speech | None = None
+    streams: int = SPARES
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,11 @@ class EngineRun:
         self._engine = plan.info.name
         self._peers = Peers(job, plan.info)
         self._doors = Doors()
-        self._forwarder = Forwarder(self._doors, job.channels, job.deadlines.connect)
+        self._speech = _speech_of(plan, job)
+        self._spares = max(1, min(plan.streams, SPARES // len(job.peers)))
+        self._forwarder = Forwarder(
+            self._doors, job.channels, job.deadlines.connect, self._listener, self._spares
+        )
         names = plan.outputs if job.party in job.receivers else frozenset()
         self._outputs = Outputs(job.outputs, names, job.limits.scratch)
         self._kept = Kept(job.kept, job.limits.scratch)
@@ -144,6 +153,7 @@ class EngineRun:
         self._peak = 0
         self._flooded = False
         self._unsure: list[SecureFlowError] = []
+        self._seen: list[SecureFlowError] = []
         self._process: SandboxProcess | None = None
         self._ending: asyncio.Task[None] | None = None
         self._done = False
@@ -258,8 +268,7 @@ class EngineRun:
             TimeoutError: it did not.
             Ended, LineRefused: as `HostLines`.
         """
-        job = self._job
-        spares = max(1, SPARES // len(job.peers))
+        job, spares = self._job, self._spares
         told = {
             "number": job.number,
             "parties": len(job.parties),
@@ -298,8 +307,8 @@ class EngineRun:
         """Have the engine compute; return its figures when every party is done."""
         reading = asyncio.create_task(self._read(lines, process))
         alive = asyncio.create_task(self._alive(process))
-        work = [self._peers.beat(), *map(self._forwarder.run, self._job.peers)]
-        beside = [asyncio.create_task(_until_broken(one)) for one in work]
+        work = [_until_broken(self._peers.beat()), *map(self._forward, self._job.peers)]
+        beside = [asyncio.create_task(one) for one in work]
         try:
             figures: Mapping[str, JSON] = await _first(
                 {reading, alive, *watching.values(), *beside}, reading
@@ -307,21 +316,39 @@ class EngineRun:
             self._done = True
             await self._peers.tell({"say": "done"})
             self._phase("outputs", 1.0)
-            await self._all_done(watching, alive)
+            await self._all_done(watching, {alive, *beside})
             return figures
         finally:
             await ended([reading, alive, *beside])
 
     async def _all_done(
-        self, watching: Mapping[str, asyncio.Task[None]], alive: asyncio.Task[None]
+        self, watching: Mapping[str, asyncio.Task[None]], beside: set[asyncio.Task[None]]
     ) -> None:
         """Wait for the peers. The process, which may still carry their bytes, is measured on."""
         try:
             for one in watching.values():
-                await _first({alive, *watching.values()}, one)
+                await _first({*beside, *watching.values()}, one)
         except asyncio.CancelledError:
             self._late = [peer for peer, one in watching.items() if not one.done()]
             raise
+
+    async def _forward(self, peer: str) -> None:
+        """Carry a peer's connections until its channel breaks; `Peers.watch` says why.
+
+        Raises:
+            SecureFlowError: `peer_broken`: it is not the peer who speaks.
+        """
+        try:
+            await _until_broken(self._forwarder.run(peer))
+        except ImpostorError as error:
+            self._seen.append(
+                failures.impostor(self._engine, peer, self._peers.phase, error.reason)
+            )
+            raise self._seen[-1] from error
+
+    def _listener(self, peer: str, theirs: bool) -> Listener:
+        parties = self._job.parties
+        return self._speech(Stream(self._job.number, parties.index(peer), theirs))
 
     async def _named(
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
@@ -329,7 +356,7 @@ class EngineRun:
         """Tell the peers, and return the error of the party where the failure began."""
         sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
         await self._peers.fail(sure=sure)
-        if sure:
+        if sure or error in self._seen:
             return error
         return await self._peers.culprit(watching) or error
 
@@ -433,6 +460,13 @@ class EngineRun:
         self._flooded = True
         if self._process is not None:
             self._ending = asyncio.get_running_loop().create_task(self._process.kill())
+
+
+def _speech_of(plan: Plan, job: EngineJob) -> Speech:
+    """Return who listens; with three parties somebody must."""
+    if plan.speech is None and len(job.parties) > 2:
+        raise ValueError(plan.info.name)
+    return plan.speech or anybody
 
 
 async def _until_broken(work: Coroutine[Any, Any, None]) -> None:
