@@ -3,8 +3,9 @@
     PYTHON -I -B plainhost.py PROGRAM.py    # one line of JSON on standard input: `PlainJob`
 
 Nothing confines it, no agent is needed. It prints a line of JSON for each step and one at the end:
-`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Only the standard
-library is imported: an engine's environment has no SecureFlow.
+`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Then it stays, as
+`host` does, until its standard input ends: what its engine has sent last may still be under way.
+Only the standard library is imported: an engine's environment has no SecureFlow.
 """
 
 from __future__ import annotations
@@ -73,6 +74,12 @@ class PlainJob:
         """Print a line."""
         os.write(self._out, json.dumps(what).encode() + b"\n")
 
+    def end(self, what: dict[str, Any]) -> None:
+        """Print the last line, and stay until it was taken."""
+        self.say(what)
+        os.close(self._out)
+        sys.stdin.read()
+
 
 def main() -> int:
     """Run one program."""
@@ -88,14 +95,14 @@ def main() -> int:
     try:
         figures = module.run(job)
     except Failed as failed:
-        job.say({"failed": failed.word})
+        job.end({"failed": failed.word})
         return 1
     except Exception:  # noqa: BLE001 - a process's edge: who started it is told
         traceback.print_exc()
-        job.say({"failed": "raised"})
+        job.end({"failed": "raised"})
         return 1
     outputs = {name: str(path) for name, path in job.outputs.items()}
-    job.say({"done": figures, "outputs": outputs, "peak": peak_bytes()})
+    job.end({"done": figures, "outputs": outputs, "peak": peak_bytes()})
     return 0
 
 

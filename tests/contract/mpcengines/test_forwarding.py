@@ -7,11 +7,12 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from peers.engines import MemoryChannel, channels_of
 
-from secureflow.adapters.mpcengines import forwarding
+from secureflow.adapters.mpcengines import forwarding, host
 from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
 from secureflow.adapters.mpcengines.speaking import (
     FOREIGN,
@@ -177,3 +178,38 @@ async def test_nothing_is_left_open(sides: tuple[Side, Side]) -> None:
         for end in (near, far):
             with pytest.raises(ConnectionResetError):
                 await loop.sock_recv(end, 1)
+
+
+async def test_a_connection_that_comes_as_the_run_is_cancelled_is_closed(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was accepted, and nobody has heard of it yet."""
+    loop, (one, _) = asyncio.get_running_loop(), sides
+    accept, taken = socket.socket.accept, list[socket.socket]()
+
+    def cancelling(listening: socket.socket) -> tuple[socket.socket, Any]:
+        found = accept(listening)
+        taken.append(found[0])
+        loop.call_soon(one.task.cancel)
+        return found
+
+    monkeypatch.setattr(socket.socket, "accept", cancelling)
+    with socket.create_connection(one.address):
+        await asyncio.gather(one.task, return_exceptions=True)
+        await one.stop()
+    assert len(taken) == 1
+    assert taken[0].fileno() == -1
+
+
+def test_where_an_engine_listens_nothing_is_accepted_before_it_does() -> None:
+    """The agent connects as soon as it hears of the port: what it reached there would be reset."""
+    heard = []
+
+    class Hears:
+        def say(self, message: dict[str, Any], sockets: tuple[socket.socket, ...] = ()) -> None:
+            with socket.socket() as agent:
+                heard.append((bool(sockets), agent.connect_ex(("127.0.0.1", message["port"])) == 0))
+
+    made: Any = Hears()
+    host.doors(made, {"parties": 3, "number": 1, "spares": 1})
+    assert heard == [(True, True), (False, False), (True, True)]

@@ -45,7 +45,7 @@ class Evil:
 
 mpc.run(mpc.start())
 if mpc.pid == 2:
-    time.sleep(60)  # it may fail before the pickle arrives, which would end everybody
+    time.sleep(600)  # it may fail before the pickle arrives, which would end everybody
 mpc.run(mpc.transfer(Evil() if mpc.pid == 1 else None, senders=1, receivers=0))
 mpc.run(mpc.shutdown())
 """

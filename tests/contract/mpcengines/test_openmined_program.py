@@ -145,16 +145,14 @@ def test_another_list_than_was_committed_to_is_not_answered(
         {"keys": key_file(tmp_path / "theirs", THEIRS)},
     ]
     given = {"reveal": reveal, "counts": [60, 60]}
-    what = Run(
-        demand_engine("openmined"), altered, "psi", parameters=given, receivers=receivers, wait=5.0
-    )
+    what = Run(demand_engine("openmined"), altered, "psi", parameters=given, receivers=receivers)
     found = run(what, inputs, tmp_path)
     assert found.ended[1].said == {"failed": word}, found.ended[1].printed
     assert not any(one.outputs for one in found.ended)
 
 
 def test_lists_that_are_not_taken_are_refused_by_word(tmp_path: Path) -> None:
-    found = _run(tmp_path, [*OURS, OURS[0]], THEIRS, wait=5.0, parameters={"reveal": "ids"})
+    found = _run(tmp_path, [*OURS, OURS[0]], THEIRS, linger=0.5, parameters={"reveal": "ids"})
     assert found.ended[0].said == {"failed": "keys_repeated"}
     assert "done" not in found.ended[1].said
 

@@ -70,8 +70,30 @@ def out_of_memory(engine: str, party: str, phase: str, memory: int) -> SecureFlo
     return SecureFlowError("engine_out_of_memory", told, hint, _where(engine, party, phase))
 
 
-def silent(engine: str, party: str, phase: str, seconds: float) -> SecureFlowError:
-    """Return the error of an engine that neither computes nor talks."""
+def silent(
+    engine: str, party: str, phase: str, seconds: float, peers: Sequence[str] = ()
+) -> SecureFlowError:
+    """Return the error of an engine that neither computes nor talks.
+
+    Args:
+        engine: its name.
+        party: where.
+        phase: it was in.
+        seconds: for how long.
+        peers: those whose engines do neither as well: it may wait for one of them.
+    """
+    if peers:
+        told = Text(
+            "No engine computed or sent anything for {seconds:.0f} seconds: {engine} at {party} "
+            "waits in the phase {phase}, and nothing comes from {peers}.",
+            engine=engine,
+            seconds=seconds,
+            party=party,
+            phase=phase,
+            peers=", ".join(peers),
+        )
+        details = {**_where(engine, party, phase), "parties": [party, *peers]}
+        return SecureFlowError("engine_silent", told, _AGAIN, details)
     told = Text(
         "{engine} neither computed nor sent anything for {seconds:.0f} seconds at {party} in the "
         "phase {phase}.",

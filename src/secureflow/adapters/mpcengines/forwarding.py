@@ -23,7 +23,9 @@ from itertools import chain
 from typing import Final
 
 from secureflow.adapters.mpcengines.host import LOCAL
+from secureflow.adapters.mpcengines.readiness import readable
 from secureflow.adapters.mpcengines.speaking import GREEDY, ImpostorError, Listener
+from secureflow.adapters.mpcengines.together import ended
 from secureflow.application.ports.peers import PeerChannel, PeerConnection
 from secureflow.kit.errors import SecureFlowError
 
@@ -105,24 +107,24 @@ class Forwarder:
         try:
             await asyncio.gather(out, into, fault)
         finally:
-            for one in (out, into, fault):
-                one.cancel()
-            await asyncio.gather(out, into, fault, return_exceptions=True)
+            await ended([out, into, fault])
 
     async def stop(self) -> None:
         """End every connection."""
-        for one in self._pumps:
-            one.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await ended(self._pumps)
 
     async def _outgoing(self, peer: str) -> None:
-        loop, opened = asyncio.get_running_loop(), 0
+        listening, opened = self._doors.listening[peer], 0
         while True:
+            await readable(listening)
             try:
-                accepted, _ = await loop.sock_accept(self._doors.listening[peer])
+                accepted, _ = listening.accept()
+            except BlockingIOError:  # who came has gone again
+                continue
             except OSError:  # no descriptor is left: those that are open go on
                 await asyncio.sleep(RETRY)
                 continue
+            accepted.setblocking(False)
             if opened >= self._most:
                 _reset(accepted)
                 continue
@@ -208,9 +210,7 @@ class Forwarder:
         try:
             await asyncio.gather(*ways)
         except BaseException as error:  # cancellation too: both ends learn that it broke
-            for one in ways:
-                one.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            await ended(ways)
             connection.abort()
             _reset(local)
             if not isinstance(error, OSError | SecureFlowError):

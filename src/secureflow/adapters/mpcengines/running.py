@@ -4,8 +4,9 @@
     → keep what it returns → tell the peers → wait until all are done → end the process
 
 Nothing of the process is trusted: sizes are bounded, file names are ours, and an answer that is not
-as declared is refused. It shows signs of life or is ended: something said, bytes on a channel, or
-processor time used. It ends with the run, with all it started, however the run ends.
+as declared is refused. It shows signs of life (something said, bytes on a channel, or processor
+time used), or it waits for a peer whose own does so, or it is ended. It ends with the run, with all
+it started, however the run ends.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +29,10 @@ from secureflow.adapters.mpcengines.agreement import PHASE, Peers
 from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
 from secureflow.adapters.mpcengines.keeping import Kept
-from secureflow.adapters.mpcengines.measured import usage
+from secureflow.adapters.mpcengines.life import TICK, Life
 from secureflow.adapters.mpcengines.outputs import Outputs
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
-from secureflow.adapters.mpcengines.together import ended
+from secureflow.adapters.mpcengines.together import ended, first, until_broken
 from secureflow.application.ports.mpcengine import EngineInfo, EngineJob, EngineResult, Progress
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import JSON
@@ -40,10 +41,6 @@ from secureflow.kit.printedlog import PrintedLog
 from secureflow.kit.shielding import shielded
 
 HOST: Final = Path(host.__file__)
-TICK: Final = 0.5
-"""Seconds between two looks at a process."""
-BUSY: Final = 0.05
-"""Share of a processor that is a sign of life; who waits for a peer uses less."""
 MESSAGES: Final = 100_000
 """Of one process."""
 _TOGETHER: Final = 32
@@ -149,8 +146,8 @@ class EngineRun:
         names = plan.outputs if job.party in job.receivers else frozenset()
         self._outputs = Outputs(job.outputs, names, job.limits.scratch)
         self._kept = Kept(job.kept, job.limits.scratch)
-        self._said = time.monotonic()
-        self._peak = 0
+        self._life = Life(lambda: self._forwarder.moved, job.deadlines.idle)
+        self._closed = False
         self._flooded = False
         self._unsure: list[SecureFlowError] = []
         self._seen: list[SecureFlowError] = []
@@ -175,12 +172,13 @@ class EngineRun:
             self._outputs.remove()
             if isinstance(error, TimeoutError) and whole.expired():
                 seconds = self._job.deadlines.total
-                if self._late:
-                    raise self._peers.late(self._late[0]) from error
+                late = self._late or (self._peers.working if self._life.quiet else [])
+                if late:
+                    raise self._peers.late(late[0]) from error
                 raise failures.too_slow(*self._where, seconds) from error
             raise
         took = time.monotonic() - began
-        return EngineResult(figures, dict(self._outputs.kept), took, self._peak)
+        return EngineResult(figures, dict(self._outputs.kept), took, self._life.peak)
 
     @property
     def _where(self) -> tuple[str, str, str]:
@@ -199,7 +197,7 @@ class EngineRun:
             log.give_away()
             opening = asyncio.create_task(self._opened(lines, launch, self._process))
             try:
-                await _first({opening, *watching.values()}, opening)
+                await first({opening, *watching.values()}, opening)
             finally:
                 await ended([opening])
             self._phase("inputs", 0.0)
@@ -207,15 +205,21 @@ class EngineRun:
         except SecureFlowError as error:
             raise await self._named(error, watching) from error
         finally:
-            await ended(watching.values())
-            if self._process is not None:
-                await shielded(self._process.kill())
-            await self._forwarder.stop()
-            self._doors.close()
-            lines.take_no_more()
             theirs.close()
-            ours.close()
+            await shielded(self._cleared(watching, lines, ours))
             await shielded(log.close(0 if self._process is None else 1))
+
+    async def _cleared(
+        self, watching: Mapping[str, asyncio.Task[None]], lines: HostLines, ours: socket.socket
+    ) -> None:
+        """Leave nothing: no process, no connection, no socket."""
+        await ended(watching.values())
+        if self._process is not None:
+            await self._process.kill()
+        await self._forwarder.stop()
+        self._doors.close()
+        lines.take_no_more()
+        ours.close()
 
     async def _opened(self, lines: HostLines, launch: Launch, process: SandboxProcess) -> None:
         """Open the doors.
@@ -307,10 +311,11 @@ class EngineRun:
         """Have the engine compute; return its figures when every party is done."""
         reading = asyncio.create_task(self._read(lines, process))
         alive = asyncio.create_task(self._alive(process))
-        work = [_until_broken(self._peers.beat()), *map(self._forward, self._job.peers)]
+        beating = until_broken(self._peers.beat(self._life.works))
+        work = [beating, *map(self._forward, self._job.peers)]
         beside = [asyncio.create_task(one) for one in work]
         try:
-            figures: Mapping[str, JSON] = await _first(
+            figures: Mapping[str, JSON] = await first(
                 {reading, alive, *watching.values(), *beside}, reading
             )
             self._done = True
@@ -318,8 +323,27 @@ class EngineRun:
             self._phase("outputs", 1.0)
             await self._all_done(watching, {alive, *beside})
             return figures
+        except SecureFlowError as error:
+            if (own := await self._own(error, reading)) is not None:
+                raise own from error
+            raise
         finally:
             await ended([reading, alive, *beside])
+
+    async def _own(
+        self, error: SecureFlowError, reading: asyncio.Task[Mapping[str, JSON]]
+    ) -> SecureFlowError | None:
+        """Return the error of the own process, where it is surely that and a peer's is not.
+
+        A process that has gone is known at once, but not why: peers whose engines fail with it may
+        be heard before.
+        """
+        if error.code != "peer_broken" or self._peers.sure(error) or error in self._seen:
+            return None
+        if self._closed:
+            await asyncio.wait({reading}, timeout=2 * LINGER)
+        own = reading.exception() if reading.done() and not reading.cancelled() else None
+        return own if isinstance(own, SecureFlowError) and self._sure(own) else None
 
     async def _all_done(
         self, watching: Mapping[str, asyncio.Task[None]], beside: set[asyncio.Task[None]]
@@ -327,7 +351,7 @@ class EngineRun:
         """Wait for the peers. The process, which may still carry their bytes, is measured on."""
         try:
             for one in watching.values():
-                await _first({*beside, *watching.values()}, one)
+                await first({*beside, *watching.values()}, one)
         except asyncio.CancelledError:
             self._late = [peer for peer, one in watching.items() if not one.done()]
             raise
@@ -339,7 +363,7 @@ class EngineRun:
             SecureFlowError: `peer_broken`: it is not the peer who speaks.
         """
         try:
-            await _until_broken(self._forwarder.run(peer))
+            await until_broken(self._forwarder.run(peer))
         except ImpostorError as error:
             self._seen.append(
                 failures.impostor(self._engine, peer, self._peers.phase, error.reason)
@@ -354,11 +378,15 @@ class EngineRun:
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
     ) -> SecureFlowError:
         """Tell the peers, and return the error of the party where the failure began."""
-        sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
-        await self._peers.fail(sure=sure)
+        sure = self._sure(error)
+        await self._peers.fail(error, sure=sure)
         if sure or error in self._seen:
             return error
-        return await self._peers.culprit(watching) or error
+        return await self._peers.culprit(error, watching)
+
+    def _sure(self, error: SecureFlowError) -> bool:
+        """Tell whether a failure is surely this party's."""
+        return error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
 
     async def _read(self, lines: HostLines, process: SandboxProcess) -> Mapping[str, JSON]:
         """Take what the process says until it is done; return its figures."""
@@ -367,16 +395,16 @@ class EngineRun:
                 if count % _TOGETHER == _TOGETHER - 1:
                     await asyncio.sleep(0)  # what has come already waits for nobody
                 told = await lines.message()
-                self._said = time.monotonic()
+                self._life.sign()
                 match told.get("say"):
                     case "progress":
                         self._progressed(told)
                     case "output":
-                        await self._outputs.take(told, lines, self._sign)
+                        await self._outputs.take(told, lines, self._life.sign)
                     case "keep":
-                        await self._kept.take(told, lines, self._sign)
+                        await self._kept.take(told, lines, self._life.sign)
                     case "done":
-                        self._sample(process)
+                        self._life.look(process.pid)
                         return self._figures(told.get("figures"))
                     case "failed":
                         raise self._failed(told.get("word"))
@@ -421,6 +449,7 @@ class EngineRun:
 
     async def _died(self, process: SandboxProcess) -> SecureFlowError:
         """Return why a process closed its channel; it is ended if it goes on."""
+        self._closed = True
         try:
             async with asyncio.timeout(LINGER):
                 code = await process.wait()
@@ -433,27 +462,15 @@ class EngineRun:
         return failures.failed(*self._where, failures.WORDS["died"])
 
     async def _alive(self, process: SandboxProcess) -> None:
-        """Measure the process, and end the run where it shows no sign of life."""
-        idle, before = self._job.deadlines.idle, 0.0
+        """Measure the process, and end the run where nobody's shows a sign of life."""
+        deadlines, most = self._job.deadlines, self._job.limits.memory
         while True:
-            await asyncio.sleep(min(TICK, idle / 4))
-            seconds = await asyncio.to_thread(self._sample, process)
-            if seconds - before > BUSY * TICK:
-                before = seconds
-                self._sign()
-            if 0 < self._job.limits.memory < self._peak:  # where no cgroup counts it
-                raise failures.out_of_memory(*self._where, self._job.limits.memory)
-            last = max(self._said, self._forwarder.moved)
-            if not self._done and time.monotonic() - last > idle:
-                raise failures.silent(*self._where, idle)
-
-    def _sign(self) -> None:
-        self._said = time.monotonic()
-
-    def _sample(self, process: SandboxProcess) -> float:
-        found = usage(process.pid)
-        self._peak = max(self._peak, found.peak)
-        return found.seconds
+            await asyncio.sleep(min(TICK, deadlines.idle / 4))
+            await asyncio.to_thread(self._life.look, process.pid)
+            if 0 < most < self._life.peak:  # where no cgroup counts it
+                raise failures.out_of_memory(*self._where, most)
+            if not self._done and self._life.quiet and not self._peers.working:
+                raise failures.silent(*self._where, deadlines.idle, self._peers.waiting)
 
     def _flood(self) -> None:
         """It prints without end: end it."""
@@ -467,19 +484,3 @@ def _speech_of(plan: Plan, job: EngineJob) -> Speech:
     if plan.speech is None and len(job.parties) > 2:
         raise ValueError(plan.info.name)
     return plan.speech or anybody
-
-
-async def _until_broken(work: Coroutine[Any, Any, None]) -> None:
-    """Do work over the channels until one breaks; `Peers.watch` says which."""
-    with contextlib.suppress(SecureFlowError):
-        await work
-
-
-async def _first(tasks: set[asyncio.Task[Any]], wanted: asyncio.Task[Any]) -> Any:
-    """Return the result of the wanted task, or raise the first error of any of them."""
-    left = tasks
-    while not wanted.done():
-        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        for one in sorted(done, key=lambda task: task is wanted):
-            one.result()
-    return wanted.result()
