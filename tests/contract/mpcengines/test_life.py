@@ -173,6 +173,8 @@ async def test_a_process_that_has_gone_is_named_although_a_peer_is_heard_first(q
     ended = asyncio.Event()
 
     class Process:
+        starved = False
+
         async def wait(self) -> int:
             await ended.wait()
             return 7

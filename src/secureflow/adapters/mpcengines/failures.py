@@ -16,6 +16,7 @@ WORDS: Final = {
     "raised": "it raised an exception",
     "import": "a package of its environment cannot be imported",
     "died": "its process ended without an answer",
+    "killed": "its process was killed",
     "flooded": "it prints without end",
 }
 """Why any engine may fail; an engine's adapter has further words of its own."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.adapters.mpcengines import failures, host
-from secureflow.adapters.mpcengines.agreement import PHASE, Peers
+from secureflow.adapters.mpcengines.agreement import Peers
 from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
 from secureflow.adapters.mpcengines.keeping import Kept
@@ -33,7 +33,13 @@ from secureflow.adapters.mpcengines.life import TICK, Life
 from secureflow.adapters.mpcengines.outputs import Outputs
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
 from secureflow.adapters.mpcengines.together import ended, first, until_broken
-from secureflow.application.ports.mpcengine import EngineInfo, EngineJob, EngineResult, Progress
+from secureflow.application.ports.mpcengine import (
+    PHASES,
+    EngineInfo,
+    EngineJob,
+    EngineResult,
+    Progress,
+)
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -51,6 +57,8 @@ OF_EACH: Final = 16
 """Descriptors, and further ones for each party: what waits in a socket's buffers is the kernel's
 memory, which `memory` counts in a cgroup of version 2 alone."""
 _KILLED: Final = 128 + signal.SIGKILL
+_NEAR: Final = 0.9
+"""Of the memory that it may have: who was killed beyond that had too much, where nothing counts."""
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
 
@@ -418,7 +426,7 @@ class EngineRun:
 
     def _progressed(self, told: Mapping[str, Any]) -> None:
         phase, share = told.get("phase"), told.get("share")
-        if isinstance(phase, str) and PHASE.fullmatch(phase) and isinstance(share, int | float):
+        if isinstance(phase, str) and phase in PHASES and isinstance(share, int | float):
             self._phase(phase, min(max(float(share), 0.0), 1.0))
 
     def _phase(self, phase: str, share: float) -> None:
@@ -457,9 +465,12 @@ class EngineRun:
             code = 0
         if self._flooded:
             return failures.failed(*self._where, failures.WORDS["flooded"])
-        if code == _KILLED:
-            return failures.out_of_memory(*self._where, self._job.limits.memory)
-        return failures.failed(*self._where, failures.WORDS["died"])
+        most = self._job.limits.memory
+        near = 0 < _NEAR * most <= self._life.peak
+        if process.starved or (code == _KILLED and near):
+            return failures.out_of_memory(*self._where, most)
+        word = "killed" if code == _KILLED else "died"
+        return failures.failed(*self._where, failures.WORDS[word])
 
     async def _alive(self, process: SandboxProcess) -> None:
         """Measure the process, and end the run where nobody's shows a sign of life."""
