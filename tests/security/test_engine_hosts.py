@@ -152,7 +152,7 @@ async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
     """The doors are taken before an engine's code runs: a socket that both hold could block us."""
     lie = (
         "doors()\nfor _ in range(50):\n"
-        "    passing({'say': 'progress', 'phase': 'x', 'share': 0}, *[0] * 20)\n"
+        "    passing({'say': 'progress', 'phase': 'compute', 'share': 0}, *[0] * 20)\n"
         "say(say='failed', word='raised')"
     )
     made, before, seen = table(folder, lie), descriptors(), list[int]()
@@ -169,7 +169,7 @@ async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
 
 async def test_messages_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "MESSAGES", 500)
-    lie = "doors()\nwhile True: say(say='progress', phase='x', share=0.5)"
+    lie = "doors()\nwhile True: say(say='progress', phase='compute', share=0.5)"
     found = await table(folder, lie).run()
     assert isinstance(found["a"], SecureFlowError)
     assert found["a"].code == "engine_output_refused"
