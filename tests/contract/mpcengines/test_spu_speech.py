@@ -151,6 +151,17 @@ FORGED = {
     "a chunk that says more": framed(
         META, OWN + KEY + VALUE + b"\x20\x01" + part(0x2A, b"\x18\x01")
     ),
+    "a chunk that says its place twice": framed(
+        META, OWN + KEY + VALUE + b"\x20\x01" + part(0x2A, b"\x08\x63\x08\x09")
+    ),
+    "a chunk of a further field": framed(
+        META, OWN + KEY + VALUE + b"\x20\x01" + part(0x2A, b"\x08\x63\x18\x01")
+    ),
+    "another kind with a place": framed(
+        META, OWN + KEY + VALUE + b"\x20\x02" + part(0x2A, b"\x08\x63")
+    ),
+    "a length longer than it need be": framed(META, OWN + b"\x12\x83\x00key" + VALUE),
+    "a frame of another protocol": b"HULU" + message(1, b"share")[4:],
     "http": b"POST /org.interconnection.link.ReceiverService/Push HTTP/1.1\r\n\r\n",
     "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "streaming": b"STRM" + bytes(64),

@@ -162,14 +162,13 @@ class _Messages(_Frames):
         self._rank = b"\x08" + _written(peer) if peer else b""
         self._tag = 0
         self._size = 0
-        self._kind = 0
 
     def _check_meta(self, meta: bytes) -> None:
         if not _MESSAGE.fullmatch(meta):
             raise ImpostorError(UNKNOWN)
 
     def _begin(self) -> None:
-        self._tag = self._size = self._kind = 0
+        self._tag = self._size = 0
         self._step = self._sender
         if self._left <= len(self._rank):  # nothing would be party 0's
             raise ImpostorError(FOREIGN)
@@ -201,7 +200,6 @@ class _Messages(_Frames):
         if tag == _KIND:
             if number != _CHUNKED:
                 raise ImpostorError(UNKNOWN)
-            self._kind = number
             self._used(end, tag)
             return end
         if number > self._left - end or (tag == _KEY and number > _MAX_KEY):
@@ -215,7 +213,7 @@ class _Messages(_Frames):
 
     def _chunk(self, some: bytes, start: int, size: int) -> int:
         """Take `chunk_info`: the bytes of the message, and where this part of it begins."""
-        if start + size >= _SHORT or self._kind != _CHUNKED:
+        if start + size >= _SHORT or self._tag != _KIND:
             raise ImpostorError(UNKNOWN)
         if len(some) < start + size:
             return 0
