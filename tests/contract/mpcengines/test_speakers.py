@@ -76,6 +76,7 @@ class Peers:
         self._table = table
         self.run = table.start("c")
         self._agents = [asyncio.create_task(self._agent(one)) for one in "ab"]
+        self._agents.append(asyncio.create_task(self._takes_the_blame()))
 
     async def _agent(self, party: str) -> None:
         engine: MpcEngine = self._table.engines["c"]
@@ -88,6 +89,13 @@ class Peers:
         while True:
             await asyncio.sleep(2)
             await channel.send(b'{"say":"beat"}')
+
+    async def _takes_the_blame(self) -> None:
+        """One says that a failure is surely its own, which it cannot be."""
+        channel = self._table.channels["a"]["c"]
+        while b"failed" not in (await channel.receive() or b"failed"):
+            pass
+        await channel.send(b'{"say":"failed","sure":true,"phase":"compute"}')
 
     async def opened(self, party: str, data: bytes) -> MemoryConnection:
         stream = await self._table.channels[party]["c"].open()
