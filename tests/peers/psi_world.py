@@ -107,6 +107,8 @@ class ToyLinks:
         self.far: dict[str, MemoryChannel] = {}
         self.near: dict[str, MemoryChannel] = {}
         self.forgotten: list[int | None] = []
+        self.bytes: list[int] = []
+        """Limits of the channels that were opened."""
         self.absent = False
 
     def offer(self, scope: Any, peers: tuple[str, ...]) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class ToyLinks:
     ) -> dict[str, MemoryChannel]:
         assert deadline > 0
         assert limits.seconds > 0
+        self.bytes.append(limits.bytes)
         if scope.attempt not in self.offered:
             raise SecureFlowError("attempt_lost", "it has no keys")
         if self.absent:
@@ -133,6 +136,9 @@ class ToyLinks:
     async def forget_attempt(self, job: str, attempt: int) -> None:
         self.forgotten.append(attempt)
         self.offered.pop(attempt, None)
+
+    async def forget_attempts(self, job: str) -> None:
+        self.offered.clear()
 
     async def forget(self, job: str) -> None:
         self.forgotten.append(None)

@@ -25,6 +25,7 @@ from secureflow.adapters.mpcengines.agreement import BURST, Peers
 from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
 from secureflow.adapters.mpcengines.running import HOST
 from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.speaking import GREEDY, ImpostorError, Stream, anybody
 from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo, EngineLimits
 from secureflow.kit.errors import SecureFlowError
@@ -151,7 +152,7 @@ async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
     """The doors are taken before an engine's code runs: a socket that both hold could block us."""
     lie = (
         "doors()\nfor _ in range(50):\n"
-        "    passing({'say': 'progress', 'phase': 'x', 'share': 0}, *[0] * 20)\n"
+        "    passing({'say': 'progress', 'phase': 'compute', 'share': 0}, *[0] * 20)\n"
         "say(say='failed', word='raised')"
     )
     made, before, seen = table(folder, lie), descriptors(), list[int]()
@@ -168,7 +169,7 @@ async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
 
 async def test_messages_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "MESSAGES", 500)
-    lie = "doors()\nwhile True: say(say='progress', phase='x', share=0.5)"
+    lie = "doors()\nwhile True: say(say='progress', phase='compute', share=0.5)"
     found = await table(folder, lie).run()
     assert isinstance(found["a"], SecureFlowError)
     assert found["a"].code == "engine_output_refused"
@@ -225,11 +226,13 @@ async def test_a_peer_uses_up_no_sockets_of_others() -> None:
             for one in doors.spares[peer]:
                 one.setblocking(False)
         stack.callback(doors.close)
-        forwarder = Forwarder(doors, ends["c"], 30.0)
+        forwarder = Forwarder(doors, ends["c"], 30.0, lambda *_: anybody(Stream(0, 1, True)))
         running = [asyncio.create_task(forwarder.run(peer)) for peer in ("a", "b")]
         opened = [await ends["b"]["c"].open() for _ in range(9)]
+        with pytest.raises(ImpostorError, match=GREEDY):
+            await running[1]
         with pytest.raises(ConnectionResetError):
-            await opened[-1].read(1)
+            await opened[2].read(1)
         honest = await ends["a"]["c"].open()
         await honest.write(b"here")
         taken = [(await asyncio.to_thread(engine.accept))[0] for _ in range(3)]

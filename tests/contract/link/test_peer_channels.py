@@ -18,6 +18,7 @@ from secureflow.adapters.link.relay import PeerPlace, RelayBounds
 from secureflow.application.ports.peers import MAX_MESSAGE, ChannelLimits, PeerChannel
 from secureflow.engines.peers.multiplex import FIRST_WINDOW, WINDOW
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 
 def _relayed(centre: Centre, first: str = "", second: str = "") -> Pair:
@@ -260,6 +261,37 @@ async def test_limits_end_a_channel_at_both_ends(pair: Pair) -> None:
     assert error.code in {"peer_limit", "peer_broken"}
     assert (await _failure(a.send(b"x"))).code == "peer_limit"
     await _failure(b.receive())
+
+
+async def test_a_limit_of_bytes_holds_over_the_attempts_of_a_job(pair: Pair) -> None:
+    limits = ChannelLimits(bytes=10_000)
+    for attempt, fits in ((1, True), (2, False)):
+        a, b = await pair.open(scope(attempt=attempt), limits=limits)
+        sent = asyncio.gather(a.send(bytes(6000)), b.receive())
+        if fits:
+            await sent
+        else:
+            assert (await _failure(sent)).code in {"peer_limit", "peer_broken"}
+            error = await _failure(a.send(b"x"))
+            assert error.code == "peer_limit"
+            assert "limits.peer_megabytes" in error.hint
+            assert chinese(error.hint)
+        await asyncio.gather(*(end.forget_attempts("job_1") for end in pair.ends))
+    await asyncio.gather(*(end.forget("job_1") for end in pair.ends))
+    a, b = await pair.open(scope(attempt=3), limits=limits)  # of another job of the same name
+    await asyncio.gather(a.send(bytes(6000)), b.receive())
+
+
+async def test_what_says_nothing_counts_as_well(pair: Pair) -> None:
+    """Connections that are opened and dropped are no content, and are carried."""
+    a, _ = await pair.open(limits=ChannelLimits(bytes=10_000))
+
+    async def open_and_drop() -> None:
+        for _ in range(10_000):
+            (await a.open()).abort()
+            await asyncio.sleep(0)
+
+    assert (await _failure(open_and_drop())).code in {"peer_limit", "peer_broken"}
 
 
 async def test_a_channel_is_open_for_a_limited_time(pair: Pair) -> None:

@@ -17,6 +17,7 @@ from secureflow.adapters.mpcengines import life, running
 from secureflow.adapters.mpcengines.life import Life
 from secureflow.adapters.mpcengines.measured import Usage
 from secureflow.adapters.mpcengines.running import EngineRun, Place, Plan
+from secureflow.adapters.mpcengines.speaking import anybody
 from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
@@ -88,7 +89,9 @@ class Run:
         )  # fmt: skip
         info = EngineInfo("toy", "1", {}, {}, (2, 16))
         place: Any = Place(None, folder, folder / "log")  # type: ignore[arg-type]
-        self.run = EngineRun(place, Plan(info, folder, folder), job, lambda *_: None)
+        self.run = EngineRun(
+            place, Plan(info, folder, folder, speech=anybody), job, lambda *_: None
+        )
         self.looks = 0
         monkeypatch.setattr(running, "TICK", 0.001)
         monkeypatch.setattr(self.run._life, "look", self._look)
@@ -170,6 +173,8 @@ async def test_a_process_that_has_gone_is_named_although_a_peer_is_heard_first(q
     ended = asyncio.Event()
 
     class Process:
+        starved = False
+
         async def wait(self) -> int:
             await ended.wait()
             return 7

@@ -14,6 +14,7 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME
 from peers.mpc_world import POLICY, MpcAgentWorld
 
+from secureflow.agent.verbs.peers import USUAL
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
@@ -79,6 +80,16 @@ async def test_a_receiver_keeps_the_result_and_tells_only_that_it_has_it(tmp_pat
     assert (job.program, job.protocol, job.receivers) == ("ranking", "ABY3", (ME,))
     assert (job.digest, job.parameters) == ("ab" * 32, {"decimals": 0})
     assert job.limits == EngineLimits(memory=96 << 20, scratch=7 << 20)  # the owner's
+
+
+async def test_channels_carry_a_multiple_of_what_the_engine_estimates(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    await world.run()
+    assert world.links_to.bytes == [3 * USUAL * (100 << 20)]
+    program, protocol, shapes = world.engine.shapes
+    assert (program, protocol) == ("ranking", "ABY3")
+    assert dict(shapes) == {one: {"values": (2, 1)} for one in ("bank-a", "bank-b", "bank-c")}
 
 
 async def test_who_learns_nothing_keeps_nothing(tmp_path: Path) -> None:

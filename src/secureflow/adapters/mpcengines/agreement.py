@@ -17,19 +17,17 @@ is not repeated.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from secureflow.adapters.mpcengines import failures
 from secureflow.adapters.mpcengines.together import ended, together
-from secureflow.application.ports.mpcengine import EngineInfo, EngineJob
+from secureflow.application.ports.mpcengine import PHASES, EngineInfo, EngineJob
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
 MESSAGE_BYTES: Final = 1 << 20
-PHASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 BEAT: Final = 2.0
 BURST: Final = 64
 """Beats that may come at once, after a cut for example; and four times as many as are due."""
@@ -242,5 +240,5 @@ class Peers:
 
     def _broken(self, peer: str, reason: str, phase: JSON = "") -> SecureFlowError:
         """Return the error of a peer: in its own phase if it told it, else in ours."""
-        told = isinstance(phase, str) and PHASE.fullmatch(phase) is not None
-        return failures.broken(self._engine, peer, str(phase) if told else self.phase, reason)
+        known = phase if isinstance(phase, str) and phase in PHASES else self.phase
+        return failures.broken(self._engine, peer, known, reason)

@@ -16,6 +16,7 @@ WORDS: Final = {
     "raised": "it raised an exception",
     "import": "a package of its environment cannot be imported",
     "died": "its process ended without an answer",
+    "killed": "its process was killed",
     "flooded": "it prints without end",
 }
 """Why any engine may fail; an engine's adapter has further words of its own."""
@@ -168,6 +169,19 @@ def broken(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
     return SecureFlowError("peer_broken", told, _AGAIN, _where(engine, peer, phase))
 
 
+def impostor(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
+    """Return the error of a peer that speaks as somebody else, or as no engine does."""
+    told = Text(
+        "{engine} was ended in the phase {phase}, because of {peer}: {reason}.",
+        engine=engine,
+        phase=phase,
+        peer=peer,
+        reason=reason,
+    )
+    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
+    return SecureFlowError("peer_broken", told, hint, _where(engine, peer, phase))
+
+
 def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
     """Return the error of a peer that does not keep to what it committed to."""
     told = Text(
@@ -192,6 +206,7 @@ __all__ = [
     "broken",
     "failed",
     "faithless",
+    "impostor",
     "mismatch",
     "out_of_memory",
     "refused",

@@ -17,7 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import Final
 
-from secureflow.adapters.mpcengines import failures, mpyc_program
+from secureflow.adapters.mpcengines import failures, mpyc_program, mpyc_speech
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
@@ -118,5 +118,7 @@ class MpycEngine:
             outputs=None,
             environment=_ONE_THREAD,
             addresses=job.limits.memory + _RESERVED,
+            speech=mpyc_speech.speech,
+            streams=mpyc_speech.STREAMS,
         )
         return await self._runs.run(plan, job, progress)

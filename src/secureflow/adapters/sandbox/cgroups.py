@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ PERIOD: Final = 100_000
 """Microseconds in which a share of the processors is counted."""
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _TASKS: Final = "pids.max"
+_ENDED: Final = ("memory.events", "memory.oom_control")
+"""Files that count the processes that were ended for want of memory: of version 2, and of 1."""
 _FREEZE: Final = "cgroup.freeze"
 """Of a group of version 2 that is not the root (Linux 5.2)."""
 _LEFT_BEHIND: Final = 60
@@ -79,6 +82,15 @@ class Cgroup:
         """Return the file that says how many tasks there may be, if they are counted."""
         found = (folder / _TASKS for folder in self.folders)
         return next((one for one in found if one.exists()), None)
+
+    def starved(self) -> bool:
+        """Tell whether the system ended a process of it because it had no more memory."""
+        for folder, name in product(self.folders, _ENDED):
+            with contextlib.suppress(OSError, ValueError):
+                told = dict(line.split() for line in (folder / name).read_text().splitlines())
+                if int(told.get("oom_kill", 0)):
+                    return True
+        return False
 
     def remove(self) -> None:
         """Remove it, once no process is left in it."""

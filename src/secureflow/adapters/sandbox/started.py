@@ -83,6 +83,7 @@ class Started:
         inner: the process that matters and a handle of it (`pidfd_open`), if it is another one.
         ended: called once, when nothing of it is left.
         freezer: keeps it still; without one the process alone is stopped.
+        starved: tells whether the system ended something of it for want of memory.
     """
 
     def __init__(
@@ -94,11 +95,14 @@ class Started:
         inner: tuple[int, int] | None = None,
         ended: Callable[[], None] = lambda: None,
         freezer: Freezer | None = None,
+        starved: Callable[[], bool] = lambda: False,
     ) -> None:
         self._process = process
         self._printed = printed
         self._ended = ended
         self._freezer = freezer
+        self._starved = starved
+        self.starved = False
         self._handle = None if inner is None else inner[1]
         self.pid = process.pid if inner is None else inner[0]
         self.channel = channel
@@ -157,6 +161,7 @@ class Started:
             self._handle = None
         if self._freezer is not None:
             self._freezer.close()
+        self.starved = self.starved or self._starved()
         ended, self._ended = self._ended, lambda: None
         ended()
         return code if code >= 0 else 128 - code

@@ -248,6 +248,16 @@ class Peering(ABC):
         """
 
     @abstractmethod
+    def traffic(self, job: JobRecord, spec: Any, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes over channels that an attempt is estimated to take.
+
+        Args:
+            job: approved, and entered.
+            spec: its spec.
+            offers: peer → what it entered with; nobody has admitted it yet.
+        """
+
+    @abstractmethod
     async def run(self, job: JobRecord, spec: Any, session: PeerSession) -> PeerOutcome:
         """Run the protocol; write what this party keeps, whole, before this returns.
 

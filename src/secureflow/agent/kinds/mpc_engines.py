@@ -134,6 +134,20 @@ class EnginePart(Peering):
             if known.get(peer) != inputs:
                 raise _changed(peer)
 
+    def traffic(self, job: JobRecord, spec: MpcSpec, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes that the engine estimates, of as many rows as are said to be there."""
+        if spec.engine is None:
+            raise AssertionError(spec.protocol)
+        rows = max(self._own[job.job].rows, *(one.count for one in offers.values()))
+        shapes = {
+            side.party: {name: (rows, len(side.columns))}
+            if (name := input_of(spec.program_of_engine, side))
+            else {}
+            for side in spec.sides
+        }
+        engine, program = self._context.engines.ready(spec.engine.name), spec.program_of_engine
+        return engine.estimate(program.name, spec.protocol.upper(), shapes).bytes
+
     async def run(self, job: JobRecord, spec: MpcSpec, session: PeerSession) -> PeerOutcome:
         """Run the program, and write the result if this party gets it.
 

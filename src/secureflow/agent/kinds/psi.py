@@ -42,6 +42,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.privacy.probing import Probe
+from secureflow.engines.psi.estimate import traffic
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.normalise import check_rules
 from secureflow.engines.run.attempts import Offer
@@ -125,6 +126,11 @@ class PsiPart(Peering):
             dataset = self._pinned(job, spec).dataset
             await self._context.probing.reserve(job, dataset, probes)
         self._own[job.job].offers = dict(offers)
+
+    def traffic(self, job: JobRecord, spec: PsiSpec, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes of keys and columns, if everybody brings as much as it may."""
+        del job, offers
+        return traffic(spec)
 
     async def run(self, job: JobRecord, spec: PsiSpec, session: PeerSession) -> PeerOutcome:
         """Run the protocol with each peer, and write the result if this party gets one.

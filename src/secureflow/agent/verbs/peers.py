@@ -26,7 +26,7 @@ from secureflow.agent.kinds.kind import Contributions, Peering, PeerOutcome, Pee
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.base import MAX_PEER_MEGABYTES, JobSpec
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.peers.statements import ChannelScope
 from secureflow.engines.run.attempts import (
@@ -54,6 +54,9 @@ from secureflow.kit.text import Text
 
 CONNECT: Final = 30.0
 """Seconds within which every peer must have opened its end of a channel."""
+LEAST_BYTES: Final = 256 << 20
+USUAL: Final = 8
+"""Times the estimate, or the least: what channels carry in an attempt if the spec says nothing."""
 _log = get_logger(__name__)
 _HINT: Final = "The centre must follow the spec that was approved."
 
@@ -77,8 +80,11 @@ class PeerLinks(Protocol):
     async def forget_attempt(self, job: str, attempt: int) -> None:
         """End the channels of an attempt, and forget its keys."""
 
+    async def forget_attempts(self, job: str) -> None:
+        """End the channels of a job so far, and forget their keys; the job goes on."""
+
     async def forget(self, job: str) -> None:
-        """End the channels of a job, and forget its keys."""
+        """End the channels of a job that is over, and forget its keys."""
 
 
 class AttemptSpec(Protocol):
@@ -164,7 +170,7 @@ class PeerAttempts:
         peering.ready(spec)
         entered = await peering.enter(job, spec)
         if self._newest(job.job, spec):
-            await self._links.forget(job.job)
+            await self._links.forget_attempts(job.job)
         scope = _scope(job, spec, request.attempt)
         peers = tuple(one for one in spec.parties if one != self._context.party)
         statements = self._links.offer(scope, peers)
@@ -255,9 +261,8 @@ class PeerAttempts:
         offers = self._offers(spec, scope, request)
         await asyncio.to_thread(self._keep_offers, job.job, request, tuple(offers))
         theirs = {peer: request.statements[peer] for peer in peering.peers(spec)}
-        channels = await self._links.open(
-            scope, theirs, deadline=CONNECT, limits=ChannelLimits(seconds=_seconds(spec))
-        )
+        limits = ChannelLimits(_bytes(spec, peering.traffic(job, spec, offers)), _seconds(spec))
+        channels = await self._links.open(scope, theirs, deadline=CONNECT, limits=limits)
         try:
             # Only now: a refusal ends the channels, by which the peers learn of it at once.
             await peering.admit(job, spec, offers)
@@ -388,6 +393,15 @@ async def _to_the_end(work: Coroutine[Any, Any, PeerRunReply]) -> PeerRunReply:
 def _scope(job: JobRecord, spec: Any, attempt: int) -> ChannelScope:
     """Return what the channels of an attempt are for; the roster's keys are pinned."""
     return ChannelScope(job.job, job.digest, attempt, spec.program, spec.keys)
+
+
+def _bytes(spec: Any, estimated: int) -> int:
+    """Return the bytes that a party's channels may carry in all attempts together."""
+    named: int | None = spec.limits.peer_megabytes
+    if named is not None:
+        return named << 20
+    attempts: int = spec.attempts
+    return min(attempts * max(LEAST_BYTES, USUAL * estimated), MAX_PEER_MEGABYTES << 20)
 
 
 def _seconds(spec: Any) -> float:

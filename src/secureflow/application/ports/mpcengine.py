@@ -37,11 +37,11 @@ SecurityLabel = securitylabel.SecurityLabel
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 """Party → name of an input → its shape, rows first."""
 Progress = Callable[[str, float], None]
-"""Told of a phase (`connect`, `inputs`, `compute`, `outputs`, or an engine's own) and the share of
-it that is done, 0 to 1."""
+"""Told of a phase, one of `PHASES`, and the share of it that is done, 0 to 1."""
 
 PHASES: Final = ("connect", "inputs", "compute", "outputs")
-"""What every run goes through, in this order; an engine may name further ones between them."""
+"""What every run goes through, in this order. An engine has no others: the peers and the centre are
+told in which one a run failed, and a word of its process's own could carry its inputs."""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,13 @@ class SandboxProcess(Protocol):
         """The way to it over the channel."""
 
     @property
+    def starved(self) -> bool:
+        """Whether the system ended something of it for want of memory, where that is counted.
+
+        It is known when `wait` has returned.
+        """
+
+    @property
     def printed(self) -> bytes:
         """The end of what it printed, at most `PRINTED` bytes."""
 

@@ -45,6 +45,9 @@ UNLESS_NONE: Final = Field(exclude_if=_absent)
 """For fields that came later: left out of the JSON where they say nothing, so that what was signed
 without them keeps its bytes."""
 
+MAX_PEER_MEGABYTES: Final = 1 << 18
+"""Most MiB that a spec lets a party send and receive over channels to its peers."""
+
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 Column = Annotated[str, Field(min_length=1, max_length=128), ONE_LINE]
 Category = Annotated[str, Field(max_length=256), ONE_LINE]

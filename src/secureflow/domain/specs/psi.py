@@ -25,7 +25,9 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import (
+    MAX_PEER_MEGABYTES,
     STRICT,
+    UNLESS_NONE,
     Column,
     Problem,
     Slug,
@@ -105,11 +107,14 @@ class PsiLimits:
     Args:
         patience_seconds: without progress, after which a party counts as silent.
         seconds: of one attempt, at most.
+        peer_megabytes: MiB that each party sends and receives over its channels, in all attempts
+            together; None for what the estimate lets expect, several times over.
     """
 
     __pydantic_config__ = STRICT
     patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
     seconds: Annotated[float, Field(ge=1.0, le=86_400.0)] = 3600.0
+    peer_megabytes: Annotated[int | None, Field(ge=1, le=MAX_PEER_MEGABYTES), UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
