@@ -60,7 +60,7 @@ def submitted(place: Platform, **changes: Any) -> str:
         datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
         asked: dict[str, Any] = {
             "key": ["phone"], "columns": {party: ["phone"] for party in TABLES},
-            "learns": "bank-a", "purpose": "credit scoring", "most_rows": 50,
+            "learns": "bank-a", "purpose": "credit scoring", "most_rows": 50, "tells_size": True,
         }  # fmt: skip
         return client.jobs.submit(psi_request(place.project, datasets, **asked | changes)).id
 
