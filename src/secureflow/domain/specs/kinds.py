@@ -87,9 +87,10 @@ MPC_SPEC: Final = SpecKind(
     check_mpc,
     {
         **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
-        **{"measures": "texts", "receivers": "texts"},
+        **{"measures": "texts", "receivers": "texts", "engine_program": "text"},
         **{"attempts": "number", "contributions": "number"},
     },
+    peers=True,
 )
 PSI_SPEC: Final = SpecKind(
     "psi",
