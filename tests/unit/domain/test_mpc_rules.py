@@ -10,8 +10,10 @@ from unit.engines.mpc.world import COLUMNS, QUERIES, specified
 
 from secureflow.adapters.mpcengines import spu_catalogue
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.bundles import bundle_facts
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
 from secureflow.domain.specs.jointsums import JointSums
+from secureflow.domain.specs.kinds import MPC_SPEC
 from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_programs import PROGRAMS, VERSIONS, entry_of
 from secureflow.kit.errors import SecureFlowError
@@ -89,7 +91,9 @@ def test_its_facts_are_what_policies_decide_on() -> None:
         "protocol": "masked-sum", "engine": "built in",
         "measures": ("count", "covariance", "sum"),
         "receivers": ("bank-a", "bank-b", "bank-c"), "attempts": 3, "contributions": 1,
+        **bundle_facts(None, "ann", {}, "", 0.0),
     }  # fmt: skip
+    assert set(specified(ROSTER).facts()) == set(MPC_SPEC.facts)  # a policy can name each
 
 
 def test_a_spec_is_the_same_after_its_json() -> None:

@@ -86,9 +86,11 @@ MPC_SPEC: Final = SpecKind(
     MpcRequest,
     check_mpc,
     {
-        **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
+        **{"program": "text", "engine_program": "text", "version": "number"},
+        **{"protocol": "text", "engine": "text"},
         **{"measures": "texts", "receivers": "texts"},
         **{"attempts": "number", "contributions": "number"},
+        **BUNDLE_FACTS,
     },
 )
 PSI_SPEC: Final = SpecKind(
