@@ -1,14 +1,17 @@
-"""Computing on shares: SPU bare, and through the platform.
+"""Computing on shares: SPU bare, and through the platform; and the sum that is built in.
 
-    python -m benchmarks.mpc [--protocols ABY3 CHEETAH] [--through MODULE:FUNCTION]
+    python -m benchmarks.mpc [--protocols ABY3 CHEETAH] [--through] [--small]
 
-Needs SPU's environment: SECUREFLOW_SPU_PYTHON names its interpreter. Each party is a process of its
-own, joined by plain forwarders on this machine; the first receives. What a process takes to start
-and to compile is in every figure.
+Needs SPU's environment: SECUREFLOW_SPU_PYTHON names its interpreter, or it lies where the demo
+keeps it (`python -m tests.engines spu`); `--through` needs the latter. Bare, each party is a
+process of its own, joined by plain forwarders on this machine; the first receives. What a process
+takes to start and to compile is in every figure.
 
 Rows of operations (`sum 1M`, `compare 10k`, `matmul 256`) are written straight against SPU
-(`baresum.py`) and stand on both sides unless a `--through` runs them. Rows of programs of the
-catalogue are bare in `bare_seconds` too: what our own code costs is `seconds` through the platform.
+(`baresum.py`): nobody can submit them, and they stand on both sides. Rows of programs of the
+catalogue are bare in `bare_seconds` too; with `--through` `seconds`, `mb` and `peak_mb` are those
+of the same program on the same numbers as a job (`through.py`), and `joint-sums 1M x 3` is added,
+the masked sum (`jointsums.py`). `--small` is a tenth of everything, to see that it runs.
 Last line: `{"rows": [{"name", "bare_seconds", "seconds", "ratio", "mb", "peak_mb"}]}`.
 """
 
@@ -16,61 +19,74 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.engineparties import Run, run
-from benchmarks.enginerows import Through, interpreter, row, through_of
+from benchmarks.enginerows import interpreter, row
+from benchmarks.jointsums import joint_sums_row
 from benchmarks.psi import checked
+from benchmarks.through import Figures, run_through
 from secureflow.adapters.mpcengines import spu_catalogue
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 
 BARE = Path(__file__).parent / "baresum.py"
 PARTIES = {"ABY3": 3, "CHEETAH": 2}
+NAMES = ("bank-a", "bank-b", "bank-c")
+POLICY = """permit(principal, action == Action::"mpc", resource)
+  when { context.engine_program != "" };"""
 Arrays = Sequence[Mapping[str, NDArray[Any]]]
 
 
-def operations(parties: int) -> dict[str, tuple[str, Arrays]]:
+def operations(parties: int, part: int) -> dict[str, tuple[str, Arrays]]:
     """Return the table of the design's notes: name → program and inputs."""
     drawn = np.random.default_rng(1)
+    many, some, side = 1_000_000 // part, 10_000 // part, 256 // part
     return {
-        "sum 1M": ("sum", [{"values": drawn.integers(0, 1000, 1_000_000)} for _ in range(parties)]),
-        "compare 10k": (
-            "compare",
-            [{"values": drawn.integers(0, 1000, 10_000)} for _ in range(parties)],
+        f"sum {_size(many)}": (
+            "sum",
+            [{"values": drawn.integers(0, 1000, many)} for _ in range(parties)],
         ),
-        "matmul 256": (
+        f"compare {_size(some)}": (
+            "compare",
+            [{"values": drawn.integers(0, 1000, some)} for _ in range(parties)],
+        ),
+        f"matmul {side}": (
             "matmul",
-            [{"values": drawn.normal(size=(256, 256))} for _ in range(parties)],
+            [{"values": drawn.normal(size=(side, side))} for _ in range(parties)],
         ),
     }
 
 
-def programs(parties: int) -> dict[str, tuple[str, Arrays]]:
+def programs(parties: int, part: int) -> dict[str, tuple[str, Arrays]]:
     """Return the programs of the catalogue with inputs; a third party only computes along."""
     drawn = np.random.default_rng(2)
     idle: list[dict[str, NDArray[Any]]] = [{} for _ in range(parties - 2)]
+    few, many = 1000 // part, 100_000 // part
     return {
-        "ranking 1k": (
+        f"ranking {_size(few)}": (
             "ranking",
-            [{"values": drawn.integers(0, 1 << 40, 1000)} for _ in range(parties)],
+            [{"values": drawn.integers(0, 1 << 40, few)} for _ in range(parties)],
         ),
-        "sealed-bid 1k": (
+        f"sealed-bid {_size(few)}": (
             "sealed-bid",
-            [{"bids": drawn.integers(0, 1 << 40, 1000)} for _ in range(parties)],
+            [{"bids": drawn.integers(0, 1 << 40, few)} for _ in range(parties)],
         ),
-        "correlation 100k x 5+5": (
+        f"correlation {_size(many)} x 5+5": (
             "correlation",
-            [*({"columns": drawn.normal(size=(100_000, 5))} for _ in range(2)), *idle],
+            [*({"columns": drawn.normal(size=(many, 5))} for _ in range(2)), *idle],
         ),
-        "logistic 1k x 30": (
+        f"logistic {_size(few)} x 30": (
             "logistic",
             [
-                {"columns": drawn.normal(size=(1000, 30))},
+                {"columns": drawn.normal(size=(few, 30))},
                 {"weights": drawn.normal(size=31)},
                 *idle,
             ],
@@ -78,11 +94,15 @@ def programs(parties: int) -> dict[str, tuple[str, Arrays]]:
     }
 
 
+def _size(count: int) -> str:
+    for unit, of in (("M", 1_000_000), ("k", 1000)):
+        if count >= of:
+            return f"{count // of}{unit}"
+    return str(count)
+
+
 def rows_of(
-    entry: Path,
-    protocol: str,
-    cases: Mapping[str, tuple[str, Arrays]],
-    through: Through | None,
+    entry: Path, protocol: str, cases: Mapping[str, tuple[str, Arrays]], *, through: bool
 ) -> Iterator[dict[str, Any]]:
     """Measure."""
     for name, (program, arrays) in cases.items():
@@ -92,8 +112,46 @@ def rows_of(
             inputs = saved(folder, arrays)
             what = Run(interpreter("spu"), entry, program, protocol)
             bare = checked(run(what, inputs, folder / "bare"), told)
-            seconds = through(what, inputs, folder) if through else bare.seconds
-        yield row(told, bare.seconds, seconds, bare)
+            ours = as_a_job(program, protocol, arrays, folder) if through else bare
+        yield row(told, bare.seconds, ours.seconds, ours)
+
+
+def as_a_job(program: str, protocol: str, arrays: Arrays, folder: Path) -> Figures:
+    """Run a program of the catalogue through the platform."""
+    parties = NAMES[: len(arrays)]
+    datasets = {
+        party: _dataset(folder / f"{party}.parquet", own) if own else None
+        for party, own in zip(parties, arrays, strict=True)
+    }
+    asked: dict[str, Any] = {"name": program}
+    if program == "logistic":
+        asked["model"] = next(
+            one for one, own in zip(parties, arrays, strict=True) if "weights" in own
+        )
+    columns = {
+        party: {"columns": [column.name for column in one.columns]}
+        for party, one in datasets.items()
+        if one is not None
+    }
+    request = {
+        "kind": "mpc",
+        "program": asked,
+        "protocol": protocol.lower(),
+        "inputs": columns,
+        "compute": [party for party, one in datasets.items() if one is None],
+        "receivers": [parties[0]],
+        "attempts": 1,
+    }
+    return run_through(folder, "spu", datasets, POLICY, request, "computation")
+
+
+def _dataset(path: Path, own: Mapping[str, NDArray[Any]]) -> DatasetConfig:
+    (array,) = own.values()
+    table = array if array.ndim == 2 else array[:, None]
+    named = {f"c{at}": table[:, at] for at in range(table.shape[1])}
+    pq.write_table(pa.table(named), path)
+    columns = tuple(ColumnConfig(name, "number") for name in named)
+    return DatasetConfig("numbers", str(path), "parquet", columns)
 
 
 def saved(folder: Path, arrays: Arrays) -> list[dict[str, Path]]:
@@ -110,17 +168,19 @@ def main() -> None:
     """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--protocols", nargs="*", default=list(PARTIES))
-    parser.add_argument("--through", metavar="MODULE:FUNCTION")
+    parser.add_argument("--through", action="store_true", help="run programs as jobs as well")
+    parser.add_argument("--small", action="store_true", help="a tenth of everything")
     asked = parser.parse_args()
-    through = through_of(asked.through)
+    part = 10 if asked.small else 1
     rows: list[dict[str, Any]] = []
-    sides: tuple[tuple[Path, Callable[[int], dict[str, tuple[str, Arrays]]]], ...] = (
-        (BARE, operations),
-        (spu_catalogue.FOLDER / "entry.py", programs),
-    )
     for protocol in asked.protocols:
-        for entry, cases in sides:
-            rows += rows_of(entry, protocol, cases(PARTIES[protocol]), through)
+        count = PARTIES[protocol]
+        rows += rows_of(BARE, protocol, operations(count, part), through=False)
+        cases = programs(count, part)
+        entry = spu_catalogue.FOLDER / "entry.py"
+        rows += rows_of(entry, protocol, cases, through=asked.through)
+    if asked.through:
+        rows.append(joint_sums_row(1_000_000 // part, 1 if asked.small else 5))
     print(json.dumps({"rows": rows}))
 
 

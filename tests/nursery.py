@@ -62,7 +62,7 @@ START_ENCLAVE = ["secureflow", "enclave", "start"]
 """Its command replaces the process by one that measures and guards itself (`enclave/__main__.py`),
 which takes seconds and has its own tests. What is forked from here has loaded more than any enclave
 may: it runs the same code without the guard, and shows the same measurement."""
-ADOPT_THEMSELVES = {"tests.survival.entry", "tests.peers.enter_disk"}
+ADOPT_THEMSELVES = {"tests.survival.entry", "tests.peers.enter_disk", "tests.peers.spu_agent"}
 """What forks or becomes another process, which has its own nurse."""
 ALONE = "SECUREFLOW_TEST_ALONE"
 """Set in its environment, a process starts its workers from nothing, as it does for people."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from secureflow.agent.owner.engines import OwnEngines
+from secureflow.agent.owner.engines import FOLDER, OwnEngines
 from secureflow.kit.errors import SecureFlowError
 from tests.engines import place
 
@@ -39,3 +39,12 @@ def demand_engine(engine: str) -> Path:
     if os.environ.get(DEMANDED):
         pytest.fail(f"{told}; {DEMANDED} is set")
     pytest.skip(f"{told}; {DEMANDED}=1 makes this a failure")
+
+
+def lend(engine: str, directory: Path) -> None:
+    """Have an agent's folder show an engine that is installed for the tests of this machine."""
+    demand_engine(engine)
+    folder = directory / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for found in (place() / FOLDER).glob(f"{engine}-*"):
+        (folder / found.name).symlink_to(found)

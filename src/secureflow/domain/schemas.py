@@ -322,14 +322,25 @@ def _with_text(config: DatasetConfig, name: str | None) -> DatasetConfig:
     return replace(config, columns=(*config.columns, ColumnConfig(name, "text")))
 
 
+_EDGES: Final = (
+    *(1_000, 5_000, 10_000, 50_000, 100_000, 500_000),
+    *(1_000_000, 5_000_000, 10_000_000),
+)
+
+
 def row_bucket(rows: int) -> str:
     """Return the coarse size that a description shows instead of the row count."""
-    edges = (1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000)
-    names = [f"{edge // 1_000_000}M" if edge >= 1_000_000 else f"{edge // 1000}k" for edge in edges]
-    above = sum(rows >= edge for edge in edges)
+    names = [f"{one // 1_000_000}M" if one >= 1_000_000 else f"{one // 1000}k" for one in _EDGES]
+    above = sum(rows >= edge for edge in _EDGES)
     if above == 0:
         return f"<{names[0]}"
-    return f">={names[-1]}" if above == len(edges) else f"{names[above - 1]}-{names[above]}"
+    return f">={names[-1]}" if above == len(_EDGES) else f"{names[above - 1]}-{names[above]}"
+
+
+def most_rows(bucket: str) -> int:
+    """Return the most rows of a dataset that is described so, or as many as it has at least."""
+    known = {row_bucket(edge - 1): edge for edge in _EDGES}
+    return known.get(bucket, _EDGES[-1])
 
 
 def _public(column: ColumnConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from secureflow.adapters.link.relay import PeerPlace
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -11,6 +12,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.reading import objects
 from secureflow.kit.text import Text
+
+PEERS: Final = "peers"
+"""The protection of a job whose parties compute with one another."""
 
 
 async def check_join(
@@ -29,7 +33,7 @@ async def check_join(
     """
     async with begin() as work:
         job: Job | None = await work.jobs.find(place.job)
-    running = job is not None and job.state is JobState.RUNNING and job.kind in kinds
+    running = job is not None and job.state is JobState.RUNNING and _has_channels(job, kinds)
     roster = {one.get("party") for one in objects(job.spec.get("roster"))} if job else set()
     if not running or not {party, place.peer} <= roster:
         raise SecureFlowError(
@@ -42,3 +46,8 @@ async def check_join(
             ),
             "A channel exists between parties of one roster, while their job runs.",
         )
+
+
+def _has_channels(job: Job, kinds: Collection[str]) -> bool:
+    """Tell whether a job is of a kind with channels, and not one of it that does without."""
+    return job.kind in kinds and job.spec.get("protection") == PEERS

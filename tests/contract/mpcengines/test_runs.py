@@ -79,6 +79,14 @@ async def test_memory_is_bounded_where_no_cgroup_counts_it(bench: Bench) -> None
     assert found["a"].code == "engine_out_of_memory"
 
 
+async def test_who_was_killed_is_not_said_to_need_more_memory(bench: Bench) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    found = await table(bench.runs, bench.folder, killed).run()
+    assert isinstance(found["a"], SecureFlowError)
+    assert found["a"].code == "engine_failed"
+    assert "ended without an answer" in found["a"].message
+
+
 async def test_files_are_bounded(bench: Bench) -> None:
     writes = "open('x', 'wb').write(b'x' * (8 << 20))"
     limits = EngineLimits(memory=0, scratch=4 << 20)

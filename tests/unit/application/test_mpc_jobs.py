@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from secureflow.domain.jobs import JobState
+from secureflow.domain.schemas import most_rows, row_bucket
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.kit.errors import SecureFlowError
@@ -156,6 +157,26 @@ async def test_the_protocol_of_a_program_fits_the_number_of_parties(
     assert told.details["program"]["label"]["adversary"] == "semi-honest"
     notes = [str(note) for note in told.notes]
     assert any("secureflow engine install spu" in note for note in notes)
+
+
+async def test_an_engines_program_is_estimated_for_as_many_rows_as_there_may_be(
+    stage: Stage,
+) -> None:
+    """Before anybody is asked; owners say how many rows they have only roughly."""
+    _, told = await computed(stage)
+    estimate = told.details["estimate"]
+    assert estimate["rows"] == most_rows("10k-50k") == 50_000
+    assert estimate["bytes"] > 50_000 * 32 * 3
+    assert estimate["memory"] > 0
+    assert estimate["seconds"] > 0
+    for rows in (1, 999, 1000, 70_000, 9_999_999):
+        assert rows < most_rows(row_bucket(rows)) <= 10 * max(rows, 1000)
+    model = {"name": "logistic", "model": "bank-b"}
+    costs = [
+        (await computed(stage, 2, program={**model, "output": output}))[1].details["estimate"]
+        for output in ("probability", "class")
+    ]
+    assert costs[0]["bytes"] < costs[1]["bytes"]
 
 
 async def test_a_member_without_a_dataset_computes_along(stage: Stage) -> None:

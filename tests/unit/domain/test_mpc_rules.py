@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+import yaml
 from unit.engines.mpc.engine_world import asked
 from unit.engines.mpc.world import COLUMNS, QUERIES, specified
 
@@ -13,10 +15,14 @@ from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.bundles import bundle_facts
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
 from secureflow.domain.specs.jointsums import JointSums
-from secureflow.domain.specs.kinds import MPC_SPEC
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_programs import PROGRAMS, VERSIONS, entry_of
+from secureflow.domain.specs.mpc_request import MpcRequest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.localprogram import local_program
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 KEYS = [f"{one}" * 44 for one in "abc"]
 ROSTER = [
@@ -93,7 +99,46 @@ def test_its_facts_are_what_policies_decide_on() -> None:
         "receivers": ("bank-a", "bank-b", "bank-c"), "attempts": 3, "contributions": 1,
         **bundle_facts(None, "ann", {}, "", 0.0),
     }  # fmt: skip
-    assert set(specified(ROSTER).facts()) == set(MPC_SPEC.facts)  # a policy can name each
+    assert set(specified(ROSTER).facts()) == set(SPEC_KINDS["mpc"].facts)
+
+
+def test_the_centre_relays_channels_of_every_kind_that_may_have_some() -> None:
+    for kind in SPEC_KINDS.values():
+        protections = get_args(get_type_hints(kind.spec)["protection"])
+        assert kind.peers == ("peers" in protections), kind.name
+
+
+def test_there_is_an_example_of_every_program() -> None:
+    found = {}
+    for path in EXAMPLES.glob("*.yaml"):
+        asked = yaml.safe_load(path.read_text())
+        if asked.get("kind") != "mpc":
+            continue
+        datasets = [f"dst_{number:08}" for number in range(len(asked["datasets"]))]
+        asked, _ = local_program(asked, path.parent)
+        request = parse(MpcRequest, {**asked, "project": "prj_00000000", "datasets": datasets})
+        found[request.program.name] = request
+    assert found.keys() == PROGRAMS.keys()
+    for name, request in found.items():
+        if name == "joint-sums":
+            continue
+        bringing, computing = sorted(request.inputs), request.compute
+        assert len(bringing) == len(request.datasets)
+        roster = [
+            {"party": party, "key": party[-1] * 44, "dataset": "d" * (party in bringing)}
+            for party in sorted((*bringing, *computing))
+        ]
+        protocols = entry_of(name).protocols
+        protocol = next(p for p, one in protocols.items() if one.takes(len(roster)))
+        run_by = protocols[protocol].engine
+        check_mpc(parse(MpcSpec, {
+            **engine(), "roster": roster, "computation": dump(request.program),
+            "protocol": protocol, "engine": {"name": run_by, "version": VERSIONS[run_by]},
+            "receivers": request.receivers, "min_contributors": len(roster),
+            "sides": [{"party": one["party"],
+                       "columns": request.inputs[one["party"]].columns if one["dataset"] else []}
+                      for one in roster],
+        }))  # fmt: skip
 
 
 def test_a_spec_is_the_same_after_its_json() -> None:

@@ -379,13 +379,15 @@ async def test_an_enclave_hears_which_of_its_jobs_are_over(desk: Desk) -> None:
 async def test_channels_are_those_of_running_jobs_with_peers(desk: Desk) -> None:
     stage, begin = desk.stage, desk.stage.services.begin
     roster = [{"party": bank} for bank in ("bank-a", "bank-b")]
-    for name, kind, state in (
-        ("job_runs", "psi", JobState.RUNNING),
-        ("job_ended", "psi", JobState.SUCCEEDED),
-        ("job_trains", "training", JobState.RUNNING),
+    for name, kind, state, protection in (
+        ("job_runs", "psi", JobState.RUNNING, "peers"),
+        ("job_ended", "psi", JobState.SUCCEEDED, "peers"),
+        ("job_trains", "training", JobState.RUNNING, "peers"),
+        ("job_sums", "mpc", JobState.RUNNING, "secagg"),
     ):
+        spec = {"roster": roster, "protection": protection}
         job = Job(
-            name, "p", "bank-a", name, "u", kind, f"{kind}/1", {"roster": roster}, DIGEST, state,
+            name, "p", "bank-a", name, "u", kind, f"{kind}/1", spec, DIGEST, state,
             stage.now[0], stage.now[0],
         )  # fmt: skip
         async with begin() as work:
@@ -393,7 +395,7 @@ async def test_channels_are_those_of_running_jobs_with_peers(desk: Desk) -> None
             await work.commit()
 
     async def join(party: str, job: str, peer: str) -> None:
-        await check_join(begin, {"psi"}, party, PeerPlace(job, 1, peer))
+        await check_join(begin, {"psi", "mpc"}, party, PeerPlace(job, 1, peer))
 
     await join("bank-a", "job_runs", "bank-b")
     await join("bank-b", "job_runs", "bank-a")
@@ -402,6 +404,7 @@ async def test_channels_are_those_of_running_jobs_with_peers(desk: Desk) -> None
         ("bank-c", "job_runs", "bank-a"),
         ("bank-a", "job_ended", "bank-b"),
         ("bank-a", "job_trains", "bank-b"),
+        ("bank-a", "job_sums", "bank-b"),
         ("bank-a", "job_unknown", "bank-b"),
     ):
         with refused("forbidden"):

@@ -401,7 +401,7 @@ class EngineRun:
             code = 0
         if self._flooded:
             return failures.failed(*self._where, failures.WORDS["flooded"])
-        if code == _KILLED:
+        if code == _KILLED and process.starved:
             return failures.out_of_memory(*self._where, self._job.limits.memory)
         return failures.failed(*self._where, failures.WORDS["died"])
 

@@ -1,200 +1,48 @@
 """What a run of SPU will cost, from shapes alone.
 
-Measured on the machine that `docs/engines.md` names (2 cores, all parties on it), by
-`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over
-its rate, and the round trips: tens for a comparison, a few for a product.
-
-**PSI**, n the longer list: bytes = base + each · n, seconds = start + base + each · n, memory =
-process + each · min(n, bucket): lists beyond a million run in buckets, one after the other.
-
-**On shares**, p parties, N numbers that are put in, R results, r receivers, C comparisons of two
-numbers, M elements of products of matrices, W multiplications within these; `base` only where a
-program has any of a kind:
-
-    bytes   = share · N + reveal · R · r + compare(C) + product(M) + held · N
-    seconds = start + (share · N + reveal · R · r) / rate + compare(C) + product(W)
-    memory  = process + number · (N + R) + compare(0) + product(M)
-
-ABY3 gives each party two of three shares: an input number goes to two parties with 16 bytes each, a
-result to a receiver from two with 16. CHEETAH gives each one share, of 8 bytes, and multiplies by
-homomorphic encryption, whose ciphertexts are what costs.
+On shares: `engines.mpc.sharecost`. PSI is measured as that is, by `python -m benchmarks.psi`: n the
+longer list, bytes = base + each · n, seconds = start + base + each · n, memory = process + each ·
+min(n, bucket): lists beyond a million run in buckets, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Final
 
 from secureflow.adapters.mpcengines.spu_programs.sizes import BUCKET
 from secureflow.application.ports.mpcengine import Estimate, Shapes
-
-START: Final = 1.5
-"""Seconds until the libraries are loaded and the parties connected."""
-PROCESS: Final = 290_000_000
-"""Bytes of memory of the libraries."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A cost that grows with the lists: `base + each · n`."""
-
-    base: float
-    each: float
-
-    def at(self, size: float) -> float:
-        return self.base + self.each * size
+from secureflow.engines.mpc.sharecost import PROCESS, START, Line, shares_cost
 
 
 @dataclass(frozen=True)
 class _Psi:
-    bytes: _Line
-    seconds: _Line
+    bytes: Line
+    seconds: Line
     memory: float
     """Bytes for each identifier of a bucket."""
 
 
 _PSI: Final[Mapping[str, _Psi]] = {
-    "RR22": _Psi(_Line(1.2e6, 33.0), _Line(0.1, 4.7e-6), 480.0),
-    "KKRT": _Psi(_Line(0.3e6, 117.0), _Line(0.1, 8.9e-6), 590.0),
-    "ECDH": _Psi(_Line(0.1e6, 77.0), _Line(0.2, 17.8e-6), 320.0),
+    "RR22": _Psi(Line(1.2e6, 33.0), Line(0.1, 4.7e-6), 480.0),
+    "KKRT": _Psi(Line(0.3e6, 117.0), Line(0.1, 8.9e-6), 590.0),
+    "ECDH": _Psi(Line(0.1e6, 77.0), Line(0.2, 17.8e-6), 320.0),
 }
-
-
-@dataclass(frozen=True)
-class _Cost:
-    """What one kind of step costs: `base` where there is any, `each` for each."""
-
-    bytes: _Line
-    seconds: _Line
-    memory: _Line
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """A protocol.
-
-    Args:
-        share: bytes of an input number.
-        reveal: bytes of a result to one receiver.
-        held: bytes of an input number where products are computed.
-        rate: bytes a second that inputs and results go with.
-        number: bytes of memory of a number.
-        compare: of a comparison.
-        product: of an element of a product; its seconds are of a multiplication within.
-    """
-
-    share: float
-    reveal: float
-    held: float
-    rate: float
-    number: float
-    compare: _Cost
-    product: _Cost
-
-
-_SHARES: Final[Mapping[str, _Shares]] = {
-    "ABY3": _Shares(
-        share=32.0,
-        reveal=32.0,
-        held=0.0,
-        rate=1.4e8,
-        number=100.0,
-        compare=_Cost(_Line(0.0, 140.0), _Line(0.05, 4e-6), _Line(0.0, 0.0)),
-        product=_Cost(_Line(0.0, 70.0), _Line(0.05, 4e-9), _Line(0.0, 0.0)),
-    ),
-    "CHEETAH": _Shares(
-        share=8.0,
-        reveal=8.0,
-        held=40.0,
-        rate=2.6e7,
-        number=130.0,
-        compare=_Cost(_Line(2.5e6, 400.0), _Line(5.0, 1.2e-4), _Line(7.5e8, 0.0)),
-        product=_Cost(_Line(2e7, 100.0), _Line(1.2, 2.8e-7), _Line(2e8, 1.3e4)),
-    ),
-}
-"""CHEETAH's first comparison and first product set up its oblivious transfers and keys."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a program does: numbers in, results out, comparisons, products, multiplications."""
-
-    inputs: float
-    results: float
-    comparisons: float = 0.0
-    products: float = 0.0
-    inner: float = 0.0
-
-
-def _bringing(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
-    return [one[name] for one in shapes.values() if name in one]
-
-
-def _ranking(shapes: Shapes) -> Work:
-    values = _bringing(shapes, "values")
-    count, measures = len(values), max((one[0] for one in values), default=0)
-    return Work(count * measures, count * measures, count * (count - 1) * measures)
-
-
-def _sealed_bid(shapes: Shapes) -> Work:
-    bids = _bringing(shapes, "bids")
-    count, lots = len(bids), max((one[0] for one in bids), default=0)
-    return Work(count * lots, 2 * lots, 2 * max(0, count - 1) * lots)
-
-
-def _correlation(shapes: Shapes) -> Work:
-    columns = _bringing(shapes, "columns")
-    rows, widths = max((one[0] for one in columns), default=0), [one[1] for one in columns]
-    own = sum(width * width for width in widths)
-    crossed = sum(one * other for one, other in combinations(widths, 2))
-    numbers = rows * sum(widths) + own
-    return Work(numbers, own + crossed, 0.0, crossed, float(crossed * rows))
-
-
-def _logistic(shapes: Shapes) -> Work:
-    columns = _bringing(shapes, "columns")
-    rows, width = max((one[0] for one in columns), default=0), sum(one[1] for one in columns)
-    return Work(rows * width + width + 1, rows, rows, rows, float(rows * width))
-
-
-WORKS: Final[Mapping[str, Callable[[Shapes], Work]]] = {
-    "ranking": _ranking,
-    "sealed-bid": _sealed_bid,
-    "correlation": _correlation,
-    "logistic": _logistic,
-}
-"""Program → what it does at most: a logistic regression compares only where classes are asked."""
 
 
 def estimated(program: str, protocol: str, shapes: Shapes) -> Estimate:
     """Return the estimate of a program and protocol that fit each other, with one receiver."""
     if program == "psi":
         return _of_psi(_PSI[protocol], shapes)
-    return _of_shares(_SHARES[protocol], WORKS[program](shapes), 1)
+    return Estimate(*shares_cost(program, protocol.lower(), shapes, 1))
 
 
 def _of_psi(cost: _Psi, shapes: Shapes) -> Estimate:
-    size = max((one[0] for one in _bringing(shapes, "keys")), default=0)
+    size = max((one["keys"][0] for one in shapes.values() if "keys" in one), default=0)
     held = min(size, BUCKET) * cost.memory + size * 24
     return Estimate(
         bytes=round(cost.bytes.at(size)),
         memory=round(PROCESS + held),
         seconds=START + cost.seconds.at(size),
     )
-
-
-def _of_shares(cost: _Shares, work: Work, receivers: int) -> Estimate:
-    moved = cost.share * work.inputs + cost.reveal * work.results * receivers
-    total, seconds = moved, START + moved / cost.rate
-    memory = PROCESS + cost.number * (work.inputs + work.results)
-    if work.comparisons:
-        total += cost.compare.bytes.at(work.comparisons)
-        seconds += cost.compare.seconds.at(work.comparisons)
-        memory += cost.compare.memory.at(work.comparisons)
-    if work.products:
-        total += cost.product.bytes.at(work.products) + cost.held * work.inputs
-        seconds += cost.product.seconds.at(work.inner)
-        memory += cost.product.memory.at(work.products)
-    return Estimate(bytes=round(total), memory=round(memory), seconds=seconds)

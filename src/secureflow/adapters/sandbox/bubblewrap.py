@@ -188,7 +188,10 @@ class BubblewrapSandbox:
                 raise
             unused.pop_all()
         streams = await streams_over(ours)
-        return Started(process, ours, streams, printed, (pid, handle), group.remove, freezer)
+        inner = pid, handle
+        return Started(
+            process, ours, streams, printed, inner, group.remove, freezer, group.starved
+        )  # fmt: skip
 
     def _limit(self, pid: int, launch: Launch, group: Cgroup) -> int:
         """Put a process that does nothing yet under its limits, and return a handle of it."""

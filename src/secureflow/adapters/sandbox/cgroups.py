@@ -31,6 +31,8 @@ _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _TASKS: Final = "pids.max"
 _FREEZE: Final = "cgroup.freeze"
 """Of a group of version 2 that is not the root (Linux 5.2)."""
+_EVENTS: Final = ("memory.events", "memory.oom_control")
+"""Where version 2, and version 1 since Linux 4.13, count what was ended for want of memory."""
 _LEFT_BEHIND: Final = 60
 """Seconds after which an empty group is removed whose maker cannot be told here."""
 _SYSTEMD: Final = Path("/run/systemd/system")
@@ -79,6 +81,15 @@ class Cgroup:
         """Return the file that says how many tasks there may be, if they are counted."""
         found = (folder / _TASKS for folder in self.folders)
         return next((one for one in found if one.exists()), None)
+
+    def starved(self) -> bool:
+        """Tell whether the kernel ended one of its processes because its memory was used up."""
+        for path in (folder / name for folder in self.folders for name in _EVENTS):
+            with contextlib.suppress(OSError):
+                counts = dict(line.split() for line in path.read_text().splitlines())
+                if int(counts.get("oom_kill", 0)):
+                    return True
+        return False
 
     def remove(self) -> None:
         """Remove it, once no process is left in it."""

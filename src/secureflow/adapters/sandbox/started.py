@@ -83,6 +83,7 @@ class Started:
         inner: the process that matters and a handle of it (`pidfd_open`), if it is another one.
         ended: called once, when nothing of it is left.
         freezer: keeps it still; without one the process alone is stopped.
+        starved: whether its memory was used up; asked before `ended` is called.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Started:
         inner: tuple[int, int] | None = None,
         ended: Callable[[], None] = lambda: None,
         freezer: Freezer | None = None,
+        starved: Callable[[], bool] = lambda: False,
     ) -> None:
         self._process = process
+        self._starved = starved
         self._printed = printed
         self._ended = ended
         self._freezer = freezer
@@ -103,6 +106,7 @@ class Started:
         self.pid = process.pid if inner is None else inner[0]
         self.channel = channel
         self.reader, self.writer = streams
+        self.starved = False
 
     @property
     def printed(self) -> bytes:
@@ -157,6 +161,7 @@ class Started:
             self._handle = None
         if self._freezer is not None:
             self._freezer.close()
+        self.starved = self.starved or self._starved()
         ended, self._ended = self._ended, lambda: None
         ended()
         return code if code >= 0 else 128 - code

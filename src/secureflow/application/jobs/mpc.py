@@ -38,7 +38,9 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
+from secureflow.domain.schemas import most_rows
 from secureflow.domain.specs.base import contradiction, dump, parse, spec_digest
+from secureflow.domain.specs.engineprograms import matched_by_place
 from secureflow.domain.specs.jointsums import JointSums
 from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_programs import VERSIONS, MpcProgram, entry_of
@@ -162,7 +164,7 @@ async def draft_mpc(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) 
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
         await named_by_job(work, spec.project, spec.bundle.digest)
     notes = tuple(_notes(spec, chosen))
-    return Drafted(spec, spec_digest(spec), charter, notes, _details(spec))
+    return Drafted(spec, spec_digest(spec), charter, notes, _details(spec, chosen))
 
 
 def _sums(wanted: Wanted, program: JointSums, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
@@ -325,7 +327,7 @@ def _engine_notes(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
     yield from budget_notes(spec, chosen)
 
 
-def _details(spec: MpcSpec) -> dict[str, Any]:
+def _details(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
     from secureflow.engines.mpc.sections import program_of
 
     told: dict[str, Any] = {"parties": list(spec.parties), "program": program_of(spec)}
@@ -335,6 +337,7 @@ def _details(spec: MpcSpec) -> dict[str, Any]:
             "receivers": list(spec.learners),
             "inputs": {one.party: list(one.columns) for one in spec.sides},
             "attempts": spec.attempts,
+            **_estimated(spec, chosen),
         }
     from secureflow.engines.mpc.estimate import estimate
     from secureflow.engines.mpc.places import length_of
@@ -349,3 +352,14 @@ def _details(spec: MpcSpec) -> dict[str, Any]:
         "dropouts_tolerated": spare_parties(spec),
         "estimate": estimate(numbers, len(spec.roster), result=8 * numbers if keyed else 0),
     }
+
+
+def _estimated(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Return what an engine's program costs with as many rows as there may be."""
+    from secureflow.engines.mpc.sharecost import SHARES, share_estimate
+
+    if spec.protocol not in SHARES:
+        return {}
+    matched = matched_by_place(spec.program_of_engine, spec.sides)
+    rows = min(most_rows(chosen[party].rows) for party in matched)
+    return {"estimate": share_estimate(spec, rows)}

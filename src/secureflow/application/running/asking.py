@@ -23,6 +23,10 @@ _WITNESSING = frozenset({"cosign", "finish"})
 """Verbs on the heads that start and end a job: their cosignatures are stored with the log. Those of
 a head that the next round replaces are only sent to the agents, with the closing request."""
 
+_TOGETHER = {"peer_run": frozenset({"attempt_lost"})}
+"""What parties do with one another, and by which answers of one of them nobody else can end it: a
+party that was killed in an attempt is back soon, and its peers would wait for it in vain."""
+
 Cosigned = Callable[[str, str, str], Awaitable[None]]
 
 
@@ -78,6 +82,8 @@ class Asking:
         open_tasks = set(tasks)
         try:
             while open_tasks and len(replies) + len(open_tasks) >= need:
+                if _in_vain(ask.verb, failures):
+                    break
                 done, open_tasks = await asyncio.wait(
                     open_tasks, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -103,6 +109,12 @@ class Asking:
             line = reply.get("cosignature") if isinstance(reply, dict) else None
             if isinstance(line, str) and line:
                 await self._cosigned(party, head, line)
+
+
+def _in_vain(verb: str, failures: Mapping[str, Any]) -> bool:
+    """Tell whether no other party can come to an end any more."""
+    codes = _TOGETHER.get(verb, frozenset())
+    return any(error.get("code") in codes for error in failures.values())
 
 
 def _read(task: asyncio.Task[JSON]) -> None:

@@ -86,12 +86,12 @@ MPC_SPEC: Final = SpecKind(
     MpcRequest,
     check_mpc,
     {
-        **{"program": "text", "engine_program": "text", "version": "number"},
-        **{"protocol": "text", "engine": "text"},
-        **{"measures": "texts", "receivers": "texts"},
+        **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
+        **{"measures": "texts", "receivers": "texts", "engine_program": "text"},
         **{"attempts": "number", "contributions": "number"},
         **BUNDLE_FACTS,
     },
+    peers=True,
 )
 PSI_SPEC: Final = SpecKind(
     "psi",
