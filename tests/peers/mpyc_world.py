@@ -117,7 +117,6 @@ class MpycAgentWorld(MpcAgentWorld):
         engines: Any = None,
         links: Any = None,
         code: Bundle = CODE,
-        confines: bool = True,
         columns: Sequence[str] = ("bid",),
         **changes: Any,
     ) -> None:
@@ -127,7 +126,7 @@ class MpycAgentWorld(MpcAgentWorld):
         self.spec_of, self.limit, self.code = changes, 1000, code
         self.columns, self.asked_columns = COLUMNS, columns
         super(PsiAgentWorld, self).__init__(
-            directory, policy=policy, more_ports=self._ports(), confines=confines, me=me
+            directory, policy=policy, more_ports=self._ports(), me=me
         )
         self.blobs[code.digest] = pack(code)
 

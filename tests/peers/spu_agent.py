@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.edge import enginewatch
 from secureflow.agent.edge import main as agent
 from secureflow.agent.edge.computing import HiddenPlaces, HidingSandbox
+from secureflow.agent.kinds import mpc_engines
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.peers import PeerAttempts
+from secureflow.application.ports.mpcengine import EngineDeadlines
 from tests.survival.entry import supervise
 
+PATIENCE = 120.0
+"""Seconds: longer than any honest phase, whatever the machine does beside it."""
 FAULTS = "faults"
 SEEN = "engines.seen"
 
@@ -100,6 +105,8 @@ def run(config: Path) -> int:
     PeerAttempts._commit_entry = entered  # type: ignore[method-assign]
     PeerAttempts._commit_run = kept  # type: ignore[method-assign]
     enginewatch.INTERVAL = 0.5  # type: ignore[misc]
+    patient = partial(EngineDeadlines, connect=PATIENCE, idle=PATIENCE)
+    mpc_engines.EngineDeadlines = patient  # type: ignore[assignment, misc]
     confine(AgentSettings.load(config))
     return agent.run(config)
 

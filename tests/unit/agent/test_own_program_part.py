@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import ALLOW, JOB, ME
-from peers.mpyc_world import CODE, FilesEngine, MpycAgentWorld, program
+from peers.mpyc_world import CODE, FilesEngine, MpycAgentWorld, policy_of, program
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.kinds import mpc_engines
@@ -121,42 +121,41 @@ async def test_more_than_small_data_is_not_kept(
 
 async def test_an_entry_that_the_bundle_lacks_is_refused_before_consent(tmp_path: Path) -> None:
     bundle = {"digest": CODE.digest, "entry": "other.py"}
-    world = MpycAgentWorld(tmp_path / "agent", policy="", computation=program(bundle=bundle))
+    world = MpycAgentWorld(tmp_path / "agent", computation=program(bundle=bundle))
     error = await refused(world.consented(), "bundle_unusable")
     assert "other.py" in error.message
-    assert world.store.inbox() == []
+    assert world.store.job(JOB) is None
     assert list((world.directory / "bundles").iterdir()) == []
 
 
-@pytest.mark.parametrize("lacking", ["code", "engine", "version", "sandbox"])
+@pytest.mark.parametrize("lacking", ["code", "engine", "version"])
 async def test_what_could_not_run_here_is_refused_before_consent(
     tmp_path: Path, lacking: str
 ) -> None:
-    world = MpycAgentWorld(tmp_path / "agent", policy="", confines=lacking != "sandbox")
+    world = MpycAgentWorld(tmp_path / "agent")
     if lacking == "code":
         world.blobs.clear()
     elif lacking == "engine":
         world.shelf.engines.clear()
     elif lacking == "version":
         world.engine.version = "0.10"
-    codes = {"code": "not_found", "sandbox": "sandbox_missing"}
     with pytest.raises(SecureFlowError) as caught:
         await world.consented()
-    assert caught.value.code == codes.get(lacking, "engine_absent")
-    if lacking in {"engine", "version"}:
+    assert caught.value.code == ("not_found" if lacking == "code" else "engine_absent")
+    if lacking != "code":
         assert caught.value.details["party"] == ME
-    assert world.store.inbox() == []
+    assert world.store.job(JOB) is None
 
 
 async def test_a_bundle_beyond_its_bounds_is_refused_before_consent(tmp_path: Path) -> None:
     line = b"#" * 1999 + b"\n"
     huge = Bundle({"program.py": line * (MAX_BYTES // 2000 - 1)})
-    world = MpycAgentWorld(tmp_path / "agent", policy="", code=huge)
+    world = MpycAgentWorld(tmp_path / "agent", policy=policy_of(huge), code=huge)
     world.blobs[huge.digest] = pack(huge) + b"#" * 3000
     with pytest.raises(SecureFlowError) as caught:
         await world.consented()
     assert caught.value.code in {"bundle_refused", "digest_mismatch"}
-    assert world.store.inbox() == []
+    assert world.store.job(JOB) is None
 
 
 async def test_an_owner_who_demands_noise_takes_no_part(tmp_path: Path) -> None:

@@ -34,15 +34,17 @@ class OwnerCode:
     async def see(self, spec: JobSpec) -> None:
         """Fetch the code of a job for whoever decides, and refuse what could never run here.
 
+        Whether an engine that runs it is here and confined was looked at before (`EnginedKind`).
+
         Raises:
             SecureFlowError: `sandbox_missing`, `environment_unknown`, `environment_broken`,
                 `bundle_unusable`, and those of `OwnerBundles.fetch`. Nobody is asked then.
         """
         if spec.bundle is None:
             return
-        if not self._confines():
-            raise no_sandbox()
         if spec.bundle.environment:
+            if not self._confines():
+                raise no_sandbox()
             await asyncio.to_thread(self._environments.of, spec.bundle.environment)
         bundle = await self._bundles.fetch(spec.bundle.digest)
         if not spec.bundle.environment and spec.bundle.entry not in bundle.files:
