@@ -68,10 +68,11 @@ def run_through(
     """
     owners = {party: party.title() for party in datasets}
     brought = {party: one for party, one in datasets.items() if one is not None}
-    with Lending(
+    platform = Lending(
         folder / "platform", owners, brought, policy=policy, purpose=PURPOSE, sealing=False
-    ) as platform:
-        platform.engine = engine
+    )
+    platform.engine = engine
+    with platform:
         platform.build()
         ids = [platform.parties[party].dataset_id for party in brought]
         request = {"name": "benchmark", "purpose": PURPOSE, "project": platform.project,
