@@ -98,7 +98,6 @@ class Started:
         starved: Callable[[], bool] = lambda: False,
     ) -> None:
         self._process = process
-        self._starved = starved
         self._printed = printed
         self._ended = ended
         self._freezer = freezer
@@ -108,7 +107,6 @@ class Started:
         self.pid = process.pid if inner is None else inner[0]
         self.channel = channel
         self.reader, self.writer = streams
-        self.starved = False
 
     @property
     def printed(self) -> bytes:

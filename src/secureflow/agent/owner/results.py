@@ -31,8 +31,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _TOLD: Final = (
-    *("kind", "learns", "join", "rows", "matched", "bytes", "file", "attempt", "dataset", "data"),
-    *("inputs", "peers"),
+    *("kind", "learns", "join", "rows", "files", "matched", "bytes", "file", "attempt"),
+    *("dataset", "data", "inputs", "peers"),
 )
 
 

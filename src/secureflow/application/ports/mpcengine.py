@@ -39,6 +39,8 @@ Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 Progress = Callable[[str, float], None]
 """Told of a phase, one of `PHASES`, and the share of it that is done, 0 to 1."""
 
+BUNDLE: Final = "bundle"
+"""The name of a program that others wrote and that owners approved by its digest."""
 PHASES: Final = ("connect", "inputs", "compute", "outputs")
 """What every run goes through, in this order. An engine has no others: the peers and the centre are
 told in which one a run failed, and a word of its process's own could carry its inputs."""
@@ -151,7 +153,8 @@ class EngineJob:
         job: its id.
         attempt: from 1.
         program: its name; `bundle` for `code`.
-        digest: hex SHA-256 of the program as the spec has it, the same at every party.
+        digest: hex SHA-256 of the program as the spec has it, of `code` the bundle's (BLAKE3); the
+            same at every party.
         protocol: one of the engine's.
         parameters: of the program, as the spec has them; the same at every party.
         party: whose part this is.

@@ -123,13 +123,6 @@ class SandboxProcess(Protocol):
     def printed(self) -> bytes:
         """The end of what it printed, at most `PRINTED` bytes."""
 
-    @property
-    def starved(self) -> bool:
-        """Whether the kernel ended it, or what it started, for want of memory.
-
-        It is known once it has ended, and where a cgroup counts its memory.
-        """
-
     async def freeze(self) -> None:
         """Keep it and everything that it started still; it can be killed, and ends with its agent.
 
