@@ -10,18 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engineparties import Measured, Run
+from benchmarks.through import Figures
+from secureflow.agent.owner.engines import OwnEngines
+from secureflow.demo.psi.engines import place
+from secureflow.kit.errors import SecureFlowError
 
 Through = Callable[[Run, Sequence[Mapping[str, Path]], Path], float]
 """Runs a program on inputs through agents, channels and sandbox; returns seconds."""
 
 
 def interpreter(engine: str) -> Path:
-    """Return the interpreter of an engine's environment."""
+    """Return the interpreter of an engine's environment: the one named, or the demo's."""
     name = f"SECUREFLOW_{engine.upper()}_PYTHON"
-    said = os.environ.get(name)
-    if not said:
-        raise SystemExit(f"{name} names no interpreter: see .ci/run, or secureflow engine install")
-    return Path(said)
+    if said := os.environ.get(name):
+        return Path(said)
+    try:
+        return OwnEngines(place()).interpreter(engine).find()
+    except SecureFlowError as error:
+        raise SystemExit(f"{name} names no interpreter: {error}") from error
 
 
 def through_of(name: str | None) -> Through | None:
@@ -33,7 +39,7 @@ def through_of(name: str | None) -> Through | None:
     return found
 
 
-def row(name: str, bare: float, seconds: float, measured: Measured) -> dict[str, Any]:
+def row(name: str, bare: float, seconds: float, measured: Measured | Figures) -> dict[str, Any]:
     """Return a row, and show it."""
     made = {
         "name": name,
