@@ -252,7 +252,7 @@ class PsiAgentWorld(World):
             "project": "prj_0123456789", "name": "shared", "purpose": "credit scoring",
             "submitter": "usr_alice", "roster": roster, "sides": sides, "learns": "one",
             "key": {"parts": [{"rule": "phone"}]}, "receiver": ME,
-            "engine": {"name": "spu", "version": "0.9.5"}, **self.spec_of,
+            "engine": {"name": "spu", "version": "0.9.5"}, "tells_size": True, **self.spec_of,
         }  # fmt: skip
         spec = parse(PsiSpec, value)
         check_psi(spec)

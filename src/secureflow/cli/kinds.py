@@ -373,6 +373,9 @@ class PsiText:
                 handed = t("{columns} of {party}'s rows go to the other party",
                            columns=columns, party=one.party)  # fmt: skip
                 told = t("{told}; {start}", told=told, start=handed)
+        if spec.tells_size:
+            everybody = t("HOW MANY MATCH IS TOLD TO EVERYBODY WITH THE REPORT")
+            told = t("{told}; {start}", told=told, start=everybody)
         return t("{told}; {start}", told=told, start=t("each learns how many keys the others have"))
 
 

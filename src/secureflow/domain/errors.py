@@ -458,7 +458,7 @@ CATALOGUE: dict[str, Category] = {
         ),
         Category.FAILED,
     ),
-    **dict.fromkeys(("peer_absent", "peer_away", "peer_broken"), Category.UNAVAILABLE),
+    **dict.fromkeys(("peer_absent", "peer_away", "peer_broken", "peer_left"), Category.UNAVAILABLE),
     "peer_closed": Category.CONFLICT,
     "peer_statement_wrong": Category.UNTRUSTED,
     "peer_statements_contradict": Category.UNTRUSTED,

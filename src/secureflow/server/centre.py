@@ -100,7 +100,8 @@ async def open_centre(
     link = _make_link(*made, readable, waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    asking = Asking(_parties(link, kinds, readable, vectors, waits), witnessing.cosigned)
+    parties = _parties(link, kinds, readable, vectors, waits)
+    asking = Asking(parties, witnessing.cosigned, link.left)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed

@@ -17,6 +17,7 @@ from secureflow.adapters.link.relay import PeerPlace, RelayBounds
 from secureflow.application.ports.peers import MAX_MESSAGE, ChannelLimits
 from secureflow.engines.peers.multiplex import FIRST_WINDOW, WINDOW
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 
 def _relayed(centre: Centre, first: str = "", second: str = "") -> Pair:
@@ -288,6 +289,19 @@ async def test_a_job_that_has_ended_loses_its_streams(
     for end in (a, b):
         assert (await _failure(end.receive())).code == "peer_broken"
     assert centre.server._relay.streams == 0
+
+
+async def test_nobody_waits_for_a_peer_that_has_lost_the_attempt(
+    pair: Pair, centre: Centre
+) -> None:
+    """Its agent was restarted, so it has no keys by which it could say so itself."""
+    _, b = await pair.open()
+    waiting = asyncio.create_task(_failure(b.receive()))
+    centre.server.left(scope().job, scope().attempt, "bank-a")
+    error = await waiting
+    assert error.code == "peer_broken"
+    assert "was restarted" in error.message
+    assert chinese(error.message)
 
 
 async def test_streams_are_bounded(

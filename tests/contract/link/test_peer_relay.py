@@ -10,7 +10,7 @@ import pytest
 from peers.links import Centre, until
 
 from secureflow.adapters.link.peerlink import Place, RelayDialler
-from secureflow.adapters.link.relay import Relay, RelayBounds
+from secureflow.adapters.link.relay import MAX_LEFT, Relay, RelayBounds
 from secureflow.engines.peers.framing import MAX_FRAME
 from secureflow.kit.errors import SecureFlowError
 
@@ -102,6 +102,29 @@ async def test_when_one_stream_ends_so_does_the_other(
     a.cancel()
     assert "peer_away" in await _code(b)
     await until(lambda: _relay(centre).streams == 0)
+
+
+async def test_who_waits_for_one_that_left_is_told(centre: Centre, ending: AsyncExitStack) -> None:
+    """Joined or not, and whoever comes later; another attempt has nothing to do with it."""
+    a = await _stream(centre, ending, "bank-a", "bank-b")
+    b = await _stream(centre, ending, "bank-b", "bank-a")
+    await a.write(b"x")
+    assert await b.read() == b"x"
+    _relay(centre).left("job_1", 2, "bank-a")
+    await b.write(b"y")
+    assert await a.read() == b"y"
+    _relay(centre).left("job_1", 1, "bank-a")
+    assert "peer_left" in await _code(b)
+    late = await _stream(centre, ending, "bank-b", "bank-a")
+    assert "peer_left" in await _code(late)
+    await until(lambda: _relay(centre).streams == 0)
+
+
+def test_those_that_left_are_bounded(centre: Centre) -> None:
+    for attempt in range(MAX_LEFT + 2):
+        _relay(centre).left("job_1", attempt, "bank-a")
+    assert len(_relay(centre)._gone) == MAX_LEFT
+    assert ("job_1", 1, "bank-a") not in _relay(centre)._gone
 
 
 async def test_a_frame_that_is_too_long_ends_the_stream(

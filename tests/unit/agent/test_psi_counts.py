@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import JOB
-from peers.psi_world import PEER
+from peers.psi_world import PEER, PsiAgentWorld
 
 from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.engines.privacy.probing import Probe
@@ -50,6 +50,29 @@ async def test_a_size_that_was_told_is_not_told_again_for_nothing(tmp_path: Path
         await world.offer(attempt)
         await refused(world.run(attempt, count=40))
         assert world.assembly.context.probing.left(dataset) == 1000 - 40 * attempt
+
+
+@pytest.mark.parametrize(("told", "left"), [(True, 960), (False, 1000)])
+async def test_whose_keys_are_told_how_many_match_has_tested_them(
+    tmp_path: Path, *, told: bool, left: int
+) -> None:
+    """The party that does not receive reads it in the report: two jobs differ by one id."""
+    world = await ready(tmp_path, tells_size=told)
+    await world.offer()
+    figures = (await world.run(count=40))["figures"]
+    assert figures == ({"keys": 3, "matched": 2} if told else {"keys": 3})
+    assert world.assembly.context.probing.left(world.settings.datasets[0]) == left
+
+
+async def test_a_receiver_without_a_limit_tells_nobody_how_many_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = PsiAgentWorld.declared.fget  # type: ignore[attr-defined]
+    free = property(lambda self: {**whole(self), "probing": None})
+    monkeypatch.setattr(PsiAgentWorld, "declared", free)
+    world = PsiAgentWorld(tmp_path / "told", tells_size=True)
+    assert (await refused(world.consented())).code == "probing_undeclared"
+    await ready(tmp_path, tells_size=False)
 
 
 async def test_a_refusal_of_another_job_makes_no_reservation_final(tmp_path: Path) -> None:

@@ -200,11 +200,14 @@ async def test_the_minimum_is_of_what_all_have(tmp_path: Path) -> None:
     assert not world.file.exists()
 
 
-async def test_of_three_each_other_owner_counts_the_receivers_list_alone(tmp_path: Path) -> None:
-    world = await ready(tmp_path, peers=PEERS, receiver=PEER)
+@pytest.mark.parametrize(("told", "left"), [(False, 960), (True, 920)])
+async def test_of_three_an_owner_counts_whoever_learns_of_its_keys(
+    tmp_path: Path, told: bool, left: int
+) -> None:
+    world = await ready(tmp_path, peers=PEERS, receiver=PEER, tells_size=told)
     await world.offer()
     await with_peers(world, world.run(count=40), receiver=False)
-    assert world.assembly.context.probing.left(world.settings.datasets[0]) == 960
+    assert world.assembly.context.probing.left(world.settings.datasets[0]) == left
     assert set(world.links_to.far) == {PEER}
     (job,) = world.engine.jobs
     assert job.deadlines.connect == EngineDeadlines.connect, "an absent peer is named in seconds"

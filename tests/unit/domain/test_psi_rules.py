@@ -87,6 +87,9 @@ def test_a_contradiction_is_refused_by_name(
         (TWO, {"learns": "all"}, {"bank-a": 100, "bank-b": 100}),
         (TWO, {"minimum": 5, "size_first": True}, {"bank-a": 100, "bank-b": 100}),
         (THREE, {}, {"bank-a": 0, "bank-b": 100, "bank-c": 100}),
+        (TWO, {"tells_size": True}, {"bank-a": 100, "bank-b": 100}),
+        (TWO, {"tells_size": True, "learns": "all"}, {"bank-a": 100, "bank-b": 100}),
+        (THREE, {"tells_size": True}, {"bank-a": 200, "bank-b": 200, "bank-c": 200}),
     ],
 )
 def test_whoever_learns_of_single_keys_probes_the_others(
@@ -111,6 +114,12 @@ def test_among_three_nobody_is_sent_where_three_cannot_go(
         specified(THREE, **changes)
     assert caught.value.hint.startswith(hint)
     assert chinese(caught.value.hint)
+
+
+def test_what_is_told_in_the_report_is_told_once_however_often_a_job_is_begun() -> None:
+    spec = specified(TWO, tells_size=True, attempts=4)
+    assert [spec.probes_at_worst(party) for party in spec.parties] == [100, 400]
+    assert [specified(TWO, attempts=4).probes_at_worst(one) for one in spec.parties] == [0, 400]
 
 
 def test_each_party_reads_its_own_columns() -> None:

@@ -18,7 +18,7 @@ from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.refusals import CallEnd, rpc_errors
 from secureflow.adapters.link.tls import KEEPALIVE, SERVER_NAME, identity, open_channel
-from secureflow.engines.peers.faults import ChannelFaultError
+from secureflow.engines.peers.faults import LEFT, ChannelFaultError
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.clock import CHECK_INTERVAL, stalled
 from secureflow.kit.errors import SecureFlowError
@@ -33,6 +33,7 @@ LONGEST_PAUSE: Final = 2.0
 """Seconds between two attempts to dial."""
 LAST_WORD: Final = 1.0
 """Seconds for a last word over a link that is hung up."""
+_RESTARTED: Final = "the centre says that the peer's agent was restarted and has lost the attempt"
 _JOINED: Final = 1 << 16
 """Frames are written together up to so many bytes: each write costs more than its bytes."""
 
@@ -184,6 +185,8 @@ class ResumingLink:
                     await self._carry(pipe)
             except SecureFlowError as error:
                 self.trouble = error
+                if error.code == LEFT:
+                    raise ChannelFaultError(_RESTARTED) from error
                 _log.debug("peer_link_down", code=error.code, message=error.message)
             if not self._stopping:
                 await self._backoff.wait()

@@ -8,7 +8,8 @@ and stores nothing. If one stream ends, so does the other: both agents come agai
 Bounds: an end's stream is read only while it is joined and less than `QUEUE` messages of it wait,
 so a slow reader stops its writer; messages have at most `MAX_FRAME` bytes; streams are counted per
 organisation and in all; one that waits for its other end, or on which nothing moves, is ended. The
-newest stream of an end replaces its older one.
+newest stream of an end replaces its older one. Who waits for an organisation that is no longer in
+the attempt (`left`: its agent was restarted, and has said so) is told that it waits in vain.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import grpc
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import identity
+from secureflow.engines.peers.faults import LEFT
 from secureflow.engines.peers.framing import MAX_FRAME
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -33,6 +35,9 @@ MAX_PLACE: Final = 1024
 MAX_ATTEMPT: Final = 1 << 20
 QUEUE: Final = 2
 """Messages of one end that may wait for the other."""
+
+MAX_LEFT: Final = 4096
+"""Ends that are known to have left; beyond that the oldest are waited for as all others."""
 
 _log = get_logger(__name__)
 
@@ -114,6 +119,7 @@ class Relay:
         self._bounds = bounds
         self._open: set[_End] = set()
         self._latest: dict[tuple[tuple[str, int, frozenset[str]], str], _End] = {}
+        self._gone: dict[tuple[str, int, str], None] = {}
         self.carried = 0
         """Bytes forwarded so far."""
 
@@ -133,6 +139,18 @@ class Relay:
             if end.party == party:
                 end.close(reason)
 
+    def left(self, job: str, attempt: int, party: str) -> None:
+        """Take down that an organisation is no longer in an attempt; who waits for it is told."""
+        self._gone[job, attempt, party] = None
+        while len(self._gone) > MAX_LEFT:
+            del self._gone[next(iter(self._gone))]
+        for end in list(self._open):
+            if self._waits_in_vain(end.place):
+                end.close(_has_left(party))
+
+    def _waits_in_vain(self, place: PeerPlace) -> bool:
+        return (place.job, place.attempt, place.peer) in self._gone
+
     def stop(self) -> None:
         """End every stream: the centre stops, and its agents come again."""
         for end in list(self._open):
@@ -143,6 +161,8 @@ class Relay:
         try:
             end = _End(peer.party, await self._place(peer, context), context)
             await self._may_join(peer, end.place)
+            if self._waits_in_vain(end.place):
+                raise _has_left(end.place.peer)
             self._arrive(end)
             timer = asyncio.get_running_loop().call_later(
                 self._gate.seconds_left(context) + 1, end.close, _expired(peer.party)
@@ -289,6 +309,15 @@ def _away(party: str) -> SecureFlowError:
         "peer_away",
         Text("The agent of {party} has no stream for this channel now.", party=party),
         "The channel goes on once it is back.",
+        {"party": party},
+    )
+
+
+def _has_left(party: str) -> SecureFlowError:
+    return SecureFlowError(
+        LEFT,
+        Text("The agent of {party} is no longer in this attempt.", party=party),
+        "The next attempt makes a new channel.",
         {"party": party},
     )
 

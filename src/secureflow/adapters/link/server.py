@@ -255,6 +255,10 @@ class LinkServer:
         if stream := self._streams.get(party):
             stream.close(reason)
 
+    def left(self, job: str, attempt: int, party: str) -> None:
+        """Take down that an organisation is no longer in an attempt: nobody waits for it there."""
+        self._relay.left(job, attempt, party)
+
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
         """Cut off a revoked party, and tell enclaves to refuse it as well."""
         self._expelled[spiffe] = reason  # it may be connecting now; identities are never reused

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class EnginePart(Peering):
         context: the party.
         computing: reads rows.
     """
+
+    runs_once: ClassVar[bool] = True
 
     def __init__(self, context: AgentContext, computing: Computing) -> None:
         self._context = context

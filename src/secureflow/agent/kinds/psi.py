@@ -217,14 +217,8 @@ class PsiPart(Peering):
             self._context.store.note(self._context.clock(), _OWN_KEYS, job, **keys.facts)
 
     def _probes(self, spec: PsiSpec, offers: Mapping[str, Offer]) -> list[Probe]:
-        """Return whose keys are tested here: somebody learns of single ones, or how many match.
-
-        Of the receiver's keys nobody learns anything, unless all learn or the size comes first.
-        """
-        party = self._context.party
-        testing = {one for one in spec.learners if one != party}
-        if spec.size_first and party == spec.receiver:
-            testing |= set(spec.others(party))
+        """Return whose keys are tested here."""
+        testing = spec.testers(self._context.party)
         return [
             Probe(peer, offer.count, offer.inputs)
             for peer, offer in sorted(offers.items())

@@ -9,6 +9,7 @@ Guarantees, whatever the centre asks and whenever the agent is killed:
   stays here, whatever the centre puts into the log: it is evidence;
 - an attempt runs once. Its keys are in memory only: after a restart it is lost (`attempt_lost`),
   and the next one begins with fresh keys and randomness, from the same inputs;
+- of a kind that runs once (`Peering.runs_once`) nothing is run again that ended here;
 - a result is on the disk, whole, before the leaf that commits to it, and there is one of each job:
   a later attempt is run for the peers' sake, and told with the result that is there.
 """
@@ -32,6 +33,7 @@ from secureflow.engines.peers.statements import ChannelScope
 from secureflow.engines.run.attempts import (
     ATTEMPT,
     ENTRY_PARTS,
+    EXHAUSTED,
     LOST,
     Offer,
     attempt_document,
@@ -260,6 +262,8 @@ class PeerAttempts:
         )
         try:
             # Only now: a refusal ends the channels, by which the peers learn of it at once.
+            if peering.runs_once:
+                self._check_unended(job.job, request.attempt)
             await peering.admit(job, spec, offers)
             outcome = await peering.run(job, spec, PeerSession(request.attempt, channels, offers))
         except BaseException:  # cancellation too: peers learn at once that nothing follows
@@ -319,6 +323,17 @@ class PeerAttempts:
                 number=scope.attempt, program=scope.program,
             )  # fmt: skip
         return found
+
+    def _check_unended(self, job: str, attempt: int) -> None:
+        """Refuse to run again what ran to its end here, whoever has lost what came of it.
+
+        Raises:
+            SecureFlowError: `attempts_exhausted` naming the attempt that ended.
+        """
+        before = (one for one in range(1, attempt) if self._context.store.answer(_ran(job, one)))
+        ended = next(before, None)
+        if ended is not None:
+            raise _ended(self._context.party, ended)
 
     def _keep_offers(self, job: str, request: PeerRunRequest, peers: tuple[str, ...]) -> None:
         """Keep what each peer signed for an attempt, with what opens it, once."""
@@ -419,6 +434,20 @@ def _lost(party: str, attempt: int) -> SecureFlowError:
             attempt=attempt,
         ),
         "The next attempt begins with fresh keys.",
+        {"party": party, "attempt": attempt},
+    )
+
+
+def _ended(party: str, attempt: int) -> SecureFlowError:
+    return SecureFlowError(
+        EXHAUSTED,
+        Text(
+            "{party} has run the program to its end in attempt {attempt}, and runs it once: others "
+            "could bring other inputs than before.",
+            party=party,
+            attempt=attempt,
+        ),
+        "Submit the job again: every owner then approves what is computed.",
         {"party": party, "attempt": attempt},
     )
 

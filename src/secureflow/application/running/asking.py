@@ -14,6 +14,7 @@ from secureflow.application.ports.courier import Courier, Request
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of
+from secureflow.engines.run.attempts import LOST
 from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError, reasons_of
@@ -24,6 +25,8 @@ _WITNESSING = frozenset({"cosign", "finish"})
 a head that the next round replaces are only sent to the agents, with the closing request."""
 
 Cosigned = Callable[[str, str, str], Awaitable[None]]
+Lost = Callable[[str, int, str], None]
+"""Told of a job, an attempt, and a party that is no longer in it."""
 
 
 class Asking:
@@ -33,11 +36,15 @@ class Asking:
         courier: carries requests to parties.
         cosigned: called with (party, head note, cosignature line) for every answer with a
             cosignature.
+        lost: called for every party that answers that it has lost an attempt, while others run it.
     """
 
-    def __init__(self, courier: Courier, cosigned: Cosigned) -> None:
+    def __init__(
+        self, courier: Courier, cosigned: Cosigned, lost: Lost = lambda *_: None
+    ) -> None:  # fmt: skip
         self._courier = courier
         self._cosigned = cosigned
+        self._lost = lost
 
     async def perform(self, job: str, seq: int, ask: Ask, cancel: asyncio.Event) -> JSON:
         """Return `{"replies", "failures"}` by party.
@@ -89,6 +96,8 @@ class Asking:
                         raise
                     except SecureFlowError as error:
                         failures[tasks[task]] = error.as_json()
+                        if error.code == LOST and type(number := ask.body.get("attempt")) is int:
+                            self._lost(job, number, tasks[task])
         finally:
             for task in tasks:  # a local fault may have hit several of them at once
                 task.add_done_callback(_read)

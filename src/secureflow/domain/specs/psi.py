@@ -16,7 +16,7 @@ That the receiver's list is the same in both is the receiver's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -129,7 +129,8 @@ class PsiSpec(SpecBase):
         engine: with its version.
         minimum: the smallest intersection that may be shown; 0 for any.
         size_first: whether who does not receive learns the size first, and can stop there.
-        tells_size: whether the report tells how many keys match.
+        tells_size: whether the report tells everybody how many keys match: so the keys of every
+            party are tested against the others' data.
         attempts: how often it may be begun; an attempt that died is repeated from its inputs.
         limits: of the job.
     """
@@ -144,7 +145,7 @@ class PsiSpec(SpecBase):
     protocol: PsiProtocol = "rr22"
     minimum: Annotated[int, Field(ge=0, le=MAX_ROWS)] = 0
     size_first: bool = False
-    tells_size: bool = True
+    tells_size: bool = False
     attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] = 3
     limits: PsiLimits = field(default_factory=PsiLimits)
     protection: Literal["peers"] = "peers"
@@ -185,21 +186,39 @@ class PsiSpec(SpecBase):
             bool(self.side(owner).granted) or self.join in {"full", self.place(owner)}
         )
 
+    def testers(self, party: str) -> tuple[str, ...]:
+        """Return whose keys are tested against a party's data: single ones, or how many match.
+
+        Nobody's where nobody learns anything of its keys but how many there are.
+        """
+        return self.others(party) if self.tells_size else self._testing_each_time(party)
+
+    def _testing_each_time(self, party: str) -> tuple[str, ...]:
+        """Return those that learn of their keys in every attempt; a report is there once."""
+        learn = self.parties if self.size_first and party == self.receiver else self.learners
+        return tuple(one for one in self.others(party) if one in learn)
+
+    @property
+    def bytes_tell_size(self) -> bool:
+        """Whether messages grow with what matches: SPU tells both, or columns are handed over."""
+        handed = any(map(self.hands_over, self.parties))
+        return self.learns == "all" and (handed or self.engine.name == "spu")
+
     def probes(self, party: str) -> int:
         """Return how many keys of others are tested, at most, against a party's data.
 
-        If they keep to the lists that they committed to; else see `probes_at_worst`. 0 where
-        nobody learns anything of its keys but how many there are.
+        If they keep to the lists that they committed to; else see `probes_at_worst`.
         """
-        tested = (one for one in self.others(party) if one in self.learners)
-        size = sum(self.side(one).most_rows for one in tested)
-        if not self.size_first or party != self.receiver:
-            return size
-        return size + sum(self.side(one).most_rows for one in self.others(party))
+        return self._most_rows(self.testers(party))
 
     def probes_at_worst(self, party: str) -> int:
         """Return how many are if others bring another list in each attempt, of the same length."""
-        return self.attempts * self.probes(party)
+        again = self._testing_each_time(party)
+        once = (one for one in self.testers(party) if one not in again)
+        return self.attempts * self._most_rows(again) + self._most_rows(once)
+
+    def _most_rows(self, parties: Iterable[str]) -> int:
+        return sum(self.side(one).most_rows for one in parties)
 
     @property
     def program(self) -> str:

@@ -30,10 +30,6 @@ _COMMITTED: Final = (
     "the log holds a salted commitment to them, signed before the run: evidence in a dispute, and "
     "no more"
 )
-_ATTEMPTS: Final = (
-    "each attempt commits to what every party brings, and at most as many are begun as the spec "
-    "says"
-)
 _REPEATED: Final = "for the same job a party's sums and noise are the same, bit by bit"
 
 
@@ -147,5 +143,10 @@ def _engine_attacks(spec: MpcSpec) -> Iterator[Row]:
     yield (
         "a job is made to fail, and begun again with other numbers",
         "partly",
-        _ATTEMPTS,
+        Text(
+            "an agent refuses a peer that commits to other inputs, and runs nothing again that ran "
+            "to its end there; a party that breaks its word and cuts each run off learns of other "
+            "inputs in up to {attempts} {attempts:attempt|attempts}",
+            attempts=spec.attempts,
+        ),
     )

@@ -21,6 +21,9 @@ _PHASES: Final = {
     CLOSING: "while it was closed",
 }
 
+LEFT: Final = "peer_left"
+"""The code by which the centre says that a peer does not come back to this channel."""
+
 
 class ChannelFaultError(Exception):
     """What the other side of a channel sent breaks its rules.

@@ -220,6 +220,36 @@ def test_how_many_match_is_told_only_where_the_spec_says_so(
     assert "how many match" not in operator["sees"]
 
 
+PAIR = {"protocol": "openmined", "engine": {"name": "openmined", "version": "2.0.6"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "grows"),
+    [
+        ({}, True),
+        (PAIR, False),
+        ({**PAIR, "join": "left"}, True),
+        ({"learns": "one"}, False),
+    ],
+    ids=["both by SPU", "both by openmined", "with rows of the other", "one"],
+)
+def test_where_bytes_tell_the_size_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], *, grows: bool
+) -> None:
+    """What goes to and fro in plain grows with what matches, and the report has its bytes."""
+    whole = {"learns": "all", "tells_size": False, **changes}
+    monkeypatch.setattr(PsiWorld, "changes", whole)
+    report = drive(PsiWorld(count=2), [])
+    assert report["intersection"]["matched"] == {}
+    (row,) = [one for one in report["sections"][0]["rows"] if one["label"] == "keys that match"]
+    assert ("the bytes over the channels" in row["value"]) == grows
+    assert chinese(row["value"])
+    sees = {one["who"]: one["sees"] for one in report["disclosure"]}
+    assert ("about how many match" in sees["operator"]) == grows
+    leaks = [one["value"] for one in report["sections"][-1]["rows"] if one["label"] == "Lets out"]
+    assert any("worked out from the bytes" in one for one in leaks) == grows
+
+
 def test_a_figure_that_is_no_count_is_none() -> None:
     world = PsiWorld(count=2)
     world.liar = lambda party, verb, given: (
@@ -246,7 +276,8 @@ def test_the_page_of_a_report_has_its_parts_in_both_languages() -> None:
     ("count", "changes"),
     [
         (2, {}), (2, {"learns": "all", "join": "full"}), (3, {"minimum": 5}),
-        (2, {"minimum": 5, "size_first": True}), (2, {"tells_size": False}),
+        (2, {"minimum": 5, "size_first": True}), (2, {"tells_size": True}),
+        (2, {"learns": "all"}),
         (2, {"learns": "size", "protocol": "openmined",
              "engine": {"name": "openmined", "version": "2.0.6"}}),
     ],
@@ -262,3 +293,5 @@ def test_every_row_of_the_explanation_has_its_chinese(count: int, changes: dict[
     assert ("each single one of the others" in leaks) == (count > 2)
     assert ("how many rows of bank-b do not match" in leaks) == (changes.get("join") == "full")
     assert ("and not which" in leaks) == (changes.get("learns") == "size")
+    sized = changes.get("learns") == "size" or "size_first" in changes
+    assert ("which of them is the word of its engine" in leaks) == sized
