@@ -152,6 +152,8 @@ class ToyEngine:
     name: str = "spu"
     version: str = "0.9.5"
     theirs: tuple[str, ...] = (*SHARED, "13600136000")
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Peer → its keys, where they are others than `theirs`."""
     fails: SecureFlowError | None = None
     jobs: list[EngineJob] = field(default_factory=list)
     hold: asyncio.Event | None = None
@@ -180,7 +182,7 @@ class ToyEngine:
         data = job.inputs["keys"].read_bytes()
         keys = [data[at : at + 16] for at in range(0, len(data), 16)]
         assert keys == sorted(set(keys))
-        theirs = engine_keys(self.theirs)
+        theirs = engine_keys(self.of.get(job.peers[0], self.theirs))
         places = [at for at, key in enumerate(keys) if key in theirs]
         outputs: dict[str, Path] = {}
         if job.party in job.receivers and job.protocol == "ECDH-SIZE":
@@ -219,11 +221,19 @@ class PsiAgentWorld(World):
 
     changes: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, directory: Path, *, policy: str = POLICY, **changes: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        policy: str = POLICY,
+        peers: tuple[str, ...] = (PEER,),
+        **changes: Any,
+    ) -> None:
+        self.peers = peers
         self.engine, self.links_to, self.worker_here = ToyEngine(), ToyLinks(), InProcess()
         self.spec_of = changes
         self.limit = 1000
-        super().__init__(directory, policy=policy, parties=(ME, PEER), more_ports=self._ports())
+        super().__init__(directory, policy=policy, parties=(ME, *peers), more_ports=self._ports())
 
     def _ports(self) -> dict[str, Any]:
         small = ToyEngine("openmined", "2.0.6")
@@ -280,17 +290,20 @@ class PsiAgentWorld(World):
     def peers_entry(
         self, attempt: int = 1, *, inputs: str = "cd" * 32, count: int = 3, **changes: Any
     ) -> dict[str, Any]:
-        """Return what bank-b offers to this agent: its statement, and its leaf."""
-        statement = {"body": {"to": ME, "attempt": attempt}, "signature": "of bank-b"}
-        document = attempt_document(attempt, self.spec.program, inputs, count, {ME: statement})
-        document |= changes
-        salt = b"\x05" * 32
-        leaf = Leaf(
-            ATTEMPT, ORIGIN, PEER, NOW, commitment(salt, document), job=JOB, spec=self.digest
-        )
-        signed = sign_leaf(leaf, self.keys[PEER]).json()
-        shown = {"leaf": signed, "document": document, "salt": salt.hex()}
-        return {"statements": {PEER: statement}, "offers": {PEER: shown}}
+        """Return what the peers offer to this agent: each its statement, and its leaf."""
+        entries: dict[str, Any] = {"statements": {}, "offers": {}}
+        for peer in self.peers:
+            statement = {"body": {"to": ME, "attempt": attempt}, "signature": f"of {peer}"}
+            document = attempt_document(attempt, self.spec.program, inputs, count, {ME: statement})
+            document |= changes
+            salt = b"\x05" * 32
+            leaf = Leaf(
+                ATTEMPT, ORIGIN, peer, NOW, commitment(salt, document), job=JOB, spec=self.digest
+            )
+            signed = sign_leaf(leaf, self.keys[peer]).json()
+            entries["statements"][peer] = statement
+            entries["offers"][peer] = {"leaf": signed, "document": document, "salt": salt.hex()}
+        return entries
 
     async def run(self, attempt: int = 1, **entry: Any) -> dict[str, Any]:
         body = self.body(attempt=attempt, **self.peers_entry(attempt, **entry))

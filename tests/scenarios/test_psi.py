@@ -1,4 +1,4 @@
-"""Which customers do two institutions share? A centre and two agents, each a process of its own."""
+"""Which customers do institutions share? A centre and three agents, each a process of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import psi_request
 from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
@@ -33,7 +35,9 @@ permit(principal, action == Action::"psi", resource)
 TABLES = {
     "bank-a": "phone,segment\n13800138000,gold\n13900139000,silver\n13700137000,gold\n",
     "bank-b": "phone,segment\n138 0013 8000,x\n+86 13700137000,y\n13600136000,z\n",
+    "bank-c": "phone,segment\n13500135000,p\n+86 137 0013 7000,q\n",
 }
+PAIR = ("bank-a", "bank-b")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     }
     entry = {"agent": ("-m", "tests.survival.intersecting"), "server": MORTAL}
     with Platform(
-        directory / "p", bank_names(2), datasets, policy=POLICY, child=Born,
+        directory / "p", bank_names(3), datasets, policy=POLICY, child=Born,
         environment=surroundings, entry=entry, sealing=False,
     ) as built:  # fmt: skip
         built.build()
@@ -62,19 +66,26 @@ def dataset(directory: Path, party: str) -> DatasetConfig:
     return parse(DatasetConfig, {**config, "probing": {"limit": 1000}}, "dataset")
 
 
-def submitted(place: Platform, **changes: Any) -> str:
+def submitted(place: Platform, parties: Sequence[str] = PAIR, **changes: Any) -> str:
     with place.client("bank-a") as client:
-        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        datasets = [client.datasets.get(place.parties[one].dataset_id) for one in parties]
         asked: dict[str, Any] = {
-            "key": ["phone"], "columns": {party: ["phone"] for party in TABLES},
+            "key": ["phone"], "columns": {party: ["phone"] for party in parties},
             "learns": "bank-a", "purpose": "credit scoring", "most_rows": 50, "tells_size": True,
         }  # fmt: skip
         return client.jobs.submit(psi_request(place.project, datasets, **asked | changes)).id
 
 
 def ended(place: Platform, job: str) -> Job:
-    with place.client("bank-a") as client:
-        return await_end(client, job)
+    """Wait for a job's end, also where the centre is just being started again."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with place.client("bank-a") as client:
+                return await_end(client, job)
+        except SecureFlowError as error:
+            if error.code != "unavailable" or time.monotonic() > until:
+                raise
 
 
 def rows(place: Platform, party: str, job: str) -> list[dict[str, Any]]:
@@ -210,10 +221,8 @@ def test_an_engine_that_is_killed_is_named_and_the_next_attempt_has_the_result(
 def test_a_centre_killed_at_each_phase_and_in_the_middle(place: Platform) -> None:
     """The agents go on meanwhile: no attempt is lost."""
     before = left(place, "bank-b")
-    held = [owner.directory for owner in place.parties.values()]
-    for folder in held:
-        (folder / "held").unlink(missing_ok=True)
-        (folder / "hold").touch()
+    held = [place.parties[one].directory for one in PAIR]
+    hold(held)
     with armed(place, "server", (" peer_offer ", " peer_run ")) as points:
         job = submitted(place)
         wait_for(held)
@@ -236,8 +245,58 @@ def child_of(supervisor: int) -> int:
     return int(child)
 
 
+def hold(held: list[Path]) -> None:
+    for folder in held:
+        (folder / "held").unlink(missing_ok=True)
+        (folder / "hold").touch()
+
+
 def wait_for(held: list[Path]) -> None:
     until = time.monotonic() + PATIENCE
     while not all((folder / "held").exists() for folder in held):
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_of_three_the_receiver_learns_what_all_have(place: Platform) -> None:
+    before = {party: left(place, party) for party in TABLES}
+    job = ended(place, submitted(place, tuple(TABLES), minimum=1))
+    assert job.state == "succeeded", str(job.error)
+    told = (job.report or {})["intersection"]
+    assert told["keys"] == {"bank-a": 3, "bank-b": 3, "bank-c": 2}
+    assert told["matched"] == {"bank-a": 1}
+    ways = {(one["from"], one["to"]) for one in told["channels"] if one["bytes"]}
+    assert ways == {(a, b) for a, b in permutations(TABLES, 2) if "bank-a" in (a, b)}
+    assert rows(place, "bank-a", job.id) == [{"row": 3, "phone": "13700137000"}]
+    assert {party: before[party] - left(place, party) for party in TABLES} == {
+        "bank-a": 5, "bank-b": 5, "bank-c": 6,
+    }, "all read how many match"  # fmt: skip
+    with place.client("bank-b") as client:
+        explained = client.jobs.explain(job.id)
+    for one in (job.report, explained):
+        assert "each single one of the others" in json.dumps(one), "the pairs are learned too"
+    assert verified(place, job.id)
+    assert nothing_remains(place, job.id)
+
+
+def test_a_third_party_that_goes_is_named_and_the_next_attempt_has_the_result(
+    place: Platform,
+) -> None:
+    before = {party: left(place, party) for party in TABLES}
+    held = [place.parties[one].directory for one in PAIR]
+    hold(held)
+    job = submitted(place, tuple(TABLES))
+    wait_for(held)
+    place.processes["bank-c"].terminate()  # while it waits for its turn
+    place.processes["bank-c"].join()
+    for folder in held:
+        (folder / "hold").unlink()
+    place.start("bank-c")
+    found = ended(place, job)
+    assert found.state == "succeeded", str(found.error)
+    told = (found.report or {})["intersection"]
+    assert (told["attempt"], told["matched"]) == (2, {"bank-a": 1})
+    reasons = {one["party"]: one for one in told["attempts"][0]["reasons"]}
+    assert "bank-c" in str(reasons["bank-a"]["reason"])
+    assert before["bank-c"] - left(place, "bank-c") == 6, "the same lists count once"
+    assert nothing_remains(place, job)

@@ -99,6 +99,23 @@ def test_whoever_learns_of_single_keys_probes_the_others(
     assert {party: spec.probes(party) for party in spec.parties} == probed
 
 
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        (sides({}, {"granted": ["segment"]}, {}), "Leave them out: with more than two parties"),
+        ({"join": "full"}, "Set join to inner or left."),
+        ({"learns": "all"}, "Name the one party that learns it."),
+    ],
+)
+def test_among_three_nobody_is_sent_where_three_cannot_go(
+    changes: dict[str, Any], hint: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        specified(THREE, **changes)
+    assert caught.value.hint.startswith(hint)
+    assert chinese(caught.value.hint)
+
+
 def test_what_is_told_in_the_report_is_told_once_however_often_a_job_is_begun() -> None:
     spec = specified(TWO, tells_size=True, attempts=4)
     assert [spec.probes_at_worst(party) for party in spec.parties] == [100, 400]

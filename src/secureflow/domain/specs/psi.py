@@ -427,7 +427,8 @@ def _join_rules(spec: PsiSpec) -> Problem | None:
         reason: str = Text(
             "rows of the other party that do not match come only from a party that learns which do",
         )
-        return "join", reason, "Set learns to all, or join to inner or left."
+        hint = "Set learns to all, or join to inner or left."
+        return "join", reason, hint if len(spec.roster) == 2 else "Set join to inner or left."
     return None
 
 
@@ -439,6 +440,8 @@ def _granted_rules(spec: PsiSpec) -> Problem | None:
             party=theirs.party,
         )
         hint = "Set learns to all, or leave its granted columns out."
+        if len(spec.roster) > 2:
+            hint = "Leave them out: with more than two parties one alone learns which rows match."
         return f"columns.{theirs.party}.granted", reason, hint
     granting = next((one for one in spec.sides if one.granted), None)
     if granting is not None and spec.learns == "size":
