@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,8 @@ HOST: Final = Path(__file__).parent / "plainhost.py"
 LOCAL: Final = "127.0.0.1"
 _BLOCK: Final = 1 << 18
 _LINE: Final = 1 << 20
-LINGER: Final = 6.0
-"""Seconds that parties have to notice that another one failed."""
-_PATIENCE: Final = 20.0
+PATIENCE: Final = 120.0
+"""Seconds for what comes in any case, on a machine that is busy with other things."""
 _RETRY: Final = 0.02
 
 
@@ -41,6 +41,9 @@ class Run:
         job: the job's id.
         connect: seconds to connect.
         wait: seconds that a peer may take for a step.
+        linger: seconds that the others have to notice that a party failed; then they are killed.
+        stays: whether a party's process stays until all have ended: others do not hear that it
+            failed by its end.
     """
 
     python: Path
@@ -50,8 +53,10 @@ class Run:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     receivers: Sequence[int] = (0,)
     job: str = "job_bench"
-    connect: float = 30.0
-    wait: float = 120.0
+    connect: float = PATIENCE
+    wait: float = PATIENCE
+    linger: float = PATIENCE
+    stays: bool = False
 
 
 @dataclass
@@ -113,7 +118,7 @@ class Forwarder:
 
     async def _reached(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return a connection to the port: an engine may not listen yet."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     return await asyncio.open_connection(LOCAL, self._target)
@@ -171,6 +176,7 @@ class Parties:
         self._what, self._inputs, self._folder = what, inputs, folder
         self._keeping = keeping
         self._forwarders: dict[tuple[int, int], Forwarder] = {}
+        self._printed: list[asyncio.Future[bytes]] = []
         self.processes: list[asyncio.subprocess.Process] = []
         self.told = asyncio.Event()
         """Set with each line that any party says; who waits for a phase clears it."""
@@ -203,17 +209,30 @@ class Parties:
         return Measured(list(ended), took, carried)
 
     async def _all(self, count: int) -> list[Ended]:
-        """Return how all ended; when one fails the others have `LINGER` seconds to notice."""
+        """Return how all ended; when one fails the others have `linger` seconds to notice."""
         following = [asyncio.ensure_future(self._follow(number)) for number in range(count)]
         left = set(following)
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            if any("done" not in one.result().said for one in done):
-                await asyncio.wait(left, timeout=LINGER) if left else None
-                for process in self.processes:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
-        return [one.result() for one in following]
+            if any("done" not in one.result() for one in done):
+                await asyncio.wait(left, timeout=self._what.linger) if left else None
+                break
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        return [await self._ended(number, one) for number, one in enumerate(following)]
+
+    async def _ended(self, number: int, following: asyncio.Future[dict[str, Any]]) -> Ended:
+        """Return how a party ended; one that goes on is killed."""
+        process = self.processes[number]
+        if not following.done():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        said = await following
+        printed = await self._printed[number]
+        return Ended(
+            said, printed.decode("utf-8", "replace"), await process.wait(), self.phases[number]
+        )
 
     async def _start(self, number: int, ports: Sequence[int]) -> asyncio.subprocess.Process:
         what, own = self._what, self._folder / f"party{number}"
@@ -236,6 +255,7 @@ class Parties:
             "receives": number in what.receivers,
             "folder": str(work),
             "keeping": str(keeping) if self._keeping else "",
+            "stays": what.stays,
         }
         process = await asyncio.create_subprocess_exec(
             *(str(what.python), "-I", "-B", str(HOST), str(what.entry)),
@@ -252,26 +272,28 @@ class Parties:
             },
         )
         assert process.stdin is not None
+        assert process.stderr is not None
         process.stdin.write(json.dumps(told).encode() + b"\n")
-        process.stdin.close()
+        self._printed.append(asyncio.ensure_future(process.stderr.read()))
         return process
 
-    async def _follow(self, number: int) -> Ended:
+    async def _follow(self, number: int) -> dict[str, Any]:
+        """Return the last line of a party, when there are no more."""
         process = self.processes[number]
         assert process.stdout is not None
-        assert process.stderr is not None
-        printed = asyncio.ensure_future(process.stderr.read())
         last: dict[str, Any] = {}
         while line := await process.stdout.readline():
             last = json.loads(line)
             if "phase" in last:
                 self.phases[number].append(last["phase"])
             self.told.set()
-        text = (await printed).decode("utf-8", "replace")
-        return Ended(last, text, await process.wait(), self.phases[number])
+        return last
 
 
 def _free_port() -> int:
-    with socket.create_server((LOCAL, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that the system gives to no connection."""
+    least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(1024, least)
+        with contextlib.suppress(OSError), socket.create_server((LOCAL, port)):
+            return port

@@ -3,8 +3,9 @@
     PYTHON -I -B plainhost.py PROGRAM.py    # one line of JSON on standard input: `PlainJob`
 
 Nothing confines it, no agent is needed. It prints a line of JSON for each step and one at the end:
-`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Only the standard
-library is imported: an engine's environment has no SecureFlow.
+`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Then it ends, or
+stays until its standard input does: what an engine sends in a thread of its own may still be under
+way. Only the standard library is imported: an engine's environment has no SecureFlow.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class PlainJob:
         self.kept = {one.name: one for one in self.keeping.iterdir()} if self.keeping else {}
         self.outputs: dict[str, Path] = {}
         self._out = out
+        self._stays: bool = told["stays"]
 
     @property
     def port(self) -> int:
@@ -73,6 +75,13 @@ class PlainJob:
         """Print a line."""
         os.write(self._out, json.dumps(what).encode() + b"\n")
 
+    def end(self, what: dict[str, Any]) -> None:
+        """Print the last line, and stay if asked to."""
+        self.say(what)
+        os.close(self._out)
+        if self._stays:
+            sys.stdin.read()
+
 
 def main() -> int:
     """Run one program."""
@@ -88,14 +97,14 @@ def main() -> int:
     try:
         figures = module.run(job)
     except Failed as failed:
-        job.say({"failed": failed.word})
+        job.end({"failed": failed.word})
         return 1
     except Exception:  # noqa: BLE001 - a process's edge: who started it is told
         traceback.print_exc()
-        job.say({"failed": "raised"})
+        job.end({"failed": "raised"})
         return 1
     outputs = {name: str(path) for name, path in job.outputs.items()}
-    job.say({"done": figures, "outputs": outputs, "peak": peak_bytes()})
+    job.end({"done": figures, "outputs": outputs, "peak": peak_bytes()})
     return 0
 
 

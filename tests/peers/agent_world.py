@@ -203,6 +203,8 @@ class World:
     """How many links the centre has welcomed."""
     more_ports: dict[str, Any] = field(default_factory=dict)
     """Ports that only some kinds of job need: channels to peers, engines."""
+    me: str = ME
+    """The party whose agent it is."""
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -266,7 +268,7 @@ class World:
         return AgentSettings(
             engines=EngineSettings(memory_mb=96, scratch_mb=7),
             directory=self.directory,
-            organisation=ME,
+            organisation=self.me,
             server="https://centre.example",
             link="centre.example:1",
             trust_domain="example.org",
@@ -304,7 +306,7 @@ class World:
             confines=self.confines,
             **self.more_ports,
         )
-        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)
+        self.assembly = assemble(settings, self.all_keys[self.me], self.store, ports, self.kinds)
 
     def reopen(self) -> None:
         """Kill the agent and start it again."""

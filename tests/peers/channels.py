@@ -159,7 +159,7 @@ class Pair:
         self,
         of: ChannelScope | None = None,
         *,
-        deadline: float = 20.0,
+        deadline: float = 120.0,
         limits: ChannelLimits | None = None,
     ) -> tuple[PeerChannel, PeerChannel]:
         """Offer and open at both ends."""

@@ -270,17 +270,23 @@ class Cutter:
         if self._refusing:
             writer.transport.abort()
             return
-        await asyncio.sleep(2 * self.delay)  # TCP's own turn: the kernel here answers at once
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._pairs |= {writer, far_writer}
-        with contextlib.suppress(ConnectionError):
+        ends = {writer}
+        self._pairs |= ends
+        try:
+            await asyncio.sleep(2 * self.delay)  # TCP's own turn: the kernel here answers at once
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            ends.add(far_writer)
+            self._pairs |= ends
             await asyncio.gather(
                 self._pump(reader, far_writer, counts=True),
                 self._pump(far_reader, writer, counts=False),
             )
-        for end in (writer, far_writer):
-            end.transport.abort()
-        self._pairs -= {writer, far_writer}
+        except ConnectionError:
+            pass
+        finally:  # a test that ends while it dials, too
+            for end in ends:
+                end.transport.abort()
+            self._pairs -= ends
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counts: bool

@@ -107,6 +107,8 @@ class ToyLinks:
         self.far: dict[str, MemoryChannel] = {}
         self.near: dict[str, MemoryChannel] = {}
         self.forgotten: list[int | None] = []
+        self.bytes: list[int] = []
+        """Limits of the channels that were opened."""
         self.absent = False
 
     def offer(self, scope: Any, peers: tuple[str, ...]) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class ToyLinks:
     ) -> dict[str, MemoryChannel]:
         assert deadline > 0
         assert limits.seconds > 0
+        self.bytes.append(limits.bytes)
         if scope.attempt not in self.offered:
             raise SecureFlowError("attempt_lost", "it has no keys")
         if self.absent:
@@ -134,6 +137,9 @@ class ToyLinks:
         self.forgotten.append(attempt)
         self.offered.pop(attempt, None)
 
+    async def forget_attempts(self, job: str) -> None:
+        self.offered.clear()
+
     async def forget(self, job: str) -> None:
         self.forgotten.append(None)
         self.offered.clear()
@@ -146,6 +152,8 @@ class ToyEngine:
     name: str = "spu"
     version: str = "0.9.5"
     theirs: tuple[str, ...] = (*SHARED, "13600136000")
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Peer → its keys, where they are others than `theirs`."""
     fails: SecureFlowError | None = None
     jobs: list[EngineJob] = field(default_factory=list)
     hold: asyncio.Event | None = None
@@ -174,7 +182,7 @@ class ToyEngine:
         data = job.inputs["keys"].read_bytes()
         keys = [data[at : at + 16] for at in range(0, len(data), 16)]
         assert keys == sorted(set(keys))
-        theirs = engine_keys(self.theirs)
+        theirs = engine_keys(self.of.get(job.peers[0], self.theirs))
         places = [at for at, key in enumerate(keys) if key in theirs]
         outputs: dict[str, Path] = {}
         if job.party in job.receivers and job.protocol == "ECDH-SIZE":
@@ -213,11 +221,19 @@ class PsiAgentWorld(World):
 
     changes: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, directory: Path, *, policy: str = POLICY, **changes: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        policy: str = POLICY,
+        peers: tuple[str, ...] = (PEER,),
+        **changes: Any,
+    ) -> None:
+        self.peers = peers
         self.engine, self.links_to, self.worker_here = ToyEngine(), ToyLinks(), InProcess()
         self.spec_of = changes
         self.limit = 1000
-        super().__init__(directory, policy=policy, parties=(ME, PEER), more_ports=self._ports())
+        super().__init__(directory, policy=policy, parties=(ME, *peers), more_ports=self._ports())
 
     def _ports(self) -> dict[str, Any]:
         small = ToyEngine("openmined", "2.0.6")
@@ -242,7 +258,7 @@ class PsiAgentWorld(World):
             "project": "prj_0123456789", "name": "shared", "purpose": "credit scoring",
             "submitter": "usr_alice", "roster": roster, "sides": sides, "learns": "one",
             "key": {"parts": [{"rule": "phone"}]}, "receiver": ME,
-            "engine": {"name": "spu", "version": "0.9.5"}, **self.spec_of,
+            "engine": {"name": "spu", "version": "0.9.5"}, "tells_size": True, **self.spec_of,
         }  # fmt: skip
         spec = parse(PsiSpec, value)
         check_psi(spec)
@@ -274,17 +290,20 @@ class PsiAgentWorld(World):
     def peers_entry(
         self, attempt: int = 1, *, inputs: str = "cd" * 32, count: int = 3, **changes: Any
     ) -> dict[str, Any]:
-        """Return what bank-b offers to this agent: its statement, and its leaf."""
-        statement = {"body": {"to": ME, "attempt": attempt}, "signature": "of bank-b"}
-        document = attempt_document(attempt, self.spec.program, inputs, count, {ME: statement})
-        document |= changes
-        salt = b"\x05" * 32
-        leaf = Leaf(
-            ATTEMPT, ORIGIN, PEER, NOW, commitment(salt, document), job=JOB, spec=self.digest
-        )
-        signed = sign_leaf(leaf, self.keys[PEER]).json()
-        shown = {"leaf": signed, "document": document, "salt": salt.hex()}
-        return {"statements": {PEER: statement}, "offers": {PEER: shown}}
+        """Return what the peers offer to this agent: each its statement, and its leaf."""
+        entries: dict[str, Any] = {"statements": {}, "offers": {}}
+        for peer in self.peers:
+            statement = {"body": {"to": ME, "attempt": attempt}, "signature": f"of {peer}"}
+            document = attempt_document(attempt, self.spec.program, inputs, count, {ME: statement})
+            document |= changes
+            salt = b"\x05" * 32
+            leaf = Leaf(
+                ATTEMPT, ORIGIN, peer, NOW, commitment(salt, document), job=JOB, spec=self.digest
+            )
+            signed = sign_leaf(leaf, self.keys[peer]).json()
+            entries["statements"][peer] = statement
+            entries["offers"][peer] = {"leaf": signed, "document": document, "salt": salt.hex()}
+        return entries
 
     async def run(self, attempt: int = 1, **entry: Any) -> dict[str, Any]:
         body = self.body(attempt=attempt, **self.peers_entry(attempt, **entry))

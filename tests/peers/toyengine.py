@@ -10,6 +10,7 @@ from typing import Any
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.speaking import anybody
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,
@@ -97,7 +98,10 @@ class ToyEngine:
         if (problem := self.available()) is not None:
             raise problem
         check_job(self.describe(), job)
-        plan = Plan(self.describe(), self._python, self._program, outputs=frozenset({"sum.txt"}))
+        plan = Plan(
+            self.describe(), self._python, self._program, outputs=frozenset({"sum.txt"}),
+            speech=anybody,
+        )  # fmt: skip
         return await self._runs.run(plan, job, progress)
 
 

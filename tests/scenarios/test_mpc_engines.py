@@ -20,6 +20,7 @@ import yaml
 from numpy.typing import NDArray
 from peers import mpc_references as references
 from peers.engine_environments import demand_engine, lend
+from peers.mpycs import demand_mpyc
 from peers.running import runs
 from peers.sandboxes import demand_sandbox
 from peers.spu_agent import FAULTS, SEEN
@@ -31,7 +32,10 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
+from secureflow.engines.bundles import unpack
+from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.localprogram import local_program
 from secureflow.texts import chinese
 from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
@@ -180,6 +184,45 @@ def test_two_owners_correlate_what_neither_shows(place: Platform) -> None:
         assert secret.tobytes() not in file.read_bytes(), file
     assert str(float(secret)) not in json.dumps(job.report)
     assert verified(place, job.id)
+
+
+def test_a_program_of_the_scientists_own_runs_on_what_owners_read_and_approved(
+    place: Platform, command: Any, tmp_path: Path
+) -> None:
+    """MPyC runs it; bank-c has no rows, and computes along."""
+    demand_mpyc()
+    for owner in place.parties.values():
+        lend("mpyc", owner.directory)
+    inputs = {"bank-a": {"columns": ["age"]}, "bank-b": {"columns": ["visits"]}}
+    asked = example(place, "auction", inputs=inputs, compute=["bank-c"])
+    asked["program"] = {**asked["program"], "arguments": ["@age", "@visits"]}
+    request, program = local_program(asked, ROOT / "examples")
+    assert program is not None
+    with place.client("bank-a") as client:
+        client.bundles.upload(program.bundle, place.project, "auction")
+        job = when_all_have_it(lambda: client.jobs.submit(request).id)
+        waiting = set(place.parties)
+        while waiting:
+            assert (found := client.jobs.get(job)).error is None, found.error
+            for party in list(waiting):
+                config = place.parties[party].config
+                for item in api.inbox_list(config, waiting=True):
+                    if item["job"] == job:
+                        shown = api.bundle_review(config, item["id"])["packed"]
+                        assert unpack(b64decode(shown, 1 << 20)) == program.bundle
+                        api.inbox_approve(config, item["id"])
+                        waiting.discard(party)
+        done = await_end(client, job)
+    assert done.state == "succeeded", str(done.error)
+    others_have_nothing(place, job, "bank-a")
+    command("agent", "results", "export", job, str(tmp_path / "auction"))
+    printed = (tmp_path / "auction" / "printed.txt").read_text().splitlines()
+    highest = max(TABLES["bank-a"]["age"][0], TABLES["bank-b"]["visits"][0])
+    assert f"price {highest}" in printed
+    code = (done.report or {})["program"]["code"]
+    assert (code["digest"], code["entry"]) == (program.bundle.digest, "program.py")
+    assert "price" not in json.dumps(done.report)
+    assert verified(place, job)
 
 
 def test_the_page_does_what_it_says_with_a_third_party_that_computes_along(

@@ -233,7 +233,7 @@ async def test_channels_that_are_connected_crosswise_do_not_open(carrier: Carrie
     carrier.join = crosswise  # type: ignore[method-assign]
     results = await asyncio.gather(
         *(
-            pair.open(scope(job=f"job_{number}"), limits=SHORT, deadline=3.0)
+            pair.open(scope(job=f"job_{number}"), limits=SHORT)
             for number, pair in enumerate(pairs, 1)
         ),
         return_exceptions=True,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from secureflow.engines.training.weightsfile import WeightsFile
     from secureflow.sdk import Client
     from secureflow.sdk.localcode import LocalCode
+    from secureflow.sdk.localprogram import LocalProgram
     from secureflow.sdk.views import DryRun
 
 
@@ -35,7 +36,7 @@ class Brought:
     """
 
     request: Mapping[str, Any]
-    code: LocalCode | None = None
+    code: LocalCode | LocalProgram | None = None
     weights: WeightsFile | None = None
 
     def send(self, connection: Client) -> None:
@@ -93,10 +94,15 @@ def brought(job: Mapping[str, Any], base: Path) -> Iterator[Brought]:
         base: the folder that paths in it are relative to.
 
     Raises:
-        SecureFlowError: as `sdk.localcode.local_code`.
+        SecureFlowError: as `sdk.localcode.local_code` and `sdk.localprogram.local_program`.
     """
     from secureflow.sdk.localcode import local_code
+    from secureflow.sdk.localprogram import local_program
 
+    named, program = local_program(job, base)
+    if program is not None:
+        yield Brought(named, program)
+        return
     request, code = local_code(job, base)
     if code is None or request.get("initial") or request.get("resume"):
         yield Brought(request, code)

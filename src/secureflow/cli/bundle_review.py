@@ -48,6 +48,7 @@ class RequestedCode:
     with, unless its bytes are gone. `clipped` is the length to which the agent clips an update
     under differential privacy, `adapts` whether it is that of the first round alone. `decided` is
     whether the request waits no more: it is compared with what was approved before that decision.
+    `program` is whether an engine runs it among the parties, and it is no class.
     """
 
     view: View
@@ -62,6 +63,7 @@ class RequestedCode:
     clipped: float | None
     adapts: bool
     decided: bool = False
+    program: bool = False
 
     @property
     def unread(self) -> int:
@@ -95,7 +97,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
     """
     from secureflow.agent import api
-    from secureflow.domain.specs.bundles import applies, brought, given_beside_settings
+    from secureflow.domain.specs.bundles import applies, brought, given_beside_settings, runs
 
     request = item.get("request") or {}
     digest, decided = brings_code(item), item.get("state") != "waiting"
@@ -120,7 +122,9 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     here = told.get("environment") or {}
     spec = item.get("spec") or {}
     more = ("predict",) if applies(spec) else ()
-    view = View.of(bundle, before, entry, str(here.get("python") or ""), more)
+    program = runs(spec)
+    looked = "" if program else entry
+    view = View.of(bundle, before, looked, str(here.get("python") or ""), more)
     model, limits = brought(spec), spec.get("limits") or {}
     last, privacy = told.get("given"), spec.get("privacy") or {}
     return RequestedCode(
@@ -129,7 +133,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         job, told.get("approved"),
         None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
         told.get("since") or {}, privacy.get("clipping_norm"), bool(privacy.get("adaptive")),
-        decided,
+        decided, program,
     )  # fmt: skip
 
 
@@ -141,7 +145,9 @@ def told_of(code: RequestedCode) -> Iterator[str]:
 def _told(code: RequestedCode) -> Iterator[str]:
     yield t("Code {digest}, entry {entry}", digest=code.view.bundle.digest, entry=plain(code.entry))
     python = ".".join(map(str, code.view.inspection.python))
-    if code.environment:
+    if code.program:
+        yield t("an engine runs it, among the parties: in its own process, in the sandbox")
+    elif code.environment:
         yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
         yield t("environment for policies: {digest}", digest=plain(code.digest))
     yield t("What this job gives it (no digest of the code covers that):")
@@ -153,6 +159,12 @@ def _told(code: RequestedCode) -> Iterator[str]:
             "to compare with",
             digest=plain(code.lost)[:16],
         )
+    if code.program:
+        yield t(
+            "What it opens, to whom it opens it, the code alone says: no receiver of the job "
+            "changes that, and no look at it finds everything for certain."
+        )
+        return
     if not code.environment:
         yield t("PROBLEM: this agent has no environment {digest}", digest=plain(code.digest))
     if code.given.norm:
@@ -197,7 +209,9 @@ def _given(code: RequestedCode) -> Iterator[str]:
         yield f"{plain(name)}: {_short(value)}"
     if settings:
         yield t("settings_digest for policies: {digest}", digest=digest(settings))
-    if not code.given.norm:
+    if code.program:
+        yield t("the columns of each party stand above; the program finds them in inputs/")
+    elif not code.given.norm:
         yield t("It computes a released model of these rows, and is asked for nothing else.")
     elif code.clipped is None:
         yield t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.given.norm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
 _PARQUET: Final = (".parquet", ".pq")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of a program's files, as its engine takes them."""
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -28,6 +31,53 @@ def check_target(path: Path, force: bool) -> None:
             t("Name a file whose ending says what is written."),
         )
     refuse_existing(path, force)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that exists: what a program of others names may not replace anything.
+
+    Raises:
+        SecureFlowError: `already_exists`.
+    """
+    if path.exists() or path.is_symlink():
+        raise SecureFlowError(
+            "already_exists",
+            t("{path} exists.", path=path),
+            t("Name a folder that does not exist yet: nothing is written over."),
+        )
+
+
+def write_files(source: Path, folder: Path) -> None:
+    """Write the files of a program of others into a new folder, each readable by its owner only.
+
+    They are foreign, as bytes and as names: nothing is parsed, and a name is one of a file.
+
+    Args:
+        source: the Parquet file that they are kept in.
+        folder: a new one.
+
+    Raises:
+        SecureFlowError: `invalid_file`, `already_exists`.
+    """
+    import pyarrow as pa
+
+    from secureflow.cli.predictrows import no_parquet, parquet_file
+    from secureflow.kit.sourcetree import write_tree
+
+    try:
+        with parquet_file(source) as file:
+            table = file.read()
+        names = table.column("file").to_pylist()
+        contents = table.column("content").to_pylist()
+    except (pa.ArrowException, UnicodeError, KeyError) as error:
+        raise no_parquet(source) from error
+    files = {name: content for name, content in zip(names, contents, strict=True) if _plain(name)}
+    write_tree(folder, files, mode=0o600)
+    say(t("{count} {count:file|files} written to {path}.", count=len(files), path=folder))
+
+
+def _plain(name: object) -> bool:
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
 
 
 def write_rows(source: Path, path: Path, *, foreign: bool) -> None:

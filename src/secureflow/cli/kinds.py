@@ -274,6 +274,11 @@ class MpcText:
     def leaves(self, spec: MpcSpec) -> str:
         """Return that numbers leave masked, whether they hold noise, and how many there are."""
         if not spec.masked:
+            if spec.bundle is not None:
+                return t(
+                    "WHAT THE PROGRAM OPENS, TO WHOM IT OPENS IT: READ IT. Its files go to {to}",
+                    to=listed(spec.learners),
+                )
             return t("THE RESULT GOES TO {to}; the others learn how many rows this party brings",
                      to=listed(spec.learners))  # fmt: skip
         count = length_of(spec)
@@ -292,6 +297,14 @@ def _run_by_engine(spec: MpcSpec) -> str:
         for one in spec.sides
     )
     engine = "" if spec.engine is None else f"{spec.engine.name} {plain(spec.engine.version)}"
+    if (own := spec.of_others) is not None:
+        arguments = " ".join(map(plain, own.arguments)) or "-"
+        return t(
+            "{entry} of the bundle {digest}, by {protocol} of {engine}, with the arguments "
+            "{arguments}: {sides}",
+            entry=plain(own.bundle.entry), digest=own.bundle.digest, protocol=spec.protocol,
+            engine=engine, arguments=arguments, sides=sides,
+        )  # fmt: skip
     return t(
         "{program} by {protocol} of {engine}: {sides}",
         program=plain(spec.computation.name), protocol=spec.protocol, engine=engine, sides=sides,
@@ -373,6 +386,9 @@ class PsiText:
                 handed = t("{columns} of {party}'s rows go to the other party",
                            columns=columns, party=one.party)  # fmt: skip
                 told = t("{told}; {start}", told=told, start=handed)
+        if spec.tells_size:
+            everybody = t("HOW MANY MATCH IS TOLD TO EVERYBODY WITH THE REPORT")
+            told = t("{told}; {start}", told=told, start=everybody)
         return t("{told}; {start}", told=told, start=t("each learns how many keys the others have"))
 
 

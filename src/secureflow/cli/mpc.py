@@ -141,8 +141,11 @@ def _sized(one: tuple[str, ProtocolEntry]) -> str:
 
 
 def _of_engine(program: str, protocol: str, parties: int, shape: tuple[int, int]) -> dict[str, Any]:
-    """Return what a run of an engine costs if every party brings as much."""
-    from secureflow.adapters.mpcengines.spu_estimates import estimated
+    """Return what a run of an engine costs if every party brings as much.
+
+    Of a program of others it is the least: that each input is shared once, and opened.
+    """
+    from secureflow.adapters.mpcengines import mpyc_engine, spu_estimates
     from secureflow.domain.specs.engineprograms import COLUMNS, SINGLE, WEIGHTS
 
     rows, columns = shape
@@ -153,7 +156,11 @@ def _of_engine(program: str, protocol: str, parties: int, shape: tuple[int, int]
     }
     if program == "logistic":
         shapes[f"party-{parties - 1}"] = {WEIGHTS: ((parties - 1) * columns + 1,)}
-    found = estimated(program, protocol.upper(), shapes)
+    found = (
+        mpyc_engine.estimated(shapes)
+        if program == mpyc_engine.NAME
+        else spu_estimates.estimated(program, protocol.upper(), shapes)
+    )
     return {"bytes": found.bytes, "memory": found.memory, "seconds": round(found.seconds, 2)}
 
 

@@ -84,6 +84,10 @@ def run(
             "--size-first", help=t("The party that does not receive sees the size first.")
         ),
     ] = False,
+    tells_size: Annotated[
+        bool,
+        typer.Option("--tells-size", help=t("The report tells everybody how many keys match.")),
+    ] = False,
     most_rows: Annotated[
         int | None, typer.Option(min=1, help=t("The most keys that a party may bring."))
     ] = None,
@@ -103,6 +107,7 @@ def run(
         "protocol": protocol or None,
         "minimum": minimum or None,
         "size_first": size_first or None,
+        "tells_size": tells_size or None,
         "most_rows": most_rows,
         "attempts": attempts,
     }

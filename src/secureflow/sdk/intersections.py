@@ -25,6 +25,7 @@ def psi_request(
     protocol: PsiProtocol | None = None,
     minimum: int = 0,
     size_first: bool = False,
+    tells_size: bool = False,
     most_rows: int | None = None,
     attempts: int = 3,
 ) -> PsiRequest:
@@ -48,6 +49,8 @@ def psi_request(
         protocol: `rr22`, `kkrt`, `ecdh` or `openmined`; by default the fastest that fits.
         minimum: the smallest intersection that may be shown.
         size_first: whether the party that does not receive learns the size first.
+        tells_size: whether the report tells everybody how many keys match, by which the keys of
+            every party are tested against the others' data.
         most_rows: the most keys that a party may bring.
         attempts: how often it may be begun.
 
@@ -63,6 +66,7 @@ def psi_request(
         "datasets": [one.id for one in datasets], "key": list(key), "columns": sides,
         "learns": learns, "receiver": receiver, "join": join, "protocol": protocol,
         "minimum": minimum or None, "size_first": size_first or None,
+        "tells_size": tells_size or None,
         "most_rows": most_rows, "attempts": attempts,
     }  # fmt: skip
     return parse(PsiRequest, body, "request")

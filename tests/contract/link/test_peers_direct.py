@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from peers.channels import Pair
@@ -12,11 +15,12 @@ from peers.links import Centre, Cutter, until
 
 from secureflow.adapters.link import peerdirect
 from secureflow.adapters.link.peerdirect import MAGIC, DirectDialler, DirectListener
-from secureflow.adapters.link.peerlink import RelayDialler
+from secureflow.adapters.link.peerlink import RelayDialler, ResumingLink
 
 
 @pytest.fixture
-async def listener() -> AsyncIterator[DirectListener]:
+async def listener(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DirectListener]:
+    monkeypatch.setattr(peerdirect, "DIRECT_SECONDS", 120.0)  # a busy machine takes no other way
     listening = DirectListener("127.0.0.1:0")
     await listening.start()
     yield listening
@@ -102,3 +106,84 @@ async def test_silent_strangers_are_counted(
         assert await reader.read() == b""
     for _, one in (*silent, (reader, writer)):
         one.close()
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.parametrize("finished", [False, True])
+async def test_a_peer_that_takes_nothing_keeps_no_socket(
+    finished: bool, listener: DirectListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by dialling again and again; what was finished has a moment to leave."""
+    monkeypatch.setattr(peerdirect, "LAST_WORD", 0.1)
+    before, tag = _descriptors(), bytes(32)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stranger = stack.enter_context(socket.create_connection(("127.0.0.1", listener.port)))
+            stranger.sendall(MAGIC + tag)
+            async with listener.coming(tag) as coming:
+                pipe = await coming
+                writing = asyncio.create_task(pipe.write(bytes(32 << 20)))
+                await until(pipe._writer.transport.get_write_buffer_size)
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+                if finished:
+                    await pipe.done_writing()
+        await until(lambda: _descriptors() <= before + 5)
+
+
+async def test_a_last_word_leaves_before_the_link_is_closed(
+    listener: DirectListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As much as the peer takes in that time, though it does not fit into the kernel's buffers."""
+    monkeypatch.setattr(peerdirect, "LAST_WORD", 120.0)
+    tag, size = bytes(32), 32 << 20
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(MAGIC + tag)
+    async with listener.coming(tag) as coming:
+        pipe = await coming
+        pipe._writer.write(bytes(size))
+        await pipe.done_writing()
+    assert len(await reader.read()) == 1 + size
+    writer.close()
+
+
+async def test_only_the_peer_itself_makes_dialling_again_cheap() -> None:
+    """What anybody on the way can say does not: it would cost each end a socket at once."""
+
+    class Talk:
+        met, heard, taken = True, 0, 0
+
+        def begin(self) -> bytes:
+            return b"hello"
+
+        def heartbeat(self) -> bytes:
+            return b""
+
+        def outgoing(self) -> list[bytes]:
+            return []
+
+        def take(self, data: bytes) -> None:
+            self.taken += 1
+            self.heard += data == b"peer"
+
+    class Pipe:
+        def __init__(self) -> None:
+            self.said = [b"peer", b"carrier", b"carrier"]
+
+        async def read(self) -> bytes | None:
+            return self.said.pop() if self.said else None
+
+        async def write(self, data: bytes) -> None:
+            del data
+
+        async def done_writing(self) -> None:
+            pass
+
+    talk, reset = Talk(), list[int]()
+    link = ResumingLink(talk, None, lambda: None)  # type: ignore[arg-type]
+    link._backoff.reset = lambda: reset.append(talk.taken)  # type: ignore[method-assign]
+    await link._read(Pipe())
+    assert reset == [3]

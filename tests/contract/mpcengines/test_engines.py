@@ -9,6 +9,7 @@ import socket
 from dataclasses import replace
 
 import pytest
+from peers.deadlines import Deadlines
 from peers.engines import EngineDeadlines
 
 from secureflow.adapters.mpcengines.runs import EngineRuns
@@ -141,10 +142,21 @@ async def test_a_peer_whose_agent_goes_is_named(bench: Bench) -> None:
         assert (error.code, error.details["party"]) == ("peer_broken", "b")
 
 
-async def test_a_peer_that_is_absent_is_named(bench: Bench) -> None:
+async def test_a_peer_that_is_absent_is_named(bench: Bench, deadlines: Deadlines) -> None:
+    """The time is over once those that are there have heard of one another."""
     table = bench.table(b="away")
-    soonish = {one: {"deadlines": replace(QUICK, connect=1.0)} for one in ("a", "c")}
-    for error in map(failure, (await table.run(**soonish)).values()):
+    patience = {"a": 4321.0, "c": 4322.0}
+    tasks = {
+        one: table.start(one, deadlines=replace(QUICK, connect=seconds))
+        for one, seconds in patience.items()
+    }
+    ends = table.channels["a"]["c"], table.channels["c"]["a"]
+    await soon(lambda: all(one.sent and one._messages.empty() for one in ends))
+    for _ in range(20):  # until what has come is read
+        await asyncio.sleep(0)
+    for seconds in patience.values():
+        deadlines.expire(seconds)
+    for error in map(failure, await asyncio.gather(*tasks.values(), return_exceptions=True)):
         assert error.code == "peer_absent"
         assert error.details["party"] == "b"
         assert error.details["parties"] == ["b"]

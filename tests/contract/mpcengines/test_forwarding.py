@@ -7,13 +7,30 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from peers.engines import MemoryChannel, channels_of
 
-from secureflow.adapters.mpcengines import forwarding
+from secureflow.adapters.mpcengines import forwarding, host
 from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
+from secureflow.adapters.mpcengines.speaking import (
+    FOREIGN,
+    ImpostorError,
+    Listener,
+    Stream,
+    anybody,
+)
 from tests.contract.mpcengines.cases import soon
+
+
+class Shouting:
+    """Somebody shouts who is not the peer."""
+
+    def passed(self, data: bytes) -> bytes:
+        if b"HERE" in data:
+            raise ImpostorError(FOREIGN)
+        return data
 
 
 class Side:
@@ -29,9 +46,15 @@ class Side:
         for one in made:
             one.setblocking(False)
         port = self.own.getsockname()[1]
-        self.doors = Doors(port, {channel.peer: self.listening}, deque(made))
-        self.forwarder = Forwarder(self.doors, {channel.peer: channel}, 120.0)
+        self.doors = Doors(port, {channel.peer: self.listening}, {channel.peer: deque(made)})
+        self.forwarder = Forwarder(
+            self.doors, {channel.peer: channel}, 120.0, self.listener, spares
+        )
         self.task = asyncio.ensure_future(self.forwarder.run(channel.peer))
+
+    def listener(self, peer: str, theirs: bool) -> Listener:
+        del peer
+        return Shouting() if theirs else anybody(Stream(0, 1, theirs))
 
     async def stop(self) -> None:
         self.task.cancel()
@@ -86,7 +109,7 @@ async def test_a_peer_may_come_before_the_engine_listens(sides: tuple[Side, Side
     with near:
         await loop.sock_connect(near, one.address)
         await loop.sock_sendall(near, b"early")
-        await soon(lambda: len(two.doors.spares) == 3)
+        await soon(lambda: len(two.doors.spares["a"]) == 3)
         await asyncio.sleep(3 * forwarding.RETRY)  # it has been refused by then
         two.own = socket.create_server(("127.0.0.1", port))
         two.own.setblocking(False)
@@ -106,35 +129,44 @@ async def test_a_break_is_told_as_one(sides: tuple[Side, Side]) -> None:
     await soon(lambda: not sides[0].forwarder._pumps and not sides[1].forwarder._pumps)
 
 
-async def test_more_connections_than_sockets_are_refused(sides: tuple[Side, Side]) -> None:
+async def test_an_engine_opens_no_more_than_its_peer_allows(sides: tuple[Side, Side]) -> None:
+    """The peer would name this party for it."""
     loop, (one, two) = asyncio.get_running_loop(), sides
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             for each in await connected(one, two):
-                stack.enter_context(each)
+                each.close()
         near = stack.enter_context(socket.socket())
         near.setblocking(False)
         await loop.sock_connect(near, one.address)
         with pytest.raises(ConnectionResetError):
             await loop.sock_recv(near, 1)
-        assert len(two.forwarder._pumps) == 4
+        assert one.channel.opened == 4
+        assert not two.task.done()
 
 
-async def test_an_engine_has_so_many_connections_open_at_most(
-    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(forwarding, "CONNECTIONS", 2)
+async def test_a_peer_that_opens_more_is_named_at_the_first(sides: tuple[Side, Side]) -> None:
+    one, two = sides
+    opened = [await one.channel.open() for _ in range(99)]
+    with pytest.raises(ImpostorError, match="more connections"):
+        await two.task
+    with pytest.raises(ConnectionResetError):
+        await opened[4].read(1)
+    assert len(two.forwarder._pumps) == 4
+
+
+async def test_who_is_not_the_peer_is_not_heard(sides: tuple[Side, Side]) -> None:
     loop, (one, two) = asyncio.get_running_loop(), sides
-    with contextlib.ExitStack() as stack:
-        for _ in range(2):
-            for each in await connected(one, two):
-                stack.enter_context(each)
-        near = stack.enter_context(socket.socket())
-        near.setblocking(False)
-        await loop.sock_connect(near, one.address)
-        with pytest.raises(ConnectionResetError):
-            await loop.sock_recv(near, 1)
-        assert one.channel.opened == 2
+    near, far = await connected(one, two)
+    with near, far:
+        await loop.sock_sendall(near, b"here")
+        assert await loop.sock_recv(far, 16) == b"here"
+        await loop.sock_sendall(near, b"HERE")
+        with pytest.raises(ImpostorError, match="another party"):
+            await two.task
+        for end in (near, far):
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(end, 1)
 
 
 async def test_nothing_is_left_open(sides: tuple[Side, Side]) -> None:
@@ -146,3 +178,38 @@ async def test_nothing_is_left_open(sides: tuple[Side, Side]) -> None:
         for end in (near, far):
             with pytest.raises(ConnectionResetError):
                 await loop.sock_recv(end, 1)
+
+
+async def test_a_connection_that_comes_as_the_run_is_cancelled_is_closed(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was accepted, and nobody has heard of it yet."""
+    loop, (one, _) = asyncio.get_running_loop(), sides
+    accept, taken = socket.socket.accept, list[socket.socket]()
+
+    def cancelling(listening: socket.socket) -> tuple[socket.socket, Any]:
+        found = accept(listening)
+        taken.append(found[0])
+        loop.call_soon(one.task.cancel)
+        return found
+
+    monkeypatch.setattr(socket.socket, "accept", cancelling)
+    with socket.create_connection(one.address):
+        await asyncio.gather(one.task, return_exceptions=True)
+        await one.stop()
+    assert len(taken) == 1
+    assert taken[0].fileno() == -1
+
+
+def test_where_an_engine_listens_nothing_is_accepted_before_it_does() -> None:
+    """The agent connects as soon as it hears of the port: what it reached there would be reset."""
+    heard = []
+
+    class Hears:
+        def say(self, message: dict[str, Any], sockets: tuple[socket.socket, ...] = ()) -> None:
+            with socket.socket() as agent:
+                heard.append((bool(sockets), agent.connect_ex(("127.0.0.1", message["port"])) == 0))
+
+    made: Any = Hears()
+    host.doors(made, {"parties": 3, "number": 1, "spares": 1})
+    assert heard == [(True, True), (False, False), (True, True)]

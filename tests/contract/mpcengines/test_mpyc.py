@@ -45,7 +45,7 @@ class Evil:
 
 mpc.run(mpc.start())
 if mpc.pid == 2:
-    time.sleep(60)  # it may fail before the pickle arrives, which would end everybody
+    time.sleep(600)  # it may fail before the pickle arrives, which would end everybody
 mpc.run(mpc.transfer(Evil() if mpc.pid == 1 else None, senders=1, receivers=0))
 mpc.run(mpc.shutdown())
 """
@@ -65,8 +65,8 @@ def table(bench: Bench, files: Mapping[str, str], inputs: Mapping[str, str], **m
     given: dict[str, dict[str, Path]] = {}
     for party, text in inputs.items():
         path = bench.folder / f"{party}.txt"
-        path.write_text(text)
-        given[party] = {"vote": path}
+        path.write_text(f"vote,more\n{text.strip()},x\n")
+        given[party] = {"rows.csv": path}
     places = {one: bench.folder / f"engines-{one}" for one in PARTIES}
     runs = {one: EngineRuns(BubblewrapSandbox(), place) for one, place in places.items()}
     engines = {one: MpycEngine(runs[one], demand_mpyc()) for one in PARTIES}
@@ -139,7 +139,7 @@ async def test_a_pickle_of_a_peer_runs_in_the_engines_process_and_nowhere_else(
     assert isinstance(error, SecureFlowError)
     assert error.code in {"engine_failed", "peer_broken", "engine_silent"}
     (log,) = (bench.folder / "engines-a" / "logs").iterdir()
-    assert b"EVIL RAN ['vote']" in log.read_bytes()
+    assert b"EVIL RAN ['rows.csv']" in log.read_bytes()
 
 
 def test_two_parties_are_refused() -> None:

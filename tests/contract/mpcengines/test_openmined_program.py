@@ -53,6 +53,8 @@ def test_who_learns_ids_and_who_the_size_have_different_labels() -> None:
     ids, size = openmined.LABELS["ECDH"].leakage, openmined.LABELS["ECDH-SIZE"].leakage
     assert any("which of its own identifiers" in one for one in ids)
     assert any("how many identifiers both have, and not which" in one for one in size)
+    assert any("follows the protocol" in one for one in size)
+    assert not any("follows the protocol" in one for one in ids)
 
 
 @pytest.mark.parametrize(
@@ -145,16 +147,58 @@ def test_another_list_than_was_committed_to_is_not_answered(
         {"keys": key_file(tmp_path / "theirs", THEIRS)},
     ]
     given = {"reveal": reveal, "counts": [60, 60]}
-    what = Run(
-        demand_engine("openmined"), altered, "psi", parameters=given, receivers=receivers, wait=5.0
-    )
+    what = Run(demand_engine("openmined"), altered, "psi", parameters=given, receivers=receivers)
+    found = run(what, inputs, tmp_path)
+    assert found.ended[1].said == {"failed": word}, found.ended[1].printed
+    assert not any(one.outputs for one in found.ended)
+
+
+_ASKED = "line.send(own.CreateRequest(batch).SerializeToString())"
+_REQUEST = "request = own.CreateRequest(batch); points = request.encrypted_elements; "
+_SENT = "line.send(request.SerializeToString())"
+
+
+@pytest.mark.parametrize(
+    ("forged", "word"),
+    [
+        ("points[1] = points[0]; ", "peer_repeats"),
+        ("points[1] = bytes([5 - points[0][0]]) + points[0][1:]; ", "peer_repeats"),
+        (
+            "first = first or points[0]; points[-1] = (points[-1], first)[number > 0]; ",
+            "peer_repeats",
+        ),
+        ("points[1] = points[0] + b' '; ", "peer_gone"),
+    ],
+    ids=["twice", "and its negative", "in another batch", "written otherwise"],
+)
+def test_who_asks_after_a_key_twice_is_not_answered(tmp_path: Path, forged: str, word: str) -> None:
+    """It would tell its answers apart by how often they stand there: which keys, not only how many.
+
+    The first party's engine is altered.
+    """
+    text = openmined.PROGRAM.read_text()
+    for before, after in (
+        (_ASKED, _REQUEST + forged + _SENT),
+        ("    own = psi.client.", "    first = b''\n    own = psi.client."),
+        ("BATCH: Final = 2000", "BATCH: Final = 25"),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    altered = tmp_path / "altered.py"
+    altered.write_text(text)
+    inputs = [
+        {"keys": key_file(tmp_path / "ours", OURS)},
+        {"keys": key_file(tmp_path / "theirs", THEIRS)},
+    ]
+    given = {"reveal": "size", "counts": [60, 60]}
+    what = Run(demand_engine("openmined"), altered, "psi", parameters=given, wait=5.0)
     found = run(what, inputs, tmp_path)
     assert found.ended[1].said == {"failed": word}, found.ended[1].printed
     assert not any(one.outputs for one in found.ended)
 
 
 def test_lists_that_are_not_taken_are_refused_by_word(tmp_path: Path) -> None:
-    found = _run(tmp_path, [*OURS, OURS[0]], THEIRS, wait=5.0, parameters={"reveal": "ids"})
+    found = _run(tmp_path, [*OURS, OURS[0]], THEIRS, linger=0.5, parameters={"reveal": "ids"})
     assert found.ended[0].said == {"failed": "keys_repeated"}
     assert "done" not in found.ended[1].said
 

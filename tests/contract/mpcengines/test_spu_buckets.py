@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from peers.mpc_references import key, key_file
 
-from secureflow.adapters.mpcengines.spu_programs import buckets, sizes
+from secureflow.adapters.mpcengines.spu_programs import buckets, psi, sizes
 from secureflow.adapters.mpcengines.spu_programs.buckets import NO_ROW, Bucketing
 from secureflow.adapters.mpcengines.spu_programs.errors import RefusedError
 
@@ -120,3 +123,26 @@ def test_a_file_of_keys_is_whole_keys(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(key("a")[:-1])
     with pytest.raises(RefusedError, match="keys_malformed"):
         buckets.read_keys(tmp_path / "cut")
+
+
+def test_what_spu_leaves_in_the_folder_for_temporary_files_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other runs of this machine leave theirs there, too: those stay."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", "")  # which it sets, and the test ends
+    traces = tmp_path / "tmp"
+    traces.mkdir()
+    (traces / "psi_other.trace").touch()
+    monkeypatch.setattr(psi, "_traces", lambda: set(traces.glob(psi._TRACES)))
+
+    def execute(*_: object) -> None:
+        (traces / "psi_own.trace").touch()
+
+    spu = MagicMock()
+    spu.psi.psi_execute = execute
+    monkeypatch.setitem(sys.modules, "spu", spu)
+    part = SimpleNamespace(protocol="RR22", receivers=(0,), parameters={}, learns=False)
+    assert len(psi._intersect(part, None, _many(3), np.arange(3), 20)) == 0  # type: ignore[arg-type]
+    assert [one.name for one in tmp_path.rglob("*.trace")] == ["psi_other.trace"]
+    assert list(tmp_path.iterdir()) == [traces]

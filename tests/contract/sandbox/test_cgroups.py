@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.adapters.sandbox import cgroups
-from secureflow.adapters.sandbox.cgroups import PREFIX, Cgroups
+from secureflow.adapters.sandbox.cgroups import PREFIX, Cgroup, Cgroups
 from secureflow.application.ports.sandbox import Limits
 
 LIMITS = Limits(memory=1 << 30, processes=64, cpus=1.5)
@@ -277,3 +277,24 @@ def test_nothing_is_left_on_this_machine() -> None:
     made.remove()
     assert not any(folder.exists() for folder in folders)
     assert counted.counted >= made.controllers
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "starved"),
+    [
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n", True),
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 0\noom_kill 0\n", False),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", True),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", False),
+        ("memory.events", "of another form\n", False),
+        ("memory.events", "", False),
+    ],
+)
+def test_who_was_ended_for_want_of_memory_is_known(
+    tmp_path: Path, name: str, told: str, starved: bool
+) -> None:
+    (tmp_path / "other").mkdir()
+    group = Cgroup((tmp_path / "other", tmp_path))
+    assert not group.starved()
+    (tmp_path / name).write_text(told)
+    assert group.starved() is starved

@@ -14,6 +14,7 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME
 from peers.mpc_world import POLICY, MpcAgentWorld
 
+from secureflow.agent.verbs.peers import USUAL
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
@@ -81,6 +82,16 @@ async def test_a_receiver_keeps_the_result_and_tells_only_that_it_has_it(tmp_pat
     assert job.limits == EngineLimits(memory=96 << 20, scratch=7 << 20)  # the owner's
 
 
+async def test_channels_carry_a_multiple_of_what_the_engine_estimates(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    await world.run()
+    assert world.links_to.bytes == [3 * USUAL * (100 << 20)]
+    program, protocol, shapes = world.engine.shapes
+    assert (program, protocol) == ("ranking", "ABY3")
+    assert dict(shapes) == {one: {"values": (2, 1)} for one in ("bank-a", "bank-b", "bank-c")}
+
+
 async def test_who_learns_nothing_keeps_nothing(tmp_path: Path) -> None:
     world = await ready(tmp_path, **OTHERS)
     await world.offer()
@@ -117,16 +128,27 @@ async def test_other_numbers_of_rows_are_refused_before_the_engine_runs(tmp_path
     assert world.engine.jobs == []
 
 
-async def test_a_result_is_made_once_and_a_later_attempt_is_told_with_it(tmp_path: Path) -> None:
-    world = await ready(tmp_path)
+@pytest.mark.parametrize("changes", [{}, OTHERS], ids=["receiver", "brings"])
+async def test_what_ran_to_its_end_here_is_not_run_again(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """That the others' inputs are the ones that they committed to is their word."""
+    world = await ready(tmp_path, **changes)
     await world.offer()
-    first, before = await world.run(), world.file.read_bytes()
+    first = await world.run()
+    before = world.file.read_bytes() if not changes else b""
     world.engine.others = {"bank-b": [0.0, 0.0], "bank-c": [0.0, 0.0]}
-    await world.offer(2)
-    again = await world.run(2)
-    assert (again["leaf"], again["figures"]) == (first["leaf"], first["figures"])
-    assert world.file.read_bytes() == before
-    assert len(leaves(world, KEPT)) == 1
+    world.reopen()
+    second = await world.offer(2)
+    assert ("done" in second) == (not changes)
+    error = await refused(world.run(2), "attempts_exhausted")
+    assert error.details == {"party": ME, "attempt": 1}
+    assert len(world.engine.jobs) == 1
+    assert world.links_to.forgotten[-1] == 2, "the others learn of it at once"
+    if not changes:
+        assert second["done"]["leaf"] == first["leaf"]
+        assert world.file.read_bytes() == before
+        assert len(leaves(world, KEPT)) == 1
 
 
 async def test_an_attempt_is_lost_with_the_process(tmp_path: Path) -> None:

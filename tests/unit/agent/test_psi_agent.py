@@ -16,6 +16,7 @@ from peers.engines import MemoryChannel
 from peers.psi_world import PEER, PsiAgentWorld, ToyEngine
 
 from secureflow.agent.owner.results import result_file
+from secureflow.agent.verbs.peers import LEAST_BYTES, USUAL
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.domain.specs.psi import MATCHED
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
@@ -191,6 +192,31 @@ async def test_a_file_that_nothing_commits_to_goes_with_the_job(tmp_path: Path) 
     assert not world.file.exists()
     assert not list((world.directory / "models").glob(f"{JOB}*"))
     assert world.links_to.forgotten[-1] is None
+
+
+async def test_channels_carry_what_the_spec_says_or_the_estimate_lets_expect(
+    tmp_path: Path,
+) -> None:
+    """The limit is of all attempts: what one carried is not forgotten when the next begins."""
+    for name, changes, most in (
+        ("named", {"limits": {"peer_megabytes": 5}}, 5 << 20),
+        ("small", {}, 3 * LEAST_BYTES),
+        ("large", {"attempts": 2, "sides": None}, 2 * USUAL * 3_300_000_000),
+    ):
+        if "sides" in changes:
+            changes["sides"] = [
+                {"party": one, "key": ["phone"], "most_rows": 100_000_000} for one in (ME, PEER)
+            ]
+        world = PsiAgentWorld(tmp_path / name, **changes)
+        await world.consented()
+        await world.offer()
+        world.links_to.absent = True
+        await refused(world.run())
+        assert world.links_to.bytes == [most]
+        await world.offer(2)
+        assert world.links_to.forgotten == []
+        await world.finished("failed")
+        assert world.links_to.forgotten == [None]
 
 
 async def test_a_result_outlives_its_job_and_is_made_once(tmp_path: Path) -> None:

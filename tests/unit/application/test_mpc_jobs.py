@@ -15,6 +15,7 @@ from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import BANKS, Stage
+from tests.unit.application.test_bundles import CODE, upload
 from tests.unit.application.test_statistics_jobs import RECORD, publish
 
 SUMS = {
@@ -219,3 +220,60 @@ async def test_what_joint_sums_do_not_take_is_refused(stage: Stage) -> None:
     for name, value in (("inputs", AGES), ("compute", ["bank-c"])):
         error = await refused(stage, **{name: value})
         assert (error.code, error.details["field"]) == ("contradictory_spec", name)
+
+
+PROGRAM = {
+    "name": "mpyc", "bundle": {"digest": CODE.digest, "entry": "model.py"}, "arguments": ["@age"],
+}  # fmt: skip
+
+
+async def test_a_program_of_others_needs_its_code_here_and_three_parties(stage: Stage) -> None:
+    with pytest.raises(SecureFlowError, match="no bundle") as caught:
+        await computed(stage, program=PROGRAM)
+    assert "secureflow bundle push" in caught.value.hint
+    await upload(stage)
+    spec, told = await computed(stage, program=PROGRAM)
+    assert (spec.protocol, spec.engine_needed) == ("shamir", ("mpyc", "0.11"))
+    assert spec.bundle is not None
+    assert spec.bundle.digest == CODE.digest
+    notes = [str(note) for note in told.notes]
+    assert any("secureflow engine install mpyc" in note for note in notes)
+    assert any(CODE.digest in note for note in notes)
+    assert not any("one order" in note for note in notes)
+    assert told.details["program"]["code"]["arguments"] == ["@age"]
+    await contradicted(stage, "protocol", 2, program=PROGRAM)
+    taken = {**PROGRAM, "arguments": ["-T0"]}
+    assert "MPyC" in (await contradicted(stage, "program.arguments", program=taken)).message
+
+
+async def test_its_code_is_kept_while_its_job_runs(stage: Stage) -> None:
+    stored = await upload(stage)
+    inputs = {bank: AGES[bank] for bank in BANKS}
+    asked = stage.wanted(
+        parts={"program": PROGRAM, "inputs": inputs, "receivers": ["bank-b"]}, kind="mpc"
+    )
+    await stage.services.jobs.submit(stage.scientist("bank-a"), asked)
+    kept = await stage.services.bundles.get(stage.scientist("bank-a"), CODE.digest)
+    assert (stored.jobs, len(kept.jobs), kept.expires) == ((), 1, None)
+
+
+async def test_cells_of_a_csv_are_numbers_categories_and_texts(stage: Stage) -> None:
+    await upload(stage)
+    inputs = {**AGES, "bank-b": {"columns": ["age", "job"]}}
+    spec, _ = await computed(stage, program=PROGRAM, inputs=inputs)
+    assert spec.side("bank-b").columns == ("age", "job")
+    array = {**PROGRAM, "arguments": [], "input": "rows.npy"}
+    error = await contradicted(stage, "inputs.bank-b", program=array, inputs=inputs)
+    assert "a number is needed" in error.message
+
+
+async def test_a_party_that_says_it_has_no_mpyc_is_named_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await upload(stage)
+    has = {"bank-a": {"mpyc": "0.11"}, "bank-b": None, "bank-c": {"spu": "0.9.5"}}
+    monkeypatch.setattr(stage.services.jobs._reachability, "engines_of", has.get)
+    with pytest.raises(SecureFlowError) as caught:
+        await computed(stage, program=PROGRAM)
+    assert (caught.value.code, caught.value.details["party"]) == ("engine_absent", "bank-c")
+    assert "secureflow engine install mpyc" in caught.value.hint

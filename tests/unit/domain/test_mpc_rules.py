@@ -12,6 +12,7 @@ from unit.engines.mpc.world import COLUMNS, QUERIES, specified
 
 from secureflow.adapters.mpcengines import spu_catalogue
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.bundles import bundle_facts
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
 from secureflow.domain.specs.jointsums import JointSums
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -19,6 +20,7 @@ from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_programs import PROGRAMS, VERSIONS, entry_of
 from secureflow.domain.specs.mpc_request import MpcRequest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.localprogram import local_program
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -95,6 +97,7 @@ def test_its_facts_are_what_policies_decide_on() -> None:
         "protocol": "masked-sum", "engine": "built in",
         "measures": ("count", "covariance", "sum"),
         "receivers": ("bank-a", "bank-b", "bank-c"), "attempts": 3, "contributions": 1,
+        **bundle_facts(None, "ann", {}, "", 0.0),
     }  # fmt: skip
     assert set(specified(ROSTER).facts()) == set(SPEC_KINDS["mpc"].facts)
 
@@ -112,6 +115,7 @@ def test_there_is_an_example_of_every_program() -> None:
         if asked.get("kind") != "mpc":
             continue
         datasets = [f"dst_{number:08}" for number in range(len(asked["datasets"]))]
+        asked, _ = local_program(asked, path.parent)
         request = parse(MpcRequest, {**asked, "project": "prj_00000000", "datasets": datasets})
         found[request.program.name] = request
     assert found.keys() == PROGRAMS.keys()
@@ -125,9 +129,11 @@ def test_there_is_an_example_of_every_program() -> None:
             for party in sorted((*bringing, *computing))
         ]
         protocols = entry_of(name).protocols
+        protocol = next(p for p, one in protocols.items() if one.takes(len(roster)))
+        run_by = protocols[protocol].engine
         check_mpc(parse(MpcSpec, {
             **engine(), "roster": roster, "computation": dump(request.program),
-            "protocol": next(p for p, one in protocols.items() if one.takes(len(roster))),
+            "protocol": protocol, "engine": {"name": run_by, "version": VERSIONS[run_by]},
             "receivers": request.receivers, "min_contributors": len(roster),
             "sides": [{"party": one["party"],
                        "columns": request.inputs[one["party"]].columns if one["dataset"] else []}

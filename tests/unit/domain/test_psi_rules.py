@@ -87,6 +87,9 @@ def test_a_contradiction_is_refused_by_name(
         (TWO, {"learns": "all"}, {"bank-a": 100, "bank-b": 100}),
         (TWO, {"minimum": 5, "size_first": True}, {"bank-a": 100, "bank-b": 100}),
         (THREE, {}, {"bank-a": 0, "bank-b": 100, "bank-c": 100}),
+        (TWO, {"tells_size": True}, {"bank-a": 100, "bank-b": 100}),
+        (TWO, {"tells_size": True, "learns": "all"}, {"bank-a": 100, "bank-b": 100}),
+        (THREE, {"tells_size": True}, {"bank-a": 200, "bank-b": 200, "bank-c": 200}),
     ],
 )
 def test_whoever_learns_of_single_keys_probes_the_others(
@@ -94,6 +97,39 @@ def test_whoever_learns_of_single_keys_probes_the_others(
 ) -> None:
     spec = specified(roster, **changes)
     assert {party: spec.probes(party) for party in spec.parties} == probed
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        (sides({}, {"granted": ["segment"]}, {}), "Leave them out: with more than two parties"),
+        ({"join": "full"}, "Set join to inner or left."),
+        ({"learns": "all"}, "Name the one party that learns it."),
+    ],
+)
+def test_among_three_nobody_is_sent_where_three_cannot_go(
+    changes: dict[str, Any], hint: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        specified(THREE, **changes)
+    assert caught.value.hint.startswith(hint)
+    assert chinese(caught.value.hint)
+
+
+def test_what_is_told_in_the_report_is_told_once_however_often_a_job_is_begun() -> None:
+    spec = specified(TWO, tells_size=True, attempts=4)
+    assert [spec.probes_at_worst(party) for party in spec.parties] == [100, 400]
+    assert [specified(TWO, attempts=4).probes_at_worst(one) for one in spec.parties] == [0, 400]
+
+
+def test_files_take_room_by_keys_columns_and_the_rows_that_are_shown() -> None:
+    spec = specified(TWO, **sides({"granted": ["age"]}, {"most_rows": 40}))
+    assert spec.file_bytes("bank-a") == 100 * 128 + 64 * 3 * 40
+    assert spec.file_bytes("bank-b") == 40 * 128
+    spec = specified(TWO, **sides({}, {"most_rows": 40}), learns="all", join="full")
+    assert spec.file_bytes("bank-b") == 40 * 128 + 64 * 2 * (40 + 140)
+    engine = {"protocol": "openmined", "engine": OPENMINED}
+    assert specified(TWO, learns="size", **engine).file_bytes("bank-a") == 100 * 128
 
 
 def test_each_party_reads_its_own_columns() -> None:

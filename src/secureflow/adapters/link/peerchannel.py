@@ -316,10 +316,17 @@ class LinkedChannel:
         self._pulse.beat()
 
     def _count(self) -> None:
-        total = self.sent + self.received
+        total = self._session.connections.carried
         more, self._counted = total - self._counted, total
-        if self._meter.exceeds(more, self._limits.bytes) or total > MAX_CONTENT:
-            reason = Text("more than {most} bytes", most=min(self._limits.bytes, MAX_CONTENT))
+        if self._meter.exceeds(more, self._limits.bytes):
+            reason = Text(
+                "the channels of {own} have carried more than {most} MiB in this job",
+                own=self._ends.own,
+                most=self._limits.bytes >> 20,
+            )
+            self.fail(self._ends.over_limit(reason, "limits.peer_megabytes"))
+        elif total > MAX_CONTENT:
+            reason = Text("it has carried more than {most} bytes", most=MAX_CONTENT)
             self.fail(self._ends.over_limit(reason))
 
     def _reason(self, fault: BaseException) -> str:
@@ -341,7 +348,7 @@ class LinkedChannel:
             await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
             if timing.done():
                 reason: str = Text("more than {most:g} seconds", most=self._limits.seconds)
-                self.fail(self._ends.over_limit(reason))
+                self.fail(self._ends.over_limit(reason, "limits.seconds"))
             elif watching.done() and not self._session.connections.closed_there:
                 reason = Text(
                     "the peer was away for {seconds:g} seconds", seconds=watching.result()

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from secureflow.adapters.link.peerlink import Dial, Dialling, PeerPipe, Place
+from secureflow.adapters.link.peerlink import LAST_WORD, Dial, Dialling, PeerPipe, Place
 from secureflow.engines.peers.framing import TAG
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
@@ -33,6 +35,8 @@ GREETING_SECONDS: Final = 5.0
 MAX_GREETING: Final = 32
 """Newcomers that have not said yet which channel they mean."""
 _READ: Final = 256 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: nothing is kept to be sent."""
 
 _log = get_logger(__name__)
 
@@ -43,6 +47,7 @@ class _TcpPipe:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._finished = False
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def read(self) -> bytes | None:
@@ -62,14 +67,33 @@ class _TcpPipe:
 
     async def done_writing(self) -> None:
         """Send nothing more."""
+        self._finished = True
         with contextlib.suppress(OSError):
             self._writer.write_eof()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._writer.close()
-        if not self.over.done():
-            self.over.set_result(None)
+        """Close the connection; what was finished has `LAST_WORD` to leave, anything else none.
+
+        A peer that takes nothing would else keep the socket for ever, and what waits in it.
+        """
+        if self.over.done():
+            return
+        self.over.set_result(None)
+        if self._finished and self._writer.transport.get_write_buffer_size():
+            self._writer.close()
+            asyncio.get_running_loop().call_later(LAST_WORD, self._drop)
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Let go of the socket now, and of what the kernel holds for it."""
+        transport = self._writer.transport
+        if transport.get_write_buffer_size():
+            with contextlib.suppress(OSError):
+                transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, _RESET
+                )
+        transport.abort()
 
 
 class DirectListener:
@@ -81,6 +105,7 @@ class DirectListener:
 
     def __init__(self, bind: str) -> None:
         self._bind = bind
+        self._open: set[_TcpPipe] = set()
         self._waiting: dict[bytes, asyncio.Future[_TcpPipe]] = {}
         self._greeting = 0
         self._server: asyncio.Server | None = None
@@ -111,9 +136,11 @@ class DirectListener:
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end what is connected."""
         if self._server is not None:
             self._server.close()
+        for pipe in tuple(self._open):
+            pipe.close()
 
     @contextlib.asynccontextmanager
     async def coming(self, tag: bytes) -> AsyncIterator[asyncio.Future[_TcpPipe]]:
@@ -131,6 +158,7 @@ class DirectListener:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pipe = _TcpPipe(reader, writer)
+        self._open.add(pipe)
         try:
             if await self._welcomed(pipe, reader, writer):
                 await pipe.over
@@ -138,6 +166,7 @@ class DirectListener:
             self._faults.note("peer_not_greeted", reason=type(error).__name__)
         finally:
             pipe.close()
+            self._open.discard(pipe)
 
     async def _welcomed(
         self, pipe: _TcpPipe, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -227,9 +256,9 @@ async def _greeted(host: str, port: int, tag: bytes) -> _TcpPipe | None:
         if await reader.read(1) == _WELCOME:
             return _TcpPipe(reader, writer)
     except BaseException:  # cancellation too: nothing stays open
-        writer.close()
+        writer.transport.abort()
         raise
-    writer.close()
+    writer.transport.abort()
     return None
 
 

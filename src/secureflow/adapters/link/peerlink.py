@@ -242,8 +242,8 @@ class ResumingLink:
             self._conversation.take(data)
             if self._conversation.heard != before:
                 self.heard = loop.time()
+                self._backoff.reset()  # whoever only carries, or asks again, gets no link sooner
             self.trouble = None
-            self._backoff.reset()
             self._output.set()
             self._changed()
 

@@ -1,38 +1,41 @@
 """What the agents of a run say to one another, over the messages of its channels.
 
     {"say": "hello", "agreement": …}    first; who would run something else is named, none starts
-    {"say": "beat", "phase": …}         every `BEAT` seconds
-    {"say": "done"} or {"say": "failed", "sure": …, "phase": …}     last
+    {"say": "beat", "phase": …, "works": …}     every `BEAT` seconds
+    {"say": "done"} or {"say": "failed", "sure": …, "after": …, "phase": …}     last
 
-A result counts when every party is done: until then each waits for the others. A party whose engine
-failed says so at once, and whether it is *sure* that the failure is its own. When an engine dies
-the others' fail too, since their connections break: so one that is not sure waits a moment for who
-is, and the party where it began is the one that is named. Peers are foreign: a message is small,
-and what it says beyond these words is not repeated.
+A result counts when every party is done: until then each waits for the others. An engine that waits
+for another one is not silent, as long as a peer tells that its own *works*: computes, or talks.
+
+A party whose engine failed says so at once, whether it is *sure* that the failure is its own, and
+whether it only ends *after* another party. When an engine dies the others' fail too, since their
+connections break: so one that is not sure waits a moment for who is, and the party where it began
+is the one that is named. Peers are foreign: a message is small, and what it says beyond these words
+is not repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from secureflow.adapters.mpcengines import failures
 from secureflow.adapters.mpcengines.together import ended, together
-from secureflow.application.ports.mpcengine import EngineInfo, EngineJob
+from secureflow.application.ports.mpcengine import PHASES, EngineInfo, EngineJob
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
 MESSAGE_BYTES: Final = 1 << 20
-PHASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 BEAT: Final = 2.0
 BURST: Final = 64
 """Beats that may come at once, after a cut for example; and four times as many as are due."""
-GRACE: Final = 3.0
-"""Seconds in which the party where a failure began can say so."""
+GRACE: Final = 10.0
+"""Seconds in which the party where a failure began can say so; all are waited for only where one
+says nothing at all."""
 _LIMIT: Final = "peer_limit"
+_BROKEN: Final = "peer_broken"
 GONE: Final = "the channel to it broke"
 CLOSED: Final = "it closed the channel"
 FAILED: Final = "its engine failed"
@@ -69,7 +72,20 @@ class Peers:
         self._engine = info.name
         self._terms = job.agreement(info)
         self._unsure: set[str] = set()
+        self._after: set[str] = set()
+        self._failed: dict[str, SecureFlowError] = {}
+        self._works = dict.fromkeys(job.peers, False)
         self.phase = "connect"
+
+    @property
+    def waiting(self) -> list[str]:
+        """The peers that are not done."""
+        return [peer for peer in self._works if peer not in self._failed]
+
+    @property
+    def working(self) -> list[str]:
+        """The peers whose engines work, by what their agents told last."""
+        return [peer for peer, works in self._works.items() if works]
 
     async def agree(self, seconds: float) -> None:
         """Exchange what is to run with every peer.
@@ -100,6 +116,14 @@ class Peers:
         Raises:
             SecureFlowError: `peer_broken`: it failed, went, or fell silent.
         """
+        try:
+            await self._watched(peer)
+            del self._works[peer]
+        except SecureFlowError as error:
+            self._failed[peer] = error
+            raise
+
+    async def _watched(self, peer: str) -> None:
         channel = self._job.channels[peer]
         idle = max(self._job.deadlines.idle, 3 * BEAT)
         loop, beats = asyncio.get_running_loop(), 0
@@ -113,20 +137,27 @@ class Peers:
             match told.get("say"):
                 case "beat" if beats < BURST + 4 * (loop.time() - began) / BEAT:
                     beats += 1
+                    self._works[peer] = told.get("works") is True
                 case "done":
                     return
                 case "failed":
                     if told.get("sure") is not True:
                         self._unsure.add(peer)
+                    if told.get("after") is True:
+                        self._after.add(peer)
                     raise self._broken(peer, FAILED, told.get("phase"))
                 case _:
                     raise self._broken(peer, MALFORMED)
 
-    async def beat(self) -> None:
-        """Tell every peer, again and again, that this party goes on."""
+    async def beat(self, works: Callable[[float], bool]) -> None:
+        """Tell every peer, again and again, that this party goes on.
+
+        Args:
+            works: tells whether its engine has worked in the last seconds.
+        """
         while True:
             await asyncio.sleep(BEAT)
-            await self.tell({"say": "beat", "phase": self.phase})
+            await self.tell({"say": "beat", "phase": self.phase, "works": works(2 * BEAT)})
 
     async def tell(self, message: Mapping[str, JSON]) -> None:
         """Send a message to every peer.
@@ -136,31 +167,42 @@ class Peers:
         """
         await together([self._say(peer, message) for peer in self._job.peers])
 
-    async def fail(self, *, sure: bool) -> None:
-        """Tell every peer that this party's engine failed, as far as that can still be told."""
-        message = {"say": "failed", "sure": sure, "phase": self.phase}
+    async def fail(self, error: SecureFlowError, *, sure: bool) -> None:
+        """Tell every peer that this party failed, as far as that can still be told."""
+        after = error.code == _BROKEN
+        message = {"say": "failed", "sure": sure, "after": after, "phase": self.phase}
         ways = (self._say(peer, message) for peer in self._job.peers)
         tasks = [asyncio.ensure_future(one) for one in ways]
-        await asyncio.wait(tasks, timeout=GRACE)
-        await ended(tasks)
+        try:
+            await asyncio.wait(tasks, timeout=GRACE)
+        finally:
+            await ended(tasks)
 
-    async def culprit(self, watching: Mapping[str, asyncio.Task[None]]) -> SecureFlowError | None:
-        """Return the error of the peer where a failure began, if one says so in a moment.
+    async def culprit(
+        self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
+    ) -> SecureFlowError:
+        """Return the error of the party where a failure began, as far as one says so in a moment.
 
         Args:
+            error: as this party met it.
             watching: peer → the task that runs `watch`.
         """
         left, loop = dict(watching), asyncio.get_running_loop()
         until = loop.time() + GRACE
         while left and (patience := until - loop.time()) > 0:
             await asyncio.wait(left.values(), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            for peer, task in list(left.items()):
-                if task.done():
-                    del left[peer]
-                    found = None if task.cancelled() else task.exception()
-                    if isinstance(found, SecureFlowError) and peer not in self._unsure:
-                        return found
-        return None
+            left = {peer: task for peer, task in left.items() if not task.done()}
+            for peer, found in self._failed.items():
+                if peer not in self._unsure:
+                    return found
+        if error.code != _BROKEN:
+            return error
+        began = (found for peer, found in self._failed.items() if peer not in self._after)
+        return next(began, error)
+
+    def sure(self, error: SecureFlowError) -> bool:
+        """Tell whether an error of a peer is surely that peer's."""
+        return any(error is one and peer not in self._unsure for peer, one in self._failed.items())
 
     def late(self, peer: str) -> SecureFlowError:
         """Return the error of a peer for which a party that is done has waited too long."""
@@ -198,5 +240,5 @@ class Peers:
 
     def _broken(self, peer: str, reason: str, phase: JSON = "") -> SecureFlowError:
         """Return the error of a peer: in its own phase if it told it, else in ours."""
-        told = isinstance(phase, str) and PHASE.fullmatch(phase) is not None
-        return failures.broken(self._engine, peer, str(phase) if told else self.phase, reason)
+        known = phase if isinstance(phase, str) and phase in PHASES else self.phase
+        return failures.broken(self._engine, peer, known, reason)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from secureflow.application.ports.mpcengine import EngineInfo, EngineJob
+from secureflow.application.ports.mpcengine import BUNDLE, EngineInfo, EngineJob
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
-
-BUNDLE: Final = "bundle"
-"""The name of a program that others wrote and that owners approved by its digest."""
 
 
 def check_choice(info: EngineInfo, program: str, protocol: str, parties: int) -> None:

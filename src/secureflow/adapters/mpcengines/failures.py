@@ -16,6 +16,7 @@ WORDS: Final = {
     "raised": "it raised an exception",
     "import": "a package of its environment cannot be imported",
     "died": "its process ended without an answer",
+    "killed": "its process was killed",
     "flooded": "it prints without end",
 }
 """Why any engine may fail; an engine's adapter has further words of its own."""
@@ -70,8 +71,30 @@ def out_of_memory(engine: str, party: str, phase: str, memory: int) -> SecureFlo
     return SecureFlowError("engine_out_of_memory", told, hint, _where(engine, party, phase))
 
 
-def silent(engine: str, party: str, phase: str, seconds: float) -> SecureFlowError:
-    """Return the error of an engine that neither computes nor talks."""
+def silent(
+    engine: str, party: str, phase: str, seconds: float, peers: Sequence[str] = ()
+) -> SecureFlowError:
+    """Return the error of an engine that neither computes nor talks.
+
+    Args:
+        engine: its name.
+        party: where.
+        phase: it was in.
+        seconds: for how long.
+        peers: those whose engines do neither as well: it may wait for one of them.
+    """
+    if peers:
+        told = Text(
+            "No engine computed or sent anything for {seconds:.0f} seconds: {engine} at {party} "
+            "waits in the phase {phase}, and nothing comes from {peers}.",
+            engine=engine,
+            seconds=seconds,
+            party=party,
+            phase=phase,
+            peers=", ".join(peers),
+        )
+        details = {**_where(engine, party, phase), "parties": [party, *peers]}
+        return SecureFlowError("engine_silent", told, _AGAIN, details)
     told = Text(
         "{engine} neither computed nor sent anything for {seconds:.0f} seconds at {party} in the "
         "phase {phase}.",
@@ -146,6 +169,19 @@ def broken(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
     return SecureFlowError("peer_broken", told, _AGAIN, _where(engine, peer, phase))
 
 
+def impostor(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
+    """Return the error of a peer that speaks as somebody else, or as no engine does."""
+    told = Text(
+        "{engine} was ended in the phase {phase}, because of {peer}: {reason}.",
+        engine=engine,
+        phase=phase,
+        peer=peer,
+        reason=reason,
+    )
+    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
+    return SecureFlowError("peer_broken", told, hint, _where(engine, peer, phase))
+
+
 def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
     """Return the error of a peer that does not keep to what it committed to."""
     told = Text(
@@ -170,6 +206,7 @@ __all__ = [
     "broken",
     "failed",
     "faithless",
+    "impostor",
     "mismatch",
     "out_of_memory",
     "refused",

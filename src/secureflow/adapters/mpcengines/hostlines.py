@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any, Final
 
 from secureflow.adapters.mpcengines import host
+from secureflow.adapters.mpcengines.readiness import readable
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 
@@ -118,7 +119,7 @@ class HostLines:
                     self._channel, size, _AT_ONCE, socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
-                await _readable(self._channel)
+                await readable(self._channel)
                 continue
             except OSError as error:
                 raise Ended from error
@@ -144,13 +145,3 @@ def _tcp(handle: int) -> socket.socket:
         raise LineRefused(reason)
     made.setblocking(False)
     return made
-
-
-async def _readable(channel: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(channel, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(channel)

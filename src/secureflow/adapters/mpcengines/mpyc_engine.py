@@ -17,7 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import Final
 
-from secureflow.adapters.mpcengines import failures, mpyc_program
+from secureflow.adapters.mpcengines import failures, mpyc_program, mpyc_speech
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
@@ -27,32 +27,16 @@ from secureflow.application.ports.mpcengine import (
     EngineResult,
     Estimate,
     Progress,
-    SecurityLabel,
     Shapes,
 )
+from secureflow.domain.specs import ownprograms
+from secureflow.domain.specs.mpc_programs import PROGRAMS, VERSIONS
 from secureflow.kit.errors import SecureFlowError
 
-NAME: Final = "mpyc"
-VERSION: Final = "0.11"
-PROTOCOL: Final = "shamir"
-_PICKLE: Final = (
-    "Every party keeps to the protocol: a message of a peer can run code in this engine's process "
-    "(pickle), which holds this party's inputs to the job. The sandbox keeps such code from the "
-    "agent, its other data and every network."
-)
-LABEL: Final = SecurityLabel(
-    "semi-honest",
-    threshold="fewer than half of the parties",
-    collusion="Half of the parties or more that put together what they see learn every input.",
-    trusted=(_PICKLE,),
-    leakage=(
-        "the sizes of inputs and of what is computed",
-        "what the program itself opens to a party: read it before you approve it",
-    ),
-    repeats="What the program opens, once more: of the same inputs the same, or fresh randomness.",
-    numeric="a prime field of the program's choice; fixed-point truncation is probabilistic",
-    statistical_bits=30,
-)
+NAME: Final = ownprograms.MPYC
+VERSION: Final = VERSIONS[NAME]
+PROTOCOL: Final = ownprograms.SHAMIR
+_ENTRY: Final = PROGRAMS[ownprograms.MPYC].protocols[ownprograms.SHAMIR]
 WORDS: Final = {
     "entry": "the file that it should run is not in the bundle",
     "options": "an argument is an option of MPyC itself, which is not the program's to set",
@@ -81,7 +65,7 @@ class MpycEngine:
 
     def describe(self) -> EngineInfo:
         """See `MpcEngine.describe`."""
-        return EngineInfo(NAME, VERSION, {PROTOCOL: LABEL}, {}, (3, 16))
+        return EngineInfo(NAME, VERSION, {PROTOCOL: _ENTRY.label}, {}, _ENTRY.parties)
 
     def available(self) -> SecureFlowError | None:
         """See `MpcEngine.available`."""
@@ -97,10 +81,7 @@ class MpycEngine:
         What a program does beyond that nobody can tell without running it.
         """
         check_choice(self.describe(), program, protocol, len(shapes))
-        values = sum(prod(shape) for inputs in shapes.values() for shape in inputs.values())
-        wire, memory, seconds = _EACH
-        peers = len(shapes) - 1
-        return Estimate(2 * values * wire * peers, _MEMORY + values * memory, 1 + values * seconds)
+        return estimated(shapes)
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:
         """See `MpcEngine.run`."""
@@ -118,5 +99,15 @@ class MpycEngine:
             outputs=None,
             environment=_ONE_THREAD,
             addresses=job.limits.memory + _RESERVED,
+            speech=mpyc_speech.speech,
+            streams=mpyc_speech.STREAMS,
         )
         return await self._runs.run(plan, job, progress)
+
+
+def estimated(shapes: Shapes) -> Estimate:
+    """See `MpycEngine.estimate`."""
+    values = sum(prod(shape) for inputs in shapes.values() for shape in inputs.values())
+    wire, memory, seconds = _EACH
+    peers = len(shapes) - 1
+    return Estimate(2 * values * wire * peers, _MEMORY + values * memory, 1 + values * seconds)

@@ -3,12 +3,14 @@
 An MPyC program is started as its authors start it: as `__main__`, in a folder with its files, with
 its arguments. What it has here beside that:
 
-    inputs/NAME          its party's own inputs, read-only: CSV with a header, or .npy
+    inputs/NAME          its party's own input, read-only: CSV with a header, or .npy; the job says
+                         its name, `rows.csv` if nothing else (docs/mpc.md)
     outputs/             what it writes there is returned, to parties that receive outputs
     secureflow_job       a module: `column(input, name)` of a CSV as a list of strings,
                          `array(input)` of an .npy, `parameters`, `number`, `outputs`,
                          `progress(share)`
-    @NAME                as an argument: the first line of that input; left out where there is none
+    @COLUMN              as an argument: the cell of the first row of a CSV in that column; left out
+                         at a party that has none
 
 What it prints to stdout is returned as `printed.txt`, for MPyC's own demos print their results; its
 log is stderr. MPyC's own options are not the program's to set: with another threshold the label
@@ -78,10 +80,21 @@ def _arguments(job: Any) -> list[str]:
     for one in job.parameters.get("arguments", []):
         if not one.startswith("@"):
             found.append(one)
-        elif (path := job.inputs.get(one[1:])) is not None:
-            with path.open(encoding="utf-8") as file:
-                found.append(file.readline(4096).strip())
+        elif (cell := _first(job, one[1:])) is not None:
+            found.append(cell)
     return found
+
+
+def _first(job: Any, column: str) -> str | None:
+    """Return the cell of the first row of a column; None if no input has it."""
+    for name, path in job.inputs.items():
+        if name.endswith(".npy"):
+            continue
+        with path.open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file), None)
+        if row is not None and row.get(column) is not None:
+            return row[column]
+    return None
 
 
 def _refuse_options(job: Any, arguments: list[str]) -> None:

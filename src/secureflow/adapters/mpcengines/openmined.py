@@ -44,7 +44,13 @@ _HELD: Final = 500
 """Bytes of memory for each identifier."""
 
 
-def _label(learns: str, repeats: str) -> SecurityLabel:
+_APART: Final = (
+    "that it does not learn which holds while it follows the protocol: one that disguises each "
+    "identifier in a way of its own tells their answers apart"
+)
+
+
+def _label(learns: str, repeats: str, *, more: tuple[str, ...] = ()) -> SecurityLabel:
     return SecurityLabel(
         adversary="semi-honest",
         threshold="neither of the two learns more than it should alone",
@@ -56,6 +62,7 @@ def _label(learns: str, repeats: str) -> SecurityLabel:
                 "a party can put in identifiers that it only guesses: the protocol does not see "
                 "where they come from"
             ),
+            *more,
         ),
         repeats=repeats,
         numeric="identifiers are compared by 128 bits of their digest",
@@ -72,6 +79,7 @@ LABELS: Final = {
         "whoever receives learns how many identifiers both have, and not which",
         "a further attempt on the same lists tells nothing new; on a list with one identifier more "
         "or less the two sizes tell whether the other has that one",
+        more=(_APART,),
     ),
 }
 _FIXED: Final[Mapping[str, Mapping[str, str]]] = {"ECDH": {}, "ECDH-SIZE": {"reveal": "size"}}

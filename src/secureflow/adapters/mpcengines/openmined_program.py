@@ -10,8 +10,9 @@ client and the other the server, with fresh keys:
 
 With `reveal: ids` the answers come in the client's order, so it learns which of its keys both have.
 With `reveal: size` the server holds them until it has all of them and sorts them, so the client
-learns how many, and not which. Looked up are whole points: nothing is found by mistake but with a
-chance of 2^-100. Everybody learns the length of the other's list.
+learns how many, and not which. A client that asks after a point twice would find its answer by
+that: it gets none (`peer_repeats`), of any. Looked up are whole points: nothing is found by mistake
+but with a chance of 2^-100. Everybody learns the length of the other's list.
 
 Input `keys`: 16 bytes a key, distinct, at most 100,000. Outputs: `matches`, a NumPy file of int64,
 places in the party's own file from 0, in the order of the keys; or `size`, JSON.
@@ -42,6 +43,8 @@ CONNECT: Final = 60.0
 """Seconds to connect; how long a peer may take, the agent decides."""
 ALIVE: Final = b""
 """A frame that says only that its sender goes on."""
+POINT: Final = 33
+"""Bytes of a point: its sign, 2 or 3, and its coordinate x (SEC 1, section 2.3.3, compressed)."""
 SETTINGS: Final = "secureflow"
 """The parameter with what the agents agreed on beside the program's own parameters."""
 REVEALS: Final = ("ids", "size")
@@ -170,8 +173,8 @@ def _run(
 
         if receiver == job.number:
             found = _client(line, keys, count, reveal, tell)
-        elif _server(line, keys, count, reveal, tell) > count:
-            raise job.failed("peer_count")
+        elif word := _server(line, keys, count, reveal, tell):
+            raise job.failed(word)
     return found, count
 
 
@@ -220,8 +223,8 @@ def _client(
     return size if reveal == "size" else sorted(matches, key=lambda place: keys[place])
 
 
-def _server(line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[float], None]) -> int:
-    """Answer; return how many keys were asked after. What is more than was said is not answered."""
+def _server(line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[float], None]) -> str:
+    """Answer; return why it was not answered to the end: the word of the fault, "" for none."""
     from private_set_intersection import python as psi
 
     own = psi.server.CreateWithNewKey(reveal == "ids")
@@ -232,15 +235,19 @@ def _server(line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[fl
         line.send(setup.SerializeToString())
         tell(start / len(drawn) / 2)
     held: list[bytes] = []
+    seen: set[bytes] = set()
     done = 0
     while done < theirs:
         request = psi.Request.FromString(line.receive())
-        count = len(request.encrypted_elements)
-        if not 0 < count <= BATCH:
+        asked = list(request.encrypted_elements)
+        if not 0 < len(asked) <= BATCH or not all(map(_is_point, asked)):
             raise ConnectionError
-        done += count
+        done += len(asked)
         if done > theirs:
-            return done
+            return "peer_count"
+        seen.update(point[1:] for point in asked)  # without the sign: −P is told by P's answer
+        if len(seen) < done:
+            return "peer_repeats"
         answer = own.ProcessRequest(request)
         tell(0.5 + done / theirs / 2)
         if reveal == "ids":
@@ -252,7 +259,12 @@ def _server(line: Line, keys: Keys, theirs: int, reveal: str, tell: Callable[[fl
     for start in range(0, len(held), BATCH):
         answer = psi.Response(encrypted_elements=held[start : start + BATCH])
         line.send(answer.SerializeToString())
-    return done
+    return ""
+
+
+def _is_point(data: bytes) -> bool:
+    """Tell whether it is written in the one way that is taken: else one point has two names."""
+    return len(data) == POINT and data[0] in (2, 3)
 
 
 def _batches(keys: Keys) -> Iterator[tuple[int, Keys]]:

@@ -4,8 +4,9 @@
     → keep what it returns → tell the peers → wait until all are done → end the process
 
 Nothing of the process is trusted: sizes are bounded, file names are ours, and an answer that is not
-as declared is refused. It shows signs of life or is ended: something said, bytes on a channel, or
-processor time used. It ends with the run, with all it started, however the run ends.
+as declared is refused. It shows signs of life (something said, bytes on a channel, or processor
+time used), or it waits for a peer whose own does so, or it is ended. It ends with the run, with all
+it started, however the run ends.
 """
 
 from __future__ import annotations
@@ -18,20 +19,27 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from secureflow.adapters.mpcengines import failures, host
-from secureflow.adapters.mpcengines.agreement import PHASE, Peers
+from secureflow.adapters.mpcengines.agreement import Peers
 from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
 from secureflow.adapters.mpcengines.keeping import Kept
-from secureflow.adapters.mpcengines.measured import usage
+from secureflow.adapters.mpcengines.life import TICK, Life
 from secureflow.adapters.mpcengines.outputs import Outputs
-from secureflow.adapters.mpcengines.together import ended
-from secureflow.application.ports.mpcengine import EngineInfo, EngineJob, EngineResult, Progress
+from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
+from secureflow.adapters.mpcengines.together import ended, first, until_broken
+from secureflow.application.ports.mpcengine import (
+    PHASES,
+    EngineInfo,
+    EngineJob,
+    EngineResult,
+    Progress,
+)
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -39,10 +47,6 @@ from secureflow.kit.printedlog import PrintedLog
 from secureflow.kit.shielding import shielded
 
 HOST: Final = Path(host.__file__)
-TICK: Final = 0.5
-"""Seconds between two looks at a process."""
-BUSY: Final = 0.05
-"""Share of a processor that is a sign of life; who waits for a peer uses less."""
 MESSAGES: Final = 100_000
 """Of one process."""
 _TOGETHER: Final = 32
@@ -53,6 +57,8 @@ OF_EACH: Final = 16
 """Descriptors, and further ones for each party: what waits in a socket's buffers is the kernel's
 memory, which `memory` counts in a cgroup of version 2 alone."""
 _KILLED: Final = 128 + signal.SIGKILL
+_NEAR: Final = 0.9
+"""Of the memory that it may have: who was killed beyond that had too much, where nothing counts."""
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
 
@@ -87,6 +93,8 @@ class Plan:
         views: further files that it reads, such as modules of its program.
         processes: threads and processes.
         addresses: bytes of address space, where that is more than memory.
+        speech: listens to who speaks; None for an engine of two parties, where it can be one alone.
+        streams: connections that a party opens to another in a run.
     """
 
     info: EngineInfo
@@ -101,6 +109,8 @@ class Plan:
     views: tuple[View, ...] = ()
     processes: int = 256
     addresses: int = 64 << 30
+    speech: Speech | None = None
+    streams: int = SPARES
 
 
 @dataclass(frozen=True)
@@ -136,14 +146,19 @@ class EngineRun:
         self._engine = plan.info.name
         self._peers = Peers(job, plan.info)
         self._doors = Doors()
-        self._forwarder = Forwarder(self._doors, job.channels, job.deadlines.connect)
+        self._speech = _speech_of(plan, job)
+        self._spares = max(1, min(plan.streams, SPARES // len(job.peers)))
+        self._forwarder = Forwarder(
+            self._doors, job.channels, job.deadlines.connect, self._listener, self._spares
+        )
         names = plan.outputs if job.party in job.receivers else frozenset()
         self._outputs = Outputs(job.outputs, names, job.limits.scratch)
         self._kept = Kept(job.kept, job.limits.scratch)
-        self._said = time.monotonic()
-        self._peak = 0
+        self._life = Life(lambda: self._forwarder.moved, job.deadlines.idle)
+        self._closed = False
         self._flooded = False
         self._unsure: list[SecureFlowError] = []
+        self._seen: list[SecureFlowError] = []
         self._process: SandboxProcess | None = None
         self._ending: asyncio.Task[None] | None = None
         self._done = False
@@ -165,12 +180,13 @@ class EngineRun:
             self._outputs.remove()
             if isinstance(error, TimeoutError) and whole.expired():
                 seconds = self._job.deadlines.total
-                if self._late:
-                    raise self._peers.late(self._late[0]) from error
+                late = self._late or (self._peers.working if self._life.quiet else [])
+                if late:
+                    raise self._peers.late(late[0]) from error
                 raise failures.too_slow(*self._where, seconds) from error
             raise
         took = time.monotonic() - began
-        return EngineResult(figures, dict(self._outputs.kept), took, self._peak)
+        return EngineResult(figures, dict(self._outputs.kept), took, self._life.peak)
 
     @property
     def _where(self) -> tuple[str, str, str]:
@@ -189,7 +205,7 @@ class EngineRun:
             log.give_away()
             opening = asyncio.create_task(self._opened(lines, launch, self._process))
             try:
-                await _first({opening, *watching.values()}, opening)
+                await first({opening, *watching.values()}, opening)
             finally:
                 await ended([opening])
             self._phase("inputs", 0.0)
@@ -197,15 +213,21 @@ class EngineRun:
         except SecureFlowError as error:
             raise await self._named(error, watching) from error
         finally:
-            await ended(watching.values())
-            if self._process is not None:
-                await shielded(self._process.kill())
-            await self._forwarder.stop()
-            self._doors.close()
-            lines.take_no_more()
             theirs.close()
-            ours.close()
+            await shielded(self._cleared(watching, lines, ours))
             await shielded(log.close(0 if self._process is None else 1))
+
+    async def _cleared(
+        self, watching: Mapping[str, asyncio.Task[None]], lines: HostLines, ours: socket.socket
+    ) -> None:
+        """Leave nothing: no process, no connection, no socket."""
+        await ended(watching.values())
+        if self._process is not None:
+            await self._process.kill()
+        await self._forwarder.stop()
+        self._doors.close()
+        lines.take_no_more()
+        ours.close()
 
     async def _opened(self, lines: HostLines, launch: Launch, process: SandboxProcess) -> None:
         """Open the doors.
@@ -258,8 +280,7 @@ class EngineRun:
             TimeoutError: it did not.
             Ended, LineRefused: as `HostLines`.
         """
-        job = self._job
-        spares = max(1, SPARES // len(job.peers))
+        job, spares = self._job, self._spares
         told = {
             "number": job.number,
             "parties": len(job.parties),
@@ -298,40 +319,82 @@ class EngineRun:
         """Have the engine compute; return its figures when every party is done."""
         reading = asyncio.create_task(self._read(lines, process))
         alive = asyncio.create_task(self._alive(process))
-        work = [self._peers.beat(), *map(self._forwarder.run, self._job.peers)]
-        beside = [asyncio.create_task(_until_broken(one)) for one in work]
+        beating = until_broken(self._peers.beat(self._life.works))
+        work = [beating, *map(self._forward, self._job.peers)]
+        beside = [asyncio.create_task(one) for one in work]
         try:
-            figures: Mapping[str, JSON] = await _first(
+            figures: Mapping[str, JSON] = await first(
                 {reading, alive, *watching.values(), *beside}, reading
             )
             self._done = True
             await self._peers.tell({"say": "done"})
             self._phase("outputs", 1.0)
-            await self._all_done(watching, alive)
+            await self._all_done(watching, {alive, *beside})
             return figures
+        except SecureFlowError as error:
+            if (own := await self._own(error, reading)) is not None:
+                raise own from error
+            raise
         finally:
             await ended([reading, alive, *beside])
 
+    async def _own(
+        self, error: SecureFlowError, reading: asyncio.Task[Mapping[str, JSON]]
+    ) -> SecureFlowError | None:
+        """Return the error of the own process, where it is surely that and a peer's is not.
+
+        A process that has gone is known at once, but not why: peers whose engines fail with it may
+        be heard before.
+        """
+        if error.code != "peer_broken" or self._peers.sure(error) or error in self._seen:
+            return None
+        if self._closed:
+            await asyncio.wait({reading}, timeout=2 * LINGER)
+        own = reading.exception() if reading.done() and not reading.cancelled() else None
+        return own if isinstance(own, SecureFlowError) and self._sure(own) else None
+
     async def _all_done(
-        self, watching: Mapping[str, asyncio.Task[None]], alive: asyncio.Task[None]
+        self, watching: Mapping[str, asyncio.Task[None]], beside: set[asyncio.Task[None]]
     ) -> None:
         """Wait for the peers. The process, which may still carry their bytes, is measured on."""
         try:
             for one in watching.values():
-                await _first({alive, *watching.values()}, one)
+                await first({*beside, *watching.values()}, one)
         except asyncio.CancelledError:
             self._late = [peer for peer, one in watching.items() if not one.done()]
             raise
+
+    async def _forward(self, peer: str) -> None:
+        """Carry a peer's connections until its channel breaks; `Peers.watch` says why.
+
+        Raises:
+            SecureFlowError: `peer_broken`: it is not the peer who speaks.
+        """
+        try:
+            await until_broken(self._forwarder.run(peer))
+        except ImpostorError as error:
+            self._seen.append(
+                failures.impostor(self._engine, peer, self._peers.phase, error.reason)
+            )
+            raise self._seen[-1] from error
+
+    def _listener(self, peer: str, theirs: bool) -> Listener:
+        parties = self._job.parties
+        return self._speech(Stream(self._job.number, parties.index(peer), theirs))
 
     async def _named(
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
     ) -> SecureFlowError:
         """Tell the peers, and return the error of the party where the failure began."""
-        sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
-        await self._peers.fail(sure=sure)
-        if sure:
+        sure = self._sure(error)
+        await self._peers.fail(error, sure=sure)
+        if sure or error in self._seen:
             return error
-        return await self._peers.culprit(watching) or error
+        return await self._peers.culprit(error, watching)
+
+    def _sure(self, error: SecureFlowError) -> bool:
+        """Tell whether a failure is surely this party's."""
+        return error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
 
     async def _read(self, lines: HostLines, process: SandboxProcess) -> Mapping[str, JSON]:
         """Take what the process says until it is done; return its figures."""
@@ -340,16 +403,16 @@ class EngineRun:
                 if count % _TOGETHER == _TOGETHER - 1:
                     await asyncio.sleep(0)  # what has come already waits for nobody
                 told = await lines.message()
-                self._said = time.monotonic()
+                self._life.sign()
                 match told.get("say"):
                     case "progress":
                         self._progressed(told)
                     case "output":
-                        await self._outputs.take(told, lines, self._sign)
+                        await self._outputs.take(told, lines, self._life.sign)
                     case "keep":
-                        await self._kept.take(told, lines, self._sign)
+                        await self._kept.take(told, lines, self._life.sign)
                     case "done":
-                        self._sample(process)
+                        self._life.look(process.pid)
                         return self._figures(told.get("figures"))
                     case "failed":
                         raise self._failed(told.get("word"))
@@ -363,7 +426,7 @@ class EngineRun:
 
     def _progressed(self, told: Mapping[str, Any]) -> None:
         phase, share = told.get("phase"), told.get("share")
-        if isinstance(phase, str) and PHASE.fullmatch(phase) and isinstance(share, int | float):
+        if isinstance(phase, str) and phase in PHASES and isinstance(share, int | float):
             self._phase(phase, min(max(float(share), 0.0), 1.0))
 
     def _phase(self, phase: str, share: float) -> None:
@@ -394,6 +457,7 @@ class EngineRun:
 
     async def _died(self, process: SandboxProcess) -> SecureFlowError:
         """Return why a process closed its channel; it is ended if it goes on."""
+        self._closed = True
         try:
             async with asyncio.timeout(LINGER):
                 code = await process.wait()
@@ -401,32 +465,23 @@ class EngineRun:
             code = 0
         if self._flooded:
             return failures.failed(*self._where, failures.WORDS["flooded"])
-        if code == _KILLED and process.starved:
-            return failures.out_of_memory(*self._where, self._job.limits.memory)
-        return failures.failed(*self._where, failures.WORDS["died"])
+        most = self._job.limits.memory
+        near = 0 < _NEAR * most <= self._life.peak
+        if process.starved or (code == _KILLED and near):
+            return failures.out_of_memory(*self._where, most)
+        word = "killed" if code == _KILLED else "died"
+        return failures.failed(*self._where, failures.WORDS[word])
 
     async def _alive(self, process: SandboxProcess) -> None:
-        """Measure the process, and end the run where it shows no sign of life."""
-        idle, before = self._job.deadlines.idle, 0.0
+        """Measure the process, and end the run where nobody's shows a sign of life."""
+        deadlines, most = self._job.deadlines, self._job.limits.memory
         while True:
-            await asyncio.sleep(min(TICK, idle / 4))
-            seconds = await asyncio.to_thread(self._sample, process)
-            if seconds - before > BUSY * TICK:
-                before = seconds
-                self._sign()
-            if 0 < self._job.limits.memory < self._peak:  # where no cgroup counts it
-                raise failures.out_of_memory(*self._where, self._job.limits.memory)
-            last = max(self._said, self._forwarder.moved)
-            if not self._done and time.monotonic() - last > idle:
-                raise failures.silent(*self._where, idle)
-
-    def _sign(self) -> None:
-        self._said = time.monotonic()
-
-    def _sample(self, process: SandboxProcess) -> float:
-        found = usage(process.pid)
-        self._peak = max(self._peak, found.peak)
-        return found.seconds
+            await asyncio.sleep(min(TICK, deadlines.idle / 4))
+            await asyncio.to_thread(self._life.look, process.pid)
+            if 0 < most < self._life.peak:  # where no cgroup counts it
+                raise failures.out_of_memory(*self._where, most)
+            if not self._done and self._life.quiet and not self._peers.working:
+                raise failures.silent(*self._where, deadlines.idle, self._peers.waiting)
 
     def _flood(self) -> None:
         """It prints without end: end it."""
@@ -435,17 +490,8 @@ class EngineRun:
             self._ending = asyncio.get_running_loop().create_task(self._process.kill())
 
 
-async def _until_broken(work: Coroutine[Any, Any, None]) -> None:
-    """Do work over the channels until one breaks; `Peers.watch` says which."""
-    with contextlib.suppress(SecureFlowError):
-        await work
-
-
-async def _first(tasks: set[asyncio.Task[Any]], wanted: asyncio.Task[Any]) -> Any:
-    """Return the result of the wanted task, or raise the first error of any of them."""
-    left = tasks
-    while not wanted.done():
-        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        for one in sorted(done, key=lambda task: task is wanted):
-            one.result()
-    return wanted.result()
+def _speech_of(plan: Plan, job: EngineJob) -> Speech:
+    """Return who listens; with three parties somebody must."""
+    if plan.speech is None and len(job.parties) > 2:
+        raise ValueError(plan.info.name)
+    return plan.speech or anybody

@@ -2,7 +2,8 @@
 
 SPU needs Python 3.11 and NumPy 1, so it has an environment of its own (`locks/spu.txt`); what runs
 there is `spu_programs`. Its links carry no identity that we trust: SPU's TLS takes any member's
-certificate for any party. They end within this machine, and the job's channels carry them on.
+certificate for any party. They end within this machine, the job's channels carry them on, and
+`spu_speech` hears who speaks.
 
 What it computes stands in `spu_catalogue`, what it protects in `spu_labels`, what it costs in
 `spu_estimates`.
@@ -25,6 +26,7 @@ from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
 from secureflow.adapters.mpcengines.spu_programs import party
+from secureflow.adapters.mpcengines.spu_speech import speech
 from secureflow.adapters.mpcengines.spu_words import BLAMED, UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
@@ -101,6 +103,7 @@ class SpuEngine:
             },
             views=(View(spu_catalogue.FOLDER, Path("/engine/spu_programs")), *_commands()),
             processes=_THREADS,
+            speech=speech,
         )
 
 

@@ -15,6 +15,7 @@ WORDS: Final[Mapping[str, str]] = {
     "peer_count": (
         "another party's engine brings another number of identifiers than its party committed to"
     ),
+    "peer_repeats": "another party's engine asks after an identifier twice",
     "peer_refused": "another party's engine refused its own inputs",
     "program_mismatch": "another party's engine runs another program, or for other receivers",
     "spu_failed": "SPU ended with an error",
@@ -45,5 +46,5 @@ UNSURE: Final = frozenset(
     }
 )
 """Where another party may have been the cause."""
-BLAMED: Final = frozenset({"peer_count"})
+BLAMED: Final = frozenset({"peer_count", "peer_repeats"})
 """Where the other one of two parties has broken its word."""

@@ -188,10 +188,9 @@ class BubblewrapSandbox:
                 raise
             unused.pop_all()
         streams = await streams_over(ours)
-        inner = pid, handle
         return Started(
-            process, ours, streams, printed, inner, group.remove, freezer, group.starved
-        )  # fmt: skip
+            process, ours, streams, printed, (pid, handle), group.remove, freezer, group.starved
+        )
 
     def _limit(self, pid: int, launch: Launch, group: Cgroup) -> int:
         """Put a process that does nothing yet under its limits, and return a handle of it."""

@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,10 @@ PERIOD: Final = 100_000
 """Microseconds in which a share of the processors is counted."""
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _TASKS: Final = "pids.max"
+_ENDED: Final = ("memory.events", "memory.oom_control")
+"""Files that count the processes that were ended for want of memory: of version 2, and of 1."""
 _FREEZE: Final = "cgroup.freeze"
 """Of a group of version 2 that is not the root (Linux 5.2)."""
-_EVENTS: Final = ("memory.events", "memory.oom_control")
-"""Where version 2, and version 1 since Linux 4.13, count what was ended for want of memory."""
 _LEFT_BEHIND: Final = 60
 """Seconds after which an empty group is removed whose maker cannot be told here."""
 _SYSTEMD: Final = Path("/run/systemd/system")
@@ -83,11 +84,11 @@ class Cgroup:
         return next((one for one in found if one.exists()), None)
 
     def starved(self) -> bool:
-        """Tell whether the kernel ended one of its processes because its memory was used up."""
-        for path in (folder / name for folder in self.folders for name in _EVENTS):
-            with contextlib.suppress(OSError):
-                counts = dict(line.split() for line in path.read_text().splitlines())
-                if int(counts.get("oom_kill", 0)):
+        """Tell whether the system ended a process of it because it had no more memory."""
+        for folder, name in product(self.folders, _ENDED):
+            with contextlib.suppress(OSError, ValueError):
+                told = dict(line.split() for line in (folder / name).read_text().splitlines())
+                if int(told.get("oom_kill", 0)):
                     return True
         return False
 

@@ -83,7 +83,7 @@ class Started:
         inner: the process that matters and a handle of it (`pidfd_open`), if it is another one.
         ended: called once, when nothing of it is left.
         freezer: keeps it still; without one the process alone is stopped.
-        starved: whether its memory was used up; asked before `ended` is called.
+        starved: tells whether the system ended something of it for want of memory.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class Started:
         starved: Callable[[], bool] = lambda: False,
     ) -> None:
         self._process = process
-        self._starved = starved
         self._printed = printed
         self._ended = ended
         self._freezer = freezer
+        self._starved = starved
+        self.starved = False
         self._handle = None if inner is None else inner[1]
         self.pid = process.pid if inner is None else inner[0]
         self.channel = channel
         self.reader, self.writer = streams
-        self.starved = False
 
     @property
     def printed(self) -> bytes:

@@ -3,7 +3,7 @@
 | step         | writes                                                                         |
 |--------------|--------------------------------------------------------------------------------|
 | `mpc_add`    | the numbers of `joint-sums`, int64: there may be millions; noised under privacy |
-| `mpc_bring`  | what a party brings to an engine's program, as NumPy's file                    |
+| `mpc_bring`  | what a party brings to an engine's program, as NumPy's file, or CSV           |
 | `mpc_result` | the result, from what the engine says                                          |
 
 Each can be repeated, and writes the same again.
@@ -59,7 +59,8 @@ def result_arguments(party: str, outputs: Path, path: Path) -> dict[str, JSON]:
 
     Args:
         party: this one.
-        outputs: a folder with a NumPy file for each output of the engine.
+        outputs: a folder with a NumPy file for each output of the engine; or, of a program of
+            others, with the files that it wrote.
         path: the file to write, Parquet.
     """
     return {"party": party, "outputs": str(outputs), "path": str(path)}

@@ -1,7 +1,8 @@
 """In the worker: what a party brings to an engine's program, and the result that it makes.
 
 What an engine says is foreign: a file of numbers whose shape and range follow from the spec, or
-nothing. The result is Parquet, with the parties' and columns' names beside the numbers.
+nothing. The result is Parquet, with the parties' and columns' names beside the numbers. Of a
+program of others it is the files that this wrote (`ownprogram_rows`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.compute.ownprogram_rows import files_table, write_csv, write_numbers
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.engineprograms import (
     COLUMNS,
@@ -54,24 +56,35 @@ class EngineRows:
         self._limits = limits
 
     def write_input(self, party: str, path: Path) -> NDArray[np.int64]:
-        """Write what a party brings as a NumPy file; return how many rows and columns that is.
+        """Write what a party brings as a file; return how many rows and columns that is.
+
+        It is NumPy's, but for a program of others that asks for CSV.
 
         Raises:
-            SecureFlowError: `malformed_cell` for a column with empty cells; those of the source.
+            SecureFlowError: `malformed_cell` for an empty cell where a number must be; those of the
+                source.
         """
         side = self._spec.side(party)
         if self._config is None or not side.columns:
             raise AssertionError(party)  # the agent asks whoever brings something
         read = open_source(self._config, self._limits).read(side.columns)
+        own = self._spec.of_others
+        if own is not None and not own.numbers:
+            with path.open("r+b") as file:
+                file.truncate()
+                write_csv({name: read[name] for name in side.columns}, file)
+            return np.array([len(read[side.columns[0]]), len(side.columns)], np.int64)
         columns = [np.asarray(read[name], np.float64) for name in side.columns]
         for name, values in zip(side.columns, columns, strict=True):
             if bool(np.isnan(values).any()):
                 raise _empty(name)
-        single = input_of(self._spec.program_of_engine, side) != COLUMNS
-        array = columns[0] if single else np.stack(columns, axis=1)
+        single = input_of(self._spec.program_of_engine, side) != COLUMNS and own is None
         with path.open("r+b") as file:  # its owner has made it: nothing else can be written here
             file.truncate()
-            np.save(file, array, allow_pickle=False)
+            if single:
+                np.save(file, columns[0], allow_pickle=False)
+            else:
+                write_numbers(columns, file)
         return np.array([len(columns[0]), len(columns)], np.int64)
 
     def write_result(self, party: str, outputs: Path, path: Path) -> NDArray[np.int64]:
@@ -79,7 +92,7 @@ class EngineRows:
 
         Args:
             party: a receiver.
-            outputs: the folder with a NumPy file for each output.
+            outputs: the folder with a NumPy file for each output, or a program's files.
             path: of the result, Parquet.
 
         Raises:
@@ -87,7 +100,11 @@ class EngineRows:
         """
         del party
         program = self._spec.program_of_engine
-        table = _TABLES[type(program)](self._spec, program, outputs)
+        table = (
+            _TABLES[type(program)](self._spec, program, outputs)
+            if self._spec.of_others is None
+            else files_table(outputs)
+        )
         with path.open("r+b") as file:
             file.truncate()
             pq.write_table(table, file)

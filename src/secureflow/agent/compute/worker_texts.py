@@ -222,6 +222,18 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"column": "column"},
             ("column",),
         ),
+        Told(
+            "The squares of column {column!r} add up to more than 2^100 steps.",
+            "Ask for fewer decimals of it: nothing was masked or sent.",
+            {"column": "column"},
+            ("column",),
+        ),
+        Told(
+            "The products of columns {first!r} and {second!r} add up to more than 2^100 steps.",
+            "Ask for fewer decimals of it: nothing was masked or sent.",
+            {"first": "column", "second": "column"},
+            ("column",),
+        ),
     ),
     "missing_column": (
         Told(

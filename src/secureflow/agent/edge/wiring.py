@@ -109,16 +109,17 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling)
+    inbox = Inbox(store, clock)
+    bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
+    code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
         *(active, key, store, charter, witness, clock, budgets, probing, channels),
         engines=ports.engines,
+        code=code,
     )
-    inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
     consent = Consent(ports.policies, inbox)
-    bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
-    code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(

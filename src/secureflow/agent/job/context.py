@@ -100,6 +100,20 @@ class RunningEngines(Protocol):
         """Return name → version of those that can run here now."""
 
 
+class ApprovedCode(Protocol):
+    """The owner's approved code (`agent.owner.code.OwnerCode`)."""
+
+    async def fetch(self, digest: str) -> None:
+        """Have a bundle's file here, from the centre if it is gone."""
+
+    def write(self, digest: str, folder: Path) -> None:
+        """Write an approved bundle's files into a folder that this makes.
+
+        Raises:
+            SecureFlowError: `not_approved`, `not_found`.
+        """
+
+
 class JobLocks:
     """One lock per job while somebody holds or waits for it: a centre can name any job."""
 
@@ -147,6 +161,7 @@ class AgentContext:
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
     engines: RunningEngines = field(default_factory=NoEngines, repr=False)
+    code: ApprovedCode | None = field(default=None, repr=False)
 
     @property
     def party(self) -> str:
@@ -247,6 +262,7 @@ class AgentContext:
 
 __all__ = [
     "AgentContext",
+    "ApprovedCode",
     "Computing",
     "Fetching",
     "JobLocks",

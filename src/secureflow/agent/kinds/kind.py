@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -208,7 +208,14 @@ class PeerOutcome:
 
 
 class Peering(ABC):
-    """One party's part in all jobs of a kind whose parties compute with each other."""
+    """One party's part in all jobs of a kind whose parties compute with each other.
+
+    Attributes:
+        runs_once: whether a run that ended here is the job's last one. A further one tells others a
+            further result, and that they bring the same again is their word.
+    """
+
+    runs_once: ClassVar[bool] = False
 
     @abstractmethod
     def peers(self, spec: Any) -> tuple[str, ...]:
@@ -245,6 +252,16 @@ class Peering(ABC):
 
         Raises:
             SecureFlowError: for what goes beyond the owner's limits.
+        """
+
+    @abstractmethod
+    def traffic(self, job: JobRecord, spec: Any, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes over channels that an attempt is estimated to take.
+
+        Args:
+            job: approved, and entered.
+            spec: its spec.
+            offers: peer → what it entered with; nobody has admitted it yet.
         """
 
     @abstractmethod

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -33,8 +33,15 @@ from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcom
 from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.owner.results import result_file
 from secureflow.agent.record.records import JobRecord
-from secureflow.application.ports.mpcengine import EngineDeadlines, EngineJob, EngineResult
-from secureflow.domain.partyengines import other_version
+from secureflow.application.ports.mpcengine import (
+    BUNDLE,
+    EngineCode,
+    EngineDeadlines,
+    EngineInfo,
+    EngineJob,
+    EngineResult,
+)
+from secureflow.domain.partyengines import absent, other_version
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
@@ -53,8 +60,11 @@ _NEXT: Final = ".next"
 _MOST: Final = 1 << 40
 _INPUT: Final = "mpc.npy"
 _OUTPUTS: Final = "outputs"
+_CODE: Final = "code"
+_MOST_FILES: Final = 64 << 20
+"""Bytes of all files of a program of others; its engine is for small data."""
 _NOTHING: Final = hashlib.sha256(b"").hexdigest()
-_NOT_PARAMETERS: Final = frozenset({"name", "version", "model"})
+_NOT_PARAMETERS: Final = frozenset({"name", "version", "model", "bundle", "input"})
 
 
 @dataclass
@@ -79,6 +89,8 @@ class EnginePart(Peering):
         context: the party.
         computing: reads rows.
     """
+
+    runs_once: ClassVar[bool] = True
 
     def __init__(self, context: AgentContext, computing: Computing) -> None:
         self._context = context
@@ -133,6 +145,20 @@ class EnginePart(Peering):
         for peer, inputs in brought.items():
             if known.get(peer) != inputs:
                 raise _changed(peer)
+
+    def traffic(self, job: JobRecord, spec: MpcSpec, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes that the engine estimates, of as many rows as are said to be there."""
+        if spec.engine is None:
+            raise AssertionError(spec.protocol)
+        rows = max(self._own[job.job].rows, *(one.count for one in offers.values()))
+        shapes = {
+            side.party: {name: (rows, len(side.columns))}
+            if (name := input_of(spec.program_of_engine, side))
+            else {}
+            for side in spec.sides
+        }
+        engine, program = self._context.engines.ready(spec.engine.name), spec.program_of_engine
+        return engine.estimate(program.name, spec.protocol.upper(), shapes).bytes
 
     async def run(self, job: JobRecord, spec: MpcSpec, session: PeerSession) -> PeerOutcome:
         """Run the program, and write the result if this party gets it.
@@ -218,24 +244,45 @@ class EnginePart(Peering):
         outputs = held / _OUTPUTS
         await asyncio.to_thread(_remade, outputs)
         name = self._side(spec)
+        code = await self._code(job.job, spec)
         asked = EngineJob(
             job=job.job,
             attempt=session.attempt,
-            program=program.name,
-            digest=engine.describe().programs[program.name].digest,
-            protocol=spec.protocol.upper(),
+            **_named(spec, engine.describe()),
             party=self._context.party,
             parties=spec.parties,
             receivers=spec.learners,
             inputs={name: held / _INPUT} if name else {},
             outputs=outputs,
             channels=session.channels,
+            code=code,
             parameters={k: v for k, v in dump(program).items() if k not in _NOT_PARAMETERS},
             deadlines=EngineDeadlines(total=spec.limits.seconds),
             limits=self._context.settings.engines.limits,
         )
         async with unnamed_rows(self._context, job):  # what fits, the job's parameters decide
             return await engine.run(asked, lambda *_: None)
+
+    async def _code(self, job: str, spec: MpcSpec) -> EngineCode | None:
+        """Write a program of others as it was approved, anew for each attempt; None without one.
+
+        Raises:
+            SecureFlowError: `not_approved`, and those of the link if its file is gone.
+        """
+        own, code = spec.of_others, self._context.code
+        if own is None:
+            return None
+        if code is None:
+            raise AssertionError(job)
+        folder = held_folder(self._context.settings.models, job) / _CODE
+        await code.fetch(own.bundle.digest)
+
+        def write() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            code.write(own.bundle.digest, folder)
+
+        await asyncio.to_thread(write)
+        return EngineCode(folder, own.bundle.entry)
 
     # --- the result ----------------------------------------------------------------------------
 
@@ -245,16 +292,13 @@ class EnginePart(Peering):
         """Have the result written, and put it in its place, unless one is there that counts."""
         models, party = self._context.settings.models, self._context.party
         shown = models / job.job / _OUTPUTS
-        names = outputs_of(spec.program_of_engine)
-        if not set(names) <= set(result.outputs):
-            raise _refused(party)
-        await asyncio.to_thread(_shown, shown, {name: result.outputs[name] for name in names})
+        await asyncio.to_thread(_shown, shown, _returned(spec, result, party))
         written = await self._written(job.job)
         answer = await self._computing.compute(
             job.job, RESULT, result_arguments(party, shown, written)
         )
         (lines,) = np.frombuffer(whole_sums(answer, 1, LIMIT), "<i8").tolist()
-        facts: dict[str, JSON] = {"rows": lines}
+        facts: dict[str, JSON] = {"rows" if spec.of_others is None else "files": lines}
         if self._context.store.leaf_of(job.job, KEPT) is not None:
             return KeptResult({}, facts)
         size, digest = await asyncio.to_thread(self._take_result, job.job, written)
@@ -302,10 +346,15 @@ def check_engines(spec: MpcSpec, engines: RunningEngines, party: str) -> None:
     if spec.engine is None:
         return
     name, version, program = spec.engine.name, spec.engine.version, spec.computation.name
-    here = engines.ready(name).describe()
+    try:
+        here = engines.ready(name).describe()
+    except SecureFlowError as error:
+        if error.code != "engine_absent":
+            raise
+        raise absent(name, party) from error
     if here.version != version:
         raise other_version(name, party, here.version, version)
-    if program not in here.programs:
+    if spec.of_others is None and program not in here.programs:
         raise SecureFlowError(
             "program_mismatch",
             Text("{engine} of {party} has no program {program}.",
@@ -319,8 +368,8 @@ def check_side(spec: MpcSpec, dataset: DatasetConfig, party: str) -> None:
     """Refuse columns that do not match the owner's declaration.
 
     Raises:
-        SecureFlowError: `column_not_granted` for a column that is no number; `privacy_required`
-            where nothing may leave without noise.
+        SecureFlowError: `column_not_granted` for a column that is no number, where numbers are
+            needed; `privacy_required` where nothing may leave without noise.
     """
     if dataset.privacy is not None and dataset.privacy.required:
         raise SecureFlowError(
@@ -333,8 +382,43 @@ def check_side(spec: MpcSpec, dataset: DatasetConfig, party: str) -> None:
             "Leave this owner out, or use joint-sums with a `privacy:` part.",
             {"dataset": dataset.name},
         )
+    own = spec.of_others
+    types = {"number"} if own is None or own.numbers else {"number", "category", "text"}
     for name in spec.side(party).columns:
-        declared(dataset, name, {"number"})
+        declared(dataset, name, types)
+
+
+def _named(spec: MpcSpec, info: EngineInfo) -> dict[str, Any]:
+    """Return what the engine is to run, by its names."""
+    own, name = spec.of_others, spec.program_of_engine.name
+    if own is not None:
+        return {"program": BUNDLE, "digest": own.bundle.digest, "protocol": spec.protocol}
+    digest = info.programs[name].digest
+    return {"program": name, "digest": digest, "protocol": spec.protocol.upper()}
+
+
+def _returned(spec: MpcSpec, result: EngineResult, party: str) -> dict[str, Path]:
+    """Return what the engine wrote, by the names that the worker finds it under.
+
+    Raises:
+        SecureFlowError: `engine_output_refused` for less than the program gives; or for more than
+            is kept, of a program of others.
+    """
+    if spec.of_others is None:
+        names = outputs_of(spec.program_of_engine)
+        if not set(names) <= set(result.outputs):
+            raise _refused(party)
+        return {f"{name}.npy": result.outputs[name] for name in names}
+    size = sum(one.stat().st_size for one in result.outputs.values())
+    if size > _MOST_FILES:
+        raise SecureFlowError(
+            "engine_output_refused",
+            Text("The program has written {size} bytes at {party}; at most {most} are kept.",
+                 size=size, party=party, most=_MOST_FILES),
+            "Have it write less: it is for small data.",
+            {"party": party},
+        )  # fmt: skip
+    return dict(result.outputs)
 
 
 def _changed(peer: str) -> SecureFlowError:
@@ -366,7 +450,7 @@ def _shown(folder: Path, outputs: Mapping[str, Path]) -> None:
     """Copy an engine's outputs to where the worker can read them."""
     _remade(folder)
     for name, path in outputs.items():
-        shutil.copyfile(path, folder / f"{name}.npy")
+        shutil.copyfile(path, folder / name)
 
 
 def _refused(party: str) -> SecureFlowError:

@@ -42,6 +42,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.privacy.probing import Probe
+from secureflow.engines.psi.estimate import traffic
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.normalise import check_rules
 from secureflow.engines.run.attempts import Offer
@@ -125,6 +126,11 @@ class PsiPart(Peering):
             dataset = self._pinned(job, spec).dataset
             await self._context.probing.reserve(job, dataset, probes)
         self._own[job.job].offers = dict(offers)
+
+    def traffic(self, job: JobRecord, spec: PsiSpec, offers: Mapping[str, Offer]) -> int:
+        """Return the bytes of keys and columns, if everybody brings as much as it may."""
+        del job, offers
+        return traffic(spec)
 
     async def run(self, job: JobRecord, spec: PsiSpec, session: PeerSession) -> PeerOutcome:
         """Run the protocol with each peer, and write the result if this party gets one.
@@ -217,14 +223,8 @@ class PsiPart(Peering):
             self._context.store.note(self._context.clock(), _OWN_KEYS, job, **keys.facts)
 
     def _probes(self, spec: PsiSpec, offers: Mapping[str, Offer]) -> list[Probe]:
-        """Return whose keys are tested here: somebody learns of single ones, or how many match.
-
-        Of the receiver's keys nobody learns anything, unless all learn or the size comes first.
-        """
-        party = self._context.party
-        testing = {one for one in spec.learners if one != party}
-        if spec.size_first and party == spec.receiver:
-            testing |= set(spec.others(party))
+        """Return whose keys are tested here."""
+        testing = spec.testers(self._context.party)
         return [
             Probe(peer, offer.count, offer.inputs)
             for peer, offer in sorted(offers.items())
@@ -459,7 +459,7 @@ def _none(party: str) -> SecureFlowError:
             "does not fit its rule: check the columns and rules of the key.",
             party=party,
         ),
-        {"party": party},
+        {"party": party, "phase": "keys"},
     )
 
 
@@ -469,7 +469,7 @@ def _too_many(party: str, count: int, most: int) -> SecureFlowError:
         Text("{party} brings {count} keys, and the job allows it {most}.",
              party=party, count=count, most=most),
         "Raise most_rows, which every owner approves anew, or bring fewer rows.",
-        {"party": party, "keys": count, "most_rows": most},
+        {"party": party, "phase": "keys", "keys": count, "most_rows": most},
     )  # fmt: skip
 
 
@@ -479,7 +479,7 @@ def _other_count(peer: str, keys: int, said: int) -> SecureFlowError:
         Text("The engine of {peer} brought {keys} keys, and {peer} committed to {said}.",
              peer=peer, keys=keys, said=said),
         Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer),
-        {"party": peer, "keys": keys, "committed": said},
+        {"party": peer, "phase": "compute", "keys": keys, "committed": said},
     )  # fmt: skip
 
 

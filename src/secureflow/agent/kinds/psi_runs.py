@@ -18,6 +18,7 @@ from typing import Final
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, RunningEngines
 from secureflow.agent.kinds.kind import PeerSession
+from secureflow.agent.kinds.psi_turns import Run, await_turn, give_turns
 from secureflow.agent.record.records import JobRecord
 from secureflow.application.ports.mpcengine import (
     EngineDeadlines,
@@ -41,6 +42,8 @@ _THEIRS: Final = "theirs"
 """The figure of an engine that says how many keys the peer's brought."""
 _KEPT: Final = "kept"
 _SHORT: Final = 1024
+_LEAST: Final = 1.0
+"""Seconds of a run that begins when the time is over: it says so itself."""
 _SMALL: Final = "openmined"
 
 
@@ -81,12 +84,13 @@ class Lists:
 
 @dataclass(frozen=True)
 class _Wish:
-    """One run: of which parties, with whom, by what, and who learns what."""
+    """One run: of which parties, with whom, by what, who learns what, and by when of the loop."""
 
     pair: tuple[str, ...]
     peer: str
     protocol: PsiProtocol
     receivers: tuple[str, ...]
+    until: float
     reveal: str = "ids"
 
 
@@ -124,23 +128,39 @@ class PsiRuns:
             SecureFlowError: those of `MpcEngine.run`; `intersection_too_small`.
         """
         peak = size = 0
+        until = asyncio.get_running_loop().time() + spec.limits.seconds
         if spec.size_first:
-            peak = await self._size_first(job, spec, session, lists)
-        for peer, _ in sorted(session.channels.items()):
+            peak = await self._size_first(job, spec, session, lists, until)
+
+        async def one(peer: str) -> None:
+            nonlocal peak, size
             reveal = "size" if spec.learns == "size" else "ids"
             wish = _Wish(
-                self._pair(spec, peer), peer, spec.protocol, self._receivers(spec, peer), reveal
-            )
+                self._pair(spec, peer), peer, spec.protocol, self._receivers(spec, peer), until,
+                reveal,
+            )  # fmt: skip
             result = await self._one(job, spec, session, lists, wish)
             peak = max(peak, result.peak_bytes)
             if self._context.party not in wish.receivers:
-                continue
+                return
             if reveal == "size":
                 size = await asyncio.to_thread(_size_of, result, _most(lists, wish))
             else:
                 found = _output(result, _MATCHES)
                 await asyncio.to_thread(shutil.copyfile, found, lists.matches / f"{peer}.npy")
+
+        await self._in_turn(spec, session, one)
         return Found(size, peak)
+
+    async def _in_turn(self, spec: PsiSpec, session: PeerSession, run: Run) -> None:
+        """Run with each peer: with one after the other where there are several."""
+        if len(spec.parties) > 2 and self._context.party == spec.receiver:
+            await give_turns(spec.engine.name, session.channels, run)
+            return
+        ((peer, channel),) = session.channels.items()
+        if len(spec.parties) > 2:
+            await await_turn(spec.engine.name, channel)
+        await run(peer)
 
     def _pair(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
         """Return this party and a peer, in the spec's order."""
@@ -151,12 +171,12 @@ class PsiRuns:
         return tuple(one for one in self._pair(spec, peer) if one in spec.learners)
 
     async def _size_first(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists, until: float
     ) -> int:
         """Tell whoever does not receive how many match, before the keys are told to anybody."""
         (other,) = spec.others(spec.receiver)
         (peer,) = session.channels
-        wish = _Wish(spec.parties, peer, _SMALL, (other,), "size")
+        wish = _Wish(spec.parties, peer, _SMALL, (other,), until, "size")
         result = await self._one(job, spec, session, lists, wish)
         if self._context.party == other:
             size = await asyncio.to_thread(_size_of, result, _most(lists, wish))
@@ -184,7 +204,7 @@ class PsiRuns:
             outputs=outputs,
             channels={wish.peer: session.channels[wish.peer]},
             parameters={"counts": [lists.counts[one] for one in wish.pair]},
-            deadlines=_deadlines(spec),
+            deadlines=_deadlines(wish),
             limits=self._context.settings.engines.limits,
             kept=await asyncio.to_thread(self._kept, job, session, wish),
         )
@@ -219,12 +239,10 @@ def _untold(phase: str, share: float) -> None:
     """Tell nobody of an engine's progress: the agent's link says that the request is worked on."""
 
 
-def _deadlines(spec: PsiSpec) -> EngineDeadlines:
-    """Return the seconds of a run: of several parties some wait while others run."""
-    total = spec.limits.seconds
-    if len(spec.roster) > 2:
-        return EngineDeadlines(connect=total, total=total)
-    return EngineDeadlines(total=total)
+def _deadlines(wish: _Wish) -> EngineDeadlines:
+    """Return the seconds of a run: what is left of the attempt's, since runs follow each other."""
+    left = wish.until - asyncio.get_running_loop().time()
+    return EngineDeadlines(total=max(left, _LEAST))
 
 
 def _emptied(folder: Path) -> None:

@@ -11,6 +11,8 @@ from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.owner.bundles import OwnerBundles
 from secureflow.agent.owner.environments import Environments
 from secureflow.domain.specs.base import JobSpec
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class OwnerCode:
@@ -32,16 +34,28 @@ class OwnerCode:
     async def see(self, spec: JobSpec) -> None:
         """Fetch the code of a job for whoever decides, and refuse what could never run here.
 
+        Whether an engine that runs it is here and confined was looked at before (`EnginedKind`).
+
         Raises:
             SecureFlowError: `sandbox_missing`, `environment_unknown`, `environment_broken`,
-                and those of `OwnerBundles.fetch`. Nobody is asked then.
+                `bundle_unusable`, and those of `OwnerBundles.fetch`. Nobody is asked then.
         """
         if spec.bundle is None:
             return
-        if not self._confines():
-            raise no_sandbox()
-        await asyncio.to_thread(self._environments.of, spec.bundle.environment)
-        await self._bundles.fetch(spec.bundle.digest)
+        if spec.bundle.environment:
+            if not self._confines():
+                raise no_sandbox()
+            await asyncio.to_thread(self._environments.of, spec.bundle.environment)
+        bundle = await self._bundles.fetch(spec.bundle.digest)
+        if not spec.bundle.environment and spec.bundle.entry not in bundle.files:
+            self._bundles.sweep(spec.bundle.digest)
+            raise SecureFlowError(
+                "bundle_unusable",
+                Text("The bundle {digest} has no file {entry}, which the job starts.",
+                     digest=spec.bundle.digest, entry=spec.bundle.entry),
+                "Name a file of it: secureflow bundle inspect FOLDER lists them.",
+                {"entry": spec.bundle.entry},
+            )  # fmt: skip
 
     def approve(self, spec: JobSpec, job: str) -> None:
         """Remember a job's code as approved, in the open transaction of the approval."""

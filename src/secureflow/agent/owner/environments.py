@@ -107,6 +107,7 @@ class Environments:
                     Text("There is an environment {name} already.", name=name),
                     "Choose another name, or remove it first: secureflow agent environment remove.",
                 )
+            self._sweep()  # a command that was killed leaves hundreds of MB
             home = self._folder / f"{name}.{secrets.token_hex(8)}"
             home.mkdir(mode=0o700)
             try:

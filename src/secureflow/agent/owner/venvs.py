@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -34,6 +36,8 @@ _PASSED_ON: Final = (
 )
 _TOLD: Final = 600
 """Characters of pip's words that are shown."""
+_LAST: Final = 2.0
+"""Seconds in which killed processes are gone, unless nobody takes note of their end."""
 _VERSION: Final = (
     "import sys, sysconfig;"
     "print('.'.join(map(str, sys.version_info[:3])), sysconfig.get_platform())"
@@ -192,11 +196,33 @@ def _run(command: Sequence[str], step: str) -> str:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
     try:
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # a group of its own, with whatever it starts
         )
     except OSError as error:
         raise failed(step, reason_in(error)) from error
-    if done.returncode:
-        raise failed(step, (done.stderr or done.stdout).decode("utf-8", "replace"))
-    return done.stdout.decode("utf-8", "replace")
+    try:
+        out, told = child.communicate()
+    except BaseException:  # Ctrl-C too: what it started would write on
+        _end(child)
+        raise
+    if child.returncode:
+        raise failed(step, (told or out).decode("utf-8", "replace"))
+    return out.decode("utf-8", "replace")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child with everything that it started, and wait until nothing of it writes."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    until = time.monotonic() + _LAST
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(child.pid, 0)  # raises once the group is empty
+            time.sleep(0.01)

@@ -157,9 +157,16 @@ class PeerChannels:
         return dict(attempt.open)
 
     async def forget(self, job: str) -> None:
-        """End the channels of a job, and forget its keys; a peer learns that its channel ended."""
-        attempts = [self._attempts.pop(one) for one in list(self._attempts) if one[0] == job]
+        """End the channels of a job that is over, and forget its keys and what it used."""
         self._meters.pop(job, None)
+        await self.forget_attempts(job)
+
+    async def forget_attempts(self, job: str) -> None:
+        """End a job's channels so far, and forget their keys; a peer learns that its one ended.
+
+        What they carried still counts against the job's limit.
+        """
+        attempts = [self._attempts.pop(one) for one in list(self._attempts) if one[0] == job]
         await asyncio.gather(*(self._give_up(attempt) for attempt in attempts))
 
     async def forget_attempt(self, job: str, attempt: int) -> None:

@@ -9,6 +9,7 @@ Guarantees, whatever the centre asks and whenever the agent is killed:
   stays here, whatever the centre puts into the log: it is evidence;
 - an attempt runs once. Its keys are in memory only: after a restart it is lost (`attempt_lost`),
   and the next one begins with fresh keys and randomness, from the same inputs;
+- of a kind that runs once (`Peering.runs_once`) nothing is run again that ended here;
 - a result is on the disk, whole, before the leaf that commits to it, and there is one of each job:
   a later attempt is run for the peers' sake, and told with the result that is there.
 """
@@ -23,15 +24,17 @@ from typing import Any, Final, Protocol
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
 from secureflow.agent.kinds.kind import Contributions, Peering, PeerOutcome, PeerSession
+from secureflow.agent.owner.peerentries import kept_under
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.base import MAX_PEER_MEGABYTES, JobSpec
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.peers.statements import ChannelScope
 from secureflow.engines.run.attempts import (
     ATTEMPT,
     ENTRY_PARTS,
+    EXHAUSTED,
     LOST,
     Offer,
     attempt_document,
@@ -54,6 +57,9 @@ from secureflow.kit.text import Text
 
 CONNECT: Final = 30.0
 """Seconds within which every peer must have opened its end of a channel."""
+LEAST_BYTES: Final = 256 << 20
+USUAL: Final = 8
+"""Times the estimate, or the least: what channels carry in an attempt if the spec says nothing."""
 _log = get_logger(__name__)
 _HINT: Final = "The centre must follow the spec that was approved."
 
@@ -77,8 +83,11 @@ class PeerLinks(Protocol):
     async def forget_attempt(self, job: str, attempt: int) -> None:
         """End the channels of an attempt, and forget its keys."""
 
+    async def forget_attempts(self, job: str) -> None:
+        """End the channels of a job so far, and forget their keys; the job goes on."""
+
     async def forget(self, job: str) -> None:
-        """End the channels of a job, and forget its keys."""
+        """End the channels of a job that is over, and forget its keys."""
 
 
 class AttemptSpec(Protocol):
@@ -164,7 +173,7 @@ class PeerAttempts:
         peering.ready(spec)
         entered = await peering.enter(job, spec)
         if self._newest(job.job, spec):
-            await self._links.forget(job.job)
+            await self._links.forget_attempts(job.job)
         scope = _scope(job, spec, request.attempt)
         peers = tuple(one for one in spec.parties if one != self._context.party)
         statements = self._links.offer(scope, peers)
@@ -255,11 +264,12 @@ class PeerAttempts:
         offers = self._offers(spec, scope, request)
         await asyncio.to_thread(self._keep_offers, job.job, request, tuple(offers))
         theirs = {peer: request.statements[peer] for peer in peering.peers(spec)}
-        channels = await self._links.open(
-            scope, theirs, deadline=CONNECT, limits=ChannelLimits(seconds=_seconds(spec))
-        )
+        limits = ChannelLimits(_bytes(spec, peering.traffic(job, spec, offers)), _seconds(spec))
+        channels = await self._links.open(scope, theirs, deadline=CONNECT, limits=limits)
         try:
             # Only now: a refusal ends the channels, by which the peers learn of it at once.
+            if peering.runs_once:
+                self._check_unended(job.job, request.attempt)
             await peering.admit(job, spec, offers)
             outcome = await peering.run(job, spec, PeerSession(request.attempt, channels, offers))
         except BaseException:  # cancellation too: peers learn at once that nothing follows
@@ -320,9 +330,20 @@ class PeerAttempts:
             )  # fmt: skip
         return found
 
+    def _check_unended(self, job: str, attempt: int) -> None:
+        """Refuse to run again what ran to its end here, whoever has lost what came of it.
+
+        Raises:
+            SecureFlowError: `attempts_exhausted` naming the attempt that ended.
+        """
+        before = (one for one in range(1, attempt) if self._context.store.answer(_ran(job, one)))
+        ended = next(before, None)
+        if ended is not None:
+            raise _ended(self._context.party, ended)
+
     def _keep_offers(self, job: str, request: PeerRunRequest, peers: tuple[str, ...]) -> None:
         """Keep what each peer signed for an attempt, with what opens it, once."""
-        name, context = _theirs(job, request.attempt), self._context
+        name, context = kept_under(job, request.attempt), self._context
         if context.store.answer(name) is not None:
             return
         kept = {peer: {part: request.offers[peer][part] for part in ENTRY_PARTS} for peer in peers}
@@ -390,16 +411,21 @@ def _scope(job: JobRecord, spec: Any, attempt: int) -> ChannelScope:
     return ChannelScope(job.job, job.digest, attempt, spec.program, spec.keys)
 
 
+def _bytes(spec: Any, estimated: int) -> int:
+    """Return the bytes that a party's channels may carry in all attempts together."""
+    named: int | None = spec.limits.peer_megabytes
+    if named is not None:
+        return named << 20
+    attempts: int = spec.attempts
+    return min(attempts * max(LEAST_BYTES, USUAL * estimated), MAX_PEER_MEGABYTES << 20)
+
+
 def _seconds(spec: Any) -> float:
     return float(spec.limits.seconds) + CONNECT
 
 
 def _entry(job: str, attempt: int) -> str:
     return f"peer_offer/{job}/{attempt}"
-
-
-def _theirs(job: str, attempt: int) -> str:
-    return f"peer_entries/{job}/{attempt}"
 
 
 def _ran(job: str, attempt: int) -> str:
@@ -419,6 +445,20 @@ def _lost(party: str, attempt: int) -> SecureFlowError:
             attempt=attempt,
         ),
         "The next attempt begins with fresh keys.",
+        {"party": party, "attempt": attempt},
+    )
+
+
+def _ended(party: str, attempt: int) -> SecureFlowError:
+    return SecureFlowError(
+        EXHAUSTED,
+        Text(
+            "{party} has run the program to its end in attempt {attempt}, and runs it once: others "
+            "could bring other inputs than before.",
+            party=party,
+            attempt=attempt,
+        ),
+        "Submit the job again: every owner then approves what is computed.",
         {"party": party, "attempt": attempt},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import missing
@@ -22,14 +22,11 @@ from secureflow.application.jobs.rosters import (
 )
 from secureflow.application.jobs.scoredmodels import scored_models
 from secureflow.application.jobs.summing import (
-    SummedPrice,
-    price_summed,
+    SummingJobs,
     private_parts,
     unit_notes,
-    with_price,
 )
 from secureflow.application.jobs.training import check_columns, extra_notes
-from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
@@ -77,7 +74,7 @@ class MeasuredSums:
         """Do nothing: there is no state."""
 
 
-class EvaluationJobs:
+class EvaluationJobs(SummingJobs):
     """`application.jobs.kind.JobKind`."""
 
     engine: Final[EngineKind] = EVALUATION_ENGINE
@@ -87,22 +84,9 @@ class EvaluationJobs:
         del artifacts
         return MeasuredSums()
 
-    async def draft(
-        self,
-        work: UnitOfWork,
-        wanted: Wanted,
-        submitter: str,
-        now: int,
-        priced: SummedPrice | None,
-    ) -> Drafted:
-        """Fill in the models and the priced noise; see `draft_evaluation`."""
-        return with_price(await draft_evaluation(work, wanted, submitter, now), priced)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> SummedPrice | None:
-        """Return the job's cost; None without differential privacy."""
-        return await price_summed(self.engine, wanted, accountant, draft)
+    async def unpriced(self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+        """Fill in the models; see `draft_evaluation`."""
+        return await draft_evaluation(work, wanted, submitter, now)
 
 
 EVALUATION_JOBS: Final = EvaluationJobs()

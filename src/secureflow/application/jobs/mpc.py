@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final, cast
 
+from secureflow.application.bundles import named_by_job
 from secureflow.application.jobs.declarations import (
     agreed_column,
     bounds_notes,
@@ -25,13 +26,10 @@ from secureflow.application.jobs.rosters import (
     two_party_notes,
 )
 from secureflow.application.jobs.summing import (
-    SummedPrice,
-    price_summed,
+    SummingJobs,
     private_parts,
     unit_notes,
-    with_price,
 )
-from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
@@ -51,6 +49,8 @@ from secureflow.kit.text import Text
 
 _REQUESTED: Final = ("receivers", "attempts", "limits")
 _CHUNK: Final = 1 << 20
+_CELLS: Final = frozenset({"number", "category", "text"})
+"""What a cell of a CSV can hold."""
 
 
 class JointTotals:
@@ -94,7 +94,7 @@ class JointTotals:
         return (await self._artifacts.put(chunks(), limit=len(whole))).digest
 
 
-class MpcJobs:
+class MpcJobs(SummingJobs):
     """`application.jobs.kind.JobKind`."""
 
     engine: Final[EngineKind] = MPC_ENGINE
@@ -103,22 +103,9 @@ class MpcJobs:
         """Return the handler of the job's masked sum: answers, and the file of totals."""
         return JointTotals(artifacts)
 
-    async def draft(
-        self,
-        work: UnitOfWork,
-        wanted: Wanted,
-        submitter: str,
-        now: int,
-        priced: SummedPrice | None,
-    ) -> Drafted:
-        """Fill in the owners' declarations and the priced noise; see `draft_mpc`."""
-        return with_price(await draft_mpc(work, wanted, submitter, now), priced)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> SummedPrice | None:
-        """Return the job's cost; None without differential privacy."""
-        return await price_summed(self.engine, wanted, accountant, draft)
+    async def unpriced(self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+        """Fill in the owners' declarations; see `draft_mpc`."""
+        return await draft_mpc(work, wanted, submitter, now)
 
 
 MPC_JOBS: Final = MpcJobs()
@@ -130,7 +117,8 @@ async def draft_mpc(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) 
     Raises:
         SecureFlowError: `program_unknown`, `charter_missing`, `not_found` (dataset),
             `contradictory_spec`, `charter_mismatch`, `invalid_spec`, `not_a_member`,
-            `unknown_column`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
+            `unknown_column`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`;
+            `not_found` for code that the project has no more.
     """
     asked = wanted.parts.get("program")
     if isinstance(asked, dict) and "name" in asked:
@@ -157,6 +145,8 @@ async def draft_mpc(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) 
     check_mpc(spec)
     _check_types(spec, chosen)
     await check_grants(work, spec, chosen, now)
+    if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
+        await named_by_job(work, spec.project, spec.bundle.digest)
     notes = tuple(_notes(spec, chosen))
     return Drafted(spec, spec_digest(spec), charter, notes, _details(spec, chosen))
 
@@ -242,23 +232,32 @@ def _computed(wanted: Wanted, program: Any, roster: Mapping[str, Dataset | None]
 
 
 def _check_types(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> None:
-    """Refuse columns of an engine's program that are no numbers.
+    """Refuse columns of an engine's program that are no numbers, where it needs such.
 
     Raises:
         SecureFlowError: `unknown_column`, `contradictory_spec` naming the party.
     """
+    own = spec.of_others
     if spec.masked:
         return
+    types = {"number"} if own is None or own.numbers else _CELLS
     for party, dataset in chosen.items():
         for name in spec.side(party).columns:
             kind = declared_in(name, party, dataset).type
-            if kind != "number":
-                raise contradiction(
-                    Text("inputs.{party}", party=party),
-                    Text("{party} declares {column} as {kind}, and a number is needed",
-                         party=party, column=name, kind=kind),
-                    "Name a column of numbers.",
-                )  # fmt: skip
+            if kind not in types:
+                raise _wrong_type(party, name, kind, cells=types is _CELLS)
+
+
+def _wrong_type(party: str, column: str, kind: str, *, cells: bool) -> SecureFlowError:
+    if cells:
+        reason = Text("{party} declares {column} as {kind}, which is no cell of a CSV",
+                      party=party, column=column, kind=kind)  # fmt: skip
+        hint = "Name columns of numbers, categories or texts."
+    else:
+        reason = Text("{party} declares {column} as {kind}, and a number is needed",
+                      party=party, column=column, kind=kind)  # fmt: skip
+        hint = "Name a column of numbers."
+    return contradiction(Text("inputs.{party}", party=party), reason, hint)
 
 
 def _notes(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
@@ -292,10 +291,17 @@ def _engine_notes(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
         engine=spec.engine.name,
         version=spec.engine.version,
     )
-    yield (
-        "Rows are matched by their place: prepare the parties' datasets in one order, as the "
-        "result of an intersection is (kind: psi)."
-    )
+    if spec.bundle is None:
+        yield (
+            "Rows are matched by their place: prepare the parties' datasets in one order, as the "
+            "result of an intersection is (kind: psi)."
+        )
+    else:
+        yield Text(
+            "It brings a program: each owner is shown the source of the bundle {digest}, and "
+            "decides about it. What the program opens to whom, it alone says.",
+            digest=spec.bundle.digest,
+        )
     for line in spec.roster:
         if not line.dataset:
             yield Text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.application.jobs.declarations import (
@@ -25,13 +25,10 @@ from secureflow.application.jobs.rosters import (
     two_party_notes,
 )
 from secureflow.application.jobs.summing import (
-    SummedPrice,
-    price_summed,
+    SummingJobs,
     private_parts,
     unit_notes,
-    with_price,
 )
-from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
@@ -124,7 +121,7 @@ def _learned(
     return now, found, recipe_bytes(recipe)
 
 
-class PreparationJobs:
+class PreparationJobs(SummingJobs):
     """`application.jobs.kind.JobKind`."""
 
     engine: Final[EngineKind] = PREPARATION_ENGINE
@@ -133,22 +130,9 @@ class PreparationJobs:
         """Return the handler of the job's masked sums: totals, and the recipe."""
         return RecipeSums(artifacts)
 
-    async def draft(
-        self,
-        work: UnitOfWork,
-        wanted: Wanted,
-        submitter: str,
-        now: int,
-        priced: SummedPrice | None,
-    ) -> Drafted:
-        """Fill in the owners' declarations and the priced noise; see `draft_preparation`."""
-        return with_price(await draft_preparation(work, wanted, submitter, now), priced)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> SummedPrice | None:
-        """Return the job's cost; None without differential privacy."""
-        return await price_summed(self.engine, wanted, accountant, draft)
+    async def unpriced(self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+        """Fill in the owners' declarations; see `draft_preparation`."""
+        return await draft_preparation(work, wanted, submitter, now)
 
 
 PREPARATION_JOBS: Final = PreparationJobs()

@@ -205,7 +205,7 @@ def _notes(spec: PsiSpec) -> Iterator[str]:
                 count=probed,
                 party=party,
             )
-            if spec.attempts > 1:
+            if spec.probes_at_worst(party) > probed:
                 yield Text(
                     "They are up to {count} if others bring another list in each of the {attempts} "
                     "attempts, against what they committed to.",

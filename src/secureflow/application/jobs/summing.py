@@ -16,6 +16,7 @@ from secureflow.application.jobs.pricing import (
     first_noise,
 )
 from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import JobSpec, parse, spec_digest
@@ -25,6 +26,36 @@ from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:  # NumPy is loaded with the first price
     from secureflow.engines.privacy.accounting import Charge
+
+
+class SummingJobs:
+    """`application.jobs.kind.JobKind` of a kind whose noise is priced by `price_summed`."""
+
+    @property
+    def engine(self) -> EngineKind:
+        """The kind's record in the engines."""
+        raise NotImplementedError
+
+    async def unpriced(self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+        """Draft a request, with the least noise if it asks for none."""
+        raise NotImplementedError
+
+    async def draft(
+        self,
+        work: UnitOfWork,
+        wanted: Wanted,
+        submitter: str,
+        now: int,
+        priced: SummedPrice | None,
+    ) -> Drafted:
+        """Fill in what the platform knows, and the priced noise; see `unpriced`."""
+        return with_price(await self.unpriced(work, wanted, submitter, now), priced)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> SummedPrice | None:
+        """Return the job's cost; None without differential privacy."""
+        return await price_summed(self.engine, wanted, accountant, draft)
 
 
 class SummedSpec(JobSpec, Summed, Protocol):

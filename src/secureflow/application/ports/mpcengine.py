@@ -37,11 +37,13 @@ SecurityLabel = securitylabel.SecurityLabel
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 """Party → name of an input → its shape, rows first."""
 Progress = Callable[[str, float], None]
-"""Told of a phase (`connect`, `inputs`, `compute`, `outputs`, or an engine's own) and the share of
-it that is done, 0 to 1."""
+"""Told of a phase, one of `PHASES`, and the share of it that is done, 0 to 1."""
 
+BUNDLE: Final = "bundle"
+"""The name of a program that others wrote and that owners approved by its digest."""
 PHASES: Final = ("connect", "inputs", "compute", "outputs")
-"""What every run goes through, in this order; an engine may name further ones between them."""
+"""What every run goes through, in this order. An engine has no others: the peers and the centre are
+told in which one a run failed, and a word of its process's own could carry its inputs."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,14 @@ class EngineDeadlines:
     """Seconds.
 
     Args:
-        connect: until every peer has agreed and the engine's process is connected.
+        connect: until every peer has agreed, and until the engine's process listens: some engines
+            take half a minute to be imported on a busy machine. A peer's agent that is gone is
+            noticed before, by its channel.
         idle: without a sign of life from the process or from a peer.
         total: for everything.
     """
 
-    connect: float = 30.0
+    connect: float = 120.0
     idle: float = 30.0
     total: float = 3600.0
 
@@ -149,7 +153,8 @@ class EngineJob:
         job: its id.
         attempt: from 1.
         program: its name; `bundle` for `code`.
-        digest: hex SHA-256 of the program as the spec has it, the same at every party.
+        digest: hex SHA-256 of the program as the spec has it, of `code` the bundle's (BLAKE3); the
+            same at every party.
         protocol: one of the engine's.
         parameters: of the program, as the spec has them; the same at every party.
         party: whose part this is.

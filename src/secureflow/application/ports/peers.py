@@ -17,8 +17,8 @@ class ChannelLimits:
     """What the channels of a job may use.
 
     Args:
-        bytes: of content, sent and received, over all channels and attempts of the job; one channel
-            carries at most `MAX_CONTENT`.
+        bytes: sent and received, with the headers of pieces, over all channels and attempts of the
+            job; one channel carries at most `MAX_CONTENT`.
         seconds: that one channel may be open.
         cut_seconds: that one may be cut off; after that it is broken.
     """

@@ -113,15 +113,15 @@ class SandboxProcess(Protocol):
         """The way to it over the channel."""
 
     @property
-    def printed(self) -> bytes:
-        """The end of what it printed, at most `PRINTED` bytes."""
+    def starved(self) -> bool:
+        """Whether the system ended something of it for want of memory, where that is counted.
+
+        It is known when `wait` has returned.
+        """
 
     @property
-    def starved(self) -> bool:
-        """Whether the kernel ended it, or what it started, for want of memory.
-
-        It is known once it has ended, and where a cgroup counts its memory.
-        """
+    def printed(self) -> bytes:
+        """The end of what it printed, at most `PRINTED` bytes."""
 
     async def freeze(self) -> None:
         """Keep it and everything that it started still; it can be killed, and ends with its agent.

@@ -96,6 +96,10 @@ class Shelf:
                 raise self._absent()
             self._installed(SMALL)
         self._tell(self._say("SPU is not installed here: {name} takes its place.", name=SMALL))
+        if asked.agreed is None and not asked.install:
+            fetched = self._own.make(BEST).megabytes[0]
+            told = "To install SPU ({fetched} MB): secureflow demo --scenario psi --install-engine"
+            self._tell(self._say(told, fetched=fetched))
         return SMALL
 
     def lend(self, engine: EngineName, directory: Path) -> None:

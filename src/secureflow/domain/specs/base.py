@@ -45,6 +45,9 @@ UNLESS_NONE: Final = Field(exclude_if=_absent)
 """For fields that came later: left out of the JSON where they say nothing, so that what was signed
 without them keeps its bytes."""
 
+MAX_PEER_MEGABYTES: Final = 1 << 18
+"""Most MiB that a spec lets a party send and receive over channels to its peers."""
+
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 Column = Annotated[str, Field(min_length=1, max_length=128), ONE_LINE]
 Category = Annotated[str, Field(max_length=256), ONE_LINE]
@@ -177,6 +180,9 @@ class JobSpec(Protocol):
     def parameters(self) -> int:
         """The number of float32 values that rounds update; 0 without a model."""
 
+    def file_bytes(self, party: str) -> int:
+        """Return the most that files of a party take beside those of a model, at one time."""
+
     @property
     def bundle(self) -> CodePart | None:
         """The code that it brings, if any."""
@@ -238,6 +244,11 @@ class SpecBase:
     def keys(self) -> dict[str, str]:
         """Party name to base64 signing key."""
         return {c.party: c.key for c in self.roster}
+
+    def file_bytes(self, party: str) -> int:
+        """Return 0: it leaves none, unless a kind of job says otherwise."""
+        del party
+        return 0
 
     @property
     def bundle(self) -> CodePart | None:

@@ -77,14 +77,32 @@ _APPLIED: Final = {
 def brought(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the family of a stored job's model that names its code; {} for a job without any.
 
-    A job that trains has it itself; one that applies a model to rows has it in that.
+    A job that trains has it itself; one that applies a model to rows has it in that. Of a job whose
+    program an engine runs it is that program, with what it is given.
     """
-    return _family(spec) or _family(_applied(spec))
+    return _family(spec) or _family(_applied(spec)) or _run(spec)
 
 
 def applies(spec: Mapping[str, Any]) -> bool:
     """Tell whether a stored job has its code compute a model of another job, and learn nothing."""
-    return not _family(spec) and bool(brought(spec))
+    return not _family(spec) and bool(_family(_applied(spec)))
+
+
+def runs(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a stored job's code is a program that an engine runs, and no class."""
+    return bool(_run(spec))
+
+
+def given_to(program: Mapping[str, Any]) -> dict[str, JSON]:
+    """Return what a stored program of others is given beside rows: its digest covers none of it."""
+    return {name: program[name] for name in ("arguments", "input") if name in program}
+
+
+def _run(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = spec.get("computation")
+    if isinstance(found, Mapping) and isinstance(found.get("bundle"), Mapping):
+        return {"bundle": found["bundle"], "settings": given_to(found)}
+    return {}
 
 
 def _family(one: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,6 +124,8 @@ def given_beside_settings(spec: Mapping[str, Any]) -> dict[str, JSON]:
     paths, whole = {one: one for one in _GIVEN}, spec
     if applies(spec):
         paths, whole = _APPLIED, _applied(spec)
+    elif runs(spec):
+        paths = {"program.bundle.entry": "computation.bundle.entry"}
     found: dict[str, JSON] = {}
     for name, path in paths.items():
         value: Any = whole

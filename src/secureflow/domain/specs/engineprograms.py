@@ -10,6 +10,7 @@ parties that the spec names as receivers; the report has counts.
 | `sealed-bid`  | a bid for each of m lots                | of each lot the winner and the price   |
 | `correlation` | columns of the same n rows, in one order| the correlation of every two columns   |
 | `logistic`    | columns of n rows; one party weights    | of each row a probability, or a class  |
+| `mpyc`        | columns, for a program of others        | the files that it writes               |
 
 Rows are matched by their place: parties prepare datasets in one order, as an intersection's result
 is (`kind: psi`). A party without a dataset brings nothing and computes along.
@@ -24,6 +25,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, Column, Problem, RosterEntry, Slug
+from secureflow.domain.specs.ownprograms import MpycProgram, arguments_problem
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.text import Text
 
@@ -32,7 +34,7 @@ MAX_COLUMNS: Final = 512
 MAX_ATTEMPTS: Final = 10
 MAX_DECIMALS: Final = 9
 
-EngineName = Literal["spu"]
+EngineName = Literal["spu", "mpyc"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Logistic:
     version: Literal[1] = 1
 
 
-EngineProgram = Ranking | SealedBid | Correlation | Logistic
+EngineProgram = Ranking | SealedBid | Correlation | Logistic | MpycProgram
 SINGLE: Final = {"ranking": "values", "sealed-bid": "bids"}
 """Programs of which a party brings one column, and what the engine calls it."""
 COLUMNS: Final = "columns"
@@ -129,6 +131,8 @@ def input_of(program: EngineProgram, side: MpcSide) -> str:
         return ""
     if isinstance(program, Logistic) and side.party == program.model:
         return WEIGHTS
+    if isinstance(program, MpycProgram):
+        return program.input
     return SINGLE.get(program.name, COLUMNS)
 
 
@@ -141,7 +145,12 @@ def outputs_of(program: EngineProgram) -> tuple[str, ...]:
 
 
 def matched_by_place(program: EngineProgram, sides: Sequence[MpcSide]) -> tuple[str, ...]:
-    """Return the parties that bring equally many rows: a row is the same one at all of them."""
+    """Return the parties that bring equally many rows: a row is the same one at all of them.
+
+    Of a program of others none have to: what its rows are nobody knows.
+    """
+    if isinstance(program, MpycProgram):
+        return ()
     inputs = {one.party: input_of(program, one) for one in sides}
     return tuple(party for party, name in inputs.items() if name and name != WEIGHTS)
 
@@ -162,6 +171,8 @@ def sides_problem(
         if problem is not None:
             return f"inputs.{side.party}", *problem
     bringing = [one for one in sides if one.columns]
+    if isinstance(program, MpycProgram):
+        return arguments_problem(program, [name for one in bringing for name in one.columns])
     if len(bringing) < 2:
         reason = "fewer than two parties bring anything"
         return "inputs", reason, "Name columns of another party."

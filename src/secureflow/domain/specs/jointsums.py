@@ -167,7 +167,7 @@ def each_of(query: SumsQuery, columns: Sequence[MeasuredColumn], *, private: boo
     |                         | (each twice)               |                                   |
     | histogram               | one per cell               | one per cell                      |
 
-    Of an exact product the second number is its multiple of 2^40, so that none is too great.
+    Of an exact product the second number is its multiple of 2^50, so that none is too great.
     """
     if query.measure == "histogram":
         return cells_of(query, columns)

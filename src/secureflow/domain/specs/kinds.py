@@ -89,6 +89,7 @@ MPC_SPEC: Final = SpecKind(
         **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
         **{"measures": "texts", "receivers": "texts", "engine_program": "text"},
         **{"attempts": "number", "contributions": "number"},
+        **BUNDLE_FACTS,
     },
     peers=True,
 )

@@ -17,6 +17,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import (
+    MAX_PEER_MEGABYTES,
     STRICT,
     UNLESS_NONE,
     Problem,
@@ -26,6 +27,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.bundles import bundle_facts, given_to
 from secureflow.domain.specs.engineprograms import (
     MAX_ATTEMPTS,
     EngineProgram,
@@ -36,6 +38,8 @@ from secureflow.domain.specs.engineprograms import (
 from secureflow.domain.specs.jointsums import JointSums, moved_by, sums_problem
 from secureflow.domain.specs.measuredcolumn import MeasuredColumn
 from secureflow.domain.specs.mpc_programs import BUILT_IN, MpcProgram, Protocol, entry_of
+from secureflow.domain.specs.ownprograms import MpycProgram
+from secureflow.domain.specs.partforms import CodePart
 from secureflow.domain.specs.summed import SummedPrivacy, summed_problem
 from secureflow.kit.canonical import digest
 from secureflow.kit.text import Text
@@ -51,11 +55,14 @@ class MpcLimits:
     Args:
         patience_seconds: without progress, after which a party counts as silent.
         seconds: of one attempt of an engine's program, at most.
+        peer_megabytes: MiB that each party sends and receives over its channels, in all attempts
+            together; None for what the estimate lets expect, several times over.
     """
 
     __pydantic_config__ = STRICT
     patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
     seconds: Annotated[float, Field(ge=1.0, le=86_400.0)] = 3600.0
+    peer_megabytes: Annotated[int | None, Field(ge=1, le=MAX_PEER_MEGABYTES), UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,16 @@ class MpcSpec(SpecBase):
         return None if self.engine is None else (self.engine.name, self.engine.version)
 
     @property
+    def of_others(self) -> MpycProgram | None:
+        """The program, if others wrote it and the job brings it."""
+        return self.computation if isinstance(self.computation, MpycProgram) else None
+
+    @property
+    def bundle(self) -> CodePart | None:
+        """The code of a program of others."""
+        return None if self.of_others is None else self.of_others.bundle
+
+    @property
     def learners(self) -> tuple[str, ...]:
         """The parties that learn the result, in the roster's order."""
         if self.receivers == "all":
@@ -188,6 +205,7 @@ class MpcSpec(SpecBase):
         A policy about an engine's program has to look at it: see `agent.owner.consent`.
         """
         measures = {one.measure for one in self.sums.queries} if self.masked else set()
+        given = {} if self.of_others is None else given_to(dump(self.of_others))
         return {
             "program": self.computation.name,
             "engine_program": "" if self.masked else self.computation.name,
@@ -198,6 +216,7 @@ class MpcSpec(SpecBase):
             "receivers": self.learners,
             "attempts": self.attempts,
             "contributions": self.contributions,
+            **bundle_facts(self.bundle, self.submitter, given, "", 0.0),
         }
 
 

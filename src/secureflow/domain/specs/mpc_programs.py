@@ -19,11 +19,12 @@ from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import adapter
 from secureflow.domain.specs.engineprograms import Correlation, Logistic, Ranking, SealedBid
 from secureflow.domain.specs.jointsums import JointSums
+from secureflow.domain.specs.ownprograms import MPYC, SHAMIR, MpycProgram
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.nearnames import alike, some
 from secureflow.kit.text import Text
 
-_NAMES: Final = ("joint-sums", "ranking", "sealed-bid", "correlation", "logistic")
+_NAMES: Final = ("joint-sums", "ranking", "sealed-bid", "correlation", "logistic", "mpyc")
 
 
 def _form(value: Any) -> str | None:
@@ -48,12 +49,13 @@ MpcProgram = Annotated[
     | Annotated[Ranking, Tag("<ranking>")]
     | Annotated[SealedBid, Tag("<sealed_bid>")]
     | Annotated[Correlation, Tag("<correlation>")]
-    | Annotated[Logistic, Tag("<logistic>")],
+    | Annotated[Logistic, Tag("<logistic>")]
+    | Annotated[MpycProgram, Tag("<mpyc>")],
     Discriminator(_form),
     BeforeValidator(_offered),
 ]
 """A program and what it is asked, by its `name`."""
-Protocol = Literal["masked-sum", "aby3", "cheetah"]
+Protocol = Literal["masked-sum", "aby3", "cheetah", "shamir"]
 MAX_TOLD: Final = 64
 """Most characters that are repeated of the name of a program that there is none of."""
 MAX_PARTIES: Final = 256
@@ -255,11 +257,54 @@ _ENGINE_PROGRAMS: Final = (
         protocols=_SPU,
     ),
 )
+_PICKLE: Final = (
+    "Every party keeps to the protocol: a message of a peer can run code in this engine's process "
+    "(pickle), which holds this party's inputs to the job. The sandbox keeps such code from the "
+    "agent, its other data and every network."
+)
+OPENS: Final = "what the program itself opens to a party: read it before you approve it"
+_MPYC: Final = ProgramEntry(
+    name=MPYC,
+    version=1,
+    title="A program of others, which MPyC runs among three parties or more: small data",
+    learns=(
+        (RECEIVERS, "the files that the program writes there, and what it prints"),
+        (
+            "every party",
+            "what the program opens to it, whoever the receivers are: its source alone says that",
+        ),
+    ),
+    numeric="as the program computes: whole numbers and finite fields exactly",
+    parameters=MpycProgram,
+    protocols={
+        SHAMIR: ProtocolEntry(
+            MPYC,
+            (3, 16),
+            SecurityLabel(
+                "semi-honest",
+                threshold="fewer than half of the parties",
+                collusion=(
+                    "Half of the parties or more that put together what they see learn every input."
+                ),
+                trusted=(_PICKLE,),
+                leakage=("the sizes of inputs and of what is computed", OPENS),
+                repeats=(
+                    "What the program opens, once more: of the same inputs the same, or fresh "
+                    "randomness."
+                ),
+                numeric=(
+                    "a prime field of the program's choice; fixed-point truncation is probabilistic"
+                ),
+                statistical_bits=30,
+            ),
+        )
+    },
+)
 PROGRAMS: Final[Mapping[str, ProgramEntry]] = {
-    one.name: one for one in (_JOINT_SUMS, *_ENGINE_PROGRAMS)
+    one.name: one for one in (_JOINT_SUMS, *_ENGINE_PROGRAMS, _MPYC)
 }
 """By their names."""
-VERSIONS: Final[Mapping[str, str]] = {"spu": "0.9.5"}
+VERSIONS: Final[Mapping[str, str]] = {"spu": "0.9.5", MPYC: "0.11"}
 """The version of each engine that jobs are drafted for."""
 
 

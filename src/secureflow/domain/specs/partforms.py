@@ -42,11 +42,11 @@ class CodePart(Protocol):
 
     @property
     def entry(self) -> str:
-        """The class that is called."""
+        """The class that is called, `module:Class`; or the file that an engine starts."""
 
     @property
     def environment(self) -> str:
-        """Digest of the lock of the environment that runs it."""
+        """Digest of the lock of the environment that runs it; "" where an engine does."""
 
 
 class PartOf(Protocol):

@@ -16,7 +16,7 @@ That the receiver's list is the same in both is the receiver's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -25,7 +25,9 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import (
+    MAX_PEER_MEGABYTES,
     STRICT,
+    UNLESS_NONE,
     Column,
     Problem,
     Slug,
@@ -45,6 +47,12 @@ MAX_ROWS: Final = 100_000_000
 MAX_ATTEMPTS: Final = 10
 SMALL: Final = 100_000
 """Most rows for the protocol that tells the size alone: slower, and with greater messages."""
+
+_KEY_BYTES: Final = 128
+"""On the disk for each key: as it is sorted and as it is listed, 32 each; twice the 16 that an
+engine gets; and up to four places of 8 that match."""
+_CELL_BYTES: Final = 64
+"""For each cell of a result: as a worker writes it, and as it is kept."""
 
 Learns = Literal["one", "all", "size"]
 Join = Literal["inner", "left", "right", "full", "difference"]
@@ -105,11 +113,14 @@ class PsiLimits:
     Args:
         patience_seconds: without progress, after which a party counts as silent.
         seconds: of one attempt, at most.
+        peer_megabytes: MiB that each party sends and receives over its channels, in all attempts
+            together; None for what the estimate lets expect, several times over.
     """
 
     __pydantic_config__ = STRICT
     patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
     seconds: Annotated[float, Field(ge=1.0, le=86_400.0)] = 3600.0
+    peer_megabytes: Annotated[int | None, Field(ge=1, le=MAX_PEER_MEGABYTES), UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,8 @@ class PsiSpec(SpecBase):
         engine: with its version.
         minimum: the smallest intersection that may be shown; 0 for any.
         size_first: whether who does not receive learns the size first, and can stop there.
-        tells_size: whether the report tells how many keys match.
+        tells_size: whether the report tells everybody how many keys match: so the keys of every
+            party are tested against the others' data.
         attempts: how often it may be begun; an attempt that died is repeated from its inputs.
         limits: of the job.
     """
@@ -144,7 +156,7 @@ class PsiSpec(SpecBase):
     protocol: PsiProtocol = "rr22"
     minimum: Annotated[int, Field(ge=0, le=MAX_ROWS)] = 0
     size_first: bool = False
-    tells_size: bool = True
+    tells_size: bool = False
     attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] = 3
     limits: PsiLimits = field(default_factory=PsiLimits)
     protection: Literal["peers"] = "peers"
@@ -185,21 +197,50 @@ class PsiSpec(SpecBase):
             bool(self.side(owner).granted) or self.join in {"full", self.place(owner)}
         )
 
+    def testers(self, party: str) -> tuple[str, ...]:
+        """Return whose keys are tested against a party's data: single ones, or how many match.
+
+        Nobody's where nobody learns anything of its keys but how many there are.
+        """
+        return self.others(party) if self.tells_size else self._testing_each_time(party)
+
+    def _testing_each_time(self, party: str) -> tuple[str, ...]:
+        """Return those that learn of their keys in every attempt; a report is there once."""
+        learn = self.parties if self.size_first and party == self.receiver else self.learners
+        return tuple(one for one in self.others(party) if one in learn)
+
+    @property
+    def bytes_tell_size(self) -> bool:
+        """Whether messages grow with what matches: SPU tells both, or columns are handed over."""
+        handed = any(map(self.hands_over, self.parties))
+        return self.learns == "all" and (handed or self.engine.name == "spu")
+
     def probes(self, party: str) -> int:
         """Return how many keys of others are tested, at most, against a party's data.
 
-        If they keep to the lists that they committed to; else see `probes_at_worst`. 0 where
-        nobody learns anything of its keys but how many there are.
+        If they keep to the lists that they committed to; else see `probes_at_worst`.
         """
-        tested = (one for one in self.others(party) if one in self.learners)
-        size = sum(self.side(one).most_rows for one in tested)
-        if not self.size_first or party != self.receiver:
-            return size
-        return size + sum(self.side(one).most_rows for one in self.others(party))
+        return self._most_rows(self.testers(party))
 
     def probes_at_worst(self, party: str) -> int:
         """Return how many are if others bring another list in each attempt, of the same length."""
-        return self.attempts * self.probes(party)
+        again = self._testing_each_time(party)
+        once = (one for one in self.testers(party) if one not in again)
+        return self.attempts * self._most_rows(again) + self._most_rows(once)
+
+    def _most_rows(self, parties: Iterable[str]) -> int:
+        return sum(self.side(one).most_rows for one in parties)
+
+    def file_bytes(self, party: str) -> int:
+        """Return what lists, the engine's files and the result take, with cells of usual texts."""
+        side, others = self.side(party), [self.side(one) for one in self.others(party)]
+        listed = _KEY_BYTES * side.most_rows
+        if party not in self.learners or self.learns == "size":
+            return listed
+        rows = min(one.most_rows for one in self.sides)
+        rows += sum(one.most_rows for one in self.sides if self.shows_others(one.party, party))
+        columns = 1 + len(side.columns) + sum(len(one.granted) for one in others)
+        return listed + _CELL_BYTES * columns * rows
 
     @property
     def program(self) -> str:
@@ -386,7 +427,8 @@ def _join_rules(spec: PsiSpec) -> Problem | None:
         reason: str = Text(
             "rows of the other party that do not match come only from a party that learns which do",
         )
-        return "join", reason, "Set learns to all, or join to inner or left."
+        hint = "Set learns to all, or join to inner or left."
+        return "join", reason, hint if len(spec.roster) == 2 else "Set join to inner or left."
     return None
 
 
@@ -398,6 +440,8 @@ def _granted_rules(spec: PsiSpec) -> Problem | None:
             party=theirs.party,
         )
         hint = "Set learns to all, or leave its granted columns out."
+        if len(spec.roster) > 2:
+            hint = "Leave them out: with more than two parties one alone learns which rows match."
         return f"columns.{theirs.party}.granted", reason, hint
     granting = next((one for one in spec.sides if one.granted), None)
     if granting is not None and spec.learns == "size":

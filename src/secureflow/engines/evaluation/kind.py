@@ -10,6 +10,7 @@ from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import EVALUATION_SPEC
 from secureflow.engines.evaluation.stage import STAGE
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import MaskedSums
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from secureflow.engines.secagg import MaskingPlan
 
 
-class EvaluationEngineKind:
+class EvaluationEngineKind(MaskedSums):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = EVALUATION_SPEC
@@ -35,15 +36,6 @@ class EvaluationEngineKind:
         del version
         return federated_evaluation(context)
 
-    def rounds_of(self, spec: EvaluationSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds."""
-        return range(1, spec.planned_rounds + 1) if stage == STAGE else range(0)
-
-    def masked_stages(self, spec: EvaluationSpec) -> tuple[str, ...]:
-        """Return the only stage."""
-        del spec
-        return self.stages
-
     def masked_plan(
         self, spec: EvaluationSpec, job: str, spec_digest: str, stage: str
     ) -> MaskingPlan:
@@ -52,11 +44,6 @@ class EvaluationEngineKind:
 
         del stage
         return evaluation_plan(spec, job, spec_digest)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Return a round's number within its stage's masked session, from 0."""
-        del stage
-        return number - 1
 
     def charge(self, spec: EvaluationSpec, read: Mapping[str, int] | None = None) -> Charge:
         """Return the cost of the rounds that read rows; () without differential privacy."""

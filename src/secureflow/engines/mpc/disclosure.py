@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from secureflow.domain.specs.mpc import MpcSpec
-from secureflow.domain.specs.mpc_programs import RECEIVERS, entry_of
+from secureflow.domain.specs.mpc_programs import OPENS, RECEIVERS, entry_of
+from secureflow.domain.specs.ownprograms import MpycProgram
 from secureflow.engines.run.explaining import (
     MASKED,
     Row,
@@ -20,6 +21,7 @@ from secureflow.engines.run.explaining import (
     two_parties,
 )
 from secureflow.kit.canonical import JSON
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, one_after_the_other
 
 _CIPHERTEXT: Final = "the centre carries what agents encrypt for each other"
@@ -30,10 +32,7 @@ _COMMITTED: Final = (
     "the log holds a salted commitment to them, signed before the run: evidence in a dispute, and "
     "no more"
 )
-_ATTEMPTS: Final = (
-    "each attempt commits to what every party brings, and at most as many are begun as the spec "
-    "says"
-)
+_ITSELF: Final = "the program alone says it: its source is what every owner approves by its digest"
 _REPEATED: Final = "for the same job a party's sums and noise are the same, bit by bit"
 
 
@@ -110,12 +109,20 @@ def _overflowing() -> Row:
 
 
 def _engine_sights(spec: MpcSpec) -> Iterator[Row]:
+    if spec.of_others is not None:
+        yield from _program_sights(spec, spec.of_others)
+        return
     yield "owner", "its own rows, and how many rows and columns the others bring", _FOLLOWED
     entry = entry_of(spec.computation.name)
     told = [what for who, what in entry.learns if who == RECEIVERS]
     for party in spec.learners:
         yield party, one_after_the_other(told), _SIGNED
     yield from ((who, what, _FOLLOWS) for who, what in entry.learns if who != RECEIVERS)
+    yield from _beside()
+
+
+def _beside() -> Iterator[Row]:
+    """Yield what those see who compute nothing."""
     yield "operator", "how many rows each party brings, bytes and times", _CIPHERTEXT
     yield "network", "sizes and times", "TLS 1.3"
     yield (
@@ -123,6 +130,27 @@ def _engine_sights(spec: MpcSpec) -> Iterator[Row]:
         "how many rows each party brings, bytes and times",
         "results stay with the receivers, each in a file of its own",
     )
+
+
+def _program_sights(spec: MpcSpec, own: MpycProgram) -> Iterator[Row]:
+    """Yield who sees what of a program of others: which columns it reads comes first."""
+    yield "owner", "its own rows, and how many rows and columns the others bring", _FOLLOWED
+    for side in spec.sides:
+        if side.columns:
+            columns = ", ".join(map(shown, side.columns))
+            read = Text("reads of {party}: {columns}", party=side.party, columns=columns)
+            yield "the program", read, _SIGNED
+    for party in spec.learners:
+        yield party, "the files that the program writes there, and what it prints", _SIGNED
+    yield "every party", OPENS, _ITSELF
+    label = entry_of(own.name).protocols[spec.protocol].label
+    yield "half of the parties or more, together", "every input", label.collusion
+    yield (
+        "a party that leaves the protocol",
+        "the inputs of this party to the job: its messages can run code in the engine's process",
+        one_after_the_other(label.trusted),
+    )
+    yield from _beside()
 
 
 def _engine_attacks(spec: MpcSpec) -> Iterator[Row]:
@@ -133,6 +161,13 @@ def _engine_attacks(spec: MpcSpec) -> Iterator[Row]:
         "each channel's certificate is signed by the organisation, for this job and attempt",
     )
     label = entry_of(spec.computation.name).protocols[spec.protocol].label
+    if spec.of_others is not None:
+        yield "the program opens an input to a party, whoever its receivers are", "no", _ITSELF
+        yield (
+            "the program reads other data of an owner, or sends something elsewhere",
+            "yes",
+            "its process has nothing but its inputs, and no network but the job's channels",
+        )
     yield "parties put together what they see", "partly", label.collusion
     yield (
         "a party leaves the protocol to learn more",
@@ -147,5 +182,10 @@ def _engine_attacks(spec: MpcSpec) -> Iterator[Row]:
     yield (
         "a job is made to fail, and begun again with other numbers",
         "partly",
-        _ATTEMPTS,
+        Text(
+            "an agent refuses a peer that commits to other inputs, and runs nothing again that ran "
+            "to its end there; a party that breaks its word and cuts each run off learns of other "
+            "inputs in up to {attempts} {attempts:attempt|attempts}",
+            attempts=spec.attempts,
+        ),
     )

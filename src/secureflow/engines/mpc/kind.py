@@ -10,6 +10,7 @@ from secureflow.domain.specs.kinds import MPC_SPEC
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.engines.mpc.stage import STAGE
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import MaskedSums
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from secureflow.engines.secagg import MaskingPlan
 
 
-class MpcEngineKind:
+class MpcEngineKind(MaskedSums):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = MPC_SPEC
@@ -35,10 +36,6 @@ class MpcEngineKind:
         del version
         return computation(context)
 
-    def rounds_of(self, spec: MpcSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds: all totals are opened at once."""
-        return range(1, spec.planned_rounds + 1) if stage == STAGE else range(0)
-
     def masked_stages(self, spec: MpcSpec) -> tuple[str, ...]:
         """Return the only stage, if nothing but sums is opened in it."""
         return self.stages if spec.masked else ()
@@ -49,11 +46,6 @@ class MpcEngineKind:
 
         del stage
         return mpc_plan(spec, job, spec_digest)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Return a round's number within its stage's masked session, from 0."""
-        del stage
-        return number - 1
 
     def charge(self, spec: MpcSpec, read: Mapping[str, int] | None = None) -> Charge:
         """Return the cost of the rounds that read rows; () without differential privacy."""

@@ -2,8 +2,9 @@
 
 Group after group, key after key, each with its numbers (`domain.specs.jointsums.each_of`); behind
 those of an exact query one more, the rows that were left out. Exact numbers are steps of the last
-decimal; a product is kept as `high · 2^SPLIT + low`, so that neither part comes near the limit of a
-masked number (`MOST`) as long as values have fewer than 2^45 steps.
+decimal; a product is kept as `high · 2^SPLIT + low`, of which neither part exceeds what a masked
+number may be (`MOST`) while the product is below 2^100. Where the magnitudes of a column add up to
+2^50 at most, so far does no sum of products go: Σ|x·y| ≤ Σ|x| · Σ|y|.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from secureflow.domain.specs.measuredcolumn import MeasuredColumn
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.summed import noised_unit
 
-SPLIT: Final = 40
-"""Bits of the lower part of a sum of products: of 256 parties they add up to 2^48 at most."""
+SPLIT: Final = 50
+"""Bits of the lower part of a sum of products: of 256 parties they add up to 2^58 at most."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,14 @@ def program_of(spec: MpcSpec) -> dict[str, JSON]:
         "numeric": spelled(entry.numeric),
         "label": protocol.label.as_json(),
     }
+    if (own := spec.of_others) is not None:
+        found["code"] = {
+            "digest": own.bundle.digest,
+            "entry": own.bundle.entry,
+            "arguments": list(own.arguments),
+            "input": own.input,
+        }
+        found["inputs"] = {one.party: list(one.columns) for one in spec.sides}
     return found
 
 
@@ -93,6 +101,21 @@ def computed_sections(spec: MpcSpec, told: Mapping[str, Any]) -> list[dict[str, 
     ]
 
 
+def _code(spec: MpcSpec) -> Iterator[dict[str, JSON]]:
+    """Yield the program of others that ran, what it was given, and what it read of whom."""
+    own = spec.of_others
+    if own is None:
+        return
+    yield {"label": "bundle", "value": own.bundle.digest}
+    yield {"label": "entry", "value": own.bundle.entry}
+    if own.arguments:
+        yield {"label": "arguments", "value": list(own.arguments)}
+    for side in spec.sides:
+        if side.columns:
+            label = Text("columns of {party}, in inputs/{file}", party=side.party, file=own.input)
+            yield {"label": label, "value": list(side.columns)}
+
+
 def _kept(spec: MpcSpec, told: Mapping[str, Any]) -> Iterator[dict[str, JSON]]:
     yield {"label": "learned by", "value": list(spec.learners)}
     yield {"label": "seconds", "value": told["seconds"]}
@@ -127,6 +150,7 @@ def _program(spec: MpcSpec) -> list[dict[str, JSON]]:
         {"label": "program", "value": f"{entry.name}/{spec.computation.version}"},
         {"label": "protocol", "value": Text("{protocol}, run by: {engine}",
                                             protocol=spec.protocol, engine=protocol.engine)},
+        *_code(spec),
         *({"label": "learns", "value": Text("{who}: {what}", who=who, what=what)}
           for who, what in entry.learns),
         {"label": "exactness", "value": entry.numeric},

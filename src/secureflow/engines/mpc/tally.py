@@ -8,6 +8,7 @@ asked for) is refused, and so is a sum beyond `MOST`: what was not exact would n
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -75,14 +76,10 @@ class _Rows:
 
     def exact(self, place: Place) -> Integers:
         """Return a query's exact numbers, group after group, and how many rows are left out."""
-        query = place.query
         chosen, group = self._chosen(place)
         group = group[chosen]
         left_out = self._rows - len(group)
-        try:
-            found = self._exact(place, chosen, group)
-        except TooLargeError:
-            raise _overflow(query.columns[0]) from None
+        found = self._exact(place, chosen, group)
         return np.concatenate([found.reshape(-1), [left_out]]).astype(np.int64)
 
     def _exact(self, place: Place, chosen: NDArray[np.bool_], group: Integers) -> Integers:
@@ -94,7 +91,7 @@ class _Rows:
         if query.measure == "count":
             return rows
         steps = [self._in_steps(name)[chosen] for name in query.columns]
-        sums = [sums_by(one, group, count, MOST) for one in steps]
+        sums = list(map(partial(_sums, group, count), query.columns, steps))
         if query.keys is not None:
             return sums[0]
         told = [rows, *sums]
@@ -210,6 +207,14 @@ def cell_edges(measured: MeasuredColumn, cells: int) -> Floats:
     return np.linspace(low, high, cells + 1)
 
 
+def _sums(group: Integers, count: int, name: str, steps: Integers) -> Integers:
+    """Return the sums of a column, by group."""
+    try:
+        return sums_by(steps, group, count, MOST)
+    except TooLargeError:
+        raise _overflow(name) from None
+
+
 def _products(steps: Integers, group: Integers, place: Place) -> list[Integers]:
     """Return the sums of products of each pair, each as low and high part, by group."""
     pairs = pairs_of(place.query)
@@ -222,7 +227,7 @@ def _products(steps: Integers, group: Integers, place: Place) -> list[Integers]:
         for pair, (i, j) in enumerate(pairs):
             high_part, low_part = divmod(own[i][j], 1 << SPLIT)
             if abs(high_part) > MOST:
-                raise TooLargeError
+                raise _products_overflow(place.query.columns[i], place.query.columns[j])
             low[pair, at], high[pair, at] = low_part, high_part
     return [part for pair in range(len(pairs)) for part in (low[pair], high[pair])]
 
@@ -257,3 +262,17 @@ def _overflow(name: str) -> SecureFlowError:
         "Ask for fewer decimals of it: nothing was masked or sent.",
         {"column": name},
     )
+
+
+def _products_overflow(first: str, second: str) -> SecureFlowError:
+    told = Text(
+        "The products of columns {first!r} and {second!r} add up to more than 2^100 steps.",
+        first=first,
+        second=second,
+    )
+    if first == second:
+        told = Text(
+            "The squares of column {column!r} add up to more than 2^100 steps.", column=first
+        )
+    hint = "Ask for fewer decimals of it: nothing was masked or sent."
+    return SecureFlowError("ring_overflow", told, hint, {"column": first})

@@ -104,8 +104,8 @@ class ChannelEnds:
             self._details(RUNNING),
         )
 
-    def over_limit(self, reason: str) -> SecureFlowError:
-        """Return `peer_limit`: a limit of the job is used up."""
+    def over_limit(self, reason: str, setting: str = "") -> SecureFlowError:
+        """Return `peer_limit`: a limit of the job, by this setting of its spec, is used up."""
         return SecureFlowError(
             "peer_limit",
             Text(
@@ -114,7 +114,9 @@ class ChannelEnds:
                 peer=self.peer,
                 reason=reason,
             ),
-            "Submit the job with a higher limit, or with less data.",
+            Text("Submit the job with a higher {setting}, or with less data.", setting=setting)
+            if setting
+            else "Submit the job with less data.",
             self._details(RUNNING),
         )
 

@@ -39,6 +39,8 @@ MAX_OPENED: Final = 32
 """Connections that one end may have opened at the same time."""
 _MAX_THEIRS: Final = 4 * MAX_OPENED
 """More are not kept here: this end may still have to read those that the other has done with."""
+MOST_OPENED: Final = 4096
+"""Connections that an end opens in all; engines have some dozens in a run."""
 FIRST_WINDOW: Final = 256 * 1024
 WINDOW: Final = 4 << 20
 ALL_WINDOWS: Final = 32 << 20
@@ -116,6 +118,8 @@ class Multiplexer:
         self.sent = 0
         """Bytes of content so far, without headers."""
         self.received = 0
+        self.carried = 0
+        """Bytes so far, both ways, with headers: what says nothing costs as well."""
         self._say(PieceKind.READY, 0, VERSION)
 
     # What this end does.
@@ -150,6 +154,7 @@ class Multiplexer:
             self._waiting += size + _OWN_COST
             connection.credit -= size
             self.sent += size
+            self.carried += size
             taken += size
         return taken
 
@@ -258,6 +263,7 @@ class Multiplexer:
                 self._take(kind, number, value)
 
     def _take(self, code: int, number: int, value: int) -> None:
+        self.carried += _HEADER.size
         try:
             kind = PieceKind(code)
         except ValueError as error:
@@ -293,7 +299,7 @@ class Multiplexer:
     def _take_open(self, number: int) -> None:
         if number % 2 != self._theirs or number <= self._highest_theirs:
             raise ChannelFaultError("the peer opened a connection with a wrong number")
-        if self._count(self._theirs) >= _MAX_THEIRS:
+        if self._count(self._theirs) >= _MAX_THEIRS or number > 2 * MOST_OPENED:
             raise ChannelFaultError("the peer opened too many connections")
         self._highest_theirs = number
         self._add(number)
@@ -336,6 +342,7 @@ class Multiplexer:
     def _keep(self, data: memoryview) -> None:
         """Keep bytes of a connection; those of one that was aborted are dropped."""
         self._data_left -= len(data)
+        self.carried += len(data)
         connection = self._data_of
         if connection is None or connection.aborted:
             return
@@ -396,6 +403,7 @@ class Multiplexer:
             self._say(kind, number)
 
     def _say(self, kind: PieceKind, number: int, value: int = 0) -> None:
+        self.carried += _HEADER.size
         self._outbox.append(_HEADER.pack(kind, number, value))
         if kind is not PieceKind.DATA:
             self._controls += 1

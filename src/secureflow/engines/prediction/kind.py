@@ -10,16 +10,15 @@ from secureflow.domain.specs.kinds import PREDICTION_SPEC
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.engines.prediction.stage import STAGE
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import NothingSummed
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:
-    from secureflow.engines.privacy.accounting import Charge
     from secureflow.engines.run.run import JobContext
-    from secureflow.engines.secagg import MaskingPlan
 
 
-class PredictionEngineKind:
+class PredictionEngineKind(NothingSummed):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = PREDICTION_SPEC
@@ -34,30 +33,6 @@ class PredictionEngineKind:
 
         del version
         return federated_prediction(context)
-
-    def rounds_of(self, spec: PredictionSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds."""
-        return range(1, spec.planned_rounds + 1) if stage == STAGE else range(0)
-
-    def masked_stages(self, spec: PredictionSpec) -> tuple[str, ...]:
-        """Return none: nothing is summed."""
-        del spec
-        return ()
-
-    def masked_plan(
-        self, spec: PredictionSpec, job: str, spec_digest: str, stage: str
-    ) -> MaskingPlan:
-        """Refuse: nothing is summed."""
-        raise AssertionError(spec, job, spec_digest, stage)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Refuse: nothing is summed."""
-        raise AssertionError(stage, number)
-
-    def charge(self, spec: PredictionSpec, read: Mapping[str, int] | None = None) -> Charge:
-        """Return (): nothing that depends on rows is released."""
-        del spec, read
-        return ()
 
     def disclosure(self, spec: PredictionSpec, tee: str) -> Rows:
         """Return who sees what; no enclave takes part."""

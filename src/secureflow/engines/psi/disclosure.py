@@ -50,6 +50,8 @@ def _sights(spec: PsiSpec) -> Iterator[Row]:
     told = "how many keys each party brings, bytes and times"
     if spec.tells_size:
         told = "how many keys each party brings, how many match, bytes and times"
+    elif spec.bytes_tell_size:
+        told = "how many keys each party brings, bytes and times; from these about how many match"
     yield "operator", told, _CIPHERTEXT
     yield "network", "sizes and times", "TLS 1.3"
     yield (

@@ -41,6 +41,8 @@ _READING: Final = 2.0
 """Seconds per million rows that their owner reads, normalises and commits to."""
 _START: Final = 2.0
 """Seconds until channels and engines are up."""
+_CELL: Final = 64
+"""Bytes of a cell that is handed over; a long text takes more."""
 
 
 def estimate(spec: PsiSpec) -> dict[str, JSON]:
@@ -64,3 +66,11 @@ def estimate(spec: PsiSpec) -> dict[str, JSON]:
         "memory": round(memory * 1e6),
         "seconds": round(seconds, 1),
     }
+
+
+def traffic(spec: PsiSpec) -> int:
+    """Return the bytes of one attempt over all channels, with the columns that are handed over."""
+    cells = sum(
+        one.most_rows * len(one.columns) for one in spec.sides if spec.hands_over(one.party)
+    )
+    return int(str(estimate(spec)["bytes"])) + _CELL * cells

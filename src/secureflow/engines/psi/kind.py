@@ -10,16 +10,15 @@ from secureflow.domain.specs.kinds import PSI_SPEC
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.engines.psi.stage import STAGE
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import NothingSummed
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:
-    from secureflow.engines.privacy.accounting import Charge
     from secureflow.engines.run.run import JobContext
-    from secureflow.engines.secagg import MaskingPlan
 
 
-class PsiEngineKind:
+class PsiEngineKind(NothingSummed):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = PSI_SPEC
@@ -34,30 +33,6 @@ class PsiEngineKind:
 
         del version
         return intersection(context)
-
-    def rounds_of(self, spec: PsiSpec, stage: str) -> range:
-        """Return the numbers of a stage's attempts."""
-        return range(1, spec.planned_rounds + 1) if stage == STAGE else range(0)
-
-    def masked_stages(self, spec: PsiSpec) -> tuple[str, ...]:
-        """Return none: nothing is summed."""
-        del spec
-        return ()
-
-    def masked_plan(
-        self, spec: PsiSpec, job: str, spec_digest: str, stage: str
-    ) -> MaskingPlan:  # fmt: skip
-        """Refuse: nothing is summed."""
-        raise AssertionError(spec, job, spec_digest, stage)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Refuse: nothing is summed."""
-        raise AssertionError(stage, number)
-
-    def charge(self, spec: PsiSpec, read: Mapping[str, int] | None = None) -> Charge:
-        """Return (): what matches is told exactly; owners limit probing instead."""
-        del spec, read
-        return ()
 
     def disclosure(self, spec: PsiSpec, tee: str) -> Rows:
         """Return who sees what; no enclave takes part."""

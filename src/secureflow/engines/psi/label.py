@@ -47,6 +47,7 @@ def _leakage(spec: PsiSpec) -> Iterator[str]:
     yield "each party learns how many keys the others bring"
     if spec.learns == "size":
         yield Text("{party} learns how many of its keys match, and not which", party=spec.receiver)
+        yield _apart(spec.receiver)
     elif spec.learns == "one":
         yield Text(
             "{party} learns which of its keys match: {protocol} tells its receiver the keys",
@@ -64,6 +65,7 @@ def _leakage(spec: PsiSpec) -> Iterator[str]:
     if spec.size_first:
         yield Text("{party} learns how many keys match before the job goes on",
                    party=spec.others(spec.receiver)[0])  # fmt: skip
+        yield _apart(spec.others(spec.receiver)[0])
         yield Text(
             "that the keys of {party} are the same before and after that is the word of {party}",
             party=spec.receiver,
@@ -71,6 +73,20 @@ def _leakage(spec: PsiSpec) -> Iterator[str]:
     yield from _joined(spec)
     if spec.tells_size:
         yield "everybody with the report learns how many keys match"
+    elif spec.bytes_tell_size:
+        yield (
+            "about how many keys match can be worked out from the bytes of the channels, which the "
+            "operator sees and the report tells: what the parties send each other grows with it"
+        )
+
+
+def _apart(party: str) -> str:
+    """Return what the size alone rests on: an engine scales each key by a secret, all by one."""
+    return Text(
+        "that {party} does not learn which of them is the word of its engine: one that disguises "
+        "each key in a way of its own tells their answers apart",
+        party=party,
+    )
 
 
 def _joined(spec: PsiSpec) -> Iterator[str]:

@@ -53,10 +53,17 @@ def _result(spec: PsiSpec, told: Mapping[str, Any]) -> Iterator[dict[str, JSON]]
         label = Text("keys that match, as {party} counts them", party=party)
         yield with_texts({"label": label, "value": count})
     if not told["matched"]:
-        yield {"label": "keys that match", "value": "told to nobody else"}
+        yield {"label": "keys that match", "value": _untold(spec)}
     yield {"label": "seconds", "value": told["seconds"]}
     if peak := max(told["peak"].values(), default=0):
         yield {"label": "peak memory of an engine in MB", "value": round(peak / 1e6)}
+
+
+def _untold(spec: PsiSpec) -> str:
+    """Return who else knows how many match, where the report does not say how many."""
+    if spec.bytes_tell_size and not spec.tells_size:
+        return "told to nobody else; the bytes over the channels tell about how many"
+    return "told to nobody else"
 
 
 def _numbers(counts: Mapping[str, JSON]) -> list[dict[str, JSON]]:

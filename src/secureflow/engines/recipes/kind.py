@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import PREPARATION_SPEC
-from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import MaskedSums
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secureflow.engines.secagg import MaskingPlan
 
 
-class PreparationEngineKind:
+class PreparationEngineKind(MaskedSums):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = PREPARATION_SPEC
@@ -36,15 +36,6 @@ class PreparationEngineKind:
         del version
         return federated_preparation(context)
 
-    def rounds_of(self, spec: PreparationSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds."""
-        return range(1, len(schedule(spec).rounds) + 1) if stage == STAGE else range(0)
-
-    def masked_stages(self, spec: PreparationSpec) -> tuple[str, ...]:
-        """Return the only stage."""
-        del spec
-        return self.stages
-
     def masked_plan(
         self, spec: PreparationSpec, job: str, spec_digest: str, stage: str
     ) -> MaskingPlan:
@@ -53,11 +44,6 @@ class PreparationEngineKind:
 
         del stage
         return preparation_plan(spec, job, spec_digest)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Return a round's number within its stage's masked session, from 0."""
-        del stage
-        return number - 1
 
     def charge(self, spec: PreparationSpec, read: Mapping[str, int] | None = None) -> Charge:
         """Return the cost of the rounds that read rows; () without differential privacy."""

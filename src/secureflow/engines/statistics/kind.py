@@ -9,6 +9,7 @@ from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import STATISTICS_SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import Rows
+from secureflow.engines.run.onestage import MaskedSums
 from secureflow.engines.script import Script
 from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.canonical import JSON
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from secureflow.engines.secagg import MaskingPlan
 
 
-class StatisticsEngineKind:
+class StatisticsEngineKind(MaskedSums):
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = STATISTICS_SPEC
@@ -35,16 +36,6 @@ class StatisticsEngineKind:
         del version
         return federated_statistics(context)
 
-    def rounds_of(self, spec: StatisticsSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds: all sums are opened at once."""
-        del spec
-        return range(1, 2) if stage == STAGE else range(0)
-
-    def masked_stages(self, spec: StatisticsSpec) -> tuple[str, ...]:
-        """Return the only stage."""
-        del spec
-        return self.stages
-
     def masked_plan(
         self, spec: StatisticsSpec, job: str, spec_digest: str, stage: str
     ) -> MaskingPlan:
@@ -53,11 +44,6 @@ class StatisticsEngineKind:
 
         del stage
         return statistics_plan(spec, job, spec_digest)
-
-    def session_round(self, stage: str, number: int) -> int:
-        """Return a round's number within its stage's masked session, from 0."""
-        del stage
-        return number - 1
 
     def charge(self, spec: StatisticsSpec, read: Mapping[str, int] | None = None) -> Charge:
         """Return the cost of the job; () before its rows were read."""

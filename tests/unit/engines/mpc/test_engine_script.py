@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from peers.mpyc_world import CODE, asked_of_mpyc, program
 
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.kit.canonical import digest
@@ -92,3 +95,38 @@ def test_every_row_of_the_explanation_has_its_chinese() -> None:
             for part in ("who", "sees", "why", "attack"):
                 text = row.get(part)
                 assert not text or " " not in text or chinese(text), text
+
+
+class ProgramWorld(EngineWorld):
+    """They run a program of others, and the second party receives its files."""
+
+    changes: ClassVar[dict[str, Any]] = {
+        **{k: v for k, v in asked_of_mpyc(ROSTER).items() if k in {"protocol", "engine"}},
+        "computation": program(arguments=["@turnover"]), "receivers": ["bank-b"],
+    }  # fmt: skip
+
+
+def test_the_report_of_a_program_of_others_names_its_code_and_what_it_read() -> None:
+    report = drive(ProgramWorld(count=3), [])
+    assert report["program"]["code"] == {
+        "digest": CODE.digest, "entry": "program.py", "arguments": ["@turnover"],
+        "input": "rows.csv",
+    }  # fmt: skip
+    assert report["program"]["label"]["threshold"] == "fewer than half of the parties"
+    rows = {str(one["label"]): one["value"] for one in report["sections"][0]["rows"]}
+    assert (rows["bundle"], rows["entry"]) == (CODE.digest, "program.py")
+    assert rows["columns of bank-a, in inputs/rows.csv"] == ["turnover"]
+    assert list(report["computation"]["kept"]) == ["bank-b"]
+
+
+def test_who_sees_what_of_a_program_of_others_has_its_chinese() -> None:
+    spec = parse(MpcSpec, asked_of_mpyc(ROSTER, ("bid", "rate"), receivers=["bank-b"]))
+    explained = MPC_ENGINE.explanation(spec, tee="", accounting=None, rounds=[], dropouts=[])
+    sees = [(one["who"], str(one["sees"])) for one in explained["disclosure"]]
+    assert ("the program", "reads of bank-c: bid, rate") in sees
+    assert [who for who, what in sees if "files that the program writes" in what] == ["bank-b"]
+    assert ("half of the parties or more, together", "every input") in sees
+    for row in (*explained["disclosure"], *explained["attacks"]):
+        for part in ("who", "sees", "why", "attack"):
+            text = row.get(part)
+            assert not text or " " not in text or chinese(text), text

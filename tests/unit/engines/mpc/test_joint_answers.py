@@ -15,6 +15,7 @@ from secureflow.engines.mpc.answers import NO_SPREAD, TOO_FEW_ROWS, answers
 from secureflow.engines.mpc.places import length_of, places
 from secureflow.engines.mpc.tally import noised, party_sums
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 from tests.unit.engines.mpc.world import CENTS, pooled, rows_of, specified
 
 ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
@@ -88,6 +89,42 @@ def test_covariances_and_correlations_are_those_of_complete_rows() -> None:
         if one["group"] == "m" and one["cell"] == "age × spent"
     ]  # fmt: skip
     assert own["value"] == pytest.approx(men, abs=1e-12)
+
+
+GREAT = [
+    {"column": one, "type": "number", "bounds": [-(2.0**50), 2.0**50]} for one in ("age", "spent")
+]
+
+
+def test_squares_hold_as_far_as_magnitudes_do() -> None:
+    """A single value of 2^50 steps is the most that a party may add to a sum."""
+    query = {"name": "v", "measure": "variance", "columns": ["age"]}
+    spec = specified(ROSTER, [query], decimals=[], columns=GREAT[:1])
+    each = [{"age": np.array(one)} for one in ([2.0**50, 0.0], [2.0**49, -(2.0**49)], [-1.0])]
+    (row,) = told(spec, each)["v"]["rows"]
+    x = [int(one) for part in each for one in part["age"]]
+    n = len(x)
+    assert row["value"] == float(Fraction(n * sum(a * a for a in x) - sum(x) ** 2, n * n))
+
+
+@pytest.mark.parametrize(
+    ("age", "spent", "said"),
+    [
+        ([1.0, 2.0, 3.0], [2.0**50, 1.0, 0.0], "A sum over column 'spent' is greater than 2^50"),
+        ([1.0, 1.0, 0.0], [2.0**50, -(2.0**50), 0.0], "The squares of column 'spent' add up"),
+        ([2.0**49, -(2.0**49)] * 2, [2.0**50, -(2.0**50)] * 2, "of columns 'age' and 'spent' add"),
+    ],
+)
+def test_the_column_that_is_too_large_is_named(
+    age: list[float], spent: list[float], said: str
+) -> None:
+    query = {"name": "c", "measure": "covariance", "columns": ["age", "spent"]}
+    spec = specified(ROSTER, [query], decimals=[], columns=GREAT)
+    with pytest.raises(SecureFlowError) as caught:
+        party_sums(spec, {"age": np.array(age), "spent": np.array(spent)})
+    assert caught.value.code == "ring_overflow"
+    assert said in caught.value.message
+    assert chinese(caught.value.message)
 
 
 def test_a_covariance_of_great_numbers_is_exact_where_floats_cancel() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secureflow.engines.peers import multiplex
 from secureflow.engines.peers.faults import ChannelFaultError
 from secureflow.engines.peers.multiplex import (
     ALL_WINDOWS,
@@ -16,6 +17,7 @@ from secureflow.engines.peers.multiplex import (
     FIRST_WINDOW,
     MAX_OPENED,
     MESSAGES,
+    MOST_OPENED,
     OUTBOX,
     WINDOW,
     Multiplexer,
@@ -235,7 +237,9 @@ def test_a_peer_that_ignores_a_window_is_noticed() -> None:
         other.feed(piece * 5)
 
 
-def test_a_peer_that_takes_no_answers_is_noticed() -> None:
+def test_a_peer_that_takes_no_answers_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the answers are to; so many connections nobody opens."""
+    monkeypatch.setattr(multiplex, "MOST_OPENED", 4 * CONTROLS)
     _, other = _pair()
 
     def open_and_take_nothing() -> None:
@@ -308,3 +312,30 @@ def test_no_bytes_crash_it(data: bytes) -> None:
     with contextlib.suppress(ChannelFaultError):
         other.feed(data)
     assert sum(one.size for one in other._connections.values()) <= len(data)
+
+
+def test_an_end_opens_so_many_connections_in_all() -> None:
+    """Each is dropped at once: never many at the same time."""
+    one, other = _pair()
+    for _ in range(MOST_OPENED):
+        number = one.open()
+        assert number is not None
+        one.abort(number)
+        _exchange(one, other)
+    one.open()
+    with pytest.raises(ChannelFaultError, match="too many connections"):
+        _exchange(one, other)
+
+
+def test_everything_that_is_carried_counts_at_both_ends() -> None:
+    one, other = _pair()
+    before = one.carried, other.carried
+    number = one.open()
+    assert number is not None
+    _write(one, number, bytes(1000))
+    one.abort(number)
+    _exchange(one, other)
+    assert (one.carried - before[0], other.carried - before[1]) == (1027, 1027)
+    one.ping()
+    _exchange(one, other)
+    assert (one.carried - before[0], other.carried - before[1]) == (1036, 1036)

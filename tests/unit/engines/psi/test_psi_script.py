@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -220,14 +220,79 @@ def test_how_many_match_is_told_only_where_the_spec_says_so(
     assert "how many match" not in operator["sees"]
 
 
+PAIR = {"protocol": "openmined", "engine": {"name": "openmined", "version": "2.0.6"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "grows"),
+    [
+        ({}, True),
+        (PAIR, False),
+        ({**PAIR, "join": "left"}, True),
+        ({"learns": "one"}, False),
+    ],
+    ids=["both by SPU", "both by openmined", "with rows of the other", "one"],
+)
+def test_where_bytes_tell_the_size_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], *, grows: bool
+) -> None:
+    """What goes to and fro in plain grows with what matches, and the report has its bytes."""
+    whole = {"learns": "all", "tells_size": False, **changes}
+    monkeypatch.setattr(PsiWorld, "changes", whole)
+    report = drive(PsiWorld(count=2), [])
+    assert report["intersection"]["matched"] == {}
+    (row,) = [one for one in report["sections"][0]["rows"] if one["label"] == "keys that match"]
+    assert ("the bytes over the channels" in row["value"]) == grows
+    assert chinese(row["value"])
+    sees = {one["who"]: one["sees"] for one in report["disclosure"]}
+    assert ("about how many match" in sees["operator"]) == grows
+    leaks = [one["value"] for one in report["sections"][-1]["rows"] if one["label"] == "Lets out"]
+    assert any("worked out from the bytes" in one for one in leaks) == grows
+
+
 def test_a_figure_that_is_no_count_is_none() -> None:
     world = PsiWorld(count=2)
     world.liar = lambda party, verb, given: (
-        {**given, "figures": {"keys": "many", "matched": -1}} if verb == "peer_run" else given
+        {**given, "figures": {**given["figures"], "matched": -1}} if verb == "peer_run" else given
     )
     report = drive(world, [])
-    assert report["intersection"]["keys"] == {"bank-a": None, "bank-b": None}
+    assert report["intersection"]["keys"] == {"bank-a": 12, "bank-b": 12}
     assert report["intersection"]["matched"] == {}
+
+
+class Boasting(PsiWorld):
+    """A party says that it ran over another number of keys than it committed to."""
+
+    who: ClassVar = "bank-a"
+    told: ClassVar[Any] = None
+
+    def party_peer_run(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        given = super().party_peer_run(party, body)
+        figures = {**given["figures"], "keys": self.told}
+        return {**given, "figures": figures} if party == self.who else given
+
+
+@pytest.mark.parametrize("who", ["bank-a", "bank-b"])
+@pytest.mark.parametrize("told", [5000, "many", True, None])
+def test_a_report_has_the_keys_that_were_committed_to(
+    monkeypatch: pytest.MonkeyPatch, who: str, told: Any
+) -> None:
+    """A receiver that says other ones has no result; of another party there is no number."""
+    monkeypatch.setattr(Boasting, "who", who)
+    monkeypatch.setattr(Boasting, "told", told)
+    world = Boasting(count=2)
+    if who == "bank-a":
+        with pytest.raises(SecureFlowError, match="bank-a says that it ran over") as caught:
+            drive(world, [])
+        assert caught.value.code == "peer_result_malformed"
+        said = caught.value.details["failures"]["bank-a"]["message"]
+    else:
+        found = drive(world, [])["intersection"]
+        assert found["keys"] == {"bank-a": 12}
+        (reason,) = found["attempts"][0]["reasons"]
+        assert (reason["party"], reason["code"]) == ("bank-b", "peer_result_malformed")
+        said = text_in(reason, "reason")
+    assert chinese(said)
 
 
 def test_the_page_of_a_report_has_its_parts_in_both_languages() -> None:
@@ -246,7 +311,8 @@ def test_the_page_of_a_report_has_its_parts_in_both_languages() -> None:
     ("count", "changes"),
     [
         (2, {}), (2, {"learns": "all", "join": "full"}), (3, {"minimum": 5}),
-        (2, {"minimum": 5, "size_first": True}), (2, {"tells_size": False}),
+        (2, {"minimum": 5, "size_first": True}), (2, {"tells_size": True}),
+        (2, {"learns": "all"}),
         (2, {"learns": "size", "protocol": "openmined",
              "engine": {"name": "openmined", "version": "2.0.6"}}),
     ],
@@ -262,3 +328,5 @@ def test_every_row_of_the_explanation_has_its_chinese(count: int, changes: dict[
     assert ("each single one of the others" in leaks) == (count > 2)
     assert ("how many rows of bank-b do not match" in leaks) == (changes.get("join") == "full")
     assert ("and not which" in leaks) == (changes.get("learns") == "size")
+    sized = changes.get("learns") == "size" or "size_first" in changes
+    assert ("which of them is the word of its engine" in leaks) == sized

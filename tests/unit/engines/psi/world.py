@@ -46,7 +46,7 @@ class PsiWorld(World):
     def __post_init__(self) -> None:
         super().__post_init__()
         roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
-        self.spec: Any = specified(roster, **self.changes)
+        self.spec: Any = specified(roster, **{"tells_size": True, **self.changes})
         self.digest = spec_digest(self.spec)
         members = self._public(self.everybody)
         stage = PSI_ENGINE.contributing
