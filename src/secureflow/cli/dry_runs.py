@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _EXPECTED: Final = ("name", "measure", "rows", "standard_error")
 _NAMES: Final = {"numbers": "released_numbers"}
+_CODE: Final = ("entry", "arguments", "input")
+"""Of a program that others wrote, which owners approve by its digest."""
 _LABEL: Final = ("adversary", "threshold", "collusion", "trusted", "leakage")
 _COST: Final = (
     *("unit", "contributions", "mechanism", "noise", "noise_multiplier", "sampling"),
@@ -58,15 +60,22 @@ def _listed(value: Any) -> str:
     return listed(said(str(one)) for one in (value if isinstance(value, list) else [value]))
 
 
+def _program(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "program", f"{told.get('name')}/{told.get('version')}"
+    for name in ("protocol", "engine"):
+        yield name, said(str(told.get(name, "")))
+    yield "exactness", said(part_of(told, "numeric"))
+    if code := members(told.get("code")):
+        yield "bundle", code.get("digest")
+        yield from ((name, code[name]) for name in _CODE if code.get(name))
+
+
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
         if name == "estimate" and isinstance(value, Mapping):
             yield from ((f"estimated_{one}", figure) for one, figure in value.items())
         elif name == "program" and isinstance(value, Mapping):
-            yield name, f"{value.get('name')}/{value.get('version')}"
-            for one in ("protocol", "engine"):
-                yield one, said(str(value.get(one, "")))
-            yield "exactness", said(part_of(value, "numeric"))
+            yield from _program(value)
         elif name not in {"expected", "privacy", "points", "label"}:
             yield _NAMES.get(name, name), value
     privacy = details.get("privacy")

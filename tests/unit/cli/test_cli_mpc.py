@@ -132,8 +132,9 @@ def test_a_dry_run_says_who_learns_what_and_against_whom_it_holds(
     monkeypatch.setenv("SECUREFLOW_LANG", tongue)
     spec, file = computed(ROSTER), tmp_path / "job.json"
     file.write_text(json.dumps({"kind": "mpc", "project": "prj_00000000", "datasets": []}))
-    details = {"program": program_of(spec), "receivers": ["bank-a"], "attempts": 3,
-               "inputs": {"bank-a": ["turnover"]},
+    code = {"digest": "ab" * 32, "entry": "own.py", "arguments": ["-n", "3"], "input": "rows"}
+    details = {"program": {**program_of(spec), "code": code}, "receivers": ["bank-a"],
+               "attempts": 3, "inputs": {"bank-a": ["turnover"]},
                "estimate": share_estimate(spec, 1000)}  # fmt: skip
     answer = {"digest": "d" * 64, "spec": {}, "details": details}
     centre.answers["POST /jobs/dry-run"] = (200, answer)
@@ -145,6 +146,7 @@ def test_a_dry_run_says_who_learns_what_and_against_whom_it_holds(
         assert (str(chinese(text)) if tongue == "zh" else text) in out
     assert "ranking/1" in out
     assert "who=" not in out
+    assert all(one in out for one in ("ab" * 32, "own.py", "-n, 3" if tongue == "en" else "-n、3"))
     if tongue == "zh":
         labels = {line.split()[0] for line in out.splitlines() if line}
         assert not {"receivers", "attempts", "inputs", "estimated_rows"} & labels
