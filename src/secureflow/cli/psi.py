@@ -42,6 +42,9 @@ Columns = Annotated[
         help=t("A party's column of the key, in the order of the rules; may be repeated."),
     ),
 ]
+Receiver = Annotated[
+    str, typer.Option(metavar="ORG", help=t("Who learns the size, with --learns size."))
+]
 Granted = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,9 +69,7 @@ def run(
     ],
     dataset: Datasets = None,
     granted: Granted = None,
-    receiver: Annotated[
-        str, typer.Option(metavar="ORG", help=t("Who learns the size, with --learns size."))
-    ] = "",
+    receiver: Receiver = "",
     join: Annotated[
         str, typer.Option(help=t("Which rows: inner, left, right, full or difference."))
     ] = "inner",

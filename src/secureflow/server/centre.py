@@ -96,8 +96,7 @@ async def open_centre(
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
     made = settings.link, certificate, authority.trust_domain, desk
-    readable = ReadTogether(artifacts, uploads)
-    link = _make_link(*made, readable, waits.observe)
+    link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
     parties = _parties(link, kinds, readable, vectors, waits)
