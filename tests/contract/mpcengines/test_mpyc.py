@@ -32,7 +32,6 @@ mpc.run(mpc.shutdown())
 print(words.told(found), least, sys.argv)
 """
 EVIL = """
-import time
 from mpyc.runtime import mpc
 
 class Evil:
@@ -44,9 +43,8 @@ class Evil:
         return exec, (act,)
 
 mpc.run(mpc.start())
-if mpc.pid == 2:
-    time.sleep(600)  # it may fail before the pickle arrives, which would end everybody
-mpc.run(mpc.transfer(Evil() if mpc.pid == 1 else None, senders=1, receivers=0))
+# lists: with numbers MPyC fails at who receives nothing, maybe before the pickle has arrived
+mpc.run(mpc.transfer(Evil() if mpc.pid == 1 else None, senders=[1], receivers=[0]))
 mpc.run(mpc.shutdown())
 """
 
