@@ -19,6 +19,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import psi_request
 from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
@@ -73,8 +74,15 @@ def submitted(place: Platform, **changes: Any) -> str:
 
 
 def ended(place: Platform, job: str) -> Job:
-    with place.client("bank-a") as client:
-        return await_end(client, job)
+    """Wait for a job's end, also where the centre is just being started again."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with place.client("bank-a") as client:
+                return await_end(client, job)
+        except SecureFlowError as error:
+            if error.code != "unavailable" or time.monotonic() > until:
+                raise
 
 
 def rows(place: Platform, party: str, job: str) -> list[dict[str, Any]]:
