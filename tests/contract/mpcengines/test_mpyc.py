@@ -144,3 +144,13 @@ def test_two_parties_are_refused() -> None:
     """With two the threshold of MPyC is 0: nothing is shared secretly."""
     least, _ = MpycEngine.describe(None).parties  # type: ignore[arg-type]
     assert least == 3
+
+
+@pytest.mark.parametrize("named", [("bundle", "shamir"), ("mpyc", "SHAMIR")])
+def test_the_least_that_it_costs_is_told_by_either_name(named: tuple[str, str]) -> None:
+    engine = MpycEngine(None, None)  # type: ignore[arg-type]
+    shapes = {"a": {"rows.csv": (1000, 2)}, "b": {}, "c": {"rows.csv": (10, 1)}}
+    assert engine.estimate(*named, shapes).bytes == 2 * 2010 * 11 * 2
+    with pytest.raises(SecureFlowError) as caught:
+        engine.estimate(*named, {"a": {}, "b": {}})
+    assert caught.value.code == "parties_wrong"
