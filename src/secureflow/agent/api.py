@@ -174,6 +174,11 @@ def results_show(config: Path, job: str) -> dict[str, JSON]:
     return dict(control(config, "results.show", READING, job=job))
 
 
+def results_entries(config: Path, job: str) -> list[dict[str, JSON]]:
+    """Return what the peers of a job signed for each of its attempts, as the agent keeps it."""
+    return list(control(config, "results.entries", job=job))
+
+
 def results_remove(config: Path, job: str) -> dict[str, JSON]:
     """Remove the file of a job's result."""
     return dict(control(config, "results.remove", job=job))

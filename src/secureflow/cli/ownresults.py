@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,6 +11,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.escaping import plain
 from secureflow.cli.exporting import check_target, write_rows
+from secureflow.cli.files import check_writable, refuse_existing, write_text
 from secureflow.cli.texts import listed, t
 from secureflow.kit import reading
 from secureflow.kit.errors import SecureFlowError
@@ -26,6 +28,7 @@ _LINES: Final = (
     *("job", "name", "purpose", "kind", "learns", "join", "dataset", "domain", "with", "rows"),
     *("matched", "attempt", "bytes", "file", "at", "state", "path", "datasets"),
 )
+_ENTRIES: Final = ("attempt", "party", "count", "inputs", "leaf", "at", "holds")
 
 
 @app.command("list", help=t("List the results that this agent keeps."))
@@ -73,6 +76,34 @@ def export(
     found = api.results_show(config, job)
     check_kept(found)
     write_rows(Path(found["path"]), path, foreign=True)
+
+
+@app.command("entries", help=t("Show or export what peers signed for a job's attempts."))
+def entries(
+    job: Job,
+    path: Annotated[
+        Path | None, typer.Argument(help=t("File to write, as JSON, for whoever judges."))
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show each entry, checked; the file has leaf, document and salt of each, with its key."""
+    from secureflow.agent import api
+
+    if path is not None:
+        refuse_existing(path, force)
+        check_writable(path)
+    found = api.results_entries(config, job)
+    if path is None:
+        told = [
+            {**one, "party": plain(str(one["party"])), "at": moment(one["at"])} for one in found
+        ]
+        show(told if output is Form.TABLE else found, output, _ENTRIES)
+        return
+    text = json.dumps({"job": job, "entries": found}, indent=2, ensure_ascii=False)
+    write_text(path, text + "\n")
+    say(t("Written to {path}.", path=path))
 
 
 @app.command("remove", help=t("Remove the file of a job's result."))

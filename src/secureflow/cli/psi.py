@@ -50,6 +50,10 @@ Granted = Annotated[
         help=t("A party's column that stands beside the key in results; may be repeated."),
     ),
 ]
+TellsSize = Annotated[
+    bool,
+    typer.Option("--tells-size", help=t("The report tells everybody how many keys match.")),
+]
 
 
 @app.command("run", help=t("Intersect the keys of several owners."))
@@ -84,10 +88,7 @@ def run(
             "--size-first", help=t("The party that does not receive sees the size first.")
         ),
     ] = False,
-    tells_size: Annotated[
-        bool,
-        typer.Option("--tells-size", help=t("The report tells everybody how many keys match.")),
-    ] = False,
+    tells_size: TellsSize = False,
     most_rows: Annotated[
         int | None, typer.Option(min=1, help=t("The most keys that a party may bring."))
     ] = None,

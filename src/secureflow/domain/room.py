@@ -19,13 +19,15 @@ def model_bytes(spec: JobSpec) -> int:
     return _FLOAT32 * spec.parameters
 
 
-def agent_bytes(spec: JobSpec) -> int:
+def agent_bytes(spec: JobSpec, party: str = "") -> int:
     """Return the most that a party's files of the job take at one time.
 
     The model, the next one as received (sealed, or as a mean) and as written, the update as its
-    worker wrote it, and this party's own copy of it.
+    worker wrote it, and this party's own copy of it; and what the kind of job has of the party
+    beside that, if one is named.
     """
-    return 5 * (model_bytes(spec) + _BESIDE)
+    files = spec.file_bytes(party) if party else 0
+    return 5 * (model_bytes(spec) + _BESIDE) + files
 
 
 def record_bytes(spec: JobSpec) -> int:

@@ -12,7 +12,9 @@ import pytest
 from peers.agent_world import JOB
 from peers.psi_world import PEER, PsiAgentWorld
 
+from secureflow.agent.owner.peerentries import kept_under, peer_entries
 from secureflow.agent.verbs.peers import PeerAttempts
+from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.privacy.probing import Probe
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.errors import SecureFlowError
@@ -189,3 +191,36 @@ async def test_what_a_peer_signed_is_kept_before_a_channel_opens(
     world.reopen()
     kept = world.store.answer(f"peer_entries/{JOB}/1")
     assert kept == world.peers_entry(1)["offers"]
+
+
+async def test_what_peers_signed_is_shown_with_whether_it_holds(tmp_path: Path) -> None:
+    world = await ready(tmp_path, **SENDER)
+    world.links_to.absent = True
+    for attempt, inputs in ((1, "cd"), (2, "ef")):
+        await world.offer(attempt)
+        await refused(world.run(attempt, inputs=inputs * 32, count=40 + attempt))
+    await world.finished("failed")
+    found = peer_entries(world.store, JOB)
+    assert [(one["attempt"], one["party"], one["count"], one["holds"]) for one in found] == [
+        (1, PEER, 41, True), (2, PEER, 42, True),
+    ]  # fmt: skip
+    assert found[1]["inputs"] == "ef" * 32
+    assert found[0]["key"] == world.keys[PEER].public
+    entry: Any = found[0]["entry"]
+    assert leaf_from_json(entry["leaf"]).hash() == found[0]["leaf"]
+    assert {*entry} == {"leaf", "document", "salt"}
+    with pytest.raises(SecureFlowError, match="has approved no job"):
+        peer_entries(world.store, "job_00000000")
+
+
+@pytest.mark.parametrize("part", ["document", "salt", "leaf"])
+async def test_an_entry_that_was_altered_in_the_record_does_not_hold(
+    tmp_path: Path, part: str
+) -> None:
+    world = await ready(tmp_path, **SENDER)
+    other = world.peers_entry(1, count=9)["offers"][PEER]
+    own = world.peers_entry(1)["offers"][PEER]
+    altered = {**own, part: "00" * 32 if part == "salt" else other[part]}
+    with world.store.transaction():
+        world.store.keep_answer(kept_under(JOB, 1), JOB, {PEER: altered})
+    assert [one["holds"] for one in peer_entries(world.store, JOB)] == [False]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.agent_world import JOB, World
+from peers.agent_world import JOB, ME, World
+from peers.psi_world import PsiAgentWorld
 
 from secureflow.agent.witness import witness
 from secureflow.domain.room import agent_bytes, record_bytes
@@ -35,6 +36,28 @@ async def test_a_job_that_does_not_fit_is_not_approved_and_leaves_no_trace(
     assert world.store.job(JOB) is None
     assert not world.store.actions(job=JOB)
     assert "approval" in await world.ask("consent", world.consent_body())
+
+
+async def test_an_intersection_needs_room_for_lists_and_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = PsiAgentWorld(tmp_path / "agent")
+    needed = 100 * 128 + 64 * 2 * 100  # 100 keys; a row's number and a phone, as often
+    assert agent_bytes(place.spec, ME) == agent_bytes(place.spec) + needed
+    with monkeypatch.context() as full:
+        nearly_full(full, agent_bytes(place.spec) + record_bytes(place.spec))
+        with pytest.raises(InfrastructureError) as caught:
+            await place.consented()
+        assert caught.value.code == "disk_full"
+        assert caught.value.details["needed"] == agent_bytes(place.spec, ME) + record_bytes(
+            place.spec
+        )
+    await place.consented()
+    with monkeypatch.context() as full:
+        nearly_full(full, agent_bytes(place.spec))
+        with pytest.raises(InfrastructureError, match="disk_full"):
+            await place.offer()
+    await place.offer()
 
 
 async def test_consent_that_waited_for_room_is_not_told_to_have_expired(

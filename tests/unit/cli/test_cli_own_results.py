@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,24 @@ def test_an_owner_lists_and_shows_a_result_with_its_lineage(cli: Any, kept: dict
     assert f"secureflow agent data inspect --result {JOB}" in err
     kept["state"] = "altered"
     assert "is not the one that this agent wrote" in cli("agent", "results", "show", JOB)[2]
+
+
+def test_an_owner_shows_and_exports_what_peers_signed(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"leaf": {"leaf": {}}, "document": {"count": 7}, "salt": "05" * 32}
+    told = {
+        "attempt": 1, "party": "bank-b\u202e", "count": 7, "inputs": "cd" * 32, "at": 1_800_000_000,
+        "leaf": "ab" * 32, "key": "K", "holds": True, "entry": entry,
+    }  # fmt: skip
+    monkeypatch.setattr(api, "results_entries", lambda config, job: [told])
+    status, out, _ = cli("agent", "results", "entries", JOB)
+    assert (status, "cdcdcd" in out, "\u202e" in out) == (0, True, False)
+    target = tmp_path / "entries.json"
+    assert cli("agent", "results", "entries", JOB, target)[0] == 0
+    assert json.loads(target.read_text()) == {"job": JOB, "entries": [told]}
+    assert cli("agent", "results", "entries", JOB, target)[0] == 5  # it exists
+    assert cli("agent", "results", "entries", JOB, target, "--force")[0] == 0
 
 
 def test_texts_of_peers_are_no_formulas(cli: Any, kept: dict[str, Any], tmp_path: Path) -> None:

@@ -122,6 +122,16 @@ def test_what_is_told_in_the_report_is_told_once_however_often_a_job_is_begun() 
     assert [specified(TWO, attempts=4).probes_at_worst(one) for one in spec.parties] == [0, 400]
 
 
+def test_files_take_room_by_keys_columns_and_the_rows_that_are_shown() -> None:
+    spec = specified(TWO, **sides({"granted": ["age"]}, {"most_rows": 40}))
+    assert spec.file_bytes("bank-a") == 100 * 128 + 64 * 3 * 40
+    assert spec.file_bytes("bank-b") == 40 * 128
+    spec = specified(TWO, **sides({}, {"most_rows": 40}), learns="all", join="full")
+    assert spec.file_bytes("bank-b") == 40 * 128 + 64 * 2 * (40 + 140)
+    engine = {"protocol": "openmined", "engine": OPENMINED}
+    assert specified(TWO, learns="size", **engine).file_bytes("bank-a") == 100 * 128
+
+
 def test_each_party_reads_its_own_columns() -> None:
     spec = specified(TWO, **sides({"key": ["mobile"], "granted": ["age"]}, {"key": ["msisdn"]}))
     assert (spec.columns_of("bank-a"), spec.columns_of("bank-b")) == (

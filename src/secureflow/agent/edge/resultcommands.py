@@ -27,6 +27,7 @@ class ResultCommands:
             "results.list": self.every,
             "results.show": self.show,
             "results.remove": self.remove,
+            "results.entries": self.entries,
         }
 
     async def every(self) -> list[dict[str, JSON]]:
@@ -36,6 +37,10 @@ class ResultCommands:
     async def show(self, job: str) -> dict[str, JSON]:
         """Return what is kept of a job, its file compared with what was committed to."""
         return await self.kept().one(job)
+
+    async def entries(self, job: str) -> list[dict[str, JSON]]:
+        """Return what the peers of a job signed for its attempts."""
+        return await asyncio.to_thread(self.kept().entries, job)
 
     async def remove(self, job: str) -> dict[str, JSON]:
         """Remove the file of a job."""

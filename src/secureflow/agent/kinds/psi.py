@@ -453,7 +453,7 @@ def _none(party: str) -> SecureFlowError:
             "does not fit its rule: check the columns and rules of the key.",
             party=party,
         ),
-        {"party": party},
+        {"party": party, "phase": "keys"},
     )
 
 
@@ -463,7 +463,7 @@ def _too_many(party: str, count: int, most: int) -> SecureFlowError:
         Text("{party} brings {count} keys, and the job allows it {most}.",
              party=party, count=count, most=most),
         "Raise most_rows, which every owner approves anew, or bring fewer rows.",
-        {"party": party, "keys": count, "most_rows": most},
+        {"party": party, "phase": "keys", "keys": count, "most_rows": most},
     )  # fmt: skip
 
 
@@ -473,7 +473,7 @@ def _other_count(peer: str, keys: int, said: int) -> SecureFlowError:
         Text("The engine of {peer} brought {keys} keys, and {peer} committed to {said}.",
              peer=peer, keys=keys, said=said),
         Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer),
-        {"party": peer, "keys": keys, "committed": said},
+        {"party": peer, "phase": "compute", "keys": keys, "committed": said},
     )  # fmt: skip
 
 

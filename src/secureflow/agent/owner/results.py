@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.agent.owner.keptfiles import ENDING, compared, place_of
+from secureflow.agent.owner.peerentries import peer_entries
 from secureflow.agent.owner.publications import result_data
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
@@ -98,6 +99,10 @@ class KeptOutcomes:
         await asyncio.to_thread(compared, found)
         entry = {"proved": bool(leaf.proved), "hash": leaf.hash, "leaf": leaf.bundle}
         return {**found, "datasets": self._declared(job), **entry}
+
+    def entries(self, job: str) -> list[dict[str, JSON]]:
+        """Return what the peers of a job signed for its attempts; see `peer_entries`."""
+        return peer_entries(self.store, job)
 
     def remove(self, job: str) -> dict[str, JSON]:
         """Remove the file of a job; the commitment to it stays in the record and in the log.

@@ -46,7 +46,7 @@ class Room:
         self, settings: AgentSettings, store: RecordStore, specs: SpecKinds = SPEC_KINDS
     ) -> None:
         self._specs = specs
-        self._models = settings.models
+        self._models, self._party = settings.models, settings.organisation
         self._place = Place(settings.models, "model files", settings.organisation)
         self._store = store
 
@@ -56,7 +56,7 @@ class Room:
         Raises:
             InfrastructureError: `disk_full`.
         """
-        self._demand(agent_bytes(spec) + record_bytes(spec))
+        self._demand(agent_bytes(spec, self._party) + record_bytes(spec))
 
     def for_step(self, job: str) -> None:
         """Refuse to begin a step of an approved job that does not fit.
@@ -68,7 +68,7 @@ class Room:
         if known is not None and not known.outcome:
             spec = self._specs.parse(known.spec, stored=True)
             taken = _taken(self._models / job) + _taken(held_folder(self._models, job))
-            self._demand(max(0, agent_bytes(spec) - taken))
+            self._demand(max(0, agent_bytes(spec, self._party) - taken))
 
     def _demand(self, needed: int) -> None:
         reserve = self._store.reserve

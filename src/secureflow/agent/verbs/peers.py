@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
 from secureflow.agent.kinds.kind import Contributions, Peering, PeerOutcome, PeerSession
+from secureflow.agent.owner.peerentries import kept_under
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
@@ -337,7 +338,7 @@ class PeerAttempts:
 
     def _keep_offers(self, job: str, request: PeerRunRequest, peers: tuple[str, ...]) -> None:
         """Keep what each peer signed for an attempt, with what opens it, once."""
-        name, context = _theirs(job, request.attempt), self._context
+        name, context = kept_under(job, request.attempt), self._context
         if context.store.answer(name) is not None:
             return
         kept = {peer: {part: request.offers[peer][part] for part in ENTRY_PARTS} for peer in peers}
@@ -411,10 +412,6 @@ def _seconds(spec: Any) -> float:
 
 def _entry(job: str, attempt: int) -> str:
     return f"peer_offer/{job}/{attempt}"
-
-
-def _theirs(job: str, attempt: int) -> str:
-    return f"peer_entries/{job}/{attempt}"
 
 
 def _ran(job: str, attempt: int) -> str:

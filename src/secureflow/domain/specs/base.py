@@ -177,6 +177,9 @@ class JobSpec(Protocol):
     def parameters(self) -> int:
         """The number of float32 values that rounds update; 0 without a model."""
 
+    def file_bytes(self, party: str) -> int:
+        """Return the most that files of a party take beside those of a model, at one time."""
+
     @property
     def bundle(self) -> CodePart | None:
         """The code that it brings, if any."""
@@ -238,6 +241,11 @@ class SpecBase:
     def keys(self) -> dict[str, str]:
         """Party name to base64 signing key."""
         return {c.party: c.key for c in self.roster}
+
+    def file_bytes(self, party: str) -> int:
+        """Return 0: it leaves none, unless a kind of job says otherwise."""
+        del party
+        return 0
 
     @property
     def bundle(self) -> CodePart | None:

@@ -46,6 +46,12 @@ MAX_ATTEMPTS: Final = 10
 SMALL: Final = 100_000
 """Most rows for the protocol that tells the size alone: slower, and with greater messages."""
 
+_KEY_BYTES: Final = 128
+"""On the disk for each key: as it is sorted and as it is listed, 32 each; twice the 16 that an
+engine gets; and up to four places of 8 that match."""
+_CELL_BYTES: Final = 64
+"""For each cell of a result: as a worker writes it, and as it is kept."""
+
 Learns = Literal["one", "all", "size"]
 Join = Literal["inner", "left", "right", "full", "difference"]
 PsiProtocol = Literal["rr22", "kkrt", "ecdh", "openmined"]
@@ -219,6 +225,17 @@ class PsiSpec(SpecBase):
 
     def _most_rows(self, parties: Iterable[str]) -> int:
         return sum(self.side(one).most_rows for one in parties)
+
+    def file_bytes(self, party: str) -> int:
+        """Return what lists, the engine's files and the result take, with cells of usual texts."""
+        side, others = self.side(party), [self.side(one) for one in self.others(party)]
+        listed = _KEY_BYTES * side.most_rows
+        if party not in self.learners or self.learns == "size":
+            return listed
+        rows = min(one.most_rows for one in self.sides)
+        rows += sum(one.most_rows for one in self.sides if self.shows_others(one.party, party))
+        columns = 1 + len(side.columns) + sum(len(one.granted) for one in others)
+        return listed + _CELL_BYTES * columns * rows
 
     @property
     def program(self) -> str:

@@ -45,7 +45,8 @@ def _run(course: Course[PsiSpec]) -> Script[dict[str, JSON]]:
     spec = course.spec
     yield from begin(course, dict)
     began = yield from seconds_now()
-    done = yield from run_attempts(course, STAGE, spec.program, spec.attempts, spec.learners)
+    asked = STAGE, spec.program, spec.attempts, spec.learners
+    done = yield from run_attempts(course, *asked, figure="keys")
     ended = yield from seconds_now()
     told = _told(spec, done, round(ended - began, 3))
     outcome = digest(_outcome(spec, done))

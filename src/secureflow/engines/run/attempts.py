@@ -34,6 +34,7 @@ from secureflow.engines.run.run import Course, leaf_entries, record, report_drop
 from secureflow.engines.script import Script, Tell
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError, reasons_of
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, text_in, with_texts
 
 ATTEMPT: Final = "attempt"
@@ -176,7 +177,12 @@ def _forged(party: str, reason: str) -> SecureFlowError:
 
 
 def run_attempts(
-    course: Course[Any], stage: str, program: str, most: int, keepers: Collection[str]
+    course: Course[Any],
+    stage: str,
+    program: str,
+    most: int,
+    keepers: Collection[str],
+    figure: str = "",
 ) -> Script[Attempted]:
     """Have the parties run a protocol until those that get a result have it.
 
@@ -186,6 +192,7 @@ def run_attempts(
         program: hex digest of what all run.
         most: how often it may be begun.
         keepers: the parties that get a result, which they keep; the others enter attempts alone.
+        figure: the one that says again how much a party put in; none if left out.
 
     Raises:
         SecureFlowError: `attempts_exhausted`; a party's own error where no repetition helps.
@@ -199,7 +206,7 @@ def run_attempts(
         runs = _done(offers, keepers)
         failures = offers.failures
         if not failures and not _complete(runs, keepers):
-            ran = yield from _run(course, number, offers, keepers)
+            ran = yield from _run(course, number, offers, keepers, figure)
             runs, failures = {**runs, **ran.replies}, ran.failures
         complete = _complete(runs, keepers)
         ended = yield from seconds_now()
@@ -265,7 +272,11 @@ def _check_entry(
 
 
 def _run(
-    course: Course[Any], number: int, offers: Answers[PeerOfferReply], keepers: Collection[str]
+    course: Course[Any],
+    number: int,
+    offers: Answers[PeerOfferReply],
+    keepers: Collection[str],
+    figure: str,
 ) -> Script[Answers[PeerRunReply]]:
     """Have all parties run the protocol, each with what the others offered it."""
     given = offers.replies
@@ -287,6 +298,8 @@ def _run(
         try:
             if party in keepers:
                 committing(party, reply, KEPT)
+            if figure:
+                _check_count(party, reply.figures.get(figure), given[party].document)
             course.ledger.waiting += leaf_entries(course, party, reply)
         except SecureFlowError as error:
             ran.failures[party] = error.as_json()
@@ -294,6 +307,23 @@ def _run(
             ran.replies[party] = reply
             course.contributed.rounds[party] = 1
     return ran
+
+
+def _check_count(party: str, told: object, entry: Any) -> None:
+    """Refuse a run over more or less than its party committed to: the report would tell it.
+
+    Raises:
+        SecureFlowError: `peer_result_malformed` naming the party.
+    """
+    said = entry["count"]
+    if type(told) is not int or told != said:
+        raise SecureFlowError(
+            "peer_result_malformed",
+            Text("{party} says that it ran over {told}, and it committed to {count}.",
+                 party=party, told=shown(repr(told)[:40]), count=said),
+            Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=party),
+            {"party": party, "committed": said},
+        )  # fmt: skip
 
 
 def _kind(reply: PeerRunReply) -> str:

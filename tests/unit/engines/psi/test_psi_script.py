@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -253,11 +253,46 @@ def test_where_bytes_tell_the_size_that_is_said(
 def test_a_figure_that_is_no_count_is_none() -> None:
     world = PsiWorld(count=2)
     world.liar = lambda party, verb, given: (
-        {**given, "figures": {"keys": "many", "matched": -1}} if verb == "peer_run" else given
+        {**given, "figures": {**given["figures"], "matched": -1}} if verb == "peer_run" else given
     )
     report = drive(world, [])
-    assert report["intersection"]["keys"] == {"bank-a": None, "bank-b": None}
+    assert report["intersection"]["keys"] == {"bank-a": 12, "bank-b": 12}
     assert report["intersection"]["matched"] == {}
+
+
+class Boasting(PsiWorld):
+    """A party says that it ran over another number of keys than it committed to."""
+
+    who: ClassVar = "bank-a"
+    told: ClassVar[Any] = None
+
+    def party_peer_run(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        given = super().party_peer_run(party, body)
+        figures = {**given["figures"], "keys": self.told}
+        return {**given, "figures": figures} if party == self.who else given
+
+
+@pytest.mark.parametrize("who", ["bank-a", "bank-b"])
+@pytest.mark.parametrize("told", [5000, "many", True, None])
+def test_a_report_has_the_keys_that_were_committed_to(
+    monkeypatch: pytest.MonkeyPatch, who: str, told: Any
+) -> None:
+    """A receiver that says other ones has no result; of another party there is no number."""
+    monkeypatch.setattr(Boasting, "who", who)
+    monkeypatch.setattr(Boasting, "told", told)
+    world = Boasting(count=2)
+    if who == "bank-a":
+        with pytest.raises(SecureFlowError, match="bank-a says that it ran over") as caught:
+            drive(world, [])
+        assert caught.value.code == "peer_result_malformed"
+        said = caught.value.details["failures"]["bank-a"]["message"]
+    else:
+        found = drive(world, [])["intersection"]
+        assert found["keys"] == {"bank-a": 12}
+        (reason,) = found["attempts"][0]["reasons"]
+        assert (reason["party"], reason["code"]) == ("bank-b", "peer_result_malformed")
+        said = text_in(reason, "reason")
+    assert chinese(said)
 
 
 def test_the_page_of_a_report_has_its_parts_in_both_languages() -> None:
