@@ -62,6 +62,10 @@ class Terminal:
         """Type at the keyboard."""
         os.write(self._master, text.encode())
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the command alone."""
+        self._process.send_signal(number)
+
     def end(self) -> int:
         """Read to the end, and return the exit code."""
         while self._read():

@@ -42,6 +42,9 @@ Columns = Annotated[
         help=t("A party's column of the key, in the order of the rules; may be repeated."),
     ),
 ]
+Receiver = Annotated[
+    str, typer.Option(metavar="ORG", help=t("Who learns the size, with --learns size."))
+]
 Granted = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,6 +52,10 @@ Granted = Annotated[
         metavar="ORG:COLUMN",
         help=t("A party's column that stands beside the key in results; may be repeated."),
     ),
+]
+TellsSize = Annotated[
+    bool,
+    typer.Option("--tells-size", help=t("The report tells everybody how many keys match.")),
 ]
 
 
@@ -66,9 +73,7 @@ def run(
     ],
     dataset: Datasets = None,
     granted: Granted = None,
-    receiver: Annotated[
-        str, typer.Option(metavar="ORG", help=t("Who learns the size, with --learns size."))
-    ] = "",
+    receiver: Receiver = "",
     join: Annotated[
         str, typer.Option(help=t("Which rows: inner, left, right, full or difference."))
     ] = "inner",
@@ -84,10 +89,7 @@ def run(
             "--size-first", help=t("The party that does not receive sees the size first.")
         ),
     ] = False,
-    tells_size: Annotated[
-        bool,
-        typer.Option("--tells-size", help=t("The report tells everybody how many keys match.")),
-    ] = False,
+    tells_size: TellsSize = False,
     most_rows: Annotated[
         int | None, typer.Option(min=1, help=t("The most keys that a party may bring."))
     ] = None,

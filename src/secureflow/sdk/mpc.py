@@ -88,7 +88,8 @@ class Mpc(Resource[D_co]):
             project: id of the project.
             datasets: one granted dataset of each party that brings any.
             program: its name and what it is asked, e.g. `{"name": "ranking", "decimals": 2}`;
-                `programs()` lists them.
+                `programs()` lists them. Of MPyC's: `{"name": "mpyc", "bundle": {"digest": …,
+                "entry": "program.py"}}`, of a bundle that was uploaded (`client.bundles.upload`).
             inputs: party → its columns.
             receivers: who gets the result.
             computing: parties without a dataset that compute along.

@@ -96,12 +96,10 @@ async def open_centre(
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
     made = settings.link, certificate, authority.trust_domain, desk
-    readable = ReadTogether(artifacts, uploads)
-    link = _make_link(*made, readable, waits.observe)
+    link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    parties = _parties(link, kinds, readable, vectors, waits)
-    asking = Asking(parties, witnessing.cosigned, link.left)
+    asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
@@ -205,6 +203,10 @@ def _make_link(
         bounds=Bounds(settings.max_connections, settings.handshake_seconds),
         on_wait=on_wait,
     )
+
+
+def _asking(link: LinkServer, parties: LocalParties, witnessing: Witnessing) -> Asking:
+    return Asking(parties, witnessing.cosigned, link.left)
 
 
 def _parties(

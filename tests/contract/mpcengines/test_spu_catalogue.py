@@ -137,7 +137,7 @@ async def test_a_program_is_told_who_receives_and_its_deadlines(tmp_path: Path) 
     assert runs.seen is not None
     plan, job = runs.seen
     assert job.parameters["secureflow"] == {"receivers": [0, 2], "job": "job_1", "attempt": 2}
-    assert plan.environment["SECUREFLOW_CONNECT"] == "30.0"
+    assert plan.environment["SECUREFLOW_CONNECT"] == str(job.deadlines.connect)
     assert plan.environment["SECUREFLOW_WAIT"] == "3600.0"
     assert plan.unsure == UNSURE
     assert {str(view.inside) for view in plan.views} >= {"/engine/spu_programs", "/bin/sh"}

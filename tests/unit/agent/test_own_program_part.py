@@ -99,7 +99,11 @@ async def test_who_is_no_receiver_keeps_nothing(tmp_path: Path) -> None:
 
 async def test_each_attempt_runs_the_code_as_it_was_approved(tmp_path: Path) -> None:
     world = await ready(tmp_path)
-    await ran(world)
+    world.engine.fails = SecureFlowError("engine_failed", "it ended")
+    await world.offer()
+    with pytest.raises(SecureFlowError, match="it ended"):
+        await world.run()
+    world.engine.fails = None
     held = world.directory / "models" / f"{JOB}.held" / "code"
     (held / "helper.py").chmod(0o600)
     (held / "helper.py").write_text("x = 2")

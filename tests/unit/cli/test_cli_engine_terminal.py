@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of an installation, at a terminal: nothing half-made is left or at work."""
+"""Ctrl-C, or a signal, in the middle of an installation: nothing half-made is left or at work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,16 @@ esac
 """
 
 
-def test_ctrl_c_leaves_nothing_half_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (0, INTERRUPTED),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+    ],
+    ids=["ctrl-c", "kill", "closed"],
+)
+def test_whoever_ends_it_leaves_nothing_half_made(tmp_path: Path, number: int, code: int) -> None:
     config, slow, writer = (tmp_path / one for one in ("agent.yaml", "slow-python", "writer"))
     config.write_text(SETTINGS)
     slow.write_text(SLOW.format(writer=writer, python=sys.executable))
@@ -46,13 +55,16 @@ def test_ctrl_c_leaves_nothing_half_made(tmp_path: Path) -> None:
         while not list(engines.glob("*/venv/half")) or not writer.read_text().strip():
             assert time.monotonic() < until, terminal.text
             time.sleep(0.01)
-        terminal.types(CTRL_C)
-        assert terminal.end() == INTERRUPTED, terminal.text
+        if number:
+            terminal.signal(number)
+        else:
+            terminal.types(CTRL_C)
+        ended = terminal.end()
     time.sleep(0.1)  # what still ran would have written again
     left = [one for one in engines.iterdir() if one.is_dir() or one.suffix == ".json"]
     with pytest.raises(ProcessLookupError):
-        os.kill(int(writer.read_text()), signal.SIGKILL)
-    assert left == []
+        os.killpg(os.getpgid(int(writer.read_text())), signal.SIGKILL)
+    assert (ended, left) == (code, []), terminal.text
 
 
 def test_what_a_killed_installation_left_goes_with_the_next(tmp_path: Path) -> None:

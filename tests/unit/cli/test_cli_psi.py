@@ -58,7 +58,7 @@ def test_options_become_the_request(cli: Any, asked: Any) -> None:
         *("--key", "phone:DE", "--key", "trim", "--learns", "bank-a", "--minimum", "5"),
         *("--column", "bank-a:mobile", "--column", "bank-b:msisdn", "--column", "bank-a:name"),
         *("--column", "bank-b:surname", "--granted", "bank-a:age", "--most-rows", "50"),
-        *("--attempts", "2", "--dry-run"),
+        *("--attempts", "2", "--tells-size", "--dry-run"),
     )
     assert status == 0, err
     request = asked()
@@ -71,6 +71,7 @@ def test_options_become_the_request(cli: Any, asked: Any) -> None:
     assert (request.learns, request.minimum, request.most_rows, request.attempts) == (
         "bank-a", 5, 50, 2,
     )  # fmt: skip
+    assert request.tells_size is True
     assert "estimated" in out
     assert "unshown" not in out
 
@@ -138,6 +139,7 @@ def test_no_report_of_a_centre_ends_the_command_line(
         ({"learns": "size", "protocol": "openmined",
           "engine": {"name": "openmined", "version": "2.0.6"}}, "LEARNS THE NUMBER"),
         ({"minimum": 7}, "not shown with fewer than 7"),
+        ({"tells_size": True}, "HOW MANY MATCH IS TOLD TO EVERYBODY WITH THE REPORT"),
     ],
 )  # fmt: skip
 def test_an_owner_is_shown_who_learns_what(changes: dict[str, Any], told: str) -> None:

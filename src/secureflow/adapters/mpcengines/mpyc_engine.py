@@ -22,6 +22,7 @@ from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.application.ports.mpcengine import (
+    BUNDLE,
     EngineInfo,
     EngineJob,
     EngineResult,
@@ -78,9 +79,11 @@ class MpycEngine:
     def estimate(self, program: str, protocol: str, shapes: Shapes) -> Estimate:
         """Return what it costs to share every input once and to open as much: the least.
 
-        What a program does beyond that nobody can tell without running it.
+        What a program does beyond that nobody can tell without running it. Program and protocol
+        may be named as specs name them.
         """
-        check_choice(self.describe(), program, protocol, len(shapes))
+        named = BUNDLE if program == NAME else program
+        check_choice(self.describe(), named, protocol.lower(), len(shapes))
         return estimated(shapes)
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:

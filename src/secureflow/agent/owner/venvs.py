@@ -15,11 +15,13 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from secureflow.agent.owner import installed
@@ -207,13 +209,34 @@ def _run(command: Sequence[str], step: str) -> str:
     except OSError as error:
         raise failed(step, reason_in(error)) from error
     try:
-        out, told = child.communicate()
+        with _ending():
+            out, told = child.communicate()
     except BaseException:  # Ctrl-C too: what it started would write on
         _end(child)
         raise
     if child.returncode:
         raise failed(step, (told or out).decode("utf-8", "replace"))
     return out.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """Raise SystemExit where a signal would end this process at once: a child would outlive it."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    ends = [signal.SIGTERM, signal.SIGHUP]
+    if threading.current_thread() is not threading.main_thread():
+        ends = []  # signals are the main thread's
+    held = [one for one in ends if signal.getsignal(one) is signal.SIG_DFL]
+    for one in held:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in held:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
