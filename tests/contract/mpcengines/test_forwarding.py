@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
@@ -213,3 +214,27 @@ def test_where_an_engine_listens_nothing_is_accepted_before_it_does() -> None:
     made: Any = Hears()
     host.doors(made, {"parties": 3, "number": 1, "spares": 1})
     assert heard == [(True, True), (False, False), (True, True)]
+
+
+def test_sockets_are_passed_once_those_of_other_engines_have_arrived() -> None:
+    """The system counts those under way of all processes of a user against the limit of one."""
+    passed = []
+
+    class Crowded:
+        refused = 3
+
+        def sendmsg(self, buffers: list[bytes], rights: list[Any]) -> int:
+            if self.refused:
+                self.refused -= 1
+                raise OSError(errno.ETOOMANYREFS, "Too many references: cannot splice")
+            passed.append((buffers[0], len(rights)))
+            return 1
+
+        def sendall(self, data: bytes) -> None:
+            passed.append((data, 0))
+
+    made: Any = Crowded()
+    with socket.socket() as one:
+        host.Channel(made).say({"say": "door"}, (one,))
+    whole = b'{"say": "door"}\n'
+    assert passed == [(whole, 1), (whole[1:], 0)]

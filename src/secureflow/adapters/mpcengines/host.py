@@ -29,12 +29,14 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import importlib.util
 import json
 import os
 import socket
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ from typing import Any
 LINE_BYTES = 1 << 20
 BLOCK = 1 << 20
 LOCAL = "127.0.0.1"
+RETRY = 0.02
+"""Seconds until sockets are passed again that could not be."""
 WORDS = ("raised", "memory", "import")
 """Why any engine may fail: it raised, needs more memory, or its package cannot be imported."""
 
@@ -81,8 +85,21 @@ class Channel:
         data = json.dumps(message, allow_nan=False).encode() + b"\n"
         handles = array.array("i", [one.fileno() for one in sockets])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)] if sockets else []
-        sent = self._socket.sendmsg([data], rights)
-        self._socket.sendall(data[sent:])
+        self._socket.sendall(data[self._passed(data, rights) :])
+
+    def _passed(self, data: bytes, rights: list[Any]) -> int:
+        """Send what comes with sockets; return how many bytes went along.
+
+        Of all processes of a user only so many may be under way as one of them may have open
+        (unix(7), ETOOMANYREFS): where many engines start at once, one waits for another's agent.
+        """
+        while True:
+            try:
+                return self._socket.sendmsg([data], rights)
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+            time.sleep(RETRY)
 
     def send(self, kind: str, name: str, path: Path) -> None:
         """Send a file."""
