@@ -11,16 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from secureflow.application.ports.mpcengine import SecurityLabel
+from secureflow.domain.specs.mpc_programs import SPU
 
-_NUMBERS: Final = (
-    "integers modulo 2^64; fractions have 18 bits, and a product is rounded up or down at random "
-    "in the last of them"
-)
-_SHAPES: Final = "everybody learns how many rows and columns each party brings"
-_FRESH: Final = (
-    "a further attempt draws all shares anew: only attempts that end tell their result, and a "
-    "party that changed its input in between is not noticed by the protocol"
-)
 _LISTS: Final = "each party learns how many identifiers the other has"
 _IDS: Final = (
     "whoever receives learns which of its own identifiers the other has too, not only how many"
@@ -51,23 +43,7 @@ def _intersection(bits: int | None) -> SecurityLabel:
 
 
 LABELS: Final[Mapping[str, SecurityLabel]] = {
-    "ABY3": SecurityLabel(
-        adversary="semi-honest",
-        threshold="one of the three parties learns nothing alone",
-        collusion="two of the three that put together what they see learn every input",
-        leakage=(_SHAPES,),
-        repeats=_FRESH,
-        numeric=_NUMBERS,
-    ),
-    "CHEETAH": SecurityLabel(
-        adversary="semi-honest",
-        threshold=_TWO,
-        collusion=_ALL,
-        leakage=(_SHAPES,),
-        repeats=_FRESH,
-        numeric=_NUMBERS,
-        statistical_bits=40,
-    ),
+    **{name.upper(): one.label for name, one in SPU.items()},
     "RR22": _intersection(40),
     "KKRT": _intersection(40),
     "ECDH": _intersection(None),

@@ -166,7 +166,7 @@ _FRESH: Final = (
     "a further attempt draws all shares anew: only attempts that end tell their result, and a "
     "party that changed its input in between is not noticed by the protocol"
 )
-_SPU: Final[Mapping[str, ProtocolEntry]] = {
+SPU: Final[Mapping[str, ProtocolEntry]] = {
     "aby3": ProtocolEntry(
         "spu",
         (3, 3),
@@ -193,7 +193,7 @@ _SPU: Final[Mapping[str, ProtocolEntry]] = {
         ),
     ),
 }
-"""What SPU's protocols give (`adapters.mpcengines.spu_labels`, which a test compares with this)."""
+"""What SPU's protocols for programs give, by their names in specs."""
 RECEIVERS: Final = "each receiver"
 """Who learns, where the spec names the parties."""
 _ENGINE_PROGRAMS: Final = (
@@ -207,7 +207,7 @@ _ENGINE_PROGRAMS: Final = (
         ),
         numeric="exact: numbers are whole after they are multiplied by 10^decimals and rounded",
         parameters=Ranking,
-        protocols=_SPU,
+        protocols=SPU,
     ),
     ProgramEntry(
         name="sealed-bid",
@@ -222,7 +222,7 @@ _ENGINE_PROGRAMS: Final = (
         ),
         numeric="exact: bids are whole after they are multiplied by 10^decimals and rounded",
         parameters=SealedBid,
-        protocols=_SPU,
+        protocols=SPU,
     ),
     ProgramEntry(
         name="correlation",
@@ -236,7 +236,7 @@ _ENGINE_PROGRAMS: Final = (
         ),
         numeric="a coefficient is within 0.000004 + 0.00001/n of the exact one, of n rows",
         parameters=Correlation,
-        protocols=_SPU,
+        protocols=SPU,
     ),
     ProgramEntry(
         name="logistic",
@@ -254,7 +254,7 @@ _ENGINE_PROGRAMS: Final = (
             "0.00001 of the exact one, of d columns; a probability within a quarter of that"
         ),
         parameters=Logistic,
-        protocols=_SPU,
+        protocols=SPU,
     ),
 )
 _PICKLE: Final = (
