@@ -218,7 +218,7 @@ def test_where_an_engine_listens_nothing_is_accepted_before_it_does() -> None:
 
 def test_sockets_are_passed_once_those_of_other_engines_have_arrived() -> None:
     """The system counts those under way of all processes of a user against the limit of one."""
-    passed = []
+    passed = list[tuple[bytes, int]]()
 
     class Crowded:
         refused = 3
