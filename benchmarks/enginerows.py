@@ -1,22 +1,17 @@
-"""Rows of `benchmarks.psi` and `benchmarks.mpc`, and how a run through the platform comes in."""
+"""Rows of `benchmarks.psi` and `benchmarks.mpc`."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engineparties import Measured, Run
+from benchmarks.engineparties import Measured
 from benchmarks.through import Figures
 from secureflow.agent.owner.engines import OwnEngines
 from secureflow.demo.psi.engines import place
 from secureflow.kit.errors import SecureFlowError
-
-Through = Callable[[Run, Sequence[Mapping[str, Path]], Path], float]
-"""Runs a program on inputs through agents, channels and sandbox; returns seconds."""
 
 
 def interpreter(engine: str) -> Path:
@@ -28,15 +23,6 @@ def interpreter(engine: str) -> Path:
         return OwnEngines(place()).interpreter(engine).find()
     except SecureFlowError as error:
         raise SystemExit(f"{name} names no interpreter: {error}") from error
-
-
-def through_of(name: str | None) -> Through | None:
-    """Return the function that `--through MODULE:FUNCTION` names."""
-    if not name:
-        return None
-    module, _, function = name.partition(":")
-    found: Through = getattr(importlib.import_module(module), function)
-    return found
 
 
 def row(name: str, bare: float, seconds: float, measured: Measured | Figures) -> dict[str, Any]:
