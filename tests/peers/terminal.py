@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
@@ -15,11 +16,17 @@ from typing import Final, Self
 PATIENCE: Final = 120.0
 """Seconds: longer than any step, whatever the machine does beside it."""
 _AT_HOME: Final = (
-    "import fcntl, os, sys, termios\n"
+    "import fcntl, os, signal, sys, termios\n"
+    "for one in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):\n"
+    "    signal.signal(one, signal.SIG_DFL)\n"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
-"""Takes the terminal for its own, so that Ctrl-C there reaches the command and what it starts."""
+"""Takes the terminal for its own, so that Ctrl-C there reaches the command and what it starts.
+
+Whoever runs the tests in the background, or by nohup, has these signals ignored: a shell at a
+terminal does not.
+"""
 CTRL_C: Final = "\x03"
 
 
@@ -68,8 +75,9 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end, and return the exit code."""
+        until = time.monotonic() + PATIENCE
         while self._read():
-            pass
+            assert time.monotonic() < until, f"it does not end: {self.text}"
         return self._process.wait(PATIENCE)
 
     def _read(self) -> bool:
