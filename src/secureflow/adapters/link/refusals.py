@@ -86,7 +86,9 @@ class CallEnd:
         call: of this end, whose requests are a stream.
     """
 
-    def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+    def __init__(
+        self, call: grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.StreamUnaryCall[Any, Any]
+    ) -> None:
         self._call = call
         self._first: tuple[grpc.StatusCode, str] | None = None
         call.add_done_callback(self._note)
