@@ -22,6 +22,7 @@ from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
+from secureflow.adapters.mpcengines.spu_speech import CHUNK
 from secureflow.application.ports.mpcengine import EngineCode, EngineLimits, MpcEngine
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
@@ -169,9 +170,9 @@ async def test_a_party_does_not_write_beyond_a_value_of_spu(bench: Bench) -> Non
     async with beside(_spu(bench)) as peers:
         own = await peers.opened("b", message(1, b"", b"connect_1\x01\x020"))
         assert (await own.read(4096)).startswith(b"PRPC")
-        await own.write(chunk(1, b"x" * 5, 10, 0))
+        await own.write(chunk(1, bytes(CHUNK), CHUNK + 9, 0))
         assert (await own.read(4096)).startswith(b"PRPC")
-        await own.write(chunk(1, b"y" * 60_000, 1 << 30, 1 << 29))
+        await own.write(chunk(1, bytes(CHUNK), 1 << 30, 1 << 29))
         _names(await peers.ended([]), "b", "no engine")
 
 

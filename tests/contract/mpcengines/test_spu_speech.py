@@ -13,6 +13,13 @@ from secureflow.adapters.mpcengines import spu_speech
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Stream
 from secureflow.adapters.mpcengines.spu_speech import MAX_ANSWER, MAX_FRAME, MAX_VALUE, Speech
 
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut values into chunks of 500 bytes."""
+    monkeypatch.setattr(spu_speech, "CHUNK", 500)
+
+
 SERVICE = b"org.interconnection.link.ReceiverService"
 
 
@@ -159,7 +166,7 @@ FORGED = {
     "no such kind": framed(META, OWN + KEY + VALUE + b"\x20\x02"),
     "a chunk without a place": framed(META, OWN + KEY + VALUE + b"\x20\x01"),
     "a place of no chunk": framed(META, OWN + KEY + VALUE + part(0x2A, b"\x08\x05")),
-    "a chunk beyond its message": framed(META, OWN + KEY + VALUE + chunk_info(8, 4)),
+    "a chunk beyond its message": framed(META, OWN + KEY + VALUE + chunk_info(4, 0)),
     "a chunk before its message": framed(META, OWN + KEY + VALUE + chunk_info(8, 2**64 - 2)),
     "a message without end": framed(META, OWN + KEY + VALUE + chunk_info(MAX_VALUE + 1, 0)),
     "a chunk that says more": framed(
@@ -217,13 +224,13 @@ def test_chunks_of_a_key_say_one_length_in_all_streams(total: int) -> None:
     """SPU makes room for what the first one says, and writes where the others say."""
     run = Speech()
     one, other = run(Stream(0, 1, True)), run(Stream(0, 1, True))
-    first = chunk(1, b"x" * 5, 10, 0)
+    first = chunk(1, b"x" * 10, 10, 0)
     assert one.passed(first) == first
-    different = chunk(1, b"y" * 8, total, 0)
+    different = chunk(1, b"y" * min(total, 500), total, 0)
     for listener in (one, other):
         with pytest.raises(ImpostorError, match="no engine"):
             listener.passed(different)
-    theirs = chunk(2, b"y" * 8, total, 0)
+    theirs = chunk(2, b"y" * min(total, 500), total, 0)
     assert run(Stream(0, 2, True)).passed(theirs) == theirs
     assert Speech()(Stream(0, 1, True)).passed(different) == different
 
@@ -232,10 +239,17 @@ def test_a_peer_sends_so_many_values_in_chunks(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(spu_speech, "MAX_CHUNKED", 3)
     listener = speech(Stream(0, 1, True))
     for number in (0, 1, 2, 0):
-        said = chunk(1, b"x", 9, number, b"key\x01\x02%d" % number)
+        said = chunk(1, b"x" * 9, 9, 0, b"key\x01\x02%d" % number)
         assert listener.passed(said) == said
     with pytest.raises(ImpostorError, match="no engine"):
-        listener.passed(chunk(1, b"x", 9, 0, b"key\x01\x023"))
+        listener.passed(chunk(1, b"x" * 9, 9, 0, b"key\x01\x023"))
+
+
+@pytest.mark.parametrize(("size", "at"), [(500, 1), (499, 0), (501, 0), (400, 400), (0, 900)])
+def test_chunks_are_as_spu_cuts_them(size: int, at: int) -> None:
+    """Else two could lie on each other, and SPU take what its memory held for the rest."""
+    with pytest.raises(ImpostorError, match="no engine"):
+        speech(Stream(0, 1, True)).passed(chunk(1, bytes(size), 800, at))
 
 
 @pytest.mark.parametrize("cut", [1, 50, 1 << 20])

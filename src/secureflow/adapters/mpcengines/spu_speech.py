@@ -20,8 +20,10 @@ Buffers takes the last of several `sender_rank`s, takes an unknown field for non
 that says it is compressed and leaves out what is said to be an attachment: none of it gets that
 far. brpc speaks a dozen other protocols on the same port, which begin otherwise, and has services
 of its own: neither does. Nor does a chunk that lies beyond its message: yacl makes room for as many
-bytes as the first chunk of a key says, and writes where each further one says, unseen. So all
-chunks of a key say the same length, in whichever of the peer's streams they come.
+bytes as the first chunk of a key says, writes where each further one says, unseen, and takes the
+whole for there once as many bytes have come. So chunks are as SPU cuts them, or two could lie on
+each other and leave out what memory held before; and all of a key say the same length, in whichever
+of the peer's streams they come.
 
 Nothing is held but what is not known yet: a key at most. A value passes as it comes; it counts for
 nothing in the engine before its frame is whole, and the end of a frame is held until all of it was
@@ -46,13 +48,15 @@ from secureflow.adapters.mpcengines.speaking import (
 )
 
 MAX_FRAME: Final = 64 << 20
-"""Bytes of a message, as brpc has it; SPU cuts a value into such of 1 MiB."""
+"""Bytes of a message, as brpc has it."""
+CHUNK: Final = 1 << 20
+"""Bytes into which SPU cuts a value; the last ones may be fewer."""
 MAX_ANSWER: Final = 64 << 10
 """Bytes of an answer: no value is in it, but the reason of an error may be."""
 MAX_VALUE: Final = 1 << 37
 """Bytes of a value that comes in chunks."""
 MAX_CHUNKED: Final = 1 << 18
-"""Values of a peer that come in chunks, in a run: SPU sends those so that have more than 1 MiB."""
+"""Values of a peer that come in chunks, in a run."""
 _MAX_META: Final = 16 << 10
 _MAX_KEY: Final = 4096
 _HEADER: Final = struct.Struct(">4sII")
@@ -301,7 +305,8 @@ class _Messages(_Frames):
                 raise ImpostorError(UNKNOWN)
             found[tag], at = read
             before = tag
-        if not found[0x10] + self._size <= found[0x08] <= MAX_VALUE:
+        left = found[0x08] - found[0x10]
+        if found[0x10] % CHUNK or self._size != min(CHUNK, left) or found[0x08] > MAX_VALUE:
             raise ImpostorError(UNKNOWN)
         self._lengths.check(self._key, found[0x08])
         self._used(start + size, _CHUNK)
