@@ -13,6 +13,7 @@ from peers.links import Centre, Cutter, until
 
 from secureflow.adapters.link import peerchannel
 from secureflow.adapters.link import relay as relay_module
+from secureflow.adapters.link.peerchannel import ContentMeter
 from secureflow.adapters.link.peerlink import Place, RelayDialler
 from secureflow.adapters.link.relay import PeerPlace, RelayBounds
 from secureflow.application.ports.peers import MAX_MESSAGE, ChannelLimits, PeerChannel
@@ -280,6 +281,16 @@ async def test_a_limit_of_bytes_holds_over_the_attempts_of_a_job(pair: Pair) -> 
     await asyncio.gather(*(end.forget("job_1") for end in pair.ends))
     a, b = await pair.open(scope(attempt=3), limits=limits)  # of another job of the same name
     await asyncio.gather(a.send(bytes(6000)), b.receive())
+
+
+async def test_a_limit_names_the_peer_with_whom_most_was_exchanged(pair: Pair) -> None:
+    """And not the one with whom the last byte was."""
+    pair.ends[0]._meters["job_1"] = meter = ContentMeter()
+    meter.exceeds("bank-c", 9000, 10_000)
+    a, b = await pair.open(limits=ChannelLimits(bytes=10_000))
+    assert (await _failure(asyncio.gather(a.send(bytes(3000)), b.receive()))).code
+    error = await _failure(a.send(b"x"))
+    assert (error.code, error.details["party"]) == ("peer_limit", "bank-c")
 
 
 async def test_what_says_nothing_counts_as_well(pair: Pair) -> None:

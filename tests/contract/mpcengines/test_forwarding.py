@@ -33,6 +33,9 @@ class Shouting:
             raise ImpostorError(FOREIGN)
         return data
 
+    def said(self, data: bytes) -> None:
+        pass
+
 
 class Side:
     """One party's doors, forwarder and channel; its engine is the test."""

@@ -22,13 +22,14 @@ from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
+from secureflow.adapters.mpcengines.spu_speech import CHUNK
 from secureflow.application.ports.mpcengine import EngineCode, EngineLimits, MpcEngine
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.contract.mpcengines.cases import PARTIES, Bench, bench_of
 from tests.contract.mpcengines.test_spu_engine import Found
-from tests.contract.mpcengines.test_spu_speech import message
+from tests.contract.mpcengines.test_spu_speech import chunk, framed, message, part
 
 SECRET = """
 from mpyc.runtime import mpc
@@ -162,6 +163,57 @@ async def test_a_party_does_not_send_in_the_name_of_another_over_spu(bench: Benc
         assert (await reading).startswith(b"PRPC")
         streams = [await peers.opened("b", message(0, b"", b"connect_0\x01\x020"))]
         _names(await peers.ended(streams), "b", "another party")
+
+
+async def test_a_party_does_not_write_beyond_a_value_of_spu(bench: Bench) -> None:
+    """Its process would end, or do what the bytes say, with its party's shares."""
+    async with beside(_spu(bench)) as peers:
+        own = await peers.opened("b", message(1, b"", b"connect_1\x01\x020"))
+        assert (await own.read(4096)).startswith(b"PRPC")
+        await own.write(chunk(1, bytes(CHUNK), CHUNK + 9, 0))
+        assert (await own.read(4096)).startswith(b"PRPC")
+        await own.write(chunk(1, bytes(CHUNK), 1 << 30, 1 << 29))
+        _names(await peers.ended([]), "b", "no engine")
+
+
+@pytest.mark.parametrize("forged", [True, False])
+async def test_a_party_does_not_answer_for_another_over_spu(bench: Bench, forged: bool) -> None:
+    """And whom an answer ends is not sure that this began there: it waits for who is."""
+    table = _spu(bench)
+    async with beside(table) as peers:
+        for place, party in enumerate("ab"):
+            await peers.opened(party, message(place, b"", b"connect_%d\x01\x020" % place))
+        streams: dict[str, MemoryConnection] = {}
+        by = {"a": "b" if forged else "a", "b": "b"}
+        answering = [asyncio.create_task(_answered(table, streams, one, by[one])) for one in "ab"]
+        try:
+            error = await peers.ended([])
+        finally:
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
+        if forged:
+            _names(error, "b", "another party")
+        else:  # who says that it is surely its own fault
+            _names(error, "a", "its engine failed")
+
+
+async def _answered(
+    table: Table, streams: dict[str, MemoryConnection], party: str, by: str
+) -> None:
+    """Answer what a party is asked: that it is there, and then with an error of a party."""
+    streams[party] = asked = await table.channels[party]["c"].accept()
+    held = b""
+    while data := await asked.read(1 << 16):
+        held += data
+        while len(held) >= 12 and len(held) >= (end := 12 + int.from_bytes(held[4:8], "big")):
+            meta = held[12 : 12 + int.from_bytes(held[8:12], "big")]
+            wrong = b"connect_" not in held[:end]
+            told = part(0x12, b"\x08\xf6\x07" if wrong else b"\x08\x00")
+            call = meta[meta.rindex(b"\x18\x00\x20") :]
+            answer = framed(told + call, b"" if wrong else b"\x0a\x00")
+            await streams[by if wrong else party].write(answer)
+            held = held[end:]
 
 
 async def test_three_parties_have_somebody_who_listens(bench: Bench, tmp_path: Path) -> None:

@@ -9,8 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
-from secureflow.adapters.mpcengines.spu_speech import MAX_ANSWER, MAX_FRAME, MAX_VALUE, speech
+from secureflow.adapters.mpcengines import spu_speech
+from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Stream
+from secureflow.adapters.mpcengines.spu_speech import MAX_ANSWER, MAX_FRAME, MAX_VALUE, Speech
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut values into chunks of 500 bytes."""
+    monkeypatch.setattr(spu_speech, "CHUNK", 500)
+
 
 SERVICE = b"org.interconnection.link.ReceiverService"
 
@@ -51,14 +59,26 @@ def chunk_info(total: int, offset: int) -> bytes:
     return b"\x20\x01" + part(0x2A, told)
 
 
-def chunk(party: int, value: bytes, total: int, offset: int) -> bytes:
-    body = rank(party) + part(0x12, b"key\x01\x022") + part(0x1A, value)
+def chunk(party: int, value: bytes, total: int, offset: int, key: bytes = b"key\x01\x022") -> bytes:
+    body = rank(party) + part(0x12, key) + part(0x1A, value)
     return framed(META, body + chunk_info(total, offset))
 
 
-def answer(code: int = 0, text: bytes = b"", body: bytes = b"\x0a\x00") -> bytes:
+def call(at: int) -> bytes:
+    """Return a message of the engine that is asked."""
+    return framed(request() + b"\x18\x00\x20" + number(at), KEY + VALUE)
+
+
+def answer(
+    code: int = 0, text: bytes = b"", body: bytes = b"\x0a\x00", at: int = 5
+) -> bytes:  # fmt: skip
     told = b"\x08" + number(code) + (part(0x12, text) if text else b"")
-    return framed(part(0x12, told) + b"\x18\x00\x20\x05", body)
+    return framed(part(0x12, told) + b"\x18\x00\x20" + number(at), body)
+
+
+def speech(stream: Stream) -> Listener:
+    """Return who listens to the only stream of a run."""
+    return Speech()(stream)
 
 
 def take(data: bytes, passed: bytearray, cut: int) -> None:
@@ -71,6 +91,7 @@ def take(data: bytes, passed: bytearray, cut: int) -> None:
 def heard(data: bytes, *, peer: int = 1, theirs: bool = True, cut: int = 0) -> bytes:
     """Return what passes of data that comes in pieces."""
     listener = speech(Stream(0 if peer else 1, peer, theirs))
+    listener.said(call(5) + call(1 << 33 | 6))
     size = cut or max(1, len(data))
     return b"".join(listener.passed(data[at : at + size]) for at in range(0, len(data), size))
 
@@ -88,7 +109,7 @@ HONEST = (
 def test_what_a_party_says_passes_unchanged(cut: int) -> None:
     data = b"".join(HONEST[:4]) * 3 if cut == 1 else b"".join(HONEST) * 3
     assert heard(data, cut=cut) == data
-    told = answer() + answer(1014, b"[E1014]" * 100, b"")
+    told = answer() + answer(1014, b"[E1014]" * 100, b"", 1 << 33 | 6)
     assert heard(told, theirs=False, cut=cut) == told
 
 
@@ -145,7 +166,7 @@ FORGED = {
     "no such kind": framed(META, OWN + KEY + VALUE + b"\x20\x02"),
     "a chunk without a place": framed(META, OWN + KEY + VALUE + b"\x20\x01"),
     "a place of no chunk": framed(META, OWN + KEY + VALUE + part(0x2A, b"\x08\x05")),
-    "a chunk beyond its message": framed(META, OWN + KEY + VALUE + chunk_info(8, 4)),
+    "a chunk beyond its message": framed(META, OWN + KEY + VALUE + chunk_info(4, 0)),
     "a chunk before its message": framed(META, OWN + KEY + VALUE + chunk_info(8, 2**64 - 2)),
     "a message without end": framed(META, OWN + KEY + VALUE + chunk_info(MAX_VALUE + 1, 0)),
     "a chunk that says more": framed(
@@ -185,7 +206,8 @@ def test_what_could_be_another_partys_does_not_reach_the_engine_whole(name: str,
     "forged",
     [
         message(1, b"x"),
-        framed(part(0x12, b"\x08\x00") + b"\x18\x00\x20\x05\x28\x01", b"\x0a\x00"),
+        answer(),
+        framed(part(0x12, b"\x08\x00") + b"\x18\x00\x20\x06\x28\x01", b"\x0a\x00"),
         framed(part(0x12, b"\x08\x00") + b"\x18\x01\x20\x05", b"\x0a\x00"),
         framed(b"\x12\x80", b""),
         answer(body=bytes(MAX_ANSWER)),
@@ -195,6 +217,60 @@ def test_what_could_be_another_partys_does_not_reach_the_engine_whole(name: str,
 def test_what_comes_back_is_an_answer(forged: bytes) -> None:
     with pytest.raises(ImpostorError):
         heard(answer() + forged, theirs=False)
+
+
+@pytest.mark.parametrize("total", [8, 1 << 20])
+def test_chunks_of_a_key_say_one_length_in_all_streams(total: int) -> None:
+    """SPU makes room for what the first one says, and writes where the others say."""
+    run = Speech()
+    one, other = run(Stream(0, 1, True)), run(Stream(0, 1, True))
+    first = chunk(1, b"x" * 10, 10, 0)
+    assert one.passed(first) == first
+    different = chunk(1, b"y" * min(total, 500), total, 0)
+    for listener in (one, other):
+        with pytest.raises(ImpostorError, match="no engine"):
+            listener.passed(different)
+    theirs = chunk(2, b"y" * min(total, 500), total, 0)
+    assert run(Stream(0, 2, True)).passed(theirs) == theirs
+    assert Speech()(Stream(0, 1, True)).passed(different) == different
+
+
+def test_a_peer_sends_so_many_values_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spu_speech, "MAX_CHUNKED", 3)
+    listener = speech(Stream(0, 1, True))
+    for number in (0, 1, 2, 0):
+        said = chunk(1, b"x" * 9, 9, 0, b"key\x01\x02%d" % number)
+        assert listener.passed(said) == said
+    with pytest.raises(ImpostorError, match="no engine"):
+        listener.passed(chunk(1, b"x" * 9, 9, 0, b"key\x01\x023"))
+
+
+@pytest.mark.parametrize(("size", "at"), [(500, 1), (499, 0), (501, 0), (400, 400), (0, 900)])
+def test_chunks_are_as_spu_cuts_them(size: int, at: int) -> None:
+    """Else two could lie on each other, and SPU take what its memory held for the rest."""
+    with pytest.raises(ImpostorError, match="no engine"):
+        speech(Stream(0, 1, True)).passed(chunk(1, bytes(size), 800, at))
+
+
+@pytest.mark.parametrize("cut", [1, 50, 1 << 20])
+@pytest.mark.parametrize("at", [7, 6, 300])
+def test_a_party_answers_what_it_was_asked(cut: int, at: int) -> None:
+    """Numbers of calls are the process's: that of another connection is a third party's."""
+    run = Speech()
+    one, other = run(Stream(0, 1, False)), run(Stream(0, 2, False))
+    asked = call(5) + call(300)
+    for start in range(0, len(asked), cut):
+        one.said(asked[start : start + cut])
+    other.said(call(7))
+    assert one.passed(answer(at=300)) == answer(at=300)
+    with pytest.raises(ImpostorError, match="another party"):
+        one.passed(answer(at=at))
+
+
+def test_an_own_engine_that_says_what_none_says_is_nobodys_fault() -> None:
+    listener = speech(Stream(0, 1, False))
+    listener.said(call(5) + b"HTTP/1.1 200 OK")
+    assert listener.passed(answer()) == answer()
 
 
 def _broken() -> Iterator[bytes]:

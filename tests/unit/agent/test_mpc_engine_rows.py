@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from unit.engines.mpc.engine_world import computed
 
 from secureflow.adapters.datasources import SourceLimits
 from secureflow.agent.compute.mpc_engine_rows import EngineRows
+from secureflow.agent.compute.ownprogram_rows import write_csv
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.kit.errors import SecureFlowError
@@ -133,3 +136,12 @@ def test_a_file_that_is_no_array_is_refused(tmp_path: Path) -> None:
         EngineRows(spec_of("ranking"), None, SourceLimits()).write_result(
             "bank-a", folder, written(tmp_path)
         )
+
+
+def test_a_row_of_csv_is_one_row_whatever_its_cells_hold() -> None:
+    texts = ["plain", "a\rb", "c\r\nd", "e\nf", 'g"h', "i,j", "", "\r"]
+    for columns in ({"text": texts}, {"text": texts, "number": [1.0, *[0.5] * 7]}):
+        file = io.BytesIO()
+        write_csv({name: np.array(one, object) for name, one in columns.items()}, file)
+        read = list(csv.DictReader(io.StringIO(file.getvalue().decode(), newline="")))
+        assert [row["text"] for row in read] == texts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from secureflow.adapters.link.peerlink import HEARTBEAT, LAST_WORD, Dial, ResumingLink
@@ -56,12 +57,17 @@ class ContentMeter:
     """Counts the content of all channels of a job against its limit, in bytes."""
 
     def __init__(self) -> None:
-        self.used = 0
+        self._used: dict[str, int] = {}
 
-    def exceeds(self, more: int, most: int) -> bool:
-        """Count more bytes; tell whether that is too many."""
-        self.used += more
-        return self.used > most
+    def exceeds(self, peer: str, more: int, most: int) -> bool:
+        """Count more bytes with a peer; tell whether that is too many."""
+        self._used[peer] = self._used.get(peer, 0) + more
+        return sum(self._used.values()) > most
+
+    @property
+    def greatest(self) -> str:
+        """The peer with whom most was exchanged: the last byte may be anybody's."""
+        return max(self._used, key=lambda peer: self._used[peer])
 
 
 class LinkedChannel:
@@ -318,13 +324,14 @@ class LinkedChannel:
     def _count(self) -> None:
         total = self._session.connections.carried
         more, self._counted = total - self._counted, total
-        if self._meter.exceeds(more, self._limits.bytes):
+        if self._meter.exceeds(self.peer, more, self._limits.bytes):
             reason = Text(
                 "the channels of {own} have carried more than {most} MiB in this job",
                 own=self._ends.own,
                 most=self._limits.bytes >> 20,
             )
-            self.fail(self._ends.over_limit(reason, "limits.peer_megabytes"))
+            ends = replace(self._ends, peer=self._meter.greatest)
+            self.fail(ends.over_limit(reason, "limits.peer_megabytes"))
         elif total > MAX_CONTENT:
             reason = Text("it has carried more than {most} bytes", most=MAX_CONTENT)
             self.fail(self._ends.over_limit(reason))

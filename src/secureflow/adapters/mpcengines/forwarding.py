@@ -204,7 +204,7 @@ class Forwarder:
         """Carry both directions until both have ended, or one broke."""
         local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ways = [
-            asyncio.create_task(self._to_peer(local, connection)),
+            asyncio.create_task(self._to_peer(local, connection, listener)),
             asyncio.create_task(self._to_engine(local, connection, listener)),
         ]
         try:
@@ -218,10 +218,13 @@ class Forwarder:
         else:
             local.close()
 
-    async def _to_peer(self, local: socket.socket, connection: PeerConnection) -> None:
+    async def _to_peer(
+        self, local: socket.socket, connection: PeerConnection, listener: Listener
+    ) -> None:
         loop = asyncio.get_running_loop()
         while data := await loop.sock_recv(local, BLOCK):
             self.moved = time.monotonic()
+            listener.said(data)
             await connection.write(data)
         connection.close_write()
 

@@ -48,3 +48,6 @@ class _FirstBytes:
             return b""
         self._known = True
         return self._held
+
+    def said(self, data: bytes) -> None:
+        """See `Listener`: what this party says decides nothing."""

@@ -450,9 +450,12 @@ class EngineRun:
         if word in self._plan.blamed:
             peer, phase = self._job.peers[0], self._peers.phase
             return failures.faithless(self._engine, peer, phase, words[word])
-        error = failures.failed(*self._where, words[word])
-        if word in self._plan.unsure:
-            self._unsure.append(error)
+        return self._with_word(word, words[word])
+
+    def _with_word(self, word: str, reason: str) -> SecureFlowError:
+        """Return the error for a word, which a peer may have caused if the adapter says so."""
+        error = failures.failed(*self._where, reason)
+        self._unsure += [error] if word in self._plan.unsure else []
         return error
 
     async def _died(self, process: SandboxProcess) -> SecureFlowError:
@@ -470,7 +473,7 @@ class EngineRun:
         if process.starved or (code == _KILLED and near):
             return failures.out_of_memory(*self._where, most)
         word = "killed" if code == _KILLED else "died"
-        return failures.failed(*self._where, failures.WORDS[word])
+        return self._with_word(word, failures.WORDS[word])
 
     async def _alive(self, process: SandboxProcess) -> None:
         """Measure the process, and end the run where nobody's shows a sign of life."""

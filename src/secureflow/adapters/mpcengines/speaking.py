@@ -43,6 +43,9 @@ class Listener(Protocol):
             ImpostorError: the engine gets nothing more of the stream.
         """
 
+    def said(self, data: bytes) -> None:
+        """Hear what the own engine says on the stream, before the peer does."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -66,6 +69,9 @@ Speech = Callable[[Stream], Listener]
 class _Anybody:
     def passed(self, data: bytes) -> bytes:
         return data
+
+    def said(self, data: bytes) -> None:
+        pass
 
 
 def anybody(stream: Stream) -> Listener:

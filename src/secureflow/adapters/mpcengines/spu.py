@@ -26,7 +26,7 @@ from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
 from secureflow.adapters.mpcengines.spu_programs import party
-from secureflow.adapters.mpcengines.spu_speech import speech
+from secureflow.adapters.mpcengines.spu_speech import Speech
 from secureflow.adapters.mpcengines.spu_words import BLAMED, UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
@@ -103,7 +103,7 @@ class SpuEngine:
             },
             views=(View(spu_catalogue.FOLDER, Path("/engine/spu_programs")), *_commands()),
             processes=_THREADS,
-            speech=speech,
+            speech=Speech(),
         )
 
 

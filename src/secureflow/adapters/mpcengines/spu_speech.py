@@ -10,23 +10,30 @@ A party sends messages to another's port, over connections of its own, and gets 
 
 (brpc's `baidu_rpc_protocol.cpp` and `baidu_rpc_meta.proto`, interconnection's `transport.proto`.)
 The receiver takes a message for one of the party that `sender_rank` names, so that must be the peer
-whose channel carries it, 0 for a message that leaves it out.
+whose channel carries it, 0 for a message that leaves it out. An answer names nobody, but a call:
+its number is one of the process, whatever connection the answer comes on. So it must be one that
+this party's engine made on that connection, and was not answered.
 
 What is let through is what SPU itself writes and nothing that only means the same: fields in
 ascending order, each once, numbers as short as they can be, no further fields. A parser of Protocol
 Buffers takes the last of several `sender_rank`s, takes an unknown field for none, unpacks a body
 that says it is compressed and leaves out what is said to be an attachment: none of it gets that
 far. brpc speaks a dozen other protocols on the same port, which begin otherwise, and has services
-of its own: neither does. Nor does a chunk that lies beyond its message, which yacl writes into
-memory unseen.
+of its own: neither does. Nor does a chunk that lies beyond its message: yacl makes room for as many
+bytes as the first chunk of a key says, writes where each further one says, unseen, and takes the
+whole for there once as many bytes have come. So chunks are as SPU cuts them, or two could lie on
+each other and leave out what memory held before; and all of a key say the same length, in whichever
+of the peer's streams they come.
 
-Nothing is held but what is not known yet: some hundred bytes. A value passes as it comes; it counts
-for nothing in the engine before its frame is whole, and the end of a frame is held until all of it
-was right.
+Nothing is held but what is not known yet: a key at most. A value passes as it comes; it counts for
+nothing in the engine before its frame is whole, and the end of a frame is held until all of it was
+right.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 import struct
 from collections.abc import Callable
@@ -41,11 +48,15 @@ from secureflow.adapters.mpcengines.speaking import (
 )
 
 MAX_FRAME: Final = 64 << 20
-"""Bytes of a message, as brpc has it; SPU cuts a value into such of 1 MiB."""
+"""Bytes of a message, as brpc has it."""
+CHUNK: Final = 1 << 20
+"""Bytes into which SPU cuts a value; the last ones may be fewer."""
 MAX_ANSWER: Final = 64 << 10
 """Bytes of an answer: no value is in it, but the reason of an error may be."""
 MAX_VALUE: Final = 1 << 37
 """Bytes of a value that comes in chunks."""
+MAX_CHUNKED: Final = 1 << 18
+"""Values of a peer that come in chunks, in a run."""
 _MAX_META: Final = 16 << 10
 _MAX_KEY: Final = 4096
 _HEADER: Final = struct.Struct(">4sII")
@@ -53,7 +64,7 @@ _VARINT: Final = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 _SERVICE: Final = b"org.interconnection.link.ReceiverService"
 _METHOD: Final = b"Push"
 _REQUEST: Final = b"\n%c%b\x12%c%b" % (len(_SERVICE), _SERVICE, len(_METHOD), _METHOD)
-_CALL: Final = rb"\x18\x00\x20" + _VARINT
+_CALL: Final = rb"\x18\x00\x20(" + _VARINT + rb")"
 """No compression, and the number of a call."""
 _MESSAGE: Final = re.compile(re.escape(b"\n%c%b" % (len(_REQUEST), _REQUEST)) + _CALL, re.DOTALL)
 _ANSWERED: Final = re.compile(_CALL, re.DOTALL)
@@ -64,9 +75,30 @@ _SHORT: Final = 32
 """More bytes than any field's tag and number, or all of `chunk_info`, have."""
 
 
-def speech(stream: Stream) -> Listener:
-    """Return who listens to a stream of SPU's."""
-    return _Messages(stream.peer) if stream.theirs else _Answers()
+class Speech:
+    """Returns who listens to a stream of SPU's (`speaking.Speech`), in one run."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[int, _Lengths] = {}
+
+    def __call__(self, stream: Stream) -> Listener:
+        """Return who listens to a stream."""
+        if not stream.theirs:
+            return _Answers()
+        return _Messages(stream.peer, self._lengths.setdefault(stream.peer, _Lengths()))
+
+
+class _Lengths:
+    """How long the values of a peer are that come in chunks, by what their first chunk said."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+
+    def check(self, key: bytes, length: int) -> None:
+        """Refuse a chunk that says another length than the first one of its key."""
+        name = hashlib.blake2b(key, digest_size=16).digest()
+        if self._known.setdefault(name, length) != length or len(self._known) > MAX_CHUNKED:
+            raise ImpostorError(UNKNOWN)
 
 
 class _Frames:
@@ -107,6 +139,9 @@ class _Frames:
         del self._held[:at]
         return passed
 
+    def said(self, data: bytes) -> None:
+        """See `Listener`."""
+
     def _header(self, at: int) -> int:
         found = bytes(self._held[at : at + _HEADER.size])
         if not b"PRPC".startswith(found[:4]):
@@ -135,15 +170,45 @@ class _Frames:
         raise NotImplementedError
 
 
+class _Calls(_Frames):
+    """What this party's engine says on a connection that it opened: calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[bytes] = set()
+        """Numbers of those that were not answered, as they are written."""
+
+    def _check_meta(self, meta: bytes) -> None:
+        if found := _MESSAGE.fullmatch(meta):
+            self.open.add(found[1])
+
+    def _begin(self) -> None:
+        self._unseen, self._left = self._left, 0
+        self._step = self._header
+
+
 class _Answers(_Frames):
     """What comes back on a connection that this party's engine opened."""
 
     most = MAX_ANSWER
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = _Calls()
+
+    def said(self, data: bytes) -> None:
+        """See `Listener`; of an engine that says what none says no answer is known."""
+        with contextlib.suppress(ImpostorError):
+            self._calls.passed(data)
+
     def _check_meta(self, meta: bytes) -> None:
         told = _number(meta, 1) if meta.startswith(b"\x12") else None
-        if told is None or not _ANSWERED.fullmatch(meta, sum(told)):
+        found = told and _ANSWERED.fullmatch(meta, sum(told))
+        if not found:
             raise ImpostorError(UNKNOWN)
+        if found[1] not in self._calls.open:
+            raise ImpostorError(FOREIGN)
+        self._calls.open.remove(found[1])
 
     def _begin(self) -> None:
         self._unseen, self._left = self._left, 0
@@ -155,11 +220,14 @@ class _Messages(_Frames):
 
     Args:
         peer: its number.
+        lengths: of what it sends in chunks, over all of its connections.
     """
 
-    def __init__(self, peer: int) -> None:
+    def __init__(self, peer: int, lengths: _Lengths) -> None:
         super().__init__()
         self._rank = b"\x08" + _written(peer) if peer else b""
+        self._lengths = lengths
+        self._key = b""
         self._tag = 0
         self._size = 0
 
@@ -169,6 +237,7 @@ class _Messages(_Frames):
 
     def _begin(self) -> None:
         self._tag = self._size = 0
+        self._key = b""
         self._step = self._sender
         if self._left <= len(self._rank):  # nothing would be party 0's
             raise ImpostorError(FOREIGN)
@@ -202,14 +271,26 @@ class _Messages(_Frames):
                 raise ImpostorError(UNKNOWN)
             self._used(end, tag)
             return end
-        if number > self._left - end or (tag == _KEY and number > _MAX_KEY):
+        if number > self._left - end:
             raise ImpostorError(UNKNOWN)
-        if tag != _CHUNK:
-            self._size = number if tag == _VALUE else self._size
+        if tag == _KEY:
+            return self._named(at, end, number)
+        if tag == _VALUE:
+            self._size = number
             self._used(end + number, tag)
             self._unseen = number
             return end
         return self._chunk(some, end, number)
+
+    def _named(self, at: int, start: int, size: int) -> int:
+        """Take the key, whole."""
+        if size > _MAX_KEY:
+            raise ImpostorError(UNKNOWN)
+        if len(self._held) - at < start + size:
+            return 0
+        self._key = bytes(self._held[at + start : at + start + size])
+        self._used(start + size, _KEY)
+        return start + size
 
     def _chunk(self, some: bytes, start: int, size: int) -> int:
         """Take `chunk_info`: the bytes of the message, and where this part of it begins."""
@@ -224,8 +305,10 @@ class _Messages(_Frames):
                 raise ImpostorError(UNKNOWN)
             found[tag], at = read
             before = tag
-        if not found[0x10] + self._size <= found[0x08] <= MAX_VALUE:
+        left = found[0x08] - found[0x10]
+        if found[0x10] % CHUNK or self._size != min(CHUNK, left) or found[0x08] > MAX_VALUE:
             raise ImpostorError(UNKNOWN)
+        self._lengths.check(self._key, found[0x08])
         self._used(start + size, _CHUNK)
         return start + size
 

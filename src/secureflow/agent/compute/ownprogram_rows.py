@@ -25,15 +25,20 @@ _BLOCK: Final = 10_000
 
 
 def write_csv(columns: Mapping[str, NDArray[Any]], file: BinaryIO) -> None:
-    """Write columns of equal length as CSV with a header line, in UTF-8."""
+    """Write columns of equal length as CSV with a header line, in UTF-8.
+
+    A cell with a carriage return would end its row if it were not quoted, and Python 3.11 does not.
+    """
     text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(columns)
     arrays = list(columns.values())
     rows = len(arrays[0])
     for start in range(0, rows, _BLOCK):
         parts = [list(map(_cell, one[start : start + _BLOCK].tolist())) for one in arrays]
-        writer.writerows(zip(*parts, strict=True))
+        ends = any("\r" in cell for part in parts for cell in part)
+        (quoting if ends else plain).writerows(zip(*parts, strict=True))
     text.detach()
 
 

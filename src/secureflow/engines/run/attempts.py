@@ -35,6 +35,7 @@ from secureflow.engines.script import Script, Tell
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError, reasons_of
 from secureflow.kit.plain import shown
+from secureflow.kit.reading import objects
 from secureflow.kit.text import Text, text_in, with_texts
 
 ATTEMPT: Final = "attempt"
@@ -217,7 +218,7 @@ def run_attempts(
         if complete:
             entered = {party: str(_hash(one)) for party, one in sorted(offers.replies.items())}
             return Attempted(number, runs, entered, history)
-        _stop_unless_again(failures)
+        _stop_unless_again(failures, history)
     raise _exhausted(history, failures)
 
 
@@ -375,23 +376,35 @@ def _record_end(
     yield from report_dropouts(course)
 
 
-def _stop_unless_again(failures: Mapping[str, Any]) -> None:
+def _stop_unless_again(failures: Mapping[str, Any], history: list[dict[str, JSON]]) -> None:
     """Raise the failure that a further attempt would meet again.
 
     Raises:
-        SecureFlowError: with the code of the first such failure, naming every party of one.
+        SecureFlowError: with the code of the first such failure, naming every party of one; where
+            that is a run that ended at it, also those for whom it was begun again.
     """
     final = {party: one for party, one in failures.items() if one.get("code") not in AGAIN}
     if not final:
         return
     first = next(iter(final.values()))
     code = str(first.get("code") or "malformed_failure")
-    raise SecureFlowError(
-        code,
-        Text("A further attempt would end alike. {reasons}", reasons=reasons_of(final)),
-        text_in(first, "hint") or "Correct what is named, and submit the job again.",
-        {"parties": sorted(final), "failures": dict(failures)},
-    )
+    told: str = Text("A further attempt would end alike. {reasons}", reasons=reasons_of(final))
+    details = {"parties": sorted(final), "failures": dict(failures)}
+    if code == EXHAUSTED and (lost := _lost_before(history)):
+        told = Text(
+            "A further attempt would end alike. {reasons} An earlier one was lost at {lost}.",
+            reasons=reasons_of(final),
+            lost=", ".join(lost),
+        )
+        details["lost"] = lost
+    hint = text_in(first, "hint") or "Correct what is named, and submit the job again."
+    raise SecureFlowError(code, told, hint, details)
+
+
+def _lost_before(history: list[dict[str, JSON]]) -> list[str]:
+    """Return the parties that failed in attempts before the last one."""
+    reasons = (reason for row in history[:-1] for reason in objects(row["reasons"]))
+    return sorted({str(reason["party"]) for reason in reasons})
 
 
 def _exhausted(history: list[dict[str, JSON]], failures: Mapping[str, Any]) -> SecureFlowError:

@@ -75,6 +75,26 @@ def test_an_engine_that_breaks_every_time_ends_it_with_party_and_reason() -> Non
     assert "The engine ended in its computation" in caught.value.message
 
 
+def test_who_lost_an_attempt_is_named_where_others_had_run_it_to_its_end() -> None:
+    """They run it once, and are not why the job ends."""
+
+    class Ended(EngineWorld):
+        def party_peer_run(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+            if body["attempt"] == 1 and party == "bank-a":
+                raise SecureFlowError("attempt_lost", "bank-a was restarted")
+            if body["attempt"] == 1:
+                return super().party_peer_run(party, body)
+            if party == "bank-a":
+                raise SecureFlowError("peer_broken", "bank-b went")
+            raise SecureFlowError("attempts_exhausted", f"{party} runs it once")
+
+    with pytest.raises(SecureFlowError, match="lost at bank-a") as caught:
+        drive(Ended(count=3), [])
+    assert (caught.value.code, caught.value.details["lost"]) == ("attempts_exhausted", ["bank-a"])
+    assert caught.value.details["parties"] == ["bank-b", "bank-c"]
+    assert chinese(caught.value.message)
+
+
 def test_unequal_rows_end_it_at_once() -> None:
     world = EngineWorld(count=3)
     world.refuse["bank-b", "peer_run"] = SecureFlowError(
