@@ -7,8 +7,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import Form, say, show, write
-from secureflow.cli.texts import said, t
-from secureflow.kit.reading import objects
+from secureflow.cli.texts import listed, said, t
+from secureflow.kit.reading import members, objects
 from secureflow.kit.text import foreign
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _EXPECTED: Final = ("name", "measure", "rows", "standard_error")
 _NAMES: Final = {"numbers": "released_numbers"}
+_LABEL: Final = {
+    **{"threshold": "privacy_threshold", "collusion": "collusion"},
+    **{"trusted": "trusted", "leakage": "leakage"},
+}
 _COST: Final = (
     *("unit", "contributions", "mechanism", "noise", "noise_multiplier", "sampling"),
     *("metrics_noise", "releases", "delta"),
@@ -35,15 +39,44 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
     if expected := answer.details.get("expected"):
         say(t("Standard errors that noise alone would give, with this many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)
+    for line in _learnt(answer.details):
+        write(line)
     made_of = answer.texts.get("notes")
     known = made_of if isinstance(made_of, list) else []
     for note, one in zip_longest(answer.notes, known[: len(answer.notes)]):
         write(f"- {said(foreign(note, one))}")
 
 
+def _program(program: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what is computed, who learns what, and what the protocol lets out."""
+    yield "program", f"{program.get('name')}/{program.get('version')}"
+    yield "program_digest", program.get("digest")
+    for name in ("protocol", "engine"):
+        yield name, t(str(program.get(name)))
+    code = members(program.get("code"))
+    for name in ("entry", "arguments", "input"):
+        if code.get(name):
+            yield name, code[name]
+    label = members(program.get("label"))
+    for name, title in _LABEL.items():
+        if told := [t(str(one)) for one in _several(label.get(name))]:
+            yield title, listed(told)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _learnt(details: Mapping[str, Any]) -> Iterator[str]:
+    for one in objects(members(details.get("program")).get("learns")):
+        yield t("learns: {who}: {what}", who=t(str(one.get("who"))), what=t(str(one.get("what"))))
+
+
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
-        if name == "estimate" and isinstance(value, Mapping):
+        if name == "program" and isinstance(value, Mapping):
+            yield from _program(value)
+        elif name == "estimate" and isinstance(value, Mapping):
             yield from ((f"estimated_{one}", figure) for one, figure in value.items())
         elif name not in {"expected", "privacy", "points", "label"}:
             yield _NAMES.get(name, name), value

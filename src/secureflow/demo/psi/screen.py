@@ -14,6 +14,7 @@ from secureflow.demo.psi.customers import BANK, KEYS, LIMIT, OWNERS, SEGMENT, Cu
 from secureflow.demo.psi.play import EPSILON_OF_JOB, Figure, Outcome
 from secureflow.demo.screen import STEPS, verdict, visible
 from secureflow.demo.words import Words
+from secureflow.engines.run.attempts import AGAIN
 from secureflow.kit.plain import shown
 
 PSI_STEPS: Final = {
@@ -84,7 +85,9 @@ class PsiScreen:
         elif kind == "attempt" and data["state"] == "succeeded":
             self.tell(say("computed between the agents in {seconds} s", seconds=data["seconds"]))
         elif kind == "attempt" and data["state"] == "failed":
-            for one in data["reasons"]:
+            reasons = data["reasons"]
+            causes = [one for one in reasons if one["code"] not in AGAIN]
+            for one in causes or reasons:  # who only lost its peer is no cause
                 name = self._names.get(one["party"], one["party"])
                 self.tell(say("{party} ends it: {code}", party=name, code=one["code"]))
         elif kind == "error":
