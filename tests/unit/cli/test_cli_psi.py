@@ -168,3 +168,5 @@ def test_an_owner_is_shown_who_learns_what(changes: dict[str, Any], told: str) -
     assert "2, which compute with each other" in lines
     assert "NONE: what is released may reveal single rows" in lines
     assert "the other's agent" in lines
+    assert "against parties that follow the protocol, and nobody who does not" in lines
+    assert "parties that put together what they receive" in lines

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
@@ -52,10 +53,12 @@ class PsiScreen:
         say = self._say
         title = say("A bank and a telco ask which customers they share, and show no others.")
         self._print(f"[bold]{visible(title)}[/]")
+        widest = max(map(cell_len, self._names.values()))
         for party, rows in customers.rows.items():
             numbers = [row[KEYS[party]] for row in rows[:EXAMPLES]]
             count = say("{rows} rows", rows=f"{len(rows):,}")
-            self._print(visible(f"  {self._names[party]}  {count:>12}  {', '.join(numbers)}, …"))
+            name = set_cell_size(self._names[party], widest)
+            self._print(visible(f"  {name}  {count:>12}  {', '.join(numbers)}, …"))
         told = say(
             "  made from UCI Adult, phone numbers made up; {count} are written alike at both",
             count=customers.alike,
