@@ -151,6 +151,8 @@ def _fit(shown: list[_Field], lines: int) -> None:
 
 def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
+    from secureflow.cli.kinds import holds
+
     item = request.item
     here = request.details.get("here") or {}
     kind, spec = kinds.read(item.spec)
@@ -167,6 +169,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), _ALL if two_sum(spec) else 1
     yield t("Protection"), _protection(sharing, here), _ALL
+    if held := holds(spec):
+        yield t("Holds"), held, _ALL
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):

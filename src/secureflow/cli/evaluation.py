@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FIGURES: Final = (
     *("rows", "auc", "gini", "ks", "accuracy", "balanced_accuracy", "f1", "macro_f1", "loss"),
-    *("brier", "rmse", "mae", "r2", "bias", "psi"),
+    *("brier", "rmse", "mae", "r2", "bias", "PSI"),
 )
 """The figures of a table; a report has all."""
 
@@ -158,7 +158,8 @@ def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from secureflow.kit.reading import members, numbers
 
     names = {"model": _called(model)}
-    psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}
+    shift = numbers(model.get("psi"))
+    psi = {"PSI": shift["psi"]} if "psi" in shift else {}
     yield {**names, "party": "", **_short({**numbers(model.get("figures")), **psi})}
     for party, figures in members(model.get("parties")).items():
         yield {**names, "party": plain(party), **_short(numbers(figures))}

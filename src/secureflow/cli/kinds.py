@@ -7,11 +7,13 @@ from typing import Any, Final, Protocol
 import typer
 
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import listed, t
+from secureflow.cli.texts import listed, said, t
+from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.jointsums import SumsQuery
 from secureflow.domain.specs.mpc import MpcSpec
+from secureflow.domain.specs.mpc_programs import entry_of
 from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
@@ -27,6 +29,7 @@ from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.mpc.places import length_of
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.psi.kind import PSI_ENGINE
+from secureflow.engines.psi.label import label_of
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -286,6 +289,27 @@ class MpcText:
             return t("{count} exact sums, masked; only their total can be opened",
                      count=f"{count:,}")  # fmt: skip
         return t("{count} noised sums, masked; only their total can be opened", count=f"{count:,}")
+
+
+def holds(spec: JobSpec) -> str:
+    """Return against whom a protocol between peers holds, and what those who collude learn."""
+    label = _security_of(spec)
+    if label is None:
+        return ""
+    against = (
+        t("against parties that follow the protocol, and nobody who does not")
+        if label.adversary == "semi-honest"
+        else t("against parties that may do anything")
+    )
+    return t("; ").join((against, said(label.threshold), said(label.collusion)))
+
+
+def _security_of(spec: JobSpec) -> SecurityLabel | None:
+    if isinstance(spec, PsiSpec):
+        return label_of(spec)
+    if isinstance(spec, MpcSpec) and not spec.masked:
+        return entry_of(spec.computation.name).protocols[spec.protocol].label
+    return None
 
 
 def _run_by_engine(spec: MpcSpec) -> str:

@@ -42,7 +42,7 @@ def list_programs(output: Output = Form.TABLE) -> None:
             "name": one.name,
             "version": one.version,
             "engines": listed(map(t, one.engines)),
-            "parties": one.smallest,
+            "parties": _parties(one) if output is Form.TABLE else one.smallest,
             "title": t(one.title),
         }
         for one in PROGRAMS.values()
@@ -134,10 +134,20 @@ def totals(
     say(t("{count} totals are in {file}.", count=f"{len(found[name].steps):,}", file=file))
 
 
+def _parties(entry: ProgramEntry) -> str:
+    """Return how many parties the protocols of a program take, from the fewest to the most."""
+    most = max(one.parties[1] for one in entry.protocols.values())
+    return _range(entry.smallest, most)
+
+
+def _range(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least}-{most}"
+
+
 def _sized(one: tuple[str, ProtocolEntry]) -> str:
     """Return a protocol with how many parties it takes."""
     name, (least, most) = one[0], one[1].parties
-    return f"{name} ({least})" if least == most else f"{name} ({least}-{most})"
+    return f"{name} ({_range(least, most)})"
 
 
 def _of_engine(program: str, protocol: str, parties: int, shape: tuple[int, int]) -> dict[str, Any]:
@@ -205,8 +215,9 @@ def _protocol(name: str, protocol: ProtocolEntry) -> Iterator[tuple[str, str]]:
     least, most = protocol.parties
     yield "protocol", name
     yield "engine", t(protocol.engine)
-    yield "parties", f"{least}" if least == most else f"{least}-{most}"
+    yield "parties", _range(least, most)
     for one in _LABEL:
         value = getattr(protocol.label, one)
         if value:
-            yield one, listed(map(t, value)) if isinstance(value, tuple) else t(value)
+            name = "privacy_threshold" if one == "threshold" else one  # not that of a classifier
+            yield name, listed(map(t, value)) if isinstance(value, tuple) else t(value)

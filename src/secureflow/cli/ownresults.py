@@ -28,7 +28,8 @@ _LINES: Final = (
     *("job", "name", "purpose", "kind", "learns", "join", "dataset", "domain", "with", "rows"),
     *("files", "matched", "attempt", "bytes", "file", "at", "state", "path", "datasets"),
 )
-_ENTRIES: Final = ("attempt", "party", "count", "inputs", "leaf", "at", "holds")
+_LEARNS: Final = {"one": "one party", "all": "all parties", "size": "the number of matches"}
+_ENTRIES: Final = ("attempt", "party", "count", "inputs", "leaf", "at", "valid")
 
 
 @app.command("list", help=t("List the results that this agent keeps."))
@@ -114,7 +115,13 @@ def entries(
     found = api.results_entries(config, job)
     if path is None:
         told = [
-            {**one, "party": plain(str(one["party"])), "at": moment(one["at"])} for one in found
+            {
+                **one,
+                "party": plain(str(one["party"])),
+                "at": moment(one["at"]),
+                "valid": one["holds"],
+            }
+            for one in found
         ]
         show(told if output is Form.TABLE else found, output, _ENTRIES)
         return
@@ -156,6 +163,7 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
         **one,
         "with": listed(map(plain, reading.members(one.get("peers")))),
         "at": moment(one["at"]),
+        **({"learns": t(_LEARNS[one["learns"]])} if one.get("learns") in _LEARNS else {}),
         "state": t(str(one["state"])),
         "datasets": listed(one.get("datasets") or ()) or "-",
     }

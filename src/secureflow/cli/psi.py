@@ -127,10 +127,10 @@ def show_intersection(report: Mapping[str, Any], output: Form) -> None:
         return
     keys, matched = (reading.members(told.get(one)) for one in ("keys", "matched"))
     rows = [
-        {"party": plain(party), "keys": count, "matched": matched.get(party)}
+        {"party": plain(party), "keys brought": count, "matched": matched.get(party)}
         for party, count in keys.items()
     ]
-    show(rows, output, ("party", "keys", "matched"))
+    show(rows, output, ("party", "keys brought", *(("matched",) if matched else ())))
     attempts = [_attempt(one) for one in reading.objects(told.get("attempts"))]
     if len(attempts) > 1:
         write(f"\n{t('Attempts')}")

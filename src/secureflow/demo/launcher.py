@@ -276,12 +276,20 @@ def _leave(platform: Platform, say: Words) -> None:
         *_entry(platform, owner.party, "profile.json"),
         "secureflow job list",
         f"secureflow agent inbox list --all --config {quote(str(owner.config))}",
+        *_kept(owner.config),
         f"secureflow audit verify {bundle} --charter {quote(str(platform.charter_file()))}",
         f"secureflow demo stop --directory {quote(str(base))}",
     )
     _advise(say("The platform keeps running. Explore it:"), lines)
     beside = say("As another owner, in another shell (a profile file each, in place of contexts):")
     _advise(beside, _entry(platform, second.party, f"{second.party}.json"))
+
+
+def _kept(config: Path) -> tuple[str, ...]:
+    """Return the command that lists what an agent learned of an intersection, if it did."""
+    if not (config.parent / "results").is_dir():
+        return ()
+    return (f"secureflow agent results list --config {quote(str(config))}",)
 
 
 def _entry(platform: Platform, party: str, profile: str) -> tuple[str, str]:

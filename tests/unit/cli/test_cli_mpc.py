@@ -20,6 +20,7 @@ from secureflow.texts import chinese
 from tests.unit.engines.mpc.engine_world import computed
 from tests.unit.engines.mpc.world import QUERIES, specified
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 JOB = "job_0123456789"
 ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
 STEPS = np.array([9, 150, 275, -25], "<i8")
@@ -43,6 +44,10 @@ def test_programs_are_listed_and_described(cli: Any) -> None:
     status, out, _ = cli("mpc", "list", "-o", "json")
     assert status == 0
     assert [row["name"] for row in json.loads(out)] == list(PROGRAMS)
+    status, out, _ = cli("mpc", "list")
+    assert [line.split()[:4] for line in out.splitlines() if line.startswith("sealed-bid")] == [
+        ["sealed-bid", "1", "spu", "2-3"]
+    ]
     for name in PROGRAMS:
         status, out, _ = cli("mpc", "describe", name, "-o", "yaml")
         assert status == 0
@@ -160,3 +165,25 @@ def test_a_person_reads_what_is_asked_and_what_leaves() -> None:
     assert "exact sums" in text.leaves(spec)
     noised = specified(ROSTER, privacy={"delta": 1e-6, "noise_multiplier": 2.0}, decimals=[])
     assert "noised sums" in text.leaves(noised)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_dry_run_says_in_words_who_learns_what(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    found = program_of(specified(ROSTER))
+    centre.answers["POST /jobs/dry-run"] = (
+        200, {"digest": "d" * 64, "spec": {}, "details": {"program": found}, "notes": []},
+    )  # fmt: skip
+    monkeypatch.chdir(EXAMPLES)
+    project = {"id": "prj_00000000", "name": "p", "created": 1, "members": []}
+    centre.answers["GET /projects/prj_000000000000"] = (200, project)
+    status, out, err = cli("job", "dry-run", "sums.yaml")
+    assert status == 0, err
+    assert f"joint-sums/{found['version']}" in out
+    for one in found["learns"]:
+        told = f"learns: {one['who']}: {one['what']}"
+        assert (told in out) == (lang == "en")
+    assert "who=" not in out
+    assert ("得知" in out) == (lang == "zh")

@@ -56,6 +56,9 @@ def test_an_owner_shows_and_exports_what_peers_signed(
     monkeypatch.setattr(api, "results_entries", lambda config, job: [told])
     status, out, _ = cli("agent", "results", "entries", JOB)
     assert (status, "cdcdcd" in out, "\u202e" in out) == (0, True, False)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    status, out, _ = cli("agent", "results", "entries", JOB)
+    assert [one in out for one in ("有效", "输入", "占用", "inputs")] == [True, True, False, False]
     target = tmp_path / "entries.json"
     assert cli("agent", "results", "entries", JOB, target)[0] == 0
     assert json.loads(target.read_text()) == {"job": JOB, "entries": [told]}

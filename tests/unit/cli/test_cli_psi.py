@@ -14,7 +14,9 @@ from secureflow.cli.decision import PendingRequest, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.psi_request import PsiRequest
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import psi_request
+from secureflow.texts import chinese
 from tests.unit.engines.psi.world import specified
 
 EXAMPLE = Path(__file__).parents[3] / "examples/psi.yaml"
@@ -86,6 +88,17 @@ def test_a_column_without_its_party_is_refused(cli: Any, asked: Any) -> None:
     assert asked is not None
 
 
+def test_a_kind_and_a_figure_of_one_name_have_chinese_of_their_own() -> None:
+    assert (chinese("psi"), chinese("PSI")) == ("隐私求交", "群体稳定性指数")
+    assert chinese("mpc") == "多方计算"
+
+
+def test_a_wrong_rule_is_named_without_pydantics_own_names() -> None:
+    body = yaml.safe_load(EXAMPLE.read_text()) | {"key": ["telephone"]}
+    with pytest.raises(SecureFlowError, match=r"key\.0: Input should be 'none'"):
+        parse(PsiRequest, body, "request")
+
+
 def test_the_example_is_a_request() -> None:
     body = yaml.safe_load(EXAMPLE.read_text())
     request = parse(PsiRequest, body, "request")
@@ -107,6 +120,7 @@ def test_a_report_has_counts_and_says_where_the_result_is(cli: Any, centre: Any)
     assert status == 0, err
     assert "\u202e" not in out + err
     assert "it was restarted" in out
+    assert ("keys brought" in out, "matched" in out) == (True, True)
     assert "secureflow agent results show job_11111111" in err
     status, out, _ = cli("job", "report", "job_11111111", "-o", "json")
     assert json.loads(out)["intersection"] == REPORT["intersection"]
@@ -154,3 +168,5 @@ def test_an_owner_is_shown_who_learns_what(changes: dict[str, Any], told: str) -
     assert "2, which compute with each other" in lines
     assert "NONE: what is released may reveal single rows" in lines
     assert "the other's agent" in lines
+    assert "against parties that follow the protocol, and nobody who does not" in lines
+    assert "parties that put together what they receive" in lines

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,7 @@ from secureflow.demo.psi.customers import BANK, KEYS, LIMIT, OWNERS, SEGMENT, Cu
 from secureflow.demo.psi.play import EPSILON_OF_JOB, Figure, Outcome
 from secureflow.demo.screen import STEPS, verdict, visible
 from secureflow.demo.words import Words
+from secureflow.engines.run.attempts import AGAIN
 from secureflow.kit.plain import shown
 
 PSI_STEPS: Final = {
@@ -51,10 +53,12 @@ class PsiScreen:
         say = self._say
         title = say("A bank and a telco ask which customers they share, and show no others.")
         self._print(f"[bold]{visible(title)}[/]")
+        widest = max(map(cell_len, self._names.values()))
         for party, rows in customers.rows.items():
             numbers = [row[KEYS[party]] for row in rows[:EXAMPLES]]
             count = say("{rows} rows", rows=f"{len(rows):,}")
-            self._print(visible(f"  {self._names[party]}  {count:>12}  {', '.join(numbers)}, …"))
+            name = set_cell_size(self._names[party], widest)
+            self._print(visible(f"  {name}  {count:>12}  {', '.join(numbers)}, …"))
         told = say(
             "  made from UCI Adult, phone numbers made up; {count} are written alike at both",
             count=customers.alike,
@@ -84,7 +88,9 @@ class PsiScreen:
         elif kind == "attempt" and data["state"] == "succeeded":
             self.tell(say("computed between the agents in {seconds} s", seconds=data["seconds"]))
         elif kind == "attempt" and data["state"] == "failed":
-            for one in data["reasons"]:
+            reasons = data["reasons"]
+            causes = [one for one in reasons if one["code"] not in AGAIN]
+            for one in causes or reasons:  # who only lost its peer is no cause
                 name = self._names.get(one["party"], one["party"])
                 self.tell(say("{party} ends it: {code}", party=name, code=one["code"]))
         elif kind == "error":

@@ -64,8 +64,8 @@ Problem = tuple[str, str, str]
 MAX_SHOWN: Final = 128
 """Most characters of a field's place in a message; its names may be foreign."""
 
-_FORM: Final = re.compile(r"<[a-z_]+>")
-"""A tag of one form of a field."""
+_FORM: Final = re.compile(r"<[a-z_]+>|(literal|tuple|function-[a-z]+)\[.*")
+"""A tag of one form of a field, or what pydantic calls one that has none."""
 
 _T = TypeVar("_T")
 

@@ -75,7 +75,7 @@ def _line(number: int, line: Mapping[str, Any]) -> dict[str, JSON]:
 def _shift(shift: Mapping[str, Any]) -> list[dict[str, JSON]]:
     rows: list[dict[str, JSON]] = []
     if "psi" in shift:
-        rows.append({"label": "psi", "value": shortened(shift["psi"])})
+        rows.append({"label": "PSI", "value": shortened(shift["psi"])})
         rows.append({"label": "by_chance", "value": shortened(shift["by_chance"])})
     rows.append(with_texts({"label": "reading", "value": text_in(shift, "reading")}))
     rows += [{"label": name, "value": f"{shift[name]:,}"} for name in ("rows", "baseline_rows")]

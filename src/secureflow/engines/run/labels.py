@@ -25,7 +25,7 @@ def label_lines(label: SecurityLabel) -> Iterator[tuple[str, str]]:
     """Yield what a line is about, and what it says."""
     yield "Protects against", _AGAINST[label.adversary]
     yield "Threshold", label.threshold
-    yield "Together", label.collusion
+    yield "Colluding", label.collusion
     for one in label.trusted:
         yield "Trusted", one
     for one in label.leakage:

@@ -97,7 +97,7 @@ def test_a_shift_is_told_of_the_model_that_has_a_baseline() -> None:
     titles = [one["title"] for one in report["sections"]]
     assert titles.count(SHIFT) == 1
     (shift,) = (one for one in report["sections"] if one["title"] == SHIFT)
-    assert shift["rows"][0] == {"label": "psi", "value": shortened(second["psi"]["psi"])}
+    assert shift["rows"][0] == {"label": "PSI", "value": shortened(second["psi"]["psi"])}
     assert str(pictures(report["evaluation"])).count("Share of rows in each group") == 1
 
 

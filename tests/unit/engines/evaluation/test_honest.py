@@ -140,7 +140,7 @@ def test_sections_tell_every_figure_in_both_languages(form: Any) -> None:
         (line,) = [row for row in told[0]["rows"] if row["label"] == "auc"]
         value = f"{found['figures']['auc']:.4f}"
         assert line["value"] == f"{value} (95 % interval {low:.4f} to {high:.4f})"
-    assert told[-1]["rows"][0] == {"label": "psi", "value": "0.0000"}
+    assert told[-1]["rows"][0] == {"label": "PSI", "value": "0.0000"}
 
 
 def test_numbers_are_shortened_to_their_digits() -> None:
