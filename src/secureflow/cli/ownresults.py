@@ -54,6 +54,8 @@ def show_result(job: Job, config: Config = _CONFIG, output: Output = Form.TABLE)
     show(_told(found), output, _LINES)
     if found.get("state") == "altered":
         say(t("The file is not the one that this agent wrote and committed to."))
+    elif found.get("state") == "gone":
+        say(t("The file is no longer there, and its job makes it only once: submit it again."))
     elif found.get("state") == "unknown":
         say(t("This agent was restored without what it committed to: nobody can compare the file."))
     elif found.get("state") == "kept":

@@ -41,6 +41,9 @@ def test_an_owner_lists_and_shows_a_result_with_its_lineage(cli: Any, kept: dict
     assert "households" in out
     assert "bank-b" in out
     assert f"secureflow agent data inspect --result {JOB}" in err
+    assert "one party" in out
+    kept["state"] = "gone"
+    assert "submit it again" in cli("agent", "results", "show", JOB)[2]
     kept["state"] = "altered"
     assert "is not the one that this agent wrote" in cli("agent", "results", "show", JOB)[2]
 

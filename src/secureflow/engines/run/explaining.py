@@ -80,7 +80,7 @@ def subtracting(spec: JobSpec, noise: str) -> Row:
     least = honest_of(parties)
     most = threshold_of(parties) - least
     why = Text(
-        "the shares of the {least} honest parties that every sum holds make up the "
+        "the shares of the {least} honest {least:party|parties} that every sum holds make up the "
         "noise; more than {most} colluders get below",
         least=least,
         most=most,
