@@ -9,7 +9,7 @@ import pytest
 
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking
-from secureflow.engines.run.attempts import LOST
+from secureflow.engines.run.attemptcodes import LOST
 from secureflow.engines.script import Ask
 from secureflow.kit.errors import SecureFlowError
 

@@ -53,7 +53,7 @@ class OwnerCode:
                 "bundle_unusable",
                 Text("The bundle {digest} has no file {entry}, which the job starts.",
                      digest=spec.bundle.digest, entry=spec.bundle.entry),
-                "Name a file of it: secureflow bundle inspect FOLDER lists them.",
+                "Name a file of it: secureflow bundle show FOLDER lists them.",
                 {"entry": spec.bundle.entry},
             )  # fmt: skip
 

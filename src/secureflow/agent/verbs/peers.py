@@ -31,11 +31,10 @@ from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.domain.specs.base import MAX_PEER_MEGABYTES, JobSpec
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.peers.statements import ChannelScope
+from secureflow.engines.run.attemptcodes import EXHAUSTED, LOST
 from secureflow.engines.run.attempts import (
     ATTEMPT,
     ENTRY_PARTS,
-    EXHAUSTED,
-    LOST,
     Offer,
     attempt_document,
     check_offer,

@@ -14,7 +14,7 @@ from secureflow.application.ports.courier import Courier, Request
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of
-from secureflow.engines.run.attempts import LOST
+from secureflow.engines.run.attemptcodes import LOST
 from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError, reasons_of

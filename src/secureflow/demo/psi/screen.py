@@ -15,7 +15,7 @@ from secureflow.demo.psi.customers import BANK, KEYS, LIMIT, OWNERS, SEGMENT, Cu
 from secureflow.demo.psi.play import EPSILON_OF_JOB, Figure, Outcome
 from secureflow.demo.screen import STEPS, verdict, visible
 from secureflow.demo.words import Words
-from secureflow.engines.run.attempts import AGAIN
+from secureflow.engines.run.attemptcodes import AGAIN
 from secureflow.kit.plain import shown
 
 PSI_STEPS: Final = {

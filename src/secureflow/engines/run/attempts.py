@@ -22,6 +22,7 @@ from typing import Any, Final, TypeGuard
 
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.run.asking import Answers, ask
+from secureflow.engines.run.attemptcodes import AGAIN, EXHAUSTED
 from secureflow.engines.run.kept import KEPT, committing
 from secureflow.engines.run.messages import (
     PeerOfferReply,
@@ -43,17 +44,6 @@ ATTEMPT: Final = "attempt"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 ENTRY_PARTS: Final = ("leaf", "document", "salt")
 """What is shown of an entry, and kept by whoever was shown it."""
-LOST: Final = "attempt_lost"
-EXHAUSTED: Final = "attempts_exhausted"
-AGAIN: Final = frozenset(
-    {
-        *(LOST, "peer_absent", "peer_broken", "peer_offer_stale"),
-        *("engine_failed", "engine_silent", "engine_out_of_memory"),
-        *("party_silent", "party_busy", "link_broken", "link_silent", "link_replaced"),
-        *("worker_died", "server_stopping", "unavailable"),
-    }
-)
-"""Why an attempt may end so that another one can succeed; any other reason would stay."""
 
 
 @dataclass(frozen=True)

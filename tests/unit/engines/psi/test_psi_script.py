@@ -11,7 +11,8 @@ from secureflow.application.reports.page import render
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.psi.kind import PSI_ENGINE
-from secureflow.engines.run.attempts import AGAIN, ATTEMPT
+from secureflow.engines.run.attemptcodes import AGAIN
+from secureflow.engines.run.attempts import ATTEMPT
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
