@@ -14,6 +14,7 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME
 from peers.mpc_world import POLICY, MpcAgentWorld
 
+from secureflow.agent.kinds.mpc_engines import MOST_SAID
 from secureflow.agent.verbs.peers import USUAL
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.engines.ledger.leaves import leaf_from_json
@@ -90,6 +91,17 @@ async def test_channels_carry_a_multiple_of_what_the_engine_estimates(tmp_path: 
     program, protocol, shapes = world.engine.shapes
     assert (program, protocol) == ("ranking", "ABY3")
     assert dict(shapes) == {one: {"values": (2, 1)} for one in ("bank-a", "bank-b", "bank-c")}
+
+
+async def test_no_peer_chooses_the_limit_of_bytes(tmp_path: Path) -> None:
+    """Who only computes along has nothing to compare their word with."""
+    world = await ready(tmp_path, compute=(ME,), receivers=["bank-b"])
+    await world.offer()
+    await world.run(rows=2**53 - 1)
+    _, _, shapes = world.engine.shapes
+    assert dict(shapes) == {one: {"values": (MOST_SAID, 1)} for one in ("bank-b", "bank-c")} | {
+        ME: {}
+    }
 
 
 async def test_who_learns_nothing_keeps_nothing(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ from secureflow.kit.text import Text
 
 _NEXT: Final = ".next"
 _MOST: Final = 1 << 40
+MOST_SAID: Final = 1 << 20
+"""Rows that peers can say they bring where the bytes of channels are estimated: of many programs
+nobody compares their word with anything. Who brings more names `limits.peer_megabytes`."""
 _INPUT: Final = "mpc.npy"
 _OUTPUTS: Final = "outputs"
 _CODE: Final = "code"
@@ -147,10 +150,14 @@ class EnginePart(Peering):
                 raise _changed(peer)
 
     def traffic(self, job: JobRecord, spec: MpcSpec, offers: Mapping[str, Offer]) -> int:
-        """Return the bytes that the engine estimates, of as many rows as are said to be there."""
+        """Return the bytes that the engine estimates, of as many rows as are said to be there.
+
+        Of others no more than `MOST_SAID` rows: a peer would choose this party's own limit.
+        """
         if spec.engine is None:
             raise AssertionError(spec.protocol)
-        rows = max(self._own[job.job].rows, *(one.count for one in offers.values()))
+        said = max(one.count for one in offers.values())
+        rows = max(self._own[job.job].rows, min(said, MOST_SAID))
         shapes = {
             side.party: {name: (rows, len(side.columns))}
             if (name := input_of(spec.program_of_engine, side))
