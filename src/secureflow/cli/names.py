@@ -114,11 +114,19 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
         raise SecureFlowError(
             "ambiguous_name",
             t("{count} items are named {name!r}: {listed}.", **facts),
-            t("Give the id."),
+            _distinct(kind.names(fitting[0])),
             {"candidates": [one.id for one in fitting[:_LISTED]]},
         )
     say(t("{name} is {id}.", name=kind.shown(fitting[0]), id=fitting[0].id))
     return str(fitting[0].id), True
+
+
+def _distinct(names: Sequence[str]) -> str:
+    """Return the hint for one of several that share a name: its id, or its longest name."""
+    whole = names[-1]
+    if whole == names[0]:
+        return t("Give the id.")
+    return t("Give the id, or the whole name: {name}.", name=whole)
 
 
 def _no_such(noun: str, given: str, known: Sequence[str]) -> SecureFlowError:

@@ -75,7 +75,10 @@ def test_a_name_of_several_things_lists_them_with_full_ids(centre: Any, cli: Any
     assert (code, out, _asked(centre)) == (2, "", ["GET /projects"])
     assert err.startswith("ambiguous_name: ")
     assert "prj_00000001 Fraud (bank-a); prj_00000002 Fraud (bank-z)" in err
-    assert cli("data", "show", "customers")[0] == 2
+    assert err.endswith("→ Give the id.\n")
+    code, _, err = cli("data", "show", "customers")
+    assert code == 2
+    assert "Give the id, or the whole name: bank-a/customers." in err
 
 
 def test_a_name_of_nothing_is_4(cli: Any) -> None:

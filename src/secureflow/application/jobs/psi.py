@@ -201,8 +201,8 @@ def _notes(spec: PsiSpec) -> Iterator[str]:
         if probed := spec.probes(party):
             yield Text(
                 "Up to {count} keys of others are tested against the data of {party}: its agent "
-                "counts them against its own limit, over all jobs and partners, and refuses the job "
-                "where less is left: the centre does not know it.",
+                "counts them against its own limit, over all jobs and partners, and refuses the "
+                "job where less is left: the centre does not know it.",
                 count=probed,
                 party=party,
             )
