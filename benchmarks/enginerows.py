@@ -25,13 +25,15 @@ def interpreter(engine: str) -> Path:
         raise SystemExit(f"{name} names no interpreter: {error}") from error
 
 
-def row(name: str, bare: float, seconds: float, measured: Measured | Figures) -> dict[str, Any]:
-    """Return a row, and show it."""
+def row(
+    name: str, bare: float, seconds: float | None, measured: Measured | Figures
+) -> dict[str, Any]:
+    """Return a row, and show it; `seconds` is None of what ran bare alone."""
     made = {
         "name": name,
         "bare_seconds": round(bare, 3),
-        "seconds": round(seconds, 3),
-        "ratio": round(seconds / bare, 3),
+        "seconds": None if seconds is None else round(seconds, 3),
+        "ratio": None if seconds is None else round(seconds / bare, 3),
         "mb": round(measured.bytes / 1e6, 2),
         "peak_mb": round(measured.peak / 1e6, 1),
     }

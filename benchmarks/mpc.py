@@ -8,10 +8,11 @@ process of its own, joined by plain forwarders on this machine; the first receiv
 takes to start and to compile is in every figure.
 
 Rows of operations (`sum 1M`, `compare 10k`, `matmul 256`) are written straight against SPU
-(`baresum.py`): nobody can submit them, and they stand on both sides. Rows of programs of the
-catalogue are bare in `bare_seconds` too; with `--through` `seconds`, `mb` and `peak_mb` are those
-of the same program on the same numbers as a job (`through.py`), and `joint-sums 1M x 3` is added,
-the masked sum (`jointsums.py`). `--small` is a tenth of everything, to see that it runs.
+(`baresum.py`): nobody can submit them, so their `seconds` are null, as those of all programs are
+without `--through`. Rows of programs of the catalogue are bare in `bare_seconds`; with `--through`
+`seconds`, `mb` and `peak_mb` are those of the same program on the same numbers as a job
+(`through.py`), and `joint-sums 1M x 3` is added, the masked sum (`jointsums.py`). `--small` is a
+tenth of everything, to see that it runs.
 Last line: `{"rows": [{"name", "bare_seconds", "seconds", "ratio", "mb", "peak_mb"}]}`.
 """
 
@@ -114,8 +115,8 @@ def rows_of(
             inputs = saved(folder, arrays)
             what = Run(interpreter("spu"), entry, program, protocol, connect=CONNECT)
             bare = checked(run(what, inputs, folder / "bare"), told)
-            ours = as_a_job(program, protocol, arrays, folder) if through else bare
-        yield row(told, bare.seconds, ours.seconds, ours)
+            ours = as_a_job(program, protocol, arrays, folder) if through else None
+        yield row(told, bare.seconds, None if ours is None else ours.seconds, ours or bare)
 
 
 def as_a_job(program: str, protocol: str, arrays: Arrays, folder: Path) -> Figures:
