@@ -19,7 +19,7 @@ from peers.toyengine import ToyEngine
 
 from secureflow.adapters.mpcengines import mpyc_speech
 from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
 from secureflow.adapters.mpcengines.spu_speech import CHUNK

@@ -22,6 +22,7 @@ from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.spu import SpuEngine
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.application.ports.mpcengine import EngineLimits, EngineResult, MpcEngine
+from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 
@@ -68,7 +69,20 @@ def _done(found: Mapping[str, EngineResult | BaseException], party: str) -> Engi
     return result
 
 
-async def test_an_intersection_through_the_agents(tmp_path: Path) -> None:
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    """What sandboxes were asked to start."""
+    start, seen = BubblewrapSandbox.start, list[Launch]()
+
+    async def noted(sandbox: BubblewrapSandbox, launch: Launch) -> SandboxProcess:
+        seen.append(launch)
+        return await start(sandbox, launch)
+
+    monkeypatch.setattr(BubblewrapSandbox, "start", noted)
+    return seen
+
+
+async def test_an_intersection_through_the_agents(tmp_path: Path, launched: list[Launch]) -> None:
     table, engine = _table(
         tmp_path, "spu", _lists(tmp_path), program="psi", protocol="RR22", receivers=("b",)
     )
@@ -82,6 +96,10 @@ async def test_an_intersection_through_the_agents(tmp_path: Path) -> None:
     assert 0 < result.peak_bytes < 3 * told.memory
     phases = [phase for phase, _ in table.told["b"]]
     assert list(dict.fromkeys(phases)) == ["connect", "inputs", "compute", "outputs"]
+    assert [one.shared_futexes for one in launched if one.loopback] == [
+        True,
+        True,
+    ]  # or its threads turn
 
 
 async def test_ranks_through_the_agents(tmp_path: Path) -> None:
@@ -97,7 +115,7 @@ async def test_ranks_through_the_agents(tmp_path: Path) -> None:
         assert (ranks == references.ranks([np.array(one) for one in values.values()])).all()
 
 
-async def test_the_size_alone_through_the_agents(tmp_path: Path) -> None:
+async def test_the_size_alone_through_the_agents(tmp_path: Path, launched: list[Launch]) -> None:
     lists = {
         "a": {"keys": key_file(tmp_path / "few", OURS[1500:1700])},
         "b": {"keys": key_file(tmp_path / "fewer", THEIRS[-100:])},
@@ -108,6 +126,7 @@ async def test_the_size_alone_through_the_agents(tmp_path: Path) -> None:
     found = await table.run()
     told = json.loads(_done(found, "a").outputs["size"].read_text())
     assert told == {"size": len(matches(OURS[1500:1700], THEIRS[-100:]))}
+    assert [one.shared_futexes for one in launched if one.loopback] == [False, False]
 
 
 async def test_a_peer_that_brings_another_list_than_it_committed_to_is_named(

@@ -170,6 +170,27 @@ async def test_it_stands_still_and_goes_on(by: str, tmp_path: Path) -> None:
         await process.kill()
 
 
+SLEEPER = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = {"x86_64": 202, "aarch64": 98}[os.uname().machine]
+word, limit = ctypes.c_uint(7), (ctypes.c_long * 2)(0, 50_000_000)
+libc.syscall(number, ctypes.byref(word), 0, 7, limit, None, 0)
+print(errno.errorcode[ctypes.get_errno()], end="", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("shared", "ends"), [(False, "EAGAIN"), (True, "ETIMEDOUT")])
+async def test_threads_sleep_on_shared_memory_where_it_is_allowed(shared: bool, ends: str) -> None:
+    """A wait of libstdc++'s `std::future` turns on a processor where it is not."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    launch = Launch((*PYTHON, SLEEPER), shared_futexes=shared)
+    process = await BubblewrapSandbox().start(launch)
+    told = await process.reader.read()
+    await process.kill()
+    assert told.decode() == ends
+
+
 async def test_its_own_end_has_a_code(sandbox: Sandbox) -> None:
     process = await sandbox.start(Launch((*PYTHON, "raise SystemExit(7)")))
     assert await process.wait() == 7

@@ -17,6 +17,7 @@ from secureflow.adapters.sandbox.seccomp import (
     CLONE_NEW,
     CLONE_THREAD,
     KILL,
+    SHARED_FUTEXES,
     filter_program,
 )
 from secureflow.adapters.sandbox.syscalls import BY_ARGUMENT, DENIED, ONLY
@@ -189,6 +190,14 @@ def test_futexes(machine: str, flags: int) -> None:
         shared = run(made, number, 0, command | flags, audit=known.audit)
         expected = ERRNO | answers.get(command, errno.ENOSYS)
         assert (private, shared) == (ALLOW, expected), command
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_shared_futexes_can_be_allowed(machine: str) -> None:
+    known = ARCHITECTURES[machine]
+    made = program(machine, without={SHARED_FUTEXES})
+    for command in (0, 1, 9, 128, 129, 137):
+        assert run(made, NUMBERS["futex"][known.column], 0, command, audit=known.audit) == ALLOW
 
 
 @pytest.mark.parametrize("machine", MACHINES)

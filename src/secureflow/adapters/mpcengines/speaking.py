@@ -6,7 +6,7 @@ speaks. Where three or more compute, a party that says another one's number woul
 one: it would get what is meant for it, and speak in its name. So the forwarder passes nothing of a
 stream on before a `Listener` has seen that it says the number of the peer that it comes from.
 
-Each engine has a way of its own to say it: its adapter gives the `Speech` (`running.Plan`).
+Each engine has a way of its own to say it: its adapter gives the `Speech` (`plan.Plan`).
 """
 
 from __future__ import annotations

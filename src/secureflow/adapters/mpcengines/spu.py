@@ -21,7 +21,7 @@ from typing import Final
 
 from secureflow.adapters.mpcengines import spu_catalogue
 from secureflow.adapters.mpcengines.checks import check_job
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
@@ -104,6 +104,7 @@ class SpuEngine:
             views=(View(spu_catalogue.FOLDER, Path("/engine/spu_programs")), *_commands()),
             processes=_THREADS,
             speech=Speech(),
+            shared_futexes=True,  # as libstdc++ waits for a `std::future`
         )
 
 

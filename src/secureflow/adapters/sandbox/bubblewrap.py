@@ -37,7 +37,7 @@ from secureflow.adapters.sandbox.failures import failed
 from secureflow.adapters.sandbox.freezing import GroupFreezer, SignalFreezer
 from secureflow.adapters.sandbox.layout import Layout, forget, layout_of
 from secureflow.adapters.sandbox.rlimits import set_limits
-from secureflow.adapters.sandbox.seccomp import filter_program
+from secureflow.adapters.sandbox.seccomp import SHARED_FUTEXES, filter_program
 from secureflow.adapters.sandbox.started import Printed, Started, end, streams_over, undisturbed
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.kit.oserrors import reason_below, reason_of
@@ -219,7 +219,7 @@ class BubblewrapSandbox:
             processes=few and small,
             devices=bool(launch.devices),
             loopback=launch.loopback,
-            without=self._without,
+            without=self._without | ({SHARED_FUTEXES} if launch.shared_futexes else set()),
         )
         if program is None:
             raise OSError(0, "the system calls of this processor are not known")

@@ -61,6 +61,8 @@ _PR_SET_PDEATHSIG: Final = 1
 _MAP_HUGETLB: Final = 0x40000
 _USAGE: Final = {"wait4": 3, "waitid": 4}
 """Which argument is a place for what the child used."""
+SHARED_FUTEXES: Final = "shared futexes"
+"""The group that a launch may do without."""
 _PRIVATE: Final = 128
 """FUTEX_PRIVATE_FLAG."""
 _COMMAND: Final = 0x7F
@@ -152,7 +154,7 @@ def _by_arguments(judged: _Judged) -> Iterator[Instruction]:
             yield from _if_called(known, "socket", _sockets(_AF_INET, _TCP))
     if "parent's end" not in without:
         yield from _if_called(known, "prctl", _ends_of_parents())
-    if "shared futexes" not in without:
+    if SHARED_FUTEXES not in without:
         yield from _if_called(known, "futex", _shared_futexes())
     if "huge pages" not in without:
         yield from _if_called(known, "mmap", _huge_pages())

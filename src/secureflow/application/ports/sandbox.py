@@ -80,6 +80,9 @@ class Launch:
             it prints; by default they are the sandbox's own.
         loopback: whether it may use TCP over a loopback of its own; in a sandbox that does not
             confine that is the host's.
+        shared_futexes: whether threads may sleep on what several processes may share, instead of
+            asking again and again: two sandboxes that may could talk by a library that both map,
+            so for programs alone that nobody but the owner chose.
     """
 
     command: tuple[str, ...]
@@ -91,6 +94,7 @@ class Launch:
     devices: tuple[Path, ...] = ()
     ends: tuple[int, int] | None = None
     loopback: bool = False
+    shared_futexes: bool = False
 
 
 class SandboxProcess(Protocol):
