@@ -14,7 +14,7 @@ import pytest
 from peers.mpc_references import key, key_file
 
 from secureflow.adapters.mpcengines.spu_programs import buckets, psi, sizes
-from secureflow.adapters.mpcengines.spu_programs.buckets import NO_ROW, Bucketing
+from secureflow.adapters.mpcengines.spu_programs.buckets import Bucket, Bucketing
 from secureflow.adapters.mpcengines.spu_programs.errors import RefusedError
 
 
@@ -32,7 +32,7 @@ def test_a_bucket_of_the_same_keys_is_another_one_each_time() -> None:
     room = Bucketing.of("job", [1, 1]).room(1)
     digests = set()
     for _ in range(8):
-        filled, _ = buckets.filled(keys, rows, room)
+        filled = Bucket(keys, rows).filled(room)
         digests.add(sha256(b"".join(sorted(one.tobytes() for one in filled))).digest())
     assert len(digests) == 8
     assert room >= 1 + sizes.KEY // 2
@@ -41,15 +41,17 @@ def test_a_bucket_of_the_same_keys_is_another_one_each_time() -> None:
 def test_what_a_bucket_holds_depends_on_the_length_of_the_list_alone() -> None:
     cut = Bucketing(7, 12345)
     for keys in (_many(5000), _many(5000, "other")):
-        held = {len(buckets.filled(keys, rows, cut.room(5000))[0]) for rows in cut.sort(keys)}
+        held = {len(Bucket(keys, rows).filled(cut.room(5000))) for rows in cut.sort(keys)}
         assert held == {cut.room(5000)}
 
 
 def test_the_order_within_a_bucket_is_drawn() -> None:
     keys, rows = _many(64), np.arange(64)
-    drawn = [tuple(buckets.filled(keys, rows, 80)[1]) for _ in range(4)]
-    assert len(set(drawn)) == 4
-    assert {tuple(sorted(one)) for one in drawn} == {(*range(64), *([NO_ROW] * 16))}
+    own = {one.tobytes() for one in keys}
+    drawn = [[one.tobytes() for one in Bucket(keys, rows).filled(80)] for _ in range(4)]
+    assert len({tuple(one for one in order if one in own) for order in drawn}) == 4
+    assert [len(own.intersection(order)) for order in drawn] == [64] * 4
+    assert len(set().union(*drawn)) == 64 + 4 * 16
 
 
 def test_both_parties_put_a_key_into_the_same_bucket() -> None:
@@ -82,39 +84,80 @@ def test_a_list_that_is_not_spread_is_refused() -> None:
 def test_a_key_that_stands_twice_is_named() -> None:
     keys = _keys("a", "b", "c", "b")
     with pytest.raises(RefusedError, match="keys_repeated") as refused:
-        buckets.filled(keys, np.arange(4), 20)
+        Bucket(keys, np.arange(4))
     assert refused.value.facts["row"] in {2, 4}
+
+
+def _alike(*ends: int) -> buckets.Bytes:
+    """Return keys that begin with the same 64 bits."""
+    return np.array([[7] * 8 + [0] * 7 + [end] for end in ends], np.uint8)
+
+
+@pytest.mark.parametrize("ends", [(1, 2, 9), (9, 1, 2), (5,)])
+def test_keys_are_found_by_all_of_their_bits(ends: tuple[int, ...]) -> None:
+    bucket = Bucket(_alike(0, *ends), np.arange(1 + len(ends)))
+    ordered = sorted(range(len(ends)), key=ends.__getitem__)
+    assert bucket.rows_of(_alike(*reversed(ends))).tolist() == [1 + at for at in ordered]
+    with pytest.raises(RefusedError, match="result_malformed"):
+        bucket.rows_of(_alike(3))
+    with pytest.raises(RefusedError, match="keys_repeated"):
+        Bucket(_alike(4, *ends, 4), np.arange(2 + len(ends)))
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
 def test_rows_come_back_from_what_spu_writes(tmp_path: Path, quote: bytes) -> None:
-    keys, rows = _many(3000), np.arange(3000) * 1_000_003
-    given = tmp_path / "given.csv"
-    buckets.write_csv(given, keys, rows)
+    """Of a list in any order, found in any order: they are in that of the keys."""
+    keys, rows = _many(3000), np.arange(3000)[::3]
+    bucket, given, found = Bucket(keys, rows), tmp_path / "given.csv", tmp_path / "found.csv"
+    buckets.write_csv(given, keys)
     head, *lines = given.read_bytes().splitlines()
-    assert head == b"k,r"
-    assert lines[1].split(b",") == [b64encode(key("id1") + bytes(2)), b"r0001000003"]
-    written = [b",".join(quote + cell + quote for cell in line.split(b",")) for line in lines]
-    found = tmp_path / "found.csv"
-    found.write_bytes(b'"k","r"\n' + b"".join(line + b"\n" for line in written))
-    assert (buckets.read_csv(found) == rows).all()
+    assert head == b"k"
+    assert lines[1] == b64encode(key("id1") + bytes(2))[:22]
+    written = [quote + lines[row] + quote + b"\n" for row in rows[::-1]]
+    found.write_bytes(quote + b"k" + quote + b"\n" + b"".join(written))
+    ascending = sorted(rows.tolist(), key=lambda row: keys[row].tobytes())
+    assert bucket.rows_of(buckets.read_csv(found)).tolist() == ascending
 
 
-@pytest.mark.parametrize("content", [b'"k","r"\n', b""])
+@pytest.mark.parametrize("content", [b'"k"\n', b""])
 def test_nothing_found_is_no_rows(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "found.csv").write_bytes(content)
-    assert len(buckets.read_csv(tmp_path / "found.csv")) == 0
+    assert (
+        len(Bucket(_many(2), np.arange(2)).rows_of(buckets.read_csv(tmp_path / "found.csv"))) == 0
+    )
+    with pytest.raises(RefusedError, match="result_malformed"):
+        Bucket(_many(2), np.arange(0)).rows_of(_many(1))
+
+
+_LINE = b64encode(key("id1") + bytes(2))[:22] + b"\n"
 
 
 @pytest.mark.parametrize(
     "lines",
-    [b"ab,r000000000x\n", b"ab,r0000000001\nab,r01\n", b"ab,r%010d\n" % NO_ROW],
+    [
+        _LINE[1:],
+        _LINE + _LINE[1:],
+        _LINE + b"A" + _LINE,
+        b"=" + _LINE[1:],
+        b"\x00" + _LINE[1:],
+        b"," + _LINE[1:],
+        _LINE[:-1],
+        _LINE[:-1] * 300,
+    ],
 )
-def test_what_is_no_row_is_refused(tmp_path: Path, lines: bytes) -> None:
-    """A random key that matches among them: it cannot be."""
-    (tmp_path / "found.csv").write_bytes(b"k,r\n" + lines)
+def test_what_is_no_key_is_refused(tmp_path: Path, lines: bytes) -> None:
+    (tmp_path / "found.csv").write_bytes(b"k\n" + lines)
     with pytest.raises(RefusedError, match="result_malformed"):
         buckets.read_csv(tmp_path / "found.csv")
+
+
+def test_a_random_key_that_matches_is_refused() -> None:
+    """It cannot be."""
+    keys = _many(5)
+    bucket = Bucket(keys, np.arange(5))
+    drawn = {one.tobytes() for one in bucket.filled(6)} - {one.tobytes() for one in keys}
+    with pytest.raises(RefusedError, match="result_malformed"):
+        bucket.rows_of(np.frombuffer(drawn.pop(), np.uint8).reshape(1, -1))
 
 
 def test_a_file_of_keys_is_whole_keys(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 import os
-from binascii import b2a_base64
+from binascii import Error as BinasciiError
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,15 +37,14 @@ SPARE: Final = 8
 """Random keys that every bucket has at least."""
 _DEVIATIONS: Final = 8.0
 """A bucket has room for its mean and so many standard deviations: 1e-15 do not fit."""
-_DIGITS: Final = 10
-_HEAD: Final = b"k,r\n"
+_HEAD: Final = b"k\n"
 _WORD: Final = 24
-"""Characters of a key in base64, filled up to 18 bytes so that no padding is needed."""
-_LINE: Final = _WORD + 1 + 1 + _DIGITS + 1
-"""Bytes of a line: the key, a comma, `r` and the row, a line feed."""
+"""Characters of a key in base64 that is filled up with zeros to 18 bytes, which need no padding."""
+_SPELT: Final = 22
+"""How many of them are written: the others stand for zeros."""
+_REST: Final = np.frombuffer(b"AA", np.uint8)
 _CHUNK: Final = 1 << 18
-"""Rows that are spelled at once."""
-_POWERS: Final = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
+"""Keys that are spelled at once."""
 
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -114,68 +114,99 @@ def read_keys(path: Path) -> Bytes:
     return np.memmap(path, np.uint8, mode="r", shape=(size // KEY, KEY))
 
 
-def filled(keys: Bytes, rows: Rows, room: int) -> tuple[Bytes, Rows]:
-    """Return a bucket's keys with random ones among them, in an order of its own, and its rows.
+class Bucket:
+    """The keys of a bucket.
 
-    A random key's row is `NO_ROW`.
+    Args:
+        keys: of a list, distinct.
+        rows: which of them are in this bucket.
 
     Raises:
         RefusedError: `keys_repeated`, with one of the rows.
     """
-    own = np.ascontiguousarray(keys[rows])
-    _distinct(own, rows)
-    extra = room - len(rows)
-    drawn = np.frombuffer(os.urandom(KEY * extra), np.uint8).reshape(extra, KEY)
-    seed = int.from_bytes(os.urandom(16), "big")
-    order = np.random.default_rng(seed).permutation(room)
-    padding = np.full(extra, NO_ROW, np.int64)
-    return np.concatenate([own, drawn])[order], np.concatenate([rows, padding])[order]
+
+    def __init__(self, keys: Bytes, rows: Rows) -> None:
+        own = np.ascontiguousarray(keys[rows])
+        high, low = _halves(own)
+        if not _ascend(high, low):
+            order = np.lexsort((low, high))
+            own, rows, high, low = own[order], rows[order], high[order], low[order]
+            same = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+            if same.any():
+                raise RefusedError("keys_repeated", row=int(rows[int(np.argmax(same)) + 1]) + 1)
+        self._keys, self._rows, self._high, self._low = own, rows, high, low
+
+    def filled(self, room: int) -> Bytes:
+        """Return the keys with random ones among them, in an order of its own."""
+        extra = room - len(self._rows)
+        drawn = np.frombuffer(os.urandom(KEY * extra), np.uint8).reshape(extra, KEY)
+        seed = int.from_bytes(os.urandom(16), "big")
+        order = np.random.default_rng(seed).permutation(room)
+        return np.concatenate([self._keys, drawn])[order]
+
+    def rows_of(self, found: Bytes) -> Rows:
+        """Return the rows of keys, in ascending order of the keys: alike at all parties.
+
+        Raises:
+            RefusedError: `result_malformed` for a key that is not of this list: a random one that
+                matches cannot be.
+        """
+        last = len(self._rows) - 1
+        if last < 0 or not len(found):
+            if len(found):
+                raise RefusedError("result_malformed")
+            return np.zeros(0, np.int64)
+        high, low = _halves(found)
+        at = np.minimum(np.searchsorted(self._high, high), last)
+        while True:  # once, but for keys that begin with the same 64 bits
+            on = (self._high[at] == high) & (self._low[at] < low) & (at < last)
+            if not on.any():
+                break
+            at[on] += 1
+        if ((self._high[at] != high) | (self._low[at] != low)).any():
+            raise RefusedError("result_malformed")
+        return self._rows[np.sort(at)]
 
 
-NO_ROW: Final = 10**_DIGITS - 1
-"""Stands where a random key is."""
+def _halves(keys: Bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    whole = keys.view(">u8").astype(np.uint64)
+    return np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1])
 
 
-def _distinct(keys: Bytes, rows: Rows) -> None:
-    halves = keys.view(">u8").astype(np.uint64)
-    order = np.lexsort((halves[:, 1], halves[:, 0]))
-    ordered = halves[order]
-    same = (ordered[1:] == ordered[:-1]).all(axis=1)
-    if same.any():
-        raise RefusedError("keys_repeated", row=int(rows[order[int(np.argmax(same)) + 1]]) + 1)
+def _ascend(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> bool:
+    """Tell whether keys ascend strictly, as an agent writes them."""
+    after = (high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] > low[:-1]))
+    return bool(after.all())
 
 
-def write_csv(path: Path, keys: Bytes, rows: Rows) -> None:
-    """Write keys and rows as SPU reads them."""
+def write_csv(path: Path, keys: Bytes) -> None:
+    """Write keys as SPU reads them."""
     with path.open("wb") as file:
         file.write(_HEAD)
-        for start in range(0, len(rows), _CHUNK):
-            file.write(_lines(keys[start : start + _CHUNK], rows[start : start + _CHUNK]))
+        for start in range(0, len(keys), _CHUNK):
+            file.write(_lines(keys[start : start + _CHUNK]))
 
 
-def _lines(keys: Bytes, rows: Rows) -> Any:
-    lines = np.empty((len(rows), _LINE), np.uint8)
-    padded = np.zeros((len(rows), _WORD * 3 // 4), np.uint8)
+def _lines(keys: Bytes) -> Any:
+    lines = np.empty((len(keys), _SPELT + 1), np.uint8)
+    padded = np.zeros((len(keys), _WORD * 3 // 4), np.uint8)
     padded[:, :KEY] = keys
     words = b2a_base64(padded.data, newline=False)
-    lines[:, :_WORD] = np.frombuffer(words, np.uint8).reshape(-1, _WORD)
-    lines[:, _WORD] = ord(",")
-    lines[:, _WORD + 1] = ord("r")
-    lines[:, _WORD + 2 : -1] = (rows[:, None] // _POWERS) % 10 + ord("0")
+    lines[:, :_SPELT] = np.frombuffer(words, np.uint8).reshape(-1, _WORD)[:, :_SPELT]
     lines[:, -1] = ord("\n")
     return lines.data
 
 
-def read_csv(path: Path) -> Rows:
-    """Return the rows of a file that SPU wrote, in its order, which is that of the keys.
+def read_csv(path: Path) -> Bytes:
+    """Return the keys of a file that SPU wrote.
 
     Raises:
         RefusedError: `result_malformed`.
     """
     with path.open("rb") as file:
         file.readline(256)
-        found = [_rows(lines) for lines in _chunks(file)]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+        found = [_keys(lines) for lines in _chunks(file)]
+    return np.concatenate([np.zeros((0, KEY), np.uint8), *found])
 
 
 def _chunks(file: Any) -> Iterator[bytes]:
@@ -188,14 +219,17 @@ def _chunks(file: Any) -> Iterator[bytes]:
             raise RefusedError("result_malformed")
 
 
-def _rows(lines: bytes) -> Rows:
-    """Return the rows of lines of one length, with or without quotes around the cells."""
-    width = lines.index(b"\n") + 1
-    end = width - (2 if lines[width - 2 : width - 1] == b'"' else 1)
-    digits = np.frombuffer(lines, np.uint8).reshape(-1, width)[:, end - _DIGITS : end]
-    if ((digits < ord("0")) | (digits > ord("9"))).any():
+def _keys(lines: bytes) -> Bytes:
+    """Return the keys of lines of one length, with or without quotes around them."""
+    width = lines.index(b"\n") + 1 if b"\n" in lines else 0
+    quote = (width - _SPELT - 1) // 2
+    if width not in (_SPELT + 1, _SPELT + 3) or len(lines) % width:
         raise RefusedError("result_malformed")
-    rows: Rows = (digits.astype(np.int64) - ord("0")) @ _POWERS
-    if (rows == NO_ROW).any():
-        raise RefusedError("result_malformed")
-    return rows
+    spelt = np.frombuffer(lines, np.uint8).reshape(-1, width)[:, quote : quote + _SPELT]
+    words = np.hstack([spelt, np.broadcast_to(_REST, (len(spelt), len(_REST)))])
+    try:
+        whole = a2b_base64(words.tobytes(), strict_mode=True)
+    except BinasciiError:
+        raise RefusedError("result_malformed") from None
+    keys = np.frombuffer(whole, np.uint8).reshape(len(spelt), -1)
+    return np.ascontiguousarray(keys[:, :KEY])

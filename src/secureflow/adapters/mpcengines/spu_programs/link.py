@@ -14,7 +14,7 @@ from typing import Any, Final
 from .errors import RefusedError
 from .party import Part
 
-_RETRY_MS: Final = 200
+_RETRY_MS: Final = 50
 _WINDOW: Final = 64
 """Messages under way on one channel; SPU's own 10 stalls large exchanges (secretflow#449)."""
 MAX_HELLO: Final = 1 << 16

@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .buckets import Bucketing, Bytes, Rows, filled, read_csv, read_keys, write_csv
+from .buckets import Bucket, Bucketing, Bytes, Rows, read_csv, read_keys, write_csv
 from .errors import RefusedError
 from .link import exchange
 from .party import Done, Part, Tell
@@ -158,11 +158,12 @@ def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows, room: int) -> Row
     before = _traces()
     folder = Path(tempfile.mkdtemp(dir=".")).name
     given, found = Path(folder, "keys.csv"), Path(folder, "found.csv")
-    write_csv(given, *filled(keys, rows, room))
+    bucket = Bucket(keys, rows)
+    write_csv(given, bucket.filled(room))
     os.environ["TMPDIR"] = folder
     try:
         psi.psi_execute(_config(part, psi, str(given), str(found)), link)
-        return read_csv(found) if part.learns else np.zeros(0, np.int64)
+        return bucket.rows_of(read_csv(found)) if part.learns else np.zeros(0, np.int64)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for trace in _traces() - before:
@@ -189,7 +190,9 @@ def _config(part: Part, psi: Any, given: str, found: str) -> Any:
             ),
         ),
         input_params=psi.InputParams(path=given, selected_keys=["k"], keys_unique=True),
-        output_params=psi.OutputParams(path=found, disable_alignment=False),
+        output_params=psi.OutputParams(
+            path=found, disable_alignment=True
+        ),  # `Bucket.rows_of` orders them
         join_conf=psi.ResultJoinConfig(
             type=psi.ResultJoinType.JOIN_TYPE_INNER_JOIN, left_side_rank=part.receivers[0]
         ),

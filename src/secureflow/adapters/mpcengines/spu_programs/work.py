@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from . import compute, psi
 from .errors import RefusedError
+from .libraries import libraries_alone
 from .link import connect, greet
 from .party import Done, Part, Tell, part_of
 
@@ -51,6 +52,8 @@ def run(told: Any) -> dict[str, Any]:
 def _run(told: Any) -> dict[str, Any]:
     part = part_of(told)
     told.progress("connect", 0.0)
+    if part.program == "psi":
+        libraries_alone()
     link = connect(part)
     greet(link, part)
     done = PROGRAMS[part.program](part, link, told.progress)
