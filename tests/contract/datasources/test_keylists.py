@@ -138,6 +138,14 @@ def test_keys_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
         listed.rows_of([absent])
 
 
+def test_keys_that_begin_alike_are_in_order_all_the_same() -> None:
+    drawn = np.random.default_rng(5)
+    keys = drawn.integers(0, 3, (400, 4)).astype(np.uint64)
+    keys[:, 3] = drawn.permutation(400)
+    ordered = keylists._sorted(keys)
+    assert [tuple(one) for one in ordered.tolist()] == sorted(tuple(one) for one in keys.tolist())
+
+
 def test_an_empty_list_is_a_list(tmp_path: Path) -> None:
     counts, listed = put(tmp_path, [None])
     assert (counts.keys, listed.count, list(listed.digests())) == (0, 0, [])

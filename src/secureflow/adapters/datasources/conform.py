@@ -18,6 +18,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
+_LOOKED_AT = 4096
+"""Cells by which a column is taken for one of different texts, or of few."""
 _SHOWN = 200
 """The most characters of a file's name in a message."""
 
@@ -114,8 +116,16 @@ def _text(dataset: str, declared: ColumnConfig, column: pa.Array, before: int) -
         short = pc.less_equal(pc.utf8_length(values), declared.length)
         reason = Text("it has more than {length} characters", length=declared.length)
         _require(dataset, declared, short, reason, before)
+    return _strings(values)
+
+
+def _strings(values: pa.Array) -> NDArray[Any]:
+    """Return texts as `str` and None; equal cells share one where many are equal."""
+    head = values.slice(0, _LOOKED_AT)
+    if len(head.unique()) * 2 > len(head):
+        return np.asarray(values.to_numpy(zero_copy_only=False), object)
     coded = values.dictionary_encode()
-    # Index -1 picks the None at the end; equal cells share one Python string.
+    # Index -1 picks the None at the end.
     words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
     return np.asarray(words[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
 

@@ -131,8 +131,7 @@ def _sort(spool: _Spool, counts: KeyCounts, folder: Path) -> None:
     """Write the files from the spool."""
     with (folder / _KEYS).open("wb") as keys, (folder / _ROWS).open("wb") as rows:
         for number in range(_PARTS):
-            part = spool.part(number)
-            part = part[np.lexsort((part[:, 3], part[:, 2], part[:, 1], part[:, 0]))]
+            part = _sorted(spool.part(number))
             new = np.ones(len(part), np.bool_)
             new[1:] = (part[1:, :3] != part[:-1, :3]).any(axis=1)
             counts.repeated.add(part[~new, 3])
@@ -145,6 +144,21 @@ def _sort(spool: _Spool, counts: KeyCounts, folder: Path) -> None:
             os.fsync(file.fileno())
 
 
+def _sorted(part: Words) -> Words:
+    """Return keys with their rows in ascending order.
+
+    Few begin with the same 64 bits: those alone are compared as a whole.
+    """
+    part = part[np.argsort(part[:, 0])]
+    same = part[1:, 0] == part[:-1, 0]
+    if not same.any():
+        return part
+    tied = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
+    few = part[tied]
+    part[tied] = few[np.lexsort((few[:, 3], few[:, 2], few[:, 1], few[:, 0]))]
+    return part
+
+
 class _Spool:
     """Keys with their rows, block by block, each block by the first byte of its keys."""
 
@@ -155,7 +169,7 @@ class _Spool:
 
     def add(self, keys: Words, rows: NDArray[np.int64]) -> None:
         """Add a block."""
-        lead = (keys[:, 0] >> np.uint64(56)).astype(np.int64)
+        lead = (keys[:, 0] >> np.uint64(56)).astype(np.uint8)  # which NumPy sorts by counting
         block = np.column_stack([keys, rows.astype(np.uint64)])
         self._file.write(block[np.argsort(lead, kind="stable")].astype("<u8").tobytes())
         ends = self._end + np.cumsum(np.bincount(lead, minlength=_PARTS))

@@ -332,8 +332,8 @@ def _read_places(path: Path, count: int) -> NDArray[np.int64]:
     sound = isinstance(found, np.ndarray) and found.dtype == np.int64 and found.ndim == 1
     if not sound or len(found) > count:
         raise _no_places()
-    places = np.unique(found)
-    if len(places) != len(found) or (len(places) and not 0 <= places[0] <= places[-1] < count):
+    places = np.sort(found)
+    if len(places) and not (0 <= places[0] <= places[-1] < count and (np.diff(places) > 0).all()):
         raise _no_places()
     return places
 

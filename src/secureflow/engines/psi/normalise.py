@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from secureflow.domain.specs.keyrules import KeyPart, KeyRule, KeyRules
 from secureflow.engines.psi.phones import Plan, e164, plan_of
@@ -128,7 +128,9 @@ def digest_rows(rules: KeyRules, columns: Sequence[Cells]) -> DigestedRows:
     if len(columns) != len(rules.parts):
         raise ValueError(f"{len(columns)} columns for a key of {len(rules.parts)}")
     made = zip(map(rule_of, rules.parts), columns, strict=True)
-    normal = [["" if cell is None else rule(cell) for cell in cells] for rule, cells in made]
+    normal = [_normal(rule, cells) for rule, cells in made]
+    if len(normal) == 1 and all(normal[0]):
+        return DigestedRows(_digests(normal[0]), range(len(normal[0])), (), ())
     found: list[bytes] = []
     rows: list[int] = []
     missing: list[int] = []
@@ -143,6 +145,22 @@ def digest_rows(rules: KeyRules, columns: Sequence[Cells]) -> DigestedRows:
         else:
             missing.append(row)
     return DigestedRows(b"".join(found), rows, missing, malformed)
+
+
+def _normal(rule: Rule, cells: Cells) -> list[str | None]:
+    if rule is _none:
+        return [cell or "" for cell in cells]
+    return ["" if cell is None else rule(cell) for cell in cells]
+
+
+def _digests(parts: Sequence[Any]) -> bytes:
+    """Return what `key_digest` does for keys of one part each, one after the other, but faster."""
+    try:
+        texts = [part.encode() for part in parts]
+    except UnicodeEncodeError:  # a lone surrogate
+        return b"".join([key_digest([part]) for part in parts])
+    heads = {size: _LABEL + size.to_bytes(4, "big") for size in set(map(len, texts))}
+    return b"".join([sha256(heads[len(text)] + text).digest()[:KEY_BYTES] for text in texts])
 
 
 # The rules.

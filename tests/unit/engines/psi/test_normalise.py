@@ -150,6 +150,15 @@ def test_a_key_of_this_version_stays_what_it_is() -> None:
     )
 
 
+@given(st.lists(st.text(max_size=4) | st.just("\ud800"), max_size=6))
+def test_keys_of_one_column_are_those_of_each_row(cells: list[str]) -> None:
+    """They are made together where every row has one, a lone surrogate among them or not."""
+    found = digest_rows(KeyRules((KeyPart("none"),)), [cells])
+    assert found.keys == b"".join(key_digest([one]) for one in cells if one)
+    assert list(found.rows) == [row for row, one in enumerate(cells) if one]
+    assert list(found.missing) == [row for row, one in enumerate(cells) if not one]
+
+
 def test_rows_without_a_key_are_told_by_number() -> None:
     rules = KeyRules((KeyPart("phone"), KeyPart("case")))
     cut, found = keys(
