@@ -165,7 +165,8 @@ class Bucket:
             at[on] += 1
         if ((self._high[at] != high) | (self._low[at] != low)).any():
             raise RefusedError("result_malformed")
-        return self._rows[np.sort(at)]
+        ordered: Rows = self._rows[np.sort(at)]
+        return ordered
 
 
 def _halves(keys: Bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
