@@ -5,6 +5,7 @@ Whatever ends a job names the party, the phase and the next step, and no row or 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import JOB, ME
 from peers.psi_world import PEER, PsiAgentWorld
+from unit.engines.psi.world import specified
 
+from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.domain.specs.psi import MATCHED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
@@ -160,3 +164,13 @@ async def test_a_key_that_is_no_declared_text_is_refused_before_consent(
     error = await refused(world.consented())
     assert (error.code, error.details["column"]) == ("column_not_granted", "phone")
     assert "The declared columns are" in error.hint
+
+
+def test_a_worker_has_room_for_the_longest_list() -> None:
+    """However small the owner's `scratch_mb` is; with as many rows again that have no key."""
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": one} for one in "ab"]
+    spec = specified(roster)
+    needed = AGENT_KINDS.scratch(spec)
+    config = WorkerConfig(scratch=1 << 20, listed=lambda _: needed)
+    assert config.of({}).scratch == needed > 2 * 32 * max(one.most_rows for one in spec.sides)
+    assert replace(config, scratch=1 << 40).of({}).scratch == 1 << 40

@@ -4,9 +4,9 @@ A folder with two aligned files: `keys.bin` (`KEY_BYTES` each) and `rows.bin` (i
 the row's index in the dataset). Their order is that of the keys, so two parties that keep the rows
 of the same keys keep them in the same order. Of rows with one key the first counts.
 
-However many rows there are, memory holds a block of them and 1/256 of their keys: blocks are
-spooled by the first byte of their keys, and each of these parts is sorted by itself (a distribution
-sort; Knuth, TAOCP 3, 5.4). The spool takes 32 bytes a row.
+However many rows there are, memory holds a block of them and 1/64 of their keys: blocks are
+spooled by the first bits of their keys, and each of these parts is sorted by itself (a distribution
+sort; Knuth, TAOCP 3, 5.4). The spool takes 32 bytes a row, and gives them back part by part.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import base64
 import binascii
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from tempfile import TemporaryFile
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +36,8 @@ FIRST: Final = 10
 """Rows that are named of each thing that is counted."""
 _KEYS: Final = "keys.bin"
 _ROWS: Final = "rows.bin"
-_SPOOL: Final = "keys.spool"
-_PARTS: Final = 256
+_BITS: Final = 6
+_PARTS: Final = 1 << _BITS
 _AT_ONCE: Final = 1 << 16
 """Keys that are read or written at a time."""
 _CHARACTERS: Final = 32
@@ -101,17 +103,12 @@ def write_key_list(folder: Path, rules: KeyRules, blocks: Iterable[Sequence[Cell
         SecureFlowError: `invalid_spec`, and what the blocks raise.
         OSError: a file cannot be written.
     """
-    counts, spool = KeyCounts(), folder / _SPOOL
-    spool.unlink(missing_ok=True)
-    try:
-        with spool.open("x+b") as file:
-            spooled = _Spool(file)
-            for columns in blocks:
-                _count(spooled, counts, rules, columns)
-            file.flush()
-            _sort(spooled, counts, folder)
-    finally:
-        spool.unlink(missing_ok=True)
+    counts = KeyCounts()
+    with ExitStack() as stack:
+        spool = _Spool(folder, stack)
+        for columns in blocks:
+            _count(spool, counts, rules, columns)
+        _sort(spool, counts, folder)
     return counts
 
 
@@ -131,7 +128,7 @@ def _sort(spool: _Spool, counts: KeyCounts, folder: Path) -> None:
     """Write the files from the spool."""
     with (folder / _KEYS).open("wb") as keys, (folder / _ROWS).open("wb") as rows:
         for number in range(_PARTS):
-            part = _sorted(spool.part(number))
+            part = _sorted(spool.taken(number))
             new = np.ones(len(part), np.bool_)
             new[1:] = (part[1:, :3] != part[:-1, :3]).any(axis=1)
             counts.repeated.add(part[~new, 3])
@@ -160,30 +157,27 @@ def _sorted(part: Words) -> Words:
 
 
 class _Spool:
-    """Keys with their rows, block by block, each block by the first byte of its keys."""
+    """Keys with their rows by the first bits of their keys: a file of each, which has no name."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._blocks: list[NDArray[np.int64]] = []
-        self._end = 0
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        files = (TemporaryFile(dir=folder) for _ in range(_PARTS))  # noqa: SIM115  the stack does
+        self._files = [stack.enter_context(one) for one in files]
 
     def add(self, keys: Words, rows: NDArray[np.int64]) -> None:
         """Add a block."""
-        lead = (keys[:, 0] >> np.uint64(56)).astype(np.uint8)  # which NumPy sorts by counting
+        lead = (keys[:, 0] >> np.uint64(64 - _BITS)).astype(np.uint8)  # sorted by counting
         block = np.column_stack([keys, rows.astype(np.uint64)])
-        self._file.write(block[np.argsort(lead, kind="stable")].astype("<u8").tobytes())
-        ends = self._end + np.cumsum(np.bincount(lead, minlength=_PARTS))
-        self._blocks.append(np.concatenate([[self._end], ends]))
-        self._end += len(keys)
+        block = block[np.argsort(lead, kind="stable")]
+        start = 0
+        for number, many in enumerate(np.bincount(lead, minlength=_PARTS).tolist()):
+            self._files[number].write(block[start : start + many].tobytes())
+            start += many
 
-    def part(self, number: int) -> Words:
-        """Return every key with this first byte, with its row: (n, 4)."""
-        pieces = [np.empty((0, 4), np.uint64)]
-        for ends in self._blocks:
-            start, stop = int(ends[number]), int(ends[number + 1])
-            data = os.pread(self._file.fileno(), 32 * (stop - start), 32 * start)
-            pieces.append(np.frombuffer(data, "<u8").reshape(-1, 4))
-        return np.concatenate(pieces)
+    def taken(self, number: int) -> Words:
+        """Return every key that begins with these bits, with its row: (n, 4); nothing is kept."""
+        with self._files[number] as file:
+            file.seek(0)
+            return np.frombuffer(file.read(), np.uint64).reshape(-1, 4)
 
 
 @dataclass(frozen=True)
@@ -213,6 +207,10 @@ class KeyList:
         if (keys, rows) != (count * KEY_BYTES, count * 8):
             raise _invalid("The files of a list of keys do not belong together.")
         return cls(folder, count)
+
+    def drop_keys(self) -> None:
+        """Remove the keys, and keep of which rows they are."""
+        (self.folder / _KEYS).unlink()
 
     def digests(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the keys in blocks, `KEY_BYTES` each, in ascending order."""

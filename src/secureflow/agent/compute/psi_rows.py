@@ -68,7 +68,7 @@ class PsiRows:
         self._job = job
         self._spec = spec
         self._source = source
-        self._listed: KeyList | None = None
+        self._count: int | None = None
         self._counts = KeyCounts()
 
     def write_keys(self, party: str, salt: bytes, result: Path) -> NDArray[np.int64]:
@@ -77,12 +77,13 @@ class PsiRows:
         Raises:
             SecureFlowError: `invalid_spec`; those of the file's rows.
         """
-        listed = self._keys(party)
+        listed = self._list(party)
         with result.open("wb") as file:
             for block in listed.digests():
                 whole = np.frombuffer(block, np.uint8).reshape(-1, KEY_BYTES)
                 file.write(np.ascontiguousarray(whole[:, :ENGINE_KEY]).tobytes())
         found = bytes.fromhex(commit_keys(salt, listed.count, listed.digests()))
+        listed.drop_keys()
         counts = self._counts
         malformed = _together(counts.malformed.values())
         odd = (counts.missing, malformed, counts.repeated)
@@ -134,15 +135,21 @@ class PsiRows:
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def _keys(self, party: str) -> KeyList:
-        """Return the list of keys, read from the file once in this process."""
-        if self._listed is None:
-            side, folder = self._spec.side(party), self._folder
-            blocks = self._source.blocks(side.key)
-            cells = ([list(block[name]) for name in side.key] for block in blocks)
-            self._counts = write_key_list(folder, self._spec.key, cells)
-            self._listed = KeyList.open(folder)
-        return self._listed
+    def _list(self, party: str) -> KeyList:
+        """List the keys of the file; the rows that they are of stay for the later steps."""
+        side, folder = self._spec.side(party), self._folder
+        blocks = self._source.blocks(side.key)
+        cells = ([list(block[name]) for name in side.key] for block in blocks)
+        self._counts = write_key_list(folder, self._spec.key, cells)
+        self._count = self._counts.keys
+        return KeyList.open(folder)
+
+    def _length(self, party: str) -> int:
+        """Return how many keys the list has; it is read again in another process than its own."""
+        if self._count is None:
+            self._list(party).drop_keys()
+        assert self._count is not None  # noqa: S101  `_list` says it
+        return self._count
 
     @cached_property
     def _folder(self) -> Path:
@@ -157,7 +164,7 @@ class PsiRows:
         Raises:
             SecureFlowError: `invalid_file` for what is no list of places.
         """
-        count = self._keys(party).count
+        count = self._length(party)
         common: NDArray[np.int64] | None = None
         for peer in self._peers(party):
             found = _read_places(matches / f"{peer}.npy", count)

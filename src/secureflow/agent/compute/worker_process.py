@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +62,7 @@ class WorkerConfig:
         cpus: processors; 0 is unlimited.
         processes: threads and processes together.
         scratch: bytes of a confined worker's temporary files.
+        listed: what those of a job with this spec may take, if that is more.
         seconds: that one request may take; 0 is unlimited.
         others_seconds: that one request to code of others may take.
         written: the bytes of the update of a job with this spec; None if nothing is known.
@@ -83,6 +84,7 @@ class WorkerConfig:
     cpus: float = 0.0
     processes: int = 256
     scratch: int = 256 << 20
+    listed: Callable[[Mapping[str, Any]], int] = lambda _: 0
     seconds: float = 0.0
     others_seconds: float = 3600.0
     written: Callable[[Mapping[str, Any]], int] | None = None
@@ -98,6 +100,10 @@ class WorkerConfig:
         The kernel holds a process to one size for all of its files.
         """
         return self.memory if self.written is None else max(self.written(spec), self.state)
+
+    def of(self, spec: Mapping[str, Any]) -> WorkerConfig:
+        """Return the configuration of the worker of a job with this spec."""
+        return replace(self, scratch=max(self.scratch, self.listed(spec)))
 
     @property
     def environment(self) -> dict[str, str]:

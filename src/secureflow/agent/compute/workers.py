@@ -65,6 +65,7 @@ class _Job:
     asked: Asked
     largest: int
     kernels: Mapping[str, str]
+    config: WorkerConfig
     lock: asyncio.Lock
     process: WorkerProcess | None = None
     seen: Views | None = None
@@ -238,7 +239,8 @@ class Workers:
         """Return what is known of a job, as of now if it is new."""
         known = self._jobs.get(asked.job)
         if known is None:
-            found = self._config.largest(asked.spec), self._config.kernels(asked.spec)
+            config, spec = self._config, asked.spec
+            found = config.largest(spec), config.kernels(spec), config.of(spec)
             known = self._jobs[asked.job] = _Job(preparation, asked, *found, asyncio.Lock())
         return known
 
@@ -306,7 +308,7 @@ class Workers:
             await entry.process.kill()
             entry.process = None
         if entry.process is None:
-            process = await WorkerProcess.start(self._config, seen, entry.kernels)
+            process = await WorkerProcess.start(entry.config, seen, entry.kernels)
             try:
                 if verb not in {"check", "prepare"}:
                     found = await process.request("prepare", entry.preparation)

@@ -117,6 +117,7 @@ async def start_workers(
             cpus=wanted.cpus,
             processes=wanted.processes,
             scratch=wanted.scratch_mb << 20,
+            listed=lambda spec: kinds.scratch(specs.parse(dict(spec), stored=True)),
             seconds=wanted.seconds,
             others_seconds=wanted.others_seconds,
             written=lambda spec: _largest(specs.parse(dict(spec), stored=True), wanted),

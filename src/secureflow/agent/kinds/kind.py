@@ -326,6 +326,14 @@ class EnginedKind(Protocol):
 
 
 @runtime_checkable
+class ListingKind(Protocol):
+    """A kind of job whose worker keeps lists in temporary files; in addition to `AgentKind`."""
+
+    def scratch(self, spec: Any) -> int:
+        """Return how many bytes they may take, however small `worker: scratch_mb` is."""
+
+
+@runtime_checkable
 class PeeredKind(Protocol):
     """A kind of job of which some compute with peers and others do not; see `AgentKind`."""
 
@@ -364,6 +372,11 @@ class AgentKinds(Mapping[str, AgentKind]):
         kind = self._kinds[spec.kind]
         if isinstance(kind, EnginedKind):
             kind.check_engines(spec, engines, party)
+
+    def scratch(self, spec: JobSpec) -> int:
+        """Return the bytes of temporary files that a job's worker may need; see `ListingKind`."""
+        kind = self._kinds[spec.kind]
+        return kind.scratch(spec) if isinstance(kind, ListingKind) else 0
 
 
 class Contributions:

@@ -26,7 +26,7 @@ from secureflow.agent.compute.psi import (
     result_arguments,
     shown_arguments,
 )
-from secureflow.agent.compute.psi_sums import RESULT_COUNTS
+from secureflow.agent.compute.psi_sums import LISTED, RESULT_COUNTS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
@@ -55,6 +55,8 @@ from secureflow.kit.text import Text
 
 _MOST: Final = 1 << 50
 """Bytes of a file beyond any disk; what a worker may write is limited where it runs."""
+_SCRATCH: Final = 16 << 20
+"""Bytes of a worker's other temporary files."""
 _TEXTS: Final = {"text", "category"}
 _SCALAR: Final = {"number", "category", "text"}
 _OWN_KEYS: Final = "psi.keys"
@@ -356,7 +358,7 @@ class PsiPart(Peering):
 
 
 class PsiAgentKind:
-    """`agent.kinds.kind.AgentKind`, `SidedKind` and `EnginedKind`."""
+    """`agent.kinds.kind.AgentKind`, `SidedKind`, `EnginedKind` and `ListingKind`."""
 
     engine: Final[EngineKind] = PSI_ENGINE
 
@@ -371,6 +373,10 @@ class PsiAgentKind:
     def check_engines(self, spec: PsiSpec, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engines are not here."""
         check_engines(spec, engines, party)
+
+    def scratch(self, spec: PsiSpec) -> int:
+        """Return what a list takes, with as many rows again that have no key of their own."""
+        return _SCRATCH + 2 * LISTED * max(one.most_rows for one in spec.sides)
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching

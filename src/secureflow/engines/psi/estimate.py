@@ -30,16 +30,18 @@ class _Cost:
 
 
 _COSTS: Final[dict[PsiProtocol, _Cost]] = {
-    "rr22": _Cost(4.6, 33.0, 440.0),
+    "rr22": _Cost(4.6, 33.0, 640.0),
     "kkrt": _Cost(8.7, 117.0, 550.0),
     "ecdh": _Cost(17.7, 76.0, 280.0),
     "openmined": _Cost(340.0, 76.0, 400.0),
 }
 _BASE_MB: Final = 200.0
 """Of an engine's process before it reads a key."""
-_READING: Final = 2.0
+_MOST: Final = 1.5
+"""Million keys beyond which memory grows no more: longer lists run in buckets."""
+_READING: Final = 1.5
 """Seconds per million rows that their owner reads, normalises and commits to."""
-_START: Final = 2.0
+_START: Final = 1.5
 """Seconds until channels and engines are up."""
 _CELL: Final = 64
 """Bytes of a cell that is handed over; a long text takes more."""
@@ -59,7 +61,7 @@ def estimate(spec: PsiSpec) -> dict[str, JSON]:
             cost = _COSTS[one]
             seconds += cost.seconds * millions
             mb += cost.mb * millions
-            memory = max(memory, _BASE_MB + cost.memory_mb * millions)
+            memory = max(memory, _BASE_MB + cost.memory_mb * min(millions, _MOST))
     seconds += _READING * max(one.most_rows for one in spec.sides) / 1e6
     return {
         "bytes": round(mb * 1e6),
