@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.adapters.mpcengines import registry
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.agent.edge import main as agent

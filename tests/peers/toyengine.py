@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.speaking import anybody
 from secureflow.application.ports.mpcengine import (

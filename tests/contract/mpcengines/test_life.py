@@ -16,7 +16,8 @@ from peers.engines import channels_of, job_of
 from secureflow.adapters.mpcengines import life, running
 from secureflow.adapters.mpcengines.life import Life
 from secureflow.adapters.mpcengines.measured import Usage
-from secureflow.adapters.mpcengines.running import EngineRun, Place, Plan
+from secureflow.adapters.mpcengines.plan import Place, Plan
+from secureflow.adapters.mpcengines.running import EngineRun
 from secureflow.adapters.mpcengines.speaking import anybody
 from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo
 from secureflow.kit.errors import SecureFlowError

@@ -19,7 +19,7 @@ from peers.toyengine import ToyEngine
 
 from secureflow.adapters.mpcengines import mpyc_speech
 from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
 from secureflow.adapters.mpcengines.spu_speech import CHUNK
@@ -55,7 +55,7 @@ def _mpyc(bench: Bench) -> Table:
     (code / "program.py").write_text(SECRET)
     (bench.folder / "c.txt").write_text("123456789\n")
     job = job_of(PARTIES, receivers=("a",), program="bundle", protocol="shamir",
-                 code=EngineCode(code, "program.py"))  # fmt: skip
+                 code=EngineCode(code, "program.py", 1 << 20))  # fmt: skip
     engine = MpycEngine(bench.runs, demand_mpyc())
     return Table({"c": engine}, bench.folder, job, {"c": {"vote": bench.folder / "c.txt"}})
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from secureflow.adapters.mpcengines import failures, mpyc_program, mpyc_speech
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.application.ports.mpcengine import (
     BUNDLE,

@@ -16,7 +16,7 @@ from typing import Final
 
 from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.openmined_program import MAX_KEYS, SETTINGS
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_words import BLAMED, UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (

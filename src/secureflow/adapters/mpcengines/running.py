@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,17 +29,17 @@ from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
 from secureflow.adapters.mpcengines.keeping import Kept
 from secureflow.adapters.mpcengines.life import TICK, Life
-from secureflow.adapters.mpcengines.outputs import Outputs
+from secureflow.adapters.mpcengines.outputs import Outputs, TooLarge
+from secureflow.adapters.mpcengines.plan import Place, Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
 from secureflow.adapters.mpcengines.together import ended, first, until_broken
 from secureflow.application.ports.mpcengine import (
     PHASES,
-    EngineInfo,
     EngineJob,
     EngineResult,
     Progress,
 )
-from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
+from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.printedlog import PrintedLog
@@ -61,71 +60,6 @@ _NEAR: Final = 0.9
 """Of the memory that it may have: who was killed beyond that had too much, where nothing counts."""
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
-
-
-def counts(figures: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """Return figures that are a few finite numbers, by short names.
-
-    Raises:
-        ValueError: they are not.
-    """
-    for name, value in figures.items():
-        number = isinstance(value, int | float) and math.isfinite(value)
-        if not number or len(name) > 64 or len(figures) > 64:
-            raise ValueError(name)
-    return dict(figures)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How an engine runs; its adapter says it.
-
-    Args:
-        info: the engine.
-        python: the interpreter of its environment.
-        program: the file that its process runs, with a function `run(job)` (`host`).
-        words: further words by which it says why it failed → the reason, for people.
-        unsure: words of failures that a peer may have caused.
-        blamed: words of failures that the one other party has caused.
-        outputs: names that it may return; None for any plain name, at most `outputs.MOST`.
-        figures: checks its figures, with `ValueError`; they leave this party.
-        environment: variables.
-        views: further files that it reads, such as modules of its program.
-        processes: threads and processes.
-        addresses: bytes of address space, where that is more than memory.
-        speech: listens to who speaks; None for an engine of two parties, where it can be one alone.
-        streams: connections that a party opens to another in a run.
-    """
-
-    info: EngineInfo
-    python: Path
-    program: Path
-    words: Mapping[str, str] = field(default_factory=dict)
-    unsure: frozenset[str] = frozenset({"raised"})
-    blamed: frozenset[str] = frozenset()
-    outputs: frozenset[str] | None = frozenset()
-    figures: Callable[[Mapping[str, JSON]], Mapping[str, JSON]] = counts
-    environment: Mapping[str, str] = field(default_factory=dict)
-    views: tuple[View, ...] = ()
-    processes: int = 256
-    addresses: int = 64 << 30
-    speech: Speech | None = None
-    streams: int = SPARES
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run happens.
-
-    Args:
-        sandbox: starts the process.
-        folder: an empty one to work in where nothing confines; it is the caller's to wipe.
-        log: the file of what the process prints.
-    """
-
-    sandbox: Sandbox
-    folder: Path
-    log: Path
 
 
 class EngineRun:
@@ -152,7 +86,7 @@ class EngineRun:
             self._doors, job.channels, job.deadlines.connect, self._listener, self._spares
         )
         names = plan.outputs if job.party in job.receivers else frozenset()
-        self._outputs = Outputs(job.outputs, names, job.limits.scratch)
+        self._outputs = Outputs(job.outputs, names, job.files)
         self._kept = Kept(job.kept, job.limits.scratch)
         self._life = Life(lambda: self._forwarder.moved, job.deadlines.idle)
         self._closed = False
@@ -242,7 +176,7 @@ class EngineRun:
         except Ended as error:
             raise await self._died(process) from error
         except LineRefused as error:
-            raise failures.refused(self._engine, self._job.party, str(error)) from error
+            raise self._refused(error) from error
 
     def _launch(self, ends: tuple[int, int]) -> Launch:
         job, plan = self._job, self._plan
@@ -259,8 +193,8 @@ class EngineRun:
             limits=Limits(
                 job.limits.memory,
                 plan.processes,
-                file_size=job.limits.scratch,
-                scratch=job.limits.scratch,
+                file_size=job.files,
+                scratch=job.files,
                 open_files=OPEN_FILES + OF_EACH * len(job.parties),
                 addresses=plan.addresses,
             ),
@@ -421,7 +355,7 @@ class EngineRun:
         except Ended as error:
             raise await self._died(process) from error
         except LineRefused as error:
-            raise failures.refused(self._engine, self._job.party, str(error)) from error
+            raise self._refused(error) from error
         raise failures.refused(self._engine, self._job.party, "it says what no engine says")
 
     def _progressed(self, told: Mapping[str, Any]) -> None:
@@ -444,17 +378,28 @@ class EngineRun:
         """Return the error for a word of the process; one that is not known is not repeated."""
         if word == "memory":
             return failures.out_of_memory(*self._where, self._job.limits.memory)
+        if word == "files":
+            return self._with_word(word, self._too_large())
         words = {**failures.WORDS, **self._plan.words}
         if not isinstance(word, str) or word not in words:
             return failures.refused(self._engine, self._job.party, "it says what no engine says")
         if word in self._plan.blamed:
             peer, phase = self._job.peers[0], self._peers.phase
             return failures.faithless(self._engine, peer, phase, words[word])
-        return self._with_word(word, words[word])
+        return self._with_word(word, failures.failed(*self._where, words[word]))
 
-    def _with_word(self, word: str, reason: str) -> SecureFlowError:
+    def _refused(self, error: LineRefused) -> SecureFlowError:
+        if isinstance(error, TooLarge):
+            return self._too_large()
+        return failures.refused(self._engine, self._job.party, str(error))
+
+    def _too_large(self) -> SecureFlowError:
+        job = self._job
+        others = job.code is not None
+        return failures.too_large(self._engine, job.party, job.files, others=others)
+
+    def _with_word(self, word: str, error: SecureFlowError) -> SecureFlowError:
         """Return the error for a word, which a peer may have caused if the adapter says so."""
-        error = failures.failed(*self._where, reason)
         self._unsure += [error] if word in self._plan.unsure else []
         return error
 
@@ -473,7 +418,7 @@ class EngineRun:
         if process.starved or (code == _KILLED and near):
             return failures.out_of_memory(*self._where, most)
         word = "killed" if code == _KILLED else "died"
-        return self._with_word(word, failures.WORDS[word])
+        return self._with_word(word, failures.failed(*self._where, failures.WORDS[word]))
 
     async def _alive(self, process: SandboxProcess) -> None:
         """Measure the process, and end the run where nobody's shows a sign of life."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from secureflow.adapters.mpcengines import failures
-from secureflow.adapters.mpcengines.running import EngineRun, Place, Plan
+from secureflow.adapters.mpcengines.plan import Place, Plan
+from secureflow.adapters.mpcengines.running import EngineRun
 from secureflow.application.ports.mpcengine import EngineJob, EngineResult, Progress
 from secureflow.application.ports.sandbox import Sandbox
 from secureflow.kit.errors import SecureFlowError

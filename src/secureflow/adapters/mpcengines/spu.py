@@ -21,7 +21,7 @@ from typing import Final
 
 from secureflow.adapters.mpcengines import spu_catalogue
 from secureflow.adapters.mpcengines.checks import check_job
-from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
