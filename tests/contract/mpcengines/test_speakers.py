@@ -22,7 +22,7 @@ from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
 from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
-from secureflow.adapters.mpcengines.spu_speech import CHUNK
+from secureflow.adapters.mpcengines.spu_values import CHUNK
 from secureflow.application.ports.mpcengine import EngineCode, EngineLimits, MpcEngine
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
