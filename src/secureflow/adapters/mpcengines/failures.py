@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from secureflow.domain.partyengines import absent
+from secureflow.domain.partyengines import absent, ask_peer
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
@@ -202,8 +202,7 @@ def impostor(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError
         peer=peer,
         reason=reason,
     )
-    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
-    return SecureFlowError("peer_broken", told, hint, _where(engine, peer, phase))
+    return SecureFlowError("peer_broken", told, ask_peer(peer), _where(engine, peer, phase))
 
 
 def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
@@ -215,8 +214,9 @@ def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowErro
         phase=phase,
         reason=reason,
     )
-    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
-    return SecureFlowError("peer_result_malformed", told, hint, _where(engine, peer, phase))
+    return SecureFlowError(
+        "peer_result_malformed", told, ask_peer(peer), _where(engine, peer, phase)
+    )
 
 
 def _where(engine: str, party: str, phase: str) -> dict[str, object]:
