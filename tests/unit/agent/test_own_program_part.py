@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import ALLOW, JOB, ME
+from peers.mpc_world import consenting, refused
 from peers.mpyc_world import CODE, FilesEngine, MpycAgentWorld, policy_of, program
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
@@ -22,21 +24,8 @@ from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.errors import SecureFlowError
-from secureflow.texts import chinese
 
-
-async def ready(tmp_path: Path, **changes: Any) -> MpycAgentWorld:
-    world = MpycAgentWorld(tmp_path / "agent", **changes)
-    await world.consented()
-    return world
-
-
-async def refused(asked: Any, code: str) -> SecureFlowError:
-    with pytest.raises(SecureFlowError) as caught:
-        await asked
-    assert caught.value.code == code
-    assert chinese(caught.value.message)
-    return caught.value
+ready = partial(consenting, MpycAgentWorld)
 
 
 async def ran(world: MpycAgentWorld, attempt: int = 1) -> dict[str, Any]:
