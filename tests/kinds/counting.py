@@ -205,3 +205,6 @@ class CountingText:
 
     def leaves(self, spec: CountingSpec) -> str:
         return "nothing"
+
+    def label(self, spec: CountingSpec) -> None:
+        return None

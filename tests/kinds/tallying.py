@@ -353,3 +353,6 @@ class TallyingText:
 
     def leaves(self, spec: TallyingSpec) -> str:
         return "one count, masked"
+
+    def label(self, spec: TallyingSpec) -> None:
+        return None

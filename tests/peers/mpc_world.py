@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import pytest
 from peers.agent_world import JOB, ME, NOW, ORIGIN
 from peers.psi_world import InProcess, PsiAgentWorld, Shelf, ToyLinks
 from unit.engines.mpc.engine_world import asked
@@ -25,6 +27,7 @@ from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.run.attempts import ATTEMPT, attempt_document
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 COLUMNS = [
     {"name": "turnover", "type": "number"},
@@ -141,3 +144,22 @@ class MpcAgentWorld(PsiAgentWorld):
         reply = await self.ask("peer_run", body)
         self.record(reply)
         return reply
+
+
+_World = TypeVar("_World", bound=MpcAgentWorld)
+
+
+async def consenting(made: type[_World], directory: Path, **changes: Any) -> _World:
+    """Return an agent that has approved the job."""
+    world = made(directory / "agent", **changes)
+    await world.consented()
+    return world
+
+
+async def refused(asked: Awaitable[Any], code: str) -> SecureFlowError:
+    """Return the error of what is refused for this reason, in Chinese too."""
+    with pytest.raises(SecureFlowError) as caught:
+        await asked
+    assert caught.value.code == code
+    assert chinese(caught.value.message)
+    return caught.value

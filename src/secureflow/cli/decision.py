@@ -169,8 +169,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), _ALL if two_sum(spec) else 1
     yield t("Protection"), _protection(sharing, here), _ALL
-    if held := holds(spec):
-        yield t("Holds"), held, _ALL
+    if (protocol := kind.label(spec)) is not None:
+        yield t("Holds"), holds(protocol), _ALL
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):

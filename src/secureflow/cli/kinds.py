@@ -51,8 +51,20 @@ class CliKind(Protocol):
     def leaves(self, spec: Any) -> str:
         """Return what leaves the organisation, and in what form."""
 
+    def label(self, spec: Any) -> SecurityLabel | None:
+        """Return what the protocol among the parties gives; None if there is none."""
 
-class TrainingText:
+
+class WithoutPeers:
+    """What a kind has whose parties do not speak with one another."""
+
+    def label(self, spec: Any) -> SecurityLabel | None:
+        """See `CliKind.label`."""
+        del spec
+        return None
+
+
+class TrainingText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = TRAINING_ENGINE
@@ -127,7 +139,7 @@ def _sees(spec: TrainingSpec) -> str:
     return told
 
 
-class StatisticsText:
+class StatisticsText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = STATISTICS_ENGINE
@@ -147,7 +159,7 @@ class StatisticsText:
         return t("noised sums of each query, masked; only their total can be opened")
 
 
-class PreparationText:
+class PreparationText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = PREPARATION_ENGINE
@@ -184,7 +196,7 @@ def _released(model: ScoredModel) -> str:
     return plain(f"{model.job} ({model.name})" if model.name else model.job)
 
 
-class EvaluationText:
+class EvaluationText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = EVALUATION_ENGINE
@@ -231,7 +243,7 @@ class EvaluationText:
         return t("noised counts of rows by score and label, masked; only their total can be opened")
 
 
-class PredictionText:
+class PredictionText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = PREDICTION_ENGINE
@@ -290,26 +302,21 @@ class MpcText:
                      count=f"{count:,}")  # fmt: skip
         return t("{count} noised sums, masked; only their total can be opened", count=f"{count:,}")
 
+    def label(self, spec: MpcSpec) -> SecurityLabel | None:
+        """Return that of an engine's protocol."""
+        if spec.masked:
+            return None
+        return entry_of(spec.computation.name).protocols[spec.protocol].label
 
-def holds(spec: JobSpec) -> str:
-    """Return against whom a protocol between peers holds, and what those who collude learn."""
-    label = _security_of(spec)
-    if label is None:
-        return ""
+
+def holds(label: SecurityLabel) -> str:
+    """Return against whom a protocol among peers holds, and what those who collude learn."""
     against = (
         t("against parties that follow the protocol, and nobody who does not")
         if label.adversary == "semi-honest"
         else t("against parties that may do anything")
     )
     return t("; ").join((against, said(label.threshold), said(label.collusion)))
-
-
-def _security_of(spec: JobSpec) -> SecurityLabel | None:
-    if isinstance(spec, PsiSpec):
-        return label_of(spec)
-    if isinstance(spec, MpcSpec) and not spec.masked:
-        return entry_of(spec.computation.name).protocols[spec.protocol].label
-    return None
 
 
 def _run_by_engine(spec: MpcSpec) -> str:
@@ -348,7 +355,7 @@ def _asked_of(query: SumsQuery) -> str:
     return told
 
 
-class SweepText:
+class SweepText(WithoutPeers):
     """`CliKind`."""
 
     engine: Final[EngineKind] = SWEEP_ENGINE
@@ -414,6 +421,10 @@ class PsiText:
             everybody = t("HOW MANY MATCH IS TOLD TO EVERYBODY WITH THE REPORT")
             told = t("{told}; {start}", told=told, start=everybody)
         return t("{told}; {start}", told=told, start=t("each learns how many keys the others have"))
+
+    def label(self, spec: PsiSpec) -> SecurityLabel | None:
+        """Return that of the engine's protocol."""
+        return label_of(spec)
 
 
 class CliKinds:

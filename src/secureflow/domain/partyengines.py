@@ -24,6 +24,11 @@ EngineNeeded = tuple[str, str]
 """Name and version."""
 
 
+def ask_peer(peer: str) -> Text:
+    """Return the next step where a peer does what no honest agent or engine does."""
+    return Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
+
+
 def absent(engine: str, party: str = "") -> SecureFlowError:
     """Return the error of an engine that is not installed at a party, or here."""
     told = (

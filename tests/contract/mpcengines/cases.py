@@ -72,7 +72,7 @@ def _mpyc_job(folder: Path, act: Act) -> EngineJob:
     (code / "program.py").write_text(MPYC_PROGRAM.replace("{act}", act))
     return job_of(
         PARTIES, receivers=("a", "c"), program="bundle", protocol="shamir",
-        code=EngineCode(code, "program.py"),
+        code=EngineCode(code, "program.py", 1 << 20),
     )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def table(bench: Bench, files: Mapping[str, str], inputs: Mapping[str, str], **m
     places = {one: bench.folder / f"engines-{one}" for one in PARTIES}
     runs = {one: EngineRuns(BubblewrapSandbox(), place) for one, place in places.items()}
     engines = {one: MpycEngine(runs[one], demand_mpyc()) for one in PARTIES}
-    made = EngineCode(code, "program.py")
+    made = EngineCode(code, "program.py", 1 << 20)
     job = job_of(
         PARTIES, **{"receivers": ("a",), "program": "bundle", "protocol": "shamir", "code": made,
                     **more}
@@ -117,7 +117,7 @@ async def test_arguments_are_texts(bench: Bench, arguments: Any) -> None:
 @pytest.mark.parametrize("entry", ["missing.py", "../a.txt", "/etc/passwd"])
 async def test_what_runs_is_in_the_bundle(bench: Bench, entry: str) -> None:
     made = table(bench, FILES, {"a": "1"})
-    code = EngineCode(bench.folder / "code", entry)
+    code = EngineCode(bench.folder / "code", entry, 1 << 20)
     found = await made.run(**{one: {"code": code} for one in PARTIES})
     for error in found.values():
         assert isinstance(error, SecureFlowError)

@@ -17,7 +17,7 @@ from secureflow.adapters.mpcengines import runs as runs_module
 from secureflow.adapters.mpcengines.checks import check_job
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
-from secureflow.application.ports.mpcengine import EngineLimits, EngineResult
+from secureflow.application.ports.mpcengine import EngineCode, EngineLimits, EngineResult
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.contract.mpcengines.cases import Bench, bench_of, soon
@@ -93,12 +93,30 @@ async def test_who_is_killed_without_much_memory_was_not_out_of_it(bench: Bench)
     assert "secret" not in str(found["b"]) + str(made.told)
 
 
-async def test_files_are_bounded(bench: Bench) -> None:
-    writes = "open('x', 'wb').write(b'x' * (8 << 20))"
-    limits = EngineLimits(memory=0, scratch=4 << 20)
-    found = await table(bench.runs, bench.folder, writes, limits=limits).run()
-    assert isinstance(found["a"], SecureFlowError)
-    assert found["a"].code == "engine_failed"
+WRITING = {
+    "one file": "open('x', 'wb').write(b'x' * (8 << 20))",
+    "files together": "[open(str(i), 'wb').write(b'x' * (1 << 20)) for i in range(8)]",
+    "said": "job._channel.say({'say': 'output', 'name': 'sum.txt', 'bytes': 8 << 20})",
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "others"), [("one file", False), *((how, True) for how in WRITING)]
+)  # fmt: skip
+async def test_files_are_bounded(bench: Bench, how: str, others: bool) -> None:
+    """Those of a program of others by less than the owner gives engines: while it writes."""
+    scratch = 32 << 20 if others else 4 << 20
+    code = EngineCode(bench.folder, "x.py", 4 << 20) if others else None
+    limits = EngineLimits(memory=0, scratch=scratch)
+    made = table(bench.runs, bench.folder, WRITING[how], limits=limits, code=code)
+    error = (await made.run())["a"]
+    assert isinstance(error, SecureFlowError)
+    assert error.code == "engine_output_refused"
+    assert "larger than the 4 MiB" in error.message
+    assert ("programs of others" in error.hint) is others
+    assert chinese(error.message)
+    assert chinese(error.hint)
+    assert list((bench.folder / "outputs-a").iterdir()) == []
 
 
 async def test_what_is_printed_without_end_ends_the_run(bench: Bench) -> None:

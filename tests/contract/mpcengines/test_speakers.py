@@ -22,7 +22,7 @@ from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
 from secureflow.adapters.mpcengines.plan import Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Stream
 from secureflow.adapters.mpcengines.spu import SpuEngine, _with_settings
-from secureflow.adapters.mpcengines.spu_speech import CHUNK
+from secureflow.adapters.mpcengines.spu_values import CHUNK
 from secureflow.application.ports.mpcengine import EngineCode, EngineLimits, MpcEngine
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
@@ -55,7 +55,7 @@ def _mpyc(bench: Bench) -> Table:
     (code / "program.py").write_text(SECRET)
     (bench.folder / "c.txt").write_text("123456789\n")
     job = job_of(PARTIES, receivers=("a",), program="bundle", protocol="shamir",
-                 code=EngineCode(code, "program.py"))  # fmt: skip
+                 code=EngineCode(code, "program.py", 1 << 20))  # fmt: skip
     engine = MpycEngine(bench.runs, demand_mpyc())
     return Table({"c": engine}, bench.folder, job, {"c": {"vote": bench.folder / "c.txt"}})
 

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from secureflow.adapters.mpcengines import spu_speech
+from secureflow.adapters.mpcengines import spu_values
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Stream
-from secureflow.adapters.mpcengines.spu_speech import MAX_ANSWER, MAX_FRAME, MAX_VALUE, Speech
+from secureflow.adapters.mpcengines.spu_speech import MAX_ANSWER, MAX_FRAME, Speech
+from secureflow.adapters.mpcengines.spu_values import MAX_VALUE, Values
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut values into chunks of 500 bytes."""
-    monkeypatch.setattr(spu_speech, "CHUNK", 500)
+    monkeypatch.setattr(spu_values, "CHUNK", 500)
 
 
 SERVICE = b"org.interconnection.link.ReceiverService"
@@ -64,6 +65,11 @@ def chunk(party: int, value: bytes, total: int, offset: int, key: bytes = b"key\
     return framed(META, body + chunk_info(total, offset))
 
 
+def counted(number: int) -> bytes:
+    """Return the key of the value of a peer that has this number."""
+    return b"key\x01\x02%d" % number
+
+
 def call(at: int) -> bytes:
     """Return a message of the engine that is asked."""
     return framed(request() + b"\x18\x00\x20" + number(at), KEY + VALUE)
@@ -107,7 +113,11 @@ HONEST = (
 
 @pytest.mark.parametrize("cut", [1, 2, 7, 64, 4096, 1 << 20])
 def test_what_a_party_says_passes_unchanged(cut: int) -> None:
-    data = b"".join(HONEST[:4]) * 3 if cut == 1 else b"".join(HONEST) * 3
+    data = b"".join(HONEST[:4] if cut == 1 else HONEST)
+    for number in (3, 4):
+        data += data[: len(HONEST[0] + HONEST[1])] + b"".join(
+            chunk(1, bytes(size), 900, at, counted(number)) for size, at in ((400, 500), (500, 0))
+        )
     assert heard(data, cut=cut) == data
     told = answer() + answer(1014, b"[E1014]" * 100, b"", 1 << 33 | 6)
     assert heard(told, theirs=False, cut=cut) == told
@@ -219,13 +229,21 @@ def test_what_comes_back_is_an_answer(forged: bytes) -> None:
         heard(answer() + forged, theirs=False)
 
 
-@pytest.mark.parametrize("total", [8, 1 << 20])
-def test_chunks_of_a_key_say_one_length_in_all_streams(total: int) -> None:
-    """SPU makes room for what the first one says, and writes where the others say."""
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("total", [8, 600, 1 << 20])
+def test_chunks_of_a_key_say_one_length_in_all_streams(total: int, whole: bool) -> None:
+    """SPU makes room for what the first one says, and writes where the others say.
+
+    When a value is whole SPU forgets it, but not before it has read its last chunk, and what comes
+    on another stream may be read earlier.
+    """
     run = Speech()
     one, other = run(Stream(0, 1, True)), run(Stream(0, 1, True))
-    first = chunk(1, b"x" * 10, 10, 0)
+    first = chunk(1, b"x" * 500, 900, 0)
     assert one.passed(first) == first
+    if whole:
+        last = chunk(1, b"x" * 400, 900, 500)
+        assert other.passed(last) == last
     different = chunk(1, b"y" * min(total, 500), total, 0)
     for listener in (one, other):
         with pytest.raises(ImpostorError, match="no engine"):
@@ -235,14 +253,61 @@ def test_chunks_of_a_key_say_one_length_in_all_streams(total: int) -> None:
     assert Speech()(Stream(0, 1, True)).passed(different) == different
 
 
-def test_a_peer_sends_so_many_values_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spu_speech, "MAX_CHUNKED", 3)
+def test_a_value_that_is_whole_does_not_come_again() -> None:
+    for said in (chunk(1, b"x" * 9, 9, 0), message(1, b"x", b"key\x01\x022")):
+        run = Speech()
+        assert run(Stream(0, 1, True)).passed(said) == said
+        with pytest.raises(ImpostorError, match="no engine"):
+            run(Stream(0, 1, True)).passed(chunk(1, b"x" * 500, 900, 0))
+
+
+@pytest.mark.parametrize(
+    "key", [b"key", b"key\x01\x02", b"key\x01\x020", b"key\x01\x0202", b"key\x01\x02+2",
+            b"key\x01\x022\x01\x023", b"other\x01\x022"],
+)  # fmt: skip
+def test_a_chunk_is_of_a_value_that_spu_counted(key: bytes) -> None:
+    """Two keys never have one number, nor one key two."""
     listener = speech(Stream(0, 1, True))
-    for number in (0, 1, 2, 0):
-        said = chunk(1, b"x" * 9, 9, 0, b"key\x01\x02%d" % number)
-        assert listener.passed(said) == said
+    first = chunk(1, b"x" * 500, 900, 0)
+    assert listener.passed(first) == first
     with pytest.raises(ImpostorError, match="no engine"):
-        listener.passed(chunk(1, b"x" * 9, 9, 0, b"key\x01\x023"))
+        listener.passed(chunk(1, b"x" * 400, 900, 500, key))
+
+
+def test_of_values_that_are_whole_nothing_is_kept() -> None:
+    """However many there are, in the order in which SPU's window lets them come."""
+    listener, values = speech(Stream(0, 1, True)), Values()
+    drawn = random.Random(5)
+    for start in range(1, 3000, 64):
+        window = [(number, at) for number in range(start, start + 64) for at in (0, 500)]
+        drawn.shuffle(window)
+        for number, at in window:
+            key = counted(number)
+            if number % 3:
+                values.chunk(key, 900, at, min(500, 900 - at))
+                said = chunk(1, bytes(min(500, 900 - at)), 900, at, key)
+            else:
+                values.came(key)
+                said = message(1, b"", key)
+            assert listener.passed(said) == said
+        assert (values._coming, values._whole._starts) == ({}, [1])
+        assert values._whole._ends == [start + 64]
+    with pytest.raises(ImpostorError, match="no engine"):
+        listener.passed(chunk(1, bytes(500), 900, 0, counted(7)))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_kept_of_a_peer_has_a_bound(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    monkeypatch.setattr(spu_values, "MOST", 3)
+    listener = speech(Stream(0, 1, True))
+    for number in (2, 4, 6, 8):
+        key = counted(number)
+        said = message(1, b"x", key) if whole else chunk(1, bytes(500), 900, 0, key)
+        if number < 8:
+            assert listener.passed(said) == said
+        else:
+            with pytest.raises(ImpostorError, match="no engine"):
+                listener.passed(said)
 
 
 @pytest.mark.parametrize(("size", "at"), [(500, 1), (499, 0), (501, 0), (400, 400), (0, 900)])

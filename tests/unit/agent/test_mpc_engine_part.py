@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import ALLOW, JOB, ME
-from peers.mpc_world import POLICY, MpcAgentWorld
+from peers.mpc_world import POLICY, MpcAgentWorld, consenting, refused
 
 from secureflow.agent.kinds.mpc_engines import MOST_SAID
 from secureflow.agent.verbs.peers import USUAL
@@ -30,18 +31,7 @@ class Died(BaseException):
     """The process is gone."""
 
 
-async def ready(tmp_path: Path, **changes: Any) -> MpcAgentWorld:
-    world = MpcAgentWorld(tmp_path / "agent", **changes)
-    await world.consented()
-    return world
-
-
-async def refused(asked: Any, code: str) -> SecureFlowError:
-    with pytest.raises(SecureFlowError) as caught:
-        await asked
-    assert caught.value.code == code
-    assert chinese(caught.value.message)
-    return caught.value
+ready = partial(consenting, MpcAgentWorld)
 
 
 def leaves(world: MpcAgentWorld, kind: str) -> list[Any]:

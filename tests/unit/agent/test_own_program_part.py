@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from peers.agent_world import ALLOW, JOB, ME
+from peers.mpc_world import consenting, refused
 from peers.mpyc_world import CODE, FilesEngine, MpycAgentWorld, policy_of, program
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
-from secureflow.agent.kinds import mpc_engines
 from secureflow.agent.owner.environments import Environments
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.bundles.format import MAX_BYTES
@@ -23,21 +24,8 @@ from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.run.attempts import ATTEMPT
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.errors import SecureFlowError
-from secureflow.texts import chinese
 
-
-async def ready(tmp_path: Path, **changes: Any) -> MpycAgentWorld:
-    world = MpycAgentWorld(tmp_path / "agent", **changes)
-    await world.consented()
-    return world
-
-
-async def refused(asked: Any, code: str) -> SecureFlowError:
-    with pytest.raises(SecureFlowError) as caught:
-        await asked
-    assert caught.value.code == code
-    assert chinese(caught.value.message)
-    return caught.value
+ready = partial(consenting, MpycAgentWorld)
 
 
 async def ran(world: MpycAgentWorld, attempt: int = 1) -> dict[str, Any]:
@@ -53,6 +41,8 @@ async def test_it_runs_the_approved_code_on_the_granted_columns(tmp_path: Path) 
     assert (job.program, job.protocol, job.digest) == ("bundle", "shamir", CODE.digest)
     assert job.parameters == {"arguments": ["-n", "3", "@bid"]}
     assert world.engine.code == [dict(CODE.files)]
+    assert job.code is not None
+    assert job.code.most == 64 << 20  # what it may write: it is for small data
     rows = world.engine.read[0]["rows.csv"].decode()
     assert rows == 'bid,rate,town\n40,0.5,"Xi\'an, old"\n7,,\n'
 
@@ -110,17 +100,6 @@ async def test_each_attempt_runs_the_code_as_it_was_approved(tmp_path: Path) -> 
     (held / "more.py").write_text("")
     await ran(world, 2)
     assert world.engine.code == [dict(CODE.files)] * 2
-
-
-async def test_more_than_small_data_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mpc_engines, "_MOST_FILES", 10)
-    world = await ready(tmp_path)
-    await world.offer()
-    error = await refused(world.run(), "engine_output_refused")
-    assert "at most 10" in error.message
-    assert not world.file.exists()
 
 
 async def test_an_entry_that_the_bundle_lacks_is_refused_before_consent(tmp_path: Path) -> None:

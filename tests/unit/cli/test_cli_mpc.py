@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from secureflow.application.totals import npy_header
-from secureflow.cli.kinds import MpcText
+from secureflow.cli.kinds import MpcText, holds
 from secureflow.domain.specs.mpc_programs import PROGRAMS
 from secureflow.engines.mpc.sections import program_of
 from secureflow.engines.mpc.sharecost import share_estimate
@@ -165,6 +165,10 @@ def test_a_person_reads_what_is_asked_and_what_leaves() -> None:
     assert "exact sums" in text.leaves(spec)
     noised = specified(ROSTER, privacy={"delta": 1e-6, "noise_multiplier": 2.0}, decimals=[])
     assert "noised sums" in text.leaves(noised)
+    assert text.label(spec) is text.label(noised) is None
+    label = text.label(computed(ROSTER, protocol="aby3"))
+    assert label is not None
+    assert "learn every input" in holds(label)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -21,6 +21,10 @@ LINGER: Final = 5.0
 """Seconds for which a closed channel waits for the peer's end to have everything."""
 _LENGTH: Final = 4
 """Bytes before each message: its length, big-endian."""
+STEP: Final = 1 << 20
+"""Bytes that are reserved at a time, at least."""
+_STEPS: Final = 64
+"""Times that a process reserves, some more where `STEP` is larger than their share."""
 _READ: Final = 1 << 20
 """Bytes of a message taken at once."""
 _TOGETHER: Final = 32
@@ -54,15 +58,37 @@ class Pulse:
 
 
 class ContentMeter:
-    """Counts the content of all channels of a job against its limit, in bytes."""
+    """Counts the content of all channels of a job against its limit, in bytes.
 
-    def __init__(self) -> None:
+    What is carried is reserved before, in steps: a process that dies has counted too much by two
+    steps at most, and never too little.
+
+    Args:
+        begun: bytes that an earlier process has reserved.
+        reserve: keeps a higher number of bytes for a later process.
+    """
+
+    def __init__(
+        self, begun: int = 0, reserve: Callable[[int], None] = lambda _: None
+    ) -> None:  # fmt: skip
+        self._begun = begun
+        self._reserved = begun
+        self._reserve = reserve
         self._used: dict[str, int] = {}
 
     def exceeds(self, peer: str, more: int, most: int) -> bool:
-        """Count more bytes with a peer; tell whether that is too many."""
+        """Count more bytes with a peer; tell whether that is too many.
+
+        Raises:
+            SecureFlowError: what is reserved cannot be kept.
+        """
         self._used[peer] = self._used.get(peer, 0) + more
-        return sum(self._used.values()) > most
+        total = self._begun + sum(self._used.values())
+        step = max(STEP, most // _STEPS)
+        if total + step > self._reserved:
+            self._reserve(total + 2 * step)
+            self._reserved = total + 2 * step
+        return total > most
 
     @property
     def greatest(self) -> str:
@@ -324,7 +350,12 @@ class LinkedChannel:
     def _count(self) -> None:
         total = self._session.connections.carried
         more, self._counted = total - self._counted, total
-        if self._meter.exceeds(self.peer, more, self._limits.bytes):
+        try:
+            exceeds = self._meter.exceeds(self.peer, more, self._limits.bytes)
+        except SecureFlowError as error:
+            self.fail(error)
+            return
+        if exceeds:
             reason = Text(
                 "the channels of {own} have carried more than {most} MiB in this job",
                 own=self._ends.own,

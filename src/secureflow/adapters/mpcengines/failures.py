@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from secureflow.domain.partyengines import absent
+from secureflow.domain.partyengines import absent, ask_peer
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
@@ -130,6 +130,30 @@ def refused(engine: str, party: str, reason: str) -> SecureFlowError:
     return SecureFlowError("engine_output_refused", told, _LOG, _where(engine, party, "outputs"))
 
 
+def too_large(engine: str, party: str, most: int, *, others: bool) -> SecureFlowError:
+    """Return the error of files that are larger than they may be.
+
+    Args:
+        engine: its name.
+        party: where.
+        most: bytes of all of them.
+        others: whether it ran a program of others.
+    """
+    told = Text(
+        "The files that {engine} writes at {party} are larger than the {megabytes} MiB that they "
+        "may have together.",
+        engine=engine,
+        party=party,
+        megabytes=most >> 20,
+    )
+    hint = (
+        "Have the program write less: programs of others are for small data."
+        if others
+        else "Raise engines: scratch_mb in that agent's agent.yaml, or compute over fewer rows."
+    )
+    return SecureFlowError("engine_output_refused", told, hint, _where(engine, party, "outputs"))
+
+
 def mismatch(engine: str, peer: str, what: Sequence[str]) -> SecureFlowError:
     """Return the error of a peer that would run something else."""
     told = Text(
@@ -178,8 +202,7 @@ def impostor(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError
         peer=peer,
         reason=reason,
     )
-    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
-    return SecureFlowError("peer_broken", told, hint, _where(engine, peer, phase))
+    return SecureFlowError("peer_broken", told, ask_peer(peer), _where(engine, peer, phase))
 
 
 def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
@@ -191,8 +214,9 @@ def faithless(engine: str, peer: str, phase: str, reason: str) -> SecureFlowErro
         phase=phase,
         reason=reason,
     )
-    hint = Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer)
-    return SecureFlowError("peer_result_malformed", told, hint, _where(engine, peer, phase))
+    return SecureFlowError(
+        "peer_result_malformed", told, ask_peer(peer), _where(engine, peer, phase)
+    )
 
 
 def _where(engine: str, party: str, phase: str) -> dict[str, object]:
@@ -211,6 +235,7 @@ __all__ = [
     "out_of_memory",
     "refused",
     "silent",
+    "too_large",
     "too_slow",
     "unconfined",
 ]

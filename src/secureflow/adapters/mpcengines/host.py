@@ -46,8 +46,9 @@ BLOCK = 1 << 20
 LOCAL = "127.0.0.1"
 RETRY = 0.02
 """Seconds until sockets are passed again that could not be."""
-WORDS = ("raised", "memory", "import")
-"""Why any engine may fail: it raised, needs more memory, or its package cannot be imported."""
+WORDS = ("raised", "memory", "files", "import")
+"""Why any engine may fail: it raised, needs more memory, writes more than it may, or its package
+cannot be imported."""
 
 
 class Failed(Exception):  # noqa: N818 - a word for the other side, not an error of its own
@@ -214,6 +215,9 @@ def main() -> int:
         word = error.word
     except MemoryError:
         word = "memory"
+    except OSError as error:
+        traceback.print_exc()
+        word = "files" if error.errno in {errno.EFBIG, errno.ENOSPC} else "raised"
     except ImportError:
         traceback.print_exc()
         word = "import"

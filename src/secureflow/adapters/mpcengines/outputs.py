@@ -20,6 +20,10 @@ _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 _BLOCK: Final = 1 << 18
 
 
+class TooLarge(LineRefused):
+    """What is announced is more than may come."""
+
+
 class Outputs:
     """Writes them into a folder.
 
@@ -46,7 +50,7 @@ class Outputs:
             sign: is called with every block.
 
         Raises:
-            LineRefused: it was not declared, or is too large.
+            LineRefused: it was not declared; `TooLarge`.
             Ended: it ends too early.
             InfrastructureError: there is no room.
         """
@@ -55,8 +59,7 @@ class Outputs:
             reason = "it returns a file that was not declared"
             raise LineRefused(reason)
         if type(left) is not int or not 0 <= left <= self._left:
-            reason = "its files are larger than it may have"
-            raise LineRefused(reason)
+            raise TooLarge
         self._left -= left
         path = self._folder / name
         with writing(Place(self._folder, "own files"), left):

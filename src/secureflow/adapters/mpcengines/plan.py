@@ -53,7 +53,7 @@ class Plan:
     python: Path
     program: Path
     words: Mapping[str, str] = field(default_factory=dict)
-    unsure: frozenset[str] = frozenset({"raised"})
+    unsure: frozenset[str] = frozenset({"raised", "files"})
     blamed: frozenset[str] = frozenset()
     outputs: frozenset[str] | None = frozenset()
     figures: Callable[[Mapping[str, JSON]], Mapping[str, JSON]] = counts

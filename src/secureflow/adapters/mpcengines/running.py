@@ -29,7 +29,7 @@ from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
 from secureflow.adapters.mpcengines.keeping import Kept
 from secureflow.adapters.mpcengines.life import TICK, Life
-from secureflow.adapters.mpcengines.outputs import Outputs
+from secureflow.adapters.mpcengines.outputs import Outputs, TooLarge
 from secureflow.adapters.mpcengines.plan import Place, Plan
 from secureflow.adapters.mpcengines.speaking import ImpostorError, Listener, Speech, Stream, anybody
 from secureflow.adapters.mpcengines.together import ended, first, until_broken
@@ -86,7 +86,7 @@ class EngineRun:
             self._doors, job.channels, job.deadlines.connect, self._listener, self._spares
         )
         names = plan.outputs if job.party in job.receivers else frozenset()
-        self._outputs = Outputs(job.outputs, names, job.limits.scratch)
+        self._outputs = Outputs(job.outputs, names, job.files)
         self._kept = Kept(job.kept, job.limits.scratch)
         self._life = Life(lambda: self._forwarder.moved, job.deadlines.idle)
         self._closed = False
@@ -176,7 +176,7 @@ class EngineRun:
         except Ended as error:
             raise await self._died(process) from error
         except LineRefused as error:
-            raise failures.refused(self._engine, self._job.party, str(error)) from error
+            raise self._refused(error) from error
 
     def _launch(self, ends: tuple[int, int]) -> Launch:
         job, plan = self._job, self._plan
@@ -193,8 +193,8 @@ class EngineRun:
             limits=Limits(
                 job.limits.memory,
                 plan.processes,
-                file_size=job.limits.scratch,
-                scratch=job.limits.scratch,
+                file_size=job.files,
+                scratch=job.files,
                 open_files=OPEN_FILES + OF_EACH * len(job.parties),
                 addresses=plan.addresses,
             ),
@@ -356,7 +356,7 @@ class EngineRun:
         except Ended as error:
             raise await self._died(process) from error
         except LineRefused as error:
-            raise failures.refused(self._engine, self._job.party, str(error)) from error
+            raise self._refused(error) from error
         raise failures.refused(self._engine, self._job.party, "it says what no engine says")
 
     def _progressed(self, told: Mapping[str, Any]) -> None:
@@ -379,17 +379,28 @@ class EngineRun:
         """Return the error for a word of the process; one that is not known is not repeated."""
         if word == "memory":
             return failures.out_of_memory(*self._where, self._job.limits.memory)
+        if word == "files":
+            return self._with_word(word, self._too_large())
         words = {**failures.WORDS, **self._plan.words}
         if not isinstance(word, str) or word not in words:
             return failures.refused(self._engine, self._job.party, "it says what no engine says")
         if word in self._plan.blamed:
             peer, phase = self._job.peers[0], self._peers.phase
             return failures.faithless(self._engine, peer, phase, words[word])
-        return self._with_word(word, words[word])
+        return self._with_word(word, failures.failed(*self._where, words[word]))
 
-    def _with_word(self, word: str, reason: str) -> SecureFlowError:
+    def _refused(self, error: LineRefused) -> SecureFlowError:
+        if isinstance(error, TooLarge):
+            return self._too_large()
+        return failures.refused(self._engine, self._job.party, str(error))
+
+    def _too_large(self) -> SecureFlowError:
+        job = self._job
+        others = job.code is not None
+        return failures.too_large(self._engine, job.party, job.files, others=others)
+
+    def _with_word(self, word: str, error: SecureFlowError) -> SecureFlowError:
         """Return the error for a word, which a peer may have caused if the adapter says so."""
-        error = failures.failed(*self._where, reason)
         self._unsure += [error] if word in self._plan.unsure else []
         return error
 
@@ -408,7 +419,7 @@ class EngineRun:
         if process.starved or (code == _KILLED and near):
             return failures.out_of_memory(*self._where, most)
         word = "killed" if code == _KILLED else "died"
-        return self._with_word(word, failures.WORDS[word])
+        return self._with_word(word, failures.failed(*self._where, failures.WORDS[word]))
 
     async def _alive(self, process: SandboxProcess) -> None:
         """Measure the process, and end the run where nobody's shows a sign of life."""

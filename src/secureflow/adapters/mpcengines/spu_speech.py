@@ -22,8 +22,8 @@ far. brpc speaks a dozen other protocols on the same port, which begin otherwise
 of its own: neither does. Nor does a chunk that lies beyond its message: yacl makes room for as many
 bytes as the first chunk of a key says, writes where each further one says, unseen, and takes the
 whole for there once as many bytes have come. So chunks are as SPU cuts them, or two could lie on
-each other and leave out what memory held before; and all of a key say the same length, in whichever
-of the peer's streams they come.
+each other and leave out what memory held before; all of a key say the same length, in whichever of
+the peer's streams they come; and none follows once all have come (`spu_values`).
 
 Nothing is held but what is not known yet: a key at most. A value passes as it comes; it counts for
 nothing in the engine before its frame is whole, and the end of a frame is held until all of it was
@@ -33,7 +33,6 @@ right.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import struct
 from collections.abc import Callable
@@ -46,17 +45,12 @@ from secureflow.adapters.mpcengines.speaking import (
     Listener,
     Stream,
 )
+from secureflow.adapters.mpcengines.spu_values import Values
 
 MAX_FRAME: Final = 64 << 20
 """Bytes of a message, as brpc has it."""
-CHUNK: Final = 1 << 20
-"""Bytes into which SPU cuts a value; the last ones may be fewer."""
 MAX_ANSWER: Final = 64 << 10
 """Bytes of an answer: no value is in it, but the reason of an error may be."""
-MAX_VALUE: Final = 1 << 37
-"""Bytes of a value that comes in chunks."""
-MAX_CHUNKED: Final = 1 << 18
-"""Values of a peer that come in chunks, in a run."""
 _MAX_META: Final = 16 << 10
 _MAX_KEY: Final = 4096
 _HEADER: Final = struct.Struct(">4sII")
@@ -79,26 +73,13 @@ class Speech:
     """Returns who listens to a stream of SPU's (`speaking.Speech`), in one run."""
 
     def __init__(self) -> None:
-        self._lengths: dict[int, _Lengths] = {}
+        self._values: dict[int, Values] = {}
 
     def __call__(self, stream: Stream) -> Listener:
         """Return who listens to a stream."""
         if not stream.theirs:
             return _Answers()
-        return _Messages(stream.peer, self._lengths.setdefault(stream.peer, _Lengths()))
-
-
-class _Lengths:
-    """How long the values of a peer are that come in chunks, by what their first chunk said."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, int] = {}
-
-    def check(self, key: bytes, length: int) -> None:
-        """Refuse a chunk that says another length than the first one of its key."""
-        name = hashlib.blake2b(key, digest_size=16).digest()
-        if self._known.setdefault(name, length) != length or len(self._known) > MAX_CHUNKED:
-            raise ImpostorError(UNKNOWN)
+        return _Messages(stream.peer, self._values.setdefault(stream.peer, Values()))
 
 
 class _Frames:
@@ -220,13 +201,13 @@ class _Messages(_Frames):
 
     Args:
         peer: its number.
-        lengths: of what it sends in chunks, over all of its connections.
+        values: what it sends, over all of its connections.
     """
 
-    def __init__(self, peer: int, lengths: _Lengths) -> None:
+    def __init__(self, peer: int, values: Values) -> None:
         super().__init__()
         self._rank = b"\x08" + _written(peer) if peer else b""
-        self._lengths = lengths
+        self._values = values
         self._key = b""
         self._tag = 0
         self._size = 0
@@ -305,10 +286,7 @@ class _Messages(_Frames):
                 raise ImpostorError(UNKNOWN)
             found[tag], at = read
             before = tag
-        left = found[0x08] - found[0x10]
-        if found[0x10] % CHUNK or self._size != min(CHUNK, left) or found[0x08] > MAX_VALUE:
-            raise ImpostorError(UNKNOWN)
-        self._lengths.check(self._key, found[0x08])
+        self._values.chunk(self._key, found[0x08], found[0x10], self._size)
         self._used(start + size, _CHUNK)
         return start + size
 
@@ -319,6 +297,8 @@ class _Messages(_Frames):
         if not self._left:
             if tag == _KIND:
                 raise ImpostorError(UNKNOWN)
+            if tag != _CHUNK:
+                self._values.came(self._key)
             self._step = self._header
 
 

@@ -42,7 +42,7 @@ WORDS: Final[Mapping[str, str]] = {
 UNSURE: Final = frozenset(
     {
         *("peer_absent", "peer_silent", "peer_gone", "peer_malformed", "peer_refused"),
-        *("spu_failed", "raised", "died"),
+        *("spu_failed", "raised", "files", "died"),
     }
 )
 """Where another party may have been the cause."""

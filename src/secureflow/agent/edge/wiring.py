@@ -26,6 +26,7 @@ from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.probing import Probing
+from secureflow.agent.peers.carried import CarriedBytes
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
@@ -108,7 +109,7 @@ def assemble(
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
-    channels = PeerChannels(party, key, ports.dialling)
+    channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
     inbox = Inbox(store, clock)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)

@@ -38,6 +38,7 @@ from secureflow.agent.owner.keptfiles import keep_file, unfinished
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.results import result_file
 from secureflow.agent.record.records import JobRecord
+from secureflow.domain.partyengines import ask_peer
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.summed import LIMIT
@@ -484,7 +485,7 @@ def _other_count(peer: str, keys: int, said: int) -> SecureFlowError:
         "peer_result_malformed",
         Text("The engine of {peer} brought {keys} keys, and {peer} committed to {said}.",
              peer=peer, keys=keys, said=said),
-        Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=peer),
+        ask_peer(peer),
         {"party": peer, "phase": "compute", "keys": keys, "committed": said},
     )  # fmt: skip
 

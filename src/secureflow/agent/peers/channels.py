@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from secureflow.adapters.link.peerchannel import ContentMeter, LinkedChannel
 from secureflow.adapters.link.peerlink import Dial, Dialling, PeerPipe, Place
 from secureflow.adapters.link.peersession import PeerSession
 from secureflow.adapters.link.peertls import ChannelKey, new_channel_key
+from secureflow.agent.peers.carried import Carried, Unrecorded
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.engines.peers.faults import HANDSHAKE, ChannelEnds, ChannelFaultError
 from secureflow.engines.peers.statements import (
@@ -74,12 +76,20 @@ class PeerChannels:
         party: this organisation.
         key: its signing key.
         dialling: reaches peers.
+        carried: remembers how much the channels of a job have carried.
     """
 
-    def __init__(self, party: str, key: SigningKey, dialling: Dialling) -> None:
+    def __init__(
+        self,
+        party: str,
+        key: SigningKey,
+        dialling: Dialling,
+        carried: Carried = Unrecorded(),  # noqa: B008  it has no state
+    ) -> None:
         self._party = party
         self._key = key
         self._dialling = dialling
+        self._carried = carried
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._meters: dict[str, ContentMeter] = {}
 
@@ -143,7 +153,7 @@ class PeerChannels:
             peer: self._session(scope, peer, attempt.keys[peer], certificate)
             for peer, certificate in pinned.items()
         }
-        meter = self._meters.setdefault(scope.job, ContentMeter())
+        meter = self._meter(scope.job)
         for peer, session in sessions.items():
             place = Place(scope.job, scope.attempt, peer)
             attempt.open[peer] = LinkedChannel(
@@ -178,7 +188,14 @@ class PeerChannels:
     async def stop(self) -> None:
         """End every channel: the agent stops."""
         for job in {job for job, _ in self._attempts}:
-            await self.forget(job)
+            await self.forget_attempts(job)
+
+    def _meter(self, job: str) -> ContentMeter:
+        """Return what counts for a job; another process may have begun to."""
+        if job not in self._meters:
+            reserve = partial(self._carried.reserve, job)
+            self._meters[job] = ContentMeter(self._carried.of(job), reserve)
+        return self._meters[job]
 
     async def _until_ready(self, attempt: _Attempt, deadline: float) -> None:
         """Wait for all peers; if one fails, end all."""

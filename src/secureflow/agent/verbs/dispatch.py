@@ -36,6 +36,7 @@ from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.parts import forget_parts
 from secureflow.agent.kinds.kind import Contributions
+from secureflow.agent.peers.carried import forget_carried
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
@@ -424,6 +425,7 @@ class AgentVerbs:
             return None  # never approved, or over: there is nothing to end
         store.finish_job(name, outcome)
         forget_parts(store, name)
+        forget_carried(store, name)
         self._settle_budget(job)
         store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
         return job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from secureflow.application.bundles import named_by_job
@@ -17,45 +17,17 @@ from secureflow.application.jobs.rosters import (
 )
 from secureflow.application.jobs.scoredmodels import scored_model
 from secureflow.application.jobs.training import check_columns, extra_notes
-from secureflow.application.ports.accountant import Accountant
-from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.jobs.unpriced import UnpricedJobs
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.prediction import PredictionSpec, check_prediction, usual_outputs
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
-from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _REQUESTED: Final = ("columns", "deliver", "limits", "min_contributors")
 _SCALAR: Final = frozenset({"number", "category", "text"})
-
-
-class PredictionJobs:
-    """`application.jobs.kind.JobKind`."""
-
-    engine: Final[EngineKind] = PREDICTION_ENGINE
-
-    def sum_handler(self, artifacts: Artifacts) -> None:
-        """Return None: nothing is summed."""
-        del artifacts
-
-    async def draft(
-        self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: None
-    ) -> Drafted:
-        """Fill in the model; see `draft_prediction`."""
-        del priced
-        return await draft_prediction(work, wanted, submitter, now)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> None:
-        """Return None: no budget is charged."""
-        del wanted, accountant, draft
-
-
-PREDICTION_JOBS: Final = PredictionJobs()
 
 
 async def draft_prediction(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
@@ -153,3 +125,6 @@ def _details(spec: PredictionSpec) -> dict[str, Any]:
         "result": list(spec.titles),
         "min_contributors": spec.min_contributors,
     }
+
+
+PREDICTION_JOBS: Final = UnpricedJobs(PREDICTION_ENGINE, draft_prediction)

@@ -6,7 +6,7 @@ many keys of others may be tested against its data, which its own agent limits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from secureflow.application.jobs.declarations import declared_in
@@ -17,8 +17,7 @@ from secureflow.application.jobs.rosters import (
     granted_datasets,
     spec_head,
 )
-from secureflow.application.ports.accountant import Accountant
-from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.jobs.unpriced import UnpricedJobs
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import contradiction, parse, spec_digest
@@ -35,7 +34,6 @@ from secureflow.engines.psi.estimate import estimate
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
 from secureflow.engines.psi.normalise import check_rules
-from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -46,32 +44,6 @@ _REQUESTED: Final = (
 _TEXTS: Final = frozenset({"text", "category"})
 _SCALAR: Final = frozenset({"number", "category", "text"})
 _MOST_ROWS: Final = 1_000_000
-
-
-class PsiJobs:
-    """`application.jobs.kind.JobKind`."""
-
-    engine: Final[EngineKind] = PSI_ENGINE
-
-    def sum_handler(self, artifacts: Artifacts) -> None:
-        """Return None: nothing is summed."""
-        del artifacts
-
-    async def draft(
-        self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: None
-    ) -> Drafted:
-        """Fill in roster and engine; see `draft_psi`."""
-        del priced
-        return await draft_psi(work, wanted, submitter, now)
-
-    async def price(
-        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> None:
-        """Return None: no budget is charged."""
-        del wanted, accountant, draft
-
-
-PSI_JOBS: Final = PsiJobs()
 
 
 async def draft_psi(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
@@ -234,3 +206,6 @@ def _details(spec: PsiSpec) -> dict[str, Any]:
         "estimate": estimate(spec),
         "label": label,
     }
+
+
+PSI_JOBS: Final = UnpricedJobs(PSI_ENGINE, draft_psi)

@@ -139,10 +139,12 @@ class EngineCode:
     Args:
         folder: with its files.
         entry: the file that runs, relative to the folder.
+        most: bytes of all files that it may write.
     """
 
     folder: Path
     entry: str
+    most: int
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,12 @@ class EngineJob:
     def number(self) -> int:
         """This party's number, from 0."""
         return self.parties.index(self.party)
+
+    @property
+    def files(self) -> int:
+        """The bytes of all files that its process may write, and return."""
+        most = self.limits.scratch
+        return most if self.code is None else min(most, self.code.most)
 
     def agreement(self, info: EngineInfo) -> dict[str, JSON]:
         """Return what all parties must have alike before they start."""

@@ -20,6 +20,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
+from secureflow.domain.partyengines import ask_peer
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.run.asking import Answers, ask
 from secureflow.engines.run.attemptcodes import AGAIN, EXHAUSTED
@@ -312,7 +313,7 @@ def _check_count(party: str, told: object, entry: Any) -> None:
             "peer_result_malformed",
             Text("{party} says that it ran over {told}, and it committed to {count}.",
                  party=party, told=shown(repr(told)[:40]), count=said),
-            Text("The agent or engine of {peer} is faulty or altered: ask it.", peer=party),
+            ask_peer(party),
             {"party": party, "committed": said},
         )  # fmt: skip
 
