@@ -85,7 +85,7 @@ async def test_more_parties_are_intersected_by_one_that_learns(stage: Stage) -> 
         ({"columns": {**BOTH, "bank-z": {"key": ["job"]}}}, "columns"),
         ({"columns": {"bank-a": {"key": ["job"]}, "bank-c": {"key": ["job"]}}}, "columns"),
         ({"columns": {"bank-a": {"key": ["job"]}}}, "columns"),
-        ({"learns": "bank-z"}, "receiver"),
+        ({"learns": "bank-z"}, "learns"),
         ({"receiver": "bank-b"}, "receiver"),
         ({"columns": {**BOTH, "bank-a": {"key": ["age"]}}}, "columns.bank-a.key"),
     ],

@@ -150,6 +150,12 @@ def _learner(parts: Mapping[str, Any], parties: tuple[str, ...]) -> tuple[str, s
                 "receiver", "nobody is named who learns the size", "Name one of the parties."
             )
         return learns, str(receiver)
+    if learns not in parties:
+        raise contradiction(
+            "learns",
+            Text("{party} brings no dataset", party=learns),
+            Text("Name one of {parties}, or write all or size.", parties=", ".join(parties)),
+        )
     if receiver not in (None, learns):
         raise contradiction(
             "receiver",
