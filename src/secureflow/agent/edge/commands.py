@@ -44,7 +44,7 @@ _NEWEST: Final = 500
 """How many approved jobs are looked at, as many as the inbox tells of."""
 
 _PATIENCE: Final = 10.0
-"""Seconds for the centre to answer: less than the command line waits for this agent."""
+"""Seconds for the centre to answer, or a signature: less than the command line waits for us."""
 
 
 class Describing(Protocol):
@@ -238,12 +238,11 @@ class Commands:
         return len(approved - ended - set(known))
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
-        """Approve a request; code that it brings stays until the record says so."""
+        """Approve a request, and say what came of it; its code stays until the record says so."""
         if code := code_of(self.assembly.inbox.get(item)):
             self.assembly.bundles.hold(code)
-        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "approved", reason)
-        self.assembly.inbox.wake(item)
-        return _summary(decided)
+        decided, came = await self.assembly.inbox.approve(item, reason, _PATIENCE)
+        return {**_summary(decided), **came}
 
     async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Reject a request; code that only it brought is removed."""
