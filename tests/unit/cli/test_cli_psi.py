@@ -42,7 +42,7 @@ def asked(centre: Any) -> Any:
     centre.answers["GET /projects"] = (200, {"items": [project], "next": ""})
     centre.answers["GET /projects/prj_00000000"] = (200, project)
     centre.answers["GET /datasets?project=prj_00000000"] = (200, {"items": [], "next": ""})
-    details = {"estimate": {"bytes": 33, "memory": 44, "seconds": 5.0}, "label": {"x": "unshown"}}
+    details = {"estimate": {"bytes": 33, "memory_bytes": 44, "seconds": 5.0}, "label": {"x": "unshown"}}
     centre.answers["POST /jobs/dry-run"] = (
         200, {"digest": "d" * 64, "spec": {}, "details": details},
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_a_kind_and_a_figure_of_one_name_have_chinese_of_their_own() -> None:
 
 def test_a_wrong_rule_is_named_without_pydantics_own_names() -> None:
     body = yaml.safe_load(EXAMPLE.read_text()) | {"key": ["telephone"]}
-    with pytest.raises(SecureFlowError, match=r"key\.0: Input should be 'none'"):
+    with pytest.raises(SecureFlowError, match=r"key\.0: it must be 'none'"):
         parse(PsiRequest, body, "request")
 
 

@@ -23,6 +23,7 @@ from secureflow.agent.owner.publications import (
     described,
     differs,
     keep_published,
+    rows_of,
 )
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
@@ -174,16 +175,16 @@ class Commands:
     async def inbox_show(self, item: str) -> dict[str, JSON]:
         """Return one item: the request, why it waits, the whole spec, and the local settings.
 
-        `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
-        and the `budget` that the job's ε is charged to, with its ε `after` the job, or `refused`
-        if the job's charge was given back: it pays for no second run. `approved` are the private
-        jobs whose charge is in neither: they were approved, and have not started.
+        `here` is what a decision depends on beside: `allow_simulated`, the `rows` of the data as
+        published, and the `budget` that the job's ε is charged to, with its ε `after` the job, or
+        `refused` if the job's charge was given back: it pays for no second run. `approved` are the
+        private jobs whose charge is in neither: they were approved, and have not started.
         """
-        found = self.assembly.inbox.shown(item)
-        attestation = self.assembly.context.settings.attestation
+        found, context = self.assembly.inbox.shown(item), self.assembly.context
         here = {
-            "allow_simulated": attestation.allow_simulated,
+            "allow_simulated": context.settings.attestation.allow_simulated,
             "budget": await self._budget(found),
+            "rows": rows_of(context.store, str(found.request.get("dataset"))),
         }
         return {**asdict(found), "here": here}
 

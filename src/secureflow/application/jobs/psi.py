@@ -31,7 +31,7 @@ from secureflow.domain.specs.psi import (
     check_psi,
 )
 from secureflow.domain.specs.psi_request import part_of
-from secureflow.engines.psi.estimate import estimate
+from secureflow.engines.psi.estimate import below, estimate
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
 from secureflow.engines.psi.normalise import check_rules
@@ -219,6 +219,7 @@ def _notes(spec: PsiSpec) -> Iterator[str]:
                     count=spec.probes_at_worst(party),
                     attempts=spec.attempts,
                 )
+    yield from below(spec)
     yield from label_of(spec).leakage
     if spec.minimum and not spec.size_first:
         yield (
