@@ -106,6 +106,11 @@ async def test_columns_are_those_that_each_party_granted(stage: Stage) -> None:
     assert error.details["party"] == "bank-b"
 
 
+async def test_a_party_without_columns_is_named(stage: Stage) -> None:
+    error = await refuse(stage, "contradictory_spec", columns={"bank-a": {"key": ["job"]}})
+    assert "the columns of bank-b are missing" in error.message
+
+
 async def test_a_purpose_that_no_grant_names_is_told_before_anybody_is_asked(stage: Stage) -> None:
     """A grant without purposes is for any: only its owner's people compare it with the project."""
     noted = [note for note in (await drafted(stage))[1].notes if "names no purpose" in note]
