@@ -151,8 +151,8 @@ def _fit(shown: list[_Field], lines: int) -> None:
 
 def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
-    from secureflow.cli.estimates import estimate_of
-    from secureflow.cli.kinds import holds
+    from secureflow.cli.estimates import line
+    from secureflow.cli.kinds import holds, takes
 
     item = request.item
     here = request.details.get("here") or {}
@@ -172,9 +172,9 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Protection"), _protection(sharing, here), _ALL
     if held := holds(spec):
         yield t("Holds"), held, _ALL
-    estimate, low = estimate_of(spec, str(here.get("rows") or ""))
+    estimate, low = takes(spec, str(here.get("rows") or ""))
     if estimate:
-        yield t("Takes"), t("; ").join((estimate, *low)), _ALL if low else 1
+        yield t("Takes"), _and().join((line(estimate), *map(said, low))), _ALL if low else 1
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from secureflow.cli.texts import said, t
 from secureflow.kit.disk import size
-
-if TYPE_CHECKING:
-    from secureflow.domain.specs.base import JobSpec
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
@@ -44,39 +41,8 @@ def told(estimate: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any
             yield f"{head}{name}", figure
 
 
-def estimate_of(spec: JobSpec, rows: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a job among parties takes, and which of its limits are below that.
-
-    Both are empty of a job of which nothing is estimated.
-
-    Args:
-        spec: the job's.
-        rows: how many rows this owner's dataset has, as it is described.
-    """
-    from secureflow.domain.specs.mpc import MpcSpec
-    from secureflow.domain.specs.psi import PsiSpec
-
-    if isinstance(spec, PsiSpec):
-        from secureflow.engines.psi import estimate as psi
-
-        return _line(psi.estimate(spec)), tuple(map(said, psi.below(spec)))
-    if not isinstance(spec, MpcSpec):
-        return "", ()
-    if spec.masked:
-        from secureflow.engines.mpc.estimate import estimate
-        from secureflow.engines.mpc.places import length_of
-
-        return _line(estimate(length_of(spec), len(spec.roster))), ()
-    from secureflow.domain.schemas import most_rows
-    from secureflow.engines.mpc import sharecost
-
-    if spec.protocol not in sharecost.SHARES or not rows:
-        return "", ()
-    found = sharecost.share_estimate(spec, most_rows(rows))
-    return _line(found), tuple(map(said, sharecost.below(spec, found)))
-
-
-def _line(estimate: Mapping[str, Any]) -> str:
+def line(estimate: Mapping[str, Any]) -> str:
+    """Return what an attempt takes, for whoever decides about it."""
     figures = dict(told(estimate))
     return t(
         "up to {traffic} between the parties, {memory} of memory, {time} an attempt",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import typer
 
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, said, t
+from secureflow.domain.schemas import most_rows
 from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
@@ -25,9 +27,12 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.mpc import sharecost
+from secureflow.engines.mpc.estimate import estimate
 from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.mpc.places import length_of
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.psi import estimate as psi_cost
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
@@ -302,6 +307,25 @@ def holds(spec: JobSpec) -> str:
         else t("against parties that may do anything")
     )
     return t("; ").join((against, said(label.threshold), said(label.collusion)))
+
+
+def takes(spec: JobSpec, rows: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return the estimate of a job among parties, and which of its limits are below that.
+
+    Both are empty of a job of which nothing is estimated.
+
+    Args:
+        spec: the job's.
+        rows: how many rows this owner's dataset has, as it is described; empty of no such.
+    """
+    if isinstance(spec, PsiSpec):
+        return psi_cost.estimate(spec), tuple(psi_cost.below(spec))
+    if isinstance(spec, MpcSpec) and spec.masked:
+        return estimate(length_of(spec), len(spec.roster)), ()
+    if isinstance(spec, MpcSpec) and spec.protocol in sharecost.SHARES and rows:
+        found = sharecost.share_estimate(spec, most_rows(rows))
+        return found, tuple(sharecost.below(spec, found))
+    return {}, ()
 
 
 def _security_of(spec: JobSpec) -> SecurityLabel | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.domain.figures import STABILITY
 from secureflow.engines.run.codesection import COMPUTED, code_section
 from secureflow.kit.canonical import JSON
-from secureflow.kit.reading import objects
 from secureflow.kit.text import Text, text_in, with_texts
 
 CAVEATS: Final = "What so many rows can show"
-SHIFT: Final = "Shift of scores (population stability index)"
 _COUNTS: Final = frozenset({"rows", "positives", "undefined"})
 
 
@@ -31,7 +30,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         if code := one.get("code"):
             found.append(code_section(COMPUTED, code))
         if shift := one.get("psi"):
-            found.append({"title": SHIFT, "rows": _shift(shift)})
+            found.append({"title": STABILITY, "rows": _shift(shift)})
     return found
 
 
@@ -81,17 +80,6 @@ def _shift(shift: Mapping[str, Any]) -> list[dict[str, JSON]]:
     rows.append(with_texts({"label": "reading", "value": text_in(shift, "reading")}))
     rows += [{"label": name, "value": f"{shift[name]:,}"} for name in ("rows", "baseline_rows")]
     return rows
-
-
-def rows_of(section: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return the rows of a section of a kept report, as far as they have the expected shape.
-
-    Reports from before call the stability index `psi`, as a kind of job is called.
-    """
-    rows = objects(section.get("rows"))
-    if section.get("title") != SHIFT:
-        return rows
-    return tuple({**row, "label": "PSI"} if row.get("label") == "psi" else row for row in rows)
 
 
 def shortened(value: float) -> str:
