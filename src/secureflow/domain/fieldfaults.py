@@ -9,7 +9,6 @@ from typing import Any, Final
 from secureflow.kit import fieldfaults, fieldforms
 from secureflow.kit.fieldforms import Fault
 from secureflow.kit.fieldplaces import Place
-from secureflow.kit.text import Joined
 
 DIGEST_PATTERN: Final = r"^[0-9a-f]{64}$"
 ID_PATTERN: Final = r"^[a-z]{2,4}_[0-9a-z]{8,40}$"
@@ -98,4 +97,4 @@ def first_of(fields: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     if first["problem"] != fieldfaults.MISSING:
         return first
     missing = [one["field"] for one in fields if one["problem"] == fieldfaults.MISSING]
-    return {**first, "field": Joined(", ", missing)} if len(missing) > 1 else first
+    return {**first, "field": ", ".join(missing)} if len(missing) > 1 else first

@@ -92,6 +92,13 @@ def test_so_it_is_within_objects_and_their_forms(asked: dict[str, Any], told: st
     assert re.search(told.replace("columns.b", "columns.bank-b"), refused(asked).message)
 
 
+def test_fields_are_told_in_chinese_as_a_person_must_write_them() -> None:
+    """Some are called as words that have Chinese of their own."""
+    error = refused({key: one for key, one in PSI.items() if key not in {"learns", "key"}})
+    assert "key, learns: Field required" in error.message
+    assert "key、learns：缺少该字段" in error_in(error.as_json(), "zh")["message"]
+
+
 def test_a_name_like_none_is_only_refused() -> None:
     assert refused({**PSI, "zzz": 1}).message.endswith("zzz: there is no field of this name here.")
 
