@@ -151,6 +151,7 @@ def _fit(shown: list[_Field], lines: int) -> None:
 
 def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
+    from secureflow.cli.estimates import line
     from secureflow.cli.kinds import holds
 
     item = request.item
@@ -171,6 +172,9 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Protection"), _protection(sharing, here), _ALL
     if (protocol := kind.label(spec)) is not None:
         yield t("Holds"), holds(protocol), _ALL
+    estimate, low = kind.takes(spec, str(here.get("rows") or ""))
+    if estimate:
+        yield t("Takes"), _and().join((line(estimate), *map(said, low))), _ALL if low else 1
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):

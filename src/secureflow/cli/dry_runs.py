@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import Form, say, show, write
+from secureflow.cli.estimates import told
 from secureflow.cli.texts import listed, part_of, said, t
 from secureflow.kit.reading import members, objects
 from secureflow.kit.text import foreign
@@ -51,21 +52,21 @@ def _show_program(program: Mapping[str, Any]) -> None:
         who, what = (said(part_of(row, name)) for name in ("who", "what"))
         write(t("learns: {who}: {what}", who=who, what=what))
     label = members(program.get("label"))
-    told = {name: _listed(label[name]) for name in _LABEL if label.get(name)}
-    if told:
-        show(told, Form.TABLE)
+    given = {name: _listed(label[name]) for name in _LABEL if label.get(name)}
+    if given:
+        show(given, Form.TABLE)
 
 
 def _listed(value: Any) -> str:
     return listed(said(str(one)) for one in (value if isinstance(value, list) else [value]))
 
 
-def _program(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield "program", f"{told.get('name')}/{told.get('version')}"
+def _program(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "program", f"{facts.get('name')}/{facts.get('version')}"
     for name in ("protocol", "engine"):
-        yield name, said(str(told.get(name, "")))
-    yield "exactness", said(part_of(told, "numeric"))
-    if code := members(told.get("code")):
+        yield name, said(str(facts.get(name, "")))
+    yield "exactness", said(part_of(facts, "numeric"))
+    if code := members(facts.get("code")):
         yield "bundle", code.get("digest")
         yield from ((name, code[name]) for name in _CODE if code.get(name))
 
@@ -73,7 +74,7 @@ def _program(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
         if name == "estimate" and isinstance(value, Mapping):
-            yield from ((f"estimated_{one}", figure) for one, figure in value.items())
+            yield from told(value, "estimated_")
         elif name == "program" and isinstance(value, Mapping):
             yield from _program(value)
         elif name not in {"expected", "privacy", "points", "label"}:

@@ -27,7 +27,7 @@ from secureflow.cli.console import (
 )
 from secureflow.cli.texts import explained, listed, said, t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Joined
+from secureflow.kit.text import Joined, Text, without_stop
 
 if TYPE_CHECKING:
     from secureflow.cli.bundle_review import RequestedCode
@@ -133,7 +133,6 @@ def approve(
     config: Config = _CONFIG,
 ) -> None:
     """Approve a request: the agent signs the approval with the organisation's key."""
-    from secureflow.agent import api
     from secureflow.cli.kinds import given
 
     code = None
@@ -142,8 +141,35 @@ def approve(
         _present(request, given(context), details=details)
         code = _present_code(config, request)
     confirmed(_question(0, 0 if code is None else code.unread), yes)
-    api.inbox_approve(config, item, reason)
-    say(t("{what} is approved.", what=item))
+    refusal = _approved(config, item, reason)
+    if refusal is not None:
+        raise refusal
+
+
+def _approved(config: Path, item: str, reason: str = "") -> SecureFlowError | None:
+    """Approve a request; say that it is signed, or return why the agent refuses it."""
+    from secureflow.agent import api
+
+    came = api.inbox_approve(config, item, reason)
+    if came.get("refused"):
+        why = SecureFlowError.from_json(came["refused"])
+        told = Text(
+            "You approved {what}, but the agent signs nothing: {reason}.",
+            what=item,
+            reason=without_stop(why.message),
+        )
+        return why.retold(told)
+    if came.get("signed"):
+        say(t("{what} is approved.", what=item))
+    else:
+        say(
+            t(
+                "{what} is approved and not signed yet: the agent checks it once more when the "
+                "centre asks, and signs it then.",
+                what=item,
+            )
+        )
+    return None
 
 
 @app.command("reject", help=t("Reject a request."))
@@ -201,8 +227,9 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> str:
             case "a":
                 if shown < pages and not agreed(_question(shown, pages)):
                     continue
-                api.inbox_approve(config, request.item.id)
-                say(t("{what} is approved.", what=request.item.id))
+                refusal = _approved(config, request.item.id)
+                if refusal is not None:
+                    fail(refusal)
                 return "a"
             case "r":
                 reason = typer.prompt(

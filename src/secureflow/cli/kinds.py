@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import typer
 
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, said, t
+from secureflow.domain.schemas import most_rows
 from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
@@ -25,9 +27,12 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.mpc import sharecost
+from secureflow.engines.mpc.estimate import estimate
 from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.mpc.places import length_of
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.psi import estimate as psi_cost
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
@@ -36,6 +41,8 @@ from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.engines.sweep.settings import sets_of
 from secureflow.engines.training.kind import TRAINING_ENGINE
+
+Cost = tuple[Mapping[str, Any], tuple[str, ...]]
 
 
 class CliKind(Protocol):
@@ -54,6 +61,16 @@ class CliKind(Protocol):
     def label(self, spec: Any) -> SecurityLabel | None:
         """Return what the protocol among the parties gives; None if there is none."""
 
+    def takes(self, spec: Any, rows: str) -> Cost:
+        """Return the estimate of a job among parties, and which of its limits are below that.
+
+        Both are empty of a job of which nothing is estimated.
+
+        Args:
+            spec: the job's.
+            rows: how many rows this owner's dataset has, as it is described; empty of no such.
+        """
+
 
 class WithoutPeers:
     """What a kind has whose parties do not speak with one another."""
@@ -62,6 +79,11 @@ class WithoutPeers:
         """See `CliKind.label`."""
         del spec
         return None
+
+    def takes(self, spec: Any, rows: str) -> Cost:
+        """See `CliKind.takes`."""
+        del spec, rows
+        return {}, ()
 
 
 class TrainingText(WithoutPeers):
@@ -308,6 +330,15 @@ class MpcText:
             return None
         return entry_of(spec.computation.name).protocols[spec.protocol].label
 
+    def takes(self, spec: MpcSpec, rows: str) -> Cost:
+        """See `CliKind.takes`; a program of others is not estimated."""
+        if spec.masked:
+            return estimate(length_of(spec), len(spec.roster)), ()
+        if spec.protocol in sharecost.SHARES and rows:
+            found = sharecost.share_estimate(spec, most_rows(rows))
+            return found, tuple(sharecost.below(spec, found))
+        return {}, ()
+
 
 def holds(label: SecurityLabel) -> str:
     """Return against whom a protocol among peers holds, and what those who collude learn."""
@@ -425,6 +456,11 @@ class PsiText:
     def label(self, spec: PsiSpec) -> SecurityLabel | None:
         """Return that of the engine's protocol."""
         return label_of(spec)
+
+    def takes(self, spec: PsiSpec, rows: str) -> Cost:
+        """See `CliKind.takes`."""
+        del rows
+        return psi_cost.estimate(spec), tuple(psi_cost.below(spec))
 
 
 class CliKinds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -102,10 +102,18 @@ def estimate_program(
     name, protocol = next(iter(fitting.items()))
     told: dict[str, Any] = {"program": entry.name, "protocol": name, "parties": parties}
     if protocol.engine == BUILT_IN:
-        show({**told, "numbers": numbers, **estimate(numbers, parties)}, output)
+        _show_cost({**told, "numbers": numbers}, estimate(numbers, parties), output)
         return
     sized = {"rows": rows, "columns": columns}
-    show({**told, **sized, **_of_engine(entry.name, name, parties, (rows, columns))}, output)
+    found = _of_engine(entry.name, name, parties, (rows, columns))
+    _show_cost({**told, **sized}, found, output)
+
+
+def _show_cost(of: Mapping[str, Any], estimate: Mapping[str, Any], output: Form) -> None:
+    from secureflow.cli import estimates
+
+    read = dict(estimates.told(estimate)) if output is Form.TABLE else estimate
+    show({**of, **read}, output)
 
 
 @app.command("totals", help=t("Write the totals of a query by keys into a file."))
@@ -171,7 +179,7 @@ def _of_engine(program: str, protocol: str, parties: int, shape: tuple[int, int]
         if program == mpyc_engine.NAME
         else spu_estimates.estimated(program, protocol.upper(), shapes)
     )
-    return {"bytes": found.bytes, "memory": found.memory, "seconds": round(found.seconds, 2)}
+    return {"bytes": found.bytes, "memory_bytes": found.memory, "seconds": round(found.seconds, 2)}
 
 
 def _write(totals_of: KeyedTotals, file: Path) -> None:

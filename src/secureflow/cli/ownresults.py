@@ -26,7 +26,7 @@ _CONFIG = Path("agent.yaml")
 _COLUMNS: Final = ("job", "name", "kind", "with", "rows", "matched", "at", "state")
 _LINES: Final = (
     *("job", "name", "purpose", "kind", "learns", "join", "dataset", "domain", "with", "rows"),
-    *("files", "matched", "attempt", "bytes", "file", "at", "state", "path", "datasets"),
+    *("files", "matched", "attempt", "bytes", "file", "at", "state", "path"),
 )
 _LEARNS: Final = {"one": "one party", "all": "all parties", "size": "the number of matches"}
 _ENTRIES: Final = ("attempt", "party", "count", "inputs", "leaf", "at", "valid")
@@ -62,6 +62,9 @@ def show_result(job: Job, config: Config = _CONFIG, output: Output = Form.TABLE)
         say(t("The file is the one that the log's entry {leaf} commits to.", leaf=found["hash"]))
         if found.get("files") is not None:
             say(t("Its files: secureflow agent results export {job} FOLDER", job=job))
+            return
+        if named := listed(found.get("datasets") or ()):
+            say(t("It is declared as a dataset: {names}.", names=named))
             return
         say(
             t("As a dataset of further jobs: secureflow agent data inspect --result {job}", job=job)
@@ -167,5 +170,4 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
         "at": moment(one["at"]),
         **({"learns": t(_LEARNS[one["learns"]])} if one.get("learns") in _LEARNS else {}),
         "state": t(str(one["state"])),
-        "datasets": listed(one.get("datasets") or ()) or "-",
     }

@@ -38,8 +38,11 @@ Columns = Annotated[
     list[str],
     typer.Option(
         "--column",
-        metavar="ORG:COLUMN",
-        help=t("A party's column of the key, in the order of the rules; may be repeated."),
+        metavar="[ORG:]COLUMN",
+        help=t(
+            "A party's column of the key, in the order of the rules; may be repeated. Without "
+            "ORG: of every party that no other option names."
+        ),
     ),
 ]
 Receiver = Annotated[
@@ -102,7 +105,6 @@ def run(
     """Intersect keys."""
     asked = {
         "key": [_part(one) for one in key],
-        "columns": _sides(column, granted or ()),
         "learns": learns,
         "receiver": receiver or None,
         "join": join,
@@ -115,7 +117,9 @@ def run(
     }
     with client() as connection:
         request = _request(connection, project, dataset, asked)
-        request |= {"name": name, "purpose": purpose}
+        parties = _parties(connection, request["project"], request["datasets"])
+        columns = _sides(column, granted or (), parties)
+        request |= {"name": name, "purpose": purpose, "columns": columns}
         ask_for(connection, request, show_intersection, output, dry_run=dry_run, watch=watch)
 
 
@@ -156,12 +160,45 @@ def _part(rule: str) -> Any:
     return {"rule": name, "country": country} if colon else name
 
 
-def _sides(keys: Sequence[str], granted: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """Return each party's columns.
+def _parties(connection: Client, project: str, datasets: Iterable[str]) -> tuple[str, ...]:
+    """Return the organisations whose datasets are named, as far as they are granted."""
+    named_there = set(datasets)
+    found = (one.organisation for one in connection.datasets.list(project) if one.id in named_there)
+    return tuple(sorted(set(found)))
+
+
+def _sides(
+    keys: Sequence[str], granted: Iterable[str], parties: Sequence[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Return each party's columns; those of the key without a party are of all that have no own.
+
+    Args:
+        keys: as options give them.
+        granted: likewise.
+        parties: who brings a dataset.
 
     Raises:
-        SecureFlowError: `invalid_request` for what is no party with a column.
+        SecureFlowError: `invalid_request` for what is no party with a column, and where a party
+            has no column of the key.
     """
+    bare = [one for one in keys if ":" not in one] if parties else []
+    sides = _named([one for one in keys if one not in bare], granted)
+    lacking = [party for party in parties if "key" not in sides.get(party, {})]
+    if lacking and not bare:
+        raise SecureFlowError(
+            "invalid_request",
+            t("No column of the key is named for {parties}.", parties=listed(lacking)),
+            t(
+                "Add {options}, or name a column without ORG where it is called so at every party.",
+                options=" ".join(f"--column {party}:COLUMN" for party in lacking),
+            ),
+        )
+    for party in lacking:
+        sides.setdefault(party, {})["key"] = bare
+    return sides
+
+
+def _named(keys: Sequence[str], granted: Iterable[str]) -> dict[str, dict[str, list[str]]]:
     sides: dict[str, dict[str, list[str]]] = {}
     for name, options in (("key", keys), ("granted", granted)):
         for option in options:

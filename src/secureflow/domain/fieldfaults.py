@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from secureflow.kit import fieldfaults
-from secureflow.kit.text import Joined
+from secureflow.kit import fieldfaults, fieldforms
+from secureflow.kit.fieldforms import Fault
+from secureflow.kit.fieldplaces import Place
 
 DIGEST_PATTERN: Final = r"^[0-9a-f]{64}$"
 ID_PATTERN: Final = r"^[a-z]{2,4}_[0-9a-z]{8,40}$"
@@ -71,17 +73,28 @@ def fault(error: Mapping[str, Any]) -> str:
     return fieldfaults.fault(error, _TEMPLATES)
 
 
+def faults(
+    errors: Sequence[Mapping[str, Any]], place: Callable[[tuple[int | str, ...]], Place]
+) -> list[Fault]:
+    """Return what is wrong with a value, one fault for each place in it.
+
+    Args:
+        errors: of pydantic; at least one.
+        place: what an error's path leads to.
+    """
+
+    def placed(error: Mapping[str, Any]) -> Place:
+        found = place(tuple(error["loc"]))
+        member = _OF_MEMBER.get(error["type"])
+        return replace(found, members=(*found.members, member)) if member else found
+
+    return fieldforms.faults(errors, placed, _TEMPLATES)
+
+
 def first_of(fields: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     """Return the first wrong field and its problem; of a missing one all that are missing."""
     first = fields[0]
     if first["problem"] != fieldfaults.MISSING:
         return first
     missing = [one["field"] for one in fields if one["problem"] == fieldfaults.MISSING]
-    return {**first, "field": Joined(", ", missing)} if len(missing) > 1 else first
-
-
-def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:
-    """Return the path of what an error of pydantic is about, from the object that was read."""
-    path = tuple(error["loc"])
-    member = _OF_MEMBER.get(error["type"])
-    return (*path, member) if member else path
+    return {**first, "field": ", ".join(missing)} if len(missing) > 1 else first

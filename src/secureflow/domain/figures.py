@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.kit.reading import finite, members
+from secureflow.kit.reading import finite, members, objects
 
 HALF_WIDTH: Final = 1.959964
 """95 % of a normal distribution lies within this many standard errors."""
@@ -20,6 +20,9 @@ _COUNTS: Final = frozenset({"rows"})
 """Metrics that are counts: they are shown as whole numbers."""
 _COUNTED: Final = frozenset({"count", "histogram"})
 """Measures of a statistic that are counts."""
+
+STABILITY: Final = "Shift of scores (population stability index)"
+"""The title of a report's section."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +92,14 @@ def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
         if finite(value := row.get(name)):
             figures[name] = f"{round(value, digits):,.{max(0, digits)}f}"
     return {**row, **figures}
+
+
+def section_rows(section: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the rows of a section of a kept report, as far as they have the expected shape.
+
+    Reports from before call the stability index `psi`, as a kind of job is called.
+    """
+    rows = objects(section.get("rows"))
+    if section.get("title") != STABILITY:
+        return rows
+    return tuple({**row, "label": "PSI"} if row.get("label") == "psi" else row for row in rows)

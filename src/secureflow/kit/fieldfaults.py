@@ -42,7 +42,9 @@ _TEMPLATES: Final[Mapping[str, str]] = {
 }
 _OBJECT: Final = "it must be an object with named fields"
 _LIST: Final = "it must be a list"
-_NO_FIELD: Final = "there is no field of this name here"
+NO_FIELD: Final = "there is no field of this name here"
+UNKNOWN_FIELDS: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
+"""Errors of a field that nobody knows."""
 _OWN: Final[Mapping[str, str]] = {
     "dataclass_type": _OBJECT,
     "model_type": _OBJECT,
@@ -50,7 +52,7 @@ _OWN: Final[Mapping[str, str]] = {
     "tuple_type": _LIST,
     "list_type": _LIST,
     "path_type": "it must be a path",
-    "unexpected_keyword_argument": _NO_FIELD,
+    "unexpected_keyword_argument": NO_FIELD,
     "string_pattern_mismatch": "it must match the pattern '{pattern}'",
 }
 """Those of which pydantic speaks in words of Python, or of its own."""
@@ -89,7 +91,7 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
     english = shown(str(error["msg"]))[:MAX_SAID]
     facts = {name: _plain(one) for name, one in (error.get("ctx") or {}).items()}
     if error["type"] == "literal_error":
-        return _one_of(english, str(facts.get("expected", "")))
+        return _if_it_says(english, _QUOTED, {"expected": allowed(error)})
     kind = str(error["type"])
     if kind == "value_error" and isinstance(reason := facts.get("error"), str):
         return reason if isinstance(reason, Text) else reason[:MAX_SAID]
@@ -101,11 +103,12 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
     return next((one for one in told if isinstance(one, Text)), english)
 
 
-def _one_of(english: str, expected: str) -> str:
+def allowed(error: Mapping[str, Any]) -> str:
+    """Return the values of which an error says that it must be one."""
+    expected = shown(str((error.get("ctx") or {}).get("expected", "")))[:MAX_SAID]
     others, between, last = expected.rpartition(" or ")
     row = Joined(", ", others.split(", "))
-    told = Text("{others} or {last}", others=row, last=last) if between else expected
-    return _if_it_says(english, _QUOTED, {"expected": told})
+    return Text("{others} or {last}", others=row, last=last) if between else expected
 
 
 def _if_it_says(english: str, template: str, facts: Mapping[str, Any]) -> str:

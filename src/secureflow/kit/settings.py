@@ -22,7 +22,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.fieldfaults import fault
+from secureflow.kit.fieldforms import faults
+from secureflow.kit.fieldplaces import Place, place
 from secureflow.kit.folder import check_folder
 from secureflow.kit.inputfiles import NoYamlError, parsed_yaml
 from secureflow.kit.oserrors import reason_of
@@ -88,7 +89,7 @@ class ProcessSettings(BaseSettings):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            raise _invalid(_first_problem(path, error), "Correct the named field.") from error
+            raise _invalid(_first_problem(cls, path, error), "Correct the named field.") from error
         settings = anchored(settings, path.resolve().parent)
         data = getattr(settings, "directory", None)
         if isinstance(data, Path):
@@ -191,10 +192,13 @@ def _variable(cls: type[ProcessSettings], name: str) -> str:
     return str(cls.model_config.get("env_prefix", "")) + name.replace(".", "__").upper()
 
 
-def _first_problem(path: Path, error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(map(str, first["loc"])) or "settings"
-    problem = without_stop(fault(first))
+def _first_problem(cls: type[ProcessSettings], path: Path, error: ValidationError) -> str:
+    def lies(one: Mapping[str, Any]) -> Place:
+        return place(cls.__pydantic_core_schema__, one["loc"])
+
+    first = faults(error.errors(include_url=False, include_input=False), lies)[0]
+    field = ".".join(map(str, first.members)) or "settings"
+    problem = without_stop(first.problem)
     return Text("{path}: {field}: {problem}", path=path, field=field, problem=problem)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.domain.figures import answer_figures, metric_figures
+from secureflow.domain.figures import answer_figures, metric_figures, section_rows
 from secureflow.kit.reading import finite, members, objects
 from secureflow.kit.text import Text
 from secureflow.sdk import display
@@ -120,7 +120,7 @@ class Report(dict[str, Any]):
     def _sections(self) -> list[Table]:
         """Return the sections of a job's own kind, as far as they have the expected shape."""
         return [
-            Table(objects(one.get("rows")), ("label", "value"), str(one.get("title") or ""))
+            Table(section_rows(one), ("label", "value"), str(one.get("title") or ""))
             for one in objects(self.get("sections"))
         ]
 

@@ -174,7 +174,8 @@ class _Chinese(_Plain):
     """Fills Chinese templates in: a fact that is a text of ours is Chinese too.
 
     `{name:word}` looks a single word up, which might as well be a name that somebody chose.
-    `{name:list}` is names one after the other, which are separated in another way.
+    `{name:list}` is names one after the other, which are separated in another way; a single one
+    may be called as a word of ours is, and stays as somebody wrote it.
     """
 
     def format_field(self, value: Any, format_spec: str) -> str:
@@ -182,7 +183,8 @@ class _Chinese(_Plain):
         if format_spec == "word":
             return catalogue().get(str(value), str(value))
         if format_spec == "list":
-            return chinese(value) or str(value).replace(", ", _BETWEEN[", "])
+            ours = isinstance(value, Text) or " " in str(value)
+            return (chinese(value) if ours else None) or str(value).replace(", ", _BETWEEN[", "])
         if isinstance(value, Text) or (isinstance(value, str) and " " in value):
             value = chinese(value) or str(value)
         return str(super().format_field(value, format_spec))

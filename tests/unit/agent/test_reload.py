@@ -310,6 +310,44 @@ async def test_a_person_who_approves_what_was_edited_meanwhile_approves_nothing(
     assert await approve(owner, asking, item) == "declaration_changed"
 
 
+def commands_of(owner: Owner) -> Commands:
+    nothing: Any = None
+    return Commands(owner.assembly, owner.link, nothing, owner.reload, nothing)
+
+
+async def test_who_approves_what_was_edited_meanwhile_is_told_that_nothing_is_signed(
+    tmp_path: Path,
+) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    owner.edit(0, sensitive=True)
+    await owner.reload.apply()
+    owner.publish()
+    told: Any = await commands_of(owner).inbox_approve(item)
+    assert (told["state"], told["signed"]) == ("approved", False)
+    assert told["refused"]["code"] == "declaration_changed"
+    with pytest.raises(SecureFlowError):
+        await asking
+
+
+async def test_who_approves_is_told_when_it_is_signed_and_when_it_is_not_yet(
+    tmp_path: Path,
+) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    told: Any = await commands_of(owner).inbox_approve(item)
+    assert (told["signed"], "refused" in told) == (True, False)
+    assert asking.done() or (await asking)["approval"]
+
+    other = Owner(tmp_path / "other", policy="")
+    asking, item = await waiting(other)
+    asking.cancel()  # the link broke: the centre asks again later
+    await asyncio.gather(asking, return_exceptions=True)
+    told = await commands_of(other).inbox_approve(item)
+    assert (told["signed"], "refused" in told) == (False, False)
+    assert (await other.ask("consent", other.consent_body()))["approval"]
+
+
 async def test_a_withdrawal_refuses_what_waits_and_lets_approved_jobs_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ async def test_an_engines_program_is_estimated_for_as_many_rows_as_there_may_be(
     estimate = told.details["estimate"]
     assert estimate["rows"] == most_rows("10k-50k") == 50_000
     assert estimate["bytes"] > 50_000 * 32 * 3
-    assert estimate["memory"] > 0
+    assert estimate["memory_bytes"] > 0
     assert estimate["seconds"] > 0
     for rows in (1, 999, 1000, 70_000, 9_999_999):
         assert rows < most_rows(row_bucket(rows)) <= 10 * max(rows, 1000)
@@ -177,6 +177,16 @@ async def test_an_engines_program_is_estimated_for_as_many_rows_as_there_may_be(
         for output in ("probability", "class")
     ]
     assert costs[0]["bytes"] < costs[1]["bytes"]
+
+
+async def test_a_limit_below_the_estimate_is_told_before_anybody_is_asked(stage: Stage) -> None:
+    _, told = await computed(stage)
+    assert not any("limits." in str(note) for note in told.notes)
+    _, told = await computed(stage, limits={"seconds": 1, "peer_megabytes": 1})
+    low = [str(note) for note in told.notes if "limits." in str(note)]
+    assert [one.split(",")[0] for one in low] == [
+        "limits.seconds is 1", "limits.peer_megabytes is 1"
+    ]  # fmt: skip
 
 
 async def test_a_member_without_a_dataset_computes_along(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ async def test_more_parties_are_intersected_by_one_that_learns(stage: Stage) -> 
         ({"columns": {**BOTH, "bank-z": {"key": ["job"]}}}, "columns"),
         ({"columns": {"bank-a": {"key": ["job"]}, "bank-c": {"key": ["job"]}}}, "columns"),
         ({"columns": {"bank-a": {"key": ["job"]}}}, "columns"),
-        ({"learns": "bank-z"}, "receiver"),
+        ({"learns": "bank-z"}, "learns"),
         ({"receiver": "bank-b"}, "receiver"),
         ({"columns": {**BOTH, "bank-a": {"key": ["age"]}}}, "columns.bank-a.key"),
     ],
@@ -103,6 +104,48 @@ async def test_columns_are_those_that_each_party_granted(stage: Stage) -> None:
     await stage.services.datasets.revoke(stage.owner("bank-b"), stage.ids["bank-b.grant"])
     error = await refuse(stage, "column_not_granted")
     assert error.details["party"] == "bank-b"
+
+
+async def test_a_party_without_columns_is_named(stage: Stage) -> None:
+    error = await refuse(stage, "contradictory_spec", columns={"bank-a": {"key": ["job"]}})
+    assert "the columns of bank-b are missing" in error.message
+
+
+async def test_a_purpose_that_no_grant_names_is_told_before_anybody_is_asked(stage: Stage) -> None:
+    """A grant without purposes is for any: only its owner's people compare it with the project."""
+    noted = [note for note in (await drafted(stage))[1].notes if "names no purpose" in note]
+    assert noted == []
+    ids = stage.ids
+    grants = {}
+    for party in ("bank-a", "bank-b"):
+        grant = await stage.services.datasets.grant(
+            stage.owner(party),
+            ids[f"{party}.dataset"],
+            project=ids["project"],
+            columns=["job", "income"],
+            purposes=[],
+            expires=stage.now[0] + 3600,
+        )
+        grants[party] = grant.id
+    asked = replace(wanted(stage), purpose="campaign")
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), asked)
+    noted = [note for note in told.notes if "names no purpose" in note]
+    assert [
+        f"the grant {grants[party]} of {party}" in note
+        for party, note in zip(("bank-a", "bank-b"), noted, strict=True)
+    ] == [True, True]
+    assert "for 'credit-scoring', and this job for 'campaign'" in noted[0]
+    assert all(chinese(note) for note in noted)
+
+
+async def test_a_limit_below_the_estimate_is_told_before_anybody_is_asked(stage: Stage) -> None:
+    _, told = await drafted(stage, limits={"seconds": 8, "peer_megabytes": 3})
+    low = [note for note in told.notes if "limits." in note]
+    assert [one.split(",")[0] for one in low] == [
+        "limits.seconds is 8", "limits.peer_megabytes is 3"
+    ]  # fmt: skip
+    assert all(chinese(one) for one in low)
+    assert not any("limits." in note for note in (await drafted(stage))[1].notes)
 
 
 async def test_a_country_that_has_no_numbers_is_refused(stage: Stage) -> None:

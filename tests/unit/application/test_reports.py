@@ -16,6 +16,7 @@ from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 import secureflow.application.reports.page as reports
 from secureflow.application.reports.charts import SMALL, chart, nice_steps
 from secureflow.application.reports.curves import NO_FIGURES
+from secureflow.domain.figures import STABILITY, section_rows
 from secureflow.domain.specs.bundle_family import RESERVED
 from secureflow.domain.specs.training import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
@@ -25,6 +26,7 @@ from secureflow.engines.statistics.spending import spending
 from secureflow.engines.training import spending as training
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.kit.text import Text, with_texts
+from secureflow.sdk.reports import Report
 from secureflow.texts import catalogue, chinese
 
 TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
@@ -177,6 +179,16 @@ def test_what_a_kind_of_its_own_tells_is_shown_in_both_languages(lang: Any) -> N
         ">X<",
     ):
         assert text in page, text
+
+
+def test_the_stability_index_of_a_kept_report_is_no_intersection() -> None:
+    """A kind of job is called as reports from before called the figure."""
+    kept = {"title": STABILITY, "rows": [{"label": "psi", "value": "0.1"}]}
+    page = reports.render(report(kind="evaluation", sections=[kept]), "zh")
+    assert "群体稳定性指数</" in page
+    assert "隐私求交" not in page
+    assert list(section_rows({**kept, "title": "other"})) == kept["rows"]
+    assert "PSI" in Report({"sections": [kept]})._repr_html_()
 
 
 def test_nothing_of_a_section_is_markup() -> None:

@@ -164,7 +164,8 @@ async def test_columns_need_a_grant(stage: Stage) -> None:
     purpose = replace(wanted(stage), purpose="marketing")
     with refused("column_not_granted") as caught:
         await stage.services.jobs.dry_run(stage.scientist("bank-a"), purpose)
-    assert caught.value.hint.endswith("It has granted: credit-scoring.")
+    grant = stage.ids["bank-a.grant"]
+    assert caught.value.hint.endswith(f"It has granted: credit-scoring ({grant}).")
 
 
 @pytest.mark.slow

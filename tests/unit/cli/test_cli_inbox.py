@@ -85,6 +85,7 @@ class Agent:
         self.items = {one["id"]: one for one in (SECOND, FIRST)}
         self.decided: Calls = []
         self.held: dict[str, Any] | None = None
+        self.came: dict[str, Any] = {"signed": True}
 
     def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
         if command == "inbox.list":
@@ -98,7 +99,7 @@ class Agent:
         if command == "status":
             return {"set_back": self.held}
         self.decided.append((command, arguments))
-        return {}
+        return self.came if command == "inbox.approve" else {}
 
 
 @pytest.fixture(name="agent")
@@ -340,6 +341,37 @@ def test_approving_needs_a_yes_and_without_a_terminal_an_option(cli: Any, agent:
     assert agent.decided == []
     assert cli("agent", "inbox", "approve", FIRST["id"], "--yes")[0] == 0
     assert agent.decided == [("inbox.approve", {"item": FIRST["id"], "reason": ""})]
+
+
+CHANGED = SecureFlowError("declaration_changed", "It was declared again.", "Submit it again.")
+
+
+def test_an_approval_that_the_agent_refuses_is_no_approval(cli: Any, agent: Agent) -> None:
+    agent.came = {"signed": False, "refused": CHANGED.as_json()}
+    status, _, err = cli("agent", "inbox", "approve", FIRST["id"], "--yes")
+    assert status != 0
+    assert "declaration_changed: You approved" in err
+    assert "the agent signs nothing: It was declared again." in err
+    assert "Submit it again." in err
+    assert "is approved" not in err
+
+
+def test_an_approval_that_nobody_waits_for_is_not_said_to_be_signed(cli: Any, agent: Agent) -> None:
+    agent.came = {"signed": False}
+    status, _, err = cli("agent", "inbox", "approve", FIRST["id"], "--yes")
+    assert status == 0
+    assert "is approved and not signed yet" in err
+
+
+def test_a_review_goes_on_past_an_approval_that_the_agent_refuses(
+    cli: Any, agent: Agent, typing: Any
+) -> None:
+    agent.came = {"signed": False, "refused": CHANGED.as_json()}
+    typing("a\ns\n")
+    status, _, err = cli("agent", "inbox", "review")
+    assert status == 0
+    assert "the agent signs nothing" in err
+    assert err.index("signs nothing") < err.index(SECOND["id"])
 
 
 def test_the_list_shows_full_ids_on_a_line_of_their_own(

@@ -73,6 +73,12 @@ def test_the_catalogue_has_its_chinese(cli: Any, monkeypatch: pytest.MonkeyPatch
     assert "谁" in out or "各方" in out
 
 
+def test_it_is_said_of_an_auction_that_receivers_learn_the_price_and_losers_nothing() -> None:
+    told = dict(PROGRAMS["sealed-bid"].learns)
+    assert set(told) == {"each receiver", "the others"}
+    assert "the loser's bid" in told["each receiver"]
+
+
 def test_an_estimate_grows_with_parties_and_numbers(cli: Any) -> None:
     def bytes_of(*more: str) -> int:
         status, out, _ = cli("mpc", "estimate", "joint-sums", *more, "-o", "json")

@@ -42,6 +42,11 @@ def test_an_owner_lists_and_shows_a_result_with_its_lineage(cli: Any, kept: dict
     assert "bank-b" in out
     assert f"secureflow agent data inspect --result {JOB}" in err
     assert "one party" in out
+    assert "datasets" not in out
+    kept["datasets"] = ["joint"]
+    err = cli("agent", "results", "show", JOB)[2]
+    assert "It is declared as a dataset: joint." in err
+    assert "data inspect" not in err
     kept["state"] = "gone"
     assert "submit it again" in cli("agent", "results", "show", JOB)[2]
     kept["state"] = "altered"

@@ -42,7 +42,10 @@ def asked(centre: Any) -> Any:
     centre.answers["GET /projects"] = (200, {"items": [project], "next": ""})
     centre.answers["GET /projects/prj_00000000"] = (200, project)
     centre.answers["GET /datasets?project=prj_00000000"] = (200, {"items": [], "next": ""})
-    details = {"estimate": {"bytes": 33, "memory": 44, "seconds": 5.0}, "label": {"x": "unshown"}}
+    details = {
+        "estimate": {"bytes": 33, "memory_bytes": 44, "seconds": 5.0},
+        "label": {"x": "unshown"},
+    }
     centre.answers["POST /jobs/dry-run"] = (
         200, {"digest": "d" * 64, "spec": {}, "details": details},
     )  # fmt: skip
@@ -88,6 +91,46 @@ def test_a_column_without_its_party_is_refused(cli: Any, asked: Any) -> None:
     assert asked is not None
 
 
+def granted(centre: Any, *parties: str) -> None:
+    """Let each of them have granted a dataset to the project."""
+    items = [
+        {"id": f"dst_0000000{number}", "organisation": party, "name": "customers", "title": "c",
+         "rows": "1k-5k", "columns": [], "commitment": "ab" * 32, "created": 1, "updated": 1,
+         "privacy": None}
+        for number, party in enumerate(parties)
+    ]  # fmt: skip
+    centre.answers["GET /datasets?project=prj_00000000"] = (200, {"items": items, "next": ""})
+
+
+RUN = ("psi", "run", "--project", "prj_00000000", "--purpose", "p", "--learns", "bank-a")
+
+
+def test_a_column_without_its_party_is_of_every_party_that_has_no_own(
+    cli: Any, centre: Any, asked: Any
+) -> None:
+    granted(centre, "bank-b", "bank-a", "bank-c")
+    status, _, err = cli(
+        *(*RUN, "--key", "phone", "--key", "trim", "--column", "mobile", "--column", "name"),
+        *("--column", "bank-c:msisdn", "--column", "bank-c:surname", "--dry-run"),
+    )
+    assert status == 0, err
+    assert {party: one.key for party, one in asked().columns.items()} == {
+        "bank-a": ("mobile", "name"), "bank-b": ("mobile", "name"), "bank-c": ("msisdn", "surname"),
+    }  # fmt: skip
+
+
+def test_a_party_without_a_column_is_named_with_the_option_for_it(
+    cli: Any, centre: Any, asked: Any
+) -> None:
+    granted(centre, "bank-b", "bank-a", "bank-c")
+    status, _, err = cli(*RUN, "--key", "phone", "--column", "bank-a:mobile", "--dry-run")
+    assert status != 0
+    assert "No column of the key is named for bank-b, bank-c." in err
+    assert "Add --column bank-b:COLUMN --column bank-c:COLUMN, or name a column without ORG" in err
+    assert not [path for path, _, _ in centre.asked if path == "POST /jobs/dry-run"]
+    assert asked is not None
+
+
 def test_a_kind_and_a_figure_of_one_name_have_chinese_of_their_own() -> None:
     assert (chinese("psi"), chinese("PSI")) == ("隐私求交", "群体稳定性指数")
     assert chinese("mpc") == "多方计算"
@@ -95,7 +138,7 @@ def test_a_kind_and_a_figure_of_one_name_have_chinese_of_their_own() -> None:
 
 def test_a_wrong_rule_is_named_without_pydantics_own_names() -> None:
     body = yaml.safe_load(EXAMPLE.read_text()) | {"key": ["telephone"]}
-    with pytest.raises(SecureFlowError, match=r"key\.0: Input should be 'none'"):
+    with pytest.raises(SecureFlowError, match=r"key\.0: it must be 'none'"):
         parse(PsiRequest, body, "request")
 
 

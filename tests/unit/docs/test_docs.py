@@ -183,6 +183,26 @@ def test_the_pages_of_programs_among_parties_are_in_step() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["psi", "psi-keys", "mpc", "engines", "peers", "sandbox"])
+def test_the_pages_of_jobs_among_parties_are_in_step(name: str) -> None:
+    """Each names the other, with the same sections, tables, lists, and files to copy from."""
+    files = [f"{name}{of}.md" for of in ("", "-zh")]
+    english, chinese = ((ROOT / "docs" / file).read_text() for file in files)
+    assert f"({files[1]})" in english[:400]
+    assert f"({files[0]})" in chinese[:400]
+    for line in (r"^## ", r"^\|", r"^- "):
+        assert len(re.findall(line, english, re.MULTILINE)) == len(
+            re.findall(line, chinese, re.MULTILINE)
+        ), line
+    assert _copied(english) == _copied(chinese)
+
+
+def _copied(page: str) -> list[str]:
+    """Return the blocks of a page that people copy, without their comments."""
+    blocks = re.findall(r"^```(?:yaml|python)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"\s*(?<![\w\"])#.*", "", block).strip() for block in blocks]
+
+
 def test_the_pages_of_simulation_are_in_step() -> None:
     pages = [(ROOT / "docs" / f"simulation{end}.md").read_text() for end in ("", "-zh")]
     assert _commands(pages[0]) == _commands(pages[1])

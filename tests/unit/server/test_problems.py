@@ -96,3 +96,47 @@ async def test_a_misspelt_family_is_told_in_one_language(api: Api) -> None:
     told = answer.json()["detail"]
     assert "model.family：没有名为“bundel”的模型族：您可能是指 bundle。" in told
     assert "rehearsal" not in told
+
+
+RULES = (
+    "it must be 'none', 'trim', 'case', 'phone', 'id_card' or 'email', or an object with the "
+    "fields rule, country"
+)
+PSI = {
+    "kind": "psi",
+    **{"project": "p", "name": "n", "purpose": "p", "datasets": []},
+    "key": ["phone"],
+    "columns": {"bank-a": {"key": ["a"]}, "bank-b": {"key": ["b"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (
+            {"learns": "bank-a", "key": ["fax"]},
+            f"key.0: {RULES}.",
+        ),
+        (
+            {"lerns": "bank-a"},
+            "lerns: there is no field of this name here: learns may be meant.",
+        ),
+        (
+            {"learns": "bank-a", "columns": {"bank-a": {"kye": ["a"]}, "bank-b": {"key": ["b"]}}},
+            "columns.bank-a.kye: there is no field of this name here: key may be meant.",
+        ),
+    ],
+)
+async def test_all_forms_of_a_field_are_told_and_what_a_misspelt_one_means(
+    api: Api, part: dict[str, object], told: str
+) -> None:
+    answer = await api.call("POST", "/jobs/dry-run", api.stage.scientist("bank-a"), json=PSI | part)
+    assert answer.json()["detail"] == f"The request is not valid: {told}"
+
+
+async def test_a_parameter_of_several_forms_is_told_all_of_them(api: Api) -> None:
+    answer = await api.call("GET", "/jobs", api.stage.scientist("bank-a"), params={"state": "odd"})
+    told = answer.json()["details"]["fields"]
+    assert [one["field"] for one in told] == ["state"]
+    assert told[0]["problem"].startswith("it must be 'draft', 'proposed', ")
+    assert told[0]["problem"].endswith(", or ''")

@@ -57,6 +57,7 @@ def test_braces_in_a_fact_are_a_fact() -> None:
 def test_names_in_a_list_are_separated_as_in_chinese() -> None:
     text = Text("{parties} are away.", parties="bank-a, bank-b, bank-c")
     assert chinese(text) == "bank-a、bank-b、bank-c 不在。"
+    assert chinese(Text("{parties} are away.", parties="job")) == "job 不在。"
     nobody = Text("{parties} are away.", parties=Text("it has no row"))
     assert chinese(nobody) == "其中没有数据行 不在。"
 

@@ -23,6 +23,7 @@ from secureflow.agent.owner.publications import (
     described,
     differs,
     keep_published,
+    rows_of,
 )
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
@@ -44,7 +45,7 @@ _NEWEST: Final = 500
 """How many approved jobs are looked at, as many as the inbox tells of."""
 
 _PATIENCE: Final = 10.0
-"""Seconds for the centre to answer: less than the command line waits for this agent."""
+"""Seconds for the centre to answer, or a signature: less than the command line waits for us."""
 
 
 class Describing(Protocol):
@@ -174,16 +175,16 @@ class Commands:
     async def inbox_show(self, item: str) -> dict[str, JSON]:
         """Return one item: the request, why it waits, the whole spec, and the local settings.
 
-        `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
-        and the `budget` that the job's ε is charged to, with its ε `after` the job, or `refused`
-        if the job's charge was given back: it pays for no second run. `approved` are the private
-        jobs whose charge is in neither: they were approved, and have not started.
+        `here` is what a decision depends on beside: `allow_simulated`, the `rows` of the data as
+        published, and the `budget` that the job's ε is charged to, with its ε `after` the job, or
+        `refused` if the job's charge was given back: it pays for no second run. `approved` are the
+        private jobs whose charge is in neither: they were approved, and have not started.
         """
-        found = self.assembly.inbox.shown(item)
-        attestation = self.assembly.context.settings.attestation
+        found, context = self.assembly.inbox.shown(item), self.assembly.context
         here = {
-            "allow_simulated": attestation.allow_simulated,
+            "allow_simulated": context.settings.attestation.allow_simulated,
             "budget": await self._budget(found),
+            "rows": rows_of(context.store, str(found.request.get("dataset"))),
         }
         return {**asdict(found), "here": here}
 
@@ -238,12 +239,11 @@ class Commands:
         return len(approved - ended - set(known))
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
-        """Approve a request; code that it brings stays until the record says so."""
+        """Approve a request, and say what came of it; its code stays until the record says so."""
         if code := code_of(self.assembly.inbox.get(item)):
             self.assembly.bundles.hold(code)
-        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "approved", reason)
-        self.assembly.inbox.wake(item)
-        return _summary(decided)
+        decided, came = await self.assembly.inbox.approve(item, reason, _PATIENCE)
+        return {**_summary(decided), **came}
 
     async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Reject a request; code that only it brought is removed."""

@@ -8,13 +8,17 @@ Nothing that a person decides on can change between the moment it is shown and t
 - a decision names that id in full. A prefix is never accepted, even if only one item has it:
   whoever chooses the job ids (the operator) can find many with the same prefix;
 - a decision is read for a job and a spec digest, and is valid for that pair alone.
+
+An approval is not yet a signature: the agent checks everything once more before it signs. Who
+approves is told what came of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, Literal
 from weakref import WeakValueDictionary
@@ -82,6 +86,7 @@ class Inbox:
         self._clock = clock
         # An event exists while a task waits for it: the centre chooses how many items come.
         self._decided: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        self._answering: dict[tuple[str, str], list[asyncio.Future[SecureFlowError | None]]] = {}
 
     def list(self, *, waiting: bool = True) -> list[InboxItem]:
         """Return items, newest first; decided ones only among the newest 500."""
@@ -196,6 +201,55 @@ class Inbox:
             facts = {"item": item, "spec": found.digest, "reason": reason}
             self._store.note(now, f"inbox.{state}", found.job, **facts)
         return decided
+
+    async def approve(
+        self, item: str, reason: str, seconds: float
+    ) -> tuple[InboxItem, dict[str, JSON]]:
+        """Store an approval, and return what came of it.
+
+        Args:
+            item: as `decide` takes it.
+            reason: a note.
+            seconds: to wait for the signature.
+
+        Returns:
+            The item; `signed`, and if the agent refuses what was approved the error as `refused`.
+            Neither if nobody asks for the signature now: it is checked and made when the centre
+            asks again.
+
+        Raises:
+            SecureFlowError: those of `decide`.
+        """
+        found = self.get(item)
+        waiting = list(self._answering.get((found.job, found.digest), ()))
+        decided = await asyncio.to_thread(self.decide, item, "approved", reason)
+        self.wake(item)
+        if not waiting:
+            return decided, {"signed": False}
+        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        came = [one.result() for one in done if not one.cancelled()]
+        refusal = next(filter(None, came), None)
+        if refusal is None or None in came:
+            return decided, {"signed": None in came}
+        return decided, {"signed": False, "refused": refusal.as_json()}
+
+    @contextmanager
+    def answering(self, job: str, spec_digest: str) -> Iterator[None]:
+        """Let who approves a request meanwhile know what comes of it (on the event loop)."""
+        came: asyncio.Future[SecureFlowError | None] = asyncio.get_running_loop().create_future()
+        questions = self._answering.setdefault((job, spec_digest), [])
+        questions.append(came)
+        try:
+            yield
+            came.set_result(None)
+        except SecureFlowError as error:
+            came.set_result(error)
+            raise
+        finally:
+            came.cancel()  # unless it is set: the question ended without an answer
+            questions.remove(came)
+            if not questions:
+                self._answering.pop((job, spec_digest), None)
 
     def withdraw(self, job: str) -> None:
         """Close a job's waiting items, because the job is over."""

@@ -272,6 +272,12 @@ def _check_domain(store: RecordStore, dataset: DatasetConfig, before: DatasetCon
     )
 
 
+def rows_of(store: RecordStore, name: str) -> str:
+    """Return how many rows a published dataset has, as it is described; empty of no such."""
+    kept: dict[str, JSON] = store.fact(f"dataset/{name}") or {}
+    return str(kept.get("rows") or "")
+
+
 def keep_published(store: RecordStore, key: SigningKey, dataset: DatasetConfig) -> None:
     """Store what stays with a published name; the caller holds the transaction.
 

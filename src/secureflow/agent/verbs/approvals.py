@@ -82,6 +82,10 @@ class Approvals:
                 those of `check_part`; `engine_…`: it could not run here, and nobody is asked.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
+        with self._inbox.answering(request.job, request.digest):
+            return await self._answer(request)
+
+    async def _answer(self, request: ConsentRequest) -> dict[str, JSON]:
         context = self._context
         stored = self._stored(request)
         if stored is not None:

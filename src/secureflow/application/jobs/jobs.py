@@ -22,6 +22,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
+from secureflow.application.jobs.rosters import purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.namedlocks import NamedLocks
@@ -148,9 +149,10 @@ class Jobs:
             await self._check_coming(work, principal, wanted, drafted)
             spec = dump(drafted.spec)
             absent = await self._reachability.absent(work, parties_of(spec))
+            purpose = await purpose_notes(work, wanted, drafted.spec, self._clock())
         self._check_parties(drafted)
         self._room(self._bytes(drafted))
-        notes = (*drafted.notes, *absence_notes(absent))
+        notes = (*drafted.notes, *purpose, *absence_notes(absent))
         texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
         return Submission(drafted.digest, spec, notes, drafted.details, texts)
 

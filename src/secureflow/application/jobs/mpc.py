@@ -308,6 +308,10 @@ def _engine_notes(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
                 "{party} brings nothing and computes along: it must not collude with another.",
                 party=line.party,
             )
+    if found := _estimated(spec, chosen):
+        from secureflow.engines.mpc.sharecost import below
+
+        yield from below(spec, found)
     yield from budget_notes(spec, chosen)
 
 
@@ -321,7 +325,7 @@ def _details(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
             "receivers": list(spec.learners),
             "inputs": {one.party: list(one.columns) for one in spec.sides},
             "attempts": spec.attempts,
-            **_estimated(spec, chosen),
+            **({"estimate": found} if (found := _estimated(spec, chosen)) else {}),
         }
     from secureflow.engines.mpc.estimate import estimate
     from secureflow.engines.mpc.places import length_of
@@ -338,12 +342,12 @@ def _details(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
     }
 
 
-def _estimated(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, Any]:
-    """Return what an engine's program costs with as many rows as there may be."""
+def _estimated(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
+    """Return what an engine's program costs with as many rows as there may be; {} of others'."""
     from secureflow.engines.mpc.sharecost import SHARES, share_estimate
 
     if spec.protocol not in SHARES:
         return {}
     matched = matched_by_place(spec.program_of_engine, spec.sides)
     rows = min(most_rows(chosen[party].rows) for party in matched)
-    return {"estimate": share_estimate(spec, rows)}
+    return share_estimate(spec, rows)

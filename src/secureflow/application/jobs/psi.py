@@ -30,7 +30,7 @@ from secureflow.domain.specs.psi import (
     check_psi,
 )
 from secureflow.domain.specs.psi_request import part_of
-from secureflow.engines.psi.estimate import estimate
+from secureflow.engines.psi.estimate import below, estimate
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
 from secureflow.engines.psi.normalise import check_rules
@@ -122,6 +122,12 @@ def _learner(parts: Mapping[str, Any], parties: tuple[str, ...]) -> tuple[str, s
                 "receiver", "nobody is named who learns the size", "Name one of the parties."
             )
         return learns, str(receiver)
+    if learns not in parties:
+        raise contradiction(
+            "learns",
+            Text("{party} brings no dataset", party=learns),
+            Text("Name one of {parties}, or write all or size.", parties=", ".join(parties)),
+        )
     if receiver not in (None, learns):
         raise contradiction(
             "receiver",
@@ -185,6 +191,7 @@ def _notes(spec: PsiSpec) -> Iterator[str]:
                     count=spec.probes_at_worst(party),
                     attempts=spec.attempts,
                 )
+    yield from below(spec)
     yield from label_of(spec).leakage
     if spec.minimum and not spec.size_first:
         yield (

@@ -208,11 +208,37 @@ async def check_grants(
 
 
 def _purposes(grants: Sequence[Grant], now: int) -> str:
-    """Return the purposes for which grants hold now."""
+    """Return the purposes for which grants hold now, each with the grant."""
     named = sorted(
-        {one for grant in grants for one in grant.purposes if grant.allows((), one, now)}
+        f"{one} ({grant.id})"
+        for grant in grants
+        for one in grant.purposes
+        if grant.allows((), one, now)
     )
     return some(named) or "–"
+
+
+async def purpose_notes(work: UnitOfWork, wanted: Wanted, spec: JobSpec, now: int) -> list[str]:
+    """Return notes on grants for any purpose, where the job's is not what its project is for.
+
+    Nobody but the owners compares these.
+    """
+    project = await work.projects.find(wanted.project)
+    if project is None or project.purpose == spec.purpose:
+        return []
+    grants = await list_readable(work.grants, project=wanted.project, dataset=wanted.datasets)
+    return [
+        Text(
+            "The project is for {project!r}, and this job for {purpose!r}: the grant {grant} of "
+            "{party} names no purpose, so only its owners can tell whether they allow this one.",
+            project=project.purpose,
+            purpose=spec.purpose,
+            grant=grant.id,
+            party=grant.organisation,
+        )
+        for grant in sorted(grants, key=lambda one: (one.organisation, one.id))
+        if grant.allows((), spec.purpose, now) and not grant.purposes
+    ]
 
 
 def spare_parties(spec: JobSpec) -> int:

@@ -67,7 +67,7 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.extras import EXTRAS
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Joined, Text
+from secureflow.kit.text import Text
 
 
 class TrainingJobs:
@@ -387,7 +387,7 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
             "The recipe's inputs are taken as they are, and {columns} may be beyond ±{limit}: "
             "steps of a gradient do not converge on such numbers. Let the preparation end with "
             "standardise or min_max of them.",
-            columns=Joined(", ", large),
+            columns=", ".join(large),
             limit=_LARGEST_INPUT,
         )
     if spec.plan.keep is not None:

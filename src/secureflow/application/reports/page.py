@@ -38,7 +38,7 @@ from secureflow.application.reports.curves import (
 from secureflow.application.reports.pictures import evaluation
 from secureflow.application.reports.points import points_view
 from secureflow.application.reports.wording import both
-from secureflow.domain.figures import answer_figures, figure, metric_figures
+from secureflow.domain.figures import answer_figures, figure, metric_figures, section_rows
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.reading import objects
@@ -148,7 +148,7 @@ def _template() -> Template:
 
 def _sections(value: Any) -> list[dict[str, Any]]:
     """Return the sections of a job's own kind, as far as they have the expected shape."""
-    return [{"told": one, "rows": objects(one.get("rows"))} for one in objects(value)]
+    return [{"told": one, "rows": section_rows(one)} for one in objects(value)]
 
 
 def _charts(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> list[Chart]:

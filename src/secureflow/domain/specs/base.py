@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,9 +21,8 @@ from secureflow.domain.fieldfaults import (
     DIGEST_PATTERN,
     ID_PATTERN,
     SLUG_PATTERN,
-    fault,
+    faults,
     first_of,
-    members,
 )
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
@@ -31,6 +31,7 @@ from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.fieldplaces import place
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -325,9 +326,10 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     try:
         found: _T = _VALIDATORS[of].validate_python(value, context=STORED if stored else None)
     except ValidationError as error:
+        found_wrong = error.errors(include_url=False, include_input=False)[:20]
         fields = [
-            {"field": place_of(members(e)) or what, "problem": fault(e)}
-            for e in error.errors(include_url=False, include_input=False)[:20]
+            {"field": place_of(one.members) or what, "problem": one.problem}
+            for one in faults(found_wrong, partial(place, adapter(of).core_schema))
         ]
         first = first_of(fields)
         raise SecureFlowError(

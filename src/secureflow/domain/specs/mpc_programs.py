@@ -214,11 +214,14 @@ _ENGINE_PROGRAMS: Final = (
         version=1,
         title="An auction with sealed bids: the highest wins, and the losers' stay closed",
         learns=(
-            (RECEIVERS, "the winner of every lot, and the price"),
             (
-                "whoever loses against the second price",
-                "with two bidders its bid is the price, which receivers learn",
+                RECEIVERS,
+                (
+                    "the winner of every lot, and the price: the loser's bid if the second price "
+                    "counts and there are two"
+                ),
             ),
+            ("the others", "nothing of a bid"),
         ),
         numeric="exact: bids are whole after they are multiplied by 10^decimals and rounded",
         parameters=SealedBid,

@@ -47,7 +47,7 @@ class PsiRequest(RequestBase):
 
     __pydantic_config__ = REQUEST
     key: Annotated[tuple[RequestedPart, ...], Field(min_length=1, max_length=MOST_PARTS)]
-    columns: Annotated[dict[Slug, RequestedSide], Field(min_length=2, max_length=256)]
+    columns: Annotated[dict[Slug, RequestedSide], Field(min_length=1, max_length=256)]
     learns: Annotated[Slug, Field(examples=["bank-a"])]
     receiver: Slug | None = None
     join: Join | None = None

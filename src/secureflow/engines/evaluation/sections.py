@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.domain.figures import STABILITY
 from secureflow.engines.run.codesection import COMPUTED, code_section
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, text_in, with_texts
 
 CAVEATS: Final = "What so many rows can show"
-SHIFT: Final = "Shift of scores (population stability index)"
 _COUNTS: Final = frozenset({"rows", "positives", "undefined"})
 
 
@@ -30,7 +30,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         if code := one.get("code"):
             found.append(code_section(COMPUTED, code))
         if shift := one.get("psi"):
-            found.append({"title": SHIFT, "rows": _shift(shift)})
+            found.append({"title": STABILITY, "rows": _shift(shift)})
     return found
 
 

@@ -34,6 +34,6 @@ def estimate(numbers: int, parties: int, *, result: int = 0) -> dict[str, JSON]:
     frames = _FRAMES * parties * parties
     return {
         "bytes": parties * vector + frames + result,
-        "memory": _COPIES * vector,
+        "memory_bytes": _COPIES * vector,
         "seconds": round(_SECONDS + _PER_NUMBER * numbers * parties, 2),
     }

@@ -17,13 +17,14 @@ homomorphic encryption, whose ciphertexts are what costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
 from secureflow.domain.specs.engineprograms import COLUMNS, WEIGHTS, Logistic, input_of
 from secureflow.domain.specs.mpc import MpcSpec
+from secureflow.engines.peers.expected import low_limits
 from secureflow.kit.canonical import JSON
 
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
@@ -199,4 +200,15 @@ def share_estimate(spec: MpcSpec, rows: int) -> dict[str, JSON]:
     found = shares_cost(
         program.name, spec.protocol, shapes, len(spec.learners), compares=compares
     )  # fmt: skip
-    return {"rows": rows, **dict(zip(("bytes", "memory", "seconds"), found, strict=True))}
+    return {"rows": rows, **dict(zip(("bytes", "memory_bytes", "seconds"), found, strict=True))}
+
+
+def below(spec: MpcSpec, estimate: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield which limits are below an estimate; each byte is sent by one party to another."""
+    parties = len(spec.roster)
+    return low_limits(
+        seconds=spec.limits.seconds,
+        peer_megabytes=spec.limits.peer_megabytes,
+        expected=float(str(estimate["seconds"])),
+        carried=2 * int(str(estimate["bytes"])) // parties,
+    )

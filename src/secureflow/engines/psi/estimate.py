@@ -7,10 +7,12 @@ anyway.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from secureflow.domain.specs.psi import PsiProtocol, PsiSpec
+from secureflow.engines.peers.expected import low_limits
 from secureflow.kit.canonical import JSON
 
 
@@ -50,7 +52,7 @@ _CELL: Final = 64
 def estimate(spec: PsiSpec) -> dict[str, JSON]:
     """Return the cost of one attempt, if every party brings as many keys as it may.
 
-    `bytes` over all channels, `memory` in bytes at the party that needs most, `seconds`.
+    `bytes` over all channels, `memory_bytes` at the party that needs most, `seconds`.
     """
     seconds, mb, memory = _START, 0.0, 0.0
     receiver = spec.side(spec.receiver).most_rows
@@ -65,7 +67,7 @@ def estimate(spec: PsiSpec) -> dict[str, JSON]:
     seconds += _READING * max(one.most_rows for one in spec.sides) / 1e6
     return {
         "bytes": round(mb * 1e6),
-        "memory": round(memory * 1e6),
+        "memory_bytes": round(memory * 1e6),
         "seconds": round(seconds, 1),
     }
 
@@ -76,3 +78,13 @@ def traffic(spec: PsiSpec) -> int:
         one.most_rows * len(one.columns) for one in spec.sides if spec.hands_over(one.party)
     )
     return int(str(estimate(spec)["bytes"])) + _CELL * cells
+
+
+def below(spec: PsiSpec) -> Iterator[str]:
+    """Yield which limits are below the estimate; the receiver has a channel to every other."""
+    return low_limits(
+        seconds=spec.limits.seconds,
+        peer_megabytes=spec.limits.peer_megabytes,
+        expected=float(str(estimate(spec)["seconds"])),
+        carried=traffic(spec),
+    )

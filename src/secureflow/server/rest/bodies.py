@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from secureflow.application.access import Principal
@@ -72,6 +72,9 @@ class Parsed(Request):
 class StrictRoute(APIRoute):
     """A route whose body is read last, after authentication and authorisation."""
 
+    read: TypeAdapter[Any] | None = None
+    """Pydantic's reader of its body, if it takes one."""
+
     def get_route_handler(self) -> Handler:
         """Wrap the handler that FastAPI makes."""
         inner = self.innermost()
@@ -79,8 +82,11 @@ class StrictRoute(APIRoute):
             return inner
         private = _asks_who_calls(self.dependant)
         bound: int | None = getattr(self.endpoint, "most_bytes", None if private else OPEN_BYTES)
-        asked: Any = self.body_field.field_info.annotation
-        model: TypeAdapter[Any] = TypeAdapter(asked)
+        info = self.body_field.field_info
+        asked: Any = info.annotation
+        if info.discriminator:
+            asked = Annotated[asked, Field(discriminator=info.discriminator)]
+        self.read = model = TypeAdapter[Any](asked)
 
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings

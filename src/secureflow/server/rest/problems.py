@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from secureflow.domain.errors import Category, category
-from secureflow.domain.fieldfaults import fault, first_of, members
+from secureflow.domain.fieldfaults import faults, first_of
 from secureflow.domain.specs.base import place_of
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.fieldplaces import Form, Names, Place, place
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 from secureflow.server.rest.languages import asked, headers_in
@@ -136,7 +137,7 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for exactly this
-    fields = [_field(one, error.body) for one in error.errors()[:MAX_FIELDS]]
+    fields = _fields(error.errors()[:MAX_FIELDS], getattr(request.scope.get("route"), "read", None))
     if any(one["type"] == "json_invalid" for one in error.errors()):
         refusal = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
         return _answer(request, refusal)
@@ -154,19 +155,39 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return _answer(request, refusal)
 
 
-def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
-    """Return a validation error's place, as a job file has it, and its message.
+def _fields(errors: Sequence[Mapping[str, Any]], body: Any) -> list[dict[str, str]]:
+    """Return places of validation errors, as a job file has them, and what is wrong there.
 
     `input` and `ctx` may hold a password: all that is told of them is a body's kinds, and what
-    `fault` knows.
+    `faults` knows. Where a field stood in the request is left out: people know it by its name.
+
+    Args:
+        errors: at least one.
+        body: pydantic's adapter of the body; None where there is none.
     """
-    place = list(map(str, members(error)))
-    if isinstance(body, dict) and place[1:2] == [body.get("kind")]:
-        del place[1]  # not a name in the body, but the union member that was tried
-    if place[0] in _WHERE and (place[1:] or error["type"] in _OF_KIND):
-        del place[0]  # where it stood in the request: people know it by its name alone
-    if error["type"] not in _OF_KIND:
-        return {"field": place_of(place), "problem": fault(error)}
+
+    def lies(path: Names) -> Place:
+        where, inner = path[:1], path[1:]
+        if where != ("body",) or body is None:
+            return _of_one(inner) if where[0] in _WHERE and inner else Place(path)
+        found = place(body.core_schema, inner)
+        return found if found.members else found.within(*where)
+
+    others = [one for one in errors if one["type"] not in _OF_KIND]
+    told = [
+        {"field": place_of(one.members), "problem": one.problem} for one in faults(others, lies)
+    ]
+    return [*map(_kind_field, (one for one in errors if one["type"] in _OF_KIND)), *told]
+
+
+def _of_one(path: Names) -> Place:
+    """Return the place of a parameter, which is one value: what follows its name is a form."""
+    tried = tuple(Form(one, 1) for one in path[1:] if isinstance(one, str))
+    return Place(path[:1], tried) if tried else Place(path)
+
+
+def _kind_field(error: Mapping[str, Any]) -> dict[str, str]:
+    place = [one for one in map(str, error["loc"]) if one not in _WHERE]
     context = error["ctx"]
     named, known = context["discriminator"].strip("'"), context.get("expected_tags")
     problem: str = "it is missing"

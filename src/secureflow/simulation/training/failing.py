@@ -78,7 +78,7 @@ def _further(code: str, cells: NDArray[Any]) -> str:
         return ""
     values = sorted({str(_shown(one)) for one in cells.tolist() if _shown(one) is not None})
     more = ["…"] * (len(values) > _NAMED * 2)
-    return Text("The column holds {values}.", values=Joined(", ", [*values[: _NAMED * 2], *more]))
+    return Text("The column holds {values}.", values=", ".join([*values[: _NAMED * 2], *more]))
 
 
 def _shown(value: Any) -> str | None:

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from secureflow.application.reports.pictures.evaluation import pictures
-from secureflow.engines.evaluation.sections import SHIFT, shortened
+from secureflow.domain.figures import STABILITY
+from secureflow.engines.evaluation.sections import shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
@@ -95,8 +96,8 @@ def test_a_shift_is_told_of_the_model_that_has_a_baseline() -> None:
     first, second = report["evaluation"]["models"]
     assert (first["psi"], second["psi"]["job"]) == (None, "job_cccccccccc")
     titles = [one["title"] for one in report["sections"]]
-    assert titles.count(SHIFT) == 1
-    (shift,) = (one for one in report["sections"] if one["title"] == SHIFT)
+    assert titles.count(STABILITY) == 1
+    (shift,) = (one for one in report["sections"] if one["title"] == STABILITY)
     assert shift["rows"][0] == {"label": "PSI", "value": shortened(second["psi"]["psi"])}
     assert str(pictures(report["evaluation"])).count("Share of rows in each group") == 1
 
