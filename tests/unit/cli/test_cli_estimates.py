@@ -91,7 +91,7 @@ def test_so_does_the_catalogue(cli: Any, monkeypatch: pytest.MonkeyPatch, tongue
 
 
 def test_an_owner_is_told_what_it_takes_before_it_decides() -> None:
-    assert "up to 33.0 MB between the parties, 640.0 MB of memory, 8.6 s an attempt" in shown(psi())
+    assert "up to 33.0 MB between the parties, 840.0 MB of memory, 7.6 s an attempt" in shown(psi())
     assert "Takes" in shown(summed(ROSTER))
     ranked = computed(ROSTER)
     assert "Takes" in shown(ranked, "10k-50k")
@@ -100,8 +100,8 @@ def test_an_owner_is_told_what_it_takes_before_it_decides() -> None:
 
 def test_limits_below_the_estimate_are_told_to_the_owner() -> None:
     assert "limits." not in shown(psi(seconds=9, peer_megabytes=traffic(psi()) // (1 << 20) + 1))
-    told = shown(psi(seconds=8))
-    assert "limits.seconds is 8, and an attempt is estimated at 9 s" in told
+    told = shown(psi(seconds=7))
+    assert "limits.seconds is 7, and an attempt is estimated at 8 s" in told
     told = shown(psi(peer_megabytes=3))
     assert "limits.peer_megabytes is 3, and a party is estimated to send and receive" in told
     ranked = computed(ROSTER, limits={"seconds": 1, "peer_megabytes": 1})

@@ -35,12 +35,12 @@ class _Coming:
     """A value of which some chunks have come.
 
     Args:
-        key: the digest of its key.
+        digest: of its key.
         length: in bytes, as its first chunk said.
         offsets: of the chunks that came.
     """
 
-    key: bytes
+    digest: bytes
     length: int
     offsets: set[int] = field(default_factory=set)
 
@@ -72,7 +72,7 @@ class Values:
             raise ImpostorError(UNKNOWN)
         name = hashlib.blake2b(key, digest_size=16).digest()
         coming = self._coming.setdefault(number, _Coming(name, length))
-        if (coming.key, coming.length) != (name, length) or len(self._coming) > MOST:
+        if (coming.digest, coming.length) != (name, length) or len(self._coming) > MOST:
             raise ImpostorError(UNKNOWN)
         coming.offsets.add(offset)
         if len(coming.offsets) * CHUNK >= length:

@@ -127,4 +127,11 @@ def _details(spec: PredictionSpec) -> dict[str, Any]:
     }
 
 
-PREDICTION_JOBS: Final = UnpricedJobs(PREDICTION_ENGINE, draft_prediction)
+class PredictionJobs(UnpricedJobs):
+    """`application.jobs.kind.JobKind`."""
+
+    def __init__(self) -> None:
+        super().__init__(PREDICTION_ENGINE, draft_prediction)
+
+
+PREDICTION_JOBS: Final = PredictionJobs()

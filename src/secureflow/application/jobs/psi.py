@@ -215,4 +215,11 @@ def _details(spec: PsiSpec) -> dict[str, Any]:
     }
 
 
-PSI_JOBS: Final = UnpricedJobs(PSI_ENGINE, draft_psi)
+class PsiJobs(UnpricedJobs):
+    """`application.jobs.kind.JobKind`."""
+
+    def __init__(self) -> None:
+        super().__init__(PSI_ENGINE, draft_psi)
+
+
+PSI_JOBS: Final = PsiJobs()
