@@ -139,10 +139,10 @@ async def test_a_purpose_that_no_grant_names_is_told_before_anybody_is_asked(sta
 
 
 async def test_a_limit_below_the_estimate_is_told_before_anybody_is_asked(stage: Stage) -> None:
-    _, told = await drafted(stage, limits={"seconds": 8, "peer_megabytes": 3})
+    _, told = await drafted(stage, limits={"seconds": 7, "peer_megabytes": 3})
     low = [note for note in told.notes if "limits." in note]
     assert [one.split(",")[0] for one in low] == [
-        "limits.seconds is 8", "limits.peer_megabytes is 3"
+        "limits.seconds is 7", "limits.peer_megabytes is 3"
     ]  # fmt: skip
     assert all(chinese(one) for one in low)
     assert not any("limits." in note for note in (await drafted(stage))[1].notes)
