@@ -11,6 +11,12 @@ FIRST: Final = 10
 COMMITMENT: Final = 32
 """Bytes of the commitment, one a number."""
 KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
+ENGINE_KEY: Final = 16
+"""Bytes of a key as an engine takes it: two of 2^40 keys are alike with a chance of 2^-48."""
+TOLD_FILE: Final = "told"
+"""How the file of the keys that a receiver tells ends, in the folder of what matches."""
+TOLD_HEAD: Final = 8
+"""Bytes of the number of keys before them, where a receiver tells others what all have."""
 RESULT_COUNTS: Final = 2
 """What `result` returns: rows of the file, and how many rows of its reader match:
 with `difference` these are the ones that it does not show."""
