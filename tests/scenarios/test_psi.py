@@ -282,10 +282,15 @@ def test_of_three_the_receiver_learns_what_all_have_or_all_do(place: Platform) -
         "bank-b": {"key": ["phone"], "granted": ["segment"]}
     }
     asked = {"learns": "all", "receiver": "bank-c", "columns": columns}
-    job = ended(place, submitted(place, tuple(TABLES), **asked))
+    before = {party: left(place, party) for party in TABLES}
+    with armed(place, "bank-c", ("telling",)) as points:
+        job = ended(place, submitted(place, tuple(TABLES), **asked))
+        assert deaths(points, "bank-c") == ["telling"], str(job.error)
     assert job.state == "succeeded", str(job.error)
     told = (job.report or {})["intersection"]
-    assert told["matched"] == dict.fromkeys(TABLES, 1)
+    assert (told["attempt"], told["matched"]) == (2, dict.fromkeys(TABLES, 1))
+    charged = {party: before[party] - left(place, party) for party in TABLES}
+    assert charged == {"bank-a": 7, "bank-b": 7, "bank-c": 6}, "the receiver's list, tested twice"
     ways = {(one["from"], one["to"]) for one in told["channels"] if one["bytes"]}
     assert ways == {*permutations(TABLES, 2)}
     numbers = {"bank-a": 3, "bank-b": 2, "bank-c": 2}

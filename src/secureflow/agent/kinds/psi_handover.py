@@ -130,8 +130,7 @@ class Handover:
 
         Raises:
             SecureFlowError: `peer_result_malformed`: not every key is one of this party's, or
-                another party was told otherwise; `intersection_too_small`; `peer_absent`,
-                `peer_broken`.
+                another party was told otherwise; `peer_absent`, `peer_broken`.
         """
         if not self._spec.tells_others or self.tells:
             return
@@ -145,9 +144,7 @@ class Handover:
             await self._matched.learned(peer)
 
         async def look() -> None:
-            arguments = heard_arguments(self._context.party, self._matched.folder)
-            (count,) = await self._counts(HEARD, arguments, 1)
-            self._matched.check(count)
+            await self._counts(HEARD, heard_arguments(self._context.party, path.parent), 1)
 
         await work_until(engine, channel, look(), psi_turns.COMPARE)
         digest = await asyncio.to_thread(_digest, path)
