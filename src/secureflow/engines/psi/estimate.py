@@ -43,8 +43,8 @@ _START: Final = 2.0
 """Seconds until channels and engines are up."""
 _TOLD: Final = 16
 """Bytes of a key of what all have, as the receiver tells it to each of the others."""
-_TELLING: Final = 0.5
-"""Seconds per million keys to write them, and for their reader to find them in its list."""
+_TELLING: Final = 0.2
+"""Seconds per million keys to write and send them, and to find them in their reader's list."""
 _CELL: Final = 64
 """Bytes of a cell that is handed over; a long text takes more."""
 
