@@ -29,7 +29,8 @@ from secureflow.application.ports.mpcengine import (
 )
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.keyrules import KeyPart, KeyRules
-from secureflow.domain.specs.psi import PsiSpec, check_psi
+from secureflow.domain.specs.psi import PsiSpec
+from secureflow.domain.specs.psi_rules import check_psi
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.psi.normalise import digest_rows
 from secureflow.engines.run.attempts import ATTEMPT, attempt_document
@@ -227,13 +228,15 @@ class PsiAgentWorld(World):
         *,
         policy: str = POLICY,
         peers: tuple[str, ...] = (PEER,),
+        me: str = ME,
         **changes: Any,
     ) -> None:
         self.peers = peers
         self.engine, self.links_to, self.worker_here = ToyEngine(), ToyLinks(), InProcess()
         self.spec_of = changes
         self.limit = 1000
-        super().__init__(directory, policy=policy, parties=(ME, *peers), more_ports=self._ports())
+        parties = tuple(sorted((me, *peers)))
+        super().__init__(directory, policy=policy, parties=parties, more_ports=self._ports(), me=me)
 
     def _ports(self) -> dict[str, Any]:
         small = ToyEngine("openmined", "2.0.6")

@@ -258,7 +258,7 @@ def wait_for(held: list[Path]) -> None:
         time.sleep(0.05)
 
 
-def test_of_three_the_receiver_learns_what_all_have(place: Platform) -> None:
+def test_of_three_the_receiver_learns_what_all_have_or_all_do(place: Platform) -> None:
     before = {party: left(place, party) for party in TABLES}
     job = ended(place, submitted(place, tuple(TABLES), minimum=1))
     assert job.state == "succeeded", str(job.error)
@@ -275,6 +275,28 @@ def test_of_three_the_receiver_learns_what_all_have(place: Platform) -> None:
         explained = client.jobs.explain(job.id)
     for one in (job.report, explained):
         assert "each single one of the others" in json.dumps(one), "the pairs are learned too"
+    assert verified(place, job.id)
+    assert nothing_remains(place, job.id)
+
+    columns = {one: ["phone"] for one in TABLES} | {
+        "bank-b": {"key": ["phone"], "granted": ["segment"]}
+    }
+    asked = {"learns": "all", "receiver": "bank-c", "columns": columns}
+    before = {party: left(place, party) for party in TABLES}
+    with armed(place, "bank-c", ("telling",)) as points:
+        job = ended(place, submitted(place, tuple(TABLES), **asked))
+        assert deaths(points, "bank-c") == ["telling"], str(job.error)
+    assert job.state == "succeeded", str(job.error)
+    told = (job.report or {})["intersection"]
+    assert (told["attempt"], told["matched"]) == (2, dict.fromkeys(TABLES, 1))
+    charged = {party: before[party] - left(place, party) for party in TABLES}
+    assert charged == {"bank-a": 7, "bank-b": 7, "bank-c": 6}, "the receiver's list, tested twice"
+    ways = {(one["from"], one["to"]) for one in told["channels"] if one["bytes"]}
+    assert ways == {*permutations(TABLES, 2)}
+    numbers = {"bank-a": 3, "bank-b": 2, "bank-c": 2}
+    for party, row in numbers.items():
+        (found,) = rows(place, party, job.id)
+        assert (found["row"], found["segment"]) == (row, "y")
     assert verified(place, job.id)
     assert nothing_remains(place, job.id)
 

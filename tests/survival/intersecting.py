@@ -8,6 +8,7 @@ It has the engine of `plain_psi`. Its points are the phases of an attempt, in th
     begun      they are; no engine has started
     compute    the engines have each other's lists
     ended      this party's engine has
+    telling    the receiver of three knows what all have, and has told nobody
     filed      the result's file is in its place, and nothing commits to it
     done       before the commit of what came of it
     committed  after it, and not sent
@@ -28,6 +29,7 @@ from tests.survival.points import Points
 def mortal(points: Points) -> Callable[[Path], int]:
     """Kill at the phases of an attempt."""
     from secureflow.agent.kinds import psi
+    from secureflow.agent.kinds.psi_handover import Handover
     from secureflow.agent.owner.probing import Probing
     from secureflow.agent.verbs.peers import PeerAttempts
     from tests.peers import plain_psi
@@ -47,6 +49,7 @@ def mortal(points: Points) -> Callable[[Path], int]:
 
     around(PeerAttempts, "_commit_entry", "offer", "entered")
     around(Probing, "begin", "admitted", "begun")
+    around(Handover, "_taken", "telling", "")
     around(psi, "keep_file", "", "filed")
     around(PeerAttempts, "_commit_run", "done", "committed")
     plain_psi.reached = points.reach

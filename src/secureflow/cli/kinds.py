@@ -21,7 +21,7 @@ from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
-from secureflow.domain.specs.psi import PsiSpec
+from secureflow.domain.specs.psi import PsiSide, PsiSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
@@ -442,12 +442,12 @@ class PsiText:
             told = t("WHICH KEYS MATCH: EVERY PARTY LEARNS IT")
         else:
             told = t("WHICH OF ITS KEYS MATCH: {to} LEARNS IT", to=spec.receiver)
+        if len(spec.roster) > 2:
+            pairs = t("{to} ALSO LEARNS WHICH EACH SINGLE ONE OF THE OTHERS HAS", to=spec.receiver)
+            told = t("{told}; {start}", told=told, start=pairs)
         for one in spec.sides:
             if one.granted and spec.hands_over(one.party):
-                columns = listed(map(plain, one.granted))
-                handed = t("{columns} of {party}'s rows go to the other party",
-                           columns=columns, party=one.party)  # fmt: skip
-                told = t("{told}; {start}", told=told, start=handed)
+                told = t("{told}; {start}", told=told, start=_handed(spec, one))
         if spec.tells_size:
             everybody = t("HOW MANY MATCH IS TOLD TO EVERYBODY WITH THE REPORT")
             told = t("{told}; {start}", told=told, start=everybody)
@@ -461,6 +461,15 @@ class PsiText:
         """See `CliKind.takes`."""
         del rows
         return psi_cost.estimate(spec), tuple(psi_cost.below(spec))
+
+
+def _handed(spec: PsiSpec, side: PsiSide) -> str:
+    """Return to whom a party's columns go."""
+    columns = listed(map(plain, side.granted))
+    if len(spec.roster) > 2:
+        return t("{columns} of {party}'s rows go to all others", columns=columns, party=side.party)
+    return t("{columns} of {party}'s rows go to the other party",
+             columns=columns, party=side.party)  # fmt: skip
 
 
 class CliKinds:

@@ -46,7 +46,13 @@ Columns = Annotated[
     ),
 ]
 Receiver = Annotated[
-    str, typer.Option(metavar="ORG", help=t("Who learns the size, with --learns size."))
+    str,
+    typer.Option(
+        metavar="ORG",
+        help=t(
+            "With --learns size: who learns it; with all of more than two: who runs it with each."
+        ),
+    ),
 ]
 Granted = Annotated[
     list[str] | None,

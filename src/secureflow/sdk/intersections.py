@@ -44,7 +44,8 @@ def psi_request(
         learns: the party that learns which keys match, `all`, or `size`.
         purpose: what the result is for, as granted.
         name: name of the job.
-        receiver: who learns the size.
+        receiver: who learns the size; or, where all of more than two learn, who runs the protocol
+            with each of the others.
         join: which rows stand in a result.
         protocol: `rr22`, `kkrt`, `ecdh` or `openmined`; by default the fastest that fits.
         minimum: the smallest intersection that may be shown.

@@ -11,12 +11,14 @@ import pytest
 from unit.engines.psi.world import specified
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.psi_rows import ENGINE_KEY, PsiRows
-from secureflow.agent.compute.psi_sums import COMMITMENT, COUNTS, FIRST
+from secureflow.agent.compute.psi_rows import PsiRows
+from secureflow.agent.compute.psi_sums import COMMITMENT, COUNTS, ENGINE_KEY, FIRST
+from secureflow.agent.compute.psi_told import read_told, write_told
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
 from secureflow.engines.psi.commitment import commit_keys
 from secureflow.engines.psi.normalise import KEY_BYTES
+from secureflow.kit.errors import SecureFlowError
 
 A, B = "bank-a", "bank-b"
 OURS = "phone,age\n13800138000,1\n13900139000,2\n,3\nbad,4\n13800138000,5\n13700137000,6\n"
@@ -67,10 +69,9 @@ class Pair:
 
     def result(self, party: str, *, handed: bool = True) -> tuple[list[int], list[dict[str, Any]]]:
         (other,) = self.spec.others(party)
-        theirs = None
-        if handed:
-            theirs = self.folder / f"from-{other}"
-            self.rows[other].write_shown(other, party, self.matches(other), theirs)
+        theirs = {other: self.folder / f"from-{other}"} if handed else {}
+        for path in theirs.values():
+            self.rows[other].write_shown(other, party, self.matches(other), path)
         path = self.folder / f"result-{party}"
         counts = self.rows[party].write_result(party, self.matches(party), theirs, path)
         return counts.tolist(), pq.read_table(path).to_pylist()
@@ -157,3 +158,34 @@ def test_what_is_no_list_of_places_is_refused(tmp_path: Path, said: Any) -> None
         np.save(path, np.array([{}], object) if isinstance(said, str) else said)
     with pytest.raises(Exception, match="no list of places"):
         pair.result(A)
+
+
+def told(keys: list[bytes], count: int | None = None, most: int = 3) -> bytes:
+    number = len(keys) if count is None else count
+    return number.to_bytes(8, "big") + b"".join(keys) + bytes(16 * (most - len(keys)))
+
+
+def test_told_keys_are_places_again_at_whoever_is_told(tmp_path: Path) -> None:
+    pair, path = Pair(tmp_path), tmp_path / "told"
+    digests = list(pair.rows[A]._keys(A).digests())
+    for places in ([], [0], [2], [0, 2], [0, 1, 2]):
+        write_told(digests, np.array(places, np.int64), 3, path)
+        assert path.stat().st_size == 8 + 3 * ENGINE_KEY
+        split = [digests[0][: 2 * KEY_BYTES], digests[0][2 * KEY_BYTES :]]  # in blocks as well
+        assert read_told(path, split, B).tolist() == places
+
+
+@pytest.mark.parametrize("wrong", ["twice", "order", "other", "short", "endless"])
+def test_told_keys_that_are_no_part_of_the_list_are_refused(tmp_path: Path, wrong: str) -> None:
+    pair, path = Pair(tmp_path), tmp_path / "told"
+    keys = pair.keys(A)
+    path.write_bytes({
+        "twice": told([keys[0], keys[0]]),
+        "order": told([keys[1], keys[0]]),
+        "other": told([keys[0], b"\xff" * ENGINE_KEY]),
+        "short": told([keys[0]])[:20],
+        "endless": told(keys, 1 << 60),
+    }[wrong])  # fmt: skip
+    with pytest.raises(SecureFlowError) as caught:
+        read_told(path, pair.rows[A]._keys(A).digests(), B)
+    assert (caught.value.code, caught.value.details["party"]) == ("peer_result_malformed", B)

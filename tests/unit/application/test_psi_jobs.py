@@ -11,6 +11,7 @@ from secureflow.application.jobs.kind import Wanted
 from secureflow.domain.jobs import JobState
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.psi import SMALL, PsiSpec
+from secureflow.engines.psi.estimate import traffic
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.stage import Stage
@@ -75,8 +76,28 @@ async def test_more_parties_are_intersected_by_one_that_learns(stage: Stage) -> 
     assert spec.receiver == "bank-c"
     assert told.details["probed"] == {"bank-a": 50, "bank-b": 50, "bank-c": 0}
     assert any("each single one of the others" in note for note in told.notes)
-    error = await refuse(stage, "contradictory_spec", parties=3, columns=columns, learns="all")
-    assert error.details["field"] == "learns"
+
+
+async def test_of_three_that_all_learn_one_is_named_that_learns_more(stage: Stage) -> None:
+    columns = {**BOTH, "bank-c": {"key": ["job"], "granted": ["age"], "most_rows": 50}}
+    asked: dict[str, Any] = {"parties": 3, "columns": columns, "learns": "all"}
+    error = await refuse(stage, "contradictory_spec", **asked)
+    assert error.details["field"] == "receiver"
+    assert chinese(error.message)
+    spec, told = await drafted(stage, **asked, receiver="bank-b", most_rows=100)
+    assert (spec.receiver, told.details["learners"]) == ("bank-b", ["bank-a", "bank-b", "bank-c"])
+    assert told.details["probed"] == {"bank-a": 150, "bank-b": 150, "bank-c": 200}
+    (pairs,) = (one for one in told.notes if "each single one of the others" in one)
+    (after,) = (one for one in told.notes if "after it has learned it" in one)
+    (handed,) = (one for one in told.notes if "columns age of bank-c's rows" in one)
+    assert pairs.startswith("bank-b learns")
+    assert "bank-b" in after
+    assert handed.startswith("bank-a, bank-b learns")
+    assert all(chinese(note) for note in told.notes)
+    assert "can tell the rest" in told.details["label"]["collusion"]
+    smaller = await drafted(stage, **asked, receiver="bank-b", most_rows=60)
+    assert told.details["estimate"]["bytes"] > smaller[1].details["estimate"]["bytes"]
+    assert traffic(spec) - int(told.details["estimate"]["bytes"]) == 64 * 50 * 2 * 2
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import PendingRequest, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.psi_request import PsiRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import psi_request
@@ -33,6 +34,16 @@ REPORT: dict[str, Any] = {
     },
 }  # fmt: skip
 ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "ab"]
+
+
+def shown(spec: PsiSpec) -> str:
+    """Return the screen of an owner who is asked."""
+    request = {"dataset": "customers", "columns": ["phone"], "sensitive": []}
+    item = InboxItem(
+        "ab" * 32, "job_11111111", spec_digest(spec), request, dump(spec), ("no policy",),
+        "waiting", 1, 2,
+    )  # fmt: skip
+    return "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=2000, lines=80))
 
 
 @pytest.fixture
@@ -200,16 +211,26 @@ def test_no_report_of_a_centre_ends_the_command_line(
     ],
 )  # fmt: skip
 def test_an_owner_is_shown_who_learns_what(changes: dict[str, Any], told: str) -> None:
-    spec = specified(ROSTER, **changes)
-    request = {"dataset": "customers", "columns": ["phone"], "sensitive": []}
-    item = InboxItem(
-        "ab" * 32, "job_11111111", spec_digest(spec), request, dump(spec), ("no policy",),
-        "waiting", 1, 2,
-    )  # fmt: skip
-    lines = "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=2000, lines=80))
+    lines = shown(specified(ROSTER, **changes))
     assert told in lines
     assert "2, which compute with each other" in lines
     assert "NONE: what is released may reveal single rows" in lines
     assert "the other's agent" in lines
     assert "against parties that follow the protocol, and nobody who does not" in lines
     assert "parties that put together what they receive" in lines
+
+
+def test_an_owner_of_three_is_shown_that_one_learns_more_and_may_leave_keys_out() -> None:
+    roster = [*ROSTER, {"party": "bank-c", "key": "c" * 44, "dataset": "d"}]
+    sides = [{"party": one["party"], "key": ["phone"]} for one in roster]
+    sides[2]["granted"] = ["segment"]
+    lines = shown(specified(roster, learns="all", sides=sides))
+    for told in (
+        "WHICH KEYS MATCH: EVERY PARTY LEARNS IT",
+        "bank-a ALSO LEARNS WHICH EACH SINGLE ONE OF THE OTHERS HAS",
+        "segment of bank-c's rows go to all others",
+        "can tell the rest of any of their keys that all have it",
+        "the intersection with each single one of the others",
+    ):
+        assert told in lines
+    assert "LEARNS WHICH EACH SINGLE ONE" in shown(specified(roster))

@@ -43,7 +43,12 @@ def sides(*parts: dict[str, Any], most_rows: int = 100) -> dict[str, Any]:
         (TWO, sides({"granted": ["x", "x"]}, {}), "columns.bank-a.granted", "listed twice"),
         (TWO, sides({"granted": ["phone"]}, {}), "columns.bank-a.granted", "key already"),
         (TWO, {"receiver": "bank-z"}, "receiver", "bank-z is not on the roster"),
-        (THREE, {"learns": "all"}, "learns", "with each of the others"),
+        (THREE, {"learns": "size", "protocol": "openmined", "engine": OPENMINED},
+         "learns", "no protocol here tells how many"),
+        (THREE, {"learns": "all", "join": "left"}, "join", "between two parties only"),
+        (THREE, {"learns": "all", "join": "full"}, "join", "between two parties only"),
+        (THREE, {**sides({}, {"granted": ["x"]}, {"granted": ["x"]}), "learns": "all"},
+         "columns.bank-c.granted", "bank-b has a column 'x' as well"),
         (TWO, {"engine": OPENMINED}, "protocol", "openmined has no protocol rr22"),
         (TWO, {"learns": "size"}, "protocol", "not only how many"),
         (TWO, {**sides({}, {}, most_rows=200_000), "protocol": "openmined", "engine": OPENMINED},
@@ -89,6 +94,7 @@ def test_a_contradiction_is_refused_by_name(
         (THREE, {}, {"bank-a": 0, "bank-b": 100, "bank-c": 100}),
         (TWO, {"tells_size": True}, {"bank-a": 100, "bank-b": 100}),
         (TWO, {"tells_size": True, "learns": "all"}, {"bank-a": 100, "bank-b": 100}),
+        (THREE, {"learns": "all"}, {"bank-a": 200, "bank-b": 200, "bank-c": 200}),
         (THREE, {"tells_size": True}, {"bank-a": 200, "bank-b": 200, "bank-c": 200}),
     ],
 )
@@ -102,9 +108,10 @@ def test_whoever_learns_of_single_keys_probes_the_others(
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        (sides({}, {"granted": ["segment"]}, {}), "Leave them out: with more than two parties"),
+        (sides({}, {"granted": ["segment"]}, {}), "Set learns to all"),
         ({"join": "full"}, "Set join to inner or left."),
-        ({"learns": "all"}, "Name the one party that learns it."),
+        ({"learns": "all", "join": "right"}, "Set join to inner or difference"),
+        ({"learns": "size"}, "Name the party that learns the keys, or all."),
     ],
 )
 def test_among_three_nobody_is_sent_where_three_cannot_go(
@@ -128,6 +135,8 @@ def test_files_take_room_by_keys_columns_and_the_rows_that_are_shown() -> None:
     assert spec.file_bytes("bank-b") == 40 * 128
     spec = specified(TWO, **sides({}, {"most_rows": 40}), learns="all", join="full")
     assert spec.file_bytes("bank-b") == 40 * 128 + 64 * 2 * (40 + 140)
+    spec = specified(THREE, **sides({}, {"most_rows": 40}, {"granted": ["x"]}), learns="all")
+    assert spec.file_bytes("bank-a") == 100 * 128 + 40 * 32 + 64 * 3 * 40
     engine = {"protocol": "openmined", "engine": OPENMINED}
     assert specified(TWO, learns="size", **engine).file_bytes("bank-a") == 100 * 128
 
@@ -155,6 +164,18 @@ def test_what_is_handed_over_follows_from_join_and_columns() -> None:
     spec = specified(TWO, join="difference")
     assert spec.shows_others("bank-a", "bank-a")
     assert not spec.shows_others("bank-b", "bank-a")
+
+
+def test_of_three_that_learn_messages_grow_with_columns_alone() -> None:
+    """SPU tells the receiver alone, and what it tells the others has one length."""
+    assert specified(TWO, learns="all").bytes_tell_size
+    assert not specified(THREE, learns="all").bytes_tell_size
+    handed = specified(THREE, **sides({}, {"granted": ["x"]}, {}), learns="all")
+    assert handed.bytes_tell_size
+    assert handed.partners("bank-a") == ("bank-b", "bank-c")
+    assert handed.partners("bank-c") == ("bank-a",)
+    others = specified(THREE), specified(TWO, learns="all")
+    assert [one.tells_others for one in (handed, *others)] == [True, False, False]
 
 
 def test_the_facts_of_a_policy_are_the_kinds_own() -> None:

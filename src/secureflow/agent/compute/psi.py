@@ -7,8 +7,10 @@ steps read in memory, or read it anew in a process that has replaced the one of 
 | step       | reads                      | writes                                              |
 |------------|----------------------------|-----------------------------------------------------|
 | `keys`     | the key columns            | the keys as an engine takes them; a commitment      |
+| `told`     | matches                    | the keys that all have, for the others              |
+| `heard`    | the keys that all have     | nothing: it counts them, all of which are its own   |
 | `shown`    | matches, granted columns   | this party's columns of rows that match, for a peer |
-| `result`   | matches, columns of a peer | the result                                          |
+| `result`   | matches, columns of peers  | the result                                          |
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
 
 KEYS: Final = "psi_keys"
+TOLD: Final = "psi_told"
+HEARD: Final = "psi_heard"
 SHOWN: Final = "psi_shown"
 RESULT: Final = "psi_result"
 MAX_SHOWN: Final = 1 << 34
@@ -49,6 +53,23 @@ def keys_arguments(party: str, salt: bytes, result: Path) -> dict[str, JSON]:
     return {"party": party, "salt": salt.hex(), "result": str(result)}
 
 
+def told_arguments(party: str, matches: Path, most: int, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `told`.
+
+    Args:
+        party: this one.
+        matches: as of `shown`.
+        most: keys that all can have: so long is the file.
+        result: where they are written; see `agent.compute.psi_told`.
+    """
+    return {"party": party, "matches": str(matches), "most": most, "result": str(result)}
+
+
+def heard_arguments(party: str, matches: Path) -> dict[str, JSON]:
+    """Return the arguments of step `heard`; `matches` as of `shown`, with what a receiver told."""
+    return {"party": party, "matches": str(matches)}
+
+
 def shown_arguments(party: str, peer: str, matches: Path, result: Path) -> dict[str, JSON]:
     """Return the arguments of step `shown`.
 
@@ -61,16 +82,18 @@ def shown_arguments(party: str, peer: str, matches: Path, result: Path) -> dict[
     return {"party": party, "peer": peer, "matches": str(matches), "result": str(result)}
 
 
-def result_arguments(party: str, matches: Path, theirs: str, result: Path) -> dict[str, JSON]:
+def result_arguments(
+    party: str, matches: Path, theirs: Mapping[str, str], result: Path
+) -> dict[str, JSON]:
     """Return the arguments of step `result`.
 
     Args:
         party: this one.
         matches: as of `shown`.
-        theirs: the file of a peer's columns; "" for none.
+        theirs: peer → the file of its columns.
         result: where the result is written, as Parquet.
     """
-    return {"party": party, "matches": str(matches), "theirs": theirs, "result": str(result)}
+    return {"party": party, "matches": str(matches), "theirs": dict(theirs), "result": str(result)}
 
 
 class PsiWorker:
@@ -79,7 +102,9 @@ class PsiWorker:
     spec: Final[SpecKind] = PSI_SPEC
 
     def __init__(self) -> None:
-        self.steps: Mapping[str, Step] = {KEYS: _keys, SHOWN: _shown, RESULT: _result}
+        self.steps: Mapping[str, Step] = {
+            **{KEYS: _keys, TOLD: _told, HEARD: _heard, SHOWN: _shown, RESULT: _result}
+        }
 
     def check(
         self, job: str, spec: PsiSpec, config: DatasetConfig | None, limits: SourceLimits
@@ -133,17 +158,30 @@ def _keys(rows: Any, party: str, salt: str, result: str) -> NDArray[Any]:
     return found
 
 
+def _told(rows: Any, party: str, matches: str, most: int, result: str) -> NDArray[Any]:
+    """Write the keys that all have, and return how many there are."""
+    found: NDArray[Any] = rows.write_told(party, Path(matches), most, Path(result))
+    return found
+
+
+def _heard(rows: Any, party: str, matches: str) -> NDArray[Any]:
+    """Return how many keys all have, by the receiver's word."""
+    found: NDArray[Any] = rows.count_told(party, Path(matches))
+    return found
+
+
 def _shown(rows: Any, party: str, peer: str, matches: str, result: str) -> NDArray[Any]:
     """Write the columns for a peer, and return how many rows there are."""
     found: NDArray[Any] = rows.write_shown(party, peer, Path(matches), Path(result))
     return found
 
 
-def _result(rows: Any, party: str, matches: str, theirs: str, result: str) -> NDArray[Any]:
+def _result(
+    rows: Any, party: str, matches: str, theirs: Mapping[str, str], result: str
+) -> NDArray[Any]:
     """Write the result, and return its counts."""
-    found: NDArray[Any] = rows.write_result(
-        party, Path(matches), Path(theirs) if theirs else None, Path(result)
-    )
+    handed = {peer: Path(path) for peer, path in theirs.items()}
+    found: NDArray[Any] = rows.write_result(party, Path(matches), handed, Path(result))
     return found
 
 

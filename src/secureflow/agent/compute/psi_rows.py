@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import DataSource
 from secureflow.adapters.datasources.keylists import Counted, KeyCounts, KeyList, write_key_list
-from secureflow.agent.compute.psi_sums import COUNTS, FIRST
+from secureflow.agent.compute.psi_sums import COUNTS, ENGINE_KEY, FIRST, TOLD_FILE
+from secureflow.agent.compute.psi_told import read_told, write_told
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.psi import MATCHED, ROW, PsiSide, PsiSpec
 from secureflow.engines.psi.commitment import commit_keys
@@ -39,8 +40,6 @@ from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-ENGINE_KEY: Final = 16
-"""Bytes of a key as an engine takes it: two of 2^40 keys are alike with a chance of 2^-48."""
 _GROUP: Final = 1 << 16
 _ABOUT: Final = b"secureflow"
 """The key of the file's metadata: canonical JSON of the job and its spec's digest."""
@@ -92,6 +91,20 @@ class PsiRows:
         assert len(told) == len(COUNTS)  # noqa: S101  the layout that the agent reads
         return np.array([*told, *found, *first], np.int64)
 
+    def write_told(self, party: str, matches: Path, most: int, result: Path) -> NDArray[np.int64]:
+        """Write the keys that all have, for the others; return how many there are."""
+        places = self._places(party, matches)
+        write_told(self._keys(party).digests(), places, most, result)
+        return np.array([len(places)], np.int64)
+
+    def count_told(self, party: str, matches: Path) -> NDArray[np.int64]:
+        """Return how many keys the receiver tells that all have, each of them one of this party's.
+
+        Raises:
+            SecureFlowError: `peer_result_malformed`.
+        """
+        return np.array([len(self._places(party, matches))], np.int64)
+
     def write_shown(
         self, party: str, peer: str, matches: Path, result: Path
     ) -> NDArray[np.int64]:  # fmt: skip
@@ -112,15 +125,21 @@ class PsiRows:
         return np.array([len(places), len(rows)], np.int64)
 
     def write_result(
-        self, party: str, matches: Path, theirs: Path | None, result: Path
+        self, party: str, matches: Path, theirs: Mapping[str, Path], result: Path
     ) -> NDArray[np.int64]:
         """Write the result; return how many rows it has, and how many of its reader's match.
+
+        Args:
+            party: its reader.
+            matches: a folder with what matches.
+            theirs: peer → the file of its columns.
+            result: where it is written.
 
         Raises:
             SecureFlowError: `peer_result_malformed` for a peer's columns that are not as agreed.
         """
         side, places = self._spec.side(party), self._places(party, matches)
-        peer = None if theirs is None else self._theirs(party, theirs, len(places))
+        peer = self._handed(party, theirs, len(places))
         about = {"job": self._job, "spec": spec_digest(self._spec), "party": party}
         schema = self._schema(side, peer).with_metadata({_ABOUT: canonical_bytes(about)})
         rows = 0
@@ -162,19 +181,18 @@ class PsiRows:
         """Return the places of keys that all others have, in ascending order.
 
         Raises:
-            SecureFlowError: `invalid_file` for what is no list of places.
+            SecureFlowError: `engine_output_refused` for what is no list of places; those of
+                `read_told`.
         """
         count = self._length(party)
         common: NDArray[np.int64] | None = None
-        for peer in self._peers(party):
+        told = matches / f"{self._spec.receiver}.{TOLD_FILE}"
+        if self._spec.tells_others and party != self._spec.receiver:
+            return read_told(told, self._keys(party).digests(), self._spec.receiver)
+        for peer in self._spec.partners(party):
             found = _read_places(matches / f"{peer}.npy", count)
             common = found if common is None else np.intersect1d(common, found, assume_unique=True)
         return np.empty(0, np.int64) if common is None else common
-
-    def _peers(self, party: str) -> tuple[str, ...]:
-        """Return with whom this party runs the protocol."""
-        spec = self._spec
-        return spec.others(party) if party == spec.receiver else (spec.receiver,)
 
     def _rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of keys by their places."""
@@ -286,13 +304,26 @@ class PsiRows:
         theirs = [] if peer is None else [(one.name, one.type) for one in peer.table.schema]
         return pa.schema([(ROW, pa.int64()), *own, *matched, *theirs])
 
-    def _theirs(self, party: str, path: Path, matched: int) -> _Theirs:
+    def _handed(
+        self, party: str, theirs: Mapping[str, Path], matched: int
+    ) -> _Theirs | None:  # fmt: skip
+        """Return the columns of all peers side by side: of several only rows that match."""
+        found = [
+            self._theirs(party, peer, theirs[peer], matched)
+            for peer in self._spec.others(party)
+            if peer in theirs
+        ]
+        if len(found) < 2:
+            return found[0] if found else None
+        columns = {name: one.table.column(name) for one in found for name in one.table.column_names}
+        return _Theirs(pa.table(columns), matched)
+
+    def _theirs(self, party: str, peer: str, path: Path, matched: int) -> _Theirs:
         """Return a peer's columns, which are foreign: read here, in the worker, and checked.
 
         Raises:
             SecureFlowError: `peer_result_malformed`.
         """
-        (peer,) = self._spec.others(party)
         granted = self._spec.side(peer).granted
         try:
             with pq.ParquetFile(path, memory_map=False) as file:

@@ -13,6 +13,12 @@ COMMITMENT: Final = 32
 KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
 LISTED: Final = 33
 """Bytes of temporary files for each row of a list: its key and row, and a part of them twice."""
+ENGINE_KEY: Final = 16
+"""Bytes of a key as an engine takes it: two of 2^40 keys are alike with a chance of 2^-48."""
+TOLD_FILE: Final = "told"
+"""How the file of the keys that a receiver tells ends, in the folder of what matches."""
+TOLD_HEAD: Final = 8
+"""Bytes of the number of keys before them, where a receiver tells others what all have."""
 RESULT_COUNTS: Final = 2
 """What `result` returns: rows of the file, and how many rows of its reader match:
 with `difference` these are the ones that it does not show."""

@@ -22,7 +22,13 @@ _HEADER: Final = 256
 
 
 async def pass_files(
-    channel: PeerChannel, own: Path | None, theirs: Path | None, place: Place, *, most: int
+    channel: PeerChannel,
+    own: Path | None,
+    theirs: Path | None,
+    place: Place,
+    *,
+    most: int,
+    least: int = 1,
 ) -> None:
     """Send a file to a peer, and take one from it.
 
@@ -32,6 +38,7 @@ async def pass_files(
         theirs: where the peer's is written; None if none comes.
         place: of that file, for faults of its disk.
         most: bytes of it.
+        least: bytes of it.
 
     Raises:
         SecureFlowError: `peer_result_malformed`; those of the channel.
@@ -41,7 +48,7 @@ async def pass_files(
     if own is not None:
         passing.append(_send(channel, own))
     if theirs is not None:
-        passing.append(_take(channel, theirs, place, most))
+        passing.append(_take(channel, theirs, place, (least, most)))
     await together(passing)
 
 
@@ -53,8 +60,8 @@ async def _send(channel: PeerChannel, path: Path) -> None:
             await channel.send(piece)
 
 
-async def _take(channel: PeerChannel, path: Path, place: Place, most: int) -> None:
-    size = _announced(channel.peer, await channel.receive(), most)
+async def _take(channel: PeerChannel, path: Path, place: Place, sizes: tuple[int, int]) -> None:
+    size = _announced(channel.peer, await channel.receive(), sizes)
     place.demand(size)
     with writing(place, size), path.open("wb") as file:
         left = size
@@ -66,7 +73,7 @@ async def _take(channel: PeerChannel, path: Path, place: Place, most: int) -> No
             left -= len(piece)
 
 
-def _announced(peer: str, header: bytes | None, most: int) -> int:
+def _announced(peer: str, header: bytes | None, sizes: tuple[int, int]) -> int:
     """Return how many bytes a peer says that it sends."""
     if header is None or len(header) > _HEADER:
         raise _malformed(peer)
@@ -75,7 +82,7 @@ def _announced(peer: str, header: bytes | None, most: int) -> int:
     except SecureFlowError:
         raise _malformed(peer) from None
     size = told.get("bytes") if isinstance(told, dict) else None
-    if type(size) is not int or not 0 < size <= most:
+    if type(size) is not int or not sizes[0] <= size <= sizes[1]:
         raise _malformed(peer)
     return size
 

@@ -19,18 +19,15 @@ from secureflow.agent.compute.derivation import derive
 from secureflow.agent.compute.jobfiles import ROWS, held_folder, take
 from secureflow.agent.compute.psi import (
     KEYS,
-    MAX_SHOWN,
     RESULT,
-    SHOWN,
     keys_arguments,
     result_arguments,
-    shown_arguments,
 )
 from secureflow.agent.compute.psi_sums import LISTED, RESULT_COUNTS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
-from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
+from secureflow.agent.kinds.psi_handover import Handover, Matched, unusable
 from secureflow.agent.kinds.psi_keys import ListedKeys, listed_keys
 from secureflow.agent.kinds.psi_runs import Lists, PsiRuns, check_engines, refused, too_small
 from secureflow.agent.kinds.wholesums import whole_sums
@@ -62,7 +59,6 @@ _TEXTS: Final = {"text", "category"}
 _SCALAR: Final = {"number", "category", "text"}
 _OWN_KEYS: Final = "psi.keys"
 _MATCHES: Final = "matches"
-_THEIRS: Final = "theirs"
 
 
 @dataclass
@@ -93,9 +89,9 @@ class PsiPart(Peering):
         self._own: dict[str, _Own] = {}
 
     def peers(self, spec: PsiSpec) -> tuple[str, ...]:
-        """Return the others for the receiver, and the receiver for each of them."""
+        """Return with whom this party runs the protocol; all, where the receiver tells them."""
         party = self._context.party
-        return spec.others(party) if party == spec.receiver else (spec.receiver,)
+        return spec.others(party) if spec.tells_others else spec.partners(party)
 
     def ready(self, spec: PsiSpec) -> None:
         """Refuse a job whose engine is not here in its version."""
@@ -148,7 +144,10 @@ class PsiPart(Peering):
             await asyncio.to_thread(context.probing.begin, job, dataset, probes)
         matches = context.settings.models / job.job / _MATCHES
         await asyncio.to_thread(_emptied, matches)
-        found = await self._runs.run(job, spec, session, self._lists(job, spec, matches))
+        handover = self._handover(job, spec, session, matches)
+        lists, then = self._lists(job, spec, matches), handover.tell if handover.tells else None
+        found = await self._runs.run(job, spec, session, lists, then)
+        await handover.hear()
         figures: dict[str, JSON] = {"keys": own.keys.keys}
         if context.party not in spec.learners:
             return PeerOutcome(figures, peak=found.peak)
@@ -157,7 +156,7 @@ class PsiPart(Peering):
             kept = KeptResult({**self._made_of(job, spec, session), "matched": found.size},
                               {"matched": found.size})  # fmt: skip
             return PeerOutcome({**figures, **_told(spec, found.size)}, kept, found.peak)
-        theirs = await self._hand_over(job, spec, session, matches)
+        theirs = await handover.columns()
         kept = await self._keep(job, spec, session, matches, theirs)
         told = _told(spec, int(kept.facts["matched"]))
         recorded = context.store.leaf_of(job.job, KEPT) is not None
@@ -218,7 +217,7 @@ class PsiPart(Peering):
         with writing(place, written.stat().st_size):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not take(written, path, None, most=_MOST):
-                raise _unusable(self._context.party)
+                raise unusable(self._context.party)
 
     def _note_keys(self, job: str, keys: ListedKeys) -> None:
         """Tell the owner alone how many rows have no key of their own, and which come first."""
@@ -266,45 +265,28 @@ class PsiPart(Peering):
 
     # --- columns and result --------------------------------------------------------------------
 
-    async def _hand_over(
+    def _handover(
         self, job: JobRecord, spec: PsiSpec, session: PeerSession, matches: Path
-    ) -> str:
-        """Exchange columns of rows that match, where the spec says so; return the peer's file.
+    ) -> Handover:
+        """Return what is handed over in this attempt, if anything is."""
+        own = self._own[job.job]
 
-        Raises:
-            SecureFlowError: `intersection_too_small` before anything of it is sent.
-        """
-        if spec.learns != "all":
-            return ""
-        party = self._context.party
-        (peer,) = spec.others(party)
-        folder = self._context.settings.models / job.job
-        own = theirs = None
-        if spec.hands_over(party):
-            written, own = await self._written(job), self._held(job, "shown")
-            answer = await self._computing.compute(
-                job.job, SHOWN, shown_arguments(party, peer, matches, written)
-            )
-            matched, _ = _counts(answer, 2)
-            self._check_matched(job, spec, matched)
-            await asyncio.to_thread(self._take_shown, written, own)
-        if spec.hands_over(peer):
-            theirs = folder / _THEIRS
-        place = Place(folder, "model files", party)
-        await pass_files(session.channels[peer], own, theirs, place, most=MAX_SHOWN)
-        return "" if theirs is None else str(theirs)
+        async def learned(peer: str) -> None:
+            brought = peer, own.offers[peer].count
+            await asyncio.to_thread(self._count, job, spec, brought, learned=True)
 
-    def _held(self, job: JobRecord, name: str) -> Path:
-        return held_folder(self._context.settings.models, job.job) / name
-
-    def _take_shown(self, written: Path, path: Path) -> None:
-        with writing(Place(path.parent, "model files", self._context.party)):
-            if not take(written, path, None, most=_MOST):
-                raise _unusable(self._context.party)
+        matched = Matched(
+            folder=matches,
+            most=min(own.keys.keys, *(one.count for one in own.offers.values())),
+            check=lambda count: self._check_matched(job, spec, count),
+            learned=learned,
+        )
+        return Handover(self._context, self._computing, job.job, spec, session, matched)
 
     async def _keep(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, matches: Path, theirs: str
-    ) -> KeptResult:
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, matches: Path,
+        theirs: Mapping[str, str],
+    ) -> KeptResult:  # fmt: skip
         """Have the result written, and put it in its place, unless one is there that counts."""
         written = await self._written(job)
         answer = await self._computing.compute(
@@ -488,11 +470,3 @@ def _other_count(peer: str, keys: int, said: int) -> SecureFlowError:
         ask_peer(peer),
         {"party": peer, "phase": "compute", "keys": keys, "committed": said},
     )  # fmt: skip
-
-
-def _unusable(party: str) -> SecureFlowError:
-    return SecureFlowError(
-        "worker_failed",
-        Text("The worker of {party} has not written what it says it wrote.", party=party),
-        "See the agent's log; if it happens again, report it with the job's spec.",
-    )

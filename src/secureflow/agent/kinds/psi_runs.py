@@ -18,7 +18,7 @@ from typing import Final
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, RunningEngines
 from secureflow.agent.kinds.kind import PeerSession
-from secureflow.agent.kinds.psi_turns import Run, await_turn, give_turns
+from secureflow.agent.kinds.psi_turns import Run, Turns, await_turn, give_turns
 from secureflow.agent.record.records import JobRecord
 from secureflow.application.ports.mpcengine import (
     EngineDeadlines,
@@ -63,6 +63,10 @@ class Found:
 Counted = Callable[[str, int, bool], Awaitable[None]]
 """Told after each run, before anything of it is used: of which peer, how many keys its engine
 brought, and whether it learned of them."""
+
+
+Then = Callable[[Turns], Awaitable[None]]
+"""What a receiver does after all turns, while the others wait."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,16 @@ class PsiRuns:
         self._context = context
 
     async def run(
-        self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists
-    ) -> Found:  # fmt: skip
+        self,
+        job: JobRecord,
+        spec: PsiSpec,
+        session: PeerSession,
+        lists: Lists,
+        then: Then | None = None,
+    ) -> Found:
         """Run the protocol with each peer; put what matches into a folder, a file for each.
+
+        `then` is called after that, at a receiver that has more to say to the others.
 
         Raises:
             SecureFlowError: those of `MpcEngine.run`; `intersection_too_small`.
@@ -149,17 +160,20 @@ class PsiRuns:
                 found = _output(result, _MATCHES)
                 await asyncio.to_thread(shutil.copyfile, found, lists.matches / f"{peer}.npy")
 
-        await self._in_turn(spec, session, one)
+        await self._in_turn(spec, session, one, then)
         return Found(size, peak)
 
-    async def _in_turn(self, spec: PsiSpec, session: PeerSession, run: Run) -> None:
+    async def _in_turn(
+        self, spec: PsiSpec, session: PeerSession, run: Run, then: Then | None
+    ) -> None:
         """Run with each peer: with one after the other where there are several."""
-        if len(spec.parties) > 2 and self._context.party == spec.receiver:
-            await give_turns(spec.engine.name, session.channels, run)
+        partners, engine = spec.partners(self._context.party), spec.engine.name
+        if len(partners) > 1:
+            await give_turns(engine, session.channels, run, then)
             return
-        ((peer, channel),) = session.channels.items()
+        (peer,) = partners
         if len(spec.parties) > 2:
-            await await_turn(spec.engine.name, channel)
+            await await_turn(engine, session.channels[peer])
         await run(peer)
 
     def _pair(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
@@ -167,8 +181,9 @@ class PsiRuns:
         return tuple(one for one in spec.parties if one in {self._context.party, peer})
 
     def _receivers(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
-        """Return which of this pair learn, in the spec's order."""
-        return tuple(one for one in self._pair(spec, peer) if one in spec.learners)
+        """Return which of this pair learn by the protocol, in the spec's order."""
+        learn = (spec.receiver,) if spec.tells_others else spec.learners
+        return tuple(one for one in self._pair(spec, peer) if one in learn)
 
     async def _size_first(
         self, job: JobRecord, spec: PsiSpec, session: PeerSession, lists: Lists, until: float

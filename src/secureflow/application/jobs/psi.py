@@ -27,9 +27,9 @@ from secureflow.domain.specs.psi import (
     VERSIONS,
     PsiProtocol,
     PsiSpec,
-    check_psi,
 )
 from secureflow.domain.specs.psi_request import part_of
+from secureflow.domain.specs.psi_rules import check_psi
 from secureflow.engines.psi.estimate import below, estimate
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
@@ -115,6 +115,13 @@ def _learner(parts: Mapping[str, Any], parties: tuple[str, ...]) -> tuple[str, s
     """
     learns, receiver = str(parts["learns"]), parts.get("receiver")
     if learns == "all":
+        if receiver is None and len(parties) > 2:
+            raise contradiction(
+                "receiver",
+                "nobody is named who runs the protocol with each of the others, and so learns more "
+                "than they do",
+                "Name one of the parties.",
+            )
         return learns, str(receiver or parties[0])
     if learns == "size":
         if receiver is None:

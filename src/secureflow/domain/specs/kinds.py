@@ -14,8 +14,9 @@ from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.preparation_request import PreparationRequest
-from secureflow.domain.specs.psi import PsiSpec, check_psi
+from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.psi_request import PsiRequest
+from secureflow.domain.specs.psi_rules import check_psi
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
 from secureflow.domain.specs.sweep import SweepSpec, check_sweep

@@ -6,8 +6,9 @@ whoever learns it; nobody else, and not the centre, sees a key or a row.
 
 What parties learn beside that is part of what they sign: each learns how many keys the others have
 (at most `most_rows`); with more than two parties the receiver runs the protocol with each of the
-others, so it learns every pairwise intersection; columns of others come only where these learn what
-matches, for they could not choose the rows otherwise.
+others, so it learns what it shares with each single one, and if all learn it tells the others which
+of their keys all have; columns of others come only where these learn what matches, for they could
+not choose the rows otherwise.
 
 A minimum size binds the receiver's own agent: an honest one shows no smaller intersection. With
 `size_first` it binds whoever does not receive: a protocol that tells it the size alone runs first.
@@ -16,7 +17,7 @@ That the receiver's list is the same in both is the receiver's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -29,17 +30,13 @@ from secureflow.domain.specs.base import (
     STRICT,
     UNLESS_NONE,
     Column,
-    Problem,
     Slug,
     SpecBase,
     dump,
-    refuse,
-    roster_problem,
 )
 from secureflow.domain.specs.keyrules import MOST_PARTS, KeyRules
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.canonical import digest
-from secureflow.kit.text import Text
 
 MAX_GRANTED: Final = 64
 """Most columns of a party that stand beside the key."""
@@ -51,6 +48,8 @@ SMALL: Final = 100_000
 _KEY_BYTES: Final = 128
 """On the disk for each key: as it is sorted and as it is listed, 32 each; twice the 16 that an
 engine gets; and up to four places of 8 that match."""
+_TOLD_BYTES: Final = 32
+"""For each key that a party tells the others, or is told: as it is written, and as it is kept."""
 _CELL_BYTES: Final = 64
 """For each cell of a result: as a worker writes it, and as it is kept."""
 
@@ -66,8 +65,6 @@ VERSIONS: Final[Mapping[EngineName, str]] = {"spu": "0.9.5", "openmined": "2.0.6
 """The versions that a job is drafted for."""
 PROGRAM: Final = "psi"
 """The name of the program, in every engine that has it."""
-_ASKS_OTHERS: Final = frozenset({"right", "full"})
-_OWN_ROWS: Final = frozenset({"left", "difference"})
 MATCHED: Final = "matched"
 """The column of the result that says whether a row has an equal at the others."""
 ROW: Final = "row"
@@ -132,7 +129,8 @@ class PsiSpec(SpecBase):
         key: how the columns of the key are normalised.
         learns: who learns which keys match: the receiver alone (`one`), every party (`all`), or
             nobody: the receiver learns how many (`size`).
-        receiver: the party that learns.
+        receiver: the party that learns; with more than two the one that runs the protocol with
+            each of the others.
         join: which rows stand in a result: those that match (`inner`); with them the receiver's
             others (`left`), the other party's (`right`) or both (`full`); or its reader's rows
             without a match alone (`difference`).
@@ -181,6 +179,15 @@ class PsiSpec(SpecBase):
         """The parties that get a result; with `size` that is a number."""
         return self.parties if self.learns == "all" else (self.receiver,)
 
+    @property
+    def tells_others(self) -> bool:
+        """Whether the receiver tells the others what all have: the protocol is one of two."""
+        return self.learns == "all" and len(self.roster) > 2
+
+    def partners(self, party: str) -> tuple[str, ...]:
+        """Return with whom a party runs the protocol."""
+        return self.others(party) if party == self.receiver else (self.receiver,)
+
     def place(self, party: str) -> str:
         """Return which side of a join a party is: the receiver is the left one."""
         return "left" if party == self.receiver else "right"
@@ -192,7 +199,7 @@ class PsiSpec(SpecBase):
         return self.join in {"full", self.place(owner)}
 
     def hands_over(self, owner: str) -> bool:
-        """Tell whether a party gives the other one columns, or word, of rows beside the keys."""
+        """Tell whether a party gives the others columns, or word, of rows beside the keys."""
         return self.learns == "all" and (
             bool(self.side(owner).granted) or self.join in {"full", self.place(owner)}
         )
@@ -211,9 +218,13 @@ class PsiSpec(SpecBase):
 
     @property
     def bytes_tell_size(self) -> bool:
-        """Whether messages grow with what matches: SPU tells both, or columns are handed over."""
+        """Whether messages grow with what matches: SPU tells both, or columns are handed over.
+
+        What a receiver tells the others has the length of the shortest list, whatever matches.
+        """
         handed = any(map(self.hands_over, self.parties))
-        return self.learns == "all" and (handed or self.engine.name == "spu")
+        both = self.engine.name == "spu" and not self.tells_others
+        return self.learns == "all" and (handed or both)
 
     def probes(self, party: str) -> int:
         """Return how many keys of others are tested, at most, against a party's data.
@@ -235,6 +246,8 @@ class PsiSpec(SpecBase):
         """Return what lists, the engine's files and the result take, with cells of usual texts."""
         side, others = self.side(party), [self.side(one) for one in self.others(party)]
         listed = _KEY_BYTES * side.most_rows
+        if self.tells_others:
+            listed += _TOLD_BYTES * min(one.most_rows for one in self.sides)
         if party not in self.learners or self.learns == "size":
             return listed
         rows = min(one.most_rows for one in self.sides)
@@ -321,170 +334,3 @@ class PsiSpec(SpecBase):
             "minimum": self.minimum,
             "attempts": self.attempts,
         }
-
-
-def check_psi(spec: PsiSpec) -> None:
-    """Refuse contradictions between fields.
-
-    Raises:
-        SecureFlowError: `contradictory_spec` naming the field and the reason.
-    """
-    rules: tuple[Callable[[PsiSpec], Problem | None], ...] = (
-        *(_roster_rules, _side_rules, _receiver_rules, _protocol_rules),
-        *(_join_rules, _granted_rules, _minimum_rules),
-    )
-    refuse(next((found for rule in rules if (found := rule(spec))), None))
-
-
-def _roster_rules(spec: PsiSpec) -> Problem | None:
-    return roster_problem(spec, 2)
-
-
-def _side_rules(spec: PsiSpec) -> Problem | None:
-    named = tuple(one.party for one in spec.sides)
-    if named != spec.parties:
-        missing = next((one for one in spec.parties if one not in named), "")
-        strange = next((one for one in named if one not in spec.parties), "")
-        reason: str = (
-            Text("the columns of {party} are missing", party=missing)
-            if missing
-            else Text("{party} is not on the roster", party=strange)
-            if strange
-            else "it does not list each party once, in the roster's order"
-        )
-        return "columns", reason, "Name the key columns of each party that takes part."
-    return next(filter(None, map(_side_problems(spec), spec.sides)), None)
-
-
-def _side_problems(spec: PsiSpec) -> Callable[[PsiSide], Problem | None]:
-    def problem(side: PsiSide) -> Problem | None:
-        place = f"columns.{side.party}"
-        if len(side.key) != len(spec.key.parts):
-            reason: str = Text(
-                "its key has {count} {count:column|columns}, and {rules} {rules:rule|rules} are "
-                "named",
-                count=len(side.key),
-                rules=len(spec.key.parts),
-            )
-            return f"{place}.key", reason, "Name one column of each party for each rule of `key`."
-        for name, columns in (("key", side.key), ("granted", side.granted)):
-            twice = next((one for one in columns if columns.count(one) > 1), None)
-            if twice is not None:
-                reason = Text("{column!r} is listed twice", column=twice)
-                return f"{place}.{name}", reason, "List each column once."
-        both = next((one for one in side.granted if one in side.key), None)
-        if both is not None:
-            reason = Text("{column!r} is a column of the key already", column=both)
-            return f"{place}.granted", reason, "Leave it out."
-        return None
-
-    return problem
-
-
-def _receiver_rules(spec: PsiSpec) -> Problem | None:
-    if spec.receiver not in spec.parties:
-        reason: str = Text("{party} is not on the roster", party=spec.receiver)
-        return "receiver", reason, "Name a party that takes part."
-    if len(spec.roster) > 2 and spec.learns != "one":
-        reason = (
-            "with more than two parties the receiver runs the protocol with each of the others, "
-            "and only it can tell what all have"
-        )
-        return "learns", reason, "Name the one party that learns it."
-    return None
-
-
-def _protocol_rules(spec: PsiSpec) -> Problem | None:
-    needed = ENGINES[spec.protocol]
-    if spec.engine.name != needed:
-        reason: str = Text(
-            "{engine} has no protocol {protocol}", engine=spec.engine.name, protocol=spec.protocol
-        )
-        return "protocol", reason, Text("The engine of it is {engine}.", engine=needed)
-    if spec.learns == "size" and spec.protocol != "openmined":
-        reason = Text(
-            "with {protocol} the receiver learns which of its keys match, not only how many",
-            protocol=spec.protocol,
-        )
-        return "protocol", reason, "Name openmined, whose receiver can be told the size alone."
-    if spec.protocol == "openmined" or spec.size_first:
-        many = next((one for one in spec.sides if one.most_rows > SMALL), None)
-        if many is not None:
-            reason = Text(
-                "{party} may bring {count} keys, and the protocol openmined takes {most} at most",
-                party=many.party,
-                count=many.most_rows,
-                most=SMALL,
-            )
-            return "most_rows", reason, "Lower it, or name another protocol without size_first."
-    return None
-
-
-def _join_rules(spec: PsiSpec) -> Problem | None:
-    if spec.learns == "size" and spec.join != "inner":
-        return "join", "a number has no rows", "Leave join out, or say who learns the keys."
-    if spec.join in _ASKS_OTHERS and spec.learns != "all":
-        reason: str = Text(
-            "rows of the other party that do not match come only from a party that learns which do",
-        )
-        hint = "Set learns to all, or join to inner or left."
-        return "join", reason, hint if len(spec.roster) == 2 else "Set join to inner or left."
-    return None
-
-
-def _granted_rules(spec: PsiSpec) -> Problem | None:
-    theirs = next((one for one in spec.sides if one.granted and one.party != spec.receiver), None)
-    if theirs is not None and spec.learns == "one":
-        reason: str = Text(
-            "{party} would have to learn which of its rows match, to hand their columns over",
-            party=theirs.party,
-        )
-        hint = "Set learns to all, or leave its granted columns out."
-        if len(spec.roster) > 2:
-            hint = "Leave them out: with more than two parties one alone learns which rows match."
-        return f"columns.{theirs.party}.granted", reason, hint
-    granting = next((one for one in spec.sides if one.granted), None)
-    if granting is not None and spec.learns == "size":
-        return (
-            f"columns.{granting.party}.granted",
-            "a number has no columns",
-            "Leave them out, or say who learns the keys.",
-        )
-    if theirs is not None and spec.join == "difference":
-        return (
-            f"columns.{theirs.party}.granted",
-            "rows without a match have no columns of another party",
-            "Leave them out, or set join to inner.",
-        )
-    return next(_clashes(spec), None)
-
-
-def _clashes(spec: PsiSpec) -> Iterator[Problem]:
-    """Yield columns whose names would stand twice in a result."""
-    hint = "Leave it out, or have its owner name it otherwise."
-    for side in spec.sides:
-        for name in (*side.key, *side.granted):
-            if name in {ROW, MATCHED}:
-                place = "key" if name in side.key else "granted"
-                reason = Text("a column of the result is called {column!r} already", column=name)
-                yield f"columns.{side.party}.{place}", reason, hint
-    for reader in (spec.side(one) for one in spec.learners):
-        for other in (spec.side(one) for one in spec.others(reader.party)):
-            twice = next((one for one in other.granted if one in reader.columns), None)
-            if twice is not None:
-                reason = Text("{party} has a column {column!r} as well", party=reader.party,
-                              column=twice)  # fmt: skip
-                yield f"columns.{other.party}.granted", reason, hint
-
-
-def _minimum_rules(spec: PsiSpec) -> Problem | None:
-    if spec.size_first and not spec.minimum:
-        reason = "there is no minimum that the size could be compared with"
-        return "size_first", reason, "Set minimum, or leave size_first out."
-    if spec.size_first and (len(spec.roster) != 2 or spec.learns != "one"):
-        reason = "it tells the size to the one party that does not receive"
-        return "size_first", reason, "Use two parties, of which one learns the keys."
-    least = min(one.most_rows for one in spec.sides)
-    if spec.minimum > least:
-        return "minimum", "a party may not bring that many keys", "Lower it, or raise most_rows."
-    return None

@@ -42,7 +42,8 @@ class PsiRequest(RequestBase):
     `key` are the rules by which the columns of the key are normalised: `none`, `trim`, `case`,
     `phone` (with a country), `id_card`, `email`. `columns` are those of each party by its name.
     `learns` is the party that learns which keys match, `all`, or `size`: then `receiver` learns how
-    many match. `most_rows` is of every party that does not say so itself.
+    many match; with `all` of more than two it runs the protocol with each of the others, and learns
+    what it shares with each. `most_rows` is of every party that does not say so itself.
     """
 
     __pydantic_config__ = REQUEST

@@ -18,6 +18,14 @@ _COMMITTED: Final = (
     "and no more"
 )
 
+_COMPARED: Final = (
+    "each of the others looks its keys up in its own list, and they compare with one another what "
+    "they were told; one that acts together with the receiver does not"
+)
+_LEFT_OUT: Final = (
+    "nobody else has seen the lists side by side; one that tells nothing is named, after it has "
+    "learned"
+)
 _AGAIN: Final = (
     "each attempt commits to its keys; those that have changed are charged as new ones, and so are "
     "all after a run that ended; who commits to the same, brings others and cuts the run off is not"
@@ -95,12 +103,26 @@ def _attacks(spec: PsiSpec) -> Iterator[Row]:
         "no",
         "the protocols are proved for parties that follow them",
     )
+    yield from _telling(spec)
     yield (
         "a party shows other keys later than it brought",
         "yes",
         "the log holds its commitment to them, signed before the run",
     )
     yield from _minimum(spec)
+
+
+def _telling(spec: PsiSpec) -> Iterator[Row]:
+    """Yield what a receiver can do that tells the others what all have."""
+    if not spec.tells_others:
+        return
+    added = Text(
+        "{party} tells the others keys that one of them does not have, or each of them other keys",
+        party=spec.receiver,
+    )
+    yield added, "partly", _COMPARED
+    left = Text("{party} leaves keys out of what it tells the others", party=spec.receiver)
+    yield left, "no", _LEFT_OUT
 
 
 def _probing(spec: PsiSpec) -> Iterator[Row]:

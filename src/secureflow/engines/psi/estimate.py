@@ -45,6 +45,10 @@ _READING: Final = 1.5
 """Seconds per million rows that their owner reads, normalises and commits to."""
 _START: Final = 1.5
 """Seconds until channels and engines are up."""
+_TOLD: Final = 16
+"""Bytes of a key of what all have, as the receiver tells it to each of the others."""
+_TELLING: Final = 0.2
+"""Seconds per million keys to write and send them, and to find them in their reader's list."""
 _CELL: Final = 64
 """Bytes of a cell that is handed over; a long text takes more."""
 
@@ -64,6 +68,10 @@ def estimate(spec: PsiSpec) -> dict[str, JSON]:
             seconds += cost.seconds * millions
             mb += cost.mb * millions
             memory = max(memory, _BASE_MB + cost.memory_mb * min(millions, _MOST))
+    if spec.tells_others:
+        told = min(one.most_rows for one in spec.sides) / 1e6
+        mb += _TOLD * told * len(spec.others(spec.receiver))
+        seconds += _TELLING * told
     seconds += _READING * max(one.most_rows for one in spec.sides) / 1e6
     return {
         "bytes": round(mb * 1e6),
@@ -77,7 +85,8 @@ def traffic(spec: PsiSpec) -> int:
     cells = sum(
         one.most_rows * len(one.columns) for one in spec.sides if spec.hands_over(one.party)
     )
-    return int(str(estimate(spec)["bytes"])) + _CELL * cells
+    handed = _CELL * cells * (len(spec.roster) - 1)
+    return int(str(estimate(spec)["bytes"])) + handed
 
 
 def below(spec: PsiSpec) -> Iterator[str]:

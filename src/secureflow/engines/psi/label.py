@@ -26,6 +26,10 @@ _REPEATS: Final = (
     "until a run with them has ended there; that they are the same is their party's word, and one "
     "that breaks it tests other keys in each attempt"
 )
+_TOGETHER: Final = (
+    "parties that put together what they receive learn what each of them learns; a receiver that "
+    "acts together with one of the others can tell the rest of any of their keys that all have it"
+)
 _MATCHING: Final = "by matching alone: a false match has a chance below 2^-40"
 
 
@@ -34,7 +38,7 @@ def label_of(spec: PsiSpec) -> SecurityLabel:
     return SecurityLabel(
         adversary="semi-honest",
         threshold=_THRESHOLD,
-        collusion=_COLLUSION,
+        collusion=_TOGETHER if spec.tells_others else _COLLUSION,
         leakage=tuple(_leakage(spec)),
         repeats=_REPEATS,
         numeric=_MATCHING,
@@ -60,6 +64,12 @@ def _leakage(spec: PsiSpec) -> Iterator[str]:
         yield Text(
             "{party} learns which of its keys each single one of the others has: the protocol runs "
             "with one after the other",
+            party=spec.receiver,
+        )
+    if spec.tells_others:
+        yield Text(
+            "the others learn from {party} which of their keys all have, after it has learned it: "
+            "that it leaves none out is its word",
             party=spec.receiver,
         )
     if spec.size_first:

@@ -313,7 +313,7 @@ def test_the_page_of_a_report_has_its_parts_in_both_languages() -> None:
     [
         (2, {}), (2, {"learns": "all", "join": "full"}), (3, {"minimum": 5}),
         (2, {"minimum": 5, "size_first": True}), (2, {"tells_size": True}),
-        (2, {"learns": "all"}),
+        (2, {"learns": "all"}), (3, {"learns": "all"}),
         (2, {"learns": "size", "protocol": "openmined",
              "engine": {"name": "openmined", "version": "2.0.6"}}),
     ],
@@ -327,6 +327,9 @@ def test_every_row_of_the_explanation_has_its_chinese(count: int, changes: dict[
             assert not row.get(name) or chinese(text_in(row, name)), row[name]
     leaks = " ".join(row["why"] for row in explained["label"] if row["what"] == "Lets out")
     assert ("each single one of the others" in leaks) == (count > 2)
+    stopped = [(row["attack"], row["stopped"]) for row in explained["attacks"]]
+    told = [stop for attack, stop in stopped if attack.startswith("bank-a ") and "tells" in attack]
+    assert told == (["partly", "no"] if count > 2 and "learns" in changes else [])
     assert ("how many rows of bank-b do not match" in leaks) == (changes.get("join") == "full")
     assert ("and not which" in leaks) == (changes.get("learns") == "size")
     sized = changes.get("learns") == "size" or "size_first" in changes

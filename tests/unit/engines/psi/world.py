@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from secureflow.domain.specs.base import parse, spec_digest
-from secureflow.domain.specs.psi import PsiSpec, check_psi
+from secureflow.domain.specs.psi import PsiSpec
+from secureflow.domain.specs.psi_rules import check_psi
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.run.attempts import ATTEMPT, attempt_document
 from secureflow.engines.run.kept import KEPT
