@@ -14,6 +14,7 @@ from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
+from secureflow.server.rest.app import described_app
 from tests.stage import BANKS, FEATURES, PASSWORD
 from tests.unit.server.conftest import Api
 
@@ -34,6 +35,12 @@ async def ok(api: Api, *args: Any, status: int = 200, **more: Any) -> Any:
     response = await api.call(*args, **more)
     assert response.status_code == status, response.text
     return response.json() if response.content else None
+
+
+async def test_a_process_describes_its_routes_once(api: Api) -> None:
+    """The description takes longer than all the rest of a start: processes are forked with it."""
+    assert api.stage.services.jobs.kinds == SPEC_KINDS
+    assert api.app.router is described_app().router
 
 
 async def test_people_log_in_and_out(api: Api) -> None:

@@ -50,12 +50,14 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     return app
 
 
-@cache
 def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
-    """Return the API's routes and its description, without use cases behind them.
+    """Return the API's routes and its description, without use cases behind them."""
+    return _described(kinds)
 
-    Inspecting every signature takes a fifth of a second, so a process does it once.
-    """
+
+@cache
+def _described(kinds: SpecKinds) -> FastAPI:
+    # Inspecting every signature takes half a second, so a process does it once.
     app = FastAPI(
         title="SecureFlow",
         version=__version__,
