@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
 
 from secureflow.application.reports import page as reports
 from secureflow.domain.jobs import JobState
@@ -15,6 +17,8 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
 from secureflow.server.rest.app import described_app
+from secureflow.server.rest.bodies import StrictRoute
+from secureflow.server.rest.idempotency import OnceRoute
 from tests.stage import BANKS, FEATURES, PASSWORD
 from tests.unit.server.conftest import Api
 
@@ -41,6 +45,13 @@ async def test_a_process_describes_its_routes_once(api: Api) -> None:
     """The description takes longer than all the rest of a start: processes are forked with it."""
     assert api.stage.services.jobs.kinds == SPEC_KINDS
     assert api.app.router is described_app().router
+
+
+def test_the_app_has_its_routes_themselves() -> None:
+    """FastAPI inspects those of an included router again, at the start and at the first request."""
+    assert {type(route) for route in described_app().routes} == {
+        *(APIRoute, OnceRoute, Route, StrictRoute)
+    }
 
 
 async def test_people_log_in_and_out(api: Api) -> None:

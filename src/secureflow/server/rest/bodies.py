@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
@@ -80,7 +81,8 @@ class StrictRoute(APIRoute):
         private = _asks_who_calls(self.dependant)
         bound: int | None = getattr(self.endpoint, "most_bytes", None if private else OPEN_BYTES)
         asked: Any = self.body_field.field_info.annotation
-        model: TypeAdapter[Any] = TypeAdapter(asked)
+        # Only a large body needs it, and it takes long to make.
+        model: Callable[[], TypeAdapter[Any]] = cache(lambda: TypeAdapter(asked))
 
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings
@@ -155,11 +157,11 @@ def _check_size(text: bytes, most: int, caller: Principal | None, request: Reque
         rates_of(request).charge(caller.user, values / TURN)
 
 
-def _parse_large(text: bytes, model: TypeAdapter[Any]) -> Any:
+def _parse_large(text: bytes, model: Callable[[], TypeAdapter[Any]]) -> Any:
     """Return the model, or the bare value if FastAPI should report what is wrong with it."""
     value = _parse(text)
     try:
-        return model.validate_python(value)
+        return model().validate_python(value)
     except ValidationError as error:
         if error.error_count() > MANY_PROBLEMS:
             raise SecureFlowError(
