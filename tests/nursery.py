@@ -225,6 +225,9 @@ def main(handle: int) -> None:
         importlib.import_module(name)
     sys.modules["secureflow.server.rest.app"].described_app()
     sys.modules["secureflow.kit.measurement"].code_measurement()  # one code runs in all of them
+    for kind in sys.modules["secureflow.domain.specs.kinds"].SPEC_KINDS.values():
+        for described in (kind.spec, kind.request):
+            sys.modules["secureflow.domain.specs.base"].adapter(described)
     importlib.import_module("pyarrow").array([0.0])  # it imports pandas, where that is installed
     gc.collect()
     gc.freeze()

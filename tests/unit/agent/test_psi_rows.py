@@ -87,7 +87,7 @@ def test_keys_are_listed_once_and_committed_to(tmp_path: Path) -> None:
     assert [first[at] for at in (0, FIRST, 2 * FIRST)] == [3, 4, 5]
     keys = pair.keys(A)
     assert keys == sorted(set(keys))
-    listed = pair.rows[A]._list(A)
+    listed = pair.rows[A]._keys(A)
     found = commit_keys(b"a" * 32, 3, listed.digests())
     assert bytes(sums[len(COUNTS) :][:COMMITMENT]).hex() == found
     assert len(b"".join(listed.digests())) == 3 * KEY_BYTES

@@ -204,7 +204,8 @@ def test_an_example_counts_rows_by_their_weights(
         used = text.replace("# weight: {", "weight: {") if weight else text
         (tmp_path / "job.yaml").write_text(used)
         assert ("weight" in yaml.safe_load(used)["features"]) == bool(weight)
-        code, out, err = cli("simulate", tmp_path / "job.yaml", "--data", table, "-o", "json")
+        words = (tmp_path / "job.yaml", "--data", table, "--parties", 3)  # a process for each
+        code, out, err = cli("simulate", *words, "-o", "json")
         assert code == 0, err
         moved[weight] = json.loads(out)[0]["history"]
     losses = {weight: [round(row["loss"], 4) for row in rows] for weight, rows in moved.items()}
@@ -255,13 +256,15 @@ def test_what_its_code_prints_is_no_part_of_the_answer(cli: Cli, tmp_path: Path)
     assert cli("bundle", "new", tmp_path / "sk", "--template", "sklearn")[0] == 0
     code = tmp_path / "sk" / "model.py"
     code.write_text(code.read_text().replace("return {", "print('hello'); return {"))
-    few, job = ("--parties", 60, "-o", "json"), tmp_path / "job.yaml"
-    asked = yaml.safe_load(job.read_text())
+    few, job = ("--parties", 4, "-o", "json"), tmp_path / "job.yaml"
+    asked, table = yaml.safe_load(job.read_text()), tmp_path / "table.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:81]))
     job.write_text(yaml.safe_dump({**asked, "plan": {**asked["plan"], "rounds": 2}}))
-    words = (job, "--data", tmp_path / "table.csv")
+    words = (job, "--data", table)
     ended, out, err = cli("simulate", *words, *few)
     assert ended == 0, err
-    assert json.loads(out)
+    (told,) = json.loads(out)
+    assert (told["rows"], told["metrics"]["rows"]) == ([20] * 4, 0)
     assert "hello" in err
 
 

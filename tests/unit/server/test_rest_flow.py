@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
 
 from secureflow.application.reports import page as reports
 from secureflow.domain.jobs import JobState
@@ -14,6 +16,9 @@ from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
+from secureflow.server.rest.app import described_app
+from secureflow.server.rest.bodies import StrictRoute
+from secureflow.server.rest.idempotency import OnceRoute
 from tests.stage import BANKS, FEATURES, PASSWORD
 from tests.unit.server.conftest import Api
 
@@ -34,6 +39,19 @@ async def ok(api: Api, *args: Any, status: int = 200, **more: Any) -> Any:
     response = await api.call(*args, **more)
     assert response.status_code == status, response.text
     return response.json() if response.content else None
+
+
+async def test_a_process_describes_its_routes_once(api: Api) -> None:
+    """The description takes longer than all the rest of a start: processes are forked with it."""
+    assert api.stage.services.jobs.kinds == SPEC_KINDS
+    assert api.app.router is described_app().router
+
+
+def test_the_app_has_its_routes_themselves() -> None:
+    """FastAPI inspects those of an included router again, at the start and at the first request."""
+    assert {type(route) for route in described_app().routes} == {
+        *(APIRoute, OnceRoute, Route, StrictRoute)
+    }
 
 
 async def test_people_log_in_and_out(api: Api) -> None:

@@ -68,6 +68,7 @@ class PsiRows:
         self._spec = spec
         self._source = source
         self._count: int | None = None
+        self._listed: KeyList | None = None
         self._counts = KeyCounts()
 
     def write_keys(self, party: str, salt: bytes, result: Path) -> NDArray[np.int64]:
@@ -76,13 +77,13 @@ class PsiRows:
         Raises:
             SecureFlowError: `invalid_spec`; those of the file's rows.
         """
-        listed = self._list(party)
+        listed = self._keys(party)
         with result.open("wb") as file:
             for block in listed.digests():
                 whole = np.frombuffer(block, np.uint8).reshape(-1, KEY_BYTES)
                 file.write(np.ascontiguousarray(whole[:, :ENGINE_KEY]).tobytes())
         found = bytes.fromhex(commit_keys(salt, listed.count, listed.digests()))
-        listed.drop_keys()
+        self._drop_keys()
         counts = self._counts
         malformed = _together(counts.malformed.values())
         odd = (counts.missing, malformed, counts.repeated)
@@ -154,6 +155,18 @@ class PsiRows:
 
     # --- keys ----------------------------------------------------------------------------------
 
+    def _keys(self, party: str) -> KeyList:
+        """Return the list with its keys; where they were not kept, it is made again."""
+        if self._listed is None:
+            self._listed = self._list(party)
+        return self._listed
+
+    def _drop_keys(self) -> None:
+        """Give back the room of the keys, unless they are told or looked up at the end."""
+        if self._listed is not None and not self._spec.tells_others:
+            self._listed.drop_keys()
+            self._listed = None
+
     def _list(self, party: str) -> KeyList:
         """List the keys of the file; the rows that they are of stay for the later steps."""
         side, folder = self._spec.side(party), self._folder
@@ -166,7 +179,8 @@ class PsiRows:
     def _length(self, party: str) -> int:
         """Return how many keys the list has; it is read again in another process than its own."""
         if self._count is None:
-            self._list(party).drop_keys()
+            self._keys(party)
+            self._drop_keys()
         assert self._count is not None  # noqa: S101  `_list` says it
         return self._count
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from copy import copy
 from functools import cache
-from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.datastructures import State
 
 from secureflow.domain.specs.kind import SpecKinds
@@ -30,12 +29,11 @@ from secureflow.server.rest import (
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
 from secureflow.server.rest.rates import Rates
+from secureflow.server.rest.routers import PREFIX
 from secureflow.server.rest.streams import Streams
 from secureflow.server.rest.submissions import submissions
 from secureflow.server.services import Services
 from secureflow.server.settings import RestSettings
-
-PREFIX: Final = "/api/v1"
 
 
 def create_app(services: Services, settings: RestSettings) -> FastAPI:
@@ -50,12 +48,14 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     return app
 
 
-@cache
 def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
-    """Return the API's routes and its description, without use cases behind them.
+    """Return the API's routes and its description, without use cases behind them."""
+    return _described(kinds)
 
-    Inspecting every signature takes a fifth of a second, so a process does it once.
-    """
+
+@cache
+def _described(kinds: SpecKinds) -> FastAPI:
+    # Inspecting every signature takes half a second, so a process does it once.
     app = FastAPI(
         title="SecureFlow",
         version=__version__,
@@ -63,21 +63,13 @@ def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # their pages load scripts from a CDN
         redoc_url=None,
-        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    api = APIRouter(prefix=PREFIX)
-    api.include_router(session.router)
-    api.include_router(session.ending)
-    api.include_router(organisations.secret_router)
-    api.include_router(renewals.router)
-    for module in (users, organisations, charter, projects, datasets):
-        api.include_router(module.router)
-    api.include_router(submissions(kinds))
-    for module in (jobs, models, bundles, audit):
-        api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(health.router)
+    routers = [session.router, session.ending, organisations.secret_router, renewals.router]
+    routers += [one.router for one in (users, organisations, charter, projects, datasets)]
+    routers.append(submissions(kinds))
+    routers += [one.router for one in (jobs, models, bundles, audit, health)]
+    app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)
     return app

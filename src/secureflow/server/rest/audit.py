@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from secureflow.application.restored import restore_times
@@ -12,11 +12,12 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import Cursor, Limit, Listed, Reference, decode_cursor
 
 Number = Annotated[int, Query(ge=0, lt=1 << 53)]
 
-router = APIRouter(prefix="/audit", tags=["audit"], route_class=OnceRoute)
+router = router_of("audit", OnceRoute, f"{PREFIX}/audit")
 
 
 class Head(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request, Response
@@ -72,8 +73,8 @@ class Parsed(Request):
 class StrictRoute(APIRoute):
     """A route whose body is read last, after authentication and authorisation."""
 
-    read: TypeAdapter[Any] | None = None
-    """Pydantic's reader of its body, if it takes one."""
+    read: Callable[[], TypeAdapter[Any]] | None = None
+    """Returns pydantic's reader of its body, if it takes one."""
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler that FastAPI makes."""
@@ -86,7 +87,8 @@ class StrictRoute(APIRoute):
         asked: Any = info.annotation
         if info.discriminator:
             asked = Annotated[asked, Field(discriminator=info.discriminator)]
-        self.read = model = TypeAdapter[Any](asked)
+        # Only a large body and a wrong one need it, and it takes long to make.
+        self.read = model = cache(lambda: TypeAdapter[Any](asked))
 
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings
@@ -161,11 +163,11 @@ def _check_size(text: bytes, most: int, caller: Principal | None, request: Reque
         rates_of(request).charge(caller.user, values / TURN)
 
 
-def _parse_large(text: bytes, model: TypeAdapter[Any]) -> Any:
+def _parse_large(text: bytes, model: Callable[[], TypeAdapter[Any]]) -> Any:
     """Return the model, or the bare value if FastAPI should report what is wrong with it."""
     value = _parse(text)
     try:
-        return model.validate_python(value)
+        return model().validate_python(value)
     except ValidationError as error:
         if error.error_count() > MANY_PROBLEMS:
             raise SecureFlowError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
 from secureflow.domain.bundles import KeptBundle
@@ -12,6 +12,7 @@ from secureflow.engines.bundles import MAX_BYTES
 from secureflow.server.rest.bodies import BINARY, BYTES, read_body
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, body_in_query
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -26,7 +27,7 @@ from secureflow.server.rest.shapes import (
 
 Digest = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="BLAKE3 of the packing")]
 
-router = APIRouter(prefix="/bundles", tags=["bundles"], route_class=OnceRoute)
+router = router_of("bundles", OnceRoute, f"{PREFIX}/bundles")
 
 
 @router.post(

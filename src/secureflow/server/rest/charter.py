@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import RequestBody, Slug
 
-router = APIRouter(prefix="/charter", tags=["charter"], route_class=OnceRoute)
+router = router_of("charter", OnceRoute, f"{PREFIX}/charter")
 
 
 class CharterShown(BaseModel):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -26,7 +26,7 @@ from secureflow.server.rest.shapes import (
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128), ONE_LINE]
 
-router = APIRouter(tags=["datasets"], route_class=OnceRoute)
+router = router_of("datasets", OnceRoute)
 
 
 class GrantRequest(RequestBody):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -17,9 +17,10 @@ from secureflow.kit.addresses import is_loopback
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 from secureflow.server.rest.callers import Use, bearer_of
+from secureflow.server.rest.routers import router_of
 from secureflow.server.settings import RestSettings
 
-router = APIRouter(tags=["health"])
+router = router_of("health", prefix="")
 Parts = dict[str, bool | dict[str, Any]]
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import Depends, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -16,6 +16,7 @@ from secureflow.server.rest.bodies import BINARY, BYTES
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, told_as
 from secureflow.server.rest.languages import SPOKEN, Spoken, spoken
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -31,7 +32,7 @@ from secureflow.texts import Language
 
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
+router = router_of("jobs", OnceRoute, f"{PREFIX}/jobs")
 
 
 def _spoken(job: Job, language: Language) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
 from secureflow.application.uploads import Weights
@@ -12,6 +12,7 @@ from secureflow.domain.models import KeptUpload, Model
 from secureflow.server.rest.bodies import BINARY, BYTES, body_parts
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, body_in_query
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -32,7 +33,7 @@ Layout = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/models", tags=["models"], route_class=OnceRoute)
+router = router_of("models", OnceRoute, f"{PREFIX}/models")
 
 
 @router.get("", summary="List models", response_model=Listed[Model])

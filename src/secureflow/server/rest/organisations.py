@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
@@ -15,6 +15,7 @@ from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, key_of
+from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -29,8 +30,8 @@ from secureflow.server.rest.shapes import (
     listed,
 )
 
-router = APIRouter(tags=["organisations"], route_class=OnceRoute)
-secret_router = APIRouter(tags=["enrolment"], route_class=StrictRoute)
+router = router_of("organisations", OnceRoute)
+secret_router = router_of("enrolment", StrictRoute)
 """Routes whose answers hold a secret: never kept for idempotency."""
 
 

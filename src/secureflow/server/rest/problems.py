@@ -137,7 +137,8 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for exactly this
-    fields = _fields(error.errors()[:MAX_FIELDS], getattr(request.scope.get("route"), "read", None))
+    read = getattr(request.scope.get("route"), "read", None)
+    fields = _fields(error.errors()[:MAX_FIELDS], read and read())
     if any(one["type"] == "json_invalid" for one in error.errors()):
         refusal = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
         return _answer(request, refusal)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from secureflow.domain.projects import Project
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -22,7 +22,7 @@ from secureflow.server.rest.shapes import (
     listed,
 )
 
-router = APIRouter(prefix="/projects", tags=["projects"], route_class=OnceRoute)
+router = router_of("projects", OnceRoute, f"{PREFIX}/projects")
 
 
 class ProjectRequest(RequestBody):

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Use, address_of
+from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import RequestBody
 
 CHALLENGE_BYTES: Final = 1024
 RENEWAL_BYTES: Final = 8192
 
-router = APIRouter(tags=["enrolment"], route_class=StrictRoute)
+router = router_of("enrolment", StrictRoute)
 
 Identity = Annotated[str, ONE_LINE]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports.storage import Page
@@ -13,6 +13,7 @@ from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
+from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -20,8 +21,8 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 LOGIN_BYTES: Final = 4096
 """Maximum size of a name and a password, however they are escaped."""
 
-router = APIRouter(tags=["session"], route_class=StrictRoute)
-ending = APIRouter(tags=["session"], route_class=OnceRoute)
+router = router_of("session", StrictRoute)
+ending = router_of("session", OnceRoute)
 """Routes without a secret in the answer, which may be kept."""
 
 

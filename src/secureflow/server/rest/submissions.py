@@ -17,6 +17,7 @@ from secureflow.domain.specs.request import JobRequest
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.languages import Spoken
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.texts import told
 
 Coming = Annotated[
@@ -30,7 +31,7 @@ Coming = Annotated[
 
 def submissions(kinds: SpecKinds) -> APIRouter:
     """Return the routes that take a request of any of these kinds; its `kind` selects which."""
-    router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
+    router = router_of("jobs", OnceRoute, f"{PREFIX}/jobs")
 
     async def submit_job(body: JobRequest, use: Use, caller: Caller) -> Job:
         """Propose a job; its contributors' agents are asked for consent at once."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from secureflow.application.ports.storage import Page
 from secureflow.domain.users import Role
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
+from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.session import Account, Password, account
 from secureflow.server.rest.shapes import (
     LIMIT,
@@ -23,7 +23,7 @@ from secureflow.server.rest.shapes import (
     listed,
 )
 
-router = APIRouter(prefix="/users", tags=["users"], route_class=OnceRoute)
+router = router_of("users", OnceRoute, f"{PREFIX}/users")
 
 
 class UserRequest(RequestBody):
