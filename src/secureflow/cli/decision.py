@@ -152,7 +152,7 @@ def _fit(shown: list[_Field], lines: int) -> None:
 def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
     from secureflow.cli.estimates import line
-    from secureflow.cli.kinds import holds
+    from secureflow.cli.peerkinds import holds
 
     item = request.item
     here = request.details.get("here") or {}

@@ -13,8 +13,8 @@ from peers.channels import KEYS, Carrier, Pair, scope
 from peers.psi_world import PsiAgentWorld
 
 from secureflow.adapters.link.peerchannel import STEP, ContentMeter
-from secureflow.agent.peers.carried import CarriedBytes
 from secureflow.agent.peers.channels import PeerChannels
+from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.application.ports.peers import MAX_CONTENT, ChannelLimits
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from secureflow.application.totals import npy_header
-from secureflow.cli.kinds import MpcText, holds
+from secureflow.cli.peerkinds import MpcText, holds
 from secureflow.domain.specs.mpc_programs import PROGRAMS
 from secureflow.engines.mpc.sections import program_of
 from secureflow.engines.mpc.sharecost import share_estimate

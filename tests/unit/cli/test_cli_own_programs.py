@@ -14,7 +14,7 @@ import yaml
 from peers.mpyc_world import asked_of_mpyc, program
 
 from secureflow.agent import api
-from secureflow.cli.kinds import MpcText
+from secureflow.cli.peerkinds import MpcText
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.engines.bundles import Bundle, pack

@@ -26,8 +26,8 @@ from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.probing import Probing
-from secureflow.agent.peers.carried import CarriedBytes
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
+from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room

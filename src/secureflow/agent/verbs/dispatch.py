@@ -36,7 +36,7 @@ from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.parts import forget_parts
 from secureflow.agent.kinds.kind import Contributions
-from secureflow.agent.peers.carried import forget_carried
+from secureflow.agent.record.carriedbytes import forget_carried
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
