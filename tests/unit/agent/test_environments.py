@@ -93,6 +93,35 @@ def test_what_is_installed_is_what_the_lock_pins(installed: Path) -> None:
     assert (installed / "environments").stat().st_mode & 0o777 == 0o700
 
 
+def test_what_is_installed_is_compiled_once(agent: Path) -> None:
+    """Or each start of a job compiles what it imports."""
+    own = Environments(agent)
+    found = own.get("net")
+    (bytecode,) = venv_of(agent).rglob("net.*.pyc")
+    told = subprocess.run(
+        [own.python(found), "-IBv", "-c", "import net"], capture_output=True, text=True, check=True
+    )
+    assert f"code object from '{bytecode}'" in told.stderr
+    assert own.verify("net") == found  # it is part of what was installed
+    content = bytearray(bytecode.read_bytes())
+    content[-1] ^= 1
+    bytecode.write_bytes(content)
+    assert bytecode.name in broken(agent)
+
+
+def test_bytecode_is_of_the_source_beside_it(tmp_path: Path) -> None:
+    """A wheel may ship other bytecode, and files that do not compile."""
+    folder = tmp_path / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    cached = folder / "__pycache__" / f"good.{sys.implementation.cache_tag}.pyc"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"shipped")
+    (folder / "good.py").write_text("VALUE = 7")
+    (folder / "bad.py").write_text("print 'of another Python'")
+    found = venvs._compiled(tmp_path, PYTHON)
+    assert [*found] == [cached.relative_to(tmp_path).as_posix()]
+    assert found[next(iter(found))][0] == cached.stat().st_size > len(b"shipped")
+
+
 def test_one_lock_serves_a_machine_with_a_build_of_its_own(
     installed: Path, wheels: Path, tmp_path: Path
 ) -> None:
@@ -285,7 +314,7 @@ def test_wheels_alone_are_installed_by_hash_and_from_where_the_owner_says(
 ) -> None:
     asked: list[list[str]] = []
 
-    def run(command: list[str], step: str) -> str:
+    def run(command: list[str], step: str, **_: bool) -> str:
         asked.append(command)
         return "{}" if "json" in command[-1] else "3.11.1 x"
 

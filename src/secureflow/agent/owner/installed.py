@@ -45,7 +45,7 @@ _INTERPRETER: Final = re.compile(r"(?:python|pypy).*|.*\._pth|pyvenv\.cfg|pybuil
 
 def leave_out(venv: Path) -> None:
     """Remove what runs with every start and is not needed."""
-    for folder in _packages(venv):
+    for folder in package_folders(venv):
         for name in NOT_NEEDED:
             (folder / name).unlink(missing_ok=True)
 
@@ -64,7 +64,7 @@ def refused(venv: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> st
     for name in now.keys() - before.keys():
         if name.startswith("bin/") and _INTERPRETER.fullmatch(name.split("/")[1]):
             return Text("a wheel puts {file} beside the interpreter", file=shown(name))
-    for folder in _packages(venv):
+    for folder in package_folders(venv):
         for path in sorted(folder.iterdir()):
             if path.name.endswith(".pth") or path.name.partition(".")[0] in _CUSTOM:
                 return Text(
@@ -143,8 +143,9 @@ def _distributions(venv: Path) -> Iterator[tuple[str, tuple[str, list[str]]]]:
 
 
 def _described(venv: Path) -> list[Path]:
-    return [one for folder in _packages(venv) for one in sorted(folder.glob("*.dist-info"))]
+    return [one for folder in package_folders(venv) for one in sorted(folder.glob("*.dist-info"))]
 
 
-def _packages(venv: Path) -> list[Path]:
+def package_folders(venv: Path) -> list[Path]:
+    """Return where an environment has its packages."""
     return sorted({one.resolve() for one in venv.glob("lib*/python3*/site-packages")})
