@@ -230,7 +230,7 @@ async def test_whoever_falls_silent_is_named(
         if to == peer and (fallen.is_set() or says(word, said)):
             fallen.set()
             return None
-        if fallen.is_set():
+        if says(word, said):
             monkeypatch.setattr(psi_turns, "PATIENCE", 0.3)  # of whoever begins to wait now
         return said
 
