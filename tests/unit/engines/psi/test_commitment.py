@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,18 @@ def test_the_number_of_keys_is_committed_to(keys: list[bytes]) -> None:
     made = commit_keys(SALT, len(keys), sorted(keys))
     assert opens(made, SALT, len(keys), sorted(keys))
     assert not opens(made, SALT, len(keys) + 1, sorted(keys))
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([bytes(8), bytes(7) + b"\x01", b"\xff" * 8])] * 3)))
+def test_the_order_within_a_block_is_that_of_bytes(words: list[tuple[bytes, ...]]) -> None:
+    keys = [b"".join(one) for one in words]
+    for listed in (keys, sorted(keys), sorted({*keys})):
+        ascends = all(a < b for a, b in pairwise(listed))
+        if ascends:
+            commit_keys(SALT, len(listed), [b"".join(listed)])
+        else:
+            with pytest.raises(ValueError, match="do not follow"):
+                commit_keys(SALT, len(listed), [b"".join(listed)])
 
 
 def test_an_empty_list_has_one_too() -> None:
