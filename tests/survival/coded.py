@@ -32,6 +32,9 @@ from tests.survival.world import training
 
 CODE: Final = "SECUREFLOW_TEST_CODE"
 """Set in its environment, an agent takes part in jobs with code."""
+SHORT: Final = 0.2
+"""Seconds for which an answer is held back at most: what matters is that it is when one dies. That
+all of a step's time passes, `tests/unit/agent/test_bundle_workers.py` shows."""
 ENVIRONMENT: Final = "cd" * 32
 POLICY: Final = """permit(principal, action == Action::"training", resource)
     when { context.bundle_digest != "" };"""
@@ -143,7 +146,7 @@ def run(config: Path) -> int:
 
         async def held_back(seconds: float) -> None:
             points.reach(f"held back {next(answers)}")
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(min(seconds, SHORT))
 
         self._wait = held_back
 
