@@ -1,8 +1,9 @@
 """Lists of keys cut into buckets that say nothing, and back.
 
-A key is 16 bytes: a digest of what the parties join on, so keys are spread evenly. A key's bucket
-is drawn from it and from the job, alike at all parties; a bucket is one run of the protocol, and
-what has run need not run again in the next attempt.
+A key is 16 bytes: a digest of what the parties join on, so keys are spread evenly. SPU is handed
+the first 90 bits of each, 15 characters: two keys of ten million at each side are taken for one
+with a chance of 1e-13. A key's bucket is drawn from it and from the job, alike at all parties; a
+bucket is one run of the protocol, and what has run need not run again in the next attempt.
 
 Each bucket is filled up with random keys to a size that follows from the length of the list alone:
 
@@ -10,7 +11,7 @@ Each bucket is filled up with random keys to a size that follows from the length
 - SPU's `psi_execute` sends the other party the SHA-256 of all keys in plain before it starts
   (`check_hash_digest`, which it sets itself: psi v0.6, `launch.cc`, `interface.cc`). Whoever knows
   or guesses all keys of a short list could prove it by that, whatever the protocol hides. Random
-  keys of 128 bits that nobody knows are among them, so the digest says nothing.
+  keys that nobody knows are among them, eight at least, so the digest says nothing.
 
 The order within a bucket is drawn anew each time.
 """
@@ -40,9 +41,11 @@ _DEVIATIONS: Final = 8.0
 _HEAD: Final = b"k\n"
 _WORD: Final = 24
 """Characters of a key in base64 that is filled up with zeros to 18 bytes, which need no padding."""
-_SPELT: Final = 22
-"""How many of them are written: the others stand for zeros."""
-_REST: Final = np.frombuffer(b"AA", np.uint8)
+_SPELT: Final = 15
+"""How many of them are written, 90 bits: SPU's C++ holds so many without asking for memory."""
+_REST: Final = np.frombuffer(b"A" * (_WORD - _SPELT), np.uint8)
+_LOW: Final = np.uint64((1 << 64) - (1 << 128 - 6 * _SPELT))
+"""What is written of a key's second half."""
 _CHUNK: Final = 1 << 18
 """Keys that are spelled at once."""
 
@@ -173,7 +176,7 @@ class Bucket:
 
 def _halves(keys: Bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     whole = keys.view(">u8").astype(np.uint64)
-    return np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1])
+    return np.ascontiguousarray(whole[:, 0]), whole[:, 1] & _LOW
 
 
 def _ascend(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> bool:
