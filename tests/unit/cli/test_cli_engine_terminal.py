@@ -52,7 +52,7 @@ def test_whoever_ends_it_leaves_nothing_half_made(tmp_path: Path, number: int, c
     with Terminal(*words, "--python", str(slow), environment=environment) as terminal:
         terminal.until("MB to fetch")
         engines, until = tmp_path / "engines", time.monotonic() + PATIENCE
-        while not list(engines.glob("*/venv/half")) or not writer.read_text().strip():
+        while not (list(engines.glob("*/venv/half")) and writer.is_file() and writer.read_text()):
             assert time.monotonic() < until, terminal.text
             time.sleep(0.01)
         if number:
