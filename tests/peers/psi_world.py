@@ -19,6 +19,7 @@ from peers.engines import MemoryChannel
 
 from secureflow.adapters.datasources import SourceLimits
 from secureflow.agent.compute.psi import PSI_WORKER
+from secureflow.agent.compute.worker_errors import Asked, worker_error
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,
@@ -73,6 +74,7 @@ class InProcess:
         self.worker, self.spec = worker, spec
         self.calls: list[str] = []
         self.prepared: dict[str, Any] = {}
+        self.asked: dict[str, Asked] = {}
         self.fails: SecureFlowError | None = None
 
     async def check(self, *_: Any) -> None:
@@ -85,6 +87,7 @@ class InProcess:
         if self.fails is not None:
             raise self.fails
         read = parse(self.spec, spec, stored=True)
+        self.asked[job] = Asked(job, spec, dataset)
         self.prepared[job] = self.worker.prepare(job, read, dataset, SourceLimits()).state
         return {"rows": 0, "validation": 0}
 
@@ -92,7 +95,10 @@ class InProcess:
         self, job: str, step: str, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         self.calls.append(step)
-        sums = self.worker.steps[step](self.prepared[job], **(arguments or {}))
+        try:
+            sums = self.worker.steps[step](self.prepared[job], **(arguments or {}))
+        except SecureFlowError as error:  # as a process tells it, and its agent says it again
+            raise worker_error(error.as_json(), self.asked[job]) from error
         return {"sums": sums.tolist(), "seconds": 0.1}
 
     async def close(self, job: str) -> None:

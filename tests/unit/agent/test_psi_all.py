@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from peers.agent_world import JOB
-from peers.psi_trio import PARTIES, A, B, C, Trio
+from peers.psi_trio import PARTIES, A, B, C, Trio, column
 from peers.psi_world import engine_keys
 
 from secureflow.agent.kinds import psi_turns
@@ -188,6 +188,42 @@ async def test_leaving_keys_out_alike_is_not_noticed(tmp_path: Path) -> None:
     three[A].links_to.altered = telling(dict.fromkeys((B, C), told_file(("13700137000",))))
     found = await three.run()
     assert [found[one]["figures"]["matched"] for one in PARTIES] == [2, 1, 1], "as its label says"
+
+
+async def test_a_key_that_the_receiver_did_not_bring_is_not_noticed(tmp_path: Path) -> None:
+    three = await trio(tmp_path)
+    theirs = told_file((*BOTH, "13100131000"))
+    three[A].links_to.altered = telling({B: theirs, C: theirs})
+    found = await three.run()
+    assert [found[one]["figures"]["matched"] for one in PARTIES] == [2, 3, 3], "as its label says"
+    assert left(three)[B] == 1000 - KEYS[A] - KEYS[C]
+
+
+async def test_other_keys_than_in_an_attempt_before_are_refused_and_kept_by_nobody(
+    tmp_path: Path,
+) -> None:
+    """The receiver hands its columns to one alone, and tells of fewer keys the next time."""
+    sides = [{"party": one, "key": ["phone"], "most_rows": 100,
+              "granted": [column(A)] if one == A else []} for one in PARTIES]  # fmt: skip
+    three = await trio(tmp_path, sides=sides)
+    three[A].links_to.cuts = three[C].links_to.cuts = False
+    files: list[str] = []
+
+    def altered(peer: str, said: bytes) -> bytes:
+        files.extend([peer] if says("file", said) else [])
+        none = says("file", said) and peer == C and files.count(C) == 2
+        return canonical_bytes({"say": "file", "bytes": 0}) if none else said
+
+    three[A].links_to.altered = altered
+    await three.run()
+    assert kept(three) == [A, B]
+    fewer = told_file(("13700137000",))
+    three[A].links_to.altered = telling({B: fewer, C: fewer})
+    found = await three.run(2)
+    assert (found[B].code, found[B].details["party"]) == ("peer_result_malformed", A)
+    assert chinese(found[B].message)
+    assert chinese(found[B].hint)
+    assert kept(three) == [A, B]
 
 
 @pytest.mark.parametrize("longer", [b"", b"x"], ids=["shorter", "longer"])

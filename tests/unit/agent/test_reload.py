@@ -330,6 +330,27 @@ async def test_who_approves_what_was_edited_meanwhile_is_told_that_nothing_is_si
         await asking
 
 
+async def test_a_question_that_ends_otherwise_is_not_what_came_of_an_approval(
+    tmp_path: Path,
+) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    inbox, body = owner.assembly.inbox, owner.consent_body()
+
+    async def again() -> None:
+        with inbox.answering(str(body["job"]), inbox.get(item).digest):
+            while inbox.get(item).state == "waiting":  # noqa: ASYNC110  in the same turn
+                await asyncio.sleep(0)
+            raise SecureFlowError("approval_expired", "The centre asked with another expiry.")
+
+    same = asyncio.create_task(again())
+    await asyncio.sleep(0)
+    told: Any = await commands_of(owner).inbox_approve(item)
+    assert (told["signed"], "refused" in told) == (True, False)
+    assert (await asking)["approval"]
+    assert isinstance((await asyncio.gather(same, return_exceptions=True))[0], SecureFlowError)
+
+
 async def test_who_approves_is_told_when_it_is_signed_and_when_it_is_not_yet(
     tmp_path: Path,
 ) -> None:

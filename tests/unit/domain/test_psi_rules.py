@@ -61,6 +61,8 @@ def sides(*parts: dict[str, Any], most_rows: int = 100) -> dict[str, Any]:
         (TWO, sides({}, {"granted": ["segment"]}), "columns.bank-b.granted", "would have to learn"),
         (TWO, {**sides({"granted": ["x"]}, {}), "learns": "size", "protocol": "openmined",
                "engine": OPENMINED}, "columns.bank-a.granted", "a number has no columns"),
+        (TWO, {**sides({"granted": ["x"]}, {}), "learns": "all", "join": "difference"},
+         "columns.bank-a.granted", "rows without a match"),
         (TWO, {**sides({}, {"granted": ["x"]}), "learns": "all", "join": "difference"},
          "columns.bank-b.granted", "have no columns of another party"),
         (TWO, sides({"granted": ["row"]}, {}), "columns.bank-a.granted", "called 'row' already"),
@@ -127,6 +129,12 @@ def test_what_is_told_in_the_report_is_told_once_however_often_a_job_is_begun() 
     spec = specified(TWO, tells_size=True, attempts=4)
     assert [spec.probes_at_worst(party) for party in spec.parties] == [100, 400]
     assert [specified(TWO, attempts=4).probes_at_worst(one) for one in spec.parties] == [0, 400]
+
+
+def test_a_receiver_can_tell_of_keys_that_it_did_not_bring() -> None:
+    spec = specified(THREE, **sides({}, {"most_rows": 40}, {}), learns="all", attempts=2)
+    assert [spec.probes(one) for one in spec.parties] == [140, 200, 140]
+    assert [spec.probes_at_worst(one) for one in spec.parties] == [280, 2 * 240, 2 * 180]
 
 
 def test_files_take_room_by_keys_columns_and_the_rows_that_are_shown() -> None:

@@ -324,6 +324,12 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             "The agent of {peer} is faulty or of another version: ask it.",
             {"peer": "party"},
         ),
+        Told(
+            "{peer} told keys that all have, and some are not in this party's list.",
+            "The agent or engine of {peer} is faulty or altered: ask it.",
+            {"peer": "party"},
+            ("party",),
+        ),
     ),
     "dataset_unknown": (
         Told("The job {job} has no dataset.", facts={"job": "job"}),

@@ -3,8 +3,9 @@
 Of three and more parties only the receiver can tell what all have. Where all learn, it tells the
 others, in a file of one length whatever matches (`agent.compute.psi_told`). None of them keeps
 anything before it has found each of these keys in its own list, and has heard from each of the
-others that they were told the same: so a receiver cannot add a key that one of them does not have.
-It can leave keys out, and it has learned before them.
+others that they were told the same, as in an attempt before: so a receiver cannot add a key that
+one of them does not have. It can leave keys out, and add one that all of them have and it did not
+bring; and it has learned before them.
 
 Columns go from whoever grants them to each of the others, over the channel between these two.
 """
@@ -130,7 +131,8 @@ class Handover:
 
         Raises:
             SecureFlowError: `peer_result_malformed`: not every key is one of this party's, or
-                another party was told otherwise; `peer_absent`, `peer_broken`.
+                another party was told otherwise, or this one in an attempt before;
+                `peer_absent`, `peer_broken`.
         """
         if not self._spec.tells_others or self.tells:
             return
@@ -149,6 +151,7 @@ class Handover:
         await work_until(engine, channel, look(), psi_turns.COMPARE)
         digest = await asyncio.to_thread(_digest, path)
         await together([self._compare(peer, digest) for peer in fellows])
+        await asyncio.to_thread(self._as_before, digest)
 
     async def columns(self) -> dict[str, str]:
         """Exchange columns of rows that match, where the spec says so.
@@ -208,6 +211,20 @@ class Handover:
         if told.get("digest") != digest:
             raise _unlike(receiver, peer)
 
+    def _as_before(self, digest: str) -> None:
+        """Keep what was told first: whoever has a result by then makes no other one.
+
+        Raises:
+            SecureFlowError: `peer_result_malformed` for other keys in a further attempt.
+        """
+        store, name = self._context.store, f"psi_told/{self._job}"
+        with store.transaction():
+            first = store.answer(name)
+            if first is None:
+                store.keep_answer(name, self._job, digest)
+            elif first != digest:
+                raise _changed(self._spec.receiver)
+
     async def _counts(self, step: str, arguments: dict[str, JSON], length: int) -> list[int]:
         answer = await self._computing.compute(self._job, step, arguments)
         counts: list[int] = np.frombuffer(whole_sums(answer, length, LIMIT), "<i8").tolist()
@@ -260,6 +277,16 @@ def _unlike(receiver: str, peer: str) -> SecureFlowError:
         Text("One of the two is faulty or altered: ask {receiver} and {party}.",
              receiver=receiver, party=peer),
         {"parties": sorted([receiver, peer])},
+    )  # fmt: skip
+
+
+def _changed(receiver: str) -> SecureFlowError:
+    return SecureFlowError(
+        "peer_result_malformed",
+        Text("{receiver} tells other keys that all have than in an attempt before: it, or another "
+             "party, has changed what it brings.", receiver=receiver),
+        Text("Somebody is faulty or altered: ask {receiver} first.", receiver=receiver),
+        {"party": receiver},
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Literal
 from weakref import WeakValueDictionary
@@ -58,6 +58,25 @@ def item_id(
             "expires": expires,
         }
     )
+
+
+async def _came(
+    questions: Sequence[asyncio.Future[SecureFlowError | None]], seconds: float
+) -> tuple[bool, SecureFlowError | None]:
+    """Return whether one is answered with a signature; an error only if all ended without one.
+
+    The centre may ask the same several times: one that is refused says nothing of the others.
+    """
+    refusal, pending = None, set(questions)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                came = [one.result() for one in done if not one.cancelled()]
+                if None in came:
+                    return True, None
+                refusal = next(filter(None, came), refusal)
+    return False, None if pending else refusal
 
 
 def checked(item: InboxItem) -> InboxItem:
@@ -226,12 +245,9 @@ class Inbox:
         self.wake(item)
         if not waiting:
             return decided, {"signed": False}
-        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        came = [one.result() for one in done if not one.cancelled()]
-        refusal = next(filter(None, came), None)
-        if refusal is None or None in came:
-            return decided, {"signed": None in came}
-        return decided, {"signed": False, "refused": refusal.as_json()}
+        signed, refusal = await _came(waiting, seconds)
+        refused = {} if refusal is None else {"refused": refusal.as_json()}
+        return decided, {"signed": signed, **refused}
 
     @contextmanager
     def answering(self, job: str, spec_digest: str) -> Iterator[None]:

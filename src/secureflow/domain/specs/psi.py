@@ -234,10 +234,19 @@ class PsiSpec(SpecBase):
         return self._most_rows(self.testers(party))
 
     def probes_at_worst(self, party: str) -> int:
-        """Return how many are if others bring another list in each attempt, of the same length."""
+        """Return how many are if others bring another list in each attempt, of the same length.
+
+        A receiver that tells the others what all have can tell of keys that it did not bring.
+        """
         again = self._testing_each_time(party)
         once = (one for one in self.testers(party) if one not in again)
-        return self.attempts * self._most_rows(again) + self._most_rows(once)
+        told = self._told_rows if party != self.receiver else 0
+        return self.attempts * (self._most_rows(again) + told) + self._most_rows(once)
+
+    @property
+    def _told_rows(self) -> int:
+        """How many keys a receiver tells the others at most: the shortest list, whole."""
+        return min(one.most_rows for one in self.sides) if self.tells_others else 0
 
     def _most_rows(self, parties: Iterable[str]) -> int:
         return sum(self.side(one).most_rows for one in parties)
@@ -246,8 +255,7 @@ class PsiSpec(SpecBase):
         """Return what lists, the engine's files and the result take, with cells of usual texts."""
         side, others = self.side(party), [self.side(one) for one in self.others(party)]
         listed = _KEY_BYTES * side.most_rows
-        if self.tells_others:
-            listed += _TOLD_BYTES * min(one.most_rows for one in self.sides)
+        listed += _TOLD_BYTES * self._told_rows
         if party not in self.learners or self.learns == "size":
             return listed
         rows = min(one.most_rows for one in self.sides)

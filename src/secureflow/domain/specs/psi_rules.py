@@ -142,9 +142,10 @@ def _granted_rules(spec: PsiSpec) -> Problem | None:
             "a number has no columns",
             "Leave them out, or say who learns the keys.",
         )
-    if theirs is not None and spec.join == "difference":
+    handed = granting if spec.learns == "all" else theirs
+    if handed is not None and spec.join == "difference":
         return (
-            f"columns.{theirs.party}.granted",
+            f"columns.{handed.party}.granted",
             "rows without a match have no columns of another party",
             "Leave them out, or set join to inner.",
         )

@@ -26,6 +26,10 @@ _LEFT_OUT: Final = (
     "nobody else has seen the lists side by side; one that tells nothing is named, after it has "
     "learned"
 )
+_NOT_BROUGHT: Final = (
+    "nothing compares what it tells with what it committed to: each key that all the others have "
+    "counts as shared, with their columns; one that somebody lacks ends the job"
+)
 _AGAIN: Final = (
     "each attempt commits to its keys; those that have changed are charged as new ones, and so are "
     "all after a run that ended; who commits to the same, brings others and cuts the run off is not"
@@ -73,7 +77,10 @@ def _learns(spec: PsiSpec, party: str) -> str:
     """Return what a party learns of the result."""
     if spec.learns == "size":
         return "how many of its keys the other party has, and not which"
-    learned: list[str] = ["which of its keys the others have"]
+    all_have = spec.tells_others and party != spec.receiver
+    learned: list[str] = [
+        "which of its keys all have" if all_have else "which of its keys the others have"
+    ]
     for other in spec.others(party):
         if granted := spec.side(other).granted:
             columns = ", ".join(granted)
@@ -121,6 +128,12 @@ def _telling(spec: PsiSpec) -> Iterator[Row]:
         party=spec.receiver,
     )
     yield added, "partly", _COMPARED
+    tested = Text(
+        "{party} tells the others keys that it did not bring, to learn whether all of them have "
+        "them",
+        party=spec.receiver,
+    )
+    yield tested, "no", _NOT_BROUGHT
     left = Text("{party} leaves keys out of what it tells the others", party=spec.receiver)
     yield left, "no", _LEFT_OUT
 
