@@ -62,7 +62,7 @@ _MAP_HUGETLB: Final = 0x40000
 _USAGE: Final = {"wait4": 3, "waitid": 4}
 """Which argument is a place for what the child used."""
 SHARED_FUTEXES: Final = "shared futexes"
-"""The group that a launch may do without."""
+"""The guard that a launch may do without."""
 _PRIVATE: Final = 128
 """FUTEX_PRIVATE_FLAG."""
 _COMMAND: Final = 0x7F
@@ -154,8 +154,7 @@ def _by_arguments(judged: _Judged) -> Iterator[Instruction]:
             yield from _if_called(known, "socket", _sockets(_AF_INET, _TCP))
     if "parent's end" not in without:
         yield from _if_called(known, "prctl", _ends_of_parents())
-    if SHARED_FUTEXES not in without:
-        yield from _if_called(known, "futex", _shared_futexes())
+    yield from _if_called(known, "futex", _shared_futexes(sleep=SHARED_FUTEXES in without))
     if "huge pages" not in without:
         yield from _if_called(known, "mmap", _huge_pages())
     if "counts of waits" not in without:
@@ -233,7 +232,7 @@ def _unless_null(argument: int, action: int) -> list[Instruction]:
     return [*judged, _load(_NUMBER)]
 
 
-def _shared_futexes() -> list[Instruction]:
+def _shared_futexes(*, sleep: bool) -> list[Instruction]:
     """Let nobody sleep or be woken on memory that two processes may share.
 
     One on a file that two sandboxes see, a library, has one queue for both, though neither may
@@ -241,11 +240,15 @@ def _shared_futexes() -> list[Instruction]:
     address lies. So who would sleep is told that the value has changed, and looks again; who wakes
     is told that nobody slept, which is so. Locks between processes, and `pthread_join`, are right
     so, but turn instead of sleeping, and their time limits do not run out.
+
+    Args:
+        sleep: whether they may sleep and be woken; all else is refused in any case.
     """
     judged: list[Instruction] = [(_AND, 0, 0, _COMMAND)]
     for commands, code in ((_WAITS, errno.EAGAIN), (_WAKES, 0)):
+        action = ALLOW if sleep else _error(code)
         for one in commands:
-            judged += [(_EQUAL, 0, 1, one), _answer(_error(code))]
+            judged += [(_EQUAL, 0, 1, one), _answer(action)]
     judged.append(_answer(_error(errno.ENOSYS)))
     return [
         _load(_ARGUMENTS + 8),
