@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from peers.sandboxes import demand_sandbox
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.agent.compute import standstill, worker_process
 from secureflow.agent.compute.jobfiles import UPDATE
+from secureflow.agent.compute.psi import result_arguments
 from secureflow.agent.compute.worker_process import (
     Views,
     WorkerConfig,
@@ -307,6 +309,18 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_files_of_peers_are_found_in_the_sandbox(config: WorkerConfig, job: Path) -> None:
+    """A worker of an intersection looked for them where the agent has them."""
+    process = await WorkerProcess.start(config, views(config, "job"))
+    theirs = {one: str(job / f"theirs.{one}") for one in ("bank-b", "bank-c")}
+    try:
+        asked = process._inside(result_arguments("bank-a", job / "matches", theirs, job / "rows"))
+        assert asked["theirs"] == [[one, f"/job/theirs.{one}"] for one in theirs]
+        assert str(job) not in json.dumps(asked)
+    finally:
+        await process.kill()
 
 
 def test_a_confined_worker_does_not_outlive_its_agent(config: WorkerConfig) -> None:

@@ -93,7 +93,8 @@ def result_arguments(
         theirs: peer → the file of its columns.
         result: where the result is written, as Parquet.
     """
-    return {"party": party, "matches": str(matches), "theirs": dict(theirs), "result": str(result)}
+    handed: list[JSON] = [[peer, path] for peer, path in sorted(theirs.items())]
+    return {"party": party, "matches": str(matches), "theirs": handed, "result": str(result)}
 
 
 class PsiWorker:
@@ -177,10 +178,10 @@ def _shown(rows: Any, party: str, peer: str, matches: str, result: str) -> NDArr
 
 
 def _result(
-    rows: Any, party: str, matches: str, theirs: Mapping[str, str], result: str
+    rows: Any, party: str, matches: str, theirs: list[list[str]], result: str
 ) -> NDArray[Any]:
     """Write the result, and return its counts."""
-    handed = {peer: Path(path) for peer, path in theirs.items()}
+    handed = {peer: Path(path) for peer, path in theirs}
     found: NDArray[Any] = rows.write_result(party, Path(matches), handed, Path(result))
     return found
 

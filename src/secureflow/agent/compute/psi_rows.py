@@ -339,15 +339,16 @@ class PsiRows:
             SecureFlowError: `peer_result_malformed`.
         """
         granted = self._spec.side(peer).granted
-        try:
-            with pq.ParquetFile(path, memory_map=False) as file:
-                names, count = tuple(file.schema_arrow.names), file.metadata.num_rows
-                most = self._spec.side(peer).most_rows
-                if names != (MATCHED, *granted) or not matched <= count <= most:
-                    raise _malformed(peer)
-                table = file.read(use_threads=False)
-        except (pa.ArrowException, OSError, ValueError):
-            raise _malformed(peer) from None
+        with path.open("rb") as opened:  # where it is not there, that is nothing of the peer's
+            try:
+                with pq.ParquetFile(opened, memory_map=False) as file:
+                    names, count = tuple(file.schema_arrow.names), file.metadata.num_rows
+                    most = self._spec.side(peer).most_rows
+                    if names != (MATCHED, *granted) or not matched <= count <= most:
+                        raise _malformed(peer)
+                    table = file.read(use_threads=False)
+            except (pa.ArrowException, OSError, ValueError):
+                raise _malformed(peer) from None
         flags = table.column(MATCHED).combine_chunks()
         sorts = (pa.types.is_string, pa.types.is_float64)
         known = all(any(sort(one.type) for sort in sorts) for one in table.drop([MATCHED]).schema)
