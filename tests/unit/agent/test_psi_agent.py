@@ -201,7 +201,7 @@ async def test_channels_carry_what_the_spec_says_or_the_estimate_lets_expect(
     for name, changes, most in (
         ("named", {"limits": {"peer_megabytes": 5}}, 5 << 20),
         ("small", {}, 3 * LEAST_BYTES),
-        ("large", {"attempts": 2, "sides": None}, 2 * USUAL * 66_000_000),
+        ("large", {"attempts": 2, "sides": None}, 2 * USUAL * 67_100_000),
     ):
         if "sides" in changes:
             changes["sides"] = [

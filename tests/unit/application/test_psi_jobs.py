@@ -50,7 +50,7 @@ async def test_the_spec_says_who_learns_and_what_runs(stage: Stage) -> None:
     assert told.details["probed"] == {"bank-a": 0, "bank-b": 1_000_000}
     assert told.details["probed_at_worst"] == {"bank-a": 0, "bank-b": 3_000_000}
     assert any("3000000" in str(one) for one in told.notes)
-    assert told.details["estimate"]["bytes"] == 33_000_000
+    assert told.details["estimate"]["bytes"] == 34_100_000
     assert told.details["label"]["adversary"] == "semi-honest"
     assert any("are tested against the data of bank-b" in note for note in told.notes)
     assert any("rr22 tells its receiver the keys" in note for note in told.notes)

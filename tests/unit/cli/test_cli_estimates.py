@@ -91,7 +91,7 @@ def test_so_does_the_catalogue(cli: Any, monkeypatch: pytest.MonkeyPatch, tongue
 
 
 def test_an_owner_is_told_what_it_takes_before_it_decides() -> None:
-    assert "up to 33.0 MB between the parties, 840.0 MB of memory, 7.6 s an attempt" in shown(psi())
+    assert "up to 34.1 MB between the parties, 840.0 MB of memory, 7.6 s an attempt" in shown(psi())
     assert "Takes" in shown(summed(ROSTER))
     ranked = computed(ROSTER)
     assert "Takes" in shown(ranked, "10k-50k")

@@ -55,7 +55,7 @@ async def pass_files(
 async def _send(channel: PeerChannel, path: Path) -> None:
     size = await asyncio.to_thread(lambda: path.stat().st_size)
     await channel.send(canonical_bytes({"say": "file", "bytes": size}))
-    with await asyncio.to_thread(path.open, "rb") as file:
+    with path.open("rb") as file:  # in a thread, a cancellation would leave it open
         while piece := await asyncio.to_thread(file.read, _PIECE):
             await channel.send(piece)
 

@@ -24,18 +24,20 @@ class _Cost:
         seconds: that a run takes.
         mb: over the channel, both ways.
         memory_mb: of one party's process.
+        fixed_mb: over the channel, however few keys there are.
     """
 
     seconds: float
     mb: float
     memory_mb: float
+    fixed_mb: float
 
 
 _COSTS: Final[dict[PsiProtocol, _Cost]] = {
-    "rr22": _Cost(4.6, 33.0, 640.0),
-    "kkrt": _Cost(8.7, 117.0, 550.0),
-    "ecdh": _Cost(17.7, 76.0, 280.0),
-    "openmined": _Cost(340.0, 76.0, 400.0),
+    "rr22": _Cost(4.6, 33.0, 640.0, 1.1),
+    "kkrt": _Cost(8.7, 117.0, 550.0, 0.1),
+    "ecdh": _Cost(17.7, 76.0, 280.0, 0.1),
+    "openmined": _Cost(340.0, 105.0, 400.0, 0.1),
 }
 _BASE_MB: Final = 200.0
 """Of an engine's process before it reads a key."""
@@ -66,7 +68,7 @@ def estimate(spec: PsiSpec) -> dict[str, JSON]:
         for one in ("openmined", *steps) if spec.size_first else steps:
             cost = _COSTS[one]
             seconds += cost.seconds * millions
-            mb += cost.mb * millions
+            mb += cost.fixed_mb + cost.mb * millions
             memory = max(memory, _BASE_MB + cost.memory_mb * min(millions, _MOST))
     if spec.tells_others:
         told = min(one.most_rows for one in spec.sides) / 1e6
