@@ -15,6 +15,7 @@ from secureflow.application.jobs.rosters import adopted_charter, contributors_fl
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.cli.kinds import WithoutPeers
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import Limits, SpecBase, parse, roster_problem, spec_digest
 from secureflow.domain.specs.base import refuse as refuse_problem
@@ -195,7 +196,7 @@ class CountingAgent:
 # --- command line --------------------------------------------------------------------------------
 
 
-class CountingText:
+class CountingText(WithoutPeers):
     """`cli.kinds.CliKind`."""
 
     engine: Final = ENGINE

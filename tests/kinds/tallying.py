@@ -32,6 +32,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum
+from secureflow.cli.kinds import WithoutPeers
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import Limits, SpecBase, parse, roster_problem, spec_digest
 from secureflow.domain.specs.base import refuse as refuse_problem
@@ -343,7 +344,7 @@ class TallyingWorker:
 # --- command line --------------------------------------------------------------------------------
 
 
-class TallyingText:
+class TallyingText(WithoutPeers):
     """`cli.kinds.CliKind`."""
 
     engine: Final = ENGINE

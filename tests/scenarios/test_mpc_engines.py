@@ -264,7 +264,10 @@ def test_the_page_does_what_it_says_with_a_third_party_that_computes_along(
     assert report["computation"]["rows"] == {"bank-a": ROWS, "bank-b": ROWS, "bank-c": 0}
     kept = "Result, kept by its receivers"
     assert all(text in page for page in pages for text in (kept, str(chinese(kept))))
-    learned = "the winner of every lot, and the price"
+    learned = (
+        "the winner of every lot, and the price: the loser's bid if the second price counts and "
+        "there are two"
+    )
     sees = {row["who"]: row["sees"] for row in explained["disclosure"]}
     assert sees["bank-a"] == learned
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
