@@ -16,7 +16,7 @@ from typing import Final
 
 from secureflow.agent.compute.columns import declared
 from secureflow.agent.compute.derivation import derive
-from secureflow.agent.compute.jobfiles import ROWS, held_folder, take
+from secureflow.agent.compute.jobfiles import held_folder, take
 from secureflow.agent.compute.psi import (
     KEYS,
     RESULT,
@@ -27,7 +27,7 @@ from secureflow.agent.compute.psi_sums import LISTED, RESULT_COUNTS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
-from secureflow.agent.kinds.psi_handover import Handover, Matched, unusable
+from secureflow.agent.kinds.psi_handover import Handover, Matched, unusable, written_file
 from secureflow.agent.kinds.psi_keys import ListedKeys, listed_keys
 from secureflow.agent.kinds.psi_runs import Lists, PsiRuns, check_engines, refused, too_small
 from secureflow.agent.kinds.wholesums import whole_sums
@@ -184,7 +184,7 @@ class PsiPart(Peering):
         pinned = self._pinned(job, spec)
         await context.unchanged(job, spec)
         check_side(spec, pinned.dataset, party)
-        written = await self._written(job)
+        written = await written_file(self._context, job.job)
         salt = derive(job.secret, 32, "psi keys")
         async with unnamed_rows(context, job):
             await self._computing.prepare(job.job, job.spec, *context.reading(pinned))
@@ -200,13 +200,6 @@ class PsiPart(Peering):
             raise _too_many(party, keys.keys, most)
         await asyncio.to_thread(self._take_keys, job, written)
         return keys
-
-    async def _written(self, job: JobRecord) -> Path:
-        """Return the file that the worker writes, in a folder that is there."""
-        folder = self._context.settings.models / job.job
-        with writing(Place(folder, "model files", self._context.party)):
-            await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
-        return folder / ROWS
 
     def _keys_file(self, job: JobRecord) -> Path:
         return held_folder(self._context.settings.models, job.job) / _OWN_KEYS
@@ -288,7 +281,7 @@ class PsiPart(Peering):
         theirs: Mapping[str, str],
     ) -> KeptResult:  # fmt: skip
         """Have the result written, and put it in its place, unless one is there that counts."""
-        written = await self._written(job)
+        written = await written_file(self._context, job.job)
         answer = await self._computing.compute(
             job.job, RESULT, result_arguments(self._context.party, matches, theirs, written)
         )

@@ -111,7 +111,9 @@ class Handover:
                 `Turns.turn`.
         """
         matched, most = self._matched, self._matched.most
-        arguments = told_arguments(self._context.party, matched.folder, most, await self._written())
+        arguments = told_arguments(
+            self._context.party, matched.folder, most, await written_file(self._context, self._job)
+        )
         (count,) = await self._counts(TOLD, arguments, 1)
         matched.check(count)
         path, place = self._held(TOLD_FILE), self._place
@@ -168,7 +170,7 @@ class Handover:
             return {}
         own = None
         if spec.hands_over(party):
-            written, own = await self._written(), self._held("shown")
+            written, own = await written_file(self._context, self._job), self._held("shown")
             asked = shown_arguments(party, others[0], self._matched.folder, written)
             matched, _ = await self._counts(SHOWN, asked, 2)
             self._matched.check(matched)
@@ -230,13 +232,6 @@ class Handover:
         counts: list[int] = np.frombuffer(whole_sums(answer, length, LIMIT), "<i8").tolist()
         return counts
 
-    async def _written(self) -> Path:
-        """Return the file that the worker writes, in a folder that is there."""
-        folder = self._context.settings.models / self._job
-        with writing(Place(folder, "model files", self._context.party)):
-            await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
-        return folder / ROWS
-
     def _held(self, name: str) -> Path:
         return held_folder(self._context.settings.models, self._job) / name
 
@@ -249,6 +244,14 @@ class Handover:
         with writing(Place(path.parent, "model files", self._context.party)):
             if not take(written, path, None, most=_MOST):
                 raise unusable(self._context.party)
+
+
+async def written_file(context: AgentContext, job: str) -> Path:
+    """Return the file that a job's worker writes, in a folder that is there."""
+    folder = context.settings.models / job
+    with writing(Place(folder, "model files", context.party)):
+        await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
+    return folder / ROWS
 
 
 async def _nothing(_: str) -> None:
