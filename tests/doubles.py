@@ -22,6 +22,7 @@ from secureflow.application.ports.storage import Event, Filter, Journalled, Page
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.queue import QueuedJob
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -121,6 +122,7 @@ class Tables:
     events: list[Event] = field(default_factory=list)
     pending: dict[tuple[str, int, int], PendingLeaf] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
+    queue: dict[str, QueuedJob] = field(default_factory=dict)
 
 
 class MemoryDatabase:
@@ -154,6 +156,7 @@ class MemoryUnit:
         self.events = _Events(self.tables)
         self.leaves = _Leaves(self.tables, self._database.log)
         self.idempotency = _Answers(self.tables)
+        self.queue = _Queue(self.tables)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -237,6 +240,27 @@ class _Leaves:
     async def end(self, job: str, author: str) -> End:
         found = [e for e in self._log if (e.job, e.author) == (job, author)]
         return End(len(found), found[-1].hash.hex() if found else "")
+
+
+class _Queue:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def add(self, line: QueuedJob) -> None:
+        self._tables.queue.setdefault(line.job, line)
+
+    async def every(self) -> list[QueuedJob]:
+        return list(self._tables.queue.values())
+
+    async def of(self, job: str) -> QueuedJob | None:
+        return self._tables.queue.get(job)
+
+    async def save(self, line: QueuedJob) -> None:
+        if line.job in self._tables.queue:
+            self._tables.queue[line.job] = line
+
+    async def remove(self, job: str) -> None:
+        self._tables.queue.pop(job, None)
 
 
 class _Answers:

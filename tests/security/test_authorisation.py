@@ -118,6 +118,8 @@ RULES: dict[str, Rule] = {
     "get_job_totals": Rule("job.read", "job"),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
+    "list_queue": Rule("job.read"),
+    "prioritise_job": Rule("job.prioritise", "job", body={"priority": 5}, also=(403, 409)),
     "watch_job": Rule("job.read", "job"),
     "get_job_report": Rule("job.read", "job"),
     "get_job_bundle": Rule("audit.read", "job"),

@@ -14,6 +14,7 @@ from typing import Final
 
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.jobs import Job
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError
@@ -52,6 +53,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "job.submit": frozenset({Role.DATA_SCIENTIST}),
     "job.cancel": _EVERYONE - {Role.AUDITOR},
     "job.resume": _EVERYONE - {Role.AUDITOR},
+    "job.prioritise": _ADMINS | {Role.DATA_SCIENTIST},
     "model.read": _EVERYONE,
     "model.upload": frozenset({Role.DATA_SCIENTIST}),
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
@@ -184,3 +186,14 @@ async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> 
         return True
     found = await work.projects.find(project)
     return found is not None and found.has_member(principal.organisation)
+
+async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:
+    """Return a job that the caller may see.
+
+    Raises:
+        SecureFlowError: `not_found`.
+    """
+    job = await work.jobs.find(key)
+    if job is None or not await sees_work_of(work, principal, job.project):
+        raise missing("job", key)
+    return job

@@ -164,6 +164,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Task"), kind.task(spec), _TASK if sharing is spec else _ALL
     yield t("Asked by"), _asker(spec), 1
     yield t("Purpose"), plain(spec.purpose), 1
+    if spec.not_before is not None:
+        yield t("Starts"), t("not before {when}", when=moment(spec.not_before)), 1
     yield t("Data"), _data(item), 2
     if differing := item.request.get("differing_bounds"):
         yield t("Bounds"), _differing(differing), 1

@@ -19,6 +19,7 @@ from secureflow.cli.names import named
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.psi import show_intersection
+from secureflow.cli.queue import At, Prioritised, timing
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -91,6 +92,8 @@ def submit(
     resume: From = "",
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
+    at: At = "",
+    priority: Prioritised = None,
     log_to: LogTo = "",
     log_model: LogModel = False,
     output: Output = Form.TABLE,
@@ -105,11 +108,12 @@ def submit(
 
         observer("", log_to or None, log_model=log_model)  # refuses it before anybody is asked
 
+    more = timing(at, priority)
     if dry_run:
-        _check(file, resume, output)
+        _check(file, resume, output, more)
         return
     with client() as connection:
-        with brought(requested(connection, file, resume), file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as found:
             found.send(connection)
             job = connection.jobs.submit(found.request)
         if not watch:
@@ -121,9 +125,9 @@ def submit(
 
 
 @app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
-def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
+def dry_run(file: RequestFile, resume: From = "", at: At = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
-    _check(file, resume, output)
+    _check(file, resume, output, timing(at, None))
 
 
 app.command(
@@ -273,9 +277,9 @@ def bundle(
     say(t("Written to {path}.", path=save))
 
 
-def _check(file: Path, resume: str, output: Form) -> None:
+def _check(file: Path, resume: str, output: Form, more: dict[str, Any]) -> None:
     with client() as connection:
-        with brought(requested(connection, file, resume), file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as found:
             answer = found.check(connection)
         show_dry_run(answer, output)
         found.tell()

@@ -36,6 +36,7 @@ from secureflow.cli import (
     preparation,
     projects,
     psi,
+    queue,
     server,
     session,
     simulate,
@@ -69,6 +70,7 @@ app.add_typer(charter.app, name="charter")
 app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
+app.add_typer(queue.app, name="queue")
 app.add_typer(preparation.app, name="prep")
 app.add_typer(mpc.app, name="mpc")
 app.add_typer(psi.app, name="psi")

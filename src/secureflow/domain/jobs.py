@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from secureflow.domain.queue import USUAL
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text
 
@@ -50,7 +51,10 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 
 @dataclass(frozen=True)
 class Job:
-    """One computation. `spec` is the signed JSON, `digest` its SHA-256, `script` its version."""
+    """One computation. `spec` is the signed JSON, `digest` its SHA-256, `script` its version.
+
+    `priority` says which of the waiting jobs goes first (`domain.queue`).
+    """
 
     id: str
     project: str
@@ -67,6 +71,7 @@ class Job:
     error: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     progress: dict[str, Any] = field(default_factory=dict)
+    priority: int = USUAL
 
 
 FIGURES: Final[tuple[str, ...]] = (

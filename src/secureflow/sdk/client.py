@@ -23,6 +23,7 @@ from secureflow.sdk.organisations import Agents, Enrolments, Organisations
 from secureflow.sdk.people import Tokens, Users
 from secureflow.sdk.profile import Profile, load_profile
 from secureflow.sdk.projects import Projects
+from secureflow.sdk.queue import Queue
 from secureflow.sdk.views import Account, Session
 
 
@@ -44,6 +45,7 @@ class BaseClient(Resource[D_co]):
         self.datasets = Datasets(driver)
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
+        self.queue = Queue(driver)
         self.models = Models(driver)
         self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)

@@ -32,6 +32,7 @@ from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims, poll_forever
 from secureflow.application.running.local import LocalParties
+from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
 from secureflow.application.running.waiting import WaitObserver, Waits
@@ -103,7 +104,9 @@ async def open_centre(
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
-    runner = Runner(database.begin, *parts, room.given_up_for(waits.note), claims)
+    noted = room.given_up_for(waits.note)
+    queue = JobQueue(database.begin, settings.queue, clock, noted)
+    runner = Runner(database.begin, *parts, noted, claims, queue)
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
@@ -118,6 +121,7 @@ async def open_centre(
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
+        limits=settings.queue,
         room=room.for_job,
         waits=waits.of,
         server=claims.name,
@@ -130,7 +134,7 @@ async def open_centre(
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
+    _keep(stack, poll_forever([runner.poll, queue.poll, revocation_watch.poll, *looks]))
     return Centre(services, certificate, address)
 
 

@@ -11,6 +11,7 @@ from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.jobs.jobs import Jobs
+from secureflow.application.jobs.timing import Queue
 from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
@@ -45,6 +46,7 @@ class Services:
     projects: Projects
     datasets: Datasets
     jobs: Jobs
+    queue: Queue
     overdue: OverdueEnds
     models: Models
     recipes: Recipes

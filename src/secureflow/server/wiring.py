@@ -20,6 +20,7 @@ from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
+from secureflow.application.jobs.timing import Queue
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import CentreDescription, Organisations
@@ -45,6 +46,7 @@ from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
+from secureflow.domain.queue import UNLIMITED, QueueLimits
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
@@ -89,6 +91,7 @@ def make_services(
     ticks: Ticks = time.monotonic,
     metrics: Metrics | None = None,
     quotas: Quotas = DEFAULT_QUOTAS,
+    limits: QueueLimits = UNLIMITED,
     room: Callable[[int], None] = lambda _: None,
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
@@ -104,6 +107,7 @@ def make_services(
         readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
+        limits: how many jobs may run at a time.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """
@@ -123,6 +127,7 @@ def make_services(
         projects=Projects(begin, transactions, clock, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
+        queue=Queue(begin, transactions, limits, clock),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         recipes=Recipes(ports.artifacts),

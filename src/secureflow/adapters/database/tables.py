@@ -159,7 +159,19 @@ SERVERS = sa.Table(
     sa.Column("beats", BIG, nullable=False),
 )
 
-PASSING = {CLAIMS.name, SERVERS.name}
+QUEUE = sa.Table(
+    "queue",
+    METADATA,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("organisation", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("priority", BIG, nullable=False),
+    sa.Column("since", BIG, nullable=False),
+    sa.Column("not_before", BIG, nullable=False),
+    sa.Column("started", BIG, nullable=False),
+)
+
+PASSING = {CLAIMS.name, SERVERS.name, QUEUE.name}
 """State of running processes, which is not in backups."""
 
 EVENTS = sa.Table(

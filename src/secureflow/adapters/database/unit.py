@@ -12,6 +12,7 @@ from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.queue import SqlQueue
 from secureflow.adapters.database.records import (
     SqlEvents,
     SqlIdempotency,
@@ -28,6 +29,7 @@ from secureflow.application.ports.storage import (
     Journal,
     Outbox,
     PendingLeaves,
+    QueueStore,
     Store,
 )
 from secureflow.domain.bundles import StoredBundle
@@ -77,6 +79,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.leaves: PendingLeaves = SqlPendingLeaves(self)
         self.idempotency: Idempotency = SqlIdempotency(self)
         self.claims: ClaimStore = SqlClaims(self)
+        self.queue: QueueStore = SqlQueue(self)
 
     async def setting(self, name: str) -> Any:
         """Return a platform-wide JSON value or None."""

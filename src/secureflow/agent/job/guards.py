@@ -18,6 +18,7 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.sealing import RoundRelease, verify_release
+from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -74,7 +75,8 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
 
     Raises:
         SecureFlowError: `not_approved`, `spec_digest_mismatch`, `approval_expired`,
-            `job_finished`.
+            `job_finished`; `too_early` before the time that was approved, less the difference that
+            clocks may have.
     """
     if record is None:
         raise SecureFlowError(
@@ -101,6 +103,14 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             "approval_expired",
             Text("The approval of job {job} has expired.", job=job),
             "Submit the job again; consent is asked for again.",
+        )
+    not_before = record.spec.get("not_before")
+    if isinstance(not_before, int) and now + MAX_SKEW < not_before:
+        raise SecureFlowError(
+            "too_early",
+            Text("Job {job} was approved to start later than this.", job=job),
+            "The centre must wait for the time that the approved spec names.",
+            {"not_before": not_before},
         )
     return record
 

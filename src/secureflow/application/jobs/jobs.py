@@ -15,16 +15,16 @@ from secureflow.application import bundles, uploads
 from secureflow.application.access import (
     Principal,
     active_project,
-    missing,
     require,
     seen_projects,
-    sees_work_of,
+    visible_job,
 )
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
 from secureflow.application.jobs.rosters import purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
 from secureflow.application.jobs.submission import Submission
+from secureflow.application.jobs.timing import check_priority, scheduled
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
@@ -200,9 +200,10 @@ class Jobs:
                 state=JobState.PROPOSED,
                 created=now,
                 updated=now,
+                priority=wanted.priority,
                 progress=course_of(
                     drafted.charter,
-                    now + CONSENT_SECONDS,
+                    max(now, drafted.spec.not_before or 0) + CONSENT_SECONDS,
                     None if priced is None else priced.answer,
                 ),
             )
@@ -448,13 +449,14 @@ class Jobs:
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Cost | None
     ) -> Drafted:
         await active_project(work, principal, wanted.project)
+        check_priority(principal, wanted.priority)
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
         if drafted.start is not None:
             await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:
             await uploads.uploaded(work, wanted.project, drafted.initial)
-        return drafted
+        return scheduled(drafted, wanted, self._clock())
 
     async def _check_coming(
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, drafted: Drafted
@@ -482,15 +484,3 @@ def _check_steers(principal: Principal, job: Job) -> None:
             ),
             Text("Ask {organisation}.", organisation=job.organisation),
         )
-
-
-async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:
-    """Return a job that the caller may see.
-
-    Raises:
-        SecureFlowError: `not_found`.
-    """
-    job = await work.jobs.find(key)
-    if job is None or not await sees_work_of(work, principal, job.project):
-        raise missing("job", key)
-    return job

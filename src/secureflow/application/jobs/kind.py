@@ -12,6 +12,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import SumHandler
 from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
+from secureflow.domain.queue import USUAL
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
@@ -35,12 +36,17 @@ class Wanted:
     parts: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "training"
     coming: frozenset[str] = frozenset()
+    not_before: int | None = None
+    priority: int = USUAL
 
     @classmethod
     def of(cls, request: JobRequest) -> Self:
         """Convert a request of any kind."""
         shared = request.project, request.name, request.purpose, request.datasets
-        return cls(*shared, parts_of(request), request.kind)
+        return cls(
+            *shared, parts_of(request), request.kind,
+            not_before=request.not_before, priority=request.priority,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:  # NumPy is loaded with the first price
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
 
+_SHARED: Final = tuple(one.name for one in fields(SpecBase))
+"""What a sweep and its training have in common."""
+
 
 @dataclass(frozen=True)
 class SweepPrice:
@@ -99,7 +102,7 @@ class SweepJobs:
         spec = parse(
             SweepSpec,
             {
-                **{one.name: training[one.name] for one in fields(SpecBase)},
+                **{name: training[name] for name in _SHARED if name in training},
                 "training": training,
                 "points": points,
                 "stop_on_failure": part.stop_on_failure,

@@ -12,6 +12,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.queue import QueuedJob
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
@@ -204,6 +205,25 @@ class ClaimStore(Protocol):
         """Remove a server that no longer exists."""
 
 
+class QueueStore(Protocol):
+    """The queue of approved jobs (`domain.queue`): a line for each that waits or runs."""
+
+    async def add(self, line: QueuedJob) -> None:
+        """Add a job, unless it is there."""
+
+    async def every(self) -> Sequence[QueuedJob]:
+        """Return the whole queue."""
+
+    async def of(self, job: str) -> QueuedJob | None:
+        """Return a job's line."""
+
+    async def save(self, line: QueuedJob) -> None:
+        """Replace a job's line; one that has gone stays gone."""
+
+    async def remove(self, job: str) -> None:
+        """Remove a job that ended."""
+
+
 class UnitOfWork(Protocol):
     """One transaction. Leaving the block without `commit` rolls back."""
 
@@ -225,6 +245,7 @@ class UnitOfWork(Protocol):
     leaves: PendingLeaves
     idempotency: Idempotency
     claims: ClaimStore
+    queue: QueueStore
 
     async def setting(self, name: str) -> JSON:
         """Return a platform-wide JSON value (e.g. `charter`, `charter_candidate`) or None."""

@@ -29,11 +29,13 @@ from typing import Final, cast
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.running import moving
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.driving import DriverBackoff, defect, passes
 from secureflow.application.running.partjobs import PartJobs
 from secureflow.application.running.publishing import publish
+from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
@@ -49,7 +51,8 @@ from secureflow.application.running.windups import (
     overtaken,
     script_of,
 )
-from secureflow.domain.jobs import Job, JobState, check_transition
+from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.script import Ask, Move, Now, Publish, Record, RunJob, Tell
 from secureflow.kit.canonical import JSON
@@ -59,7 +62,6 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import return_free_memory
-from secureflow.kit.text import with_texts
 
 _log = get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Runner:
         changed: called with a job id after each durable step (wakes watchers).
         waits: called with a job id, who waits in it, and for what (None when the wait ends).
         claims: coordinates the servers of a database.
+        queue: lets approved jobs start in turn; without one all start at once.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Runner:
         changed: Callable[[str], None],
         waits: Waits = lambda _job, _who, _error: None,
         claims: JobClaims | None = None,
+        queue: JobQueue | None = None,
     ) -> None:
         self._begin = begin
         self._asking = asking
@@ -106,6 +110,7 @@ class Runner:
         self._changed = changed
         self._waits = waits
         self._claims = claims or JobClaims(begin)
+        self._queue = queue or JobQueue(begin, UNLIMITED, lambda: now_ms() // 1000)
         self._parts = PartJobs(begin, ledger, log_key, self._claims, self.start, self.cancel)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
@@ -113,6 +118,11 @@ class Runner:
         self._wanted: set[str] = set()
         self._stopped = False
         self._faults = ThrottledLog(_log)
+
+    @property
+    def _now(self) -> int:
+        """Unix seconds."""
+        return self._now_ms() // 1000
 
     async def claim(self, unit: UnitOfWork, job: str) -> None:
         """Claim a job in the transaction that creates it, to make a server responsible for it."""
@@ -215,6 +225,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._queue.stop()
 
     async def _guarded(self, job: str) -> None:
         """Drive the job until it ends or pauses, through all temporary faults."""
@@ -286,8 +297,10 @@ class Runner:
             self._changed(job)
             if running.effect is None:
                 self._claims.lose(job)
+                self._queue.left(job)
                 self._parts.ended(job)
                 return
+            await self._queue.turn(job, running.state, running.cancel)
             try:
                 answer = await self._perform_outside(running)
             except InfrastructureError:  # a local fault, not an outcome of the effect
@@ -383,7 +396,8 @@ class Runner:
     async def _take_up(self, running: RunningJob) -> None:
         """Leave `paused` for the script's state, from which it may continue."""
         async with self._begin() as unit:
-            job = await self._move(unit, running.job, running.state, "taken up again")
+            state = running.state
+            job = await moving.move(unit, running.job, state, "taken up again", self._now)
             await unit.jobs.save(replace(job, error=None))
             await unit.commit()
 
@@ -404,10 +418,11 @@ class Runner:
             elif isinstance(running.effect, Record):
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             elif isinstance(running.effect, RunJob):
-                now = self._now_ms() // 1000
-                await self._parts.propose(unit, running.job, running.effect, now)
+                await self._parts.propose(unit, running.job, running.effect, self._now)
             else:
-                await self._end(unit, running)
+                await self._queue.leave(unit, running.job)
+                await unit.claims.release(running.job)
+                await moving.end(unit, running, self._now)
             await unit.commit()
 
     async def _leaves(self, unit: UnitOfWork, job: RunningJob, effect: Record) -> list[PendingLeaf]:
@@ -415,7 +430,7 @@ class Runner:
         own = await unit.leaves.end(job.job, SERVER) if closes(effect) else End()
         return pending_leaves(
             job.job, job.seq, effect, self._ledger.origin, self._log_key, job.spec,
-            self._now_ms() // 1000, own,
+            self._now, own,
         )  # fmt: skip
 
     async def _flush(self, unit: UnitOfWork, running: RunningJob) -> None:
@@ -437,47 +452,19 @@ class Runner:
     async def _perform_inside(self, unit: UnitOfWork, running: RunningJob) -> JSON:
         match running.effect:
             case Move() as move:
-                await self._move(unit, running.job, JobState(move.state), move.reason)
+                running.state = JobState(move.state)
+                await moving.move(unit, running.job, running.state, move.reason, self._now)
             case Tell() as tell:
-                await self._event(unit, running.job, tell.kind, dict(tell.data))
+                await unit.events.append(running.job, tell.kind, self._now, dict(tell.data))
                 if tell.progress:
                     job = await unit.jobs.get(running.job)
                     progress = {**job.progress, **tell.progress}
                     await unit.jobs.save(replace(job, progress=progress))
             case Publish() as published:
-                now = self._now_ms() // 1000
-                return await publish(unit, running.job, published.model, now)
+                return await publish(unit, running.job, published.model, self._now)
             case Now():
                 return self._now_ms()
         return None
-
-    async def _event(self, unit: UnitOfWork, job: str, kind: str, data: dict[str, JSON]) -> None:
-        await unit.events.append(job, kind, self._now_ms() // 1000, data)
-
-    async def _move(self, unit: UnitOfWork, job: str, state: JobState, reason: str) -> Job:
-        entity = await unit.jobs.get(job)
-        check_transition(job, entity.state, state)
-        moved = replace(entity, state=state, updated=self._now_ms() // 1000)
-        if moved.state != entity.state:
-            await unit.jobs.save(moved)
-            await self._event(
-                unit, job, "state", with_texts({"state": state.value, "reason": reason})
-            )
-        return moved
-
-    async def _end(self, unit: UnitOfWork, running: RunningJob) -> None:
-        await unit.claims.release(running.job)
-        error = running.error
-        if error is None:
-            job = await self._move(unit, running.job, JobState.SUCCEEDED, "")
-            await unit.jobs.save(replace(job, report=running.report))
-            await self._event(unit, running.job, "done", {"state": job.state.value})
-            return
-        state = JobState.CANCELLED if error.code == "cancelled" else JobState.FAILED
-        job = await self._move(unit, running.job, state, error.message)
-        await unit.jobs.save(replace(job, error=error.as_json()))
-        await self._event(unit, running.job, "error", error.as_json())
-        await self._event(unit, running.job, "done", {"state": job.state.value})
 
     async def _pause(self, job: str, error: SecureFlowError) -> None:
         self._claims.lose(job)  # a stalled one may have been overtaken: its error does not matter
@@ -485,8 +472,8 @@ class Runner:
             entity = await unit.jobs.get(job)
             if not entity.state.final:
                 await self._claims.take(unit, job)
-                paused = await self._move(unit, job, JobState.PAUSED, error.message)
-                await unit.jobs.save(replace(paused, error=error.as_json()))
-                await self._event(unit, job, "error", error.as_json())
+                await self._queue.leave(unit, job)
+                await moving.pause(unit, job, error, self._now)
                 await unit.commit()
+        self._queue.left(job)
         self._changed(job)

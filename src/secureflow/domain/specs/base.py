@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, Protocol, Self, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
@@ -58,6 +58,8 @@ Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+NotBefore = Annotated[Annotated[int, Field(ge=1, le=1 << 40)] | None, UNLESS_NONE]
+"""Unix seconds, or None."""
 
 Problem = tuple[str, str, str]
 """A contradiction in a spec: field, reason, hint."""
@@ -197,6 +199,13 @@ class JobSpec(Protocol):
         """Whether rows are held out by the owners' keys, which then are read as well."""
 
     @property
+    def not_before(self) -> int | None:
+        """Unix seconds before which it does not start; None for as soon as it may."""
+
+    def starting_at(self, not_before: int) -> Self:
+        """Return the same, not to be started before."""
+
+    @property
     def part_of(self) -> PartOf | None:
         """The job that starts this one, and whose approval covers it; None if a person did."""
 
@@ -212,7 +221,11 @@ class JobSpec(Protocol):
 
 @dataclass(frozen=True)
 class SpecBase:
-    """The fields that every kind's spec begins with, and what follows from them."""
+    """The fields that every kind's spec begins with, and what follows from them.
+
+    `not_before`: unix seconds before which the job does not start, whoever has approved it; None
+    for as soon as it may.
+    """
 
     __pydantic_config__ = STRICT
     project: Id
@@ -220,6 +233,11 @@ class SpecBase:
     purpose: Title
     submitter: UserId
     roster: Annotated[tuple[RosterEntry, ...], Field(min_length=1, max_length=256)]
+    not_before: NotBefore = field(default=None, kw_only=True)
+
+    def starting_at(self, not_before: int) -> Self:
+        """Return the same, not to be started before (unix seconds)."""
+        return replace(self, not_before=not_before)
 
     @property
     def dated(self) -> bool:

@@ -7,12 +7,13 @@ declarations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import ConfigDict, Field
 
-from secureflow.domain.specs.base import STRICT, Title, dump
+from secureflow.domain.queue import USUAL, Priority
+from secureflow.domain.specs.base import STRICT, NotBefore, Title, dump
 from secureflow.domain.texts import ONE_LINE
 
 Reference = Annotated[str, Field(max_length=128), ONE_LINE]
@@ -49,12 +50,21 @@ class JobRequest(Protocol):
     def datasets(self) -> tuple[str, ...]:
         """Dataset ids, one of each contributing organisation."""
 
+    @property
+    def not_before(self) -> int | None:
+        """Unix seconds before which it does not start."""
+
+    @property
+    def priority(self) -> int:
+        """Which of the waiting jobs goes first."""
+
 
 @dataclass(frozen=True)
 class RequestBase:
     """The fields that every kind's request begins with; its class ends with the `kind`.
 
-    `datasets` are dataset ids, one of each contributing organisation.
+    `datasets` are dataset ids, one of each contributing organisation. `not_before` becomes a part
+    of the spec that owners approve; `priority` is the centre's own.
     """
 
     __pydantic_config__ = REQUEST
@@ -69,6 +79,12 @@ class RequestBase:
             examples=[["dst_01jf2k"]],
         ),
     ]
+    not_before: Annotated[
+        NotBefore, Field(description="Unix seconds before which it does not start; owners see it")
+    ] = field(default=None, kw_only=True)
+    priority: Annotated[
+        Priority, Field(description="Which of the waiting jobs goes first: the highest, of 0 to 9")
+    ] = field(default=USUAL, kw_only=True)
 
 
 _SHARED: Final = frozenset({"kind", *(one.name for one in fields(RequestBase))})

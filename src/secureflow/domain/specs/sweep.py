@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field
 
@@ -150,6 +150,11 @@ class SweepSpec(SpecBase):
         return tuple(
             replace(one, part_of=Part(job, number)) for number, one in enumerate(self.trainings, 1)
         )
+
+    def starting_at(self, not_before: int) -> Self:
+        """Return the same, not to be started before; its jobs follow one another."""
+        later = self.training.starting_at(not_before)
+        return replace(self, training=later, not_before=not_before)
 
     @property
     def dated(self) -> bool:
