@@ -7,25 +7,11 @@ A category is mapped by the edges: `server/rest` to an HTTP status, `server/rpc`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
+from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS, Category
 
-class Category(StrEnum):
-    """What kind of failure a code is."""
-
-    INVALID = "invalid"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    TOO_LARGE = "too_large"
-    RATE_LIMITED = "rate_limited"
-    UNAVAILABLE = "unavailable"
-    UNTRUSTED = "untrusted"
-    FAILED = "failed"
-    INTERNAL = "internal"
-
+__all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
     "not_found": Category.NOT_FOUND,
@@ -371,37 +357,6 @@ CATALOGUE: dict[str, Category] = {
     "address_unavailable": Category.UNAVAILABLE,
     "unknown_kind": Category.INVALID,
     "unknown_verb": Category.INVALID,
-    "model_missing": Category.CONFLICT,
-    "evidence_unknown": Category.UNTRUSTED,
-    "model_conflict": Category.CONFLICT,
-    "already_released": Category.UNTRUSTED,
-    "no_tee": Category.INVALID,
-    "code_unmeasurable": Category.INVALID,
-    "code_changed": Category.UNTRUSTED,
-    "module_not_measured": Category.UNTRUSTED,
-    "model_mismatch": Category.UNTRUSTED,
-    "protection_unsupported": Category.INVALID,
-    "approvals_missing": Category.UNTRUSTED,
-    "party_not_in_roster": Category.UNTRUSTED,
-    "approval_mismatch": Category.UNTRUSTED,
-    "approval_forged": Category.UNTRUSTED,
-    "party_not_approved": Category.UNTRUSTED,
-    "recipient_forged": Category.UNTRUSTED,
-    "delivery_forged": Category.UNTRUSTED,
-    "file_changed": Category.CONFLICT,
-    "party_not_expected": Category.CONFLICT,
-    "already_uploaded": Category.CONFLICT,
-    "round_frozen": Category.CONFLICT,
-    "certificate_mismatch": Category.UNTRUSTED,
-    "contributors_too_few": Category.FORBIDDEN,
-    "survivors_mismatch": Category.UNTRUSTED,
-    "malformed_offer": Category.INVALID,
-    "sender_mismatch": Category.UNTRUSTED,
-    "offer_missing": Category.CONFLICT,
-    "resume_mismatch": Category.CONFLICT,
-    "upload_superseded": Category.CONFLICT,
-    "upload_stalled": Category.UNAVAILABLE,
-    "job_not_open": Category.CONFLICT,
     "key_unreadable": Category.CONFLICT,
     "already_initialised": Category.CONFLICT,
     "key_mismatch": Category.UNTRUSTED,
@@ -433,40 +388,8 @@ CATALOGUE: dict[str, Category] = {
     "too_many_files": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
     "record_damaged": Category.UNTRUSTED,
-    "bundle_refused": Category.INVALID,
-    "bundle_unusable": Category.INVALID,
-    "needs_bundle": Category.INVALID,
-    "environment_failed": Category.FAILED,
-    "environment_broken": Category.UNTRUSTED,
-    "environment_unknown": Category.NOT_FOUND,
-    "environment_busy": Category.CONFLICT,
-    "malformed_lock": Category.INVALID,
-    "attempt_lost": Category.UNAVAILABLE,
-    "attempts_exhausted": Category.FAILED,
-    **dict.fromkeys(("peer_offer_forged", "peer_result_malformed"), Category.UNTRUSTED),
-    "peer_offer_stale": Category.CONFLICT,
-    "intersection_too_small": Category.FORBIDDEN,
-    "keys_too_many": Category.TOO_LARGE,
-    "engine_absent": Category.CONFLICT,
-    "engine_unconfined": Category.FAILED,
-    "engine_unknown": Category.NOT_FOUND,
-    "engine_broken": Category.UNTRUSTED,
-    "program_unknown": Category.NOT_FOUND,
-    "program_mismatch": Category.CONFLICT,
-    "protocol_refused": Category.INVALID,
-    "parties_wrong": Category.INVALID,
-    **dict.fromkeys(
-        (
-            *("engine_failed", "engine_silent", "engine_out_of_memory", "engine_output_refused"),
-            *("bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"),
-            "peer_limit",
-        ),
-        Category.FAILED,
-    ),
-    **dict.fromkeys(("peer_absent", "peer_away", "peer_broken", "peer_left"), Category.UNAVAILABLE),
-    "peer_closed": Category.CONFLICT,
-    "peer_statement_wrong": Category.UNTRUSTED,
-    "peer_statements_contradict": Category.UNTRUSTED,
+    **ENCLAVES,
+    **PROGRAMS,
 }
 
 INFRASTRUCTURE: Final = frozenset(
