@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
+from secureflow.application.endings import record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.listing import list_readable
-from secureflow.application.logins import Logins, bad_credentials, is_active
+from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
-from secureflow.application.transactions import keep_answer
+from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Token, User
 from secureflow.kit.clock import Clock
@@ -46,13 +47,22 @@ class Tokens:
 
     Args:
         begin: starts units of work.
+        transactions: those whose changes are recorded.
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
     """
 
-    def __init__(self, begin: UnitOfWorkFactory, logins: Logins, clock: Clock, most: int) -> None:
+    def __init__(
+        self,
+        begin: UnitOfWorkFactory,
+        transactions: Transactions,
+        logins: Logins,
+        clock: Clock,
+        most: int,
+    ) -> None:
         self._begin = begin
+        self._transactions = transactions
         self._logins = logins
         self._clock = clock
         self._most = most
@@ -64,7 +74,7 @@ class Tokens:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
-        return await self._issue(user, LOGIN_SECONDS, "login")
+        return await self._issue(user, LOGIN_SECONDS, "login", method="password")
 
     async def authenticate(self, text: str) -> Principal:
         """Return the principal of a bearer token.
@@ -99,9 +109,9 @@ class Tokens:
         """
         parts = _parts(text)
         async with self._begin() as work:
-            if token := await _named(work, *parts):
-                await work.tokens.remove(token.id)
-                await work.commit()
+            token = await _named(work, *parts)
+        if token is not None:
+            await self._end(token, "logout")
 
     async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
         """Return another token of the caller, valid for `seconds` (at most 90 days).
@@ -128,15 +138,25 @@ class Tokens:
             token = await work.tokens.find(key)
             if token is None or token.user != principal.user:
                 raise missing("token", key)
-            await work.tokens.remove(key)
-            await keep_answer(work, None)
-            await work.commit()
+        await self._end(token, "revoked")
 
-    async def _issue(self, user: User, seconds: int, label: str, request: str = "") -> Issued:
+    async def _end(self, token: Token, why: str) -> None:
+        async with self._transactions(held=True, numbered=False) as transaction:
+            await transaction.work.tokens.remove(token.id)
+            owner = await transaction.work.users.find(token.user)
+            if owner is not None:
+                record_ended(transaction, owner, by=owner.id, why=why, tokens=[token.id])
+            transaction.answer(None)
+
+    async def _issue(
+        self, user: User, seconds: int, label: str, request: str = "", method: str = ""
+    ) -> Issued:
+        """Store a token and return it; `method` says how its user just logged in, if they did."""
         now = self._clock()
         secret = secrets.token_urlsafe(32)
         token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
-        async with self._begin() as work:
+        async with self._transactions(held=True, numbered=False) as transaction:
+            work = transaction.work
             await work.lock(f"tokens/{user.id}")
             living = await list_readable(work.tokens, user=user.id, unexpired=now)
             for lost in [one for one in living if request and one.request == request]:
@@ -148,11 +168,13 @@ class Tokens:
             for old in living[: max(0, len(living) + 1 - self._most)]:
                 await work.tokens.remove(old.id)
             await work.tokens.add(token)
-            # Since the password was checked it may have been changed, or the account disabled; that
-            # ended the existing tokens, but not this one.
-            if await work.users.find(user.id) != user:
+            if not await lets_in_as_before(work, user):
                 raise bad_credentials()
-            await work.commit()
+            about = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            if method:
+                transaction.record("login.accepted", {**about, "method": method})
+            else:
+                transaction.record("token.created", {**about, "expires": token.expires})
         return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
 
 

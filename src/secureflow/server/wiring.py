@@ -13,6 +13,7 @@ from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.intake import Intake
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
@@ -38,6 +39,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
+from secureflow.application.sessions import SessionLimits, Sessions
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.totals import Totals
@@ -53,6 +55,7 @@ from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
+DEFAULT_SESSIONS = SessionLimits()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def make_services(
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
     others: Callable[[], Collection[str]] = frozenset,
+    sessions: SessionLimits = DEFAULT_SESSIONS,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -107,6 +111,7 @@ def make_services(
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
+        sessions: how long browser sessions last.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
@@ -116,8 +121,11 @@ def make_services(
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
-        logins=(logins := Logins(begin, passwords, ticks)),
-        tokens=Tokens(begin, logins, clock, quotas.tokens),
+        transactions=transactions,
+        failed_logins=(failed := FailedLogins(transactions, clock)),
+        logins=(logins := Logins(begin, passwords, ticks, failed)),
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
+        sessions=Sessions(begin, transactions, clock, sessions),
         users=Users(begin, transactions, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
