@@ -126,7 +126,7 @@ def make_services(
         logins=(logins := Logins(begin, passwords, ticks, failed)),
         tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
         sessions=Sessions(begin, transactions, clock, sessions),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks),
+        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
