@@ -28,6 +28,7 @@ from secureflow.domain.users import Role, User
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import Authority, make_csr, new_link_key
+from secureflow.server.people import Bounds
 from secureflow.server.services import Services
 from secureflow.server.wiring import Ports, make_services
 from tests.doubles import (
@@ -224,7 +225,7 @@ def empty_stage(
         expel=expelled.append,
         notify_disabled=told_disabled.append,
         ticks=lambda: ticks[0],
-        quotas=quotas or Quotas(),
+        bounds=Bounds(quotas or Quotas()),
         server=server,
         others=lambda: others,
     )

@@ -30,6 +30,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.read": _ADMINS | {Role.AUDITOR},
     "user.create": _ADMINS,
     "user.update": _ADMINS,
+    "user.erase": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,
@@ -67,13 +68,17 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller: a user through one of their tokens."""
+    """An authenticated caller: a user through a token, or through a session in a browser.
+
+    `token` and `session` are their public ids; one of them is empty.
+    """
 
     user: str
     name: str
     organisation: str
     roles: frozenset[Role]
     token: str
+    session: str = ""
 
     @property
     def operator(self) -> bool:
@@ -186,6 +191,7 @@ async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> 
         return True
     found = await work.projects.find(project)
     return found is not None and found.has_member(principal.organisation)
+
 
 async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:
     """Return a job that the caller may see.

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from secureflow.application.access import Principal, require, seen_projects
+from secureflow.application.access import Principal, require, seen_projects, visible_job
 from secureflow.application.continuing import charter_naming, history_up_to
-from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.ledger import Ledger, LogEntry
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -26,6 +25,8 @@ from secureflow.kit.errors import SecureFlowError
 
 Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
 """Asks a job's parties for a cosignature over the newest head."""
+PERSONAL_KINDS: Final = ("login.", "access.", "token.")
+"""When somebody came and went: for themselves, and who sees their organisation's accounts."""
 PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
 """Actions that concern every member."""
 
@@ -199,6 +200,9 @@ class _Sight:
         if entry.kind.startswith(PUBLIC_KINDS):
             return True
         about = entry.document if isinstance(entry.document, dict) else {}
+        if entry.kind.startswith(PERSONAL_KINDS) and about.get("user") != self._principal.user:
+            own = self._principal.acts_for(str(about.get("organisation", "")))
+            return own and self._principal.may("user.read")
         return (
             self._principal.acts_for(str(about.get("organisation", "")))
             or about.get("project") in self._projects

@@ -12,8 +12,8 @@ from secureflow.application.access import (
     require,
     seen_projects,
     sees_work_of,
+    visible_job,
 )
-from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWorkFactory
 from secureflow.domain.models import Model

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require
+from secureflow.application.endings import end_access
 from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
@@ -30,7 +31,9 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Users:
-    """Use cases around accounts; `ticks` limits guesses of an old password.
+    """Use cases around accounts.
+
+    `ticks` limits guesses of an old password; `forget` is called with the name of an erased user.
 
     Hashing is expensive, and logins wait for it: each organisation has one password hashed at a
     time.
@@ -44,12 +47,14 @@ class Users:
         clock: Clock,
         quotas: Quotas,
         ticks: Ticks = time.monotonic,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
         self._passwords = passwords
         self._clock = clock
         self._quotas = quotas
+        self._forget = forget
         self._locks = NamedLocks()
         self._guesses = Throttle(1 / 30, 5, ticks)
 
@@ -135,13 +140,13 @@ class Users:
         disabled: bool | None = None,
         password: str | None = None,
     ) -> User:
-        """Change an account; disabling it or setting its password ends its tokens.
+        """Change an account; disabling it or setting its password ends its tokens and sessions.
 
         This works while the log is held: a restored centre may have forgotten it.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
-                `last_administrator`.
+                `last_administrator`, `user_erased`.
         """
         require(principal, "user.update")
         hashed = await self._hash(principal, password) if password is not None else None
@@ -150,6 +155,8 @@ class Users:
             # Two administrators who disable each other at the same time must not both succeed.
             await transaction.work.lock("administrators")
             old = await _seen(transaction.work, principal, key)
+            if old.erased is not None:
+                raise _erased(old)
             new = replace(
                 old,
                 display=old.display if display is None else display,
@@ -160,13 +167,50 @@ class Users:
             await _keep_an_administrator(transaction.work, old, new)
             await transaction.work.users.save(new)
             if new.disabled or hashed:
-                await _end_tokens(transaction.work, new.id)
+                why = "disabled" if new.disabled else "password"
+                await end_access(transaction, new, by=principal.user, why=why)
             transaction.record("user.updated", _document(new, by=principal.user))
             transaction.answer(new)
         return new
 
+    async def erase(self, principal: Principal, key: str) -> User:
+        """Erase for good who a user is: name, display name, password, and where they came from.
+
+        The id stays, so that ledger entries about it still verify; the account's tokens and
+        sessions end. What was signed under the user's name (specifications of jobs) is unchanged,
+        and a backup made before has the name still: after restoring one, erase again what the
+        ledger's `user.erased` entries name. This works while the log is held.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `last_administrator`.
+        """
+        require(principal, "user.erase")
+        async with self._transactions(held=True) as transaction:
+            await transaction.work.lock("administrators")
+            old = await _seen(transaction.work, principal, key)
+            if old.erased is not None:
+                return transaction.answer(old)
+            new = replace(
+                old,
+                name=f"erased:{old.id}",
+                display="",
+                password="",
+                disabled=True,
+                erased=self._clock(),
+            )
+            await _keep_an_administrator(transaction.work, old, new)
+            await transaction.work.users.save(new)
+            await end_access(transaction, new, by=principal.user, why="erased")
+            await transaction.work.idempotency.forget(old.id)
+            transaction.record(
+                "user.erased",
+                {"user": old.id, "organisation": old.organisation, "by": principal.user},
+            )
+            transaction.then(lambda: self._forget(old.name))
+            return transaction.answer(new)
+
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
-        """Set the caller's own password and end their other tokens.
+        """Set the caller's own password and end their other tokens and sessions.
 
         If it is the new one already, the caller missed the answer: nothing is done.
 
@@ -202,7 +246,7 @@ class Users:
                     "Log in again and repeat the change.",
                 )
             await transaction.work.users.save(replace(user, password=hashed))
-            await _end_tokens(transaction.work, user.id, but=principal.token)
+            await end_access(transaction, user, by=user.id, why="password", but=principal)
             transaction.record("user.updated", _document(user, by=principal.user))
 
     async def _hash(self, principal: Principal, password: str) -> str:
@@ -246,6 +290,14 @@ async def _seen(work: UnitOfWork, principal: Principal, key: str) -> User:
     return user
 
 
+def _erased(user: User) -> SecureFlowError:
+    return SecureFlowError(
+        "user_erased",
+        Text("The account {id} was erased.", id=user.id),
+        "Erasing cannot be undone; make a new account.",
+    )
+
+
 async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None:
     def rules(user: User) -> bool:
         return Role.PLATFORM_ADMIN in user.roles and not user.disabled
@@ -259,12 +311,6 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
             Text("{name} is the platform's last administrator.", name=old.name),
             "Make another platform admin first.",
         )
-
-
-async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
-    for token in await list_readable(work.tokens, user=user):
-        if token.id != but:
-            await work.tokens.remove(token.id)
 
 
 def _document(user: User, *, by: str) -> dict[str, object]:

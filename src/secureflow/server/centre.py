@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.artifacts import FileArtifacts, ReadTogether, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.link import Bounds
+from secureflow.adapters.link import Bounds as LinkBounds
 from secureflow.adapters.link.server import LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
@@ -53,6 +53,7 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
+from secureflow.server.people import Bounds
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -87,9 +88,8 @@ async def open_centre(
     """
     clock, key = system_clock, read_log_key(settings)
     authority, reserve = read_authority(settings), reserve_of(settings)
-    certificate = reserve.run(
-        lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
-    )
+    identity = settings.tls, authority, settings.host, clock
+    certificate = reserve.run(lambda: ServerCertificate(*identity))
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
     artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
@@ -104,9 +104,8 @@ async def open_centre(
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
-    noted = room.given_up_for(waits.note)
-    queue = JobQueue(database.begin, settings.queue, clock, noted)
-    runner = Runner(database.begin, *parts, noted, claims, queue)
+    queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
+    runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
@@ -120,8 +119,7 @@ async def open_centre(
         readiness=readiness,
         stopping=stopping,
         metrics=metrics,
-        quotas=settings.quotas,
-        limits=settings.queue,
+        bounds=Bounds(settings.quotas, settings.queue, settings.sessions),
         room=room.for_job,
         waits=waits.of,
         server=claims.name,
@@ -131,7 +129,7 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
-    _keep(stack, _sweeping(services, clock), room.keep_reserve())
+    _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, queue.poll, revocation_watch.poll, *looks]))
@@ -153,8 +151,12 @@ def _make_desk(
     )
 
 
-def _sweeping(services: Services, clock: Clock) -> Coroutine[Any, Any, None]:
-    return keep_swept(services.begin, clock, also=(services.bundles.sweep, services.uploads.sweep))
+def _background(services: Services, clock: Clock) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what the use cases do while nobody asks for it."""
+    sweeps = services.bundles.sweep, services.uploads.sweep
+    yield keep_swept(services.begin, clock, also=sweeps)
+    yield services.transactions.keep_numbered()
+    yield services.failed_logins.keep_flushed()
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:
@@ -204,7 +206,7 @@ def _make_link(
         artifacts,
         clock=system_clock,
         version=__version__,
-        bounds=Bounds(settings.max_connections, settings.handshake_seconds),
+        bounds=LinkBounds(settings.max_connections, settings.handshake_seconds),
         on_wait=on_wait,
     )
 

@@ -6,40 +6,35 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from secureflow.application.audit import Audit
-from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
-from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
-from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
-from secureflow.application.tokens import Tokens
-from secureflow.application.totals import Totals
-from secureflow.application.uploads import Uploads
-from secureflow.application.users import Users
+from secureflow.application.transactions import Transactions
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
+from secureflow.server.people import People
+from secureflow.server.products import Products
 
 Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 """Tells for each dependency of the server whether it works."""
 
 
 @dataclass(frozen=True)
-class Services:
+class Services(People, Products):
     """The use cases behind the API."""
 
     begin: UnitOfWorkFactory
-    tokens: Tokens
-    users: Users
+    transactions: Transactions
     organisations: Organisations
     renewals: Renewals
     charters: Charters
@@ -48,11 +43,6 @@ class Services:
     jobs: Jobs
     queue: Queue
     overdue: OverdueEnds
-    models: Models
-    recipes: Recipes
-    totals: Totals
-    bundles: Bundles
-    uploads: Uploads
     audit: Audit
     courier: Courier
     ledger: Ledger

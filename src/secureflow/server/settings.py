@@ -10,6 +10,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.application.quotas import Quotas
+from secureflow.application.sessions import SessionLimits
 from secureflow.domain.queue import QueueLimits
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
@@ -55,6 +56,10 @@ class RestSettings(Section):
         max_streams: event streams that one user may keep open.
         proxies: networks of reverse proxies. Their `X-Forwarded-For` is trusted, and their
             connections are not counted by address; from anyone else the header is ignored.
+        prefix: path under which a proxy publishes the service, such as `/secureflow`, which it
+            removes from requests; empty where the service has a host to itself.
+        origins: addresses of the pages that may use a session cookie, such as
+            `https://flow.example`; by default the host that a request names.
         metrics_token: bearer token for scrapers on other machines. Without one `/metrics` answers
             this machine only.
     """
@@ -67,6 +72,8 @@ class RestSettings(Section):
     max_body_values: Annotated[int, Field(ge=1000)] = 50_000
     max_streams: Annotated[int, Field(ge=1)] = 16
     proxies: tuple[IPvAnyNetwork, ...] = ()
+    prefix: Annotated[str, Field(max_length=128, pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[^/?#\s]+$")], ...] = ()
     metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = None
     connections: ConnectionSettings = ConnectionSettings()
 
@@ -139,6 +146,7 @@ class ServerSettings(ProcessSettings):
         storage: disk space that is kept free.
         quotas: limits per organisation.
         queue: how many jobs may run at a time; others wait for their turn.
+        sessions: how long browser sessions last.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -158,6 +166,7 @@ class ServerSettings(ProcessSettings):
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
     queue: QueueLimits = QueueLimits()
+    sessions: SessionLimits = SessionLimits()
 
     @property
     def uploads(self) -> Path:

@@ -9,11 +9,9 @@ from functools import partial
 from typing import Any
 
 from secureflow.application.audit import Audit
-from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
-from secureflow.application.intake import Intake
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
@@ -22,9 +20,7 @@ from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
 from secureflow.application.jobs.timing import Queue
 from secureflow.application.membership import member_keys
-from secureflow.application.models import Models
 from secureflow.application.organisations import CentreDescription, Organisations
-from secureflow.application.passwords import Passwords
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
@@ -33,27 +29,23 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
-from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
-from secureflow.application.tokens import Tokens
-from secureflow.application.totals import Totals
 from secureflow.application.transactions import Transactions
-from secureflow.application.uploads import Uploads
-from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
-from secureflow.domain.queue import UNLIMITED, QueueLimits
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
+from secureflow.server.people import Bounds, make_people
+from secureflow.server.products import make_products
 from secureflow.server.services import Readiness, Services
 
-DEFAULT_QUOTAS = Quotas()
+DEFAULT_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True)
@@ -90,8 +82,7 @@ def make_services(
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
     metrics: Metrics | None = None,
-    quotas: Quotas = DEFAULT_QUOTAS,
-    limits: QueueLimits = UNLIMITED,
+    bounds: Bounds = DEFAULT_BOUNDS,
     room: Callable[[int], None] = lambda _: None,
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
@@ -106,34 +97,29 @@ def make_services(
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
-        metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
-        limits: how many jobs may run at a time.
+        metrics, bounds: metrics that the adapters already report jobs to; what settings bound.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
+    quotas, centre = bounds.quotas, CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
-    uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
+    stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
+        **vars(make_people(begin, transactions, clock, ticks, bounds)),
+        **vars(make_products(*stored)),
         begin=begin,
-        tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks),
+        transactions=transactions,
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, transactions, clock, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
-        queue=Queue(begin, transactions, limits, clock),
+        queue=Queue(begin, transactions, bounds.queue, clock),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
-        models=Models(begin, ports.artifacts),
-        recipes=Recipes(ports.artifacts),
-        totals=Totals(ports.artifacts),
-        bundles=Bundles(*uploading),
-        uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,

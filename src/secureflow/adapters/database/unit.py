@@ -20,7 +20,13 @@ from secureflow.adapters.database.records import (
     SqlOutbox,
     SqlPendingLeaves,
 )
-from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
+from secureflow.adapters.database.tables import (
+    ENROLMENTS,
+    IDEMPOTENCY,
+    SESSIONS,
+    SETTINGS,
+    TOKENS,
+)
 from secureflow.adapters.database.transaction import SqlTransaction
 from secureflow.application.ports.storage import (
     ClaimStore,
@@ -38,6 +44,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
@@ -63,6 +70,7 @@ class SqlUnitOfWork(SqlTransaction):
         self._settings: dict[str, int] = {}
         self.users: Store[User] = EntityStore(self, entities.USERS)
         self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
+        self.sessions: Store[Session] = EntityStore(self, entities.SESSIONS)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
@@ -120,6 +128,7 @@ class SqlUnitOfWork(SqlTransaction):
         gone = 0
         for column, since in (
             (TOKENS.c.expires, now),
+            (SESSIONS.c.expires, now),
             (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):

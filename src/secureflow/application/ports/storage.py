@@ -13,6 +13,7 @@ from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.queue import QueuedJob
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
@@ -158,6 +159,9 @@ class Idempotency(Protocol):
     ) -> None:
         """Store the first answer with its time."""
 
+    async def forget(self, user: str) -> None:
+        """Remove what was answered to a user, and every answer that names them."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -229,6 +233,7 @@ class UnitOfWork(Protocol):
 
     users: Store[User]
     tokens: Store[Token]
+    sessions: Store[Session]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]
@@ -263,8 +268,8 @@ class UnitOfWork(Protocol):
     async def sweep(self, now: int) -> int:
         """Delete expired rows; return how many there were.
 
-        Expired tokens; enrolments a month after they were used or expired; idempotent answers
-        after a day.
+        Expired tokens and sessions; enrolments a month after they were used or expired; idempotent
+        answers after a day.
         """
 
     async def commit(self) -> None:
