@@ -152,6 +152,8 @@ CATALOGUE: dict[str, Category] = {
     "last_administrator": Category.CONFLICT,
     "not_a_member": Category.FORBIDDEN,
     "project_closed": Category.CONFLICT,
+    "project_frozen": Category.CONFLICT,
+    "project_ended": Category.CONFLICT,
     "not_enrolled": Category.CONFLICT,
     "charter_missing": Category.CONFLICT,
     "charter_mismatch": Category.CONFLICT,

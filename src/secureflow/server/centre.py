@@ -43,7 +43,7 @@ from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Clock, Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
-from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
@@ -130,7 +130,8 @@ async def open_centre(
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
+    polls = [runner.poll, revocation_watch.poll, services.project_stops.poll, *looks]
+    _keep(stack, poll_forever(polls))
     return Centre(services, certificate, address)
 
 
@@ -159,6 +160,8 @@ async def _resume_work(services: Services, runner: Runner) -> None:
         await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
+    with suppress(SecureFlowError):  # the next look does it
+        await services.project_stops.sweep()
     await runner.resume_all()
 
 

@@ -16,7 +16,10 @@ from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.projectpeople import ProjectPeople
 from secureflow.application.projects import Projects
+from secureflow.application.projectstates import ProjectStates
+from secureflow.application.projectstops import ProjectStops
 from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
@@ -43,6 +46,9 @@ class Services:
     renewals: Renewals
     charters: Charters
     projects: Projects
+    project_people: ProjectPeople
+    project_states: ProjectStates
+    project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
     overdue: OverdueEnds

@@ -30,7 +30,10 @@ from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.projectpeople import ProjectPeople
 from secureflow.application.projects import Projects
+from secureflow.application.projectstates import ProjectStates
+from secureflow.application.projectstops import ProjectStops
 from secureflow.application.quotas import Quotas
 from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
@@ -112,6 +115,7 @@ def make_services(
     passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
+    stops = ProjectStops(begin, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
@@ -120,7 +124,10 @@ def make_services(
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
-        projects=Projects(begin, transactions, clock, quotas),
+        projects=Projects(begin, transactions, clock, quotas, stops),
+        project_people=ProjectPeople(begin, transactions, clock),
+        project_states=ProjectStates(begin, transactions, clock, stops),
+        project_stops=stops,
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),

@@ -21,6 +21,7 @@ from secureflow.server.rest import (
     models,
     organisations,
     problems,
+    projectpeople,
     projects,
     renewals,
     session,
@@ -66,7 +67,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redirect_slashes=False,
     )
     routers = [session.router, session.ending, organisations.secret_router, renewals.router]
-    routers += [one.router for one in (users, organisations, charter, projects, datasets)]
+    routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
+    routers.append(datasets.router)
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]
     app.router.routes.extend(route for router in routers for route in router.routes)
