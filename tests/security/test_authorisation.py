@@ -111,6 +111,10 @@ RULES: dict[str, Rule] = {
     "freeze_project": Rule("project.freeze", "project", body={}),
     "thaw_project": Rule("project.freeze", "project"),
     "archive_project": Rule("project.archive", "project"),
+    "get_project_activity": Rule("project.read", "project"),
+    "get_project_received": Rule("project.read", "project"),
+    "list_project_templates": Rule("project.read"),
+    "get_project_template": Rule("project.read", path={"key": "credit-risk"}),
     "list_project_people": Rule("project.read", "project"),
     "set_project_person": Rule(
         "project.name", "project", body={"user": "$bank-a.auditor", "roles": ["auditor"]}

@@ -7,7 +7,7 @@ restricted. From the first person on, its unnamed people only look on (`applicat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.application.access import (
@@ -21,23 +21,12 @@ from secureflow.application.access import (
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.projectstops import lock_project
 from secureflow.application.transactions import Transactions
-from secureflow.domain.projects import Project, ProjectPerson, ProjectRole
+from secureflow.domain.projects import NamedPerson, Project, ProjectPerson, ProjectRole
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
 MOST: Final = 1000
 """People of one project."""
-
-
-@dataclass(frozen=True)
-class NamedPerson:
-    """A person with roles in a project, as its members see them; `name` is empty if unknown."""
-
-    user: str
-    name: str
-    organisation: str
-    roles: tuple[ProjectRole, ...]
-    since: int
 
 
 class ProjectPeople:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from secureflow.application.access import (
     Principal,
@@ -27,6 +28,7 @@ from secureflow.domain.projects import (
     ProjectPerson,
     ProjectRole,
 )
+from secureflow.domain.projecttemplates import template_of
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -58,6 +60,7 @@ class Projects:
         description: str = "",
         ends: int | None = None,
         restricted: bool = False,
+        template: str = "",
     ) -> Project:
         """Create a project; the caller's organisation is its first member.
 
@@ -66,14 +69,17 @@ class Projects:
             name, purpose, description: what it is, and what data may be used for in it.
             ends: its end date in unix seconds, if it has one.
             restricted: whether only people with a role in it take part in it.
+            template: the name of the template whose rules it keeps, if any.
 
         Raises:
             SecureFlowError: `forbidden`, `quota_exceeded`, `invalid_request` for a date in the
-                past.
+                past, `not_found` for an unknown template.
         """
         require(principal, "project.create")
         now = self._clock()
         check_end(ends, now)
+        rules = template_of(template).rules if template else None
+        restricted = restricted or (rules is not None and rules.restricted)
         lead = ProjectPerson(principal.user, principal.organisation, (ProjectRole.LEAD,), now)
         founder = Membership(principal.organisation, "active", now)
         project = Project(
@@ -87,15 +93,16 @@ class Projects:
             ends=ends,
             restricted=restricted,
             people=(lead,) if restricted else (),
+            template=template,
+            rules=rules,
         )
         async with self._transactions() as transaction:
             await self._quotas.another_project(transaction.work, project.organisation)
             await transaction.work.projects.add(project)
-            document = {"project": project.id, "purpose": purpose, "by": principal.user}
-            document |= {"organisation": project.organisation}
-            transaction.record(
-                "project.created", {**document, "ends": ends, "restricted": restricted}
-            )
+            document: dict[str, Any] = {"project": project.id, "purpose": purpose}
+            document |= {"by": principal.user, "organisation": project.organisation}
+            document |= {"ends": ends, "restricted": restricted, "template": template}
+            transaction.record("project.created", document)
             transaction.answer(project)
         return project
 

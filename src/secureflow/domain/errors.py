@@ -154,6 +154,7 @@ CATALOGUE: dict[str, Category] = {
     "project_closed": Category.CONFLICT,
     "project_frozen": Category.CONFLICT,
     "project_ended": Category.CONFLICT,
+    "project_rule_broken": Category.CONFLICT,
     "not_enrolled": Category.CONFLICT,
     "charter_missing": Category.CONFLICT,
     "charter_mismatch": Category.CONFLICT,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Literal
 
+from secureflow.domain.projecttemplates import ProjectRules
+
 MemberState = Literal["invited", "active", "left"]
 
 
@@ -55,6 +57,17 @@ class ProjectPerson:
 
 
 @dataclass(frozen=True)
+class NamedPerson:
+    """A person with roles in a project, as its members see them; `name` is empty if unknown."""
+
+    user: str
+    name: str
+    organisation: str
+    roles: tuple[ProjectRole, ...]
+    since: int
+
+
+@dataclass(frozen=True)
 class Freeze:
     """Why no job may run for now: by which organisation ("" is the operator) and user, since when.
 
@@ -71,9 +84,10 @@ class Freeze:
 class Project:
     """A collaboration. Only its members (and the operator's admins) can see it.
 
-    `closed` is when it was archived, `ends` its end date (unix seconds). In a `restricted` project
-    only people with a role in it see its work or take part in it, whichever organisation they are
-    of; elsewhere the roles of the platform suffice until an organisation names its first person.
+    `template` is what it was made of, `rules` the copy of its rules. `closed` is when it was
+    archived, `ends` its end date (unix seconds). In a `restricted` project only people with a role
+    in it see its work or take part in it, whichever organisation they are of; elsewhere the roles
+    of the platform suffice until an organisation names its first person.
     """
 
     id: str
@@ -88,6 +102,8 @@ class Project:
     ends: int | None = None
     restricted: bool = False
     people: tuple[ProjectPerson, ...] = ()
+    template: str = ""
+    rules: ProjectRules | None = None
 
     def has_member(self, organisation: str, *, active: bool = True) -> bool:
         """Tell whether the organisation is an (active) member."""

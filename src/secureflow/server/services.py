@@ -17,6 +17,7 @@ from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projectpeople import ProjectPeople
+from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
@@ -47,6 +48,7 @@ class Services:
     charters: Charters
     projects: Projects
     project_people: ProjectPeople
+    project_record: ProjectRecord
     project_states: ProjectStates
     project_stops: ProjectStops
     datasets: Datasets

@@ -31,6 +31,7 @@ from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projectpeople import ProjectPeople
+from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
@@ -126,6 +127,7 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, transactions, clock, quotas, stops),
         project_people=ProjectPeople(begin, transactions, clock),
+        project_record=ProjectRecord(begin, ledger),
         project_states=ProjectStates(begin, transactions, clock, stops),
         project_stops=stops,
         datasets=Datasets(begin, transactions, clock, quotas),

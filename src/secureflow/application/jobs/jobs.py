@@ -456,9 +456,11 @@ class Jobs:
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Cost | None
     ) -> Drafted:
         await permit(work, principal, "job.submit", wanted.project)
-        await working_project(work, principal, wanted.project, self._clock())
+        project = await working_project(work, principal, wanted.project, self._clock())
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
+        if project.rules is not None:
+            project.rules.check(drafted.spec)
         if drafted.start is not None:
             await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:

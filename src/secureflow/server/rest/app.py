@@ -22,6 +22,7 @@ from secureflow.server.rest import (
     organisations,
     problems,
     projectpeople,
+    projectrecord,
     projects,
     renewals,
     session,
@@ -68,7 +69,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     )
     routers = [session.router, session.ending, organisations.secret_router, renewals.router]
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
-    routers.append(datasets.router)
+    routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]
     app.router.routes.extend(route for router in routers for route in router.routes)

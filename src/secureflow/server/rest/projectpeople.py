@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from secureflow.application.projectpeople import NamedPerson
-from secureflow.domain.projects import Project, ProjectRole
+from secureflow.domain.projects import NamedPerson, Project, ProjectRole
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import PREFIX, router_of

@@ -40,6 +40,7 @@ class ProjectRequest(RequestBody):
     restricted: bool = Field(
         False, description="Only people with a role in the project see its work and take part"
     )
+    template: OptionalLine = Field("", examples=["credit-risk"])
 
 
 class ProjectChange(RequestBody):
@@ -83,6 +84,7 @@ async def create_project(body: ProjectRequest, use: Use, caller: Caller) -> Proj
         description=body.description,
         ends=body.ends,
         restricted=body.restricted,
+        template=body.template,
     )
 
 
