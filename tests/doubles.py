@@ -91,6 +91,10 @@ class MemoryStore:
     async def count(self, **equals: Filter) -> int:
         return len(self._found(equals))
 
+    async def distinct(self, column: str, **equals: Filter) -> list[str]:
+        assert column in FILTERS[self._name], f"{self._name} has no filter {column}"
+        return sorted({str(getattr(row, column)) for _, row in self._found(equals)})
+
     def _found(self, equals: Mapping[str, Filter]) -> list[tuple[str, Any]]:
         for name in equals:
             assert name in FILTERS[self._name], f"{self._name} has no filter {name}"
@@ -509,6 +513,7 @@ class NotingDriver:
     def __init__(self) -> None:
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
+        self.reasons: dict[str, Mapping[str, str]] = {}
         self.claimed: list[str] = []
 
     async def claim(self, unit: object, job: str) -> None:
@@ -518,8 +523,9 @@ class NotingDriver:
     def start(self, job: str) -> None:
         self.started.append(job)
 
-    async def cancel(self, job: str, by: str) -> None:
+    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
         self.cancelled.append((job, by))
+        self.reasons[job] = because or {}
 
     async def restart(self, job: str) -> None:
         self.started.append(job)

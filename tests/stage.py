@@ -83,6 +83,10 @@ class Stage:
     def person(self, organisation: str, role: Role) -> Principal:
         return self.people[organisation, role]
 
+    def people_of(self, organisation: str) -> list[Role]:
+        """Return the roles of which the organisation has a person."""
+        return [role for of, role in self.people if of == organisation]
+
     def admin(self, organisation: str) -> Principal:
         return self.people[organisation, Role.ORGANISATION_ADMIN]
 

@@ -10,6 +10,10 @@ decide (`None`: anybody who is logged in, `OPEN`: anybody at all). Then it must 
 - a role that it does allow gets 404 for another tenant's object, and exactly the same answer as
   for an object that does not exist;
 - for an own object it gets neither 401 nor 403 nor 404.
+
+A new operation is one line of `RULES` (and one of `ACTIONS`, if no action there fits). What people
+with roles in a project may do is derived from both: `test_project_roles`. The links' verbs have
+their own table: `test_link_verbs`.
 """
 
 from __future__ import annotations
@@ -41,7 +45,9 @@ class Rule:
 
     `noun` names what stands in the path (or where `place` says: a query or body field); the ids
     are `own` (`bank-a`'s world), `outsider`'s, and unknown ones. `operator` tells whether the
-    platform admin sees the objects of every tenant.
+    platform admin sees the objects of every tenant. Texts of `body` and parameters of `path` that
+    begin with `$` are names of ids on the stage. `first` is done before the call by those who may:
+    a deed's name in `FIRST`.
     """
 
     action: str | None
@@ -50,6 +56,9 @@ class Rule:
     body: dict[str, Any] | None = None
     operator: bool = True
     also: tuple[int, ...] = field(default=())
+    path: dict[str, str] = field(default_factory=dict)
+    query: str = ""
+    first: str = ""
 
 
 JOB_BODY = {
@@ -72,13 +81,13 @@ RULES: dict[str, Rule] = {
     "open_session": Rule(OPEN, body={"name": "nobody", "password": "x"}, also=(403,)),
     "close_session": Rule(None, also=(401,)),
     "list_sessions": Rule(None),
-    "delete_session": Rule(None, "session", operator=False),
+    "delete_session": Rule(None, "session", operator=False, first="own_session"),
     "delete_other_sessions": Rule(None),
     "get_me": Rule(None),
     "change_password": Rule(None, body={"old": "x", "new": PASSWORD}, also=(401,)),
     "list_tokens": Rule(None),
     "create_token": Rule(None, body={}),
-    "delete_token": Rule(None, "token", operator=False),
+    "delete_token": Rule(None, "token", operator=False, first="own_token"),
     "list_users": Rule("user.read"),
     "create_user": Rule("user.create", "organisation", "body", USER_BODY),
     "get_user": Rule("user.read", "user"),
@@ -86,9 +95,9 @@ RULES: dict[str, Rule] = {
     "erase_user": Rule("user.erase", "user"),
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
-    "get_organisation": Rule("organisation.read"),
-    "disable_organisation": Rule("organisation.disable"),
-    "enable_organisation": Rule("organisation.disable"),
+    "get_organisation": Rule("organisation.read", path={"key": "bank-b"}),
+    "disable_organisation": Rule("organisation.disable", path={"key": "bank-b"}),
+    "enable_organisation": Rule("organisation.disable", path={"key": "bank-b"}),
     "list_agents": Rule("agent.read"),
     "revoke_agent": Rule("agent.revoke", "agent"),
     "list_parties": Rule("agent.read"),
@@ -104,14 +113,31 @@ RULES: dict[str, Rule] = {
     "list_projects": Rule("project.read"),
     "create_project": Rule("project.create", body={"name": "n", "purpose": "p"}),
     "get_project": Rule("project.read", "project"),
-    "invite_member": Rule("project.invite", "project", body={"organisation": "bank-b"}),
+    "change_project": Rule("project.change", "project", body={"description": "D"}),
+    "freeze_project": Rule("project.freeze", "project", body={}),
+    "thaw_project": Rule("project.freeze", "project"),
+    "archive_project": Rule("project.archive", "project"),
+    "get_project_activity": Rule("project.read", "project"),
+    "get_project_received": Rule("project.read", "project"),
+    "list_project_templates": Rule("project.read"),
+    "get_project_template": Rule("project.read", path={"key": "credit-risk"}),
+    "list_project_people": Rule("project.read", "project"),
+    "set_project_person": Rule(
+        "project.name", "project", body={"user": "$bank-a.auditor", "roles": ["auditor"]}
+    ),
+    "remove_project_person": Rule("project.name", "project", path={"user": "$bank-a.auditor"}),
+    "invite_member": Rule(
+        "project.invite", "project", body={"organisation": "bank-b"}, first="bank_b_left"
+    ),
     "accept_invitation": Rule("project.join", "project"),
     "leave_project": Rule("project.join", "project"),
     "list_datasets": Rule("dataset.read", "project", "query"),
     "get_dataset": Rule("dataset.read", "dataset"),
     "delete_dataset": Rule("dataset.remove", "dataset"),
     "create_grant": Rule(
-        "grant.create", "dataset", body={"columns": ["age"], "expires": 1_800_000_060}
+        "grant.create",
+        "dataset",
+        body={"columns": ["age"], "expires": 1_800_000_060, "project": "$project"},
     ),
     "list_grants": Rule("grant.read", "project", "query"),
     "delete_grant": Rule("grant.revoke", "grant"),
@@ -126,32 +152,35 @@ RULES: dict[str, Rule] = {
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "list_queue": Rule("job.read"),
     "prioritise_job": Rule("job.prioritise", "job", body={"priority": 5}, also=(403, 409)),
-    "watch_job": Rule("job.read", "job"),
-    "get_job_report": Rule("job.read", "job"),
+    "watch_job": Rule("job.read", "job", first="job_ended"),
+    "get_job_report": Rule("job.read", "job", first="job_ended"),
     "get_job_bundle": Rule("audit.read", "job"),
     "list_models": Rule("model.read", "project", "query"),
     "get_model": Rule("model.read", "model"),
     "get_model_content": Rule("model.download", "model"),
-    "upload_model": Rule("model.upload", "project", "query", {}, also=(403, 422)),
+    "upload_model": Rule(
+        "model.upload",
+        "project",
+        "query",
+        {},
+        also=(403, 422),
+        query=f"digest={'0' * 64}&layout={'0' * 64}",
+    ),
     "list_uploads": Rule("model.read", "project", "query"),
     "delete_upload": Rule("upload.remove", "upload"),
     "get_model_card": Rule("model.read", "model"),
-    "upload_bundle": Rule("bundle.upload", "project", "query", also=(422,)),
+    "upload_bundle": Rule(
+        "bundle.upload", "project", "query", also=(422,), query=f"digest={'0' * 64}"
+    ),
     "list_bundles": Rule("bundle.read", "project", "query"),
     "get_bundle_description": Rule("bundle.read", "code"),
     "get_bundle_content": Rule("bundle.read", "code"),
     "delete_bundle": Rule("bundle.remove", "code"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),
-    "get_inclusion": Rule("audit.read"),
-    "get_consistency": Rule("audit.read"),
+    "get_inclusion": Rule("audit.read", query="index=0&size=1"),
+    "get_consistency": Rule("audit.read", query="old=1&new=2"),
     "get_bundle": Rule("audit.read", "job", "query"),
-}
-QUERIES = {
-    "get_inclusion": "index=0&size=1",
-    "get_consistency": "old=1&new=2",
-    "upload_model": f"digest={'0' * 64}&layout={'0' * 64}",
-    "upload_bundle": f"digest={'0' * 64}",
 }
 REFUSALS = {401, 403, 404}
 
@@ -178,24 +207,27 @@ class World:
         """Call an operation with this object's id in its place."""
         method, path = self.operations[operation]
         rule = RULES[operation]
-        body = dict(rule.body) if rule.body is not None else None
-        query = QUERIES.get(operation, "")
-        if operation in {"get_organisation", "disable_organisation", "enable_organisation"}:
-            path = path.replace("{key}", "bank-b")
+        body = None if rule.body is None else {n: self.filled(v) for n, v in rule.body.items()}
+        query = rule.query
+        for name, value in rule.path.items():
+            path = path.replace(f"{{{name}}}", self.filled(value))
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
             query = "&".join(filter(None, (query, f"{rule.noun}={key}")))
         elif body is not None:
             body[rule.noun] = key
-        if operation == "create_grant" and body is not None:
-            body["project"] = self.stage.ids["project"]
         headers = {}
         if principal is not None:
             headers["Authorization"] = f"Bearer {await self.stage.bearer(principal)}"
         return await self.api.http.request(
             method, path + (f"?{query}" if query else ""), headers=headers, json=body
         )
+
+    def filled(self, value: Any) -> Any:
+        """Return a value of a rule: `$name` is the id of that name on the stage."""
+        named = isinstance(value, str) and value.startswith("$")
+        return self.stage.ids[value[1:]] if named else value
 
     def key(self, noun: str, whose: str) -> str:
         """Return the id of an object: `own` (bank-a's), `foreign` (outsider's) or `unknown`."""
@@ -260,6 +292,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
                 stage.scientist(organisation), stage.ids[f"{prefix}project"], weights, _zeros()
             )
             stage.ids[f"{prefix}upload"] = upload.id
+            for role in stage.people_of(organisation):
+                stage.ids[f"{organisation}.{role}"] = stage.person(organisation, role).user
         return stage
 
     api = Api(asyncio.run(build()))
@@ -277,6 +311,27 @@ async def world(built: World) -> World:
     return built
 
 
+async def bank_b_left(stage: Stage, _: Principal) -> None:
+    await stage.services.projects.leave(stage.admin("bank-b"), stage.ids["project"])
+
+
+async def job_ended(stage: Stage, _: Principal) -> None:
+    job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
+    await stage.finish(job, state=JobState.SUCCEEDED, report={"rounds": 1})
+
+
+async def own_token(stage: Stage, principal: Principal) -> None:
+    issued = await stage.services.tokens.create(principal, "", 60)
+    stage.ids["bank-a.token"] = issued.token.id
+
+
+async def own_session(stage: Stage, principal: Principal) -> None:
+    stage.ids["bank-a.session"] = await session_of(stage, principal)
+
+
+FIRST = {one.__name__: one for one in (bank_b_left, job_ended, own_session, own_token)}
+
+
 def people(stage: Stage) -> dict[Role, Principal]:
     """Return one caller of each role: the operator, and bank-a's people."""
     return {
@@ -285,9 +340,15 @@ def people(stage: Stage) -> dict[Role, Principal]:
     }
 
 
+def roles_allowed(rule: Rule) -> list[Role]:
+    """Return the roles of the platform that a rule's action allows."""
+    return [role for role in Role if rule.action is None or role in ACTIONS[rule.action]]
+
+
 async def test_every_operation_has_a_rule(world: World) -> None:
     assert world.operations.keys() == RULES.keys()
     assert {rule.action for rule in RULES.values()} - {None, OPEN} == ACTIONS.keys()
+    assert {rule.first for rule in RULES.values()} - {""} == FIRST.keys()
 
 
 async def test_the_description_says_which_operations_are_open(world: World) -> None:
@@ -355,19 +416,11 @@ async def test_anothers_object_is_like_one_that_does_not_exist(
 @pytest.mark.parametrize("operation", sorted(op for op, r in RULES.items() if r.action != OPEN))
 async def test_who_may_gets_through_to_their_own(world: World, operation: str) -> None:
     rule = RULES[operation]
-    for role in sorted(ACTIONS[rule.action] if rule.action else frozenset(Role)):
+    for role in roles_allowed(rule):
         world.reset()  # what one role removes is there again for the next
         stage, principal = world.stage, people(world.stage)[role]
-        if operation == "invite_member":
-            await stage.services.projects.leave(stage.admin("bank-b"), stage.ids["project"])
-        if operation in {"watch_job", "get_job_report"}:
-            job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
-            await stage.finish(job, state=JobState.SUCCEEDED, report={"rounds": 1})
-        if operation == "delete_token":
-            issued = await stage.services.tokens.create(principal, "", 60)
-            stage.ids["bank-a.token"] = issued.token.id
-        if operation == "delete_session":
-            stage.ids["bank-a.session"] = await session_of(stage, principal)
+        if rule.first:
+            await FIRST[rule.first](stage, principal)
         key = world.key(rule.noun, "own")
         if rule.noun == "organisation" and operation == "create_user" and principal.operator:
             key = "bank-b"

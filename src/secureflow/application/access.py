@@ -1,8 +1,10 @@
 """Who may do what, and who may see what.
 
 Two rules, kept apart on purpose:
-- *authority* is a table: action → roles. It depends on the caller only, so a refusal (`forbidden`)
-  says nothing about any object;
+- *authority* is a table: action → roles, those of the platform and those in a project. Where no
+  project is concerned it depends on the caller only, so a refusal (`forbidden`) says nothing about
+  any object. In a project in which the caller's organisation has named people, the roles there
+  decide actions that have any (`permit`); its administrators keep what the platform's role allows;
 - *visibility* belongs to objects: anything outside the caller's organisation and projects does not
   exist for them (`not_found`, never `forbidden`), so ids cannot be probed.
 """
@@ -15,7 +17,7 @@ from typing import Final
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
-from secureflow.domain.projects import Project
+from secureflow.domain.projects import Project, ProjectRole, ProjectState
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -25,8 +27,11 @@ _ADMINS: Final = frozenset({Role.PLATFORM_ADMIN, Role.ORGANISATION_ADMIN})
 _OWNERS: Final = frozenset({Role.ORGANISATION_ADMIN, Role.DATA_OWNER})
 _PLANNERS: Final = frozenset({Role.ORGANISATION_ADMIN, Role.DATA_SCIENTIST})
 _EVERYONE: Final = frozenset(Role)
+_SCIENTISTS: Final = frozenset({Role.DATA_SCIENTIST})
+_LEAD: Final = frozenset({ProjectRole.LEAD})
+_WORKERS: Final = frozenset({ProjectRole.LEAD, ProjectRole.SCIENTIST})
 
-ACTIONS: Final[dict[str, frozenset[Role]]] = {
+ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "user.read": _ADMINS | {Role.AUDITOR},
     "user.create": _ADMINS,
     "user.update": _ADMINS,
@@ -43,23 +48,27 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "charter.sign": _ADMINS,
     "project.read": _EVERYONE,
     "project.create": _PLANNERS,
-    "project.invite": _PLANNERS,
+    "project.invite": _PLANNERS | _LEAD,
     "project.join": frozenset({Role.ORGANISATION_ADMIN}),
+    "project.change": _PLANNERS | _LEAD,
+    "project.freeze": _ADMINS | _LEAD,
+    "project.archive": frozenset({Role.ORGANISATION_ADMIN}) | _LEAD,
+    "project.name": frozenset({Role.ORGANISATION_ADMIN}) | _LEAD,
     "dataset.read": _EVERYONE,
     "dataset.remove": _OWNERS,
     "grant.read": _EVERYONE,
     "grant.create": _OWNERS,
     "grant.revoke": _OWNERS,
     "job.read": _EVERYONE,
-    "job.submit": frozenset({Role.DATA_SCIENTIST}),
-    "job.cancel": _EVERYONE - {Role.AUDITOR},
-    "job.resume": _EVERYONE - {Role.AUDITOR},
-    "job.prioritise": _ADMINS | {Role.DATA_SCIENTIST},
+    "job.submit": _SCIENTISTS | _WORKERS,
+    "job.cancel": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
+    "job.prioritise": _ADMINS | _SCIENTISTS | _WORKERS,
+    "job.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "model.read": _EVERYONE,
-    "model.upload": frozenset({Role.DATA_SCIENTIST}),
+    "model.upload": _SCIENTISTS | _WORKERS,
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
     "upload.remove": _PLANNERS | _PLATFORM,
-    "bundle.upload": frozenset({Role.DATA_SCIENTIST}),
+    "bundle.upload": _SCIENTISTS | _WORKERS,
     "bundle.read": _EVERYONE,
     "bundle.remove": _PLANNERS | _PLATFORM,
     "audit.read": _EVERYONE,
@@ -70,7 +79,8 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
 class Principal:
     """An authenticated caller: a user through a token, or through a session in a browser.
 
-    `token` and `session` are their public ids; one of them is empty.
+    `token` and `session` are their public ids; one of them is empty. `agent` tells that it is the
+    organisation's own agent, which sees what any of its people may.
     """
 
     user: str
@@ -79,6 +89,7 @@ class Principal:
     roles: frozenset[Role]
     token: str
     session: str = ""
+    agent: bool = False
 
     @property
     def operator(self) -> bool:
@@ -101,7 +112,7 @@ def require(principal: Principal, action: str) -> None:
         SecureFlowError: `forbidden`.
     """
     if not principal.may(action):
-        wanted = ", ".join(sorted(ACTIONS[action]))
+        wanted = ", ".join(sorted(role for role in ACTIONS[action] if isinstance(role, Role)))
         raise SecureFlowError(
             "forbidden",
             Text("{name} may not do this ({action}).", name=principal.name, action=action),
@@ -110,6 +121,52 @@ def require(principal: Principal, action: str) -> None:
                 wanted=wanted,
             ),
             {"action": action},
+        )
+
+
+async def permit(work: UnitOfWork, principal: Principal, action: str, project: str) -> None:
+    """Refuse a caller whose roles do not allow the action in a project.
+
+    In a project that the caller takes no part in it is `require`: a refusal tells nothing of it.
+
+    Raises:
+        SecureFlowError: `forbidden`.
+    """
+    found = await work.projects.find(project) if project else None
+    if found is None or not found.has_member(principal.organisation):
+        require(principal, action)
+    else:
+        permit_in(found, principal, action)
+
+
+def permit_in(project: Project, principal: Principal, action: str) -> None:
+    """Refuse a member's person whose roles do not allow the action in the project.
+
+    Raises:
+        SecureFlowError: `forbidden`, naming who can give the role.
+    """
+    row = ACTIONS[action]
+    wanted = sorted(role.value for role in row if isinstance(role, ProjectRole))
+    if not wanted or not project.named_by(principal.organisation):
+        require(principal, action)
+    elif Role.ORGANISATION_ADMIN in principal.roles & row or project.roles_of(principal.user) & row:
+        return
+    else:
+        raise SecureFlowError(
+            "forbidden",
+            Text(
+                "{name} has no role in {project} that allows this ({action}).",
+                name=principal.name,
+                project=project.id,
+                action=action,
+            ),
+            Text(
+                "This needs one of the project's roles: {wanted}. A lead or an administrator of "
+                "{organisation} gives it: secureflow project people set.",
+                wanted=", ".join(wanted),
+                organisation=principal.organisation,
+            ),
+            {"action": action, "project": project.id},
         )
 
 
@@ -158,8 +215,59 @@ async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Pr
             "An organisation admin must accept the invitation first.",
         )
     if project.closed is not None:
-        raise SecureFlowError("project_closed", Text("The project {id} is closed.", id=project.id))
+        raise archived(project)
     return project
+
+
+def archived(project: Project) -> SecureFlowError:
+    """Return the error for changes of an archived project."""
+    return SecureFlowError(
+        "project_closed",
+        Text("The project {id} is archived.", id=project.id),
+        "It can be read and verified; new work needs a new project.",
+    )
+
+
+async def working_project(work: UnitOfWork, principal: Principal, key: str, now: int) -> Project:
+    """Return a project in which the caller's organisation may start jobs at `now` (unix seconds).
+
+    Raises:
+        SecureFlowError: as `active_project`; `project_frozen`, `project_ended`.
+    """
+    project = await active_project(work, principal, key)
+    state = project.state_at(now)
+    if state is ProjectState.FROZEN and project.frozen is not None:
+        raise SecureFlowError(
+            "project_frozen",
+            Text(
+                "The project {id} is frozen by {organisation}.",
+                id=project.id,
+                organisation=project.frozen.organisation or "The operator",
+            ),
+            Text("Once it is thawed jobs can run: secureflow project show {id}.", id=project.id),
+        )
+    if state is ProjectState.ENDED:
+        raise SecureFlowError(
+            "project_ended",
+            Text("The project {id} has reached its end date.", id=project.id),
+            Text(
+                "A lead of {organisation} can set a later one: secureflow project change {id} "
+                "--ends DATE.",
+                organisation=project.organisation,
+                id=project.id,
+            ),
+        )
+    return project
+
+
+def sees_work_in(principal: Principal, project: Project) -> bool:
+    """Tell whether the caller sees jobs, models and records of the project."""
+    if principal.operator:
+        return True
+    if not project.has_member(principal.organisation):
+        return False
+    named = principal.agent or Role.ORGANISATION_ADMIN in principal.roles
+    return not project.restricted or named or bool(project.roles_of(principal.user))
 
 
 async def seen_projects(
@@ -175,14 +283,14 @@ async def seen_projects(
     """
     if only:
         project = await visible_project(work, principal, only)
-        shown = principal.operator or project.has_member(principal.organisation)
-        return {"project": [project.id]} if shown else None
+        return {"project": [project.id]} if sees_work_in(principal, project) else None
     if principal.operator:
         return {}
     if not principal.organisation:
         return None
     mine = await list_readable(work.projects, active=principal.organisation)
-    return {"project": [project.id for project in mine]} if mine else None
+    shown = [project.id for project in mine if sees_work_in(principal, project)]
+    return {"project": shown} if shown else None
 
 
 async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> bool:
@@ -190,7 +298,7 @@ async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> 
     if principal.operator:
         return True
     found = await work.projects.find(project)
-    return found is not None and found.has_member(principal.organisation)
+    return found is not None and sees_work_in(principal, found)
 
 
 async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:

@@ -17,6 +17,7 @@ from secureflow.application.access import (
     Principal,
     active_project,
     missing,
+    permit,
     require,
     sees_work_of,
 )
@@ -80,7 +81,8 @@ class Bundles:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
                 `quota_exceeded`, `rate_limited`.
         """
-        require(principal, "bundle.upload")
+        async with self._begin() as work:
+            await permit(work, principal, "bundle.upload", project)
         with self._intake.receiving(principal.organisation):
             async with self._begin() as work:
                 await check_place(work, self._quotas, principal, project, digest)
@@ -95,7 +97,6 @@ class Bundles:
             SecureFlowError: as `admitted`; `bundle_refused` for anything but a packing;
                 `digest_mismatch`, `quota_exceeded`.
         """
-        require(principal, "bundle.upload")
         bundle = await asyncio.to_thread(unpack, packed)
         if bundle.digest != digest:
             raise SecureFlowError(
@@ -111,6 +112,7 @@ class Bundles:
         async with self._transactions() as transaction:
             work = transaction.work
             await work.lock(blob_lock(digest))
+            await permit(work, principal, "bundle.upload", project)
             found = await active_project(work, principal, project)
             key = bundle_id(found.id, digest)
             known = await work.bundles.find(key)
@@ -192,7 +194,7 @@ async def check_place(
         SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
             `quota_exceeded`.
     """
-    require(principal, "bundle.upload")
+    await permit(work, principal, "bundle.upload", project)
     found = await active_project(work, principal, project)
     if await work.bundles.find(bundle_id(found.id, digest)) is None:
         await quotas.another_bundle(work, principal.organisation)

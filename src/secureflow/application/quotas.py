@@ -28,7 +28,7 @@ class Quotas:
     """The most that one organisation may have at a time; `tokens` is per user.
 
     Args:
-        projects: that it founded and that are not closed.
+        projects: that it founded and that are not archived.
         members: of one project, invited ones included.
         invitations: that it sent and that are not answered.
         datasets: that it publishes.
@@ -61,8 +61,9 @@ class Quotas:
     async def another_project(self, work: UnitOfWork, organisation: str) -> None:
         """Refuse one more project (`quota_exceeded`)."""
         await work.lock(f"quota/{organisation}")
-        founded = await work.projects.count(organisation=organisation)
-        self._keep(organisation, "projects", founded, self.projects)
+        founded = await list_readable(work.projects, organisation=organisation)
+        kept = sum(one.closed is None for one in founded)
+        self._keep(organisation, "projects", kept, self.projects)
 
     async def another_invitation(self, work: UnitOfWork, project: Project) -> None:
         """Refuse one more member of the project, or one more open invitation by its founder."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.application.access import Principal, active_project, require
+from secureflow.application.access import Principal, active_project, permit, require
 from secureflow.application.intake import Intake
 from secureflow.application.keeping import (
     Keeping,
@@ -91,7 +91,8 @@ class Uploads:
                 `digest_mismatch`, `malformed_request`.
             InfrastructureError: `disk_full`.
         """
-        require(principal, "model.upload")
+        async with self._begin() as work:
+            await permit(work, principal, "model.upload", project)
         with self._intake.receiving(principal.organisation, weights.size):
             await self._admit(principal, project, weights)
             stored = await self._store.put(chunks, limit=weights.size, expect=weights.digest)
@@ -132,6 +133,7 @@ class Uploads:
         async with self._transactions() as transaction:
             work = transaction.work
             await work.lock(blob_lock(weights.digest))
+            await permit(work, principal, "model.upload", project)
             found = await active_project(work, principal, project)
             await self._store.stat(weights.digest)  # the sweep of another server may be quick
             key = _key(found.id, weights)
@@ -174,7 +176,7 @@ async def check_place(
         SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
             `invalid_request`, `quota_exceeded`.
     """
-    require(principal, "model.upload")
+    await permit(work, principal, "model.upload", project)
     found = await active_project(work, principal, project)
     _check_size(weights.size)
     if await work.uploads.find(_key(found.id, weights)) is None:

@@ -40,6 +40,18 @@ def value(of: type[T]) -> Callable[[httpx.Response], T]:
     return lambda response: build(of, _json(response))
 
 
+def several(of: type[T]) -> Callable[[httpx.Response], tuple[T, ...]]:
+    """Return a reader of a short list that comes whole."""
+
+    def read(response: httpx.Response) -> tuple[T, ...]:
+        body = _json(response)
+        if not isinstance(body, list):
+            raise _unreadable(response, "it is not a list")
+        return tuple(build(of, item) for item in body)
+
+    return read
+
+
 def page(of: type[T]) -> Callable[[httpx.Response], Page[T]]:
     """Return a reader of one list page."""
 

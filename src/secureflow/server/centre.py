@@ -44,7 +44,7 @@ from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Clock, Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
-from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
@@ -132,7 +132,8 @@ async def open_centre(
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    _keep(stack, poll_forever([runner.poll, queue.poll, revocation_watch.poll, *looks]))
+    polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll, *looks
+    _keep(stack, poll_forever(polls))
     return Centre(services, certificate, address)
 
 
@@ -165,6 +166,8 @@ async def _resume_work(services: Services, runner: Runner) -> None:
         await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
+    with suppress(SecureFlowError):  # the next look does it
+        await services.project_stops.sweep()
     await runner.resume_all()
 
 

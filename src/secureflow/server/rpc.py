@@ -416,7 +416,8 @@ async def _head(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 async def _entries(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """Return entries as an auditor of the party's organisation may see them."""
     auditor = Principal(
-        str(peer.spiffe), peer.party, _organisation(peer), frozenset({Role.AUDITOR}), ""
+        *(str(peer.spiffe), peer.party, _organisation(peer), frozenset({Role.AUDITOR}), ""),
+        agent=True,
     )
     limit = min(_number(body, "limit") or 100, 500)
     found = await services.audit.entries(auditor, start=_number(body, "start"), limit=limit)

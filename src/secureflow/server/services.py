@@ -15,7 +15,11 @@ from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.projectpeople import ProjectPeople
+from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
+from secureflow.application.projectstates import ProjectStates
+from secureflow.application.projectstops import ProjectStops
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
@@ -39,6 +43,10 @@ class Services(People, Products):
     renewals: Renewals
     charters: Charters
     projects: Projects
+    project_people: ProjectPeople
+    project_record: ProjectRecord
+    project_states: ProjectStates
+    project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
     queue: Queue

@@ -27,7 +27,11 @@ from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.projectpeople import ProjectPeople
+from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
+from secureflow.application.projectstates import ProjectStates
+from secureflow.application.projectstops import ProjectStops
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
@@ -107,6 +111,7 @@ def make_services(
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
+    stops = ProjectStops(begin, ports.driver, clock)
     return Services(
         **vars(make_people(begin, transactions, clock, ticks, bounds)),
         **vars(make_products(*stored)),
@@ -115,7 +120,11 @@ def make_services(
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
-        projects=Projects(begin, transactions, clock, quotas),
+        projects=Projects(begin, transactions, clock, quotas, stops),
+        project_people=ProjectPeople(begin, transactions, clock),
+        project_record=ProjectRecord(begin, ledger),
+        project_states=ProjectStates(begin, transactions, clock, stops),
+        project_stops=stops,
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         queue=Queue(begin, transactions, bounds.queue, clock),

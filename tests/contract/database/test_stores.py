@@ -27,7 +27,13 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
-from secureflow.domain.projects import Membership, Project
+from secureflow.domain.projects import (
+    Freeze,
+    Membership,
+    Project,
+    ProjectPerson,
+    ProjectRole,
+)
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Role, Token, User
@@ -39,7 +45,9 @@ JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/1
           JobState.DRAFT, 5, 6, progress={"round": 1})  # fmt: skip
 PROJECT = Project("prj_1", "credit", "risk", "bank-a", (
     Membership("bank-a", "active", 5), Membership("bank-b", "invited", 6),
-    Membership("bank-c", "left", 7)), 5)  # fmt: skip
+    Membership("bank-c", "left", 7)), 5, frozen=Freeze("", "usr_1", 8, "why"), ends=9,
+    people=(ProjectPerson("usr_1", "bank-a", (ProjectRole.LEAD, ProjectRole.AUDITOR), 6),),
+)  # fmt: skip
 COLUMN = ColumnConfig("age", "number", bounds=(0.0, 120.0), sensitive=True)
 ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("users", USER, {"name": "ann", "organisation": "bank-a"}),

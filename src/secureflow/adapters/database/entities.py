@@ -205,6 +205,14 @@ class EntityStore(Generic[T]):
         found = await self._unit.read(query.where(*self._conditions(equals)))
         return int(found.scalar_one())
 
+    async def distinct(self, column: str, **equals: Filter) -> Sequence[str]:
+        """Return the different values of a filter column among the matching entities, sorted."""
+        if column not in self._kind.filters:
+            raise self._no_filter(column)
+        chosen = self._table.c[column]
+        found = await self._unit.read(sa.select(chosen).where(*self._conditions(equals)).distinct())
+        return sorted(found.scalars())
+
     def _conditions(self, equals: Mapping[str, Filter]) -> Iterator[sa.ColumnElement[bool]]:
         for name, wanted in equals.items():
             if not isinstance(wanted, int):

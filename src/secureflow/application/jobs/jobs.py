@@ -14,21 +14,24 @@ from typing import Any, Final, Protocol
 from secureflow.application import bundles, uploads
 from secureflow.application.access import (
     Principal,
-    active_project,
+    permit,
     require,
     seen_projects,
     visible_job,
+    working_project,
 )
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
 from secureflow.application.jobs.rosters import purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
+from secureflow.application.jobs.steering import check_steers
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.jobs.timing import check_priority, scheduled
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Event, Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.projectstops import lock_project
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.partjobs import PART
 from secureflow.application.running.resuming import (
@@ -72,8 +75,8 @@ class Driver(Protocol):
     def start(self, job: str) -> None:
         """Drive the job in the background."""
 
-    async def cancel(self, job: str, by: str) -> None:
-        """Cancel it durably."""
+    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
+        """Cancel it durably; `because` is the reason, if its project stopped it."""
 
     async def restart(self, job: str) -> None:
         """Restart a job's driver from its journal."""
@@ -142,7 +145,6 @@ class Jobs:
 
         Of uploads that are still to come (`wanted.coming`) it is checked that they may.
         """
-        require(principal, "job.submit")
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
@@ -165,7 +167,6 @@ class Jobs:
                 `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`,
                 `clock_skew` if it would fail because of a clock, `engine_absent` for an engine.
         """
-        require(principal, "job.submit")
         wanted = replace(wanted, coming=frozenset())
         priced = await self._price(principal, wanted)
         key = new_id("job")
@@ -181,6 +182,7 @@ class Jobs:
     ) -> Job:
         now = self._clock()
         async with self._transactions() as transaction:
+            await lock_project(transaction.work, wanted.project)
             drafted = await self._draft(transaction.work, principal, wanted, priced)
             self._check_parties(drafted)
             self._room(self._bytes(drafted))
@@ -262,9 +264,7 @@ class Jobs:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`.
         """
-        require(principal, "job.cancel")
-        job = await self.get(principal, key)
-        _check_steers(principal, job)
+        job = await self._steered(principal, "job.cancel", key)
         if job.state is JobState.CANCELLED and job.progress.get("cancel") == principal.name:
             return job  # by this very person, who may not have got the answer
         if job.state.final:
@@ -281,9 +281,7 @@ class Jobs:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`, `not_paused`,
                 `resumed_too_often`, `script_changed`, `rate_limited`.
         """
-        require(principal, "job.resume")
-        job = await self.get(principal, key)
-        _check_steers(principal, job)
+        job = await self._steered(principal, "job.resume", key)
         check_resumable(job)
         async with self._locks.hold(key):  # a replay is expensive, and a second one useless
             state = await self._driver.state_to_resume(key)
@@ -291,6 +289,15 @@ class Jobs:
                 return await self._resume(principal, key, state)
             finally:  # it may be committed despite the error; a paused job is not driven
                 self._driver.start(key)
+
+    async def _steered(self, principal: Principal, action: str, key: str) -> Job:
+        """Return a job that the caller may cancel or resume."""
+        async with self._begin() as work:
+            found = await work.jobs.find(key)
+            await permit(work, principal, action, found.project if found else "")
+        job = await self.get(principal, key)
+        check_steers(principal, job)
+        return job
 
     async def _resume(self, principal: Principal, key: str, state: JobState) -> Job:
         now = self._clock()
@@ -426,7 +433,8 @@ class Jobs:
                 return await self._draft(work, principal, wanted, None)
 
         async with self._begin() as work:
-            await active_project(work, principal, wanted.project)
+            await permit(work, principal, "job.submit", wanted.project)
+            await working_project(work, principal, wanted.project, self._clock())
         async with self._locks.hold(principal.organisation):
             return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
 
@@ -448,10 +456,13 @@ class Jobs:
     async def _draft(
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Cost | None
     ) -> Drafted:
-        await active_project(work, principal, wanted.project)
         check_priority(principal, wanted.priority)
+        await permit(work, principal, "job.submit", wanted.project)
+        project = await working_project(work, principal, wanted.project, self._clock())
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
+        if project.rules is not None:
+            project.rules.check(drafted.spec)
         if drafted.start is not None:
             await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:
@@ -469,18 +480,3 @@ class Jobs:
         if weights is not None and weights.digest in wanted.coming:
             what = wanted.project, weights, weights.size
             await uploads.check_place(work, self._quotas, principal, *what)
-
-
-def _check_steers(principal: Principal, job: Job) -> None:
-    """Refuse callers who neither submitted a job, nor contribute to it, nor are the operator."""
-    parties = {line["party"] for line in job.spec["roster"]} | {job.organisation}
-    if not principal.operator and principal.organisation not in parties:
-        raise SecureFlowError(
-            "forbidden",
-            Text(
-                "{organisation} neither submitted {id} nor contributes to it.",
-                organisation=principal.organisation,
-                id=job.id,
-            ),
-            Text("Ask {organisation}.", organisation=job.organisation),
-        )

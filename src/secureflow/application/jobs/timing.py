@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from secureflow.application.access import Principal, require, visible_job
+from secureflow.application.access import Principal, permit, require, visible_job
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.running.queueing import LOCK
@@ -131,10 +131,11 @@ class Queue:
         Raises:
             SecureFlowError: `not_found`, `forbidden`, `priority_refused`, `already_started`.
         """
-        require(principal, "job.prioritise")
         async with self._transactions() as transaction:
             work = transaction.work
             await work.lock(LOCK)
+            found = await work.jobs.find(key)
+            await permit(work, principal, "job.prioritise", found.project if found else "")
             job = await visible_job(work, principal, key)
             _check_whose(principal, job)
             check_priority(principal, max(priority, job.priority))

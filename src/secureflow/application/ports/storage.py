@@ -63,6 +63,9 @@ class Store(Protocol[T]):
     async def count(self, **equals: Filter) -> int:
         """Return how many entities match; arguments as of `list`."""
 
+    async def distinct(self, column: str, **equals: Filter) -> Sequence[str]:
+        """Return the different values of a filter column among the entities that match, sorted."""
+
 
 @dataclass(frozen=True)
 class Journalled:

@@ -21,7 +21,7 @@ Rules (docs/architecture.md, "A job is a script of effects"):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
@@ -50,6 +50,7 @@ from secureflow.application.running.windups import (
     note_cancellation,
     overtaken,
     script_of,
+    with_reason,
 )
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
@@ -198,12 +199,12 @@ class Runner:
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
-    async def cancel(self, job: str, by: str) -> None:
+    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
         """Cancel a job durably; the script is told at its current effect and cleans up.
 
-        A paused job ends without its script.
+        A paused job ends without its script. `because`: see `note_cancellation`.
         """
-        if not await note_cancellation(self._begin, job, by):
+        if not await note_cancellation(self._begin, job, by, because):
             return
         if job in self._cancels:
             self._cancels[job].set()
@@ -310,6 +311,7 @@ class Runner:
                     raise
                 if running.cancel.is_set() and error.code == "cancelled":
                     running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
+                    error = await with_reason(self._begin, job, error)
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
                 await asyncio.to_thread(running.settle, answer)

@@ -7,6 +7,7 @@ job's own script may have been answered by a party under that number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -24,6 +25,8 @@ KEY: Final = "windup"
 """Its key in a job's progress."""
 SET_BACK: Final = "set_back"
 """Key in a job's progress that says that the log was rolled back."""
+BECAUSE: Final = "cancelled_because"
+"""Key in a job's progress for why its project cancelled it: `{why, project, organisation}`."""
 AWAITED_SECONDS: Final = 60.0
 """How long agents may take to dial in again after a start, to learn of the end."""
 TRIES: Final = 21
@@ -67,10 +70,13 @@ async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
     return WindUp(last + 2, await ledger.caught_up(), error.as_json())
 
 
-async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool:
+async def note_cancellation(
+    begin: UnitOfWorkFactory, job: str, by: str, because: Mapping[str, str] | None = None
+) -> bool:
     """Record durably that someone cancelled a job; False if it has ended.
 
     A running job's row changes with each of its steps, also between our read and our write.
+    `because` is the reason, if it is the project's (`cancellation`).
     """
 
     async def noted() -> bool:
@@ -78,7 +84,8 @@ async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool
             entity = await unit.jobs.get(job)
             if entity.state.final:
                 return False
-            await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
+            noted = {"cancel": by} if because is None else {"cancel": by, BECAUSE: dict(because)}
+            await unit.jobs.save(replace(entity, progress={**entity.progress, **noted}))
             await unit.commit()
             return True
 
@@ -89,7 +96,34 @@ def cancellation(job: Job) -> SecureFlowError | None:
     """Return the error with which a cancelled job ends; None if it was not cancelled."""
     if "cancel" not in job.progress:
         return None
-    return SecureFlowError("cancelled", Text("Job {id} was cancelled.", id=job.id))
+    reason = job.progress.get(BECAUSE) or {}
+    return SecureFlowError("cancelled", _cancelled(job.id, reason), "", dict(reason))
+
+
+async def with_reason(
+    begin: UnitOfWorkFactory, job: str, error: SecureFlowError
+) -> SecureFlowError:
+    """Return the error with which a job's script hears of its cancellation: with the reason."""
+    async with begin() as unit:
+        return cancellation(await unit.jobs.get(job)) or error
+
+
+def _cancelled(job: str, reason: Mapping[str, str]) -> Text:
+    facts = {"id": job, **{name: reason.get(name, "") for name in ("project", "organisation")}}
+    match reason.get("why"):
+        case "frozen":
+            return Text("Job {id} was cancelled: its project {project} was frozen.", **facts)
+        case "archived":
+            return Text("Job {id} was cancelled: its project {project} was archived.", **facts)
+        case "ended":
+            return Text(
+                "Job {id} was cancelled: its project {project} reached its end date.", **facts
+            )
+        case "left":
+            return Text(
+                "Job {id} was cancelled: {organisation} left its project {project}.", **facts
+            )
+    return Text("Job {id} was cancelled.", id=job)
 
 
 def overtaken(job: Job) -> SecureFlowError | None:

@@ -21,6 +21,8 @@ from secureflow.server.rest import (
     models,
     organisations,
     problems,
+    projectpeople,
+    projectrecord,
     projects,
     queue,
     renewals,
@@ -69,7 +71,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
     )
     routers = [session.router, session.ending, sessions.router, sessions.ending]
     routers += [organisations.secret_router, renewals.router]
-    routers += [one.router for one in (users, organisations, charter, projects, datasets)]
+    routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
+    routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
     app.router.routes.extend(route for router in routers for route in router.routes)

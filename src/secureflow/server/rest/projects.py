@@ -1,4 +1,4 @@
-"""Projects and their members."""
+"""Projects, their members, and their life cycle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from secureflow.server.rest.shapes import (
     Limit,
     Line,
     Listed,
+    OptionalLine,
     Paragraph,
     RequestBody,
     Slug,
@@ -23,6 +24,8 @@ from secureflow.server.rest.shapes import (
 )
 
 router = router_of("projects", OnceRoute, f"{PREFIX}/projects")
+LATEST = 1 << 40
+"""The last end date that is taken, in unix seconds."""
 
 
 class ProjectRequest(RequestBody):
@@ -31,6 +34,30 @@ class ProjectRequest(RequestBody):
     name: Line = Field(examples=["Credit risk"])
     purpose: Line = Field(examples=["credit-scoring"])
     description: Paragraph = ""
+    ends: int | None = Field(
+        None, ge=1, le=LATEST, description="The end date in unix seconds: no job runs after it"
+    )
+    restricted: bool = Field(
+        False, description="Only people with a role in the project see its work and take part"
+    )
+    template: OptionalLine = Field("", examples=["credit-risk"])
+
+
+class ProjectChange(RequestBody):
+    """What to change; fields that are absent stay as they are. The purpose never changes."""
+
+    name: Line | None = None
+    description: Paragraph | None = None
+    ends: int | None = Field(
+        None, ge=0, le=LATEST, description="The end date in unix seconds; 0 removes it"
+    )
+    restricted: bool | None = None
+
+
+class FreezeRequest(RequestBody):
+    """Why the project is frozen, for its members."""
+
+    reason: OptionalLine = Field("", examples=["A review by the ethics board"])
 
 
 class MemberRequest(RequestBody):
@@ -51,7 +78,13 @@ async def list_projects(
 async def create_project(body: ProjectRequest, use: Use, caller: Caller) -> Project:
     """Create a project; the caller's organisation is its first member."""
     return await use.projects.create(
-        caller, name=body.name, purpose=body.purpose, description=body.description
+        caller,
+        name=body.name,
+        purpose=body.purpose,
+        description=body.description,
+        ends=body.ends,
+        restricted=body.restricted,
+        template=body.template,
     )
 
 
@@ -59,6 +92,37 @@ async def create_project(body: ProjectRequest, use: Use, caller: Caller) -> Proj
 async def get_project(key: Key, use: Use, caller: Caller) -> Project:
     """Return a project."""
     return await use.projects.get(caller, key)
+
+
+@router.patch("/{key}", summary="Change a project")
+async def change_project(key: Key, body: ProjectChange, use: Use, caller: Caller) -> Project:
+    """Change a project's name, description or end date, or who sees its work (the founder)."""
+    return await use.project_states.change(
+        caller,
+        key,
+        name=body.name,
+        description=body.description,
+        ends=body.ends,
+        restricted=body.restricted,
+    )
+
+
+@router.post("/{key}/freeze", summary="Freeze a project")
+async def freeze_project(key: Key, body: FreezeRequest, use: Use, caller: Caller) -> Project:
+    """Let no job run in the project until it is thawed; its unfinished jobs are cancelled."""
+    return await use.project_states.freeze(caller, key, body.reason)
+
+
+@router.post("/{key}/thaw", summary="Thaw a project")
+async def thaw_project(key: Key, use: Use, caller: Caller) -> Project:
+    """Let jobs run in the project again."""
+    return await use.project_states.thaw(caller, key)
+
+
+@router.post("/{key}/archive", summary="Archive a project")
+async def archive_project(key: Key, use: Use, caller: Caller) -> Project:
+    """Close the project for good: it stays readable; its grants and unfinished jobs end."""
+    return await use.project_states.archive(caller, key)
 
 
 @router.post("/{key}/members", summary="Invite an organisation", status_code=201)
@@ -75,5 +139,5 @@ async def accept_invitation(key: Key, use: Use, caller: Caller) -> Project:
 
 @router.post("/{key}/leave", summary="Leave a project")
 async def leave_project(key: Key, use: Use, caller: Caller) -> Project:
-    """Leave a project or decline its invitation; the organisation's grants to it end."""
+    """Leave a project or decline its invitation; its grants and jobs in the project end."""
     return await use.projects.leave(caller, key)
