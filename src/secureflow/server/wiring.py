@@ -116,7 +116,6 @@ def make_services(
     passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
-    stops = ProjectStops(begin, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
@@ -125,11 +124,7 @@ def make_services(
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
-        projects=Projects(begin, transactions, clock, quotas, stops),
-        project_people=ProjectPeople(begin, transactions, clock),
-        project_record=ProjectRecord(begin, ledger),
-        project_states=ProjectStates(begin, transactions, clock, stops),
-        project_stops=stops,
+        **_projects(ports, transactions, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
@@ -146,6 +141,19 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[str, Any]:
+    """Return the use cases around projects, by their names in `Services`."""
+    begin, clock = ports.begin, ports.clock
+    stops = ProjectStops(begin, ports.driver, clock)
+    return {
+        "projects": Projects(begin, transactions, clock, quotas, stops),
+        "project_people": ProjectPeople(begin, transactions, clock),
+        "project_record": ProjectRecord(begin, ports.ledger),
+        "project_states": ProjectStates(begin, transactions, clock, stops),
+        "project_stops": stops,
+    }
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:
