@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -215,6 +215,8 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, str | PurePath):  # a StrEnum becomes its text
         return str(value)
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, Iterable):
         return [_plain(one) for one in value]
     return value

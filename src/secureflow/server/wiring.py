@@ -111,7 +111,6 @@ def make_services(
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
-    stops = ProjectStops(begin, ports.driver, clock)
     return Services(
         **vars(make_people(begin, transactions, clock, ticks, bounds)),
         **vars(make_products(*stored)),
@@ -120,11 +119,7 @@ def make_services(
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
-        projects=Projects(begin, transactions, clock, quotas, stops),
-        project_people=ProjectPeople(begin, transactions, clock),
-        project_record=ProjectRecord(begin, ledger),
-        project_states=ProjectStates(begin, transactions, clock, stops),
-        project_stops=stops,
+        **_projects(ports, transactions, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         queue=Queue(begin, transactions, bounds.queue, clock),
@@ -137,6 +132,19 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[str, Any]:
+    """Return the use cases around projects, by their names in `Services`."""
+    begin, clock = ports.begin, ports.clock
+    stops = ProjectStops(begin, ports.driver, clock)
+    return {
+        "projects": Projects(begin, transactions, clock, quotas, stops),
+        "project_people": ProjectPeople(begin, transactions, clock),
+        "project_record": ProjectRecord(begin, ports.ledger),
+        "project_states": ProjectStates(begin, transactions, clock, stops),
+        "project_stops": stops,
+    }
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

@@ -109,19 +109,30 @@ async def with_reason(
 
 
 def _cancelled(job: str, reason: Mapping[str, str]) -> Text:
-    facts = {"id": job, **{name: reason.get(name, "") for name in ("project", "organisation")}}
+    project, organisation = reason.get("project", ""), reason.get("organisation", "")
     match reason.get("why"):
         case "frozen":
-            return Text("Job {id} was cancelled: its project {project} was frozen.", **facts)
+            return Text(
+                "Job {id} was cancelled: its project {project} was frozen.", id=job, project=project
+            )
         case "archived":
-            return Text("Job {id} was cancelled: its project {project} was archived.", **facts)
+            return Text(
+                "Job {id} was cancelled: its project {project} was archived.",
+                id=job,
+                project=project,
+            )
         case "ended":
             return Text(
-                "Job {id} was cancelled: its project {project} reached its end date.", **facts
+                "Job {id} was cancelled: its project {project} reached its end date.",
+                id=job,
+                project=project,
             )
         case "left":
             return Text(
-                "Job {id} was cancelled: {organisation} left its project {project}.", **facts
+                "Job {id} was cancelled: {organisation} left its project {project}.",
+                id=job,
+                organisation=organisation,
+                project=project,
             )
     return Text("Job {id} was cancelled.", id=job)
 
