@@ -17,6 +17,7 @@ from peers.accounting import InlineAccountant
 
 from secureflow.application.access import Principal
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
@@ -195,6 +196,7 @@ def empty_stage(
     server: str = "",
     others: Collection[str] = (),
     uploads: Artifacts | None = None,
+    rules: PeopleRules | None = None,
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or known_key("log")
@@ -227,6 +229,7 @@ def empty_stage(
         quotas=quotas or Quotas(),
         server=server,
         others=lambda: others,
+        rules=rules or PeopleRules(),
     )
     return Stage(
         services, database, ledger, driver, bus, artifacts, store, now, ticks, expelled,

@@ -122,6 +122,7 @@ async def open_centre(
         waits=waits.of,
         server=claims.name,
         others=(others := lambda: claims.others),
+        rules=settings.people,
     )
     services = replace(services, record=lambda: database.fault)
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)

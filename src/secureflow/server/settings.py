@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.quotas import Quotas
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
@@ -137,6 +138,7 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
+        people: rules of accounts.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -155,6 +157,7 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+    people: PeopleRules = PeopleRules()
 
     @property
     def uploads(self) -> Path:

@@ -24,6 +24,7 @@ from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
+from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
@@ -52,6 +53,7 @@ from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
+DEFAULT_RULES = PeopleRules()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def make_services(
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
     others: Callable[[], Collection[str]] = frozenset,
+    rules: PeopleRules = DEFAULT_RULES,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -106,10 +109,14 @@ def make_services(
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
+        rules: of accounts.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
+    passwords, centre = (
+        Passwords(rules.password_length),
+        CentreDescription(link, ledger, server, others),
+    )
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
