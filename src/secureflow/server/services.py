@@ -11,6 +11,7 @@ from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.jobs.jobs import Jobs
+from secureflow.application.logins import Logins
 from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
@@ -37,6 +38,7 @@ class Services:
     """The use cases behind the API."""
 
     begin: UnitOfWorkFactory
+    logins: Logins
     tokens: Tokens
     users: Users
     organisations: Organisations

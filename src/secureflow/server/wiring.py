@@ -20,6 +20,7 @@ from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
+from secureflow.application.logins import Logins
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import CentreDescription, Organisations
@@ -122,7 +123,8 @@ def make_services(
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
-        tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
+        logins=(logins := Logins(begin, passwords, ticks)),
+        tokens=Tokens(begin, logins, clock, quotas.tokens),
         users=Users(begin, transactions, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
