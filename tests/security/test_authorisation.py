@@ -78,6 +78,8 @@ RULES: dict[str, Rule] = {
     "create_user": Rule("user.create", "organisation", "body", USER_BODY),
     "get_user": Rule("user.read", "user"),
     "update_user": Rule("user.update", "user", body={"display": "D"}),
+    "list_user_tokens": Rule("user.tokens", "user"),
+    "delete_user_token": Rule("user.tokens", "user"),
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
     "get_organisation": Rule("organisation.read"),
@@ -174,6 +176,7 @@ class World:
         query = QUERIES.get(operation, "")
         if operation in {"get_organisation", "disable_organisation", "enable_organisation"}:
             path = path.replace("{key}", "bank-b")
+        path = path.replace("{token}", self.ids["audited.token"])
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
@@ -229,6 +232,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
         for organisation in ("bank-a", "outsider"):
             issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
             stage.ids[f"{organisation}.token"] = issued.token.id
+            if organisation == "bank-a":
+                audited = stage.person(organisation, Role.AUDITOR)
+                issued = await stage.services.tokens.create(audited, "", 60)
+                stage.ids["audited.token"] = issued.token.id
             prefix = "outsider." if organisation == "outsider" else ""
             code = Bundle({"model.py": organisation.encode()})
             stored = await stage.services.bundles.upload(

@@ -14,8 +14,9 @@ from typing import Final
 
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.scopes import EVERYTHING, covers, require_scope
 from secureflow.domain.projects import Project
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, Scope
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -29,6 +30,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.read": _ADMINS | {Role.AUDITOR},
     "user.create": _ADMINS,
     "user.update": _ADMINS,
+    "user.tokens": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,
@@ -65,13 +67,14 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller: a user through one of their tokens."""
+    """An authenticated caller: a user through one of their tokens, of these scopes."""
 
     user: str
     name: str
     organisation: str
     roles: frozenset[Role]
     token: str
+    scopes: frozenset[Scope] = EVERYTHING
 
     @property
     def operator(self) -> bool:
@@ -79,8 +82,8 @@ class Principal:
         return Role.PLATFORM_ADMIN in self.roles
 
     def may(self, action: str) -> bool:
-        """Tell whether one of the caller's roles allows the action."""
-        return bool(self.roles & ACTIONS[action])
+        """Tell whether one of the caller's roles allows the action, and the token covers it."""
+        return bool(self.roles & ACTIONS[action]) and covers(self.scopes, action)
 
     def acts_for(self, organisation: str) -> bool:
         """Tell whether the caller belongs to the organisation (the operator to none)."""
@@ -88,11 +91,12 @@ class Principal:
 
 
 def require(principal: Principal, action: str) -> None:
-    """Refuse a caller whose roles do not allow the action.
+    """Refuse a caller whose roles do not allow the action, or whose token does not cover it.
 
     Raises:
-        SecureFlowError: `forbidden`.
+        SecureFlowError: `forbidden`, `scope_too_narrow`.
     """
+    require_own(principal, action)
     if not principal.may(action):
         wanted = ", ".join(sorted(ACTIONS[action]))
         raise SecureFlowError(
@@ -104,6 +108,15 @@ def require(principal: Principal, action: str) -> None:
             ),
             {"action": action},
         )
+
+
+def require_own(principal: Principal, action: str) -> None:
+    """Refuse a token that does not cover an action that everybody may do on what is their own.
+
+    Raises:
+        SecureFlowError: `scope_too_narrow`.
+    """
+    require_scope(principal.name, principal.scopes, action)
 
 
 def missing(noun: str, key: str) -> SecureFlowError:

@@ -1,7 +1,7 @@
-"""Bearer tokens.
+"""Bearer tokens: of logins, and personal ones with scopes, expiry and last use.
 
 A token is `sft_<id>_<secret>`: the id finds the row, the 256-bit secret is stored as SHA-256 only
-and compared in constant time.
+and compared in constant time. A token makes no token with more scopes than it has.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from secureflow.application.access import Principal, missing
+from secureflow.application.access import Principal, missing, require, require_own
 from secureflow.application.idempotency import conflict, request_of
+from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
 from secureflow.application.logins import Logins, bad_credentials, is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
-from secureflow.application.transactions import keep_answer
+from secureflow.application.scopes import narrowed
+from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
-from secureflow.domain.users import Token, User
+from secureflow.domain.users import Scope, Token, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
@@ -46,13 +49,23 @@ class Tokens:
 
     Args:
         begin: starts units of work.
+        transactions: record what is made and revoked.
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
     """
 
-    def __init__(self, begin: UnitOfWorkFactory, logins: Logins, clock: Clock, most: int) -> None:
+    def __init__(
+        self,
+        begin: UnitOfWorkFactory,
+        transactions: Transactions,
+        logins: Logins,
+        clock: Clock,
+        most: int,
+    ) -> None:
         self._begin = begin
+        self._transactions = transactions
+        self.uses = LastUses(begin, clock)
         self._logins = logins
         self._clock = clock
         self._most = most
@@ -64,7 +77,11 @@ class Tokens:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
-        return await self._issue(user, LOGIN_SECONDS, "login")
+        async with self._begin() as work:
+            fresh = _fresh(user, self._clock(), LOGIN_SECONDS, "login")
+            await self._add(work, user, fresh.token)
+            await work.commit()
+        return fresh
 
     async def authenticate(self, text: str) -> Principal:
         """Return the principal of a bearer token.
@@ -81,7 +98,9 @@ class Tokens:
             raise _unauthenticated()
         if self._clock() >= token.expires:
             raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
-        return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
+        self.uses.note(token)
+        roles = frozenset(user.roles)
+        return Principal(user.id, user.name, user.organisation, roles, token.id, scopes=token.scope)
 
     async def holds(self, principal: Principal) -> bool:
         """Tell whether the caller's token is still valid."""
@@ -103,57 +122,123 @@ class Tokens:
                 await work.tokens.remove(token.id)
                 await work.commit()
 
-    async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
+    async def create(
+        self,
+        principal: Principal,
+        label: str,
+        seconds: int,
+        key: str = "",
+        scopes: Sequence[Scope] = (Scope.ALL,),
+    ) -> Issued:
         """Return another token of the caller, valid for `seconds` (at most 90 days).
 
         It replaces one that was made under the same `key`, whose text was lost.
 
         Raises:
-            SecureFlowError: `idempotency_conflict`.
+            SecureFlowError: `idempotency_conflict`; `scope_too_narrow` if the caller's token makes
+                none, or none with these scopes.
         """
+        require_own(principal, "token.create")
+        chosen = narrowed(principal.scopes, scopes)
         async with self._begin() as work:
             user = await work.users.get(principal.user)
-        request = request_of(principal.user, key)
-        return await self._issue(user, min(seconds, MAX_SECONDS), label, request)
+        seconds = min(seconds, MAX_SECONDS)
+        fresh = _fresh(user, self._clock(), seconds, label, chosen)
+        token = replace(fresh.token, request=request_of(principal.user, key))
+        async with self._transactions() as transaction:
+            await self._add(transaction.work, user, token)
+            transaction.record(
+                "token.created",
+                {
+                    "token": token.id,
+                    "user": user.id,
+                    "scopes": [scope.value for scope in token.scopes],
+                    "expires": token.expires,
+                },
+            )
+        return replace(fresh, token=token)
 
     async def list(self, principal: Principal) -> list[Token]:
         """Return the caller's own tokens, digests left out."""
-        async with self._begin() as work:
-            mine = await list_readable(work.tokens, user=principal.user, unexpired=self._clock())
-        return [replace(token, digest="") for token in mine]
+        require_own(principal, "token.read")
+        return await self._living(principal.user)
 
     async def revoke(self, principal: Principal, key: str) -> None:
         """Revoke one of the caller's tokens (`not_found` for anyone else's)."""
-        async with self._begin() as work:
-            token = await work.tokens.find(key)
-            if token is None or token.user != principal.user:
-                raise missing("token", key)
-            await work.tokens.remove(key)
-            await keep_answer(work, None)
-            await work.commit()
+        require_own(principal, "token.revoke")
+        await self._revoke(principal, principal.user, key)
 
-    async def _issue(self, user: User, seconds: int, label: str, request: str = "") -> Issued:
-        now = self._clock()
-        secret = secrets.token_urlsafe(32)
-        token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
+    async def list_of(self, principal: Principal, user: str) -> list[Token]:
+        """Return the tokens of a person of the caller's organisation (any, for the operator)."""
+        require(principal, "user.tokens")
+        await self._check_theirs(principal, user)
+        return await self._living(user)
+
+    async def revoke_of(self, principal: Principal, user: str, key: str) -> None:
+        """Revoke a token of a person of the caller's organisation (anybody's, for the operator).
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`.
+        """
+        require(principal, "user.tokens")
+        await self._check_theirs(principal, user)
+        await self._revoke(principal, user, key)
+
+    async def _check_theirs(self, principal: Principal, key: str) -> None:
         async with self._begin() as work:
-            await work.lock(f"tokens/{user.id}")
-            living = await list_readable(work.tokens, user=user.id, unexpired=now)
-            for lost in [one for one in living if request and one.request == request]:
-                if (lost.label, lost.expires - lost.created) != (label, seconds):
-                    raise conflict()
-                await work.tokens.remove(lost.id)
-                living.remove(lost)
-            living.sort(key=lambda token: (token.created, token.id))
-            for old in living[: max(0, len(living) + 1 - self._most)]:
-                await work.tokens.remove(old.id)
-            await work.tokens.add(token)
-            # Since the password was checked it may have been changed, or the account disabled; that
-            # ended the existing tokens, but not this one.
-            if await work.users.find(user.id) != user:
-                raise bad_credentials()
-            await work.commit()
-        return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
+            user = await work.users.find(key)
+        if user is None or not (principal.operator or principal.acts_for(user.organisation)):
+            raise missing("user", key)
+
+    async def _living(self, user: str) -> list[Token]:
+        async with self._begin() as work:
+            found = await list_readable(work.tokens, user=user, unexpired=self._clock())
+        return [replace(token, digest="", used=self.uses.of(token)) for token in found]
+
+    async def _revoke(self, principal: Principal, user: str, key: str) -> None:
+        async with self._transactions(held=True) as transaction:
+            token = await transaction.work.tokens.find(key)
+            if token is None or token.user != user:
+                raise missing("token", key)
+            await transaction.work.tokens.remove(key)
+            document = {"token": key, "user": user, "by": principal.user}
+            transaction.record("token.revoked", document)
+            transaction.answer(None)
+
+    async def _add(self, work: UnitOfWork, user: User, token: Token) -> None:
+        await work.lock(f"tokens/{user.id}")
+        living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
+        for lost in [one for one in living if token.request and one.request == token.request]:
+            if (lost.label, _duration(lost), lost.scope) != (
+                token.label, _duration(token), token.scope,
+            ):  # fmt: skip
+                raise conflict()
+            await work.tokens.remove(lost.id)
+            living.remove(lost)
+        # Tokens of a login with refresh tokens come and go by themselves (`refreshing`).
+        counted = sorted((one.created, one.id) for one in living if not one.family)
+        for _, old in counted[: max(0, len(counted) + 1 - self._most)]:
+            await work.tokens.remove(old)
+        await work.tokens.add(token)
+        # Since the password was checked it may have been changed, or the account disabled; that
+        # ended the existing tokens, but not this one.
+        if await work.users.find(user.id) != user:
+            raise bad_credentials()
+
+
+def _fresh(
+    user: User, now: int, seconds: int, label: str, scopes: Sequence[Scope] = (Scope.ALL,)
+) -> Issued:
+    """Return a token that is not stored yet."""
+    secret = secrets.token_urlsafe(32)
+    token = Token(
+        new_id("tok"), user.id, _digest(secret), now, now + seconds, label, scopes=tuple(scopes)
+    )
+    return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
+
+
+def _duration(token: Token) -> int:
+    return token.expires - token.created
 
 
 def _parts(text: str) -> tuple[str, str]:

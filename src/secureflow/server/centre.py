@@ -131,7 +131,9 @@ async def open_centre(
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
+    _keep(
+        stack, poll_forever([runner.poll, revocation_watch.poll, *looks, services.tokens.uses.poll])
+    )
     return Centre(services, certificate, address)
 
 

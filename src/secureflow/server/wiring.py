@@ -124,7 +124,7 @@ def make_services(
     return Services(
         begin=begin,
         logins=(logins := Logins(begin, passwords, ticks)),
-        tokens=Tokens(begin, logins, clock, quotas.tokens),
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
         users=Users(begin, transactions, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),

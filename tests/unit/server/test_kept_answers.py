@@ -126,9 +126,10 @@ async def _post(name: str, stage: Stage) -> Post:
         grants = (await services.datasets.grants(owner)).items
         grant = next(one.id for one in grants if one.dataset == key)
         return Post(f"/grants/{grant}", None, owner, "DELETE")
-    if name == "delete_token":
+    if name in {"delete_token", "delete_user_token"}:
         issued = await services.tokens.create(admin, "", 60)
-        return Post(f"/tokens/{issued.token.id}", None, admin, "DELETE")
+        of = "" if name == "delete_token" else f"/users/{admin.user}"
+        return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()

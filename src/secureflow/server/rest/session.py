@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports.storage import Page
 from secureflow.domain.texts import ONE_LINE
-from secureflow.domain.users import Role, Token, User
+from secureflow.domain.users import Role, Scope, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
@@ -65,6 +65,13 @@ class TokenRequest(RequestBody):
 
     label: OptionalLine = Field("", examples=["nightly training"])
     days: int = Field(30, ge=1, le=90)
+    scopes: list[Scope] = Field(
+        [Scope.ALL],
+        min_length=1,
+        max_length=8,
+        description="What it is good for, within the roles of its user",
+        examples=[["jobs", "read"]],
+    )
 
 
 class TokenShown(BaseModel):
@@ -74,6 +81,8 @@ class TokenShown(BaseModel):
     label: str
     created: int
     expires: int
+    scopes: list[Scope]
+    used: int = Field(description="When it was last used, to the minute; 0 for never")
     token: str = Field("", repr=False)
 
 
@@ -90,9 +99,16 @@ def account(user: User) -> Account:
     )
 
 
-def _shown(token: Token, text: str = "") -> TokenShown:
+def shown_token(token: Token, text: str = "") -> TokenShown:
+    """Return the public part of a token."""
     return TokenShown(
-        id=token.id, label=token.label, created=token.created, expires=token.expires, token=text
+        id=token.id,
+        label=token.label,
+        created=token.created,
+        expires=token.expires,
+        scopes=list(token.scopes),
+        used=token.used,
+        token=text,
     )
 
 
@@ -127,7 +143,7 @@ async def change_password(body: PasswordChange, use: Use, caller: Caller) -> Non
 async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
     """Return the caller's valid tokens, without their text."""
     tokens = await use.tokens.list(caller)
-    return Listed[TokenShown](**listed(Page([_shown(token) for token in tokens])))
+    return Listed[TokenShown](**listed(Page([shown_token(token) for token in tokens])))
 
 
 @router.post("/tokens", summary="Create a token", status_code=201)
@@ -139,8 +155,8 @@ async def create_token(
     If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
-    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key)
-    return _shown(issued.token, issued.text)
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, body.scopes)
+    return shown_token(issued.token, issued.text)
 
 
 @ending.delete("/tokens/{key}", summary="Revoke a token", status_code=204)
