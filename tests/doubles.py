@@ -35,6 +35,10 @@ from secureflow.kit.errors import SecureFlowError
 FILTERS: dict[str, tuple[str, ...]] = {
     "users": ("name", "organisation"),
     "tokens": ("user", "digest", "unexpired"),
+    "sessions": ("user", "digest", "unexpired"),
+    "families": ("user", "unexpired"),
+    "devices": ("digest", "code", "user", "unexpired"),
+    "second_factors": (),
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
@@ -46,7 +50,10 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
 }
-UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
+UNIQUE = {
+    **{"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"},
+    "devices": "digest",
+}
 
 
 def not_found(what: str) -> SecureFlowError:
@@ -172,10 +179,14 @@ class MemoryUnit:
         return
 
     async def sweep(self, now: int) -> int:
-        gone = {key for key, token in self.tables.rows["tokens"].items() if token.expires <= now}
-        for key in gone:
-            del self.tables.rows["tokens"][key]
-        return len(gone)
+        total = 0
+        for name in ("tokens", "sessions", "families", "devices"):
+            rows = self.tables.rows[name]
+            gone = [key for key, row in rows.items() if row.expires <= now]
+            for key in gone:
+                del rows[key]
+            total += len(gone)
+        return total
 
 
 class _Journal:
@@ -295,7 +306,7 @@ class MemoryLedger:
         return Recorded(await self.head(), self._tree.size, tuple(indices))
 
     async def caught_up(self) -> int:
-        for place, leaf in sorted(self._database.tables.pending.items()):
+        for place, leaf in list(self._database.tables.pending.items()):  # as they arrived
             if place not in self._placed:
                 self._place(place, leaf)
         return self._tree.size

@@ -31,6 +31,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.create": _ADMINS,
     "user.update": _ADMINS,
     "user.tokens": _ADMINS,
+    "user.reset_second_factor": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,
@@ -67,13 +68,17 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller: a user through one of their tokens, of these scopes."""
+    """An authenticated caller: a user through a token, or through a session in a browser.
+
+    `token` and `session` are their public ids; one of them is empty.
+    """
 
     user: str
     name: str
     organisation: str
     roles: frozenset[Role]
     token: str
+    session: str = ""
     scopes: frozenset[Scope] = EVERYTHING
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -51,6 +52,7 @@ class Logins:
         begin: starts units of work.
         passwords: checks them.
         ticks: rate limit for guessing.
+        failed: counts failed logins.
         second: what is asked besides; nothing by default.
     """
 
@@ -59,10 +61,12 @@ class Logins:
         begin: UnitOfWorkFactory,
         passwords: Passwords,
         ticks: Ticks,
+        failed: FailedLogins,
         second: SecondFactor | None = None,
     ) -> None:
         self._begin = begin
         self._passwords = passwords
+        self._failed = failed
         self._second = second
         self._by_name = Throttle(1 / 30, 5, ticks)
         self._by_address = Throttle(1.0, GUESSES, ticks)
@@ -98,6 +102,7 @@ class Logins:
             raise
         held = await self._passwords.matches(user.password if user else None, password)
         if user is None or not held or not active:
+            self._failed.count(user)
             raise bad_credentials()
         await self._ask_more(user, code)
         self._welcome(source, address)
@@ -106,9 +111,14 @@ class Logins:
     async def _ask_more(self, user: User, code: str) -> None:
         if self._second is None:
             return
-        async with self._begin() as work:
-            await self._second.require(work, user, code)
-            await work.commit()
+        try:
+            async with self._begin() as work:
+                await self._second.require(work, user, code)
+                await work.commit()
+        except SecureFlowError as error:
+            if error.code == "bad_credentials":
+                self._failed.count(user)
+            raise
 
     def _welcome(self, source: str, address: str) -> None:
         """Do not count a successful login, and do not throttle the next one from there."""
@@ -129,6 +139,15 @@ async def is_active(work: UnitOfWork, user: User) -> bool:
         return True
     organisation = await work.organisations.find(user.organisation)
     return organisation is not None and not organisation.disabled
+
+
+async def lets_in_as_before(work: UnitOfWork, user: User) -> bool:
+    """Tell whether an account has the password, and is enabled, as when its owner was checked.
+
+    A change in between ended the existing tokens and sessions, but not one that is made now.
+    """
+    now = await work.users.find(user.id)
+    return now is not None and (now.password, now.disabled) == (user.password, user.disabled)
 
 
 def bad_credentials() -> SecureFlowError:

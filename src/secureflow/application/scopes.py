@@ -7,10 +7,11 @@ narrow tokens by accident. What changes an account itself needs a login.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from secureflow.domain.users import Scope
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.users import Scope, User
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -18,6 +19,9 @@ EVERYTHING: Final = frozenset({Scope.ALL})
 """The scope of a login, and of tokens that are older than scopes."""
 REQUESTABLE: Final = tuple(scope for scope in Scope if scope is not Scope.SECOND_FACTOR)
 """What a person may ask for."""
+
+Allowed = Callable[[UnitOfWork, User, frozenset[Scope]], Awaitable[frozenset[Scope]]]
+"""Returns what is left of a caller's scopes, by what is demanded of the account."""
 
 _NOUNS: Final = {
     "job": Scope.JOBS,
@@ -45,12 +49,24 @@ def covers(scopes: frozenset[Scope], action: str) -> bool:
     return _NOUNS.get(noun, Scope.ADMIN) in scopes
 
 
+async def unrestricted(_: UnitOfWork, __: User, scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """Return the scopes as they are."""
+    return scopes
+
+
 def require_scope(name: str, scopes: frozenset[Scope], action: str) -> None:
     """Refuse a token whose scope does not cover the action.
 
     Raises:
-        SecureFlowError: `scope_too_narrow`.
+        SecureFlowError: `scope_too_narrow`, `second_factor_missing`.
     """
+    if scopes == {Scope.SECOND_FACTOR} and not covers(scopes, action):
+        raise SecureFlowError(
+            "second_factor_missing",
+            Text("{name} needs a second factor before anything else.", name=name),
+            "Enrol one: secureflow totp enrol.",
+            {"action": action},
+        )
     if not covers(scopes, action):
         raise SecureFlowError(
             "scope_too_narrow",

@@ -10,17 +10,18 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.endings import end_family, record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
-from secureflow.application.logins import Logins, bad_credentials, is_active
+from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
-from secureflow.application.scopes import narrowed
+from secureflow.application.scopes import Allowed, narrowed, unrestricted
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Scope, Token, User
@@ -42,6 +43,9 @@ class Issued:
     text: str = field(repr=False)
     token: Token
     user: User
+    refresh: str = field(default="", repr=False)
+    """The refresh token, of a login that has one."""
+    refresh_expires: int = 0
 
 
 class Tokens:
@@ -49,10 +53,11 @@ class Tokens:
 
     Args:
         begin: starts units of work.
-        transactions: record what is made and revoked.
+        transactions: those whose changes are recorded.
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
+        allowed: what is left of a token's scopes.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Tokens:
         logins: Logins,
         clock: Clock,
         most: int,
+        allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -69,6 +75,7 @@ class Tokens:
         self._logins = logins
         self._clock = clock
         self._most = most
+        self._allowed = allowed
 
     async def login(self, name: str, password: str, address: str, code: str = "") -> Issued:
         """Return a token for a name and password (and a code, where the account needs one).
@@ -77,10 +84,8 @@ class Tokens:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
-        async with self._begin() as work:
-            fresh = _fresh(user, self._clock(), LOGIN_SECONDS, "login")
-            await self._add(work, user, fresh.token)
-            await work.commit()
+        fresh = fresh_token(user, self._clock(), LOGIN_SECONDS, "login")
+        await self._issue(fresh, "login.accepted", {"method": "password"})
         return fresh
 
     async def authenticate(self, text: str) -> Principal:
@@ -93,14 +98,14 @@ class Tokens:
         async with self._begin() as work:
             token = await _named(work, *parts)
             user = await work.users.find(token.user) if token else None
-            active = user is not None and await is_active(work, user)
-        if token is None or user is None or not active:
-            raise _unauthenticated()
+            if token is None or user is None or not await is_active(work, user):
+                raise _unauthenticated()
+            scopes = await self._allowed(work, user, token.scope)
         if self._clock() >= token.expires:
             raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
         self.uses.note(token)
         roles = frozenset(user.roles)
-        return Principal(user.id, user.name, user.organisation, roles, token.id, scopes=token.scope)
+        return Principal(user.id, user.name, user.organisation, roles, token.id, scopes=scopes)
 
     async def holds(self, principal: Principal) -> bool:
         """Tell whether the caller's token is still valid."""
@@ -118,9 +123,9 @@ class Tokens:
         """
         parts = _parts(text)
         async with self._begin() as work:
-            if token := await _named(work, *parts):
-                await work.tokens.remove(token.id)
-                await work.commit()
+            token = await _named(work, *parts)
+        if token is not None:
+            await self._end(token, token.user, "logout")
 
     async def create(
         self,
@@ -142,21 +147,11 @@ class Tokens:
         chosen = narrowed(principal.scopes, scopes)
         async with self._begin() as work:
             user = await work.users.get(principal.user)
-        seconds = min(seconds, MAX_SECONDS)
-        fresh = _fresh(user, self._clock(), seconds, label, chosen)
-        token = replace(fresh.token, request=request_of(principal.user, key))
-        async with self._transactions() as transaction:
-            await self._add(transaction.work, user, token)
-            transaction.record(
-                "token.created",
-                {
-                    "token": token.id,
-                    "user": user.id,
-                    "scopes": [scope.value for scope in token.scopes],
-                    "expires": token.expires,
-                },
-            )
-        return replace(fresh, token=token)
+        request = request_of(principal.user, key)
+        fresh = fresh_token(user, self._clock(), min(seconds, MAX_SECONDS), label, chosen, request)
+        about = {"scopes": [scope.value for scope in chosen], "expires": fresh.token.expires}
+        await self._issue(fresh, "token.created", about)
+        return fresh
 
     async def list(self, principal: Principal) -> list[Token]:
         """Return the caller's own tokens, digests left out."""
@@ -196,49 +191,65 @@ class Tokens:
         return [replace(token, digest="", used=self.uses.of(token)) for token in found]
 
     async def _revoke(self, principal: Principal, user: str, key: str) -> None:
-        async with self._transactions(held=True) as transaction:
-            token = await transaction.work.tokens.find(key)
+        async with self._begin() as work:
+            token = await work.tokens.find(key)
             if token is None or token.user != user:
                 raise missing("token", key)
-            await transaction.work.tokens.remove(key)
-            document = {"token": key, "user": user, "by": principal.user}
-            transaction.record("token.revoked", document)
+        await self._end(token, principal.user, "revoked")
+
+    async def _end(self, token: Token, by: str, why: str) -> None:
+        async with self._transactions(held=True, numbered=False) as transaction:
+            gone = {token.id, *await end_family(transaction.work, token.user, token.family)}
+            await transaction.work.tokens.remove(token.id)
+            owner = await transaction.work.users.find(token.user)
+            if owner is not None:
+                record_ended(transaction, owner, by=by, why=why, tokens=sorted(gone))
             transaction.answer(None)
 
-    async def _add(self, work: UnitOfWork, user: User, token: Token) -> None:
-        await work.lock(f"tokens/{user.id}")
-        living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
-        for lost in [one for one in living if token.request and one.request == token.request]:
-            if (lost.label, _duration(lost), lost.scope) != (
-                token.label, _duration(token), token.scope,
-            ):  # fmt: skip
-                raise conflict()
-            await work.tokens.remove(lost.id)
-            living.remove(lost)
-        # Tokens of a login with refresh tokens come and go by themselves (`refreshing`).
-        counted = sorted((one.created, one.id) for one in living if not one.family)
-        for _, old in counted[: max(0, len(counted) + 1 - self._most)]:
-            await work.tokens.remove(old)
-        await work.tokens.add(token)
-        # Since the password was checked it may have been changed, or the account disabled; that
-        # ended the existing tokens, but not this one.
-        if await work.users.find(user.id) != user:
-            raise bad_credentials()
+    async def _issue(self, fresh: Issued, kind: str, about: Mapping[str, object]) -> None:
+        """Store a token, and record it as this kind of entry."""
+        async with self._transactions(held=True, numbered=False) as transaction:
+            work, user, token = transaction.work, fresh.user, fresh.token
+            await work.lock(f"tokens/{user.id}")
+            living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
+            for lost in [one for one in living if token.request and one.request == token.request]:
+                if _wish(lost) != _wish(token):
+                    raise conflict()
+                await work.tokens.remove(lost.id)
+                living.remove(lost)
+            # Those of a login that is continued by refresh tokens are counted there.
+            counted = sorted((one.created, one.id) for one in living if not one.family)
+            for _, old in counted[: max(0, len(counted) + 1 - self._most)]:
+                await work.tokens.remove(old)
+            await work.tokens.add(token)
+            if not await lets_in_as_before(work, user):
+                raise bad_credentials()
+            whose = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            transaction.record(kind, {**whose, **about})
 
 
-def _fresh(
-    user: User, now: int, seconds: int, label: str, scopes: Sequence[Scope] = (Scope.ALL,)
+def fresh_token(
+    user: User,
+    now: int,
+    seconds: int,
+    label: str,
+    scopes: Sequence[Scope] = (Scope.ALL,),
+    request: str = "",
+    family: str = "",
 ) -> Issued:
     """Return a token that is not stored yet."""
     secret = secrets.token_urlsafe(32)
+    times = now, now + seconds
     token = Token(
-        new_id("tok"), user.id, _digest(secret), now, now + seconds, label, scopes=tuple(scopes)
+        *(new_id("tok"), user.id, _digest(secret), *times, label, request, tuple(scopes)),
+        family=family,
     )
     return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
 
 
-def _duration(token: Token) -> int:
-    return token.expires - token.created
+def _wish(token: Token) -> tuple[str, int, frozenset[Scope]]:
+    """Return what somebody wanted who asked for a token."""
+    return token.label, token.expires - token.created, token.scope
 
 
 def _parts(text: str) -> tuple[str, str]:

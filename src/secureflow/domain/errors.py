@@ -125,6 +125,7 @@ CATALOGUE: dict[str, Category] = {
     "empty_dataset": Category.INVALID,
     "invalid_rows": Category.INVALID,
     "bad_credentials": Category.UNAUTHENTICATED,
+    "session_expired": Category.UNAUTHENTICATED,
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,
     "token_malformed": Category.INVALID,

@@ -118,6 +118,7 @@ async def open_centre(
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
+        sessions=settings.sessions,
         room=room.for_job,
         waits=waits.of,
         server=claims.name,
@@ -129,6 +130,7 @@ async def open_centre(
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
+    _keep(stack, services.transactions.keep_numbered(), services.failed_logins.keep_flushed())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.quotas import Quotas
+from secureflow.application.sessions import SessionLimits
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
@@ -138,6 +139,7 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
+        sessions: how long browser sessions last.
         people: rules of accounts.
     """
 
@@ -157,6 +159,7 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+    sessions: SessionLimits = SessionLimits()
     people: PeopleRules = PeopleRules()
 
     @property

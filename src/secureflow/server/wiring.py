@@ -13,6 +13,9 @@ from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.derivedkeys import derived_key
+from secureflow.application.devices import Devices
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.intake import Intake
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
@@ -35,10 +38,13 @@ from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
 from secureflow.application.recipes import Recipes
+from secureflow.application.refreshing import Refreshing
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
+from secureflow.application.secondfactors import SecondFactors
+from secureflow.application.sessions import SessionLimits, Sessions
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.totals import Totals
@@ -54,6 +60,7 @@ from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
+DEFAULT_SESSIONS = SessionLimits()
 DEFAULT_RULES = PeopleRules()
 
 
@@ -96,6 +103,7 @@ def make_services(
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
     others: Callable[[], Collection[str]] = frozenset,
+    sessions: SessionLimits = DEFAULT_SESSIONS,
     rules: PeopleRules = DEFAULT_RULES,
 ) -> Services:
     """Return the use cases over the ports.
@@ -110,21 +118,29 @@ def make_services(
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
+        sessions: how long browser sessions last.
         rules: of accounts.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords, centre = (
-        Passwords(rules.password_length),
-        CentreDescription(link, ledger, server, others),
-    )
+    passwords = Passwords(rules.password_length)
+    centre = CentreDescription(link, ledger, server, others)
+    factors, refreshing, devices = _logins(ports, transactions, ticks, quotas, rules)
+    failed = FailedLogins(transactions, clock)
+    logins = Logins(begin, passwords, ticks, failed, factors)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
-        logins=(logins := Logins(begin, passwords, ticks)),
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
+        transactions=transactions,
+        failed_logins=failed,
+        logins=logins,
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
+        sessions=Sessions(begin, transactions, clock, sessions, factors.allowed),
+        second_factors=factors,
+        refreshing=refreshing,
+        devices=devices,
         users=Users(begin, transactions, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
@@ -146,6 +162,19 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _logins(
+    ports: Ports, transactions: Transactions, ticks: Ticks, quotas: Quotas, rules: PeopleRules
+) -> tuple[SecondFactors, Refreshing, Devices]:
+    begin, clock, key = ports.begin, ports.clock, partial(derived_key, ports.log_key)
+    factors = SecondFactors(
+        *(begin, transactions, clock, ticks, key("second factors"), rules.require_second_factor),
+        ports.authority.trust_domain,
+    )
+    refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
+    devices = Devices(begin, transactions, refreshing, clock, ticks, key("device codes"))
+    return factors, refreshing, devices
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

@@ -146,14 +146,15 @@ async def test_the_ledger_tells_of_them_by_ids_alone(stage: Stage) -> None:
     tokens, ada = stage.services.tokens, stage.scientist("bank-a")
     issued = await tokens.create(ada, "my little label", 3600, scopes=(Scope.JOBS,))
     await tokens.revoke(ada, issued.token.id)
+    await stage.ledger.caught_up()
     created, revoked = (entry.document for entry in stage.ledger.log[-2:])
-    assert stage.ledger.kinds[-2:] == ["token.created", "token.revoked"]
+    assert stage.ledger.kinds[-2:] == ["token.created", "access.ended"]
+    about = {"user": ada.user, "organisation": "bank-a"}
+    expires = stage.now[0] + 3600
     assert created == {
-        "token": issued.token.id,
-        "user": ada.user,
-        "scopes": ["jobs"],
-        "expires": stage.now[0] + 3600,
-    }
-    assert revoked == {"token": issued.token.id, "user": ada.user, "by": ada.user}
+        **about, "token": issued.token.id, "scopes": ["jobs"], "expires": expires,
+    }  # fmt: skip
+    ended = {"by": ada.user, "why": "revoked", "tokens": [issued.token.id], "sessions": []}
+    assert revoked == {**about, **ended}
     assert "label" not in str(stage.ledger.log)
     assert issued.text not in str(stage.ledger.log)

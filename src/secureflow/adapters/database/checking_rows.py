@@ -25,6 +25,10 @@ PART: Final = "rows"
 KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.USERS,
     entities.TOKENS,
+    entities.SESSIONS,
+    entities.FAMILIES,
+    entities.DEVICES,
+    entities.SECOND_FACTORS,
     entities.ORGANISATIONS,
     entities.ENROLMENTS,
     entities.AGENTS,

@@ -95,6 +95,10 @@ def _entity(
 
 USERS = _entity("users", "organisation", unique=("name",))
 TOKENS = _entity("tokens", "user", unique=("digest",), expiring=True)
+SESSIONS = _entity("sessions", "user", unique=("digest",), expiring=True)
+FAMILIES = _entity("families", "user", expiring=True)
+DEVICES = _entity("devices", "code", "user", unique=("digest",), expiring=True)
+SECOND_FACTORS = _entity("second_factors")
 ORGANISATIONS = _entity("organisations")
 ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",), expiring=True)
 AGENTS = _entity("agents", "organisation", "party", "kind", "key")

@@ -19,7 +19,15 @@ from secureflow.adapters.database.records import (
     SqlOutbox,
     SqlPendingLeaves,
 )
-from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
+from secureflow.adapters.database.tables import (
+    DEVICES,
+    ENROLMENTS,
+    FAMILIES,
+    IDEMPOTENCY,
+    SESSIONS,
+    SETTINGS,
+    TOKENS,
+)
 from secureflow.adapters.database.transaction import SqlTransaction
 from secureflow.application.ports.storage import (
     ClaimStore,
@@ -33,9 +41,11 @@ from secureflow.application.ports.storage import (
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
@@ -61,6 +71,10 @@ class SqlUnitOfWork(SqlTransaction):
         self._settings: dict[str, int] = {}
         self.users: Store[User] = EntityStore(self, entities.USERS)
         self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
+        self.sessions: Store[Session] = EntityStore(self, entities.SESSIONS)
+        self.families: Store[TokenFamily] = EntityStore(self, entities.FAMILIES)
+        self.devices: Store[Device] = EntityStore(self, entities.DEVICES)
+        self.second_factors: Store[SecondFactor] = EntityStore(self, entities.SECOND_FACTORS)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
@@ -117,6 +131,9 @@ class SqlUnitOfWork(SqlTransaction):
         gone = 0
         for column, since in (
             (TOKENS.c.expires, now),
+            (SESSIONS.c.expires, now),
+            (FAMILIES.c.expires, now),
+            (DEVICES.c.expires, now),
             (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):

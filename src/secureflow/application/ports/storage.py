@@ -9,9 +9,11 @@ from typing import Any, Protocol, TypeVar
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
@@ -209,6 +211,10 @@ class UnitOfWork(Protocol):
 
     users: Store[User]
     tokens: Store[Token]
+    sessions: Store[Session]
+    families: Store[TokenFamily]
+    devices: Store[Device]
+    second_factors: Store[SecondFactor]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]
@@ -242,8 +248,8 @@ class UnitOfWork(Protocol):
     async def sweep(self, now: int) -> int:
         """Delete expired rows; return how many there were.
 
-        Expired tokens; enrolments a month after they were used or expired; idempotent answers
-        after a day.
+        Expired tokens and sessions; enrolments a month after they were used or expired; idempotent
+        answers after a day.
         """
 
     async def commit(self) -> None:
