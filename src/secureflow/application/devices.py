@@ -137,7 +137,7 @@ class Devices:
             await work.devices.save(replace(device, state=state, user=user))
             about = {"user": principal.user, "organisation": principal.organisation}
             transaction.record(f"device.{state}", {**about, "device": device.id})
-        return replace(device, digest="", code="")
+            return transaction.answer(replace(device, digest="", code=""))
 
     async def poll(self, text: str) -> Issued:
         """Return the login of a device that was approved; it is given once.

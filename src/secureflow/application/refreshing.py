@@ -37,7 +37,7 @@ ACCESS_SECONDS: Final = 3600
 IDLE_SECONDS: Final = 30 * 86_400
 MOST_SECONDS: Final = 90 * 86_400
 """After this a person logs in again in any case, as with personal access tokens."""
-REPEAT_SECONDS: Final = 10
+REPEAT_SECONDS: Final = 20
 """An answer that was lost is given again for so long."""
 ACCESS_TOKENS: Final = 4
 """Access tokens of one family that are valid at the same time."""

@@ -183,6 +183,7 @@ class SecondFactors:
             await transaction.work.second_factors.remove(principal.user)
             about = {"user": principal.user, "organisation": principal.organisation}
             transaction.record("second_factor.removed", {**about, "by": principal.user})
+            transaction.answer(None)
 
     async def reset(self, principal: Principal, key: str) -> None:
         """Remove the second factor of a person of the caller's organisation, who has lost it.

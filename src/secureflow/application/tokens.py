@@ -153,7 +153,7 @@ class Tokens:
         await self._issue(fresh, "token.created", about)
         return fresh
 
-    async def list(self, principal: Principal) -> list[Token]:
+    async def list(self, principal: Principal) -> Sequence[Token]:
         """Return the caller's own tokens, digests left out."""
         require_own(principal, "token.read")
         return await self._living(principal.user)
@@ -163,7 +163,7 @@ class Tokens:
         require_own(principal, "token.revoke")
         await self._revoke(principal, principal.user, key)
 
-    async def list_of(self, principal: Principal, user: str) -> list[Token]:
+    async def list_of(self, principal: Principal, user: str) -> Sequence[Token]:
         """Return the tokens of a person of the caller's organisation (any, for the operator)."""
         require(principal, "user.tokens")
         await self._check_theirs(principal, user)
@@ -185,7 +185,7 @@ class Tokens:
         if user is None or not (principal.operator or principal.acts_for(user.organisation)):
             raise missing("user", key)
 
-    async def _living(self, user: str) -> list[Token]:
+    async def _living(self, user: str) -> Sequence[Token]:
         async with self._begin() as work:
             found = await list_readable(work.tokens, user=user, unexpired=self._clock())
         return [replace(token, digest="", used=self.uses.of(token)) for token in found]

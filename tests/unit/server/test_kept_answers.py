@@ -6,6 +6,7 @@ stands without the other.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -25,15 +26,18 @@ from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.totp import code_at
 from secureflow.server.rest import (
     audit,
     bundles,
     charter,
     datasets,
+    devices,
     jobs,
     models,
     organisations,
     projects,
+    secondfactors,
     session,
     users,
 )
@@ -107,6 +111,17 @@ def _plain(stage: Stage) -> dict[str, Post]:
     }
 
 
+async def _factor(name: str, stage: Stage) -> Post:
+    """Return a request that removes a second factor."""
+    ada, use = stage.scientist("bank-a"), stage.services.second_factors
+    made = await use.enrol(ada)
+    secret = base64.b32decode(made.secret)
+    recovery = await use.confirm(ada, code_at(secret, stage.now[0]))
+    if name == "remove_second_factor":
+        return Post("/me/second-factor/remove", {"code": recovery[0]}, ada)
+    return Post(f"/users/{ada.user}/second-factor", None, stage.admin("bank-a"), "DELETE")
+
+
 async def _post(name: str, stage: Stage) -> Post:
     """Return a request, with what it needs made."""
     services, operator, admin = stage.services, stage.operator, stage.admin("bank-a")
@@ -130,6 +145,11 @@ async def _post(name: str, stage: Stage) -> Post:
         issued = await services.tokens.create(admin, "", 60)
         of = "" if name == "delete_token" else f"/users/{admin.user}"
         return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name in {"approve_device", "deny_device"}:
+        asked = await services.devices.start("x", "192.0.2.1")
+        return Post(f"/devices/{asked.code}/{name.split('_', maxsplit=1)[0]}", {}, admin)
+    if name in {"remove_second_factor", "reset_second_factor"}:
+        return await _factor(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()
@@ -146,7 +166,10 @@ async def _post(name: str, stage: Stage) -> Post:
     return _plain(stage)[name]
 
 
-MODULES = (audit, bundles, charter, datasets, jobs, models, organisations, projects, users)
+MODULES = (
+    *(audit, bundles, charter, datasets, devices, jobs, models, organisations, projects),
+    *(secondfactors, users),
+)
 ONCE = sorted(
     route.name
     for router in (*(module.router for module in MODULES), session.ending, submissions(SPEC_KINDS))
@@ -162,6 +185,8 @@ ONLY_ASK = {"dry_run_job"}
 NOT_KEPT = {
     *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
+    *("refresh_login", "start_device", "poll_device"),
+    *("enrol_second_factor", "confirm_second_factor"),
     *("logout", "change_password"),  # done already, they do nothing
 }
 

@@ -16,6 +16,7 @@ from secureflow.server.rest import (
     bundles,
     charter,
     datasets,
+    devices,
     health,
     jobs,
     models,
@@ -23,6 +24,7 @@ from secureflow.server.rest import (
     problems,
     projects,
     renewals,
+    secondfactors,
     session,
     users,
 )
@@ -66,6 +68,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redirect_slashes=False,
     )
     routers = [session.router, session.ending, organisations.secret_router, renewals.router]
+    routers += [devices.open_router, secondfactors.secret_router]
+    routers += [one.router for one in (devices, secondfactors)]
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]
