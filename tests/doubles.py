@@ -37,6 +37,9 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "users": ("name", "organisation"),
     "tokens": ("user", "digest", "unexpired"),
     "sessions": ("user", "digest", "unexpired"),
+    "families": ("user", "unexpired"),
+    "devices": ("digest", "code", "user", "unexpired"),
+    "second_factors": (),
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
@@ -48,7 +51,10 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
 }
-UNIQUE = {"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"}
+UNIQUE = {
+    **{"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"},
+    "devices": "digest",
+}
 
 
 def not_found(what: str) -> SecureFlowError:
@@ -181,7 +187,8 @@ class MemoryUnit:
 
     async def sweep(self, now: int) -> int:
         total = 0
-        for rows in (self.tables.rows["tokens"], self.tables.rows["sessions"]):
+        for name in ("tokens", "sessions", "families", "devices"):
+            rows = self.tables.rows[name]
             gone = [key for key, row in rows.items() if row.expires <= now]
             for key in gone:
                 del rows[key]

@@ -8,6 +8,7 @@ anything of the other.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from peers.accounting import InlineAccountant
 
 from secureflow.application.access import Principal
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
@@ -24,11 +26,11 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model
 from secureflow.domain.organisations import Agent
-from secureflow.domain.users import Role, User
+from secureflow.domain.users import Role, Token, User
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import Authority, make_csr, new_link_key
-from secureflow.server.people import Bounds
+from secureflow.server.bounds import Bounds
 from secureflow.server.services import Services
 from secureflow.server.wiring import Ports, make_services
 from tests.doubles import (
@@ -108,8 +110,18 @@ class Stage:
         return principal
 
     async def bearer(self, principal: Principal) -> str:
-        issued = await self.services.tokens.create(principal, "test", 3600)
-        return issued.text
+        """Put a token straight into the database: the log holds what the test does."""
+        secret = secrets.token_urlsafe(32)
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        now = self.now[0]
+        token = Token(
+            new_id("tok"), principal.user, digest, now, now + 3600, "test",
+            scopes=tuple(principal.scopes),
+        )  # fmt: skip
+        async with self.database.begin() as work:
+            await work.tokens.add(token)
+            await work.commit()
+        return f"sft_{token.id.removeprefix('tok_')}_{secret}"
 
     async def enrol(self, organisation: str, name: str = "agent-1") -> str:
         _, text = await self.services.organisations.invite(self.operator, "agent", organisation)
@@ -200,6 +212,7 @@ def empty_stage(
     server: str = "",
     others: Collection[str] = (),
     uploads: Artifacts | None = None,
+    rules: PeopleRules | None = None,
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or known_key("log")
@@ -229,7 +242,7 @@ def empty_stage(
         expel=expelled.append,
         notify_disabled=told_disabled.append,
         ticks=lambda: ticks[0],
-        bounds=Bounds(quotas or Quotas()),
+        bounds=Bounds(quotas or Quotas(), rules=rules or PeopleRules()),
         server=server,
         others=lambda: others,
     )

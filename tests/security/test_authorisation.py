@@ -77,6 +77,17 @@ RULES: dict[str, Rule] = {
         OPEN, body={"agent": "x", "nonce": "x", "csr": "x", "signature": "x"}, also=(403, 429)
     ),
     "get_ca": Rule(OPEN),
+    "refresh_login": Rule(OPEN, body={"refresh": "x"}, also=(401,)),
+    "start_device": Rule(OPEN, body={"client": "x"}, also=(201,)),
+    "poll_device": Rule(OPEN, body={"device_code": "x"}, also=(401,)),
+    "get_device": Rule(None, also=(404,)),
+    "approve_device": Rule(None, also=(404,)),
+    "deny_device": Rule(None, also=(404,)),
+    "get_second_factor": Rule(None),
+    "enrol_second_factor": Rule(None),
+    "confirm_second_factor": Rule(None, body={"code": "x"}, also=(401, 403)),
+    "remove_second_factor": Rule(None, body={"code": "x"}, also=(401, 403)),
+    "reset_second_factor": Rule("user.reset_second_factor", "user"),
     "logout": Rule(None),
     "open_session": Rule(OPEN, body={"name": "nobody", "password": "x"}, also=(403,)),
     "close_session": Rule(None, also=(401,)),
@@ -93,6 +104,8 @@ RULES: dict[str, Rule] = {
     "get_user": Rule("user.read", "user"),
     "update_user": Rule("user.update", "user", body={"display": "D"}),
     "erase_user": Rule("user.erase", "user"),
+    "list_user_tokens": Rule("user.tokens", "user"),
+    "delete_user_token": Rule("user.tokens", "user"),
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
     "get_organisation": Rule("organisation.read", path={"key": "bank-b"}),
@@ -211,6 +224,7 @@ class World:
         query = rule.query
         for name, value in rule.path.items():
             path = path.replace(f"{{{name}}}", self.filled(value))
+        path = path.replace("{token}", self.ids["audited.token"])
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
@@ -280,6 +294,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
             stage.ids[f"{organisation}.session"] = await session_of(
                 stage, stage.admin(organisation)
             )
+            if organisation == "bank-a":
+                audited = stage.person(organisation, Role.AUDITOR)
+                issued = await stage.services.tokens.create(audited, "", 60)
+                stage.ids["audited.token"] = issued.token.id
             prefix = "outsider." if organisation == "outsider" else ""
             code = Bundle({"model.py": organisation.encode()})
             stored = await stage.services.bundles.upload(

@@ -16,9 +16,10 @@ from typing import Final
 
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.scopes import EVERYTHING, covers, require_scope
 from secureflow.domain.jobs import Job
 from secureflow.domain.projects import Project, ProjectRole, ProjectState
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, Scope
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -36,6 +37,8 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "user.create": _ADMINS,
     "user.update": _ADMINS,
     "user.erase": _ADMINS,
+    "user.tokens": _ADMINS,
+    "user.reset_second_factor": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,
@@ -90,6 +93,7 @@ class Principal:
     token: str
     session: str = ""
     agent: bool = False
+    scopes: frozenset[Scope] = EVERYTHING
 
     @property
     def operator(self) -> bool:
@@ -97,8 +101,8 @@ class Principal:
         return Role.PLATFORM_ADMIN in self.roles
 
     def may(self, action: str) -> bool:
-        """Tell whether one of the caller's roles allows the action."""
-        return bool(self.roles & ACTIONS[action])
+        """Tell whether one of the caller's roles allows the action, and the token covers it."""
+        return bool(self.roles & ACTIONS[action]) and covers(self.scopes, action)
 
     def acts_for(self, organisation: str) -> bool:
         """Tell whether the caller belongs to the organisation (the operator to none)."""
@@ -106,11 +110,12 @@ class Principal:
 
 
 def require(principal: Principal, action: str) -> None:
-    """Refuse a caller whose roles do not allow the action.
+    """Refuse a caller whose roles do not allow the action, or whose token does not cover it.
 
     Raises:
-        SecureFlowError: `forbidden`.
+        SecureFlowError: `forbidden`, `scope_too_narrow`.
     """
+    require_own(principal, action)
     if not principal.may(action):
         wanted = ", ".join(sorted(role for role in ACTIONS[action] if isinstance(role, Role)))
         raise SecureFlowError(
@@ -122,6 +127,15 @@ def require(principal: Principal, action: str) -> None:
             ),
             {"action": action},
         )
+
+
+def require_own(principal: Principal, action: str) -> None:
+    """Refuse a token that does not cover an action that everybody may do on what is their own.
+
+    Raises:
+        SecureFlowError: `scope_too_narrow`.
+    """
+    require_scope(principal.name, principal.scopes, action)
 
 
 async def permit(work: UnitOfWork, principal: Principal, action: str, project: str) -> None:

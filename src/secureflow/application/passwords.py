@@ -13,50 +13,42 @@ import secrets
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
-
-MIN_LENGTH = 12
-MAX_LENGTH = 256
+from secureflow.application.passwordrules import MAX_LENGTH, MIN_LENGTH, check_password
 
 
 class Passwords:
-    """Hashes and checks passwords."""
+    """Hashes and checks passwords; a new one has at least `least` characters."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = MIN_LENGTH) -> None:
+        self._least = least
         self._hasher = PasswordHasher(time_cost=5, memory_cost=7168, parallelism=1)
         self._slots = asyncio.Semaphore(2)
         self._decoy = ""
 
-    async def hash(self, password: str) -> str:
-        """Return the Argon2id hash.
+    async def hash(self, password: str, *names: str) -> str:
+        """Return the Argon2id hash of a new password of the account with these names.
 
         Raises:
             SecureFlowError: `weak_password`.
         """
-        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-            raise SecureFlowError(
-                "weak_password",
-                Text(
-                    "The password must have {min_length} to {max_length} characters.",
-                    min_length=MIN_LENGTH,
-                    max_length=MAX_LENGTH,
-                ),
-                "Choose a longer one; a phrase of four random words is good.",
-            )
         async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hash, password, names)
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Compare with a stored hash; without one do the same work and return False.
 
         Otherwise the response time would reveal which names exist.
         """
-        if not self._decoy:
-            self._decoy = await self.hash(secrets.token_hex(16))
         async with self._slots:
+            if not self._decoy:
+                decoy = secrets.token_hex(16)
+                self._decoy = await asyncio.to_thread(self._hasher.hash, decoy)
             held = await asyncio.to_thread(self._verify, stored or self._decoy, password)
         return held and stored is not None
+
+    def _hash(self, password: str, names: tuple[str, ...]) -> str:
+        check_password(password, self._least, names)
+        return self._hasher.hash(password)
 
     def _verify(self, stored: str, password: str) -> bool:
         try:

@@ -25,6 +25,7 @@ from secureflow.application.endings import record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.scopes import EVERYTHING, Allowed, unrestricted
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.sessions import Session
@@ -73,6 +74,7 @@ class Sessions:
         transactions: those whose changes are recorded.
         clock: dates sessions.
         limits: how long they last.
+        allowed: what a session is good for.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class Sessions:
         transactions: Transactions,
         clock: Clock,
         limits: SessionLimits,
+        allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
         self._clock = clock
         self._limits = limits
+        self._allowed = allowed
 
     async def open(self, user: User, *, method: str, address: str, brought: str = "") -> Opened:
         """Return a new session of a person who has just proven who they are.
@@ -148,10 +152,12 @@ class Sessions:
                 raise SecureFlowError(
                     "session_expired", "Your session in this browser has ended.", "Log in again."
                 )
+            scopes = await self._allowed(work, user, EVERYTHING)
             if now - session.used >= USE_SECONDS:
                 await self._note_use(work, session, now)
+        roles = frozenset(user.roles)
         return Principal(
-            user.id, user.name, user.organisation, frozenset(user.roles), "", session.id
+            user.id, user.name, user.organisation, roles, "", session=session.id, scopes=scopes
         )
 
     async def holds(self, principal: Principal) -> bool:

@@ -1,7 +1,7 @@
-"""Bearer tokens.
+"""Bearer tokens: of logins, and personal ones with scopes, expiry and last use.
 
 A token is `sft_<id>_<secret>`: the id finds the row, the 256-bit secret is stored as SHA-256 only
-and compared in constant time.
+and compared in constant time. A token makes no token with more scopes than it has.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from secureflow.application.access import Principal, missing
-from secureflow.application.endings import record_ended
+from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.endings import end_family, record_ended
 from secureflow.application.idempotency import conflict, request_of
+from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
 from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.scopes import Allowed, narrowed, unrestricted
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
-from secureflow.domain.users import Token, User
+from secureflow.domain.users import Scope, Token, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
@@ -40,6 +43,9 @@ class Issued:
     text: str = field(repr=False)
     token: Token
     user: User
+    refresh: str = field(default="", repr=False)
+    """The refresh token, of a login that has one."""
+    refresh_expires: int = 0
 
 
 class Tokens:
@@ -51,6 +57,7 @@ class Tokens:
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
+        allowed: what is left of a token's scopes.
     """
 
     def __init__(
@@ -60,12 +67,15 @@ class Tokens:
         logins: Logins,
         clock: Clock,
         most: int,
+        allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
+        self.uses = LastUses(begin, clock)
         self._logins = logins
         self._clock = clock
         self._most = most
+        self._allowed = allowed
 
     async def login(self, name: str, password: str, address: str, code: str = "") -> Issued:
         """Return a token for a name and password (and a code, where the account needs one).
@@ -74,7 +84,9 @@ class Tokens:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
-        return await self._issue(user, LOGIN_SECONDS, "login", method="password")
+        fresh = fresh_token(user, self._clock(), LOGIN_SECONDS, "login")
+        await self._issue(fresh, "login.accepted", {"method": "password"})
+        return fresh
 
     async def authenticate(self, text: str) -> Principal:
         """Return the principal of a bearer token.
@@ -86,12 +98,14 @@ class Tokens:
         async with self._begin() as work:
             token = await _named(work, *parts)
             user = await work.users.find(token.user) if token else None
-            active = user is not None and await is_active(work, user)
-        if token is None or user is None or not active:
-            raise _unauthenticated()
+            if token is None or user is None or not await is_active(work, user):
+                raise _unauthenticated()
+            scopes = await self._allowed(work, user, token.scope)
         if self._clock() >= token.expires:
             raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
-        return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
+        self.uses.note(token)
+        roles = frozenset(user.roles)
+        return Principal(user.id, user.name, user.organisation, roles, token.id, scopes=scopes)
 
     async def holds(self, principal: Principal) -> bool:
         """Tell whether the caller's token is still valid."""
@@ -111,71 +125,131 @@ class Tokens:
         async with self._begin() as work:
             token = await _named(work, *parts)
         if token is not None:
-            await self._end(token, "logout")
+            await self._end(token, token.user, "logout")
 
-    async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
+    async def create(
+        self,
+        principal: Principal,
+        label: str,
+        seconds: int,
+        key: str = "",
+        scopes: Sequence[Scope] = (Scope.ALL,),
+    ) -> Issued:
         """Return another token of the caller, valid for `seconds` (at most 90 days).
 
         It replaces one that was made under the same `key`, whose text was lost.
 
         Raises:
-            SecureFlowError: `idempotency_conflict`.
+            SecureFlowError: `idempotency_conflict`; `scope_too_narrow` if the caller's token makes
+                none, or none with these scopes.
         """
+        require_own(principal, "token.create")
+        chosen = narrowed(principal.scopes, scopes)
         async with self._begin() as work:
             user = await work.users.get(principal.user)
         request = request_of(principal.user, key)
-        return await self._issue(user, min(seconds, MAX_SECONDS), label, request)
+        fresh = fresh_token(user, self._clock(), min(seconds, MAX_SECONDS), label, chosen, request)
+        about = {"scopes": [scope.value for scope in chosen], "expires": fresh.token.expires}
+        await self._issue(fresh, "token.created", about)
+        return fresh
 
-    async def list(self, principal: Principal) -> list[Token]:
+    async def list(self, principal: Principal) -> Sequence[Token]:
         """Return the caller's own tokens, digests left out."""
-        async with self._begin() as work:
-            mine = await list_readable(work.tokens, user=principal.user, unexpired=self._clock())
-        return [replace(token, digest="") for token in mine]
+        require_own(principal, "token.read")
+        return await self._living(principal.user)
 
     async def revoke(self, principal: Principal, key: str) -> None:
         """Revoke one of the caller's tokens (`not_found` for anyone else's)."""
+        require_own(principal, "token.revoke")
+        await self._revoke(principal, principal.user, key)
+
+    async def list_of(self, principal: Principal, user: str) -> Sequence[Token]:
+        """Return the tokens of a person of the caller's organisation (any, for the operator)."""
+        require(principal, "user.tokens")
+        await self._check_theirs(principal, user)
+        return await self._living(user)
+
+    async def revoke_of(self, principal: Principal, user: str, key: str) -> None:
+        """Revoke a token of a person of the caller's organisation (anybody's, for the operator).
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`.
+        """
+        require(principal, "user.tokens")
+        await self._check_theirs(principal, user)
+        await self._revoke(principal, user, key)
+
+    async def _check_theirs(self, principal: Principal, key: str) -> None:
+        async with self._begin() as work:
+            user = await work.users.find(key)
+        if user is None or not (principal.operator or principal.acts_for(user.organisation)):
+            raise missing("user", key)
+
+    async def _living(self, user: str) -> Sequence[Token]:
+        async with self._begin() as work:
+            found = await list_readable(work.tokens, user=user, unexpired=self._clock())
+        return [replace(token, digest="", used=self.uses.of(token)) for token in found]
+
+    async def _revoke(self, principal: Principal, user: str, key: str) -> None:
         async with self._begin() as work:
             token = await work.tokens.find(key)
-            if token is None or token.user != principal.user:
+            if token is None or token.user != user:
                 raise missing("token", key)
-        await self._end(token, "revoked")
+        await self._end(token, principal.user, "revoked")
 
-    async def _end(self, token: Token, why: str) -> None:
+    async def _end(self, token: Token, by: str, why: str) -> None:
         async with self._transactions(held=True, numbered=False) as transaction:
+            gone = {token.id, *await end_family(transaction.work, token.user, token.family)}
             await transaction.work.tokens.remove(token.id)
             owner = await transaction.work.users.find(token.user)
             if owner is not None:
-                record_ended(transaction, owner, by=owner.id, why=why, tokens=[token.id])
+                record_ended(transaction, owner, by=by, why=why, tokens=sorted(gone))
             transaction.answer(None)
 
-    async def _issue(
-        self, user: User, seconds: int, label: str, request: str = "", method: str = ""
-    ) -> Issued:
-        """Store a token and return it; `method` says how its user just logged in, if they did."""
-        now = self._clock()
-        secret = secrets.token_urlsafe(32)
-        token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
+    async def _issue(self, fresh: Issued, kind: str, about: Mapping[str, object]) -> None:
+        """Store a token, and record it as this kind of entry."""
         async with self._transactions(held=True, numbered=False) as transaction:
-            work = transaction.work
+            work, user, token = transaction.work, fresh.user, fresh.token
             await work.lock(f"tokens/{user.id}")
-            living = await list_readable(work.tokens, user=user.id, unexpired=now)
-            for lost in [one for one in living if request and one.request == request]:
-                if (lost.label, lost.expires - lost.created) != (label, seconds):
+            living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
+            for lost in [one for one in living if token.request and one.request == token.request]:
+                if _wish(lost) != _wish(token):
                     raise conflict()
                 await work.tokens.remove(lost.id)
                 living.remove(lost)
-            living.sort(key=lambda token: (token.created, token.id))
-            for old in living[: max(0, len(living) + 1 - self._most)]:
-                await work.tokens.remove(old.id)
+            # Those of a login that is continued by refresh tokens are counted there.
+            counted = sorted((one.created, one.id) for one in living if not one.family)
+            for _, old in counted[: max(0, len(counted) + 1 - self._most)]:
+                await work.tokens.remove(old)
             await work.tokens.add(token)
             if not await lets_in_as_before(work, user):
                 raise bad_credentials()
-            about = {"user": user.id, "organisation": user.organisation, "token": token.id}
-            if method:
-                transaction.record("login.accepted", {**about, "method": method})
-            else:
-                transaction.record("token.created", {**about, "expires": token.expires})
-        return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
+            whose = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            transaction.record(kind, {**whose, **about})
+
+
+def fresh_token(
+    user: User,
+    now: int,
+    seconds: int,
+    label: str,
+    scopes: Sequence[Scope] = (Scope.ALL,),
+    request: str = "",
+    family: str = "",
+) -> Issued:
+    """Return a token that is not stored yet."""
+    secret = secrets.token_urlsafe(32)
+    times = now, now + seconds
+    token = Token(
+        *(new_id("tok"), user.id, _digest(secret), *times, label, request, tuple(scopes)),
+        family=family,
+    )
+    return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
+
+
+def _wish(token: Token) -> tuple[str, int, frozenset[Scope]]:
+    """Return what somebody wanted who asked for a token."""
+    return token.label, token.expires - token.created, token.scope
 
 
 def _parts(text: str) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class Users:
         Raises:
             SecureFlowError: `already_exists` if there is any user.
         """
-        hashed = await self._passwords.hash(password)
+        hashed = await self._passwords.hash(password, name)
         user = self._new(name, name, "", (Role.PLATFORM_ADMIN,), hashed)
         async with self._transactions() as transaction:
             await transaction.work.lock("administrators")
@@ -94,7 +94,7 @@ class Users:
         if not principal.operator and not principal.acts_for(organisation):
             raise missing("organisation", organisation)
         user = self._new(name, display, organisation, roles, "")
-        user = replace(user, password=await self._hash(principal, password))
+        user = replace(user, password=await self._hash(principal, password, name, organisation))
         async with self._transactions() as transaction:
             if organisation and await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
@@ -149,7 +149,7 @@ class Users:
                 `last_administrator`, `user_erased`.
         """
         require(principal, "user.update")
-        hashed = await self._hash(principal, password) if password is not None else None
+        hashed = await self._new_password(principal, key, password)
         only_less = roles is None and display is None and disabled is not False
         async with self._transactions(held=only_less) as transaction:
             # Two administrators who disable each other at the same time must not both succeed.
@@ -235,7 +235,7 @@ class Users:
         if not held:
             raise SecureFlowError("bad_credentials", "The old password is wrong.")
         self._guesses.forget(principal.user)
-        hashed = await self._hash(principal, new)
+        hashed = await self._hash(principal, new, user.name, user.organisation)
         async with self._transactions(held=True) as transaction:
             if (
                 await transaction.work.users.get(user.id) != user
@@ -249,9 +249,18 @@ class Users:
             await end_access(transaction, user, by=user.id, why="password", but=principal)
             transaction.record("user.updated", _document(user, by=principal.user))
 
-    async def _hash(self, principal: Principal, password: str) -> str:
+    async def _new_password(
+        self, principal: Principal, key: str, password: str | None
+    ) -> str | None:
+        if password is None:
+            return None
+        async with self._begin() as work:
+            user = await _seen(work, principal, key)
+        return await self._hash(principal, password, user.name, user.organisation)
+
+    async def _hash(self, principal: Principal, password: str, *names: str) -> str:
         async with self._locks.hold(principal.organisation or principal.user):
-            return await self._passwords.hash(password)
+            return await self._passwords.hash(password, *names)
 
     def _new(
         self, name: str, display: str, organisation: str, roles: Sequence[Role], password: str

@@ -40,6 +40,7 @@ from secureflow.cli import (
     server,
     session,
     simulate,
+    totp,
     users,
     weights,
 )
@@ -64,6 +65,7 @@ app.add_typer(contexts.app, name="context")
 app.add_typer(users.app, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(users.sessions, name="session")
+app.add_typer(totp.app, name="totp")
 app.add_typer(organisations.app, name="org")
 app.add_typer(organisations.enrolments, name="enrolment")
 app.add_typer(organisations.parties, name="party")

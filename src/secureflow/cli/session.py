@@ -46,6 +46,8 @@ def profile(named: str = "") -> Profile:
     }
     if "url" in given and given["url"] != kept.url and "token" not in given:
         given["token"] = ""  # one server's token must not be sent to another
+    if "token" in given:
+        given["refresh"] = ""  # it continues another login
     return replace(kept, **given)
 
 
@@ -60,7 +62,7 @@ def client() -> Client:
     known = profile()
     if not known.url or not known.token:
         raise _nobody(context() or os.environ.get("SECUREFLOW_CONTEXT", ""))
-    connection = Client.from_profile(known)
+    connection = Client.from_profile(known, place())
     connection.on_damaged(_print_damaged)
     return connection
 

@@ -20,9 +20,14 @@ sessions = group("Your own sessions in browsers.")
 
 _COLUMNS = ("id", "name", "organisation", "roles", "disabled", "created")
 _SESSION_COLUMNS = ("id", "method", "address", "created", "used", "expires")
-_TOKEN_COLUMNS = ("id", "label", "created", "expires")
+_TOKEN_COLUMNS = ("id", "label", "scopes", "created", "expires", "used")
 
 User = Annotated[str, typer.Argument(help=t("Id or name of the user."))]
+
+
+OfUser = Annotated[
+    str, typer.Option("--user", help=t("Whose, if not yours: one of your people (id or name)."))
+]
 
 
 @app.command("list", help=t("List the people that you may see."))
@@ -134,28 +139,46 @@ def password(
 
 
 @tokens.command("list", help=t("List your tokens."))
-def list_tokens(output: Output = Form.TABLE) -> None:
-    """List the caller's tokens."""
+def list_tokens(user: OfUser = "", output: Output = Form.TABLE) -> None:
+    """List the caller's tokens, or those of one of their people."""
     with client() as connection:
-        show(list(connection.tokens.list()), output, _TOKEN_COLUMNS)
+        found = connection.tokens.list()
+        if user:
+            found = connection.tokens.list_of(named(connection, "user", user))
+        show(list(found), output, _TOKEN_COLUMNS)
 
 
 @tokens.command("create", help=t("Create a token; it is shown only once."))
 def create_token(
     label: Annotated[str, typer.Argument(help=t("What it is for."))] = "",
     days: Annotated[int, typer.Option(min=1, max=90, help=t("How long it lasts."))] = 30,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=t(
+                "What it is good for, may be repeated: read, jobs, data, people or admin. Default: "
+                "all that you may do."
+            )
+        ),
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Make a token."""
     with client() as connection:
-        show(connection.tokens.create(label, days), output, ("id", "token", "expires"))
+        made = connection.tokens.create(label, days, scope or ())
+        show(made, output, ("id", "token", "scopes", "expires"))
 
 
 @tokens.command("revoke", help=t("Revoke a token."))
-def revoke_token(token: Annotated[str, typer.Argument(help=t("Id of the token."))]) -> None:
-    """End a token."""
+def revoke_token(
+    token: Annotated[str, typer.Argument(help=t("Id of the token."))], user: OfUser = ""
+) -> None:
+    """End a token of the caller's, or of one of their people."""
     with client() as connection:
-        connection.tokens.revoke(token)
+        if user:
+            connection.tokens.revoke_of(named(connection, "user", user), token)
+        else:
+            connection.tokens.revoke(token)
     say(t("{what} is revoked.", what=token))
 
 

@@ -1,29 +1,13 @@
-"""Categories of errors, and the codes of enclaves, of code that others bring, engines and channels.
+"""The codes of enclaves, of code that others bring, engines and channels.
 
 `domain.errors` is the whole catalogue.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
-
-class Category(StrEnum):
-    """What kind of failure a code is."""
-
-    INVALID = "invalid"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    TOO_LARGE = "too_large"
-    RATE_LIMITED = "rate_limited"
-    UNAVAILABLE = "unavailable"
-    UNTRUSTED = "untrusted"
-    FAILED = "failed"
-    INTERNAL = "internal"
-
+from secureflow.domain.categories import Category
 
 ENCLAVES: Final[dict[str, Category]] = {
     "model_missing": Category.CONFLICT,

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS, Category
+from secureflow.domain.categories import Category
+from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
+from secureflow.domain.loginerrors import LOGIN_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
+    **LOGIN_ERRORS,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,

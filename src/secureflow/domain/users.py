@@ -36,11 +36,26 @@ class User:
     erased: int | None = None
 
 
+class Scope(StrEnum):
+    """What a token is good for; a token never allows more than its user's roles do."""
+
+    ALL = "all"
+    READ = "read"
+    JOBS = "jobs"
+    DATA = "data"
+    PEOPLE = "people"
+    ADMIN = "admin"
+    SECOND_FACTOR = "second-factor"
+    """To enrol one, and nothing else: of logins that are refused the rest until then."""
+
+
 @dataclass(frozen=True)
 class Token:
     """A bearer token of a user: only its SHA-256 is stored. Times in unix seconds.
 
-    `request` identifies the request that made it, if that may be repeated.
+    `request` identifies the request that made it, if that may be repeated. `used` is when it was
+    last shown, to the minute; 0 for never. `family` is the login that it belongs to, if that is
+    continued by refresh tokens.
     """
 
     id: str
@@ -50,3 +65,11 @@ class Token:
     expires: int
     label: str = ""
     request: str = ""
+    scopes: tuple[Scope, ...] = (Scope.ALL,)
+    used: int = 0
+    family: str = ""
+
+    @property
+    def scope(self) -> frozenset[Scope]:
+        """The scopes as a set."""
+        return frozenset(self.scopes)

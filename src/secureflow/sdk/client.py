@@ -20,8 +20,8 @@ from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
-from secureflow.sdk.people import Sessions, Tokens, Users
-from secureflow.sdk.profile import Profile, load_profile
+from secureflow.sdk.people import Devices, SecondFactorResource, Sessions, Tokens, Users
+from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
 from secureflow.sdk.views import Account, Session
@@ -38,6 +38,8 @@ class BaseClient(Resource[D_co]):
         self.users = Users(driver)
         self.tokens = Tokens(driver)
         self.sessions = Sessions(driver)
+        self.devices = Devices(driver)
+        self.second_factor = SecondFactorResource(driver)
         self.organisations = Organisations(driver)
         self.agents = Agents(driver)
         self.enrolments = Enrolments(driver)
@@ -60,17 +62,48 @@ class BaseClient(Resource[D_co]):
         self._connection.damaged = callback
 
     @operation
-    def login(self, name: str, password: str) -> Generator[Any, Any, Session]:
-        """Log in; later calls of this client carry the session's token."""
-        body = {"name": name, "password": password}
+    def login(
+        self, name: str, password: str, code: str = "", *, refresh: bool = False
+    ) -> Generator[Any, Any, Session]:
+        """Log in; later calls of this client carry the session's token.
+
+        Args:
+            name, password: the account's.
+            code: of its second factor, where it has one.
+            refresh: continue the login by itself, for as long as it is used every 30 days.
+
+        Raises:
+            SecureFlowError: `second_factor_required` without a code where one is needed.
+        """
+        body: dict[str, Any] = {"name": name, "password": password}
+        body |= {"code": code} if code else {}
+        body |= {"refresh": True} if refresh else {}
         session = yield from verbs.post_once("/login", body, answers.value(Session))
-        self._connection.token = session.token
+        return self._logged_in(session)
+
+    @operation
+    def fetch_device_login(self, device_code: str) -> Generator[Any, Any, Session]:
+        """Return the login of a device that a person has approved, and carry it from now on.
+
+        Raises:
+            SecureFlowError: `authorization_pending`, `slow_down`, `access_denied`,
+                `device_code_expired`.
+        """
+        body = {"device_code": device_code}
+        session = yield from verbs.post_once("/devices/login", body, answers.value(Session))
+        return self._logged_in(session)
+
+    def _logged_in(self, session: Session) -> Session:
+        self._connection.token, self._connection.refresh = session.token, session.refresh
         return session
 
     @operation
     def logout(self) -> Generator[Any, Any, None]:
         """End the session that the token belongs to."""
-        yield from verbs.post("/logout", {}, answers.nothing)
+        refresh = self._connection.refresh
+        body: dict[str, Any] = {"refresh": refresh} if refresh else {}
+        self._connection.refresh = ""
+        yield from verbs.post("/logout", body, answers.nothing)
         self._connection.token = ""
 
     @operation
@@ -116,10 +149,19 @@ class Client(BaseClient[Blocking]):
         super().__init__(BlockingDriver(connection, http), connection)
 
     @classmethod
-    def from_profile(cls, profile: Profile | None = None) -> Self:
-        """Use the server, CA and token that `secureflow login` saved."""
-        profile = profile or load_profile()
-        return cls(profile.url, profile.token, profile.ca or None)
+    def from_profile(cls, profile: Profile | None = None, path: Path | None = None) -> Self:
+        """Use the server, CA and token that `secureflow login` saved.
+
+        A login with a refresh token is continued, and stored in the profile at `path` (default: the
+        chosen context's).
+        """
+        profile = profile or load_profile(path)
+        client = cls(profile.url, profile.token, profile.ca or None)
+        client._connection.refresh = profile.refresh
+        client._connection.keeper = (
+            ProfileTokens(path or profile_path()) if profile.refresh else None
+        )
+        return client
 
     def close(self) -> None:
         """Close the connections."""
@@ -150,10 +192,19 @@ class AsyncClient(BaseClient[Awaiting]):
         super().__init__(AwaitingDriver(connection, http), connection)
 
     @classmethod
-    def from_profile(cls, profile: Profile | None = None) -> Self:
-        """Use the server, CA and token that `secureflow login` saved."""
-        profile = profile or load_profile()
-        return cls(profile.url, profile.token, profile.ca or None)
+    def from_profile(cls, profile: Profile | None = None, path: Path | None = None) -> Self:
+        """Use the server, CA and token that `secureflow login` saved.
+
+        A login with a refresh token is continued, and stored in the profile at `path` (default: the
+        chosen context's).
+        """
+        profile = profile or load_profile(path)
+        client = cls(profile.url, profile.token, profile.ca or None)
+        client._connection.refresh = profile.refresh
+        client._connection.keeper = (
+            ProfileTokens(path or profile_path()) if profile.refresh else None
+        )
+        return client
 
     async def close(self) -> None:
         """Close the connections."""

@@ -28,6 +28,7 @@ from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
 from secureflow.sdk.events import FINAL_STATES, Subscription
+from secureflow.sdk.renewal import OVER, Keeper, renew
 from secureflow.sdk.streaming import Streamed
 
 PREFIX = "/api/v1"
@@ -42,10 +43,11 @@ _LONGEST_STREAM_PAUSE = 5.0
 
 @dataclass
 class Connection(Unpicklable):
-    """Base URL and bearer token.
+    """Base URL, bearer token, and the refresh token that continues it (`renewal`).
 
-    `patience` is how many seconds a read may take, including retries; `damaged` is called with the
-    ids of items in lists that the server cannot read.
+    `keeper` is where both are kept between programs, if they are. `patience` is how many seconds a
+    read may take, including retries; `damaged` is called with the ids of items in lists that the
+    server cannot read.
     """
 
     url: str
@@ -53,6 +55,8 @@ class Connection(Unpicklable):
     patience: float = deadline.SECONDS
     ticks: Ticks = time.monotonic
     damaged: Callable[[Sequence[str]], None] | None = None
+    refresh: str = field(default="", repr=False)
+    keeper: Keeper | None = None
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/")
@@ -124,11 +128,28 @@ class Connection(Unpicklable):
 
 
 def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
-    """Send a call until it is answered or should not be retried.
+    """Send a call until it is answered or should not be retried; continue the login if it ended.
 
     Raises:
         SecureFlowError: the server's error, or `unavailable`, `server_untrusted`.
     """
+    token = connection.token
+    try:
+        return (yield from _tries(connection, call))
+    except SecureFlowError as error:
+        if error.code not in OVER or not (yield from renew(connection, token)):
+            raise
+    return (yield from _tries(connection, call))
+
+
+def renewed(
+    connection: Connection, error: SecureFlowError, token: str
+) -> Generator[Any, Any, bool]:
+    """Continue the login of a stream that was refused with this error; False if that is no way."""
+    return error.code in OVER and (yield from renew(connection, token))
+
+
+def _tries(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
     time_left = deadline.Deadline(call.patience(connection.patience), connection.ticks)
     for attempt in range(TRIES):
         last = attempt == TRIES - 1

@@ -25,7 +25,7 @@ from secureflow.sdk.calls import (
     Send,
     T,
 )
-from secureflow.sdk.connection import Connection, exchange, has_ended, refused, reopen
+from secureflow.sdk.connection import Connection, exchange, has_ended, refused, renewed, reopen
 from secureflow.sdk.events import Event, Subscription
 
 
@@ -86,12 +86,17 @@ class BlockingDriver:
     def _follow(self, subscription: Subscription) -> Iterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
+            token = self.connection.token
             try:
                 yield from self._events(subscription)
                 if not subscription.done:
                     subscription.done = self.run(has_ended(self.connection, subscription))
             except httpx.TransportError as error:
                 broken = error
+            except SecureFlowError as error:
+                if not self.run(renewed(self.connection, error, token)):
+                    raise
+                continue
             if not subscription.done:
                 self.sleep(reopen(subscription, self.connection.url, broken))
 
@@ -180,6 +185,7 @@ class AwaitingDriver:
     async def _follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
+            token = self.connection.token
             try:
                 async for event in self._events(subscription):
                     yield event
@@ -187,6 +193,10 @@ class AwaitingDriver:
                     subscription.done = await self.run(has_ended(self.connection, subscription))
             except httpx.TransportError as error:
                 broken = error
+            except SecureFlowError as error:
+                if not await self.run(renewed(self.connection, error, token)):
+                    raise
+                continue
             if not subscription.done:
                 await self.sleep(reopen(subscription, self.connection.url, broken))
 

@@ -1,13 +1,23 @@
-"""Users, and one's own tokens and browser sessions."""
+"""Users; their own tokens, sessions and second factors; programs that ask to be logged in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
-from secureflow.sdk.views import Account, BrowserSession, IssuedToken
+from secureflow.sdk.views import (
+    Account,
+    AskingDevice,
+    BrowserSession,
+    DeviceCodes,
+    Enrolling,
+    FactorState,
+    IssuedToken,
+    RecoveryCodes,
+)
 
 
 class Users(Resource[D_co]):
@@ -52,9 +62,17 @@ class Tokens(Resource[D_co]):
     """The caller's own bearer tokens."""
 
     @operation
-    def create(self, label: str = "", days: int = 30) -> Call[IssuedToken]:
-        """Make a token for a program; its text is shown only once."""
-        body = {"label": label, "days": days}
+    def create(
+        self, label: str = "", days: int = 30, scopes: Sequence[str] = ()
+    ) -> Call[IssuedToken]:
+        """Make a token for a program; its text is shown only once.
+
+        `scopes` of `read`, `jobs`, `data`, `people`, `admin`; without any it does all that its
+        user may.
+        """
+        body: dict[str, Any] = {"label": label, "days": days}
+        if scopes:
+            body["scopes"] = list(scopes)
         return verbs.post("/tokens", body, answers.value(IssuedToken))
 
     @operation
@@ -66,6 +84,68 @@ class Tokens(Resource[D_co]):
     def list(self) -> Call[Page[IssuedToken]]:
         """Iterate over the caller's tokens."""
         return verbs.pages("/tokens", IssuedToken)
+
+    @listing
+    def list_of(self, user: str) -> Call[Page[IssuedToken]]:
+        """Iterate over the tokens of a person, for their administrator."""
+        return verbs.pages(f"/users/{user}/tokens", IssuedToken)
+
+    @operation
+    def revoke_of(self, user: str, token: str) -> Call[None]:
+        """End a person's token, for their administrator."""
+        return verbs.delete(f"/users/{user}/tokens/{token}")
+
+
+class Devices(Resource[D_co]):
+    """The device flow (RFC 8628): a program is logged in by a person elsewhere."""
+
+    @operation
+    def start(self, client: str) -> Call[DeviceCodes]:
+        """Ask to be logged in; `client` is the program's own name, shown to the person."""
+        return verbs.post_once("/devices", {"client": client}, answers.value(DeviceCodes))
+
+    @operation
+    def get(self, code: str) -> Call[AskingDevice]:
+        """Return which program shows this code."""
+        return verbs.get(f"/devices/{quote(code, safe='')}", AskingDevice)
+
+    @operation
+    def decide(self, code: str, approve: bool) -> Call[AskingDevice]:
+        """Log the program that shows this code in as the caller, or refuse it."""
+        word = "approve" if approve else "deny"
+        path = f"/devices/{quote(code, safe='')}/{word}"
+        return verbs.post(path, {}, answers.value(AskingDevice))
+
+
+class SecondFactorResource(Resource[D_co]):
+    """The caller's second factor (RFC 6238)."""
+
+    @operation
+    def get(self) -> Call[FactorState]:
+        """Return whether the caller has one."""
+        return verbs.get("/me/second-factor", FactorState)
+
+    @operation
+    def enrol(self) -> Call[Enrolling]:
+        """Return a secret for an authenticator app; it counts once a code has confirmed it."""
+        return verbs.post_once("/me/second-factor", {}, answers.value(Enrolling))
+
+    @operation
+    def confirm(self, code: str) -> Call[RecoveryCodes]:
+        """Make it count; return the recovery codes, which are shown only once."""
+        return verbs.post_once(
+            "/me/second-factor/confirm", {"code": code}, answers.value(RecoveryCodes)
+        )
+
+    @operation
+    def remove(self, code: str) -> Call[None]:
+        """Remove it, by one of its codes."""
+        return verbs.post("/me/second-factor/remove", {"code": code}, answers.nothing)
+
+    @operation
+    def reset(self, user: str) -> Call[None]:
+        """Remove a person's, who has lost it, for their administrator."""
+        return verbs.delete(f"/users/{user}/second-factor")
 
 
 class Sessions(Resource[D_co]):

@@ -9,11 +9,12 @@ names one file instead of all that.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import reason_in, reason_of
 from secureflow.kit.text import Text
 from secureflow.kit.unpicklable import Unpicklable
+from secureflow.sdk.renewal import Tokens
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -30,12 +32,53 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 @dataclass(frozen=True)
 class Profile(Unpicklable):
-    """The server's URL, the pinned CA file ("" = the system's CAs), the token and its user."""
+    """The server's URL, the pinned CA file ("" = the system's CAs), the token and its user.
+
+    `refresh` is the refresh token that continues the login; "" for one without.
+    """
 
     url: str = ""
     ca: str = ""
     token: str = field(default="", repr=False)
     user: str = ""
+    refresh: str = field(default="", repr=False)
+
+
+class ProfileTokens:
+    """The tokens of a profile that several programs use (`renewal.Keeper`)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: int | None = None
+
+    def lock(self) -> bool:
+        """Take the lock of the profile; False if another program has it now."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = self._path.with_name(f"{self._path.name}.lock")
+        held = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(held)
+            return False
+        self._held = held
+        return True
+
+    def unlock(self) -> None:
+        """Let go of the lock, if it was taken."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def load(self) -> Tokens:
+        """Return the tokens that are in the profile now."""
+        known = load_profile(self._path)
+        return Tokens(known.token, known.refresh)
+
+    def store(self, tokens: Tokens) -> None:
+        """Write the tokens into the profile; its other members stay."""
+        known = load_profile(self._path)
+        save_profile(replace(known, token=tokens.token, refresh=tokens.refresh), self._path)
 
 
 def profile_path(context: str = "") -> Path:
@@ -144,7 +187,7 @@ def load_profile(path: Path | None = None) -> Profile:
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise _invalid(path, "it must be a JSON object of strings")
     profile = Profile(**{name: value[name] for name in names & set(value)})
-    if profile.token and stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if (profile.token or profile.refresh) and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise SecureFlowError(
             "key_exposed",
             Text("{path} can be read by others.", path=path),

@@ -24,11 +24,62 @@ class Account:
 
 @dataclass(frozen=True)
 class Session(Unpicklable):
-    """A login: the bearer token, its expiry (unix seconds) and its user."""
+    """A login: the bearer token, its expiry (unix seconds) and its user.
+
+    `refresh` continues it, until `refresh_expires` if it is not used; "" for a login without one.
+    """
 
     token: str = field(repr=False)
     expires: int
     user: Account
+    refresh: str = field(default="", repr=False)
+    refresh_expires: int = 0
+
+
+@dataclass(frozen=True)
+class DeviceCodes(Unpicklable):
+    """A program's own secret, the code for people, its expiry, and the interval of questions."""
+
+    device_code: str = field(repr=False)
+    user_code: str
+    expires: int
+    interval: int = 5
+
+
+@dataclass(frozen=True)
+class AskingDevice:
+    """A program that asks to be logged in: its own name, and where it asked from."""
+
+    id: str
+    client: str
+    address: str
+    created: int = 0
+    expires: int = 0
+
+
+@dataclass(frozen=True)
+class FactorState:
+    """Whether the caller has a second factor, since when, and whether their role needs one."""
+
+    enrolled: bool
+    since: int = 0
+    recovery_left: int = 0
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Enrolling(Unpicklable):
+    """The secret of a second factor (base32), and its address for an authenticator app."""
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RecoveryCodes(Unpicklable):
+    """Codes for the loss of a second factor, each for one login."""
+
+    recovery: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +90,8 @@ class IssuedToken(Unpicklable):
     expires: int = 0
     label: str = ""
     created: int = 0
+    scopes: tuple[str, ...] = ("all",)
+    used: int = 0
     token: str = field(default="", repr=False)
 
 

@@ -53,7 +53,6 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
-from secureflow.server.people import Bounds
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -119,7 +118,7 @@ async def open_centre(
         readiness=readiness,
         stopping=stopping,
         metrics=metrics,
-        bounds=Bounds(settings.quotas, settings.queue, settings.sessions),
+        bounds=settings.bounds,
         room=room.for_job,
         waits=waits.of,
         server=claims.name,
@@ -132,8 +131,8 @@ async def open_centre(
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll, *looks
-    _keep(stack, poll_forever(polls))
+    polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll
+    _keep(stack, poll_forever([*polls, services.tokens.uses.poll, *looks]))
     return Centre(services, certificate, address)
 
 

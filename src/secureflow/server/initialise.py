@@ -196,7 +196,9 @@ async def _populate(
         database, ledger = await open_ledger(settings, key, stack, new=True)
         quotas = settings.quotas
         transactions = Transactions(database.begin, ledger, key, clock)
-        users = Users(database.begin, transactions, Passwords(), clock, quotas)
+        users = Users(
+            database.begin, transactions, Passwords(settings.people.password_length), clock, quotas
+        )
         try:
             await users.create_first(ADMIN, password)
         except SecureFlowError as error:

@@ -1,35 +1,25 @@
-"""The use cases around people and how they come in, and the limits of what one may have."""
+"""The use cases around people, and how they come in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
+from secureflow.application.derivedkeys import derived_key
+from secureflow.application.devices import Devices
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.logins import Logins
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWorkFactory
-from secureflow.application.quotas import Quotas
-from secureflow.application.sessions import SessionLimits, Sessions
+from secureflow.application.refreshing import Refreshing
+from secureflow.application.secondfactors import SecondFactors
+from secureflow.application.sessions import Sessions
 from secureflow.application.tokens import Tokens
 from secureflow.application.transactions import Transactions
 from secureflow.application.users import Users
-from secureflow.domain.queue import UNLIMITED, QueueLimits
 from secureflow.kit.clock import Clock, Ticks
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a platform's settings bound.
-
-    Args:
-        quotas: what one organisation may have.
-        queue: how many jobs may run at a time.
-        sessions: how long browser sessions last.
-    """
-
-    quotas: Quotas = field(default_factory=Quotas)
-    queue: QueueLimits = UNLIMITED
-    sessions: SessionLimits = field(default_factory=SessionLimits)
+from secureflow.kit.crypto import SigningKey
+from secureflow.server.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -40,20 +30,46 @@ class People:
     logins: Logins
     tokens: Tokens
     sessions: Sessions
+    second_factors: SecondFactors
+    refreshing: Refreshing
+    devices: Devices
     users: Users
 
 
 def make_people(
-    begin: UnitOfWorkFactory, transactions: Transactions, clock: Clock, ticks: Ticks, bounds: Bounds
+    begin: UnitOfWorkFactory,
+    transactions: Transactions,
+    clock: Clock,
+    ticks: Ticks,
+    bounds: Bounds,
+    log_key: SigningKey,
+    trust_domain: str,
 ) -> People:
-    """Return the use cases around people; `ticks` paces their guesses."""
-    passwords, quotas = Passwords(), bounds.quotas
+    """Return the use cases around people.
+
+    Args:
+        begin, transactions, clock: of the platform.
+        ticks: paces their guesses.
+        bounds: what settings bound.
+        log_key: what the keys are derived from under which secrets lie in the database.
+        trust_domain: the platform's name in an authenticator app.
+    """
+    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, log_key)
+    passwords = Passwords(rules.password_length)
     failed = FailedLogins(transactions, clock)
-    logins = Logins(begin, passwords, ticks, failed)
+    factors = SecondFactors(
+        *(begin, transactions, clock, ticks, key("second factors"), rules.require_second_factor),
+        trust_domain,
+    )
+    refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
+    logins = Logins(begin, passwords, ticks, failed, factors)
     return People(
         failed_logins=failed,
         logins=logins,
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
-        sessions=Sessions(begin, transactions, clock, bounds.sessions),
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
+        sessions=Sessions(begin, transactions, clock, bounds.sessions, factors.allowed),
+        second_factors=factors,
+        refreshing=refreshing,
+        devices=Devices(begin, transactions, refreshing, clock, ticks, key("device codes")),
         users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
     )

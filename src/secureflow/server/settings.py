@@ -9,11 +9,13 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.quotas import Quotas
 from secureflow.application.sessions import SessionLimits
 from secureflow.domain.queue import QueueLimits
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
+from secureflow.server.bounds import Bounds
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -147,6 +149,7 @@ class ServerSettings(ProcessSettings):
         quotas: limits per organisation.
         queue: how many jobs may run at a time; others wait for their turn.
         sessions: how long browser sessions last.
+        people: rules of accounts.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -167,6 +170,12 @@ class ServerSettings(ProcessSettings):
     quotas: Quotas = Quotas()
     queue: QueueLimits = QueueLimits()
     sessions: SessionLimits = SessionLimits()
+    people: PeopleRules = PeopleRules()
+
+    @property
+    def bounds(self) -> Bounds:
+        """What these settings bound."""
+        return Bounds(self.quotas, self.queue, self.sessions, self.people)
 
     @property
     def uploads(self) -> Path:

@@ -44,8 +44,9 @@ from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
+from secureflow.server.bounds import Bounds
 from secureflow.server.metrics import Metrics
-from secureflow.server.people import Bounds, make_people
+from secureflow.server.people import make_people
 from secureflow.server.products import make_products
 from secureflow.server.services import Readiness, Services
 
@@ -110,9 +111,10 @@ def make_services(
     quotas, centre = bounds.quotas, CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
+    secret = ports.log_key, ports.authority.trust_domain
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
-        **vars(make_people(begin, transactions, clock, ticks, bounds)),
+        **vars(make_people(begin, transactions, clock, ticks, bounds, *secret)),
         **vars(make_products(*stored)),
         begin=begin,
         transactions=transactions,

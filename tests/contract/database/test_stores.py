@@ -25,6 +25,7 @@ from secureflow.application.ports.storage import (
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import (
@@ -54,6 +55,10 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("tokens", Token("tok_1", "usr_1", "cd" * 32, 5, 9), {"user": "usr_1", "digest": "cd" * 32}),
     ("sessions", Session("ses_1", "usr_1", "ab" * 32, 5, 6, 9, 20, "password", "10.0.0.1"),
      {"user": "usr_1", "digest": "ab" * 32}),
+    ("families", TokenFamily("fam_1", "usr_1", 5, 9, 20, 3, 6, "password"), {"user": "usr_1"}),
+    ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, 9),
+     {"code": "cd" * 32, "digest": "ab" * 32, "user": ""}),
+    ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5, 6, 7, ("ab" * 32,)), {}),
     ("organisations", Organisation("bank-a", "Bank A", 5), {}),
     ("enrolments", Enrolment("enr_1", "agent", "bank-a", "ef" * 32, 5, 9),
      {"organisation": "bank-a", "digest": "ef" * 32}),

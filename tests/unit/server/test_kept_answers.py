@@ -6,6 +6,7 @@ stands without the other.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -20,25 +21,14 @@ from blake3 import blake3
 from secureflow.application.access import Principal
 from secureflow.application.membership import CANDIDATE
 from secureflow.domain.jobs import JobState
-from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.domain.projects import ProjectRole
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.server.rest import (
-    audit,
-    bundles,
-    charter,
-    datasets,
-    jobs,
-    models,
-    organisations,
-    projects,
-    session,
-    users,
-)
+from secureflow.kit.totp import code_at
+from secureflow.server.rest.app import described_app
 from secureflow.server.rest.idempotency import CHANGING, OnceRoute
-from secureflow.server.rest.submissions import submissions
 from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
@@ -72,11 +62,16 @@ def _weights(project: str) -> str:
     return f"project={project}&digest={blake3(WEIGHTS).hexdigest()}&layout={'0' * 64}"
 
 
+def auditor(stage: Stage) -> str:
+    """Return the id of bank-a's auditor."""
+    return stage.person("bank-a", Role.AUDITOR).user
+
+
 def _plain(stage: Stage) -> dict[str, Post]:
     """Return the requests that need nothing to be there but the stage."""
     ids, operator, admin = stage.ids, stage.operator, stage.admin("bank-a")
     ada, project = stage.scientist("bank-a"), f"/projects/{ids['project']}"
-    datasets = [ids[f"{bank}.dataset"] for bank in BANKS]
+    datasets, eve = [ids[f"{bank}.dataset"] for bank in BANKS], auditor(stage)
     asked = {"project": ids["project"], "name": "n", "purpose": "credit-scoring"}
     asked |= {"datasets": datasets}
     user = {"name": "ann", "password": PASSWORD, "organisation": "bank-a", "roles": ["auditor"]}
@@ -99,12 +94,31 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "cancel_job": Post(f"/jobs/{ids['job']}/cancel", {}, ada),
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
+        "erase_user": Post(f"/users/{ada.user}/erase", {}, admin),
+        "prioritise_job": Post(f"/jobs/{ids['job']}/priority", {"priority": 7}, admin),
+        "change_project": Post(project, {"description": "D"}, admin, "PATCH"),
+        "freeze_project": Post(f"{project}/freeze", {}, admin),
+        "thaw_project": Post(f"{project}/thaw", {}, admin),
+        "archive_project": Post(f"{project}/archive", {}, admin),
+        "set_project_person": Post(f"{project}/people", {"user": eve, "roles": ["auditor"]}, admin),
+        "remove_project_person": Post(f"{project}/people/{eve}", None, admin, "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
         "upload_model": Post(f"/models/uploads?{_weights(ids['project'])}", WEIGHTS, ada),
         "upload_bundle": Post(
             f"/bundles?project={ids['project']}&digest={CODE.digest}", pack(CODE), ada
         ),
     }
+
+
+async def _factor(name: str, stage: Stage) -> Post:
+    """Return a request that removes a second factor."""
+    ada, use = stage.scientist("bank-a"), stage.services.second_factors
+    made = await use.enrol(ada)
+    secret = base64.b32decode(made.secret)
+    recovery = await use.confirm(ada, code_at(secret, stage.now[0]))
+    if name == "remove_second_factor":
+        return Post("/me/second-factor/remove", {"code": recovery[0]}, ada)
+    return Post(f"/users/{ada.user}/second-factor", None, stage.admin("bank-a"), "DELETE")
 
 
 async def _post(name: str, stage: Stage) -> Post:
@@ -121,14 +135,48 @@ async def _post(name: str, stage: Stage) -> Post:
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
         await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
+    if name in {"thaw_project", "remove_project_person"}:
+        await _project(name, stage)
+    if name == "resume_job":
+        job = await services.jobs.get(operator, stage.ids["job"])
+        error = SecureFlowError("internal", "x").as_json()
+        await stage.finish(job, state=JobState.PAUSED, error=error)
+    if name in _plain(stage):
+        return _plain(stage)[name]
+    return await _ended(name, stage)
+
+
+async def _project(name: str, stage: Stage) -> None:
+    admin, key = stage.admin("bank-a"), stage.ids["project"]
+    if name == "thaw_project":
+        await stage.services.project_states.freeze(admin, key, "")
+    else:
+        await stage.services.project_people.set(admin, key, auditor(stage), [ProjectRole.AUDITOR])
+
+
+async def _ended(name: str, stage: Stage) -> Post:
+    """Return a request that ends or removes what is made for it."""
+    services, admin = stage.services, stage.admin("bank-a")
     if name == "delete_grant":
         owner, key = stage.owner("bank-a"), stage.ids["bank-a.dataset"]
         grants = (await services.datasets.grants(owner)).items
         grant = next(one.id for one in grants if one.dataset == key)
         return Post(f"/grants/{grant}", None, owner, "DELETE")
-    if name == "delete_token":
+    if name in {"delete_token", "delete_user_token"}:
         issued = await services.tokens.create(admin, "", 60)
-        return Post(f"/tokens/{issued.token.id}", None, admin, "DELETE")
+        of = "" if name == "delete_token" else f"/users/{admin.user}"
+        return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name in {"delete_session", "delete_other_sessions"}:
+        opened = await services.sessions.open(
+            await services.users.get(admin, admin.user), method="password", address="192.0.2.1"
+        )
+        named = f"/{opened.session.id}" if name == "delete_session" else ""
+        return Post(f"/sessions{named}", None, admin, "DELETE")
+    if name in {"approve_device", "deny_device"}:
+        asked = await services.devices.start("x", "192.0.2.1")
+        return Post(f"/devices/{asked.code}/{name.split('_', maxsplit=1)[0]}", {}, admin)
+    if name in {"remove_second_factor", "reset_second_factor"}:
+        return await _factor(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()
@@ -138,18 +186,12 @@ async def _post(name: str, stage: Stage) -> Post:
         await _plain(stage)["upload_bundle"].to(Api(stage))
         stage.database.tables.answers.clear()
         return Post(f"/bundles/{CODE.digest}", None, admin, "DELETE")
-    if name == "resume_job":
-        job = await services.jobs.get(operator, stage.ids["job"])
-        error = SecureFlowError("internal", "x").as_json()
-        await stage.finish(job, state=JobState.PAUSED, error=error)
-    return _plain(stage)[name]
+    raise AssertionError(name)
 
 
-MODULES = (audit, bundles, charter, datasets, jobs, models, organisations, projects, users)
 ONCE = sorted(
     route.name
-    for router in (*(module.router for module in MODULES), session.ending, submissions(SPEC_KINDS))
-    for route in router.routes
+    for route in described_app().routes
     if isinstance(route, OnceRoute)
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
@@ -161,7 +203,10 @@ ONLY_ASK = {"dry_run_job"}
 NOT_KEPT = {
     *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
+    *("refresh_login", "start_device", "poll_device"),
+    *("enrol_second_factor", "confirm_second_factor"),
     *("logout", "change_password"),  # done already, they do nothing
+    *("open_session", "close_session"),  # their answers set a cookie
 }
 
 

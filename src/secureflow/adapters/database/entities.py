@@ -15,6 +15,7 @@ from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -101,6 +102,9 @@ class EntityKind(Generic[T]):
 USERS = EntityKind(User, "user", tables.USERS)
 TOKENS = EntityKind(Token, "token", tables.TOKENS)
 SESSIONS = EntityKind(Session, "session", tables.SESSIONS)
+FAMILIES = EntityKind(TokenFamily, "login", tables.FAMILIES)
+DEVICES = EntityKind(Device, "device", tables.DEVICES)
+SECOND_FACTORS = EntityKind(SecondFactor, "second factor", tables.SECOND_FACTORS)
 ORGANISATIONS = EntityKind(Organisation, "organisation", tables.ORGANISATIONS)
 ENROLMENTS = EntityKind(Enrolment, "enrolment", tables.ENROLMENTS)
 AGENTS = EntityKind(Agent, "agent", tables.AGENTS)

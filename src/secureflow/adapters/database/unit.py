@@ -21,7 +21,9 @@ from secureflow.adapters.database.records import (
     SqlPendingLeaves,
 )
 from secureflow.adapters.database.tables import (
+    DEVICES,
     ENROLMENTS,
+    FAMILIES,
     IDEMPOTENCY,
     SESSIONS,
     SETTINGS,
@@ -41,6 +43,7 @@ from secureflow.application.ports.storage import (
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -71,6 +74,9 @@ class SqlUnitOfWork(SqlTransaction):
         self.users: Store[User] = EntityStore(self, entities.USERS)
         self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
         self.sessions: Store[Session] = EntityStore(self, entities.SESSIONS)
+        self.families: Store[TokenFamily] = EntityStore(self, entities.FAMILIES)
+        self.devices: Store[Device] = EntityStore(self, entities.DEVICES)
+        self.second_factors: Store[SecondFactor] = EntityStore(self, entities.SECOND_FACTORS)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
@@ -129,6 +135,8 @@ class SqlUnitOfWork(SqlTransaction):
         for column, since in (
             (TOKENS.c.expires, now),
             (SESSIONS.c.expires, now),
+            (FAMILIES.c.expires, now),
+            (DEVICES.c.expires, now),
             (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):

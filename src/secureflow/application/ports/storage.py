@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -237,6 +238,9 @@ class UnitOfWork(Protocol):
     users: Store[User]
     tokens: Store[Token]
     sessions: Store[Session]
+    families: Store[TokenFamily]
+    devices: Store[Device]
+    second_factors: Store[SecondFactor]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]

@@ -16,6 +16,7 @@ from secureflow.server.rest import (
     bundles,
     charter,
     datasets,
+    devices,
     health,
     jobs,
     models,
@@ -26,6 +27,7 @@ from secureflow.server.rest import (
     projects,
     queue,
     renewals,
+    secondfactors,
     session,
     sessions,
     users,
@@ -70,6 +72,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redirect_slashes=False,
     )
     routers = [session.router, session.ending, sessions.router, sessions.ending]
+    routers += [devices.open_router, secondfactors.secret_router]
+    routers += [one.router for one in (devices, secondfactors)]
     routers += [organisations.secret_router, renewals.router]
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]

@@ -24,6 +24,11 @@ _KEY: Final = {
     "description": "A random string that makes it safe to repeat this request",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }
+_LOGGING_IN: Final = {
+    "login": "Name, password and code do not fit together",
+    "refresh_login": "The login has ended",
+    "poll_device": "The code has expired, or its login was fetched",
+}
 _ALWAYS: Final = {
     "400": "The request cannot be read",
     "422": "The request is not valid or contradicts itself",
@@ -75,8 +80,10 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     common = dict(_ALWAYS)
     if "security" in operation or "enrolment" in operation.get("tags", ()):
         common |= _CALLED
-    if operation["operationId"] in {"login", "open_session"}:
-        common["401"] = "Name and password do not fit together"
+    if operation["operationId"] in _LOGGING_IN:
+        common["401"] = _LOGGING_IN[operation["operationId"]]
+    if operation["operationId"] == "poll_device":
+        common["403"] = "A person denied it"
     if operation["operationId"] == "get_metrics":
         common["401"] = "Neither from this machine nor with a valid token for metrics"
     if method != "get" or "report" in operation["operationId"]:

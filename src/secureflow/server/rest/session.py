@@ -8,8 +8,9 @@ from fastapi import Request
 from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports.storage import Page
+from secureflow.application.tokens import Issued
 from secureflow.domain.texts import ONE_LINE
-from secureflow.domain.users import Role, Token, User
+from secureflow.domain.users import Role, Scope, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
@@ -17,6 +18,9 @@ from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+Code = Annotated[str, StringConstraints(max_length=64), Field(repr=False), ONE_LINE]
+Refresh = Annotated[str, StringConstraints(max_length=128)]
 
 LOGIN_BYTES: Final = 4096
 """Maximum size of a name and a password, however they are escaped."""
@@ -44,19 +48,29 @@ class LoginRequest(RequestBody):
 
     name: Annotated[str, ONE_LINE] = Field(max_length=64, examples=["ada"])
     password: Password = Field(repr=False, examples=["correct horse battery staple"])
-    code: Annotated[str, ONE_LINE] = Field(
-        "",
-        repr=False,
-        max_length=64,
-        description="Of the second factor, where the account has one",
-    )
+    code: Code = Field("", description="Of the second factor, where the account has one")
+    refresh: bool = Field(False, description="A token for an hour, continued by refresh tokens")
+
+
+class RefreshRequest(RequestBody):
+    """A refresh token."""
+
+    refresh: Refresh = Field(repr=False, examples=["sfr_01jf2k…"])
+
+
+class LogoutRequest(RequestBody):
+    """The refresh token of a login that has one: the access token may have expired."""
+
+    refresh: Refresh = Field("", repr=False)
 
 
 class Session(BaseModel):
-    """A bearer token, shown only once."""
+    """A bearer token, shown only once; with a refresh token where that was asked for."""
 
     token: str = Field(repr=False, examples=["sft_01jf2k…"])
     expires: int = Field(description="Unix seconds")
+    refresh: str = Field("", repr=False, examples=["sfr_01jf2k…"])
+    refresh_expires: int = Field(0, description="When it ends if it is not used; unix seconds")
     user: Account
 
 
@@ -72,6 +86,13 @@ class TokenRequest(RequestBody):
 
     label: OptionalLine = Field("", examples=["nightly training"])
     days: int = Field(30, ge=1, le=90)
+    scopes: list[Scope] = Field(
+        [Scope.ALL],
+        min_length=1,
+        max_length=8,
+        description="What it is good for, within the roles of its user",
+        examples=[["jobs", "read"]],
+    )
 
 
 class TokenShown(BaseModel):
@@ -81,6 +102,8 @@ class TokenShown(BaseModel):
     label: str
     created: int
     expires: int
+    scopes: list[Scope]
+    used: int = Field(description="When it was last used, to the minute; 0 for never")
     token: str = Field("", repr=False)
 
 
@@ -98,24 +121,64 @@ def account(user: User) -> Account:
     )
 
 
-def _shown(token: Token, text: str = "") -> TokenShown:
+def session_of(request: Request, issued: Issued) -> Session:
+    """Return what somebody gets who has just logged in."""
+    recognise(request, issued.text, issued.user.id)
+    return Session(
+        token=issued.text,
+        expires=issued.token.expires,
+        refresh=issued.refresh,
+        refresh_expires=issued.refresh_expires,
+        user=account(issued.user),
+    )
+
+
+def shown_token(token: Token, text: str = "") -> TokenShown:
+    """Return the public part of a token."""
     return TokenShown(
-        id=token.id, label=token.label, created=token.created, expires=token.expires, token=text
+        id=token.id,
+        label=token.label,
+        created=token.created,
+        expires=token.expires,
+        scopes=list(token.scopes),
+        used=token.used,
+        token=text,
     )
 
 
 @router.post("/login", summary="Log in")
 @at_most(LOGIN_BYTES)
 async def login(body: LoginRequest, request: Request, use: Use) -> Session:
-    """Return a bearer token for 12 hours."""
-    issued = await use.tokens.login(body.name, body.password, address_of(request), body.code)
-    recognise(request, issued.text, issued.user.id)
-    return Session(token=issued.text, expires=issued.token.expires, user=account(issued.user))
+    """Return a bearer token for 12 hours, or for one with a refresh token for 30 days.
+
+    An account with a second factor needs its `code`; without it the answer says so
+    (`second_factor_required`) once the password is right.
+    """
+    address = address_of(request)
+    if body.refresh:
+        user = await use.logins.check(body.name, body.password, address, body.code)
+        issued = await use.refreshing.begin(user, "password")
+    else:
+        issued = await use.tokens.login(body.name, body.password, address, body.code)
+    return session_of(request, issued)
+
+
+@router.post("/refresh", summary="Continue a login")
+@at_most(LOGIN_BYTES)
+async def refresh_login(body: RefreshRequest, request: Request, use: Use) -> Session:
+    """Return a token for an hour and the next refresh token; the one that was sent is spent.
+
+    If the answer was lost, the same request may be repeated for some seconds. A spent token that is
+    sent later ends the login.
+    """
+    return session_of(request, await use.refreshing.refresh(body.refresh))
 
 
 @router.post("/logout", summary="Log out", status_code=204)
-async def logout(use: Use, token: Shown) -> None:
+async def logout(use: Use, token: Shown, body: LogoutRequest | None = None) -> None:
     """Revoke the token that this request carries; one that has already ended is not an error."""
+    if body is not None and body.refresh:
+        await use.refreshing.end(body.refresh)
     await use.tokens.logout(token)
 
 
@@ -135,7 +198,7 @@ async def change_password(body: PasswordChange, use: Use, caller: Caller) -> Non
 async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
     """Return the caller's valid tokens, without their text."""
     tokens = await use.tokens.list(caller)
-    return Listed[TokenShown](**listed(Page([_shown(token) for token in tokens])))
+    return Listed[TokenShown](**listed(Page([shown_token(token) for token in tokens])))
 
 
 @router.post("/tokens", summary="Create a token", status_code=201)
@@ -147,8 +210,8 @@ async def create_token(
     If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
-    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key)
-    return _shown(issued.token, issued.text)
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, body.scopes)
+    return shown_token(issued.token, issued.text)
 
 
 @ending.delete("/tokens/{key}", summary="Revoke a token", status_code=204)

@@ -9,7 +9,7 @@ from secureflow.domain.users import Role
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.routers import PREFIX, router_of
-from secureflow.server.rest.session import Account, Password, account
+from secureflow.server.rest.session import Account, Password, TokenShown, account, shown_token
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -104,3 +104,16 @@ async def erase_user(key: Key, use: Use, caller: Caller) -> Account:
     The id stays, so that ledger entries about it still verify.
     """
     return account(await use.users.erase(caller, key))
+
+
+@router.get("/{key}/tokens", summary="List a user's tokens")
+async def list_user_tokens(key: Key, use: Use, caller: Caller) -> Listed[TokenShown]:
+    """Return the valid tokens of a person of the caller's organisation, without their text."""
+    tokens = await use.tokens.list_of(caller, key)
+    return Listed[TokenShown](**listed(Page([shown_token(token) for token in tokens])))
+
+
+@router.delete("/{key}/tokens/{token}", summary="Revoke a user's token", status_code=204)
+async def delete_user_token(key: Key, token: Key, use: Use, caller: Caller) -> None:
+    """Revoke a token of a person of the caller's organisation."""
+    await use.tokens.revoke_of(caller, key, token)

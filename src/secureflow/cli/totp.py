@@ -1,0 +1,63 @@
+"""`secureflow totp`: the second factor of one's own account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, Yes, ask, group, say, show
+from secureflow.cli.names import decided
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+
+app = group("Your second factor: codes of an authenticator app (RFC 6238).")
+
+Code = Annotated[
+    str, typer.Argument(help=t("Six digits, or a recovery code; asked for if absent."))
+]
+
+
+@app.command("show", help=t("Show whether you have a second factor."))
+def show_state(output: Output = Form.TABLE) -> None:
+    """Show the state of the caller's second factor."""
+    with client() as connection:
+        show(connection.second_factor.get(), output)
+
+
+@app.command("enrol", help=t("Get a secret for your authenticator app; it is shown only once."))
+def enrol(output: Output = Form.TABLE) -> None:
+    """Enrol a second factor, which counts once it is confirmed."""
+    with client() as connection:
+        show(connection.second_factor.enrol(), output, ("secret", "uri"))
+    say(t("Next, with the code that the app shows: secureflow totp confirm CODE"))
+
+
+@app.command("confirm", help=t("Make it count; recovery codes are shown only once."))
+def confirm(code: Code = "", output: Output = Form.TABLE) -> None:
+    """Confirm the second factor by a code."""
+    with client() as connection:
+        code = code or ask(t("Code of your second factor"), "secureflow totp confirm CODE")
+        kept = connection.second_factor.confirm(code)
+        show([{"code": one} for one in kept.recovery], output, ("code",))
+    say(t("Keep these codes apart from the app: each gets you in once without it."))
+
+
+@app.command("remove", help=t("Remove your second factor, by one of its codes."))
+def remove(code: Code = "") -> None:
+    """Remove the caller's second factor."""
+    with client() as connection:
+        code = code or ask(t("Code of your second factor"), "secureflow totp remove CODE")
+        connection.second_factor.remove(code)
+    say(t("Your second factor is removed."))
+
+
+@app.command("reset", help=t("Remove the second factor of a user who has lost it."))
+def reset(
+    user: Annotated[str, typer.Argument(help=t("Id or name of the user."))], yes: Yes = False
+) -> None:
+    """Remove a person's second factor, as their administrator."""
+    with client() as connection:
+        (key,) = decided(connection, t("Remove the second factor of {user}?"), yes, user=user)
+        connection.second_factor.reset(key)
+    say(t("{what} has no second factor any more.", what=key))
