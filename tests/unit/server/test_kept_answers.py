@@ -110,15 +110,22 @@ def _plain(stage: Stage) -> dict[str, Post]:
     }
 
 
-async def _factor(name: str, stage: Stage) -> Post:
-    """Return a request that removes a second factor."""
-    ada, use = stage.scientist("bank-a"), stage.services.second_factors
-    made = await use.enrol(ada)
-    secret = base64.b32decode(made.secret)
-    recovery = await use.confirm(ada, code_at(secret, stage.now[0]))
+async def _of_people(name: str, stage: Stage) -> Post:
+    """Return a request about tokens, programs that ask, or second factors."""
+    services, ada, admin = stage.services, stage.scientist("bank-a"), stage.admin("bank-a")
+    if name.endswith("_token"):
+        issued = await services.tokens.create(admin, "", 60)
+        of = "" if name == "delete_token" else f"/users/{admin.user}"
+        return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name.endswith("_device"):
+        asked = await services.devices.start("x", "192.0.2.1")
+        return Post(f"/devices/{asked.code}/{name.split('_', maxsplit=1)[0]}", {}, admin)
+    made = await services.second_factors.enrol(ada)
+    code = code_at(base64.b32decode(made.secret), stage.now[0])
+    recovery = await services.second_factors.confirm(ada, code)
     if name == "remove_second_factor":
         return Post("/me/second-factor/remove", {"code": recovery[0]}, ada)
-    return Post(f"/users/{ada.user}/second-factor", None, stage.admin("bank-a"), "DELETE")
+    return Post(f"/users/{ada.user}/second-factor", None, admin, "DELETE")
 
 
 async def _post(name: str, stage: Stage) -> Post:
@@ -162,21 +169,14 @@ async def _ended(name: str, stage: Stage) -> Post:
         grants = (await services.datasets.grants(owner)).items
         grant = next(one.id for one in grants if one.dataset == key)
         return Post(f"/grants/{grant}", None, owner, "DELETE")
-    if name in {"delete_token", "delete_user_token"}:
-        issued = await services.tokens.create(admin, "", 60)
-        of = "" if name == "delete_token" else f"/users/{admin.user}"
-        return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name.endswith(("_token", "_device", "_second_factor")):
+        return await _of_people(name, stage)
     if name in {"delete_session", "delete_other_sessions"}:
         opened = await services.sessions.open(
             await services.users.get(admin, admin.user), method="password", address="192.0.2.1"
         )
         named = f"/{opened.session.id}" if name == "delete_session" else ""
         return Post(f"/sessions{named}", None, admin, "DELETE")
-    if name in {"approve_device", "deny_device"}:
-        asked = await services.devices.start("x", "192.0.2.1")
-        return Post(f"/devices/{asked.code}/{name.split('_', maxsplit=1)[0]}", {}, admin)
-    if name in {"remove_second_factor", "reset_second_factor"}:
-        return await _factor(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()
