@@ -166,3 +166,27 @@ async def test_archived_projects_do_not_count_towards_the_quota(stage: Stage) ->
         await stage.services.projects.create(lead, name="P", purpose="p")
     await stage.services.project_states.archive(stage.admin("bank-a"), stage.ids["project"])
     await stage.services.projects.create(lead, name="P", purpose="p")
+
+
+async def test_a_project_keeps_the_rules_of_its_template(stage: Stage) -> None:
+    lead = stage.scientist("bank-a")
+    made = await stage.services.projects.create(
+        lead, name="P", purpose="p", template="clinical-research"
+    )
+    assert made.template == "clinical-research"
+    assert made.restricted
+    assert made.rules is not None
+    with refused("not_found", "template"):
+        await stage.services.projects.create(lead, name="P", purpose="p", template="x")
+    async with stage.database.begin() as work:
+        project = await work.projects.get(stage.ids["project"])
+        await work.projects.save(replace(project, rules=replace(made.rules, epsilon=None)))
+        await work.commit()
+    await stage.services.jobs.dry_run(lead, stage.wanted())
+    async with stage.database.begin() as work:
+        await work.projects.save(replace(project, rules=replace(made.rules, kinds=("psi",))))
+        await work.commit()
+    with refused("project_rule_broken", "psi"):
+        await stage.services.jobs.dry_run(lead, stage.wanted())
+    with refused("project_rule_broken"):
+        await stage.services.jobs.submit(lead, stage.wanted())
