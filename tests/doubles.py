@@ -45,6 +45,8 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "models": ("project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
+    "identities": ("user",),
+    "pending_logins": ("unexpired",),
 }
 UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
 

@@ -66,7 +66,7 @@ class Users:
             if await list_first(transaction.work.users):
                 raise SecureFlowError("already_exists", "The platform already has users.")
             await transaction.work.users.add(user)
-            transaction.record("user.created", _document(user, by="init"))
+            transaction.record("user.created", user_document(user, by="init"))
         return user
 
     async def create(
@@ -101,7 +101,7 @@ class Users:
                     "Choose another one.",
                 )
             await transaction.work.users.add(user)
-            transaction.record("user.created", _document(user, by=principal.user))
+            transaction.record("user.created", user_document(user, by=principal.user))
             transaction.answer(user)
         return user
 
@@ -110,7 +110,7 @@ class Users:
         if key != principal.user:
             require(principal, "user.read")
         async with self._begin() as work:
-            return await _seen(work, principal, key)
+            return await visible_user(work, principal, key)
 
     async def list(
         self, principal: Principal, *, organisation: str = "", cursor: str = "", limit: int = 50
@@ -149,7 +149,7 @@ class Users:
         async with self._transactions(held=only_less) as transaction:
             # Two administrators who disable each other at the same time must not both succeed.
             await transaction.work.lock("administrators")
-            old = await _seen(transaction.work, principal, key)
+            old = await visible_user(transaction.work, principal, key)
             new = replace(
                 old,
                 display=old.display if display is None else display,
@@ -161,7 +161,7 @@ class Users:
             await transaction.work.users.save(new)
             if new.disabled or hashed:
                 await _end_tokens(transaction.work, new.id)
-            transaction.record("user.updated", _document(new, by=principal.user))
+            transaction.record("user.updated", user_document(new, by=principal.user))
             transaction.answer(new)
         return new
 
@@ -203,7 +203,7 @@ class Users:
                 )
             await transaction.work.users.save(replace(user, password=hashed))
             await _end_tokens(transaction.work, user.id, but=principal.token)
-            transaction.record("user.updated", _document(user, by=principal.user))
+            transaction.record("user.updated", user_document(user, by=principal.user))
 
     async def _hash(self, principal: Principal, password: str) -> str:
         async with self._locks.hold(principal.organisation or principal.user):
@@ -237,7 +237,8 @@ def _roles(roles: Sequence[Role], organisation: str) -> tuple[Role, ...]:
     return chosen
 
 
-async def _seen(work: UnitOfWork, principal: Principal, key: str) -> User:
+async def visible_user(work: UnitOfWork, principal: Principal, key: str) -> User:
+    """Return a user whom the caller may know of; raises `not_found`."""
     user = await work.users.find(key)
     if user is None or not (
         principal.operator or user.id == principal.user or principal.acts_for(user.organisation)
@@ -267,7 +268,7 @@ async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
             await work.tokens.remove(token.id)
 
 
-def _document(user: User, *, by: str) -> dict[str, object]:
+def user_document(user: User, *, by: str) -> dict[str, object]:
     """Return the ledger's document: ids and roles, no personal name."""
     return {
         "user": user.id,

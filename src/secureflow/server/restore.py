@@ -32,7 +32,13 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.log_verification import VerifiedLog, verify_log
 from secureflow.adapters.database.summary import IDENTITY, read_summary
-from secureflow.adapters.database.tables import ENROLMENTS, LOG_HEAD, SETTINGS, TOKENS
+from secureflow.adapters.database.tables import (
+    ENROLMENTS,
+    LOG_HEAD,
+    PENDING_LOGINS,
+    SETTINGS,
+    TOKENS,
+)
 from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
@@ -314,6 +320,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     taken_at = min(log.newest or system_clock(), system_clock()) if taken_at is None else taken_at
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
+    connection.execute(sa.delete(PENDING_LOGINS))
     connection.execute(sa.delete(ENROLMENTS))
     _forget_seen_heads(connection)
     _set(connection, IDENTITY, identity)

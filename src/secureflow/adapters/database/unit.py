@@ -19,7 +19,13 @@ from secureflow.adapters.database.records import (
     SqlOutbox,
     SqlPendingLeaves,
 )
-from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
+from secureflow.adapters.database.tables import (
+    ENROLMENTS,
+    IDEMPOTENCY,
+    PENDING_LOGINS,
+    SETTINGS,
+    TOKENS,
+)
 from secureflow.adapters.database.transaction import SqlTransaction
 from secureflow.application.ports.storage import (
     ClaimStore,
@@ -34,6 +40,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
@@ -71,6 +78,8 @@ class SqlUnitOfWork(SqlTransaction):
         self.models: Store[Model] = EntityStore(self, entities.MODELS)
         self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
+        self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
+        self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)
@@ -117,6 +126,7 @@ class SqlUnitOfWork(SqlTransaction):
         gone = 0
         for column, since in (
             (TOKENS.c.expires, now),
+            (PENDING_LOGINS.c.expires, now),
             (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):

@@ -10,6 +10,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
@@ -219,6 +220,8 @@ class UnitOfWork(Protocol):
     models: Store[Model]
     bundles: Store[StoredBundle]
     uploads: Store[Upload]
+    identities: Store[Identity]
+    pending_logins: Store[PendingLogin]
     journal: Journal
     outbox: Outbox
     events: Events
@@ -242,8 +245,8 @@ class UnitOfWork(Protocol):
     async def sweep(self, now: int) -> int:
         """Delete expired rows; return how many there were.
 
-        Expired tokens; enrolments a month after they were used or expired; idempotent answers
-        after a day.
+        Expired tokens and pending logins; enrolments a month after they were used or expired;
+        idempotent answers after a day.
         """
 
     async def commit(self) -> None:
