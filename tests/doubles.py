@@ -35,6 +35,7 @@ from secureflow.kit.errors import SecureFlowError
 FILTERS: dict[str, tuple[str, ...]] = {
     "users": ("name", "organisation"),
     "tokens": ("user", "digest", "unexpired"),
+    "sessions": ("user", "digest", "unexpired"),
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
@@ -48,7 +49,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "identities": ("user",),
     "pending_logins": ("unexpired",),
 }
-UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
+UNIQUE = {"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"}
 
 
 def not_found(what: str) -> SecureFlowError:
@@ -174,10 +175,13 @@ class MemoryUnit:
         return
 
     async def sweep(self, now: int) -> int:
-        gone = {key for key, token in self.tables.rows["tokens"].items() if token.expires <= now}
-        for key in gone:
-            del self.tables.rows["tokens"][key]
-        return len(gone)
+        total = 0
+        for rows in (self.tables.rows["tokens"], self.tables.rows["sessions"]):
+            gone = [key for key, row in rows.items() if row.expires <= now]
+            for key in gone:
+                del rows[key]
+            total += len(gone)
+        return total
 
 
 class _Journal:
@@ -297,7 +301,7 @@ class MemoryLedger:
         return Recorded(await self.head(), self._tree.size, tuple(indices))
 
     async def caught_up(self) -> int:
-        for place, leaf in sorted(self._database.tables.pending.items()):
+        for place, leaf in list(self._database.tables.pending.items()):  # as they arrived
             if place not in self._placed:
                 self._place(place, leaf)
         return self._tree.size

@@ -65,13 +65,17 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller: a user through one of their tokens."""
+    """An authenticated caller: a user through a token, or through a session in a browser.
+
+    `token` and `session` are their public ids; one of them is empty.
+    """
 
     user: str
     name: str
     organisation: str
     roles: frozenset[Role]
     token: str
+    session: str = ""
 
     @property
     def operator(self) -> bool:

@@ -94,14 +94,14 @@ class OidcLogins:
         ticks: Ticks = time.monotonic,
     ) -> None:
         self._begin = begin
-        self._identities = identities
+        self.identities = identities
         self._sessions = sessions
         self._clock = clock
         self._starts = Throttle(1.0, STARTS, ticks)
 
     def list(self) -> list[IdentityProvider]:
         """Return the providers, to choose from on a login page."""
-        return [one.port for one in self._identities.providers.values()]
+        return [one.port for one in self.identities.providers.values()]
 
     async def start(
         self, name: str, leads_to: str, address: str, principal: Principal | None = None
@@ -118,7 +118,7 @@ class OidcLogins:
             SecureFlowError: `not_found`, `invalid_next`, `rate_limited`, `provider_unreachable`,
                 `provider_untrusted`.
         """
-        provider = self._identities.provider(name)
+        provider = self.identities.provider(name)
         path = local_path(leads_to)
         if wait := self._starts.take(address):
             raise too_fast(wait)
@@ -144,7 +144,7 @@ class OidcLogins:
             SecureFlowError: `not_found`, `login_not_pending`, `login_denied`, `id_token_refused`,
                 `identity_refused`, `identity_taken`, or as the provider's calls.
         """
-        provider = self._identities.provider(name)
+        provider = self.identities.provider(name)
         pending = await self._take(name, callback)
         if callback.error:
             raise _denied(name, callback.error)
@@ -158,9 +158,9 @@ class OidcLogins:
             )
         )
         if pending.user:
-            await self._identities.bind_own(pending.user, provider, claims)
+            await self.identities.bind_own(pending.user, provider, claims)
             return Finished(pending.next, None)
-        user = await self._identities.account(provider, claims)
+        user = await self.identities.account(provider, claims)
         opened = await self._sessions.open(
             user, method=f"oidc:{name}", address=address, brought=callback.session
         )

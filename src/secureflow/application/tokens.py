@@ -1,10 +1,7 @@
-"""Bearer tokens and login.
+"""Bearer tokens.
 
 A token is `sft_<id>_<secret>`: the id finds the row, the 256-bit secret is stored as SHA-256 only
-and compared in constant time. Login does the same work for unknown names as for known ones, and
-slows down guessing per (name, address) and per address. Many people may share an address: only
-failures count there, and users who have logged in from it before are not slowed down by others'
-guesses.
+and compared in constant time.
 """
 
 from __future__ import annotations
@@ -13,29 +10,23 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
+from secureflow.application.endings import record_ended
 from secureflow.application.idempotency import conflict, request_of
-from secureflow.application.listing import list_first, list_readable
-from secureflow.application.passwords import Passwords
+from secureflow.application.listing import list_readable
+from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
-from secureflow.application.throttle import Throttle, too_fast
-from secureflow.application.transactions import keep_answer
+from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Token, User
-from secureflow.kit.clock import Clock, Ticks
-from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
 
 LOGIN_SECONDS: Final = 12 * 3600
 MAX_SECONDS: Final = 90 * 86_400
-
-GUESSES: Final = 400
-"""Burst of failed logins from one address; after that one per second."""
-FAMILIAR: Final = 10_000
-"""Maximum (name, address) pairs remembered as having logged in."""
 
 AGAIN: Final = "Log in again: secureflow login URL --ca FILE."
 
@@ -56,64 +47,34 @@ class Tokens:
 
     Args:
         begin: starts units of work.
-        passwords: checks them.
+        transactions: those whose changes are recorded.
+        logins: check names and passwords.
         clock: dates tokens.
-        ticks: rate limit for guessing.
         most: tokens of one user at a time; a further one removes the oldest.
     """
 
     def __init__(
-        self, begin: UnitOfWorkFactory, passwords: Passwords, clock: Clock, ticks: Ticks, most: int
+        self,
+        begin: UnitOfWorkFactory,
+        transactions: Transactions,
+        logins: Logins,
+        clock: Clock,
+        most: int,
     ) -> None:
         self._begin = begin
-        self._passwords = passwords
+        self._transactions = transactions
+        self._logins = logins
         self._clock = clock
         self._most = most
-        self._by_name = Throttle(1 / 30, 5, ticks)
-        self._by_address = Throttle(1.0, GUESSES, ticks)
-        self._familiar: OrderedDict[str, None] = OrderedDict()
 
-    async def login(self, name: str, password: str, address: str) -> Issued:
-        """Return a token for a name and password.
-
-        Args:
-            name: the account's.
-            password: to compare.
-            address: the source address, as counted by limits.
+    async def login(self, name: str, password: str, address: str, code: str = "") -> Issued:
+        """Return a token for a name and password (and a code, where the account needs one).
 
         Raises:
-            SecureFlowError: `bad_credentials` (whichever of the two is wrong), `rate_limited`.
+            SecureFlowError: as `Logins.check`.
         """
-        source = f"{name[:64]}\n{address}"
-        wait, counted = self._by_name.take(source), source not in self._familiar
-        if not wait and counted:
-            wait = self._by_address.take(address)
-        if wait:
-            raise too_fast(wait)
-        try:
-            async with self._begin() as work:
-                user = await list_first(work.users, name=name)
-                active = user is not None and await _active(work, user)
-        except InfrastructureError:  # it was not compared with anything: not a guess
-            self._by_name.give_back(source)
-            if counted:
-                self._by_address.give_back(address)
-            raise
-        held = await self._passwords.matches(user.password if user else None, password)
-        if user is None or not held or not active:
-            raise _bad_credentials()
-        self._welcome(source, address)
-        return await self._issue(user, LOGIN_SECONDS, "login")
-
-    def _welcome(self, source: str, address: str) -> None:
-        """Do not count a successful login, and do not throttle the next one from there."""
-        self._by_name.forget(source)
-        if source not in self._familiar:
-            self._by_address.give_back(address)
-        self._familiar[source] = None
-        self._familiar.move_to_end(source)
-        if len(self._familiar) > FAMILIAR:
-            self._familiar.popitem(last=False)
+        user = await self._logins.check(name, password, address, code)
+        return await self._issue(user, LOGIN_SECONDS, "login", method="password")
 
     async def authenticate(self, text: str) -> Principal:
         """Return the principal of a bearer token.
@@ -125,7 +86,7 @@ class Tokens:
         async with self._begin() as work:
             token = await _named(work, *parts)
             user = await work.users.find(token.user) if token else None
-            active = user is not None and await _active(work, user)
+            active = user is not None and await is_active(work, user)
         if token is None or user is None or not active:
             raise _unauthenticated()
         if self._clock() >= token.expires:
@@ -137,7 +98,7 @@ class Tokens:
         async with self._begin() as work:
             token = await work.tokens.find(principal.token)
             user = await work.users.find(principal.user)
-            active = user is not None and await _active(work, user)
+            active = user is not None and await is_active(work, user)
         return active and token is not None and self._clock() < token.expires
 
     async def logout(self, text: str) -> None:
@@ -148,9 +109,9 @@ class Tokens:
         """
         parts = _parts(text)
         async with self._begin() as work:
-            if token := await _named(work, *parts):
-                await work.tokens.remove(token.id)
-                await work.commit()
+            token = await _named(work, *parts)
+        if token is not None:
+            await self._end(token, "logout")
 
     async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
         """Return another token of the caller, valid for `seconds` (at most 90 days).
@@ -177,15 +138,25 @@ class Tokens:
             token = await work.tokens.find(key)
             if token is None or token.user != principal.user:
                 raise missing("token", key)
-            await work.tokens.remove(key)
-            await keep_answer(work, None)
-            await work.commit()
+        await self._end(token, "revoked")
 
-    async def _issue(self, user: User, seconds: int, label: str, request: str = "") -> Issued:
+    async def _end(self, token: Token, why: str) -> None:
+        async with self._transactions(held=True, numbered=False) as transaction:
+            await transaction.work.tokens.remove(token.id)
+            owner = await transaction.work.users.find(token.user)
+            if owner is not None:
+                record_ended(transaction, owner, by=owner.id, why=why, tokens=[token.id])
+            transaction.answer(None)
+
+    async def _issue(
+        self, user: User, seconds: int, label: str, request: str = "", method: str = ""
+    ) -> Issued:
+        """Store a token and return it; `method` says how its user just logged in, if they did."""
         now = self._clock()
         secret = secrets.token_urlsafe(32)
         token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
-        async with self._begin() as work:
+        async with self._transactions(held=True, numbered=False) as transaction:
+            work = transaction.work
             await work.lock(f"tokens/{user.id}")
             living = await list_readable(work.tokens, user=user.id, unexpired=now)
             for lost in [one for one in living if request and one.request == request]:
@@ -197,21 +168,14 @@ class Tokens:
             for old in living[: max(0, len(living) + 1 - self._most)]:
                 await work.tokens.remove(old.id)
             await work.tokens.add(token)
-            # Since the password was checked it may have been changed, or the account disabled; that
-            # ended the existing tokens, but not this one.
-            if await work.users.find(user.id) != user:
-                raise _bad_credentials()
-            await work.commit()
+            if not await lets_in_as_before(work, user):
+                raise bad_credentials()
+            about = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            if method:
+                transaction.record("login.accepted", {**about, "method": method})
+            else:
+                transaction.record("token.created", {**about, "expires": token.expires})
         return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
-
-
-async def _active(work: UnitOfWork, user: User) -> bool:
-    if user.disabled:
-        return False
-    if not user.organisation:
-        return True
-    organisation = await work.organisations.find(user.organisation)
-    return organisation is not None and not organisation.disabled
 
 
 def _parts(text: str) -> tuple[str, str]:
@@ -235,14 +199,6 @@ async def _named(work: UnitOfWork, name: str, secret: str) -> Token | None:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _bad_credentials() -> SecureFlowError:
-    return SecureFlowError(
-        "bad_credentials",
-        "Name and password do not match.",
-        "Check both; a disabled account cannot log in either.",
-    )
 
 
 def _unauthenticated() -> SecureFlowError:

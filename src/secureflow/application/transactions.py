@@ -9,6 +9,7 @@ receive it gets the same on a retry.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +22,7 @@ from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_l
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
 T = TypeVar("T")
@@ -131,14 +132,19 @@ class Transactions:
         self._ledger = ledger
         self._key = key
         self._clock = clock
+        self._owed = asyncio.Event()
 
     @asynccontextmanager
-    async def __call__(self, *, held: bool = False) -> AsyncIterator[Transaction]:
+    async def __call__(
+        self, *, held: bool = False, numbered: bool = True
+    ) -> AsyncIterator[Transaction]:
         """Open a transaction; an exception inside the block leaves nothing behind.
 
         Args:
             held: also while the log is held: its leaves then wait until the log continues. For
                 revocations, which must not wait, and for what the members have signed.
+            numbered: wait for the numbers of the leaves. Logins do not: `keep_numbered` sees to
+                that, and a start, should the process end before.
 
         Raises:
             InfrastructureError: `log_set_back` while the log is held: nothing is done that cannot
@@ -158,6 +164,9 @@ class Transactions:
                 transaction.follow()  # it may be committed; a retry only returns the answer
                 raise
         transaction.follow()
+        if not numbered:
+            self._owed.set()
+            return
         # Outside the block: the sequencer needs the database that the transaction held.
         try:
             for place in {(leaf.job, leaf.seq) for leaf in transaction.leaves}:
@@ -167,3 +176,13 @@ class Transactions:
             _log.warning(
                 "number_owed", code=error.code, kinds=[one.kind for one in transaction.leaves]
             )
+
+    async def keep_numbered(self) -> None:
+        """Number the leaves for whose numbers nobody waits, until cancelled."""
+        while True:
+            await self._owed.wait()
+            self._owed.clear()
+            try:
+                await self._ledger.caught_up()
+            except SecureFlowError as error:  # they are numbered together with the next one
+                _log.warning("number_owed", code=error.code)

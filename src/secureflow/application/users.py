@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require
+from secureflow.application.endings import end_access
 from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
@@ -135,7 +136,7 @@ class Users:
         disabled: bool | None = None,
         password: str | None = None,
     ) -> User:
-        """Change an account; disabling it or setting its password ends its tokens.
+        """Change an account; disabling it or setting its password ends its tokens and sessions.
 
         This works while the log is held: a restored centre may have forgotten it.
 
@@ -160,13 +161,14 @@ class Users:
             await _keep_an_administrator(transaction.work, old, new)
             await transaction.work.users.save(new)
             if new.disabled or hashed:
-                await _end_tokens(transaction.work, new.id)
+                why = "disabled" if new.disabled else "password"
+                await end_access(transaction, new, by=principal.user, why=why)
             transaction.record("user.updated", user_document(new, by=principal.user))
             transaction.answer(new)
         return new
 
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
-        """Set the caller's own password and end their other tokens.
+        """Set the caller's own password and end their other tokens and sessions.
 
         If it is the new one already, the caller missed the answer: nothing is done.
 
@@ -202,7 +204,7 @@ class Users:
                     "Log in again and repeat the change.",
                 )
             await transaction.work.users.save(replace(user, password=hashed))
-            await _end_tokens(transaction.work, user.id, but=principal.token)
+            await end_access(transaction, user, by=user.id, why="password", but=principal)
             transaction.record("user.updated", user_document(user, by=principal.user))
 
     async def _hash(self, principal: Principal, password: str) -> str:
@@ -260,12 +262,6 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
             Text("{name} is the platform's last administrator.", name=old.name),
             "Make another platform admin first.",
         )
-
-
-async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
-    for token in await list_readable(work.tokens, user=user):
-        if token.id != but:
-            await work.tokens.remove(token.id)
 
 
 def user_document(user: User, *, by: str) -> dict[str, object]:

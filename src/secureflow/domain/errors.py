@@ -7,27 +7,17 @@ A category is mapped by the edges: `server/rest` to an HTTP status, `server/rpc`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
+from secureflow.domain.categories import Category
+from secureflow.domain.identityerrors import IDENTITY_ERRORS
 
-class Category(StrEnum):
-    """What kind of failure a code is."""
-
-    INVALID = "invalid"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    TOO_LARGE = "too_large"
-    RATE_LIMITED = "rate_limited"
-    UNAVAILABLE = "unavailable"
-    UNTRUSTED = "untrusted"
-    FAILED = "failed"
-    INTERNAL = "internal"
-
+__all__ = (
+    "CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of",
+)  # fmt: skip
 
 CATALOGUE: dict[str, Category] = {
+    **IDENTITY_ERRORS,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,
@@ -135,17 +125,10 @@ CATALOGUE: dict[str, Category] = {
     "empty_dataset": Category.INVALID,
     "invalid_rows": Category.INVALID,
     "bad_credentials": Category.UNAUTHENTICATED,
+    "session_expired": Category.UNAUTHENTICATED,
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,
     "token_malformed": Category.INVALID,
-    "invalid_next": Category.INVALID,
-    "login_not_pending": Category.UNAUTHENTICATED,
-    "login_denied": Category.FORBIDDEN,
-    "identity_refused": Category.FORBIDDEN,
-    "identity_taken": Category.CONFLICT,
-    "provider_unreachable": Category.UNAVAILABLE,
-    "provider_untrusted": Category.UNTRUSTED,
-    "id_token_refused": Category.UNTRUSTED,
     "proof_refused": Category.UNTRUSTED,
     "signature_refused": Category.UNTRUSTED,
     "csr_malformed": Category.INVALID,

@@ -31,7 +31,7 @@ _MASK: Final = "**********"
 _SECRET_NAMES: Final = re.compile(
     r"(?i)(^|[_.-])(password|passwd|secret|token|authorization|cookie|seed|private_?key)s?$"
 )
-_TOKENS: Final = re.compile(r"\b(sft_[0-9a-z]+_|sfe_)[A-Za-z0-9_-]{16,}")
+_TOKENS: Final = re.compile(r"\b(sf[ts]_[0-9a-z]+_|sfe_)[A-Za-z0-9_-]{16,}")
 _DEFECT: Final = 70
 """As `domain.exits.INTERNAL`."""
 _SEVERAL: Final = frozenset({"exception", "stack"})

@@ -52,6 +52,7 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
+from secureflow.server.providers import login_providers
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -109,7 +110,7 @@ async def open_centre(
     stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds),
+        Ports(*world, ProcessAccountant(), kinds, login_providers(settings.identity, clock)),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -118,6 +119,7 @@ async def open_centre(
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
+        sessions=settings.sessions,
         room=room.for_job,
         waits=waits.of,
         server=claims.name,
@@ -128,6 +130,7 @@ async def open_centre(
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
+    _keep(stack, services.transactions.keep_numbered(), services.failed_logins.keep_flushed())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))

@@ -36,6 +36,7 @@ from secureflow.adapters.database.tables import (
     ENROLMENTS,
     LOG_HEAD,
     PENDING_LOGINS,
+    SESSIONS,
     SETTINGS,
     TOKENS,
 )
@@ -321,6 +322,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
     connection.execute(sa.delete(PENDING_LOGINS))
+    connection.execute(sa.delete(SESSIONS))
     connection.execute(sa.delete(ENROLMENTS))
     _forget_seen_heads(connection)
     _set(connection, IDENTITY, identity)

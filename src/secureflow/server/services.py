@@ -10,8 +10,11 @@ from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.jobs.jobs import Jobs
+from secureflow.application.logins import Logins
 from secureflow.application.models import Models
+from secureflow.application.oidc import OidcLogins
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
@@ -20,9 +23,11 @@ from secureflow.application.projects import Projects
 from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
+from secureflow.application.sessions import Sessions
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.totals import Totals
+from secureflow.application.transactions import Transactions
 from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.kit.errors import SecureFlowError
@@ -37,7 +42,12 @@ class Services:
     """The use cases behind the API."""
 
     begin: UnitOfWorkFactory
+    transactions: Transactions
+    failed_logins: FailedLogins
+    logins: Logins
     tokens: Tokens
+    sessions: Sessions
+    oidc: OidcLogins
     users: Users
     organisations: Organisations
     renewals: Renewals

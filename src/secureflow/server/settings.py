@@ -10,8 +10,10 @@ from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.application.quotas import Quotas
+from secureflow.application.sessions import SessionLimits
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
+from secureflow.server.identitysettings import IdentitySettings
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -137,6 +139,8 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
+        sessions: how long browser sessions last.
+        identity: where people may log in besides.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -155,6 +159,8 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+    sessions: SessionLimits = SessionLimits()
+    identity: IdentitySettings = IdentitySettings()
 
     @property
     def uploads(self) -> Path:

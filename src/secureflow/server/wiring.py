@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.failedlogins import FailedLogins
+from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.intake import Intake
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
@@ -20,8 +22,10 @@ from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
+from secureflow.application.logins import Logins
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
+from secureflow.application.oidc import OidcLogins
 from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.accountant import Accountant
@@ -37,6 +41,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
+from secureflow.application.sessions import SessionLimits, Sessions
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.totals import Totals
@@ -52,11 +57,15 @@ from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
+DEFAULT_SESSIONS = SessionLimits()
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that the use cases depend on; `uploads` stores what people upload."""
+    """The ports that the use cases depend on; `uploads` stores what people upload.
+
+    `providers` are where people may log in besides, by name.
+    """
 
     begin: UnitOfWorkFactory
     ledger: Ledger
@@ -70,6 +79,7 @@ class Ports:
     clock: Clock
     accountant: Accountant
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
+    providers: Mapping[str, LoginProvider] = field(default_factory=dict)
 
 
 async def always_ready() -> dict[str, bool]:
@@ -93,6 +103,7 @@ def make_services(
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
     others: Callable[[], Collection[str]] = frozenset,
+    sessions: SessionLimits = DEFAULT_SESSIONS,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -106,6 +117,7 @@ def make_services(
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
+        sessions: how long browser sessions last.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
@@ -115,7 +127,12 @@ def make_services(
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
-        tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
+        transactions=transactions,
+        failed_logins=(failed := FailedLogins(transactions, clock)),
+        logins=(logins := Logins(begin, passwords, ticks, failed)),
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
+        sessions=(opened := Sessions(begin, transactions, clock, sessions)),
+        oidc=_oidc(ports, transactions, opened, quotas, ticks),
         users=Users(begin, transactions, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
@@ -137,6 +154,14 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _oidc(
+    ports: Ports, transactions: Transactions, sessions: Sessions, quotas: Quotas, ticks: Ticks
+) -> OidcLogins:
+    begin, clock = ports.begin, ports.clock
+    identities = Identities(begin, transactions, ports.providers, quotas, clock)
+    return OidcLogins(begin, identities, sessions, clock, ticks)
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

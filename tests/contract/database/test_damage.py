@@ -26,7 +26,7 @@ from tests.contract.database.test_log import notes, pending, signed, submit
 from tests.contract.database.test_stores import ENTITIES, JOB, kept
 
 BROKEN = ("", "{", "null", "[]", '{"id": "other"}', "{}\u00e4", '{"a": \ufffd}')
-UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
+UNIQUE = {"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"}
 
 
 async def change(database: Database, statement: str, **values: Any) -> None:

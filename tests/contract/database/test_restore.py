@@ -156,7 +156,8 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert dict(found.log.seen) == {"bank-a": size, "bank-b": size}
         assert not (folder / ".restoring").exists()
         again = rows(found.config)
-        left_out = {"tokens", "pending_logins", "enrolments", "settings", "claims", "servers"}
+        left_out = {"tokens", "sessions", "pending_logins", "enrolments"}
+        left_out |= {"settings", "claims", "servers"}
         assert {name: again[name] for name in again.keys() - left_out} == {
             name: before[name] for name in before.keys() - left_out
         }
@@ -166,6 +167,7 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert not again["servers"]
         assert not again["tokens"]
         assert not again["pending_logins"]
+        assert not again["sessions"]
         assert not again["enrolments"]
         assert sum(RESTORED in row for row in again["settings"]) == 1
         assert (folder / "log.key").read_bytes().strip() == secret

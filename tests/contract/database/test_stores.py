@@ -30,6 +30,7 @@ from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Membership, Project
 from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Role, Token, User
 from secureflow.kit.errors import SecureFlowError
 
@@ -44,6 +45,8 @@ COLUMN = ColumnConfig("age", "number", bounds=(0.0, 120.0), sensitive=True)
 ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("users", USER, {"name": "ann", "organisation": "bank-a"}),
     ("tokens", Token("tok_1", "usr_1", "cd" * 32, 5, 9), {"user": "usr_1", "digest": "cd" * 32}),
+    ("sessions", Session("ses_1", "usr_1", "ab" * 32, 5, 6, 9, 20, "password", "10.0.0.1"),
+     {"user": "usr_1", "digest": "ab" * 32}),
     ("organisations", Organisation("bank-a", "Bank A", 5), {}),
     ("enrolments", Enrolment("enr_1", "agent", "bank-a", "ef" * 32, 5, 9),
      {"organisation": "bank-a", "digest": "ef" * 32}),

@@ -74,8 +74,7 @@ async def test_guessing_is_slowed_down_per_name_and_address(founded: Stage) -> N
 
 
 async def test_guessing_many_names_is_slowed_down_per_address(founded: Stage) -> None:
-    tokens = founded.services.tokens
-    tokens._by_address._burst = 3.0
+    founded.services.logins._by_address._burst = 3.0
     for number in range(3):
         with refused("bad_credentials"):
             await login(founded, f"name-{number}")
@@ -225,8 +224,7 @@ async def test_people_are_invisible_across_organisations(stage: Stage) -> None:
 async def test_who_logged_in_from_an_address_does_not_wait_for_who_guesses_there(
     founded: Stage,
 ) -> None:
-    tokens = founded.services.tokens
-    tokens._by_address._burst = 3.0
+    founded.services.logins._by_address._burst = 3.0
     for _ in range(10):  # what is right costs nothing
         await login(founded)
     for number in range(3):
@@ -243,11 +241,13 @@ async def test_who_logged_in_from_an_address_does_not_wait_for_who_guesses_there
 async def test_what_the_login_remembers_is_bounded(
     founded: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.application.tokens.FAMILIAR", 3)
+    monkeypatch.setattr("secureflow.application.logins.FAMILIAR", 3)
     tokens = founded.services.tokens
     for number in range(6):
         await tokens.login("root", PASSWORD, f"10.0.0.{number}")
-    assert list(tokens._familiar) == [f"root\n10.0.0.{number}" for number in (3, 4, 5)]
+    assert list(founded.services.logins._familiar) == [
+        f"root\n10.0.0.{number}" for number in (3, 4, 5)
+    ]
 
 
 async def test_what_was_compared_with_nothing_is_no_guess(
@@ -255,15 +255,15 @@ async def test_what_was_compared_with_nothing_is_no_guess(
 ) -> None:
     """While the database is away; else the right password is refused once it is back."""
     services, tokens = founded.services, founded.services.tokens
-    tokens._by_address._burst = 3.0
+    services.logins._by_address._burst = 3.0
     principal = await tokens.authenticate(await login(founded))
-    tokens._familiar.clear()
+    services.logins._familiar.clear()
 
     def away() -> Any:
         raise InfrastructureError("database_unavailable", "It is away.")
 
     with monkeypatch.context() as patched:
-        for use in (tokens, services.users):
+        for use in (services.logins, services.users):
             patched.setattr(use, "_begin", away)
         for _ in range(10):
             with refused("database_unavailable"):

@@ -25,6 +25,7 @@ PART: Final = "rows"
 KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.USERS,
     entities.TOKENS,
+    entities.SESSIONS,
     entities.ORGANISATIONS,
     entities.ENROLMENTS,
     entities.AGENTS,

@@ -19,6 +19,7 @@ from secureflow.domain.models import Model, Upload
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
@@ -100,6 +101,7 @@ class EntityKind(Generic[T]):
 
 USERS = EntityKind(User, "user", tables.USERS)
 TOKENS = EntityKind(Token, "token", tables.TOKENS)
+SESSIONS = EntityKind(Session, "session", tables.SESSIONS)
 ORGANISATIONS = EntityKind(Organisation, "organisation", tables.ORGANISATIONS)
 ENROLMENTS = EntityKind(Enrolment, "enrolment", tables.ENROLMENTS)
 AGENTS = EntityKind(Agent, "agent", tables.AGENTS)

@@ -95,6 +95,7 @@ def _entity(
 
 USERS = _entity("users", "organisation", unique=("name",))
 TOKENS = _entity("tokens", "user", unique=("digest",), expiring=True)
+SESSIONS = _entity("sessions", "user", unique=("digest",), expiring=True)
 ORGANISATIONS = _entity("organisations")
 ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",), expiring=True)
 AGENTS = _entity("agents", "organisation", "party", "kind", "key")

@@ -23,6 +23,7 @@ from secureflow.adapters.database.tables import (
     ENROLMENTS,
     IDEMPOTENCY,
     PENDING_LOGINS,
+    SESSIONS,
     SETTINGS,
     TOKENS,
 )
@@ -43,6 +44,7 @@ from secureflow.domain.models import Model, Upload
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
@@ -68,6 +70,7 @@ class SqlUnitOfWork(SqlTransaction):
         self._settings: dict[str, int] = {}
         self.users: Store[User] = EntityStore(self, entities.USERS)
         self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
+        self.sessions: Store[Session] = EntityStore(self, entities.SESSIONS)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
@@ -127,6 +130,7 @@ class SqlUnitOfWork(SqlTransaction):
         for column, since in (
             (TOKENS.c.expires, now),
             (PENDING_LOGINS.c.expires, now),
+            (SESSIONS.c.expires, now),
             (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):

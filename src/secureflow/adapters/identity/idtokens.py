@@ -39,6 +39,8 @@ RSA_EXPONENT_BITS: Final = 33
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _FAMILIES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
+_CHECKED: Final = ("iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "at_hash", "amr")
+
 Key = RSAKey | ECKey | OKPKey
 
 
@@ -88,8 +90,10 @@ def read_header(token: object, allowed: Sequence[str]) -> Header:
     if not isinstance(token, str) or len(token) > MAX_TOKEN or token.count(".") != 2:
         raise refused("it is not a signed token")
     head = token.partition(".")[0]
+    if len(head) > MAX_HEADER:
+        raise refused("its header cannot be read")
     try:
-        data = base64.urlsafe_b64decode(head[:MAX_HEADER] + "=" * (-len(head) % 4))
+        data = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
         found = parse_json(data, MAX_HEADER)
     except (binascii.Error, ValueError, SecureFlowError) as error:
         raise refused("its header cannot be read") from error
@@ -183,19 +187,19 @@ def _check(claims: dict[str, Any], expected: Expected, header: Header) -> None:
     try:
         token.validate(expected.now, MAX_SKEW)
     except (JoseError, ValueError, TypeError) as error:
-        claim = next((one for one in _CHECKED if one in str(error)), "")
-        raise refused(
-            Text("its claim {claim} is not as it must be", claim=claim) if claim else _OTHER
-        ) from error
+        claim = getattr(error, "claim", "")
+        raise _refused_claim(claim if claim in _CHECKED else "") from error
     if not valid_subject(claims["sub"]):
-        raise refused(Text("its claim {claim} is not as it must be", claim="sub"))
+        raise _refused_claim("sub")
     oldest = max(expected.started, expected.now - PENDING_SECONDS) - MAX_SKEW
     if claims["iat"] < oldest or not isinstance(claims.get("nonce"), str):
         raise refused("it was not made for this login")
 
 
-_CHECKED: Final = ("iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "at_hash", "amr")
-_OTHER: Final = "one of its claims is not as it must be"
+def _refused_claim(claim: str) -> SecureFlowError:
+    if not claim:
+        return refused("one of its claims is not as it must be")
+    return refused(Text("its claim {claim} is not as it must be", claim=claim))
 
 
 def refused(reason: str) -> SecureFlowError:

@@ -238,7 +238,7 @@ class OidcProvider:
 
 
 def _credentials(client: Client, method: str) -> tuple[str, str]:
-    """Return id and secret as a method sends them: basic has them form-encoded (RFC 6749, 2.3.1)."""
+    """Return id and secret as a method sends them; basic encodes them (RFC 6749, 2.3.1)."""
     if method != _BASIC:
         return client.id, client.secret
     return quote_plus(client.id), quote_plus(client.secret)

@@ -13,6 +13,7 @@ from secureflow.domain.models import Model, Upload
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
@@ -210,6 +211,7 @@ class UnitOfWork(Protocol):
 
     users: Store[User]
     tokens: Store[Token]
+    sessions: Store[Session]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]
@@ -245,8 +247,8 @@ class UnitOfWork(Protocol):
     async def sweep(self, now: int) -> int:
         """Delete expired rows; return how many there were.
 
-        Expired tokens and pending logins; enrolments a month after they were used or expired;
-        idempotent answers after a day.
+        Expired tokens, sessions and pending logins; enrolments a month after they were used or
+        expired; idempotent answers after a day.
         """
 
     async def commit(self) -> None:

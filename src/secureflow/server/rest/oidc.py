@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any
 
-from fastapi import Cookie, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -14,16 +14,10 @@ from secureflow.domain.oidc import MAX_NEXT, PENDING_SECONDS, Identity
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use, address_of
-from secureflow.server.rest.cookies import SESSION_COOKIE, set_session
+from secureflow.server.rest.cookies import put_session, session_of, settings_of
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, RequestBody, listed
-
-COOKIE: Final = "__Host-secureflow-oidc"
-"""Binds a login that was started to its browser until the provider sends it back.
-
-`SameSite=Lax`: the way back is a navigation that another site begins.
-"""
 
 router = router_of("session", StrictRoute)
 """Routes whose answers carry a secret."""
@@ -95,7 +89,10 @@ async def list_providers(use: Use) -> Listed[Provider]:
 )
 async def start_oidc(name: Key, request: Request, use: Use, leads_to: Next = "/") -> Response:
     """Send the browser to the provider; it comes back to the callback."""
-    return _sent(await use.oidc.start(name, leads_to, address_of(request)))
+    started = await use.oidc.start(name, leads_to, address_of(request))
+    answer = RedirectResponse(started.location, 302)
+    _keep(request, answer, started)
+    return answer
 
 
 @router.get(
@@ -113,16 +110,15 @@ async def finish_oidc(
     code: Foreign = "",
     error: Foreign = "",
     iss: Annotated[str | None, Query(max_length=512)] = None,
-    browser: Annotated[str, Cookie(alias=COOKIE, max_length=128)] = "",
 ) -> Response:
     """Finish the login that this browser started, and open its session."""
-    session = request.cookies.get(SESSION_COOKIE, "")
-    callback = Callback(state, code, error, iss, browser, session)
+    browser = request.cookies.get(cookie_name(request), "")
+    callback = Callback(state, code, error, iss, browser, session_of(request))
     finished = await use.oidc.finish(name, callback, address_of(request))
     answer = RedirectResponse(finished.next, 302)
-    answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
+    answer.set_cookie(cookie_name(request), "", max_age=0, **_kind(request))
     if finished.opened is not None:
-        set_session(answer, finished.opened)
+        put_session(request, answer, finished.opened.text)
     return answer
 
 
@@ -132,21 +128,21 @@ async def link_oidc(
 ) -> Link:
     """Begin to bind the caller's own account to an identity; the browser goes to `location`."""
     started = await use.oidc.start(name, body.next, address_of(request), caller)
-    _keep(response, started)
+    _keep(request, response, started)
     return Link(location=started.location)
 
 
 @identities.get("/users/{key}/identities", summary="List a user's identities")
 async def list_identities(key: Key, use: Use, caller: Caller) -> Listed[IdentityShown]:
     """Return the identities of one's own account, or of one that the caller may see."""
-    found = await use.identities.list(caller, key)
+    found = await use.oidc.identities.list(caller, key)
     return Listed[IdentityShown](**listed(Page([_shown(one) for one in found])))
 
 
 @identities.post("/users/{key}/identities", summary="Bind an identity", status_code=201)
 async def bind_identity(key: Key, body: IdentityRequest, use: Use, caller: Caller) -> IdentityShown:
     """Bind a person at a provider to an account, as an administrator."""
-    return _shown(await use.identities.bind(caller, key, body.provider, body.subject))
+    return _shown(await use.oidc.identities.bind(caller, key, body.provider, body.subject))
 
 
 @identities.delete(
@@ -154,24 +150,24 @@ async def bind_identity(key: Key, body: IdentityRequest, use: Use, caller: Calle
 )
 async def unbind_identity(key: Key, identity: Key, use: Use, caller: Caller) -> None:
     """Remove an identity of an account, whose tokens and sessions end."""
-    await use.identities.unbind(caller, key, identity)
+    await use.oidc.identities.unbind(caller, key, identity)
 
 
-def _sent(started: Started) -> Response:
-    answer = RedirectResponse(started.location, 302)
-    _keep(answer, started)
-    return answer
+def cookie_name(request: Request) -> str:
+    """Return the name of the cookie that binds a started login to its browser."""
+    return "__Secure-secureflow-oidc" if settings_of(request).prefix else "__Host-secureflow-oidc"
 
 
-def _keep(answer: Response, started: Started) -> None:
+def _keep(request: Request, answer: Response, started: Started) -> None:
     answer.set_cookie(
-        COOKIE,
-        started.browser,
-        max_age=PENDING_SECONDS,
-        secure=True,
-        httponly=True,
-        samesite="lax",
+        cookie_name(request), started.browser, max_age=PENDING_SECONDS, **_kind(request)
     )
+
+
+def _kind(request: Request) -> dict[str, Any]:
+    """Return how the cookie is kept; Lax: the way back is a navigation that another site begins."""
+    path = settings_of(request).prefix or "/"
+    return {"path": path, "secure": True, "httponly": True, "samesite": "lax"}
 
 
 def _shown(identity: Identity) -> IdentityShown:

@@ -1,0 +1,159 @@
+"""Checking who logs in: name, password, and a second factor where the account has one.
+
+The same work is done for unknown names as for known ones. Guessing is slowed down per (name,
+address) and per address, never per name alone: nobody can lock out somebody else by guessing from
+elsewhere. Many people may share an address: only failures count there, and users who have logged in
+from it before are not slowed down by others' guesses.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from secureflow.application.failedlogins import FailedLogins
+from secureflow.application.listing import list_first
+from secureflow.application.passwords import Passwords
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.domain.users import User
+from secureflow.kit.clock import Ticks
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+GUESSES: Final = 400
+"""Burst of failed logins from one address; after that one per second."""
+FAMILIAR: Final = 10_000
+"""Maximum (name, address) pairs remembered as having logged in."""
+
+
+class SecondFactor(Protocol):
+    """What is asked of a person besides the password."""
+
+    async def require(self, work: UnitOfWork, user: User, code: str) -> None:
+        """Accept the code, or that none is needed; `work` is committed if this returns.
+
+        It is called only once the password was right.
+
+        Args:
+            work: to read what the account has, and to note that a code was used.
+            user: whose password was right.
+            code: as typed, "" for none: foreign text of any length.
+
+        Raises:
+            SecureFlowError: `second_factor_required` for no code where one is needed;
+                `bad_credentials` for a wrong one.
+        """
+
+
+class Logins:
+    """Checks names and passwords.
+
+    Args:
+        begin: starts units of work.
+        passwords: checks them.
+        ticks: rate limit for guessing.
+        failed: counts failed logins.
+        second: what is asked besides; nothing by default.
+    """
+
+    def __init__(
+        self,
+        begin: UnitOfWorkFactory,
+        passwords: Passwords,
+        ticks: Ticks,
+        failed: FailedLogins,
+        second: SecondFactor | None = None,
+    ) -> None:
+        self._begin = begin
+        self._passwords = passwords
+        self._failed = failed
+        self._second = second
+        self._by_name = Throttle(1 / 30, 5, ticks)
+        self._by_address = Throttle(1.0, GUESSES, ticks)
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+
+    async def check(self, name: str, password: str, address: str, code: str = "") -> User:
+        """Return the account of a name and password.
+
+        Args:
+            name: the account's.
+            password: to compare.
+            address: the source address, as counted by limits.
+            code: of the second factor, where the account has one.
+
+        Raises:
+            SecureFlowError: `bad_credentials` (whichever part is wrong), `second_factor_required`,
+                `rate_limited`.
+        """
+        source = f"{name[:64]}\n{address}"
+        wait, counted = self._by_name.take(source), source not in self._familiar
+        if not wait and counted:
+            wait = self._by_address.take(address)
+        if wait:
+            raise too_fast(wait)
+        try:
+            async with self._begin() as work:
+                user = await list_first(work.users, name=name)
+                active = user is not None and await is_active(work, user)
+        except InfrastructureError:  # it was not compared with anything: not a guess
+            self._by_name.give_back(source)
+            if counted:
+                self._by_address.give_back(address)
+            raise
+        held = await self._passwords.matches(user.password if user else None, password)
+        if user is None or not held or not active:
+            self._failed.count(user)
+            raise bad_credentials()
+        await self._ask_more(user, code)
+        self._welcome(source, address)
+        return user
+
+    async def _ask_more(self, user: User, code: str) -> None:
+        if self._second is None:
+            return
+        try:
+            async with self._begin() as work:
+                await self._second.require(work, user, code)
+                await work.commit()
+        except SecureFlowError as error:
+            if error.code == "bad_credentials":
+                self._failed.count(user)
+            raise
+
+    def _welcome(self, source: str, address: str) -> None:
+        """Do not count a successful login, and do not throttle the next one from there."""
+        self._by_name.forget(source)
+        if source not in self._familiar:
+            self._by_address.give_back(address)
+        self._familiar[source] = None
+        self._familiar.move_to_end(source)
+        if len(self._familiar) > FAMILIAR:
+            self._familiar.popitem(last=False)
+
+
+async def is_active(work: UnitOfWork, user: User) -> bool:
+    """Tell whether neither the account nor its organisation is disabled."""
+    if user.disabled:
+        return False
+    if not user.organisation:
+        return True
+    organisation = await work.organisations.find(user.organisation)
+    return organisation is not None and not organisation.disabled
+
+
+async def lets_in_as_before(work: UnitOfWork, user: User) -> bool:
+    """Tell whether an account has the password, and is enabled, as when its owner was checked.
+
+    A change in between ended the existing tokens and sessions, but not one that is made now.
+    """
+    now = await work.users.find(user.id)
+    return now is not None and (now.password, now.disabled) == (user.password, user.disabled)
+
+
+def bad_credentials() -> SecureFlowError:
+    """Return the error for a wrong name, password or code: it does not say which."""
+    return SecureFlowError(
+        "bad_credentials",
+        "Name and password do not match.",
+        "Check both; a disabled account cannot log in either.",
+    )
