@@ -33,7 +33,8 @@ MAX_NEXT: Final = 512
 Path = tuple[str, ...]
 """Where a claim is: its name, and names inside it."""
 
-_LOCAL: Final = re.compile(r"/[\x21-\x5b\x5d-\x7e]*")
+_GIVEN: Final = re.compile(r"[\x21-\x7e]*")
+_LOCAL: Final = re.compile(r"/[\x20-\x5b\x5d-\x7e]*")
 _SUBJECT: Final = re.compile(rf"[\x20-\x7e]{{1,{MAX_SUBJECT}}}")
 _UNNAMED: Final = re.compile(r"[^a-z0-9._@-]+")
 _DECODINGS: Final = 5
@@ -182,7 +183,7 @@ def local_path(text: str) -> str:
     Raises:
         SecureFlowError: `invalid_next`.
     """
-    seen = text
+    seen = text if _GIVEN.fullmatch(text) else ""
     for _ in range(_DECODINGS):
         if not _local(seen):
             break

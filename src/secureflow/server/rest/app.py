@@ -19,6 +19,7 @@ from secureflow.server.rest import (
     health,
     jobs,
     models,
+    oidc,
     organisations,
     problems,
     projects,
@@ -69,6 +70,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]
+    routers += [oidc.router, oidc.identities]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)
