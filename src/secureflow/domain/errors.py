@@ -126,6 +126,8 @@ CATALOGUE: dict[str, Category] = {
     "invalid_rows": Category.INVALID,
     "bad_credentials": Category.UNAUTHENTICATED,
     "session_expired": Category.UNAUTHENTICATED,
+    "cross_site_request": Category.FORBIDDEN,
+    "two_identities": Category.FORBIDDEN,
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,
     "token_malformed": Category.INVALID,

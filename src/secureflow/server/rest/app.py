@@ -25,6 +25,7 @@ from secureflow.server.rest import (
     projects,
     renewals,
     session,
+    sessions,
     users,
 )
 from secureflow.server.rest.edge import Edge
@@ -66,7 +67,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    routers = [session.router, session.ending, organisations.secret_router, renewals.router]
+    routers = [session.router, session.ending, sessions.router, sessions.ending]
+    routers += [organisations.secret_router, renewals.router]
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]

@@ -39,10 +39,16 @@ class Account(BaseModel):
 
 
 class LoginRequest(RequestBody):
-    """A name and a password."""
+    """A name, a password, and a code where the account needs one."""
 
     name: Annotated[str, ONE_LINE] = Field(max_length=64, examples=["ada"])
     password: Password = Field(repr=False, examples=["correct horse battery staple"])
+    code: Annotated[str, ONE_LINE] = Field(
+        "",
+        repr=False,
+        max_length=64,
+        description="Of the second factor, where the account has one",
+    )
 
 
 class Session(BaseModel):
@@ -100,7 +106,7 @@ def _shown(token: Token, text: str = "") -> TokenShown:
 @at_most(LOGIN_BYTES)
 async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     """Return a bearer token for 12 hours."""
-    issued = await use.tokens.login(body.name, body.password, address_of(request))
+    issued = await use.tokens.login(body.name, body.password, address_of(request), body.code)
     recognise(request, issued.text, issued.user.id)
     return Session(token=issued.text, expires=issued.token.expires, user=account(issued.user))
 
@@ -119,7 +125,7 @@ async def get_me(use: Use, caller: Caller) -> Account:
 
 @router.post("/me/password", summary="Change my password", status_code=204)
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
-    """Set a new password; the caller's other tokens are revoked."""
+    """Set a new password; the caller's other tokens and sessions end."""
     await use.users.change_password(caller, body.old, body.new)
 
 
