@@ -10,19 +10,7 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey
-
-from secureflow.adapters.identity import Client, Fetcher, OidcProvider
-from secureflow.adapters.identity.fetching import SECONDS
-from secureflow.adapters.identity.idtokens import MAX_TOKEN
-from secureflow.adapters.identity.oidc import KEYS_BYTES, REFRESH_SECONDS
-from secureflow.application.ports.identityprovider import (
-    AuthorizationAnswer,
-    AuthorizationRequest,
-    IdentityProvider,
-)
-from secureflow.kit.clock import MAX_SKEW
-from secureflow.kit.errors import SecureFlowError
-from tests.contract.identity.provider import (
+from peers.oidcprovider import (
     CLIENT,
     NOW,
     REDIRECT,
@@ -35,6 +23,18 @@ from tests.contract.identity.provider import (
     signed,
     unsigned,
 )
+
+from secureflow.adapters.identity import Client, Fetcher, OidcProvider
+from secureflow.adapters.identity.fetching import SECONDS
+from secureflow.adapters.identity.idtokens import MAX_TOKEN
+from secureflow.adapters.identity.oidc import KEYS_BYTES, REFRESH_SECONDS
+from secureflow.application.ports.identityprovider import (
+    AuthorizationAnswer,
+    AuthorizationRequest,
+    IdentityProvider,
+)
+from secureflow.kit.clock import MAX_SKEW
+from secureflow.kit.errors import SecureFlowError
 
 REQUEST = AuthorizationRequest("state-1", "nonce-1", "v" * 43)
 TICKS = [0.0]
@@ -197,7 +197,7 @@ async def test_a_key_of_another_kind_or_use_verifies_nothing(provider: Provider)
 
 
 def provider_keys() -> dict[str, Any]:
-    from tests.contract.identity.provider import signing_key
+    from peers.oidcprovider import signing_key
 
     return dict(signing_key().as_dict(private=False))
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from peers.believing import ADA, BelievingProvider
 
 from secureflow.application.access import Principal
 from secureflow.application.identities import MOST, LoginProvider
 from secureflow.application.oidc import STARTS, Callback, Finished, OidcLogins, Started
 from secureflow.application.ports.identityprovider import (
-    AuthorizationAnswer,
-    AuthorizationRequest,
     IdentityProvider,
 )
 from secureflow.domain.oidc import PENDING_SECONDS, ClaimMapping
@@ -33,35 +31,6 @@ MAPPING = ClaimMapping(
     },
 )
 ONE_BANK = replace(MAPPING, organisation="bank-a", role_names={"scientists": Role.DATA_SCIENTIST})
-ADA = {"sub": "1", "preferred_username": "ada", "name": "Ada L", "org": "a",
-       "groups": ["scientists"]}  # fmt: skip
-
-
-@dataclass
-class Provider:
-    """A provider that believes everybody, and checks what binds a login."""
-
-    name: str = "sso"
-    title: str = "SSO"
-    issuer: str = "https://sso.example"
-    claims: Mapping[str, Any] = field(default_factory=lambda: dict(ADA))
-    requests: list[AuthorizationRequest] = field(default_factory=list)
-    answers: list[AuthorizationAnswer] = field(default_factory=list)
-
-    async def authorization_url(self, request: AuthorizationRequest) -> str:
-        self.requests.append(request)
-        return f"{self.issuer}/authorize?state={request.state}"
-
-    async def authenticate(self, answer: AuthorizationAnswer) -> Mapping[str, Any]:
-        asked = self.requests[-1]
-        assert (answer.nonce, answer.verifier) == (asked.nonce, asked.verifier)
-        self.answers.append(answer)
-        return self.claims
-
-    async def check(self) -> None:
-        return
-
-
 HOLD = Hold("restored", NOW, 1)
 
 
@@ -70,7 +39,10 @@ class Desk:
 
     def __init__(self, stage: Stage, *, provision: bool = True) -> None:
         self.stage = stage
-        self.sso, self.own = Provider(), Provider("own", "Own", "https://own.example")
+        self.sso, self.own = (
+            BelievingProvider(),
+            BelievingProvider("own", "Own", "https://own.example"),
+        )
         ports: tuple[IdentityProvider, ...] = (self.sso, self.own)
         mappings = (MAPPING, ONE_BANK)
         self.oidc: OidcLogins = stage.services.oidc
