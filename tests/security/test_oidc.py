@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -153,19 +153,13 @@ async def test_mix_up_an_honest_providers_code_does_not_reach_the_evil_one(site:
     async with site.browser() as browser:
         # The user chose `evil`, which sends the browser on to the honest provider with its state.
         asked = dict(parse_qsl(urlsplit(await site.start(browser, "evil")).query))
-        honest = site.sso.login(
-            f"{site.sso.issuer}/authorize?{urlsplit('x?' + _query(asked)).query}"
-        )
+        honest = site.sso.login(f"{site.sso.issuer}/authorize?{urlencode(asked)}")
         for name in ("evil", "sso"):
             answer = await site.back(browser, {**honest, "state": asked["state"]}, name)
             assert answer.json()["code"] in {"provider_untrusted", "login_not_pending"}
     assert "/token" not in site.evil.asked
     assert "/token" not in site.sso.asked
     assert not site.sessions
-
-
-def _query(asked: dict[str, str]) -> str:
-    return "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
 
 
 async def test_mix_up_one_providers_id_token_is_not_anothers(site: Site) -> None:
@@ -188,13 +182,19 @@ async def test_the_same_subject_at_the_evil_provider_is_nobody_elses_account(sit
 async def test_session_fixation(site: Site) -> None:
     async with site.browser() as attacker, site.browser() as victim:
         await site.back(attacker, site.sso.login(await site.start(attacker)))
-        planted = attacker.cookies.get(SESSION) or ""
-        victim.cookies.set(SESSION, planted, domain="test", path="/")
+        planted = attacker.cookies.get(SESSION)
+        assert planted
+        jar = {"Cookie": f"{SESSION}={planted}; {COOKIE}=" + "x" * 43}
         site.sso.claims = {"sub": "victim"}
-        answer = await site.back(victim, site.sso.login(await site.start(victim)))
-        fresh = [one for one in answer.headers.get_list("set-cookie") if one.startswith(SESSION)]
-        assert planted not in str(fresh)
-        assert (await attacker.get("/api/v1/me")).status_code == 401  # it ended
+        started = await victim.get("/api/v1/oidc/sso/start", headers=jar)
+        told = site.sso.login(started.headers["location"])
+        kept = f"{SESSION}={planted}; {COOKIE}={victim.cookies.get(COOKIE)}"
+        path = "/api/v1/oidc/sso/callback"
+        answer = await victim.get(path, params=told, headers={"Cookie": kept})
+        assert answer.status_code == 302, answer.text
+        fresh = victim.cookies.get(SESSION)
+        assert fresh not in {None, planted}
+        assert (await attacker.get("/api/v1/me")).status_code == 401  # the planted one ended
 
 
 async def test_a_refusal_by_the_provider_is_told_plainly(site: Site) -> None:
