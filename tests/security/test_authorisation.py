@@ -93,6 +93,7 @@ RULES: dict[str, Rule] = {
     "create_user": Rule("user.create", "organisation", "body", USER_BODY),
     "get_user": Rule("user.read", "user"),
     "update_user": Rule("user.update", "user", body={"display": "D"}),
+    "erase_user": Rule("user.erase", "user"),
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
     "get_organisation": Rule("organisation.read"),

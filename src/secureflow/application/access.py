@@ -29,6 +29,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.read": _ADMINS | {Role.AUDITOR},
     "user.create": _ADMINS,
     "user.update": _ADMINS,
+    "user.erase": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,

@@ -62,6 +62,7 @@ app.command("logout", help=t("End the session and forget the token."))(login.log
 app.add_typer(contexts.app, name="context")
 app.add_typer(users.app, name="user")
 app.add_typer(users.tokens, name="token")
+app.add_typer(users.sessions, name="session")
 app.add_typer(organisations.app, name="org")
 app.add_typer(organisations.enrolments, name="enrolment")
 app.add_typer(organisations.parties, name="party")

@@ -127,6 +127,7 @@ CATALOGUE: dict[str, Category] = {
     "bad_credentials": Category.UNAUTHENTICATED,
     "session_expired": Category.UNAUTHENTICATED,
     "cross_site_request": Category.FORBIDDEN,
+    "user_erased": Category.CONFLICT,
     "two_identities": Category.FORBIDDEN,
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,

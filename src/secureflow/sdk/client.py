@@ -20,7 +20,7 @@ from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
-from secureflow.sdk.people import Tokens, Users
+from secureflow.sdk.people import Sessions, Tokens, Users
 from secureflow.sdk.profile import Profile, load_profile
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.views import Account, Session
@@ -36,6 +36,7 @@ class BaseClient(Resource[D_co]):
         self._connection = connection
         self.users = Users(driver)
         self.tokens = Tokens(driver)
+        self.sessions = Sessions(driver)
         self.organisations = Organisations(driver)
         self.agents = Agents(driver)
         self.enrolments = Enrolments(driver)

@@ -1,4 +1,4 @@
-"""Users, and one's own tokens."""
+"""Users, and one's own tokens and browser sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
-from secureflow.sdk.views import Account, IssuedToken
+from secureflow.sdk.views import Account, BrowserSession, IssuedToken
 
 
 class Users(Resource[D_co]):
@@ -37,6 +37,11 @@ class Users(Resource[D_co]):
         """Change a user's `display`, `roles` or `disabled`."""
         return verbs.patch(f"/users/{user}", fields, Account)
 
+    @operation
+    def erase(self, user: str) -> Call[Account]:
+        """Erase for good who a user is; the id stays. It ends all their access."""
+        return verbs.post(f"/users/{user}/erase", {}, answers.value(Account))
+
     @listing
     def list(self, organisation: str = "") -> Call[Page[Account]]:
         """Iterate over the users, optionally of one organisation."""
@@ -61,3 +66,22 @@ class Tokens(Resource[D_co]):
     def list(self) -> Call[Page[IssuedToken]]:
         """Iterate over the caller's tokens."""
         return verbs.pages("/tokens", IssuedToken)
+
+
+class Sessions(Resource[D_co]):
+    """The caller's own sessions in browsers."""
+
+    @operation
+    def revoke(self, session: str) -> Call[None]:
+        """End a session by its id."""
+        return verbs.delete(f"/sessions/{session}")
+
+    @operation
+    def revoke_all(self) -> Call[None]:
+        """End every session of the caller."""
+        return verbs.delete("/sessions")
+
+    @listing
+    def list(self) -> Call[Page[BrowserSession]]:
+        """Iterate over the caller's sessions."""
+        return verbs.pages("/sessions", BrowserSession)

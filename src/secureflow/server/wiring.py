@@ -133,7 +133,7 @@ def make_services(
         tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
         sessions=(opened := Sessions(begin, transactions, clock, sessions)),
         oidc=_oidc(ports, transactions, opened, quotas, ticks),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks),
+        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),

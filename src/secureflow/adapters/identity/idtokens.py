@@ -128,7 +128,9 @@ def _key(found: object) -> PublicKey | None:
         key = _imported(str(kind), found)
     except (JoseError, ValueError, TypeError, KeyError, binascii.Error):
         return None
-    return key and PublicKey(str(kid), str(kind), str(curve), str(algorithm), key)
+    if key is None:
+        return None
+    return PublicKey(str(kid), str(kind), str(curve), str(algorithm), key)
 
 
 def _imported(kind: str, found: dict[str, Any]) -> Key | None:

@@ -36,6 +36,7 @@ class Account(BaseModel):
     roles: list[Role] = Field(examples=[["data-scientist"]])
     created: int = Field(description="Unix seconds")
     disabled: bool
+    erased: int | None = Field(None, description="Unix seconds; then nothing is left but the id")
 
 
 class LoginRequest(RequestBody):
@@ -93,6 +94,7 @@ def account(user: User) -> Account:
         roles=list(user.roles),
         created=user.created,
         disabled=user.disabled,
+        erased=user.erased,
     )
 
 

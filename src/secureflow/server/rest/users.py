@@ -84,7 +84,7 @@ async def get_user(key: Key, use: Use, caller: Caller) -> Account:
 @router.patch("/{key}", summary="Change a user")
 @shown_as(account)
 async def update_user(key: Key, body: UserChange, use: Use, caller: Caller) -> Account:
-    """Change display name, roles, password, or disable; the latter two end the user's tokens."""
+    """Change display name, roles, password, or disable; the latter two end the user's access."""
     user = await use.users.update(
         caller,
         key,
@@ -94,3 +94,13 @@ async def update_user(key: Key, body: UserChange, use: Use, caller: Caller) -> A
         password=body.password,
     )
     return account(user)
+
+
+@router.post("/{key}/erase", summary="Erase who a user is")
+@shown_as(account)
+async def erase_user(key: Key, use: Use, caller: Caller) -> Account:
+    """Remove name, display name, password and addresses for good, and end all access.
+
+    The id stays, so that ledger entries about it still verify.
+    """
+    return account(await use.users.erase(caller, key))
