@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.endings import end_access
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first, list_readable
 from secureflow.application.logins import is_active
 from secureflow.application.ports.identityprovider import IdentityProvider
@@ -64,6 +65,7 @@ class Identities:
         providers: by name.
         quotas: limits of accounts.
         clock: dates what is made.
+        failed: counts people who are refused.
     """
 
     def __init__(
@@ -73,11 +75,13 @@ class Identities:
         providers: Mapping[str, LoginProvider],
         quotas: Quotas,
         clock: Clock,
+        failed: FailedLogins,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
         self._quotas = quotas
         self._clock = clock
+        self._failed = failed
         self.providers = providers
 
     def provider(self, name: str) -> LoginProvider:
@@ -176,12 +180,14 @@ class Identities:
         issuer, subject = provider.port.issuer, str(claims["sub"])
         user = await self._bound(identity_id(issuer, subject))
         try:
+            await self._check_active(user)
             standing = provider.mapping.standing(claims)
             if user is None:
                 return await self._provision(provider, claims, standing)
             _check_same(user, standing)
         except SecureFlowError as error:
-            if user is not None and error.code == "identity_refused":
+            if error.code == "identity_refused":
+                self._failed.count(user)
                 await self._shut_out(user, provider)
             raise
         if user.roles == standing.roles:
@@ -189,13 +195,15 @@ class Identities:
         return await self._change_roles(user, standing.roles, provider)
 
     async def _bound(self, key: str) -> User | None:
-        """Return the account of an identity; raises `identity_refused` if it is disabled."""
+        """Return the account of an identity, active or not."""
         async with self._begin() as work:
             identity = await work.identities.find(key)
-            user = await work.users.find(identity.user) if identity else None
+            return await work.users.find(identity.user) if identity else None
+
+    async def _check_active(self, user: User | None) -> None:
+        async with self._begin() as work:
             if user is not None and not await is_active(work, user):
                 raise refused("your account here, or your organisation, is disabled")
-        return user
 
     async def _bind(
         self,
@@ -279,7 +287,9 @@ class Identities:
             transaction.record("user.updated", user_document(new, by=_source(provider)))
         return new
 
-    async def _shut_out(self, user: User, provider: LoginProvider) -> None:
+    async def _shut_out(self, user: User | None, provider: LoginProvider) -> None:
+        if user is None:
+            return
         async with self._transactions(held=True) as transaction:
             await end_access(transaction, user, by=_source(provider), why="refused")
 

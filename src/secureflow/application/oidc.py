@@ -14,10 +14,12 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from secureflow.application.access import Principal
+from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.ports.identityprovider import (
     AuthorizationAnswer,
@@ -34,6 +36,7 @@ from secureflow.kit.text import Text
 
 STARTS: Final = 60
 """Burst of logins started from one address; after that one per second."""
+_REFUSALS: Final = frozenset({"login_denied", "id_token_refused", "provider_untrusted"})
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _DENIED: Final = re.compile(r"[a-z_]{1,40}")
 
@@ -83,6 +86,7 @@ class OidcLogins:
         identities: finds accounts.
         sessions: opens sessions.
         clock, ticks: date logins; limit how many are started.
+        failed: counts those that a provider did not confirm.
     """
 
     def __init__(
@@ -90,12 +94,14 @@ class OidcLogins:
         begin: UnitOfWorkFactory,
         identities: Identities,
         sessions: Sessions,
+        failed: FailedLogins,
         clock: Clock,
         ticks: Ticks = time.monotonic,
     ) -> None:
         self._begin = begin
         self.identities = identities
         self._sessions = sessions
+        self._failed = failed
         self._clock = clock
         self._starts = Throttle(1.0, STARTS, ticks)
 
@@ -146,17 +152,7 @@ class OidcLogins:
         """
         provider = self.identities.provider(name)
         pending = await self._take(name, callback)
-        if callback.error:
-            raise _denied(name, callback.error)
-        claims = await provider.port.authenticate(
-            AuthorizationAnswer(
-                callback.code,
-                callback.issuer,
-                _derived(callback.browser, callback.state, "nonce"),
-                _derived(callback.browser, callback.state, "verifier"),
-                pending.created,
-            )
-        )
+        claims = await self._claims(provider, callback, pending)
         if pending.user:
             await self.identities.bind_own(pending.user, provider, claims)
             return Finished(pending.next, None)
@@ -165,6 +161,25 @@ class OidcLogins:
             user, method=f"oidc:{name}", address=address, brought=callback.session
         )
         return Finished(pending.next, opened)
+
+    async def _claims(
+        self, provider: LoginProvider, callback: Callback, pending: PendingLogin
+    ) -> Mapping[str, Any]:
+        answer = AuthorizationAnswer(
+            callback.code,
+            callback.issuer,
+            _derived(callback.browser, callback.state, "nonce"),
+            _derived(callback.browser, callback.state, "verifier"),
+            pending.created,
+        )
+        try:
+            if callback.error:
+                raise _denied(provider.port.name, callback.error)
+            return await provider.port.authenticate(answer)
+        except SecureFlowError as error:
+            if error.code in _REFUSALS:
+                self._failed.count(None)
+            raise
 
     async def _take(self, name: str, callback: Callback) -> PendingLogin:
         """Remove the pending login of this state, browser and provider, and return it.

@@ -228,6 +228,6 @@ def refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "identity_refused",
         Text("You cannot be logged in: {reason}.", reason=reason),
-        "Ask the administrator of your organisation, who sees the reason here and what the "
-        "provider says of you there.",
+        "Tell the reason to the administrator of your organisation, or of the provider, who sees "
+        "your groups there.",
     )

@@ -40,8 +40,7 @@ class OrganisationSettings(ClaimSettings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if bool(self.fixed) == bool(self.claim) or bool(self.claim) != bool(self.map):
-            message = "either fixed: ORGANISATION, or claim: NAME together with map: {VALUE: …}"
-            raise ValueError(message)
+            raise ValueError(Text("write either fixed, or both claim and map"))
         return self
 
 
@@ -57,11 +56,9 @@ class RoleSettings(ClaimSettings):
     @model_validator(mode="after")
     def _some_way(self) -> Self:
         if bool(self.claim) != bool(self.map) or not (self.fixed or self.map):
-            message = "fixed: [ROLE], or claim: NAME together with map: {VALUE: ROLE}, or both"
-            raise ValueError(message)
+            raise ValueError(Text("write fixed, or both claim and map, or all three"))
         if Role.PLATFORM_ADMIN in self.fixed:
-            message = "platform-admin is for people whom a value in map names, not for all"
-            raise ValueError(message)
+            raise ValueError(Text("platform-admin is only for people whom a value in map names"))
         return self
 
 
@@ -103,8 +100,7 @@ class OidcSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if "openid" not in self.scopes:
-            message = "scopes must include openid"
-            raise ValueError(message)
+            raise ValueError(Text("scopes must include openid"))
         for name, url in (("issuer", self.issuer), ("redirect", self.redirect)):
             parts = urlsplit(url)
             if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:

@@ -132,7 +132,7 @@ def make_services(
         logins=(logins := Logins(begin, passwords, ticks, failed)),
         tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
         sessions=(opened := Sessions(begin, transactions, clock, sessions)),
-        oidc=_oidc(ports, transactions, opened, quotas, ticks),
+        oidc=_oidc(ports, transactions, opened, failed, quotas, ticks),
         users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
@@ -157,11 +157,16 @@ def make_services(
 
 
 def _oidc(
-    ports: Ports, transactions: Transactions, sessions: Sessions, quotas: Quotas, ticks: Ticks
+    ports: Ports,
+    transactions: Transactions,
+    sessions: Sessions,
+    failed: FailedLogins,
+    quotas: Quotas,
+    ticks: Ticks,
 ) -> OidcLogins:
     begin, clock = ports.begin, ports.clock
-    identities = Identities(begin, transactions, ports.providers, quotas, clock)
-    return OidcLogins(begin, identities, sessions, clock, ticks)
+    identities = Identities(begin, transactions, ports.providers, quotas, clock, failed)
+    return OidcLogins(begin, identities, sessions, failed, clock, ticks)
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

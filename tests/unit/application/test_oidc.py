@@ -195,6 +195,19 @@ async def test_a_disabled_account_stays_out(desk: Desk) -> None:
     assert desk.users[user.id].disabled
 
 
+async def test_refusals_are_counted_for_the_ledger(desk: Desk) -> None:
+    user, failed = await desk.login(), desk.stage.services.failed_logins
+    for claims in ({"groups": []}, {"sub": "2", "groups": []}):
+        with refused("identity_refused"):
+            await desk.login(**claims)
+    with refused("login_denied"):
+        await desk.back(await desk.start(), error="access_denied")
+    await failed.flush()
+    await desk.stage.ledger.caught_up()
+    told = [one.document for one in desk.stage.ledger.log if one.kind == "login.refused"]
+    assert {one["user"]: one["count"] for one in told} == {user.id: 1, "": 2}
+
+
 async def test_a_login_that_another_browser_started_is_not_finished_here(desk: Desk) -> None:
     theirs, mine = await desk.start(), await desk.start()
     for browser in ("", mine.browser, "x" * 43, "x" * 5000):
