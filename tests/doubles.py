@@ -50,6 +50,8 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "models": ("project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
+    "identities": ("user",),
+    "pending_logins": ("unexpired",),
 }
 UNIQUE = {
     **{"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"},

@@ -25,10 +25,13 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+from peers.believing import BelievingProvider
 
 from secureflow.application.access import ACTIONS, Principal
+from secureflow.application.identities import LoginProvider
 from secureflow.application.uploads import Weights
 from secureflow.domain.jobs import JobState
+from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from tests.doubles import Tables
@@ -99,6 +102,13 @@ RULES: dict[str, Rule] = {
     "list_tokens": Rule(None),
     "create_token": Rule(None, body={}),
     "delete_token": Rule(None, "token", operator=False, first="own_token"),
+    "list_providers": Rule(OPEN),
+    "start_oidc": Rule(OPEN, also=(302,)),
+    "finish_oidc": Rule(OPEN, also=(401,)),
+    "link_oidc": Rule(None, body={}),
+    "list_identities": Rule("user.read", "user"),
+    "bind_identity": Rule("user.update", "user", body={"provider": "sso", "subject": "1"}),
+    "unbind_identity": Rule("user.update", "user"),
     "list_users": Rule("user.read"),
     "create_user": Rule("user.create", "organisation", "body", USER_BODY),
     "get_user": Rule("user.read", "user"),
@@ -196,6 +206,10 @@ RULES: dict[str, Rule] = {
     "get_bundle": Rule("audit.read", "job", "query"),
 }
 REFUSALS = {401, 403, 404}
+SSO = BelievingProvider()
+IDENTITY = identity_id(SSO.issuer, "1")
+OWN = {"get_user", "list_identities", "unbind_identity"}
+"""Operations on oneself that need no role; the use cases' own tests cover them."""
 
 
 @dataclass
@@ -225,6 +239,7 @@ class World:
         for name, value in rule.path.items():
             path = path.replace(f"{{{name}}}", self.filled(value))
         path = path.replace("{token}", self.ids["audited.token"])
+        path = path.replace("{name}", "sso").replace("{identity}", IDENTITY)
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
@@ -316,6 +331,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
 
     api = Api(asyncio.run(build()))
     stage = api.stage
+    at_bank_a = ClaimMapping(organisation="bank-a", roles=(Role.AUDITOR,))
+    stage.services.oidc.identities.providers = {"sso": LoginProvider(SSO, at_bank_a)}
     blobs = dict(stage.uploads.blobs)
     return World(api, operations_of(api), stage.database.tables, dict(stage.ids), blobs)
 
@@ -402,8 +419,8 @@ async def test_roles_that_may_not_are_refused_whatever_the_object_is(
     for role, principal in people(world.stage).items():
         if role in ACTIONS[rule.action or ""]:
             continue
-        if operation == "get_user":
-            continue  # everybody may look at themselves; the use case's own test covers it
+        if operation in OWN:
+            continue
         answers = []
         for whose in ("own", "foreign", "unknown"):
             answer = await world.call(operation, principal, world.key(rule.noun, whose))
@@ -440,6 +457,8 @@ async def test_who_may_gets_through_to_their_own(world: World, operation: str) -
         if rule.first:
             await FIRST[rule.first](stage, principal)
         key = world.key(rule.noun, "own")
+        if operation == "unbind_identity":
+            await stage.services.oidc.identities.bind(stage.operator, key, "sso", "1")
         if rule.noun == "organisation" and operation == "create_user" and principal.operator:
             key = "bank-b"
         answer = await world.call(operation, principal, key)

@@ -71,7 +71,7 @@ class Users:
             if await list_first(transaction.work.users):
                 raise SecureFlowError("already_exists", "The platform already has users.")
             await transaction.work.users.add(user)
-            transaction.record("user.created", _document(user, by="init"))
+            transaction.record("user.created", user_document(user, by="init"))
         return user
 
     async def create(
@@ -106,7 +106,7 @@ class Users:
                     "Choose another one.",
                 )
             await transaction.work.users.add(user)
-            transaction.record("user.created", _document(user, by=principal.user))
+            transaction.record("user.created", user_document(user, by=principal.user))
             transaction.answer(user)
         return user
 
@@ -115,7 +115,7 @@ class Users:
         if key != principal.user:
             require(principal, "user.read")
         async with self._begin() as work:
-            return await _seen(work, principal, key)
+            return await visible_user(work, principal, key)
 
     async def list(
         self, principal: Principal, *, organisation: str = "", cursor: str = "", limit: int = 50
@@ -154,7 +154,7 @@ class Users:
         async with self._transactions(held=only_less) as transaction:
             # Two administrators who disable each other at the same time must not both succeed.
             await transaction.work.lock("administrators")
-            old = await _seen(transaction.work, principal, key)
+            old = await visible_user(transaction.work, principal, key)
             if old.erased is not None:
                 raise _erased(old)
             new = replace(
@@ -169,12 +169,12 @@ class Users:
             if new.disabled or hashed:
                 why = "disabled" if new.disabled else "password"
                 await end_access(transaction, new, by=principal.user, why=why)
-            transaction.record("user.updated", _document(new, by=principal.user))
+            transaction.record("user.updated", user_document(new, by=principal.user))
             transaction.answer(new)
         return new
 
     async def erase(self, principal: Principal, key: str) -> User:
-        """Erase for good who a user is: name, display name, password, and where they came from.
+        """Erase for good who a user is: name, display name, password, identities, and where from.
 
         The id stays, so that ledger entries about it still verify; the account's tokens and
         sessions end. What was signed under the user's name (specifications of jobs) is unchanged,
@@ -187,7 +187,7 @@ class Users:
         require(principal, "user.erase")
         async with self._transactions(held=True) as transaction:
             await transaction.work.lock("administrators")
-            old = await _seen(transaction.work, principal, key)
+            old = await visible_user(transaction.work, principal, key)
             if old.erased is not None:
                 return transaction.answer(old)
             new = replace(
@@ -201,6 +201,8 @@ class Users:
             await _keep_an_administrator(transaction.work, old, new)
             await transaction.work.users.save(new)
             await end_access(transaction, new, by=principal.user, why="erased")
+            for identity in await list_readable(transaction.work.identities, user=old.id):
+                await transaction.work.identities.remove(identity.id)
             await transaction.work.idempotency.forget(old.id)
             transaction.record(
                 "user.erased",
@@ -247,7 +249,7 @@ class Users:
                 )
             await transaction.work.users.save(replace(user, password=hashed))
             await end_access(transaction, user, by=user.id, why="password", but=principal)
-            transaction.record("user.updated", _document(user, by=principal.user))
+            transaction.record("user.updated", user_document(user, by=principal.user))
 
     async def _new_password(
         self, principal: Principal, key: str, password: str | None
@@ -255,7 +257,7 @@ class Users:
         if password is None:
             return None
         async with self._begin() as work:
-            user = await _seen(work, principal, key)
+            user = await visible_user(work, principal, key)
         return await self._hash(principal, password, user.name, user.organisation)
 
     async def _hash(self, principal: Principal, password: str, *names: str) -> str:
@@ -290,7 +292,8 @@ def _roles(roles: Sequence[Role], organisation: str) -> tuple[Role, ...]:
     return chosen
 
 
-async def _seen(work: UnitOfWork, principal: Principal, key: str) -> User:
+async def visible_user(work: UnitOfWork, principal: Principal, key: str) -> User:
+    """Return a user whom the caller may know of; raises `not_found`."""
     user = await work.users.find(key)
     if user is None or not (
         principal.operator or user.id == principal.user or principal.acts_for(user.organisation)
@@ -322,7 +325,7 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
         )
 
 
-def _document(user: User, *, by: str) -> dict[str, object]:
+def user_document(user: User, *, by: str) -> dict[str, object]:
     """Return the ledger's document: ids and roles, no personal name."""
     return {
         "user": user.id,

@@ -76,12 +76,23 @@ def start(config: Config = Path("server.yaml")) -> None:
 
 
 @app.command("check", help=t("Verify everything that the centre stores; it may run meanwhile."))
-def check(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
+def check(
+    config: Config = Path("server.yaml"),
+    providers: Annotated[
+        bool,
+        typer.Option(
+            "--providers",
+            help=t("Only ask the identity providers whether they answer as configured."),
+        ),
+    ] = False,
+    output: Output = Form.TABLE,
+) -> None:
     """Verify everything; the exit code is that of the first finding."""
     from secureflow.cli.doctor import report
     from secureflow.server.check import check as findings
+    from secureflow.server.providers import check_providers
 
-    report(findings(config), output)
+    report((check_providers if providers else findings)(config), output)
 
 
 @app.command("room", help=t("Show what the centre's disk holds, what is free and reserved."))

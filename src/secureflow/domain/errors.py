@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
+from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
     **LOGIN_ERRORS,
+    **IDENTITY_ERRORS,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,

@@ -53,6 +53,7 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
+from secureflow.server.providers import login_providers
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -110,7 +111,7 @@ async def open_centre(
     stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds),
+        Ports(*world, ProcessAccountant(), kinds, login_providers(settings.identity, clock)),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,

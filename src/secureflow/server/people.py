@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from secureflow.application.derivedkeys import derived_key
 from secureflow.application.devices import Devices
 from secureflow.application.failedlogins import FailedLogins
+from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.logins import Logins
+from secureflow.application.oidc import OidcLogins
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.refreshing import Refreshing
@@ -33,6 +36,7 @@ class People:
     second_factors: SecondFactors
     refreshing: Refreshing
     devices: Devices
+    oidc: OidcLogins
     users: Users
 
 
@@ -44,6 +48,7 @@ def make_people(
     bounds: Bounds,
     log_key: SigningKey,
     trust_domain: str,
+    providers: Mapping[str, LoginProvider],
 ) -> People:
     """Return the use cases around people.
 
@@ -53,6 +58,7 @@ def make_people(
         bounds: what settings bound.
         log_key: what the keys are derived from under which secrets lie in the database.
         trust_domain: the platform's name in an authenticator app.
+        providers: of logins elsewhere.
     """
     quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, log_key)
     passwords = Passwords(rules.password_length)
@@ -63,13 +69,16 @@ def make_people(
     )
     refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
     logins = Logins(begin, passwords, ticks, failed, factors)
+    sessions = Sessions(begin, transactions, clock, bounds.sessions, factors.allowed)
+    identities = Identities(begin, transactions, providers, quotas, clock, failed)
     return People(
         failed_logins=failed,
         logins=logins,
         tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
-        sessions=Sessions(begin, transactions, clock, bounds.sessions, factors.allowed),
+        sessions=sessions,
         second_factors=factors,
         refreshing=refreshing,
         devices=Devices(begin, transactions, refreshing, clock, ticks, key("device codes")),
+        oidc=OidcLogins(begin, identities, sessions, failed, clock, ticks),
         users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
     )

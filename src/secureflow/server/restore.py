@@ -37,6 +37,7 @@ from secureflow.adapters.database.tables import (
     ENROLMENTS,
     FAMILIES,
     LOG_HEAD,
+    PENDING_LOGINS,
     SESSIONS,
     SETTINGS,
     TOKENS,
@@ -321,7 +322,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     log = verify_log(connection, keys)
     taken_at = min(log.newest or system_clock(), system_clock()) if taken_at is None else taken_at
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
-    for ended in (TOKENS, FAMILIES, DEVICES, SESSIONS, ENROLMENTS):
+    for ended in (TOKENS, FAMILIES, DEVICES, PENDING_LOGINS, SESSIONS, ENROLMENTS):
         connection.execute(sa.delete(ended))
     _forget_seen_heads(connection)
     _set(connection, IDENTITY, identity)

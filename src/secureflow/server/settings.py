@@ -16,6 +16,7 @@ from secureflow.domain.queue import QueueLimits
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 from secureflow.server.bounds import Bounds
+from secureflow.server.identitysettings import IdentitySettings
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -150,6 +151,7 @@ class ServerSettings(ProcessSettings):
         queue: how many jobs may run at a time; others wait for their turn.
         sessions: how long browser sessions last.
         people: rules of accounts.
+        identity: where people may log in besides.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -171,6 +173,7 @@ class ServerSettings(ProcessSettings):
     queue: QueueLimits = QueueLimits()
     sessions: SessionLimits = SessionLimits()
     people: PeopleRules = PeopleRules()
+    identity: IdentitySettings = IdentitySettings()
 
     @property
     def bounds(self) -> Bounds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.identities import LoginProvider
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
@@ -55,7 +56,10 @@ DEFAULT_BOUNDS = Bounds()
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that the use cases depend on; `uploads` stores what people upload."""
+    """The ports that the use cases depend on; `uploads` stores what people upload.
+
+    `providers` are where people may log in besides, by name.
+    """
 
     begin: UnitOfWorkFactory
     ledger: Ledger
@@ -69,6 +73,7 @@ class Ports:
     clock: Clock
     accountant: Accountant
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
+    providers: Mapping[str, LoginProvider] = field(default_factory=dict)
 
 
 async def always_ready() -> dict[str, bool]:
@@ -111,10 +116,10 @@ def make_services(
     quotas, centre = bounds.quotas, CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
-    secret = ports.log_key, ports.authority.trust_domain
+    entering = ports.log_key, ports.authority.trust_domain, ports.providers
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
-        **vars(make_people(begin, transactions, clock, ticks, bounds, *secret)),
+        **vars(make_people(begin, transactions, clock, ticks, bounds, *entering)),
         **vars(make_products(*stored)),
         begin=begin,
         transactions=transactions,

@@ -27,6 +27,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import (
     Freeze,
@@ -79,6 +80,9 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
      {"project": "prj_1", "organisation": "bank-a", "digest": "ef" * 32}),
     ("uploads", Upload("upl_1", "prj_1", "ef" * 32, "01" * 32, "bank-a", "ana", 4 << 30, 5, 9),
      {"project": "prj_1", "organisation": "bank-a", "digest": "ef" * 32}),
+    ("identities", Identity("idn_1", "usr_1", "sso", "https://sso.example", "248289761001", 5),
+     {"user": "usr_1"}),
+    ("pending_logins", PendingLogin("ab" * 32, "sso", "cd" * 32, "/jobs", 5, 9), {}),
 ]  # fmt: skip
 
 

@@ -39,6 +39,8 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.MODELS,
     entities.BUNDLES,
     entities.UPLOADS,
+    entities.IDENTITIES,
+    entities.PENDING_LOGINS,
 )
 _CHARTERS: Final = ("charter", "charter_candidate")
 _BATCH: Final = 500

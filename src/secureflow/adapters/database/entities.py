@@ -17,6 +17,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.sessions import Session
@@ -115,6 +116,8 @@ JOBS = EntityKind(Job, "job", tables.JOBS)
 MODELS = EntityKind(Model, "model", tables.MODELS)
 BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
+IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
+PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
 
 
 class EntityStore(Generic[T]):

@@ -109,6 +109,8 @@ JOBS = _entity("jobs", "project", "organisation", "state", "digest", "kind")
 MODELS = _entity("models", "project", "job", "name")
 BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
 UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
+IDENTITIES = _entity("identities", "user")
+PENDING_LOGINS = _entity("pending_logins", expiring=True)
 
 MEMBERSHIPS = sa.Table(
     "memberships",

@@ -25,6 +25,7 @@ from secureflow.adapters.database.tables import (
     ENROLMENTS,
     FAMILIES,
     IDEMPOTENCY,
+    PENDING_LOGINS,
     SESSIONS,
     SETTINGS,
     TOKENS,
@@ -45,6 +46,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.sessions import Session
@@ -87,6 +89,8 @@ class SqlUnitOfWork(SqlTransaction):
         self.models: Store[Model] = EntityStore(self, entities.MODELS)
         self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
+        self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
+        self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)
@@ -134,6 +138,7 @@ class SqlUnitOfWork(SqlTransaction):
         gone = 0
         for column, since in (
             (TOKENS.c.expires, now),
+            (PENDING_LOGINS.c.expires, now),
             (SESSIONS.c.expires, now),
             (FAMILIES.c.expires, now),
             (DEVICES.c.expires, now),

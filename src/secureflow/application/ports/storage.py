@@ -11,6 +11,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.queue import QueuedJob
@@ -251,6 +252,8 @@ class UnitOfWork(Protocol):
     models: Store[Model]
     bundles: Store[StoredBundle]
     uploads: Store[Upload]
+    identities: Store[Identity]
+    pending_logins: Store[PendingLogin]
     journal: Journal
     outbox: Outbox
     events: Events
@@ -275,8 +278,8 @@ class UnitOfWork(Protocol):
     async def sweep(self, now: int) -> int:
         """Delete expired rows; return how many there were.
 
-        Expired tokens and sessions; enrolments a month after they were used or expired; idempotent
-        answers after a day.
+        Expired tokens, sessions and pending logins; enrolments a month after they were used or
+        expired; idempotent answers after a day.
         """
 
     async def commit(self) -> None:

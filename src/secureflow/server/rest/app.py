@@ -20,6 +20,7 @@ from secureflow.server.rest import (
     health,
     jobs,
     models,
+    oidc,
     organisations,
     problems,
     projectpeople,
@@ -79,6 +80,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
+    routers += [oidc.router, oidc.identities]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)

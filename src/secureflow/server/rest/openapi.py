@@ -39,6 +39,14 @@ _CALLED: Final = {
     "403": "The caller's roles, or the owner's grants, do not allow it",
     "404": "Not found, or not visible to the caller",
 }
+_AT_PROVIDERS: Final = frozenset({"start_oidc", "finish_oidc", "link_oidc"})
+_AT_PROVIDER: Final = {
+    "401": "No login of this browser, or no valid token or session",
+    "403": "What the provider says, or the person, is refused",
+    "404": "There is no such provider",
+    "409": "The identity has another account, or the account has changed",
+    "503": "The provider does not answer",
+}
 _WRITING: Final = {
     "409": "The request conflicts with the present state",
     "413": "The body is too large",
@@ -86,6 +94,8 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         common["403"] = "A person denied it"
     if operation["operationId"] == "get_metrics":
         common["401"] = "Neither from this machine nor with a valid token for metrics"
+    if operation["operationId"] in _AT_PROVIDERS:
+        common |= _AT_PROVIDER
     if method != "get" or "report" in operation["operationId"]:
         common |= _WRITING
     for status, description in common.items():

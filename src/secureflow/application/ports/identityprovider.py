@@ -1,0 +1,74 @@
+"""An identity provider that people log in at (OpenID Connect, code flow with PKCE)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class AuthorizationRequest:
+    """What one login asks the provider.
+
+    Args:
+        state: identifies the login when the browser comes back.
+        nonce: must stand in the ID token.
+        verifier: of PKCE (RFC 7636); the request carries its SHA-256 only.
+    """
+
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AuthorizationAnswer:
+    """What the browser brought back.
+
+    Args:
+        code: to be exchanged for the ID token, once.
+        issuer: who says it has answered (RFC 9207); None if it does not say.
+        nonce, verifier: of the request.
+        started: when the login began, unix seconds.
+    """
+
+    code: str = field(repr=False)
+    issuer: str | None
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+    started: int
+
+
+class IdentityProvider(Protocol):
+    """One configured provider. Every call answers within seconds, or fails with a typed error."""
+
+    @property
+    def name(self) -> str:
+        """Its name in URLs."""
+
+    @property
+    def title(self) -> str:
+        """Its name on a login page."""
+
+    @property
+    def issuer(self) -> str:
+        """Its issuer identifier, exactly."""
+
+    async def authorization_url(self, request: AuthorizationRequest) -> str:
+        """Return where the browser goes to log in.
+
+        Raises:
+            SecureFlowError: `provider_unreachable`, `provider_untrusted`.
+        """
+
+    async def authenticate(self, answer: AuthorizationAnswer) -> Mapping[str, Any]:
+        """Exchange the code and return the verified claims; `sub` is a valid subject.
+
+        Raises:
+            SecureFlowError: `provider_unreachable`, `provider_untrusted`, `id_token_refused`,
+                `login_denied` for a code that the provider does not take.
+        """
+
+    async def check(self) -> None:
+        """Fetch its description and keys, and raise what is wrong with them."""
