@@ -25,7 +25,7 @@ from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
-from secureflow.agent.edge.commands import Commands, Describing
+from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.enginewatch import EngineWatch
@@ -37,6 +37,7 @@ from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
+from secureflow.agent.edge.running import Describing
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
