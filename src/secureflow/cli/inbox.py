@@ -151,6 +151,9 @@ def _approved(config: Path, item: str, reason: str = "") -> SecureFlowError | No
     from secureflow.agent import api
 
     came = api.inbox_approve(config, item, reason)
+    if came.get("second"):
+        say(t("You approved {what}. It waits for a second person.", what=item))
+        return None
     if came.get("refused"):
         why = SecureFlowError.from_json(came["refused"])
         told = Text(
@@ -179,6 +182,19 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
 
     api.inbox_reject(config, item, reason)
     say(t("{what} is rejected.", what=item))
+
+
+@app.command("ask", help=t("End a request with a question to who submitted it."))
+def ask_back(
+    item: Item,
+    question: Annotated[str, typer.Argument(help=t("The question: one line, 200 characters."))],
+    config: Config = _CONFIG,
+) -> None:
+    """Ask back: the submitter sees the question, and submits the job again."""
+    from secureflow.agent import api
+
+    api.inbox_ask_back(config, item, question)
+    say(t("{what} is closed with your question; the job can be submitted again.", what=item))
 
 
 @app.command("review", help=t("Review the waiting requests one at a time, and decide."))

@@ -19,7 +19,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """A policy's decision on one request: allow, refuse, or ask a person, with the reasons."""
+    """A policy's decision on one request: allow, refuse, or ask a person, with the reasons.
+
+    `two_people` are reasons for which two people must decide what would be allowed.
+    """
 
     effect: Effect
     reasons: tuple[str, ...] = ()
+    two_people: tuple[str, ...] = ()

@@ -28,6 +28,9 @@ from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 MAX_POLICY_BYTES = 1 << 20
+_BROKEN: Final = "a policy could not be evaluated"
+TWO_PEOPLE: Final = "two_people"
+"""The annotation of a permit policy whose requests two people decide: `@two_people("reason")`."""
 _DIGIT = Decimal("0.0001")
 _LARGEST = Decimal("922337203685477.5807")
 """Limits of a Cedar decimal."""
@@ -85,7 +88,7 @@ class CedarPolicies:
         text = "\n".join(policy.text for policy in self.policies)
         self._set = cedarpy.PolicySet.from_str(text)
         self._schema = cedarpy.Schema.from_str(known)
-        self._titles = _titles(self.policies)
+        self._titles, self._two = _annotated(self.policies)
 
     @classmethod
     def load(cls, paths: Iterable[Path], kinds: SpecKinds = SPEC_KINDS) -> CedarPolicies:
@@ -109,10 +112,12 @@ class CedarPolicies:
         found = answer.diagnostics
         if found.errors:
             reasons = tuple(str(error) for error in found.errors)
-            return Decision("ask", ("a policy could not be evaluated", *reasons))
+            two = (_BROKEN,) if self._two else ()  # it may be one that asks for two people
+            return Decision("ask", (_BROKEN, *reasons), two)
         reasons = tuple(self._titles.get(name, name) for name in found.reasons)
         if answer.allowed:
-            return Decision("allow", reasons)
+            two = tuple(self._two[name] for name in found.reasons if name in self._two)
+            return Decision("allow", reasons, two)
         if reasons:
             return Decision("refuse", reasons)
         return Decision("ask", ("no policy permits it",))
@@ -149,19 +154,39 @@ def _check(policy: Policy, known: str) -> None:
         )
 
 
-def _titles(policies: Iterable[Policy]) -> dict[str, str]:
-    """Map Cedar's policy names (`policy0`) to titles: `@id: @reason`, or file and number.
+def _annotated(policies: Iterable[Policy]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return titles, and reasons for two people, by Cedar's policy names (`policy0`).
 
-    Cedar numbers the policies of all texts consecutively, in their order.
+    A title is `@id: @reason`, or file and number. Cedar numbers the policies of all texts
+    consecutively, in their order.
     """
     titles: dict[str, str] = {}
+    two: dict[str, str] = {}
     for one in policies:
         listed = json.loads(cedarpy.policies_to_json_str(one.text))["staticPolicies"]
         for number in range(len(listed)):
-            notes = listed[f"policy{number}"].get("annotations") or {}
+            name, policy = f"policy{len(titles)}", listed[f"policy{number}"]
+            notes = policy.get("annotations") or {}
             parts = [str(notes[key]) for key in ("id", "reason") if notes.get(key)]
-            titles[f"policy{len(titles)}"] = ": ".join(parts) or f"{one.name}, policy {number + 1}"
-    return titles
+            titles[name] = ": ".join(parts) or f"{one.name}, policy {number + 1}"
+            if TWO_PEOPLE in notes:
+                if policy["effect"] != "permit":
+                    raise _misplaced(one.name, titles[name])
+                two[name] = str(notes[TWO_PEOPLE] or titles[name])
+    return titles, two
+
+
+def _misplaced(file: str, title: str) -> SecureFlowError:
+    return SecureFlowError(
+        "policy_invalid",
+        Text(
+            "The policy file {name} is not valid: {title} forbids, and has @two_people.",
+            name=file,
+            title=title,
+        ),
+        "Two people decide what a permit policy would allow: annotate that.",
+        {"file": file},
+    )
 
 
 def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, Any]:

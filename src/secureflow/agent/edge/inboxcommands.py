@@ -13,11 +13,17 @@ from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import Publication, rows_of
 from secureflow.agent.record.records import InboxItem
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import HiddenCharacterError, line
+from secureflow.kit.text import Text
 
 _NAMED: Final = 8
 _LONGEST: Final = 40
 """Sensitive columns in the inbox's list, and characters of each: even with many requests of many
 columns the list must fit the socket's line, or nobody could see, and reject, what fills it."""
+
+LONGEST_QUESTION: Final = 200
+"""Characters of a question to a submitter: the centre shows this much of it."""
 
 _NEWEST: Final = 500
 """How many approved jobs are looked at, as many as the inbox tells of."""
@@ -33,6 +39,7 @@ class InboxCommands(RunningAgent):
             "inbox.show": self.inbox_show,
             "inbox.approve": self.inbox_approve,
             "inbox.reject": self.inbox_reject,
+            "inbox.ask_back": self.inbox_ask_back,
         }
 
     async def inbox_list(self, waiting: bool = True) -> list[dict[str, JSON]]:
@@ -120,9 +127,33 @@ class InboxCommands(RunningAgent):
     async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Reject a request; code that only it brought is removed."""
         decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "rejected", reason)
-        self.assembly.inbox.wake(item)
+        return await self._closed(decided)
+
+    async def inbox_ask_back(self, item: str, question: str) -> dict[str, JSON]:
+        """End a request with a question to its submitter, who answers and submits it again."""
+        asked = _question(question)
+        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "asked_back", asked)
+        return await self._closed(decided)
+
+    async def _closed(self, decided: InboxItem) -> dict[str, JSON]:
+        self.assembly.inbox.wake(decided.id)
         await asyncio.to_thread(self.assembly.bundles.sweep, code_of(decided))
         return _summary(decided)
+
+
+def _question(text: JSON) -> str:
+    """Return a question that travels to the submitter: short, and nothing in it is hidden."""
+    if not isinstance(text, str) or not 1 <= len(text.strip()) <= LONGEST_QUESTION:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("A question has 1 to {longest} characters.", longest=LONGEST_QUESTION),
+        )
+    try:
+        return line(text.strip())
+    except HiddenCharacterError as error:
+        raise SecureFlowError(
+            "invalid_request", Text("The question is not plain: {reason}.", reason=str(error))
+        ) from error
 
 
 def _first(names: Sequence[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 
 from secureflow.adapters.link.peerlink import Dialling
 from secureflow.agent.activesettings import ActiveSettings
@@ -25,6 +27,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
@@ -50,6 +53,9 @@ from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+
+if TYPE_CHECKING:
+    from secureflow.application.passwords import Passwords
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Assembly:
     rollback: RollbackCheck
     bundles: OwnerBundles
     code: OwnerCode
+    people: People
 
 
 def assemble(
@@ -110,7 +117,13 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
-    inbox = Inbox(store, clock)
+    inbox = Inbox(
+        store,
+        clock,
+        lambda request: consent.two_people(request),  # noqa: PLW0108  made later
+        lambda: active.settings.consent.decide_within,
+    )
+    people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
@@ -120,7 +133,7 @@ def assemble(
     )
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
-    consent = Consent(ports.policies, inbox)
+    consent = Consent(ports.policies, inbox, lambda: active.settings.consent.two_people)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(
@@ -148,4 +161,12 @@ def assemble(
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
-    return Assembly(agent, *parts, bundles, code)
+    return Assembly(agent, *parts, bundles, code, people)
+
+
+@cache
+def passwords() -> Passwords:
+    """Return this process's one checker of passwords, which limits how many are hashed at once."""
+    from secureflow.application.passwords import Passwords  # loads Argon2: only where people log in
+
+    return Passwords()

@@ -21,7 +21,8 @@ from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
 from secureflow.agent.owner.inbox import Inbox
-from secureflow.agent.settings import AgentSettings
+from secureflow.agent.owner.twopeople import TWO, reasons_for_two
+from secureflow.agent.settings import AgentSettings, TwoPeopleRule
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
 from secureflow.domain.policies import Decision
@@ -173,10 +174,12 @@ class Allowed:
         by: `a person`, or the policies that permit it, with their reasons.
         expires: unix seconds; for a person's decision the time that the person was shown, whatever
             the centre asks for later.
+        people: ids of the people who decided, the first one first; none without accounts.
     """
 
     by: str
     expires: int
+    people: tuple[str, ...] = ()
 
 
 class Consent:
@@ -185,11 +188,18 @@ class Consent:
     Args:
         policies: the owner's policies.
         inbox: for people to decide.
+        two_people: returns the rules in force by which two people decide.
     """
 
-    def __init__(self, policies: Policies, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        inbox: Inbox,
+        two_people: Callable[[], Iterable[TwoPeopleRule]] = tuple,
+    ) -> None:
         self._policies = policies
         self._inbox = inbox
+        self._rules = two_people
 
     def replace_policies(self, policies: Policies) -> None:
         """Use other policies from now on; earlier decisions stay valid."""
@@ -224,6 +234,8 @@ class Consent:
         )  # fmt: skip
         self._inbox.wake_all()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)
+        if decided.state == "asked_back":
+            raise asked_back(job, decided.reason)
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"
             raise refused(
@@ -232,8 +244,28 @@ class Consent:
         decision = self._policies.decide(request)  # they may have been reloaded meanwhile
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
-        by = f"a person: {decided.reason}" if decided.reason else "a person"
-        return Allowed(by, min(expires, decided.expires))
+        people = tuple(one.person for one in self._inbox.approvals(item))
+        if len(people) < 2 and self.two_people(request):  # a rule of since then
+            raise refused(job, TWO, "policy")
+        by = "two people" if len(people) > 1 else "a person"
+        by = f"{by}: {decided.reason}" if decided.reason else by
+        return Allowed(by, min(expires, decided.expires), people)
+
+    def two_people(self, request: Mapping[str, JSON]) -> tuple[str, ...]:
+        """Return why two people must decide a request, by the owner's rules and policies.
+
+        One that an older version asked about may lack facts that policies look at: it is checked
+        again, with all of them, before anything is signed.
+        """
+        try:
+            decision = self._policies.decide(request)
+        except KeyError:
+            decision = Decision("ask")
+        return self._by_two(request, decision)
+
+    def _by_two(self, request: Mapping[str, JSON], decision: Decision) -> tuple[str, ...]:
+        found = (*reasons_for_two(self._rules(), request), *decision.two_people)
+        return tuple(dict.fromkeys(found))
 
     def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
         """Refuse what a policy forbids, whatever else was approved.
@@ -246,6 +278,17 @@ class Consent:
             raise refused(job, "; ".join(decision.reasons), "policy")
 
     def _decision(self, request: Mapping[str, JSON]) -> Decision:
+        """Return the decision of policies, and of the rules for two people."""
+        decision = self._by_policies(request)
+        if decision.effect == "refuse":
+            return decision
+        two = self._by_two(request, decision)
+        if not two:
+            return decision
+        asked = decision.reasons if decision.effect == "ask" else ()
+        return Decision("ask", (*asked, TWO, *two), two)
+
+    def _by_policies(self, request: Mapping[str, JSON]) -> Decision:
         """Return the policies' decision; what leaves more is allowed by policies that look at it.
 
         Policies that would allow the same job without any code, and with any other code, were
@@ -263,7 +306,7 @@ class Consent:
             if request.get(name):
                 deciding &= self._looking(request, decision, others())
                 if not deciding:
-                    return Decision("ask", (asked,))
+                    return Decision("ask", (asked,), decision.two_people)
         return decision
 
     def _looking(
@@ -308,6 +351,16 @@ def refused(job: str, reason: str, by: str) -> SecureFlowError:
         Text("Job {job} was refused: {reason}.", job=job, reason=reason),
         "Change the job accordingly, or ask the data owner.",
         {"reason": reason, "by": by},
+    )
+
+
+def asked_back(job: str, question: str) -> SecureFlowError:
+    """Return the error of a request that a person answered with a question to its submitter."""
+    return SecureFlowError(
+        "asked_back",
+        Text("Job {job} was not approved: the data owner asks: {reason}", job=job, reason=question),
+        "Answer the data owner, then submit the job again, changed if need be.",
+        {"reason": question, "by": "a person"},
     )
 
 
