@@ -151,6 +151,16 @@ def inbox_ask_back(config: Path, item: str, question: str) -> dict[str, JSON]:
     return dict(control(config, "inbox.ask_back", item=item, question=question))
 
 
+def policy_explain(config: Path, item: str) -> dict[str, JSON]:
+    """Return what the policies decide about a request, and which nearly decided."""
+    return dict(control(config, "policy.explain", item=item))
+
+
+def policy_suggest(config: Path, item: str) -> dict[str, JSON]:
+    """Return a policy's text that would have decided a request as people did."""
+    return dict(control(config, "policy.suggest", item=item))
+
+
 def bundle_review(config: Path, item: str) -> dict[str, JSON]:
     """Return the code of a request and the code that was approved before it, in base64."""
     return dict(control(config, "bundle.review", READING, item=item))

@@ -16,6 +16,7 @@ from secureflow.cli import (
     ownprobing,
     ownresults,
     people,
+    policies,
 )
 from secureflow.cli.backups import (
     Given,
@@ -44,6 +45,7 @@ app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
+app.add_typer(policies.app, name="policy")
 app.command("login", help=t("Log in at the agent as a person who decides."))(people.login)
 app.command("logout", help=t("End your session at the agent."))(people.logout)
 

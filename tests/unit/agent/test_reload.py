@@ -76,7 +76,7 @@ class Owner(World):
         policies = CedarPolicies.load(settings.consent.policies)
         attestation = self.assembly.attestation
         if not settings.consent.policies:
-            policies = self.assembly.consent._policies  # type: ignore[assignment]
+            policies = self.assembly.consent.decisions.policies  # type: ignore[assignment]
         return Rules(policies, attestation._verifier, attestation._policy)
 
     @property

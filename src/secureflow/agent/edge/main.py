@@ -35,6 +35,7 @@ from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.peoplecommands import PeopleCommands
 from secureflow.agent.edge.permissions import Gate
+from secureflow.agent.edge.policycommands import PolicyCommands
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
@@ -244,7 +245,8 @@ def more_commands(assembly: Assembly, link: Fetching, logins: Logins) -> Mapping
     tested = ProbingCommands(assembly, link)
     results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
     people = PeopleCommands(assembly.people, logins)
-    parts = (bundles, kept, tested, results, people)
+    policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
+    parts = (bundles, kept, tested, results, people, policies)
     return {name: one for part in parts for name, one in part.table().items()}
 
 

@@ -68,6 +68,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "inbox.approve": _ITEM,
     "inbox.reject": _ITEM,
     "inbox.ask_back": _ITEM,
+    "policy.explain": _READ,
+    "policy.suggest": _READ,
     "charter.show": _READ,
     "charter.pin": _ADMINISTERS,
     "charter.sign": _ADMINISTERS,

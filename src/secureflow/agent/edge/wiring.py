@@ -25,6 +25,7 @@ from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
@@ -117,10 +118,11 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
+    decisions = Decisions(ports.policies, lambda: active.settings.consent.two_people)
     inbox = Inbox(
         store,
         clock,
-        lambda request: consent.two_people(request),  # noqa: PLW0108  made later
+        decisions.two_people,
         lambda: active.settings.consent.decide_within,
     )
     people = People(store, key, party, clock, passwords)
@@ -133,7 +135,7 @@ def assemble(
     )
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
-    consent = Consent(ports.policies, inbox, lambda: active.settings.consent.two_people)
+    consent = Consent(decisions, inbox)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(

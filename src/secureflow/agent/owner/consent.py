@@ -14,18 +14,16 @@ A decision is bound to (job, spec digest): if a server changes one column, it mu
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.owner.inbox import Inbox
-from secureflow.agent.owner.twopeople import TWO, reasons_for_two
-from secureflow.agent.settings import AgentSettings, TwoPeopleRule
+from secureflow.agent.owner.twopeople import TWO
+from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
-from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
@@ -37,7 +35,6 @@ from secureflow.domain.specs.base import (
     spec_digest,
     two_sum,
 )
-from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -186,24 +183,17 @@ class Consent:
     """Decides requests for data.
 
     Args:
-        policies: the owner's policies.
+        decisions: the owner's policies and rules.
         inbox: for people to decide.
-        two_people: returns the rules in force by which two people decide.
     """
 
-    def __init__(
-        self,
-        policies: Policies,
-        inbox: Inbox,
-        two_people: Callable[[], Iterable[TwoPeopleRule]] = tuple,
-    ) -> None:
-        self._policies = policies
+    def __init__(self, decisions: Decisions, inbox: Inbox) -> None:
+        self.decisions = decisions
         self._inbox = inbox
-        self._rules = two_people
 
     def replace_policies(self, policies: Policies) -> None:
         """Use other policies from now on; earlier decisions stay valid."""
-        self._policies = policies
+        self.decisions.policies = policies
 
     async def decide(
         self,
@@ -223,7 +213,7 @@ class Consent:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
                 `inbox_item_changed`.
         """
-        decision = self._decision(request)
+        decision = self.decisions.decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
@@ -241,31 +231,15 @@ class Consent:
             raise refused(
                 job, decided.reason or Text("it is {state} in the inbox", state=decided.state), by
             )
-        decision = self._policies.decide(request)  # they may have been reloaded meanwhile
+        decision = self.decisions.by_policies(request)  # they may have been reloaded meanwhile
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
         people = tuple(one.person for one in self._inbox.approvals(item))
-        if len(people) < 2 and self.two_people(request):  # a rule of since then
+        if len(people) < 2 and self.decisions.two_people(request):  # a rule of since then
             raise refused(job, TWO, "policy")
         by = "two people" if len(people) > 1 else "a person"
         by = f"{by}: {decided.reason}" if decided.reason else by
         return Allowed(by, min(expires, decided.expires), people)
-
-    def two_people(self, request: Mapping[str, JSON]) -> tuple[str, ...]:
-        """Return why two people must decide a request, by the owner's rules and policies.
-
-        One that an older version asked about may lack facts that policies look at: it is checked
-        again, with all of them, before anything is signed.
-        """
-        try:
-            decision = self._policies.decide(request)
-        except KeyError:
-            decision = Decision("ask")
-        return self._by_two(request, decision)
-
-    def _by_two(self, request: Mapping[str, JSON], decision: Decision) -> tuple[str, ...]:
-        found = (*reasons_for_two(self._rules(), request), *decision.two_people)
-        return tuple(dict.fromkeys(found))
 
     def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
         """Refuse what a policy forbids, whatever else was approved.
@@ -273,75 +247,9 @@ class Consent:
         Raises:
             SecureFlowError: `consent_refused`.
         """
-        decision = self._decision(request)
+        decision = self.decisions.decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
-
-    def _decision(self, request: Mapping[str, JSON]) -> Decision:
-        """Return the decision of policies, and of the rules for two people."""
-        decision = self._by_policies(request)
-        if decision.effect == "refuse":
-            return decision
-        two = self._by_two(request, decision)
-        if not two:
-            return decision
-        asked = decision.reasons if decision.effect == "ask" else ()
-        return Decision("ask", (*asked, TWO, *two), two)
-
-    def _by_policies(self, request: Mapping[str, JSON]) -> Decision:
-        """Return the policies' decision; what leaves more is allowed by policies that look at it.
-
-        Policies that would allow the same job without any code, and with any other code, were
-        written about data, often before a job could bring code: a person decides then. The same of
-        policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over, told nobody which keys match, or computed on no shares. A job that does
-        several of these needs one policy that looks at all of them: two that look at one each were
-        not written about both together.
-        """
-        decision = self._policies.decide(request)
-        if decision.effect != "allow":
-            return decision
-        deciding = {*decision.reasons}
-        for name, (others, asked) in _MORE.items():
-            if request.get(name):
-                deciding &= self._looking(request, decision, others())
-                if not deciding:
-                    return Decision("ask", (asked,), decision.two_people)
-        return decision
-
-    def _looking(
-        self, request: Mapping[str, JSON], decision: Decision, others: Iterable[Mapping[str, JSON]]
-    ) -> set[str]:
-        """Return the policies that do not decide alike about each of the changed requests."""
-        looking: set[str] = set()
-        for changes in others:
-            found = self._policies.decide({**request, **changes})
-            looking |= {*decision.reasons} - (
-                {*found.reasons} if found.effect == "allow" else set()
-            )
-        return looking
-
-
-def _other_code() -> tuple[Mapping[str, JSON], ...]:
-    """Return the changes of a request that make it one without code, and one with other code."""
-    return dict.fromkeys(CODE_FACTS, ""), {"bundle_digest": secrets.token_hex(32)}
-
-
-_MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str]]] = {
-    "bundle_digest": (_other_code, "no policy decides about the code that the job brings"),
-    "per_party": (
-        lambda: ({"per_party": 0},),
-        "no policy decides about figures of this party alone",
-    ),
-    "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
-    "learns": (lambda: ({"learns": ""},), "no policy decides about who learns which keys match"),
-    "engine_program": (
-        lambda: ({"program": "", "engine_program": ""},),
-        "no policy decides about programs that compute on shares",
-    ),
-    "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
-}
-"""What leaves more than the same job without it: the requests without it, and why one asks."""
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:
