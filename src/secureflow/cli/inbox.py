@@ -97,6 +97,7 @@ def show_item(
     from secureflow.cli.bundle_review import brings_code, code_of, paged, told_of
     from secureflow.cli.decision import asked, recalled
     from secureflow.cli.kinds import given
+    from secureflow.cli.requestdocument import document
 
     answer = api.inbox_show(config, item)
     waits, kept = answer.get("state") == "waiting", bool(answer.get("spec"))
@@ -106,6 +107,10 @@ def show_item(
         raise _no_page(page, pages)
     if details or output is not Form.TABLE or not kept:  # nothing but a summary is kept of others
         answer = answer if code is None else {**answer, "code": code.plain()}
+        if kept and output is not Form.TABLE:
+            request = asked(answer, item) if waits else recalled(answer, item)
+            told = {**document(request, given(context)), "code": None}  # which stands beside it
+            answer = {**answer, "document": told}
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
     request = asked(answer, item) if waits else recalled(answer, item)
@@ -365,6 +370,10 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     if one.get("epsilon") is not None:
         parts.append(f"ε {cost(one['epsilon'])}")
     parts.append(t("until {when}", when=moment(one.get("expires"))))
+    if one.get("overdue"):
+        parts.append(t("OVERDUE"))
+    if one.get("approved_by"):
+        parts.append(t("one person approved it"))
     if one.get("reason"):
         parts.append(plain(said(str(one["reason"]))))
     return [*lines, "  " + t(", ").join(filter(None, parts))]

@@ -237,7 +237,7 @@ def delegate(name: Name, until: Until, config: Config = _CONFIG) -> None:
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     """Return an account for people."""
-    state = t("disabled") if one["disabled"] else t("active")
+    state = t("disabled") if one["disabled"] else t("in use")
     if one["initial_password"] and not one["disabled"]:
         state = t("password not yet chosen")
     if one["absent_until"]:
@@ -266,7 +266,9 @@ def _second(until: str) -> int:
         return max(0, int(found.timestamp()))
     except (ValueError, OverflowError) as error:
         raise SecureFlowError(
-            "invalid_request", t("{until!r} is no date.", until=until), "--until 2030-01-31"
+            "invalid_request",
+            t("{until!r} is no date.", until=until),
+            "secureflow agent people away --until 2030-01-31",
         ) from error
 
 

@@ -11,6 +11,7 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.running import PATIENCE, RunningAgent
 from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import Publication, rows_of
+from secureflow.agent.owner.requesters import before
 from secureflow.agent.record.records import InboxItem
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -47,7 +48,7 @@ class InboxCommands(RunningAgent):
         # Reads every request on record: not while others wait for this agent.
         broken = await asyncio.to_thread(self.assembly.context.store.damaged_inbox)
         return [
-            *(_summary(item) for item in self.assembly.inbox.list(waiting=waiting)),
+            *(self._listed_item(item) for item in self.assembly.inbox.list(waiting=waiting)),
             *({"id": key, "job": job, "state": "damaged"} for key, job in broken),
         ]
 
@@ -57,15 +58,64 @@ class InboxCommands(RunningAgent):
         `here` is what a decision depends on beside: `allow_simulated`, the `rows` of the data as
         published, and the `budget` that the job's ε is charged to, with its ε `after` the job, or
         `refused` if the job's charge was given back: it pays for no second run. `approved` are the
-        private jobs whose charge is in neither: they were approved, and have not started.
+        private jobs whose charge is in neither: they were approved, and have not started. `rule`
+        is what policies decide now (`Decisions.explained`), `before` what the submitter asked
+        before (`agent.owner.requesters`), `people` who must decide, may, and did.
         """
         found, context = self.assembly.inbox.shown(item), self.assembly.context
         here = {
             "allow_simulated": context.settings.attestation.allow_simulated,
             "budget": await self._budget(found),
             "rows": rows_of(context.store, str(found.request.get("dataset"))),
+            "people": self._people(found),
+            "rule": await asyncio.to_thread(self._rule, found) if found.spec else None,
+            "before": await asyncio.to_thread(before, context.store, found),
         }
         return {**asdict(found), "here": here}
+
+    def _people(self, item: InboxItem) -> dict[str, JSON] | None:
+        """Return who must decide a request, may, and did; None without accounts or rules.
+
+        Of a request that waits only who approved it, and when: nothing that would sway the second.
+        """
+        inbox, people = self.assembly.inbox, self.assembly.people
+        two = inbox.two_people(item)
+        if not (two or people.any()):
+            return None
+        waits = item.state == "waiting"
+        names = people.names()
+        return {
+            "two_people": list(two),
+            "approved": [
+                {
+                    "id": one.person,
+                    "name": names.get(one.person, ""),
+                    "at": one.at,
+                    "in_place_of": "" if one.authority == one.person else one.authority,
+                    **({} if waits else {"reason": one.reason}),
+                }
+                for one in inbox.approvals(item.id)
+            ],
+            "can_decide": people.present() if waits else [],
+            "decide_by": inbox.deadline(item),
+        }
+
+    def _rule(self, item: InboxItem) -> dict[str, JSON] | None:
+        try:
+            return self.assembly.consent.decisions.explained(item.request)
+        except KeyError:  # asked by an older version, which knew fewer facts
+            return None
+
+    def _listed_item(self, item: InboxItem) -> dict[str, JSON]:
+        """Return an item of the list: `overdue` if it waits for longer than the owner likes."""
+        context = self.assembly.context
+        late = context.clock() >= item.at + context.settings.consent.remind_after
+        summary = _summary(item)
+        if item.state == "waiting":
+            summary["expires"] = self.assembly.inbox.deadline(item)
+            summary["overdue"] = late
+            summary["approved_by"] = len(self.assembly.inbox.approvals(item.id))
+        return summary
 
     async def _budget(self, item: InboxItem) -> dict[str, JSON] | None:
         if item.request.get("epsilon") is None or not item.spec:  # expired, or withdrawn

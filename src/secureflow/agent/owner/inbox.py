@@ -244,8 +244,9 @@ class Inbox:
                 one, enough = self._approved(found, actor, reason, now)
                 if one is not None and one.authority != one.person:
                     facts["in_place_of"] = one.authority
-                if not enough:
-                    self._store.note(now, "inbox.approved_by_one", found.job, **facts)
+                if not enough:  # the note must not sway the second person: it is told later
+                    told = {name: fact for name, fact in facts.items() if name != "reason"}
+                    self._store.note(now, "inbox.approved_by_one", found.job, **told)
                     return found
             self._store.decide_inbox_item(decided)
             self._store.note(now, f"inbox.{state}", found.job, **facts)

@@ -102,7 +102,7 @@ class People:
     def every(self) -> list[dict[str, JSON]]:
         """Return the accounts without their secrets, the oldest first."""
         now, given = self._clock(), self._store.delegations()
-        names = {one.id: one.name for one in self._store.people()}
+        names = self.names()
         return [
             {
                 "id": one.id,
@@ -337,6 +337,10 @@ class People:
                 given.append(giver.id)
         return (*own, *given)
 
+    def names(self) -> dict[str, str]:
+        """Return the name of every person by its id."""
+        return {one.id: one.name for one in self._store.people()}
+
     def present(self) -> list[str]:
         """Return the names of those who can decide now: in their own right or another's place."""
         now = self._clock()
@@ -351,7 +355,9 @@ class People:
         if now < until <= now + LONGEST:
             return until
         raise SecureFlowError(
-            "invalid_request", "The date must lie ahead, by a year at most.", "--until 2030-01-31"
+            "invalid_request",
+            "The date must lie ahead, by a year at most.",
+            "secureflow agent people away --until 2030-01-31",
         )
 
     def _keep(self, person: Person) -> None:
