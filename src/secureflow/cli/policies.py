@@ -59,9 +59,7 @@ def explain(
     context: typer.Context,
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="REQUEST|FILE", help=t("Id of a request, or a file of example requests.")
-        ),
+        typer.Argument(metavar="WHAT", help=t("Id of a request, or a file of example requests.")),
     ],
     config: Config = _CONFIG,
     output: Output = Form.TABLE,

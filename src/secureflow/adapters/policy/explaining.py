@@ -52,7 +52,7 @@ def nearly(
 def _missing(policy: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the parts of a policy that do not hold, as Cedar writes them."""
     parts = {str(at): part for at, part in enumerate(_parts(policy))}
-    answer = cedarpy.is_authorized(request, cedarpy.PolicySet.from_json_str(_set(parts)), [])
+    answer = cedarpy.is_authorized(dict(request), cedarpy.PolicySet.from_json_str(_set(parts)), [])
     holding = {*answer.diagnostics.reasons}
     return tuple(_text(part) for name, part in parts.items() if name not in holding)
 
