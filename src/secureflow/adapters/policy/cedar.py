@@ -114,7 +114,9 @@ class CedarPolicies:
         found = answer.diagnostics
         if found.errors:
             reasons = tuple(str(error) for error in found.errors)
-            two = (_BROKEN,) if self._two else ()  # it may be one that asks for two people
+            two: tuple[str, ...] = (
+                (_BROKEN,) if self._two else ()
+            )  # it may be one that asks for two people
             return Decision("ask", (_BROKEN, *reasons), two)
         reasons = tuple(self._titles.get(name, name) for name in found.reasons)
         if answer.allowed:

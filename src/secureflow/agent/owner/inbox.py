@@ -283,7 +283,7 @@ class Inbox:
         asked = item.reasons[item.reasons.index(TWO) + 1 :] if TWO in item.reasons else ()
         return tuple(dict.fromkeys((*asked, *now))) or ((TWO,) if TWO in item.reasons else ())
 
-    def approvals(self, item: str) -> list[ItemApproval]:
+    def approvals(self, item: str) -> Sequence[ItemApproval]:
         """Return the approvals of an item by people, the first one first."""
         return self._store.item_approvals(item)
 

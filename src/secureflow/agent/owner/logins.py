@@ -97,7 +97,9 @@ class Logins:
             raise too_fast(wait)
         known = self._store.person_named(name[:64])
         usable = None if known is None or known.disabled else known
-        right = await self._passwords().matches(usable and usable.password, password)
+        right = await self._passwords().matches(
+            None if usable is None else usable.password, password
+        )
         if usable is None or not right:
             await asyncio.to_thread(self._note_failure, known, user)
             raise bad_credentials()
@@ -166,7 +168,7 @@ class Logins:
             SecureFlowError: `session_ended`: unknown here, too old, or its person is disabled.
         """
         session = self._store.person_session(_digest(secret)) if _SHAPE.fullmatch(secret) else None
-        person = session and self._store.person(session.person)
+        person = None if session is None else self._store.person(session.person)
         now = self._clock()
         if (
             session is None
