@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from peers.agent_people import OTHER, OWN, PASSWORD, Team
 from peers.agent_world import World
 
+from secureflow.agent.edge.diagnosis import Diagnosis
+from secureflow.agent.edge.peoplecheck import check_people
 from secureflow.agent.owner import totp
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.settings import ControlSettings
+from secureflow.agent.settings import ControlSettings, TwoPeopleRule
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -241,3 +244,33 @@ async def test_a_person_has_few_sessions(team: Team, world: World) -> None:
     assert len(world.store.sessions_of(ben.id)) == 8
     assert await team.refusal("people.me", newest) == ""
     assert await team.refusal("people.me", "ben") == "session_ended"
+
+
+# --- the doctor -------------------------------------------------------------------------------
+
+
+async def test_the_doctor_says_who_decides(world: World) -> None:
+    rule = TwoPeopleRule(any=True)
+    so_far = Diagnosis(world.directory / "agent.yaml", settings=world.settings)
+    assert "whoever has this uid decides" in check_people(so_far)
+    consent = world.settings.consent.model_copy(update={"two_people": (rule,)})
+    strict = world.settings.model_copy(
+        update={"consent": consent, "control": ControlSettings(second_factor="required")}
+    )
+    demanding = Diagnosis(so_far.config, settings=strict)
+    with pytest.raises(SecureFlowError) as alone:
+        check_people(demanding)
+    assert alone.value.code == "two_people_needed"
+    team = await Team(world).gather("ada", "ben", "vera")
+    assert check_people(so_far).startswith("3 accounts; 2 can decide, 0 of them")
+    with pytest.raises(SecureFlowError) as without:
+        check_people(demanding)
+    assert without.value.code == "second_factor_missing"
+    for name in ("ada", "ben"):
+        await team.with_second_factor(name)
+    assert "2 of them" in check_people(demanding)
+    with world.store.transaction():
+        team.people._keep(replace(team.people.named("ben"), disabled=1))
+    with pytest.raises(SecureFlowError) as again:
+        check_people(demanding)
+    assert again.value.code == "two_people_needed"

@@ -128,11 +128,7 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        logins = logins_of(assembly, settings.control)
-        more = await asyncio.to_thread(more_commands, assembly, link, logins)
-        gate = Gate(assembly.people, logins, settings.control, is_own)
-        table, group = {**commands.table(), **more}, settings.control.group
-        control = ControlServer(settings.socket, table, gate.admit, group)
+        control = await asyncio.to_thread(_control, settings, assembly, link, commands)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
@@ -220,6 +216,16 @@ def _put_together(
     )
     assembly = assemble(settings, key, store, ports, kinds)
     return link, uplink, assembly, running, watch
+
+
+def _control(
+    settings: AgentSettings, assembly: Assembly, link: Link, commands: Commands
+) -> ControlServer:
+    """Return the socket's server with every command, and the gate before them."""
+    logins = logins_of(assembly, settings.control)
+    table = {**commands.table(), **more_commands(assembly, link, logins)}
+    gate = Gate(assembly.people, logins, settings.control, is_own)
+    return ControlServer(settings.socket, table, gate.admit, settings.control.group)
 
 
 def logins_of(assembly: Assembly, settings: ControlSettings) -> Logins:

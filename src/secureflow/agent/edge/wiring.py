@@ -118,13 +118,7 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
-    decisions = Decisions(ports.policies, lambda: active.settings.consent.two_people)
-    inbox = Inbox(
-        store,
-        clock,
-        decisions.two_people,
-        lambda: active.settings.consent.decide_within,
-    )
+    consent, inbox = _deciding(active, store, ports)
     people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
@@ -135,7 +129,6 @@ def assemble(
     )
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
-    consent = Consent(decisions, inbox)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(
@@ -164,6 +157,19 @@ def assemble(
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
     return Assembly(agent, *parts, bundles, code, people)
+
+
+def _deciding(
+    active: ActiveSettings, store: RecordStore, ports: ExternalPorts
+) -> tuple[Consent, Inbox]:
+    """Return what decides about requests, and the inbox of those that people decide."""
+    decisions = Decisions(ports.policies, lambda: active.settings.consent.two_people)
+
+    def within() -> int | None:
+        return active.settings.consent.decide_within
+
+    inbox = Inbox(store, ports.clock, decisions.two_people, within)
+    return Consent(decisions, inbox), inbox
 
 
 @cache
