@@ -195,6 +195,17 @@ async def test_a_session_ends_with_its_account_its_logout_and_a_restore(
     assert await team.refusal("people.me", "ada") == "session_ended"
 
 
+async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: World) -> None:
+    ben = team.people.named("ben")
+    with world.store.transaction():  # its session is still there
+        world.store.keep_person(replace(ben, disabled=1))
+    assert world.store.sessions_of(ben.id)
+    assert await team.refusal("people.me", "ben") == "session_ended"
+    with pytest.raises(SecureFlowError) as error:
+        await team.log_in("ben")
+    assert error.value.code == "bad_credentials"
+
+
 async def test_sessions_survive_the_agent_and_only_this_one_knows_them(
     team: Team, world: World, tmp_path: Path
 ) -> None:

@@ -81,6 +81,8 @@ async def test_who_decided_in_anothers_place_leaves_no_room_for_that_other(
     await team.give("people.delegate", "ben", to="vera", until=world.now + 3600)
     await team.give("inbox.approve", "vera", item=item.id)
     assert await team.refusal("inbox.approve", "ben", item=item.id) == "same_person"
+    await team.give("people.delegate", "cleo", to="ben", until=world.now + 3600)
+    assert await team.refusal("inbox.approve", "ben", item=item.id) == "same_person"  # not for cleo
     noted = [o["facts"] for o in world.store.actions() if o["action"] == "inbox.approved_by_one"]
     assert (noted[0]["person"], noted[0]["in_place_of"]) == tuple(ids(world, "vera", "ben"))
     asking.cancel()
