@@ -177,6 +177,18 @@ def reset(
     say(t("Give {name} the password; it must be changed before the first decision.", name=name))
 
 
+@app.command("recover", help=t("Let an owner-admin in again, at a stopped agent."))
+def recover(
+    name: Name, password_file: PasswordFile = None, yes: Yes = False, config: Config = _CONFIG
+) -> None:
+    """Reset an owner-admin by the agent's uid, where nobody can log in; it is recorded."""
+    from secureflow.agent.edge.peoplerecovery import recover
+
+    confirmed(t("Reset {what}, and record that whoever has this uid did so?", what=name), yes)
+    recover(config, name, _password(password_file, twice=True))
+    say(t("Give {name} the password; it must be changed before the first decision.", name=name))
+
+
 @app.command("password", help=t("Choose another password for your own account."))
 def password(
     old_file: PasswordFile = None, new_file: PasswordFile = None, config: Config = _CONFIG

@@ -12,9 +12,12 @@ from peers.agent_world import World
 
 from secureflow.agent.edge.diagnosis import Diagnosis
 from secureflow.agent.edge.peoplecheck import check_people
+from secureflow.agent.edge.peoplerecovery import recover
 from secureflow.agent.owner import totp
+from secureflow.agent.owner.acting import Actor, as_actor
+from secureflow.agent.record.folder import locked_folder
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.settings import ControlSettings, TwoPeopleRule
+from secureflow.agent.settings import AgentSettings, ControlSettings, TwoPeopleRule
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -255,6 +258,30 @@ async def test_a_person_has_few_sessions(team: Team, world: World) -> None:
     assert len(world.store.sessions_of(ben.id)) == 8
     assert await team.refusal("people.me", newest) == ""
     assert await team.refusal("people.me", "ben") == "session_ended"
+
+
+async def test_the_uid_lets_an_owner_admin_in_again_and_that_is_recorded(
+    team: Team, world: World
+) -> None:
+    await team.with_second_factor("ada")
+    with pytest.raises(SecureFlowError) as error:
+        await team.people.recover("ben", PASSWORD)
+    assert error.value.code == "role_needed"
+    with as_actor(Actor(user=OWN)):
+        await team.people.recover("ada", "another four random words")
+    assert actions(world, "person.recovered")[0]["user"] == OWN
+    assert await team.refusal("people.me", "ada") == "session_ended"
+    ada = await team.log_in("ada", password="another four random words")
+    assert await team.refusal("people.disable", ada, name="ben") == "password_initial"
+
+
+def test_a_running_agent_is_not_recovered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = world.settings
+    world.all_keys[world.me].save(settings.signing_key)
+    monkeypatch.setattr(AgentSettings, "load", lambda _: settings)
+    with locked_folder(settings.directory), pytest.raises(SecureFlowError) as error:
+        recover(settings.directory / "agent.yaml", "ada", PASSWORD)
+    assert error.value.code == "agent_running"
 
 
 # --- the doctor -------------------------------------------------------------------------------

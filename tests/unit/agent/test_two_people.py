@@ -11,8 +11,11 @@ from peers.agent_people import OWN, Team, waiting_item
 from peers.agent_world import ALLOW, NOW, World
 
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.inboxcommands import LONGEST_QUESTION
+from secureflow.agent.owner.consent import asked_back
 from secureflow.agent.owner.twopeople import TWO, reasons_for_two
 from secureflow.agent.settings import TwoPeopleRule
+from secureflow.application.running.disapprovals import disapproval
 from secureflow.domain.policies import Policy
 from secureflow.enclave.plans import _approval
 from secureflow.kit.crypto import verify
@@ -196,6 +199,12 @@ async def test_a_question_goes_back_to_who_asked(team: Team, world: World) -> No
         await asking
     assert error.value.code == "asked_back"
     assert error.value.details["reason"] == "Why do you need the job?"
+    told = disapproval(["bank-a"], {}, {"bank-a": error.value.as_json()})  # at the centre
+    assert told.details["refusals"][0]["code"] == "asked_back"
+    assert told.message.count("Why do you need the job?") == 1
+    long = "W" * LONGEST_QUESTION  # even the longest one is told in whole
+    told = disapproval(["bank-a"], {}, {"bank-a": asked_back(item.job, long).as_json()})
+    assert long in told.details["refusals"][0]["reason"]
     with pytest.raises(SecureFlowError) as same:  # the same job again
         await world.ask("consent", world.consent_body())
     assert same.value.code == "asked_back"

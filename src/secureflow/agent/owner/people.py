@@ -186,6 +186,21 @@ class People:
             self._note("person.disabled" if disabled else "person.enabled", found)
         return {"id": found.id, "name": name, "disabled": disabled}
 
+    async def recover(self, name: str, password: str) -> dict[str, JSON]:
+        """Let an owner-admin in again whom nobody can let in: see `agent.edge.peoplerecovery`.
+
+        Raises:
+            SecureFlowError: `person_unknown`, `weak_password`; `role_needed` for no owner-admin.
+        """
+        if ADMIN not in self.named(name).roles:
+            raise role_needed(ADMIN)
+        done = await self.reset(name, password, second_factor=True)
+        with self._store.transaction():
+            found = replace(self.named(name), disabled=0)
+            self._store.keep_person(found)
+            self._note("person.recovered", found)
+        return done
+
     async def reset(self, name: str, password: str, *, second_factor: bool) -> dict[str, JSON]:
         """Give an account another initial password; `second_factor`: and remove that as well.
 
