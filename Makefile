@@ -57,6 +57,7 @@ bench: dev ## Print the benchmarks' JSON
 	$(BIN)/python -m benchmarks.round_overhead --mb 1 --clients 3
 	$(BIN)/python -m benchmarks.round_overhead --mb 25 --clients 3
 	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.policy
 	$(BIN)/python -m benchmarks.secagg --parties 8 --dim 100000
 	$(BIN)/python -m benchmarks.peers
 

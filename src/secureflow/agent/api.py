@@ -5,6 +5,7 @@ Functions block. All but `enroll` and `doctor` speak to the running agent throug
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from secureflow.agent.edge.control import call
+from secureflow.agent.edge.keptsessions import shown_session
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
@@ -32,15 +34,20 @@ def control(config: Path, command: str, timeout: float = PATIENCE, **arguments: 
     Raises:
         SecureFlowError: `agent_not_running`, `agent_silent`, or the agent's refusal.
     """
-    return call(_socket(config), command, arguments, timeout)
+    place = socket_of(config)
+    return call(place, command, arguments, timeout, shown_session(place))
 
 
-def _socket(config: Path) -> Path:
+def socket_of(config: Path) -> Path:
     """Return the running agent's socket, even if its settings file has become invalid.
+
+    `SECUREFLOW_AGENT_SOCKET` names it for people who cannot read the file.
 
     The process continues with the settings that it read before and reports what is wrong with
     the file.
     """
+    if named := os.environ.get("SECUREFLOW_AGENT_SOCKET"):
+        return Path(named)
     try:
         return AgentSettings.load(config).socket
     except SecureFlowError:
@@ -137,6 +144,21 @@ def inbox_approve(config: Path, item: str, reason: str = "") -> dict[str, JSON]:
 def inbox_reject(config: Path, item: str, reason: str = "") -> dict[str, JSON]:
     """Reject a request."""
     return dict(control(config, "inbox.reject", item=item, reason=reason))
+
+
+def inbox_ask_back(config: Path, item: str, question: str) -> dict[str, JSON]:
+    """End a request with a question to its submitter."""
+    return dict(control(config, "inbox.ask_back", item=item, question=question))
+
+
+def policy_explain(config: Path, item: str) -> dict[str, JSON]:
+    """Return what the policies decide about a request, and which nearly decided."""
+    return dict(control(config, "policy.explain", item=item))
+
+
+def policy_suggest(config: Path, item: str) -> dict[str, JSON]:
+    """Return a policy's text that would have decided a request as people did."""
+    return dict(control(config, "policy.suggest", item=item))
 
 
 def bundle_review(config: Path, item: str) -> dict[str, JSON]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.agent.references import (
@@ -24,6 +24,7 @@ from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs.base import Key, Slug
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level
@@ -44,6 +45,41 @@ class Partner(Section):
     key: Key
 
 
+class TwoPeopleRule(Section):
+    """Requests that two people must decide: all conditions that are given must hold.
+
+    `kinds`, `datasets` and `purposes` name some; `columns` of which one is used; `sensitive`:
+    whether one is used that is declared so; `epsilon_over`: more than this ε, or no differential
+    privacy; `code`: whether the job brings code; `deliver`: whether predictions are handed over;
+    `learns`: whether somebody learns which keys match; `any`: every request. `reason` is shown.
+    """
+
+    reason: Annotated[str, Field(max_length=200), ONE_LINE] = ""
+    any: Literal[True] | None = None
+    kinds: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=64)] | None = None
+    datasets: Annotated[tuple[str, ...], Field(min_length=1, max_length=256)] | None = None
+    purposes: Annotated[tuple[str, ...], Field(min_length=1, max_length=256)] | None = None
+    columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=4096)] | None = None
+    sensitive: bool | None = None
+    epsilon_over: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    code: bool | None = None
+    deliver: bool | None = None
+    learns: bool | None = None
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names of the conditions that are given."""
+        names = type(self).model_fields
+        return tuple(one for one in names if one != "reason" and getattr(self, one) is not None)
+
+    @model_validator(mode="after")
+    def _check_conditions(self) -> Self:
+        if not self.conditions:
+            message = "a rule for two people needs a condition: `any: true` for every request"
+            raise ValueError(message)
+        return self
+
+
 class ConsentSettings(Section):
     """What this organisation consents to.
 
@@ -51,6 +87,8 @@ class ConsentSettings(Section):
     `min_contributors` the fewest parties of a sum (default three; for two parties, both);
     `two_party` the partners with which alone it computes sums, from which each of the two can
     derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
+    `two_people` are the rules by which two people decide; `decide_within` the seconds after which
+    a request that waits is over, `remind_after` those after which it is shown as overdue.
     """
 
     policies: tuple[Path, ...] = ()
@@ -58,6 +96,9 @@ class ConsentSettings(Section):
     min_contributors: Annotated[int, Field(ge=2, le=256)] | None = None
     two_party: tuple[Partner, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
+    two_people: Annotated[tuple[TwoPeopleRule, ...], Field(max_length=64)] = ()
+    decide_within: Annotated[int, Field(ge=60, le=365 * DAY)] | None = None
+    remind_after: Annotated[int, Field(ge=60, le=365 * DAY)] = DAY
 
 
 class AttestationSettings(Section):
@@ -168,6 +209,25 @@ class EngineSettings(Section):
         return EngineLimits(self.memory_mb << 20, self.scratch_mb << 20)
 
 
+class ControlSettings(Section):
+    """Who reaches this agent's socket, and how long people's sessions last.
+
+    `group` is a Unix group whose members may connect (mode 0660), each with the session of a
+    person; without it the agent's own user and root alone (0600). They reach the socket at
+    `socket`; left out, it is in the agent's own folder, which others cannot enter. `sessions`:
+    `decisions` need a person's session once there are accounts, or `all` commands do.
+    `idle_minutes` without a command end a session, and `hours` in all. `second_factor`: whether
+    decisions need an account that has one.
+    """
+
+    socket: Path | None = None
+    group: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] | None = None
+    sessions: Literal["decisions", "all"] = "decisions"
+    idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
+    hours: Annotated[int, Field(ge=1, le=7 * 24)] = 12
+    second_factor: Literal["optional", "required"] = "optional"
+
+
 class StorageSettings(Section):
     """Disk space: how much is reserved for the record of this agent, 0 for none."""
 
@@ -192,6 +252,7 @@ class AgentSettings(ProcessSettings):
     engines: EngineSettings = EngineSettings()
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
+    control: ControlSettings = ControlSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 
@@ -261,7 +322,7 @@ class AgentSettings(ProcessSettings):
     @property
     def socket(self) -> Path:
         """The control socket."""
-        return self.directory / self.SOCKET
+        return self.control.socket or self.directory / self.SOCKET
 
     @property
     def signing_key(self) -> Path:

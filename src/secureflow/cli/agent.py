@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox, owncode, owndata, ownpredictions, ownprobing, ownresults
+from secureflow.cli import (
+    inbox,
+    owncode,
+    owndata,
+    ownpredictions,
+    ownprobing,
+    ownresults,
+    people,
+    policies,
+)
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -35,6 +44,10 @@ app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(charter, name="charter")
+app.add_typer(people.app, name="people")
+app.add_typer(policies.app, name="policy")
+app.command("login", help=t("Log in at the agent as a person who decides."))(people.login)
+app.command("logout", help=t("End your session at the agent."))(people.logout)
 
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
@@ -208,7 +221,7 @@ def _logged(row: dict[str, Any]) -> dict[str, Any]:
 def _said(value: Any) -> str:
     """Return what a fact of the record says; a person's decision with the note that was left."""
     who, _, note = str(value).partition(": ")
-    if who == "a person" and note:
+    if who in ("a person", "two people") and note:
         return t("{who}: {note}", who=said(who), note=note)
     return said(str(value))
 

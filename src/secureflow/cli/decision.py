@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
+from secureflow.cli.knownhere import known_here
 from secureflow.cli.texts import language, listed, part_of, said, t
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import between_peers, traits_of
@@ -182,6 +183,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     for who, sees in _sights(kind, spec, here):
         yield label, f"{said(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
+    yield from known_here(here)
     why = _and().join(plain(said(one)) for one in item.reasons)
     if item.state == "waiting":
         yield t("Waits"), t("{why}; until {when}", why=why, when=moment(item.expires)), 1

@@ -97,6 +97,7 @@ def show_item(
     from secureflow.cli.bundle_review import brings_code, code_of, paged, told_of
     from secureflow.cli.decision import asked, recalled
     from secureflow.cli.kinds import given
+    from secureflow.cli.requestdocument import document
 
     answer = api.inbox_show(config, item)
     waits, kept = answer.get("state") == "waiting", bool(answer.get("spec"))
@@ -106,6 +107,10 @@ def show_item(
         raise _no_page(page, pages)
     if details or output is not Form.TABLE or not kept:  # nothing but a summary is kept of others
         answer = answer if code is None else {**answer, "code": code.plain()}
+        if kept and output is not Form.TABLE:
+            request = asked(answer, item) if waits else recalled(answer, item)
+            told = {**document(request, given(context)), "code": None}  # which stands beside it
+            answer = {**answer, "document": told}
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
     request = asked(answer, item) if waits else recalled(answer, item)
@@ -151,6 +156,9 @@ def _approved(config: Path, item: str, reason: str = "") -> SecureFlowError | No
     from secureflow.agent import api
 
     came = api.inbox_approve(config, item, reason)
+    if came.get("second"):
+        say(t("You approved {what}. It waits for a second person.", what=item))
+        return None
     if came.get("refused"):
         why = SecureFlowError.from_json(came["refused"])
         told = Text(
@@ -179,6 +187,19 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
 
     api.inbox_reject(config, item, reason)
     say(t("{what} is rejected.", what=item))
+
+
+@app.command("ask", help=t("End a request with a question to who submitted it."))
+def ask_back(
+    item: Item,
+    question: Annotated[str, typer.Argument(help=t("The question: one line, 200 characters."))],
+    config: Config = _CONFIG,
+) -> None:
+    """Ask back: the submitter sees the question, and submits the job again."""
+    from secureflow.agent import api
+
+    api.inbox_ask_back(config, item, question)
+    say(t("{what} is closed with your question; the job can be submitted again.", what=item))
 
 
 @app.command("review", help=t("Review the waiting requests one at a time, and decide."))
@@ -349,6 +370,10 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     if one.get("epsilon") is not None:
         parts.append(f"ε {cost(one['epsilon'])}")
     parts.append(t("until {when}", when=moment(one.get("expires"))))
+    if one.get("overdue"):
+        parts.append(t("OVERDUE"))
+    if one.get("approved_by"):
+        parts.append(t("one person approved it"))
     if one.get("reason"):
         parts.append(plain(said(str(one["reason"]))))
     return [*lines, "  " + t(", ").join(filter(None, parts))]

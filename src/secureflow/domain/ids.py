@@ -17,7 +17,7 @@ _TIMED: Final = 9
 """Characters that grow with time."""
 
 Noun = Literal[
-    "usr", "tok", "enr", "prj", "dst", "grt", "job", "mdl", "chr", "evt", "ses", "fam", "dev"
+    "usr", "tok", "enr", "prj", "dst", "grt", "job", "mdl", "chr", "evt", "ses", "fam", "dev", "psn"
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.policy.cedar import CedarPolicies
-from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.domain.policies import Policy
 
 DIGEST, ENVIRONMENT = "ab" * 32, "cd" * 32
@@ -30,7 +30,7 @@ when { context.bundle_digest != "" };"""
 
 def effect(text: str, **changes: Any) -> str:
     policies = CedarPolicies([Policy("test.cedar", text, "")])
-    return Consent(policies, None)._decision({**REQUEST, **changes}).effect  # type: ignore[arg-type]
+    return Decisions(policies).decision({**REQUEST, **changes}).effect
 
 
 def test_a_policy_about_data_allows_no_code() -> None:

@@ -328,7 +328,7 @@ async def test_a_person_decides_unless_a_policy_looks_at_whom_the_files_go_to(
     tmp_path: Path,
 ) -> None:
     world = made(tmp_path, OTHER, policy=ALLOW)
-    decide = world.assembly.consent._decision
+    decide = world.assembly.consent.decisions.decision
     decided = decide({**facts_of(world), "deliver": OTHER})
     assert decided.effect == "ask"
     assert "whom predictions go to" in decided.reasons[0]

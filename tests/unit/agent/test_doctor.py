@@ -133,8 +133,9 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "record", "charter", "log",
             "attestation", "enclave", "running", "data", "environments", "engines", "disk",
-            "sandbox", "kernels", "alarm",
+            "sandbox", "kernels", "alarm", "people",
         ]  # fmt: skip
+        assert "whoever has this uid decides" in checks["people"]["message"]
         assert "hardware only" in checks["attestation"]["message"]
 
 

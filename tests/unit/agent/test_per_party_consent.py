@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.policy.cedar import CedarPolicies
-from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.domain.policies import Policy
 from secureflow.domain.specs.bundles import bundle_facts
 
@@ -39,6 +39,6 @@ when { context.per_party == 1 };"""
 def test_a_policy_decides_about_own_figures_only_if_it_looks_at_them(
     text: str, together: str, apart: str
 ) -> None:
-    consent = Consent(CedarPolicies([Policy("test.cedar", text, "")]), None)  # type: ignore[arg-type]
-    assert consent._decision({**REQUEST, "per_party": 0}).effect == together
-    assert consent._decision(REQUEST).effect == apart
+    consent = Decisions(CedarPolicies([Policy("test.cedar", text, "")]))
+    assert consent.decision({**REQUEST, "per_party": 0}).effect == together
+    assert consent.decision(REQUEST).effect == apart

@@ -76,7 +76,7 @@ class Owner(World):
         policies = CedarPolicies.load(settings.consent.policies)
         attestation = self.assembly.attestation
         if not settings.consent.policies:
-            policies = self.assembly.consent._policies  # type: ignore[assignment]
+            policies = self.assembly.consent.decisions.policies  # type: ignore[assignment]
         return Rules(policies, attestation._verifier, attestation._policy)
 
     @property
@@ -410,7 +410,7 @@ async def test_a_withdrawal_is_in_force_here_whatever_the_centre_says(
     owner = Owner(tmp_path)  # its policy permits everything
     nothing: Any = None
     commands = Commands(owner.assembly, owner.link, nothing, owner.reload, nothing)
-    monkeypatch.setattr("secureflow.agent.edge.commands._PATIENCE", 0.01)
+    monkeypatch.setattr("secureflow.agent.edge.datacommands.PATIENCE", 0.01)
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
         if code == "silent":

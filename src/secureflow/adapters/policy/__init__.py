@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from secureflow.adapters.policy.cedar import CedarPolicies
+from secureflow.adapters.policy.cedar import CedarPolicies, completed
 
-__all__ = ["CedarPolicies"]
+__all__ = ["CedarPolicies", "completed"]

@@ -20,7 +20,9 @@ from typing import Any, Final
 
 import cedarpy
 
-from secureflow.domain.policies import Decision, Policy
+from secureflow.adapters.policy.drafting import drafted
+from secureflow.adapters.policy.explaining import nearly
+from secureflow.domain.policies import Decision, Nearly, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.errors import SecureFlowError
@@ -28,6 +30,9 @@ from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 MAX_POLICY_BYTES = 1 << 20
+_BROKEN: Final = "a policy could not be evaluated"
+TWO_PEOPLE: Final = "two_people"
+"""The annotation of a permit policy whose requests two people decide: `@two_people("reason")`."""
 _DIGIT = Decimal("0.0001")
 _LARGEST = Decimal("922337203685477.5807")
 """Limits of a Cedar decimal."""
@@ -85,7 +90,7 @@ class CedarPolicies:
         text = "\n".join(policy.text for policy in self.policies)
         self._set = cedarpy.PolicySet.from_str(text)
         self._schema = cedarpy.Schema.from_str(known)
-        self._titles = _titles(self.policies)
+        self._titles, self._two = _annotated(self.policies)
 
     @classmethod
     def load(cls, paths: Iterable[Path], kinds: SpecKinds = SPEC_KINDS) -> CedarPolicies:
@@ -109,13 +114,33 @@ class CedarPolicies:
         found = answer.diagnostics
         if found.errors:
             reasons = tuple(str(error) for error in found.errors)
-            return Decision("ask", ("a policy could not be evaluated", *reasons))
+            two: tuple[str, ...] = (
+                (_BROKEN,) if self._two else ()
+            )  # it may be one that asks for two people
+            return Decision("ask", (_BROKEN, *reasons), two)
         reasons = tuple(self._titles.get(name, name) for name in found.reasons)
         if answer.allowed:
-            return Decision("allow", reasons)
+            two = tuple(self._two[name] for name in found.reasons if name in self._two)
+            return Decision("allow", reasons, two)
         if reasons:
             return Decision("refuse", reasons)
         return Decision("ask", ("no policy permits it",))
+
+    def explain(self, request: Mapping[str, Any]) -> tuple[Nearly, ...]:
+        """Return each permit policy with the parts that do not hold, the nearest first."""
+        return nearly(self.policies, self._titles, _cedar_request(request, self._kinds))
+
+    def suggest(self, request: Mapping[str, Any], *, allow: bool, name: str, two: str) -> str:
+        """Return a policy's text that decides such a request and nothing wider.
+
+        Args:
+            request: as `decide` takes it.
+            allow: whether it permits.
+            name: its `@id`.
+            two: why two people must decide, or empty.
+        """
+        facts = {**_SHARED, **self._kinds[str(request["kind"])].facts}
+        return drafted(_cedar_request(request, self._kinds), facts, allow=allow, name=name, two=two)
 
 
 def _read(path: Path) -> Policy:
@@ -149,19 +174,39 @@ def _check(policy: Policy, known: str) -> None:
         )
 
 
-def _titles(policies: Iterable[Policy]) -> dict[str, str]:
-    """Map Cedar's policy names (`policy0`) to titles: `@id: @reason`, or file and number.
+def _annotated(policies: Iterable[Policy]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return titles, and reasons for two people, by Cedar's policy names (`policy0`).
 
-    Cedar numbers the policies of all texts consecutively, in their order.
+    A title is `@id: @reason`, or file and number. Cedar numbers the policies of all texts
+    consecutively, in their order.
     """
     titles: dict[str, str] = {}
+    two: dict[str, str] = {}
     for one in policies:
         listed = json.loads(cedarpy.policies_to_json_str(one.text))["staticPolicies"]
         for number in range(len(listed)):
-            notes = listed[f"policy{number}"].get("annotations") or {}
+            name, policy = f"policy{len(titles)}", listed[f"policy{number}"]
+            notes = policy.get("annotations") or {}
             parts = [str(notes[key]) for key in ("id", "reason") if notes.get(key)]
-            titles[f"policy{len(titles)}"] = ": ".join(parts) or f"{one.name}, policy {number + 1}"
-    return titles
+            titles[name] = ": ".join(parts) or f"{one.name}, policy {number + 1}"
+            if TWO_PEOPLE in notes:
+                if policy["effect"] != "permit":
+                    raise _misplaced(one.name, titles[name])
+                two[name] = str(notes[TWO_PEOPLE] or titles[name])
+    return titles, two
+
+
+def _misplaced(file: str, title: str) -> SecureFlowError:
+    return SecureFlowError(
+        "policy_invalid",
+        Text(
+            "The policy file {name} is not valid: {title} forbids, and has @two_people.",
+            name=file,
+            title=title,
+        ),
+        "Two people decide what a permit policy would allow: annotate that.",
+        {"file": file},
+    )
 
 
 def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, Any]:
@@ -178,6 +223,59 @@ def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, An
         "resource": {"type": "Dataset", "id": str(request["dataset"])},
         "context": context,
     }
+
+
+def completed(request: Mapping[str, Any], kinds: SpecKinds = SPEC_KINDS) -> dict[str, Any]:
+    """Return an example request that a person wrote with all facts of its kind.
+
+    What is left out is empty, 0, or for ε absent. What an agent's inbox shows of a request is one.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the fact that is unknown or of another form.
+    """
+    kind = str(request.get("kind"))
+    if kind not in kinds:
+        raise _unfit("kind", Text("there is no kind of job {kind!r}", kind=kind[:64]))
+    forms: dict[str, Fact] = {**_NAMES, **_SHARED, **kinds[kind].facts}
+    made: dict[str, Any] = {name: _EMPTY[form] for name, form in forms.items()}
+    for name, value in request.items():
+        if name in ("kind", *_BESIDE):
+            continue
+        if name not in forms and name != "epsilon":
+            raise _unfit(str(name)[:64], Text("policies of {kind} see no such fact", kind=kind))
+        form = forms.get(name, "decimal")
+        if not (_fits(value, form) or (name == "epsilon" and value is None)):
+            raise _unfit(name, Text("it is not {form}", form=_SAID[form]))
+        made[name] = value
+    return {"epsilon": None, **made, "kind": kind}
+
+
+def _fits(value: Any, form: Fact) -> bool:
+    if form == "texts":
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    if form == "decimal":
+        return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return type(value) is (str if form == "text" else int)
+
+
+def _unfit(name: str, problem: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_file",
+        Text("The request is not valid: {name}: {problem}.", name=name, problem=problem),
+        "secureflow agent inbox show REQUEST -o yaml shows one under `request`.",
+    )
+
+
+_NAMES: Final[Mapping[str, Fact]] = {"submitter": "text", "dataset": "text"}
+_BESIDE: Final = frozenset({"commitment", "key", "differing_bounds"})
+"""What a request says that policies do not see."""
+_EMPTY: Final[Mapping[Fact, Any]] = {"text": "", "texts": (), "number": 0, "decimal": 0.0}
+_SAID: Final[Mapping[Fact, str]] = {
+    "text": "a text",
+    "texts": "a list of texts",
+    "number": "a whole number",
+    "decimal": "a number",
+}
 
 
 def _decimal(value: float) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
     try:
         check_present(settings)
         mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
-        with _reading(settings.record) as database:
+        with opened_record(settings.record) as database:
             yield from _record(database, settings, mark)
     except SecureFlowError as error:
         yield finding("record", error, RESTORE).as_json()
@@ -396,7 +396,7 @@ def _own_key(settings: AgentSettings) -> None:
         SecureFlowError: `key_foreign`.
     """
     charter = newest = None
-    with suppress(SecureFlowError), _reading(settings.record) as database:
+    with suppress(SecureFlowError), opened_record(settings.record) as database:
         row = database.execute("SELECT value FROM facts WHERE name = 'charter'").fetchone()
         charter = None if row is None else _loaded(row["value"], fact_named("charter"))
         row = database.execute("SELECT bundle FROM leaves ORDER BY number DESC LIMIT 1").fetchone()
@@ -451,7 +451,7 @@ def stored_fact(record: Path, name: str) -> JSON:
     """
     if not record.exists():
         return None
-    with _reading(record) as database:
+    with opened_record(record) as database:
         row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
     return None if row is None else _loaded(row["value"], fact_named(name))
 
@@ -463,7 +463,8 @@ def _loaded(text: Any, what: str) -> JSON:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def opened_record(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a record to read it as it is now; its agent may run (`record_missing`, `…_damaged`)."""
     if not path.is_file():
         raise SecureFlowError(
             "record_missing", Text("The record {path} is missing.", path=path), RESTORE

@@ -1,14 +1,18 @@
 """The control socket: the owner's command line connects to the running agent.
 
 A Unix socket of mode 0600 in the agent's directory, and the peer's user id is checked as well: the
-agent's own user or root. One JSON object per line: `{"command", "arguments"}` is answered with
-`{"result"}` or `{"error"}`.
+agent's own user or root. Where the owner names a group, its members may connect too (0660), and a
+*gate* decides by the person's session that they show (`agent.edge.permissions`).
+
+One JSON object per line: `{"command", "arguments", "session"}` is answered with `{"result"}` or
+`{"error"}`; `session` is the secret of a person's session, and may be left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
 import inspect
 import json
 import os
@@ -19,6 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.agent.owner.acting import Actor, as_actor
 from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.disk import Place, fault_of, size, writing
 from secureflow.kit.errors import SecureFlowError
@@ -27,6 +32,8 @@ from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text, read_back, spelled
 
 Command = Callable[..., Awaitable[JSON]]
+Admit = Callable[[str, str, int], Actor]
+"""Returns who gives a command, of its name, the session that is shown and the peer's user id."""
 MAX_LINE: Final = 64 << 20
 """Bytes of a request or an answer: all leaves of the longest job, all bundles of a settlement."""
 _UCRED: Final = struct.Struct("3i")
@@ -42,11 +49,21 @@ class ControlServer:
     Args:
         path: of the socket; a left-over one is replaced.
         commands: name → coroutine function with keyword arguments.
+        admit: the gate; without one, whoever may connect may do everything.
+        group: members of this Unix group may connect, if there is a gate.
     """
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        commands: Mapping[str, Command],
+        admit: Admit | None = None,
+        group: str | None = None,
+    ) -> None:
         self._path = path
         self._commands = commands
+        self._admit = admit
+        self._group = None if admit is None else group
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -65,6 +82,8 @@ class ControlServer:
                     listener.bind(name)
             finally:
                 os.umask(before)
+            if self._group is not None:
+                _open_to(self._path, self._group)
             stack.pop_all()
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE)
 
@@ -84,21 +103,24 @@ class ControlServer:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
         try:
-            if _peer_user(writer) in {os.geteuid(), 0}:
-                await self._converse(reader, writer)
+            user = _peer_user(writer)
+            if is_own(user) or self._group is not None:  # by whom the socket's mode is kept
+                await self._converse(reader, writer, user)
             else:
-                _log.warning("control_refused", user=_peer_user(writer))
+                _log.warning("control_refused", user=user)
         finally:
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: int
+    ) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 try:
                     line = await reader.readuntil()
                 except asyncio.LimitOverrunError:
                     return
-                answer = _line(await self._answer(line))
+                answer = _line(await self._answer(line, user))
                 if len(answer) > MAX_LINE:
                     error = SecureFlowError(
                         "too_large",
@@ -113,28 +135,36 @@ class ControlServer:
                 writer.write(answer)
                 await writer.drain()
 
-    async def _answer(self, line: bytes) -> dict[str, JSON]:
+    async def _answer(self, line: bytes, user: int) -> dict[str, JSON]:
         try:
             request = parse_json(line, MAX_LINE)
-            name = request.get("command") if isinstance(request, dict) else None
-            arguments = request.get("arguments", {}) if isinstance(request, dict) else {}
+            if not isinstance(request, dict):
+                request = {}
+            name, session = request.get("command"), request.get("session", "")
+            arguments = request.get("arguments", {})
             command = self._commands.get(name) if isinstance(name, str) else None
-            if command is None or not isinstance(arguments, dict):
+            if command is None or not isinstance(arguments, dict) or not isinstance(session, str):
                 raise SecureFlowError(
                     "unknown_command",
                     Text("The agent has no command {name!r}.", name=name),
                     "The command line and the agent must have the same version.",
                 )
-            try:
-                inspect.signature(command).bind(**arguments)
-            except TypeError as error:
-                reason = Text("The arguments are not valid: {error}.", error=error)
-                raise SecureFlowError("invalid_request", reason) from error
-            return {"result": await command(**arguments)}
+            with as_actor(await self._admitted(str(name), session, user)):
+                try:
+                    inspect.signature(command).bind(**arguments)
+                except TypeError as error:
+                    reason = Text("The arguments are not valid: {error}.", error=error)
+                    raise SecureFlowError("invalid_request", reason) from error
+                return {"result": await command(**arguments)}
         except SecureFlowError as error:
             return {"error": error.as_json()}
         except Exception as error:  # noqa: BLE001  the edge of a command: its owner must get the error
             return {"error": self._fault(error).as_json()}
+
+    async def _admitted(self, name: str, session: str, user: int) -> Actor:
+        if self._admit is None:
+            return Actor(user=user)
+        return await asyncio.to_thread(self._admit, name, session, user)
 
     def _fault(self, error: Exception) -> SecureFlowError:
         """Name the cause of a failed command: a fault of this machine, or a bug."""
@@ -148,14 +178,49 @@ class ControlServer:
         )
 
 
-def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float) -> JSON:
+def is_own(user: int) -> bool:
+    """Return whether this is the agent's own Unix user, or root."""
+    return user in {os.geteuid(), 0}
+
+
+def _open_to(path: Path, group: str) -> None:
+    """Let the members of a group connect to the socket.
+
+    Raises:
+        SecureFlowError: `invalid_settings`.
+    """
+    try:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        path.chmod(0o660)
+    except (KeyError, OSError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "it does not exist"
+        raise SecureFlowError(
+            "invalid_settings",
+            Text(
+                "The socket {path} cannot be given to the group {group}: {reason}.",
+                path=path,
+                group=group,
+                reason=reason,
+            ),
+            "Make the agent's user a member of the group, or correct control.group in agent.yaml.",
+        ) from error
+
+
+def call(
+    path: Path,
+    command: str,
+    arguments: Mapping[str, JSON],
+    timeout: float,
+    session: str = "",
+) -> JSON:
     """Send one command to a running agent (blocking) and return its result.
 
     Raises:
         SecureFlowError: `agent_not_running`, `agent_silent`, `too_large`, or the agent's own
             refusal.
     """
-    line = _line({"command": command, "arguments": dict(arguments)})
+    shown = {"session": session} if session else {}
+    line = _line({"command": command, "arguments": dict(arguments), **shown})
     if len(line) > MAX_LINE:
         raise SecureFlowError(
             "too_large",

@@ -37,6 +37,7 @@ from secureflow.agent.edge.ownchecks import (
     check_sandbox,
 )
 from secureflow.agent.edge.ownidentity import read_signing_key
+from secureflow.agent.edge.peoplecheck import check_people
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
@@ -392,6 +393,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("sandbox", frozenset({"settings"}), check_sandbox),
     ("kernels", frozenset({"settings"}), lambda so_far: describe_kernels(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
+    ("people", frozenset({"settings", "record", "record_missing"}), check_people),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -25,24 +26,29 @@ from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
-from secureflow.agent.edge.commands import Commands, Describing
+from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
-from secureflow.agent.edge.control import Command, ControlServer
+from secureflow.agent.edge.control import Command, ControlServer, is_own
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.peerlinks import peer_links
+from secureflow.agent.edge.peoplecommands import PeopleCommands
+from secureflow.agent.edge.permissions import Gate
+from secureflow.agent.edge.policycommands import PolicyCommands
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
-from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
-from secureflow.agent.job.context import Computing
+from secureflow.agent.edge.running import Describing
+from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
+from secureflow.agent.job.context import Computing, Fetching
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
+from secureflow.agent.owner.logins import Limits, Logins
 from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.owner.results import KeptOutcomes
@@ -50,7 +56,7 @@ from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
 from secureflow.agent.record.room import reserve_of
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.settings import AgentSettings
+from secureflow.agent.settings import AgentSettings, ControlSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.application.ports.sandbox import Sandbox
@@ -122,8 +128,7 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = await asyncio.to_thread(_more_commands, assembly, link)
-        control = ControlServer(settings.socket, {**commands.table(), **code})
+        control = await asyncio.to_thread(_control, settings, assembly, link, commands)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
@@ -213,8 +218,26 @@ def _put_together(
     return link, uplink, assembly, running, watch
 
 
-def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
-    """Return the owner's commands about code, predictions, results and tested ids.
+def _control(
+    settings: AgentSettings, assembly: Assembly, link: Link, commands: Commands
+) -> ControlServer:
+    """Return the socket's server with every command, and the gate before them."""
+    logins = logins_of(assembly, settings.control)
+    table = {**commands.table(), **more_commands(assembly, link, logins)}
+    gate = Gate(assembly.people, logins, settings.control, is_own)
+    return ControlServer(settings.socket, table, gate.admit, settings.control.group)
+
+
+def logins_of(assembly: Assembly, settings: ControlSettings) -> Logins:
+    """Return the sessions of an agent's people."""
+    context = assembly.context
+    limits = Limits(settings.idle_minutes * 60, settings.hours * 3600)
+    parts = context.store, context.key, context.clock, time.monotonic, limits
+    return Logins(*parts, passwords)
+
+
+def more_commands(assembly: Assembly, link: Fetching, logins: Logins) -> Mapping[str, Command]:
+    """Return the owner's commands about code, predictions, results, tested ids and people.
 
     Code that nobody waits for any more is removed.
     """
@@ -227,7 +250,10 @@ def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
     )
     tested = ProbingCommands(assembly, link)
     results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
-    return {**bundles.table(), **kept.table(), **tested.table(), **results.table()}
+    people = PeopleCommands(assembly.people, logins)
+    policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
+    parts = (bundles, kept, tested, results, people, policies)
+    return {name: one for part in parts for name, one in part.table().items()}
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

@@ -9,6 +9,7 @@ from secureflow.agent.edge.check import stored_fact
 from secureflow.agent.edge.computing import RAN, describe_sandbox
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
+from secureflow.agent.edge.keptsessions import shown_session
 from secureflow.agent.edge.main import verifier
 from secureflow.agent.edge.ownidentity import read_signing_key
 from secureflow.agent.owner.engines import OwnEngines
@@ -131,7 +132,8 @@ def check_enclave(so_far: Diagnosis) -> str:
 
 def check_running(so_far: Diagnosis) -> str:
     """Ask the running agent whether it uses this file."""
-    status = call(so_far.known.socket, "status", {}, PATIENCE)
+    socket = so_far.known.socket
+    status = call(socket, "status", {}, PATIENCE, shown_session(socket))
     if status.get("record") is not None:  # an agent of an older version does not report it
         raise SecureFlowError.from_json(status["record"])
     settings = status["settings"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 
 from secureflow.adapters.link.peerlink import Dialling
 from secureflow.agent.activesettings import ActiveSettings
@@ -23,8 +25,10 @@ from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
@@ -50,6 +54,9 @@ from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+
+if TYPE_CHECKING:
+    from secureflow.application.passwords import Passwords
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class Assembly:
     rollback: RollbackCheck
     bundles: OwnerBundles
     code: OwnerCode
+    people: People
 
 
 def assemble(
@@ -110,7 +118,8 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
-    inbox = Inbox(store, clock)
+    consent, inbox = _deciding(active, store, ports)
+    people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
@@ -120,7 +129,6 @@ def assemble(
     )
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
-    consent = Consent(ports.policies, inbox)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(
@@ -148,4 +156,25 @@ def assemble(
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
-    return Assembly(agent, *parts, bundles, code)
+    return Assembly(agent, *parts, bundles, code, people)
+
+
+def _deciding(
+    active: ActiveSettings, store: RecordStore, ports: ExternalPorts
+) -> tuple[Consent, Inbox]:
+    """Return what decides about requests, and the inbox of those that people decide."""
+    decisions = Decisions(ports.policies, lambda: active.settings.consent.two_people)
+
+    def within() -> int | None:
+        return active.settings.consent.decide_within
+
+    inbox = Inbox(store, ports.clock, decisions.two_people, within)
+    return Consent(decisions, inbox), inbox
+
+
+@cache
+def passwords() -> Passwords:
+    """Return this process's one checker of passwords, which limits how many are hashed at once."""
+    from secureflow.application.passwords import Passwords  # loads Argon2: only where people log in
+
+    return Passwords()

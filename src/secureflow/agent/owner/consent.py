@@ -14,17 +14,16 @@ A decision is bound to (job, spec digest): if a server changes one column, it mu
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.twopeople import TWO
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
-from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
@@ -36,7 +35,6 @@ from secureflow.domain.specs.base import (
     spec_digest,
     two_sum,
 )
-from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -173,27 +171,29 @@ class Allowed:
         by: `a person`, or the policies that permit it, with their reasons.
         expires: unix seconds; for a person's decision the time that the person was shown, whatever
             the centre asks for later.
+        people: ids of the people who decided, the first one first; none without accounts.
     """
 
     by: str
     expires: int
+    people: tuple[str, ...] = ()
 
 
 class Consent:
     """Decides requests for data.
 
     Args:
-        policies: the owner's policies.
+        decisions: the owner's policies and rules.
         inbox: for people to decide.
     """
 
-    def __init__(self, policies: Policies, inbox: Inbox) -> None:
-        self._policies = policies
+    def __init__(self, decisions: Decisions, inbox: Inbox) -> None:
+        self.decisions = decisions
         self._inbox = inbox
 
     def replace_policies(self, policies: Policies) -> None:
         """Use other policies from now on; earlier decisions stay valid."""
-        self._policies = policies
+        self.decisions.policies = policies
 
     async def decide(
         self,
@@ -213,7 +213,7 @@ class Consent:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
                 `inbox_item_changed`.
         """
-        decision = self._decision(request)
+        decision = self.decisions.decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
@@ -224,16 +224,22 @@ class Consent:
         )  # fmt: skip
         self._inbox.wake_all()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)
+        if decided.state == "asked_back":
+            raise asked_back(job, decided.reason)
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"
             raise refused(
                 job, decided.reason or Text("it is {state} in the inbox", state=decided.state), by
             )
-        decision = self._policies.decide(request)  # they may have been reloaded meanwhile
+        decision = self.decisions.by_policies(request)  # they may have been reloaded meanwhile
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
-        by = f"a person: {decided.reason}" if decided.reason else "a person"
-        return Allowed(by, min(expires, decided.expires))
+        people = tuple(one.person for one in self._inbox.approvals(item))
+        if len(people) < 2 and self.decisions.two_people(request):  # a rule of since then
+            raise refused(job, TWO, "policy")
+        by = "two people" if len(people) > 1 else "a person"
+        by = f"{by}: {decided.reason}" if decided.reason else by
+        return Allowed(by, min(expires, decided.expires), people)
 
     def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
         """Refuse what a policy forbids, whatever else was approved.
@@ -241,64 +247,9 @@ class Consent:
         Raises:
             SecureFlowError: `consent_refused`.
         """
-        decision = self._decision(request)
+        decision = self.decisions.decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
-
-    def _decision(self, request: Mapping[str, JSON]) -> Decision:
-        """Return the policies' decision; what leaves more is allowed by policies that look at it.
-
-        Policies that would allow the same job without any code, and with any other code, were
-        written about data, often before a job could bring code: a person decides then. The same of
-        policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over, told nobody which keys match, or computed on no shares. A job that does
-        several of these needs one policy that looks at all of them: two that look at one each were
-        not written about both together.
-        """
-        decision = self._policies.decide(request)
-        if decision.effect != "allow":
-            return decision
-        deciding = {*decision.reasons}
-        for name, (others, asked) in _MORE.items():
-            if request.get(name):
-                deciding &= self._looking(request, decision, others())
-                if not deciding:
-                    return Decision("ask", (asked,))
-        return decision
-
-    def _looking(
-        self, request: Mapping[str, JSON], decision: Decision, others: Iterable[Mapping[str, JSON]]
-    ) -> set[str]:
-        """Return the policies that do not decide alike about each of the changed requests."""
-        looking: set[str] = set()
-        for changes in others:
-            found = self._policies.decide({**request, **changes})
-            looking |= {*decision.reasons} - (
-                {*found.reasons} if found.effect == "allow" else set()
-            )
-        return looking
-
-
-def _other_code() -> tuple[Mapping[str, JSON], ...]:
-    """Return the changes of a request that make it one without code, and one with other code."""
-    return dict.fromkeys(CODE_FACTS, ""), {"bundle_digest": secrets.token_hex(32)}
-
-
-_MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str]]] = {
-    "bundle_digest": (_other_code, "no policy decides about the code that the job brings"),
-    "per_party": (
-        lambda: ({"per_party": 0},),
-        "no policy decides about figures of this party alone",
-    ),
-    "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
-    "learns": (lambda: ({"learns": ""},), "no policy decides about who learns which keys match"),
-    "engine_program": (
-        lambda: ({"program": "", "engine_program": ""},),
-        "no policy decides about programs that compute on shares",
-    ),
-    "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
-}
-"""What leaves more than the same job without it: the requests without it, and why one asks."""
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:
@@ -308,6 +259,16 @@ def refused(job: str, reason: str, by: str) -> SecureFlowError:
         Text("Job {job} was refused: {reason}.", job=job, reason=reason),
         "Change the job accordingly, or ask the data owner.",
         {"reason": reason, "by": by},
+    )
+
+
+def asked_back(job: str, question: str) -> SecureFlowError:
+    """Return the error of a request that a person answered with a question to its submitter."""
+    return SecureFlowError(
+        "asked_back",
+        Text("Job {job} was not approved: the data owner asks: {reason}", job=job, reason=question),
+        "Answer the data owner, then submit the job again, changed if need be.",
+        {"reason": question, "by": "a person"},
     )
 
 

@@ -9,6 +9,10 @@ Nothing that a person decides on can change between the moment it is shown and t
   whoever chooses the job ids (the operator) can find many with the same prefix;
 - a decision is read for a job and a spec digest, and is valid for that pair alone.
 
+Where two people must decide (`agent.owner.twopeople`), the first approval is kept and the request
+goes on waiting; one rejection ends it. Nobody is both: not by two sessions, and not in the place of
+somebody who decided already (`agent.owner.people.distinct`).
+
 An approval is not yet a signature: the agent checks everything once more before it signs. Who
 approves is told what came of that.
 """
@@ -17,12 +21,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Literal
 from weakref import WeakValueDictionary
 
+from secureflow.agent.owner.acting import Actor, acting
+from secureflow.agent.owner.people import distinct
+from secureflow.agent.owner.twopeople import TWO
+from secureflow.agent.record.peoplerows import ItemApproval
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.store import RecordStore
 from secureflow.kit.canonical import JSON, digest
@@ -98,11 +106,21 @@ class Inbox:
     Args:
         store: the agent's record.
         clock: unix seconds.
+        two_people: returns why two people must decide a request; empty: one person does.
+        within: returns the seconds for a decision; None: as long as an approval could be valid.
     """
 
-    def __init__(self, store: RecordStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        clock: Clock,
+        two_people: Callable[[Mapping[str, JSON]], Sequence[str]] = lambda _: (),
+        within: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._two_people = two_people
+        self._within = within
         # An event exists while a task waits for it: the centre chooses how many items come.
         self._decided: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._answering: dict[tuple[str, str], list[asyncio.Future[SecureFlowError | None]]] = {}
@@ -189,17 +207,22 @@ class Inbox:
         if same is None:
             self._store.add_inbox_item(new)
         else:  # the declaration was changed back
+            self._store.forget_item_approvals(new.id)
             self._store.decide_inbox_item(new)
         self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
 
     def decide(
-        self, item: str, state: Literal["approved", "rejected"], reason: str = ""
+        self, item: str, state: Literal["approved", "rejected", "asked_back"], reason: str = ""
     ) -> InboxItem:
         """Store a person's decision on exactly the content behind this id; it is final.
 
+        An item that is approved by the first of two people is returned as it is: it waits.
+
         Raises:
-            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`.
+            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`;
+                `two_people_needed` where no person acts, `same_person`.
         """
+        actor = acting()
         with self._store.transaction():
             found = self.get(item)
             now = self._clock()
@@ -209,17 +232,65 @@ class Inbox:
                     Text("Request {item} is already {state}.", item=item, state=found.state),
                     "A decision is final; a changed job comes as a new request.",
                 )
-            if now >= found.expires:
+            if now >= self.deadline(found):
                 raise SecureFlowError(
                     "expired",
                     Text("Request {item} has expired: nobody waits for it any more.", item=item),
                     "Have the job submitted again.",
                 )
             decided = replace(checked(found), state=state, decided_at=now, reason=reason)
+            facts = {"item": item, "spec": found.digest, "reason": reason, **actor.facts()}
+            if state == "approved":
+                one, enough = self._approved(found, actor, reason, now)
+                if one is not None and one.authority != one.person:
+                    facts["in_place_of"] = one.authority
+                if not enough:  # the note must not sway the second person: it is told later
+                    told = {name: fact for name, fact in facts.items() if name != "reason"}
+                    self._store.note(now, "inbox.approved_by_one", found.job, **told)
+                    return found
             self._store.decide_inbox_item(decided)
-            facts = {"item": item, "spec": found.digest, "reason": reason}
             self._store.note(now, f"inbox.{state}", found.job, **facts)
         return decided
+
+    def _approved(
+        self, item: InboxItem, actor: Actor, reason: str, now: int
+    ) -> tuple[ItemApproval | None, bool]:
+        """Keep a person's approval; return it, and whether no other one is needed."""
+        two = self.two_people(item)
+        if not actor.person:
+            if two:
+                raise SecureFlowError(
+                    "two_people_needed",
+                    Text("Request {item} needs the decisions of two people.", item=item.id),
+                    "Make accounts for them: secureflow agent people add NAME --role decider.",
+                )
+            return None, True
+        earlier = self._store.item_approvals(item.id)
+        for authority in actor.authorities or (actor.person,):
+            one = ItemApproval(item.id, actor.person, authority, actor.user, now, reason)
+            if distinct((*earlier, one)):
+                self._store.add_item_approval(one)
+                return one, not two or len(earlier) > 0
+        raise SecureFlowError(
+            "same_person",
+            Text("Request {item} needs the decision of another person.", item=item.id),
+            "You approved it already, or would decide in the place of who did.",
+        )
+
+    def two_people(self, item: InboxItem) -> tuple[str, ...]:
+        """Return why two people must decide an item: as it was asked, or by the rules of now."""
+        now = tuple(self._two_people(item.request))
+        asked = item.reasons[item.reasons.index(TWO) + 1 :] if TWO in item.reasons else ()
+        return tuple(dict.fromkeys((*asked, *now))) or ((TWO,) if TWO in item.reasons else ())
+
+    def approvals(self, item: str) -> Sequence[ItemApproval]:
+        """Return the approvals of an item by people, the first one first."""
+        return self._store.item_approvals(item)
+
+    def deadline(self, item: InboxItem) -> int:
+        """Return the unix second from which nobody can decide an item any more."""
+        within = self._within()
+        return item.expires if within is None else min(item.expires, item.at + within)
 
     async def approve(
         self, item: str, reason: str, seconds: float
@@ -232,9 +303,9 @@ class Inbox:
             seconds: to wait for the signature.
 
         Returns:
-            The item; `signed`, and if the agent refuses what was approved the error as `refused`.
-            Neither if nobody asks for the signature now: it is checked and made when the centre
-            asks again.
+            The item; `second` if it waits on for another person. Else `signed`, and if the agent
+            refuses what was approved the error as `refused`; neither if nobody asks for the
+            signature now: it is checked and made when the centre asks again.
 
         Raises:
             SecureFlowError: those of `decide`.
@@ -242,6 +313,8 @@ class Inbox:
         found = self.get(item)
         waiting = list(self._answering.get((found.job, found.digest), ()))
         decided = await asyncio.to_thread(self.decide, item, "approved", reason)
+        if decided.state == "waiting":
+            return decided, {"signed": False, "second": True}
         self.wake(item)
         if not waiting:
             return decided, {"signed": False}
@@ -305,7 +378,7 @@ class Inbox:
                         spec_digest=spec_digest,
                     ),
                 )
-            left = found.expires - self._clock()
+            left = self.deadline(found) - self._clock()
             if found.state == "approved":
                 return checked(found)
             if found.state != "waiting":

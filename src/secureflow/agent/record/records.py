@@ -15,7 +15,7 @@ from secureflow.kit.text import Text
 Row = Any
 """A mapping of column names to values (`sqlite3.Row`)."""
 
-InboxState = Literal["waiting", "approved", "rejected", "expired", "withdrawn"]
+InboxState = Literal["waiting", "approved", "rejected", "asked_back", "expired", "withdrawn"]
 
 BUDGET: Final = "budget"
 """The kind of an own leaf about an owner's budget."""
@@ -23,7 +23,7 @@ WITHHELD: Final = frozenset({BUDGET, KEPT, RECEIVED})
 """Kinds of own leaves whose documents and salts never leave: of a budget, and of what is kept."""
 
 
-class _Record:
+class Record:
     """Columns are fields of the same name; `_json` names those that are stored as JSON text."""
 
     _json: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class _Record:
         }
 
 
-def _load(cls: type[_Record], name: str, value: Any) -> Any:
+def _load(cls: type[Record], name: str, value: Any) -> Any:
     return (
         load_json(value, Text("{name} of a {kind}", name=name, kind=cls.__name__))
         if name in cls._json
@@ -60,12 +60,12 @@ def _load(cls: type[_Record], name: str, value: Any) -> Any:
     )
 
 
-def _dump(record: _Record, name: str, value: Any) -> Any:
+def _dump(record: Record, name: str, value: Any) -> Any:
     return json.dumps(value) if name in record._json else value
 
 
 @dataclass(frozen=True)
-class JobRecord(_Record):
+class JobRecord(Record):
     """A job that this organisation approved.
 
     Args:
@@ -93,7 +93,7 @@ class JobRecord(_Record):
 
 
 @dataclass(frozen=True)
-class OwnLeaf(_Record):
+class OwnLeaf(Record):
     """A ledger leaf that this party signed.
 
     Args:
@@ -128,7 +128,7 @@ class OwnLeaf(_Record):
 
 
 @dataclass(frozen=True)
-class AdmittedEnclave(_Record):
+class AdmittedEnclave(Record):
     """An enclave that this agent verified for a job.
 
     Args:
@@ -151,7 +151,7 @@ class AdmittedEnclave(_Record):
 
 
 @dataclass(frozen=True)
-class RoundRecord(_Record):
+class RoundRecord(Record):
     """An update of this party, fixed before its first byte was sent.
 
     Args:
@@ -178,7 +178,7 @@ class RoundRecord(_Record):
 
 
 @dataclass(frozen=True)
-class InboxItem(_Record):
+class InboxItem(Record):
     """A request for data that waits for a person.
 
     Args:
@@ -189,7 +189,7 @@ class InboxItem(_Record):
         request: the input of the policies.
         spec: the whole spec.
         reasons: why the policies did not decide.
-        state: `waiting`, `approved`, `rejected`, `expired` or `withdrawn`.
+        state: `waiting`, `approved`, `rejected`, `asked_back`, `expired` or `withdrawn`.
         at: unix seconds of arrival.
         expires: unix seconds after which nobody waits for an answer.
         decided_at: unix seconds of the decision.
@@ -211,7 +211,7 @@ class InboxItem(_Record):
 
 
 @dataclass(frozen=True)
-class ApprovedBundle(_Record):
+class ApprovedBundle(Record):
     """Code that this owner approved, by the job that named it last.
 
     Args:

@@ -118,6 +118,29 @@ CREATE TABLE bundles (
 """
 """Code that this owner approved; its bytes are files."""
 
+_PEOPLE = """
+CREATE TABLE people (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
+    initial INTEGER NOT NULL, roles TEXT NOT NULL, totp TEXT NOT NULL, confirmed INTEGER NOT NULL,
+    step INTEGER NOT NULL, recovery TEXT NOT NULL, disabled INTEGER NOT NULL,
+    absent INTEGER NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE person_sessions (
+    token TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES people, begun INTEGER NOT NULL,
+    used INTEGER NOT NULL, user INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX person_sessions_by_person ON person_sessions (person);
+CREATE TABLE delegations (
+    giver TEXT NOT NULL REFERENCES people, taker TEXT NOT NULL REFERENCES people,
+    until INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (giver, taker)
+) WITHOUT ROWID;
+CREATE TABLE item_approvals (
+    item TEXT NOT NULL, person TEXT NOT NULL, authority TEXT NOT NULL, user INTEGER NOT NULL,
+    at INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (item, person)
+) WITHOUT ROWID
+"""
+"""People of this organisation, and which of them approved a request."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -129,6 +152,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _HEADS,
     _OPEN,
     _BUNDLES,
+    _PEOPLE,
 )
 
 

@@ -17,8 +17,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from secureflow.agent.record.bundlerows import BundleRows
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
+from secureflow.agent.record.peoplerows import PeopleRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -44,7 +44,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(BundleRows):
+class RecordStore(PeopleRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
@@ -397,7 +397,7 @@ class RecordStore(BundleRows):
         ended = tuple(row["job"] for row in self._all("SELECT job FROM jobs WHERE outcome = ''"))
         self._write("UPDATE jobs SET outcome = ? WHERE outcome = ''", outcome)
         self._write("UPDATE jobs SET secret = x''")
-        for table in ("sessions", "nonces", "tallies"):
+        for table in ("sessions", "nonces", "tallies", "person_sessions"):
             self._write(f"DELETE FROM {table}")  # noqa: S608  names of this package
         self._write(
             "UPDATE inbox SET state = 'withdrawn', spec = '{}', reason = ? WHERE state = 'waiting'",

@@ -1,7 +1,8 @@
 """`consent`: from the server's question to this organisation's signed approval.
 
 An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
-contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
+contributors, and the pseudonyms of the people who decided, if people have accounts here; it is a
+ledger leaf, and it is on disk with the job's secret before it is sent.
 
 The approval of a job that starts others covers these (`agent.job.parts`): each is checked like any
 job and must not be forbidden by a policy, but nobody is asked again.
@@ -233,13 +234,15 @@ class Approvals:
     ) -> dict[str, JSON]:
         context = self._context
         now, expires = context.clock(), decided.expires
-        body = {
+        body: dict[str, JSON] = {
             "job": request.job,
             "spec": request.digest,
             "party": context.party,
             "expires": expires,
             "min_contributors": spec.min_contributors,
         }
+        if decided.people:
+            body["people"] = list(decided.people)
         approval = {"body": body, "signature": context.key.sign("approval", body)}
         record = JobRecord(
             request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires,
@@ -263,6 +266,7 @@ class Approvals:
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
+            facts |= {"people": list(decided.people)} if decided.people else {}
             action = "job.renewed" if renewed else "job.approved"
             context.store.note(now, action, request.job, **facts)
         _log.info(action.replace(".", "_"), job=request.job, by=decided.by)

@@ -1,0 +1,194 @@
+"""Who may give which command over the control socket: one table, and the rule that reads it.
+
+Without any account, whoever has the agent's own uid (or root) may do everything. Once there is one:
+
+- a command that only *reads* may come from that uid without a session, unless `control.sessions` is
+  `all`; other Unix users always show a person's session;
+- an *own* command is about the account of the session that is shown;
+- a *decision* needs a session, its role, a password that the person chose itself, and a second
+  factor if the settings say so.
+
+A command that the table does not name is a decision of owner-admins: what is forgotten is closed,
+and a test walks every command that an agent serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from secureflow.agent.owner.acting import Actor
+from secureflow.agent.owner.logins import Logins
+from secureflow.agent.owner.people import (
+    ADMIN,
+    DECIDER,
+    VIEWER,
+    People,
+    holds,
+    role_needed,
+    session_needed,
+)
+from secureflow.agent.record.peoplerows import Person
+from secureflow.agent.settings import ControlSettings
+from secureflow.kit.errors import SecureFlowError
+
+Need = Literal["open", "read", "own", "decision"]
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What a command needs.
+
+    Args:
+        need: see the module.
+        least: the least role.
+        delegable: whether a decider may have somebody decide in its place.
+    """
+
+    need: Need
+    least: str = VIEWER
+    delegable: bool = False
+
+
+_READ: Final = Permission("read")
+_OWN: Final = Permission("own")
+_ITEM: Final = Permission("decision", DECIDER, delegable=True)
+_DECIDES: Final = Permission("decision", DECIDER)
+_ADMINISTERS: Final = Permission("decision", ADMIN)
+
+PERMISSIONS: Final[Mapping[str, Permission]] = {
+    "status": _READ,
+    "reload": _ADMINISTERS,
+    "log": _READ,
+    "leaves": _READ,
+    "alarm.clear": _ADMINISTERS,
+    "inbox.list": _READ,
+    "inbox.show": _READ,
+    "inbox.approve": _ITEM,
+    "inbox.reject": _ITEM,
+    "inbox.ask_back": _ITEM,
+    "policy.explain": _READ,
+    "policy.suggest": _READ,
+    "charter.show": _READ,
+    "charter.pin": _ADMINISTERS,
+    "charter.sign": _ADMINISTERS,
+    "data.list": _READ,
+    "data.publish": _DECIDES,
+    "data.uses": _READ,
+    "data.remove": _DECIDES,
+    "data.budget": _READ,
+    "data.settle": _ADMINISTERS,
+    "bundle.review": _READ,
+    "bundle.list": _READ,
+    "prediction.list": _READ,
+    "prediction.show": _READ,
+    "prediction.remove": _DECIDES,
+    "probing.list": _READ,
+    "probing.settle": _ADMINISTERS,
+    "results.list": _READ,
+    "results.show": _READ,
+    "results.remove": _DECIDES,
+    "results.entries": _READ,
+    "people.login": Permission("open"),
+    "people.logout": Permission("open"),
+    "people.list": _READ,
+    "people.add": _ADMINISTERS,
+    "people.disable": _ADMINISTERS,
+    "people.reset": _ADMINISTERS,
+    "people.roles": _ADMINISTERS,
+    "people.me": _OWN,
+    "people.password": _OWN,
+    "people.totp.enrol": _OWN,
+    "people.totp.confirm": _OWN,
+    "people.absent": _OWN,
+    "people.delegate": _DECIDES,
+}
+"""Command → what it needs."""
+
+
+class Gate:
+    """Decides who gives a command.
+
+    Args:
+        people: the accounts.
+        logins: recognises sessions.
+        settings: of the control socket.
+        own: the Unix users that may act without accounts: the agent's and root.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        logins: Logins,
+        settings: ControlSettings,
+        own: Callable[[int], bool],
+    ) -> None:
+        self._people = people
+        self._logins = logins
+        self._settings = settings
+        self._own = own
+
+    def admit(self, command: str, session: str, user: int) -> Actor:
+        """Return who gives a command.
+
+        Args:
+            command: its name.
+            session: the secret of a person's session, or empty.
+            user: the Unix user at the other end of the socket.
+
+        Raises:
+            SecureFlowError: `session_needed`, `session_ended`, `role_needed`, `password_initial`,
+                `second_factor_missing`.
+        """
+        needed = PERMISSIONS.get(command, _ADMINISTERS)
+        if needed.need == "open":
+            return Actor(user=user, session=session)
+        own = self._own(user)
+        if not self._people.any():
+            if own and needed.need != "own":
+                return Actor(user=user)
+            raise _no_accounts() if own else session_needed()
+        free = needed.need == "read" and own and self._settings.sessions == "decisions"
+        if not session:
+            if free:
+                return Actor(user=user)
+            raise session_needed()
+        try:
+            person = self._logins.recognise(session)
+        except SecureFlowError as error:
+            if free and error.code == "session_ended":
+                return Actor(user=user)
+            raise
+        return self._as_person(needed, person, session, user)
+
+    def _as_person(self, needed: Permission, person: Person, session: str, user: int) -> Actor:
+        authorities = self._people.authorities(person)
+        if not holds(person.roles, needed.least) and not (needed.delegable and authorities):
+            raise role_needed(needed.least)
+        if needed.need == "decision":
+            self._check_credentials(person)
+        return Actor(person.id, user, authorities, session)
+
+    def _check_credentials(self, person: Person) -> None:
+        """Refuse decisions under a password that others know, or without a second factor."""
+        if person.initial:
+            raise SecureFlowError(
+                "password_initial",
+                "Somebody else chose the password of this account.",
+                "Choose your own: secureflow agent people password",
+            )
+        if self._settings.second_factor == "required" and not person.confirmed:
+            raise SecureFlowError(
+                "second_factor_missing",
+                "Decisions at this agent need an account with a second factor.",
+                "secureflow agent people totp",
+            )
+
+
+def _no_accounts() -> SecureFlowError:
+    return SecureFlowError(
+        "session_needed",
+        "Nobody has an account at this agent yet.",
+        "secureflow agent people add NAME --role owner-admin",
+    )

@@ -1,0 +1,314 @@
+"""People at the agent: accounts, second factors and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_people import OTHER, OWN, PASSWORD, Team
+from peers.agent_world import World
+
+from secureflow.agent.edge.diagnosis import Diagnosis
+from secureflow.agent.edge.peoplecheck import check_people
+from secureflow.agent.edge.peoplerecovery import recover
+from secureflow.agent.owner import totp
+from secureflow.agent.owner.acting import Actor, as_actor
+from secureflow.agent.record.folder import locked_folder
+from secureflow.agent.record.store import RecordStore
+from secureflow.agent.settings import AgentSettings, ControlSettings, TwoPeopleRule
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path) -> World:
+    return World(tmp_path / "agent", policy="")
+
+
+@pytest.fixture(name="team")
+async def _team(world: World) -> Team:
+    return await Team(world).gather()
+
+
+def actions(world: World, name: str) -> list[dict[str, Any]]:
+    return [one["facts"] for one in world.store.actions() if one["action"] == name]
+
+
+async def test_whoever_has_the_uid_makes_the_first_account_and_nobody_else(world: World) -> None:
+    team = Team(world)
+    given = {"name": "ada", "password": PASSWORD, "roles": ["owner-admin"]}
+    assert await team.refusal("people.add", user=OTHER, **given) == "session_needed"
+    assert await team.refusal("people.add", user=OWN, **{**given, "roles": ["decider"]}) == (
+        "last_administrator"
+    )
+    made = await team.give("people.add", user=OWN, **given)
+    assert made["first"]
+    assert actions(world, "person.added") == [
+        {"of": made["id"], "roles": ["owner-admin"], "first": True, "user": OWN}
+    ]
+    again = {**given, "name": "eve"}
+    assert await team.refusal("people.add", user=OWN, **again) == "session_needed"
+    ada = await team.log_in("ada")
+    assert await team.refusal("people.add", ada, **again) == ""
+    assert await team.refusal("people.add", ada, **again) == "already_exists"
+
+
+async def test_a_password_that_another_chose_decides_nothing(team: Team) -> None:
+    await team.give("people.add", "ada", name="dora", password=PASSWORD, roles=["owner-admin"])
+    dora = await team.log_in("dora")
+    assert await team.refusal("people.disable", dora, name="ben") == "password_initial"
+    changed = {"old": PASSWORD, "new": "words that only dora knows"}
+    assert await team.refusal("people.password", dora, old="wrong" * 3, new="x" * 20) == (
+        "bad_credentials"
+    )
+    await team.give("people.password", dora, **changed)
+    assert await team.refusal("people.me", dora) == "session_ended"  # every session of it
+    dora = await team.log_in("dora", password=changed["new"])
+    assert await team.refusal("people.disable", dora, name="ben") == ""
+
+
+async def test_names_are_in_one_table_alone(team: Team, world: World) -> None:
+    assert "ada" not in str(world.store.actions(limit=1000))
+    assert PASSWORD not in str(world.store.people())
+    shown = await team.give("people.list", "vera")
+    assert {"password", "totp", "recovery"}.isdisjoint(shown[0])
+
+
+async def test_an_owner_admin_always_remains(team: Team, world: World) -> None:
+    for command, given in (
+        ("people.disable", {"name": "ada"}),
+        ("people.roles", {"name": "ada", "roles": ["decider"]}),
+    ):
+        assert await team.refusal(command, "ada", **given) == "last_administrator"
+    assert world.store.person_named("ada").roles == ("owner-admin",)  # type: ignore[union-attr]
+    await team.give("people.roles", "ada", name="ben", roles=["owner-admin", "decider"])
+    assert await team.refusal("people.disable", "ben", name="ada") == ""
+    assert await team.refusal("people.me", "ada") == "session_ended"
+
+
+@pytest.mark.parametrize("name", ["", "Ada", "a da", "a" * 65, "аda", "a\u202e"])
+async def test_a_name_is_plain(team: Team, name: str) -> None:
+    given = {"name": name, "password": PASSWORD, "roles": ["viewer"]}
+    assert await team.refusal("people.add", "ada", **given) == "invalid_request"
+
+
+# --- the second factor ------------------------------------------------------------------------
+
+
+async def test_a_code_is_needed_and_counts_once(team: Team, world: World) -> None:
+    secret, _ = await team.with_second_factor("ben")
+    with pytest.raises(SecureFlowError) as missing:
+        await team.log_in("ben")
+    assert missing.value.code == "second_factor_needed"
+    with pytest.raises(SecureFlowError) as replayed:  # the one that confirmed it
+        await team.log_in("ben", team.code(secret))
+    assert replayed.value.code == "bad_credentials"
+    world.now += 30
+    code = team.code(secret)
+    assert await team.log_in("ben", code)
+    with pytest.raises(SecureFlowError) as again:
+        await team.log_in("ben", code)
+    assert again.value.code == "bad_credentials"
+    with pytest.raises(SecureFlowError):  # an older one neither
+        await team.log_in("ben", team.code(secret, -1))
+
+
+async def test_a_code_is_nothing_without_the_password(team: Team, world: World) -> None:
+    secret, codes = await team.with_second_factor("ben")
+    world.now += 30
+    for code in (team.code(secret), codes[0]):
+        with pytest.raises(SecureFlowError) as error:
+            await team.log_in("ben", code, password="not the password")
+        assert error.value.code == "bad_credentials"
+    assert await team.log_in("ben", codes[0])  # a wrong password used nothing up
+
+
+async def test_a_recovery_code_is_for_one_login(team: Team) -> None:
+    _, codes = await team.with_second_factor("ben")
+    assert len(set(codes)) == totp.RECOVERY_CODES
+    assert await team.log_in("ben", codes[3].lower().replace("-", " "))
+    with pytest.raises(SecureFlowError):
+        await team.log_in("ben", codes[3])
+    assert await team.log_in("ben", codes[4])
+
+
+async def test_only_a_confirmed_factor_counts_and_nobody_replaces_it(team: Team) -> None:
+    secret = (await team.give("people.totp.enrol", "ben"))["secret"]
+    assert await team.log_in("ben")  # not confirmed yet
+    wrong = f"{(int(team.code(secret)) + 1) % 10**6:06}"
+    assert await team.refusal("people.totp.confirm", "ben", code=wrong) == "second_factor_refused"
+    await team.give("people.totp.confirm", "ben", code=team.code(secret))
+    assert await team.refusal("people.totp.enrol", "ben") == "already_exists"
+    await team.give("people.reset", "ada", name="ben", password=PASSWORD, second_factor=True)
+    assert await team.log_in("ben")
+
+
+def test_codes_of_rfc_6238() -> None:
+    """Appendix B, SHA-1, the last six of its eight digits."""
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # 12345678901234567890
+    vectors = {59: "287082", 1_111_111_109: "081804", 1_234_567_890: "005924",
+               20_000_000_000: "353130"}  # fmt: skip
+    for now, code in vectors.items():
+        assert totp.accepted_step(secret, code, now, 0) == now // 30
+        assert totp.accepted_step(secret, code, now + 30, 0) == now // 30  # one step late
+        assert totp.accepted_step(secret, code, now + 60, 0) is None
+        assert totp.accepted_step(secret, code, now, now // 30) is None
+    assert totp.accepted_step(secret, "２８７０８２", 59, 0) is None
+
+
+def test_the_record_alone_gives_no_secret() -> None:
+    key, secret = SigningKey.generate(), totp.new_secret()
+    sealed = totp.seal(secret, "psn_a", key)
+    assert secret not in sealed
+    assert totp.unseal(sealed, "psn_a", key) == secret
+    for person, other in (("psn_b", key), ("psn_a", SigningKey.generate())):
+        with pytest.raises(SecureFlowError) as error:
+            totp.unseal(sealed, person, other)
+        assert error.value.code == "totp_unreadable"
+
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+async def test_a_session_ends_when_idle_and_in_any_case(world: World) -> None:
+    team = await Team(world, ControlSettings(idle_minutes=30, hours=2)).gather("ada")
+    for _ in range(4):
+        world.now += 29 * 60
+        assert await team.refusal("people.me", "ada") == ""
+    world.now += 4 * 60
+    assert await team.refusal("people.me", "ada") == "session_ended"  # two hours
+    ada = await team.log_in("ada")
+    world.now += 30 * 60
+    assert await team.refusal("people.me", ada) == "session_ended"  # half an hour without one
+
+
+async def test_a_session_ends_with_its_account_its_logout_and_a_restore(
+    team: Team, world: World
+) -> None:
+    await team.give("people.disable", "ada", name="ben")
+    assert await team.refusal("people.me", "ben") == "session_ended"
+    await team.give("people.disable", "ada", name="ben", disabled=False)
+    assert await team.refusal("people.me", "ben") == "session_ended"
+    assert (await team.give("people.logout", "cleo"))["ended"]
+    assert await team.refusal("people.me", "cleo") == "session_ended"
+    with world.store.transaction():
+        world.store.end_all("restored")
+    assert await team.refusal("people.me", "ada") == "session_ended"
+
+
+async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: World) -> None:
+    ben = team.people.named("ben")
+    with world.store.transaction():  # its session is still there
+        world.store.keep_person(replace(ben, disabled=1))
+    assert world.store.sessions_of(ben.id)
+    assert await team.refusal("people.me", "ben") == "session_ended"
+    with pytest.raises(SecureFlowError) as error:
+        await team.log_in("ben")
+    assert error.value.code == "bad_credentials"
+
+
+async def test_sessions_survive_the_agent_and_only_this_one_knows_them(
+    team: Team, world: World, tmp_path: Path
+) -> None:
+    other = await Team(World(tmp_path / "other", policy="")).gather("ada")
+    assert await team.refusal("people.me", other.sessions["ada"]) == "session_ended"
+    world.reopen()
+    later = Team(world, sessions=team.sessions)
+    assert (await later.give("people.me", "ada"))["name"] == "ada"
+    assert team.sessions["ada"] not in str(RecordStore(world.settings.record).sessions_of(
+        world.store.person_named("ada").id  # type: ignore[union-attr]
+    )[0].row())  # fmt: skip
+
+
+async def test_guesses_are_slow_for_who_guesses_alone(team: Team) -> None:
+    codes = []
+    for _ in range(7):
+        try:
+            await team.logins.login("ben", "a wrong password", "", OWN)
+        except SecureFlowError as error:
+            codes.append(error.code)
+    assert codes == ["bad_credentials"] * 5 + ["rate_limited"] * 2
+    with pytest.raises(SecureFlowError) as right:  # not even the right one now
+        await team.logins.login("ben", PASSWORD, "", OWN)
+    assert right.value.code == "rate_limited"
+    assert await team.log_in("ben")  # the person itself is another Unix user
+    team.ticks += 30
+    assert await team.logins.login("ben", PASSWORD, "", OWN)
+
+
+async def test_guesses_at_many_names_are_bounded(team: Team, world: World) -> None:
+    codes = set()
+    for number in range(70):
+        try:
+            await team.logins.login(f"name{number}", "a wrong password", "", OTHER)
+        except SecureFlowError as error:
+            codes.add(error.code)
+    assert codes == {"bad_credentials", "rate_limited"}
+    assert len(actions(world, "person.login_failed")) <= 60
+
+
+async def test_a_person_has_few_sessions(team: Team, world: World) -> None:
+    for _ in range(10):
+        world.now += 1
+        newest = await team.log_in("ben")
+    ben = world.store.person_named("ben")
+    assert ben is not None
+    assert len(world.store.sessions_of(ben.id)) == 8
+    assert await team.refusal("people.me", newest) == ""
+    assert await team.refusal("people.me", "ben") == "session_ended"
+
+
+async def test_the_uid_lets_an_owner_admin_in_again_and_that_is_recorded(
+    team: Team, world: World
+) -> None:
+    await team.with_second_factor("ada")
+    with pytest.raises(SecureFlowError) as error:
+        await team.people.recover("ben", PASSWORD)
+    assert error.value.code == "role_needed"
+    with as_actor(Actor(user=OWN)):
+        await team.people.recover("ada", "another four random words")
+    assert actions(world, "person.recovered")[0]["user"] == OWN
+    assert await team.refusal("people.me", "ada") == "session_ended"
+    ada = await team.log_in("ada", password="another four random words")
+    assert await team.refusal("people.disable", ada, name="ben") == "password_initial"
+
+
+def test_a_running_agent_is_not_recovered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = world.settings
+    world.all_keys[world.me].save(settings.signing_key)
+    monkeypatch.setattr(AgentSettings, "load", lambda _: settings)
+    with locked_folder(settings.directory), pytest.raises(SecureFlowError) as error:
+        recover(settings.directory / "agent.yaml", "ada", PASSWORD)
+    assert error.value.code == "agent_running"
+
+
+# --- the doctor -------------------------------------------------------------------------------
+
+
+async def test_the_doctor_says_who_decides(world: World) -> None:
+    rule = TwoPeopleRule(any=True)
+    so_far = Diagnosis(world.directory / "agent.yaml", settings=world.settings)
+    assert "whoever has this uid decides" in check_people(so_far)
+    consent = world.settings.consent.model_copy(update={"two_people": (rule,)})
+    strict = world.settings.model_copy(
+        update={"consent": consent, "control": ControlSettings(second_factor="required")}
+    )
+    demanding = Diagnosis(so_far.config, settings=strict)
+    with pytest.raises(SecureFlowError) as alone:
+        check_people(demanding)
+    assert alone.value.code == "two_people_needed"
+    team = await Team(world).gather("ada", "ben", "vera")
+    assert check_people(so_far).startswith("3 accounts; 2 can decide, 0 of them")
+    with pytest.raises(SecureFlowError) as without:
+        check_people(demanding)
+    assert without.value.code == "second_factor_missing"
+    for name in ("ada", "ben"):
+        await team.with_second_factor(name)
+    assert "2 of them" in check_people(demanding)
+    with world.store.transaction():
+        team.people._keep(replace(team.people.named("ben"), disabled=1))
+    with pytest.raises(SecureFlowError) as again:
+        check_people(demanding)
+    assert again.value.code == "two_people_needed"

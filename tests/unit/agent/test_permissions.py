@@ -1,0 +1,166 @@
+"""Every command of the socket × everybody who might give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from peers.agent_people import OTHER, OWN, PASSWORD, Team
+from peers.agent_world import World
+
+from secureflow.agent.edge.permissions import PERMISSIONS
+from secureflow.agent.settings import ControlSettings
+
+OPEN: Final = {"people.login", "people.logout"}
+READS: Final = {
+    *("status", "log", "leaves", "inbox.list", "inbox.show", "policy.explain", "policy.suggest"),
+    *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
+    *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
+    *("results.entries", "people.list"),
+}
+OWN_ACCOUNT: Final = {
+    *("people.me", "people.password", "people.totp.enrol", "people.totp.confirm"),
+    "people.absent",
+}
+ITEMS: Final = {"inbox.approve", "inbox.reject", "inbox.ask_back"}
+DECIDERS: Final = {
+    *ITEMS,
+    *("data.publish", "data.remove", "prediction.remove", "results.remove", "people.delegate"),
+}
+ADMINS: Final = {
+    *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),
+    *("people.add", "people.disable", "people.reset", "people.roles"),
+}
+EVERY: Final = OPEN | READS | OWN_ACCOUNT | DECIDERS | ADMINS
+GIVERS: Final = (
+    *("nobody", "nobody else", "made up", "other agent", "viewer", "decider", "owner-admin"),
+    *("initial", "stand-in", "disabled", "expired", "idle"),
+)
+"""In an order in which they can share a team: the last ones let time pass."""
+
+
+async def reached() -> str:
+    return "reached"
+
+
+class Matrix(Team):
+    """A team whose commands do nothing, so that each can be given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.served = {*self.table}
+        self.server._commands = dict.fromkeys(self.served, reached)
+
+
+async def initial(team: Team) -> str:
+    await team.people.add("ivy", PASSWORD, ["owner-admin"])
+    return await team.log_in("ivy")
+
+
+async def stand_in(team: Team) -> str:
+    team.people.delegate(team.people.named("ben").id, "vera", team.world.now + 3600)
+    return team.sessions["vera"]
+
+
+async def disabled(team: Team) -> str:
+    team.people.disable("cleo", disabled=True)
+    return team.sessions["cleo"]
+
+
+async def idle(team: Team) -> str:
+    ada = await team.log_in("ada")
+    team.world.now += 30 * 60
+    return ada
+
+
+async def expired(team: Team) -> str:
+    for _ in range(12 * 3600 // 1200):  # kept alive to its last second
+        team.logins.recognise(team.sessions["ada"])
+        team.world.now += 1200
+    return team.sessions["ada"]
+
+
+async def of_another_agent(team: Team) -> str:
+    other = await Team(World(team.world.directory.parent / "other", policy="")).gather("ada")
+    return other.sessions["ada"]
+
+
+async def session_of(giver: str, team: Team) -> tuple[str, int]:
+    """Return the session that this giver shows, and its Unix user."""
+    if giver in ("nobody", "nobody else"):
+        return "", OWN if giver == "nobody" else OTHER
+    if giver == "made up":
+        return "sfa_" + "A" * 43, OTHER
+    if giver in LOGGED_IN:
+        return team.sessions[LOGGED_IN[giver]], OTHER
+    return await PREPARED[giver](team), OTHER
+
+
+LOGGED_IN: Final = {"viewer": "vera", "decider": "ben", "owner-admin": "ada"}
+PREPARED: Final = {
+    **{"initial": initial, "stand-in": stand_in, "disabled": disabled, "idle": idle},
+    **{"expired": expired, "other agent": of_another_agent},
+}
+
+
+def expected(giver: str, command: str) -> str:
+    """Return the code with which a command is refused, by the rule as people are told it."""
+    if command in OPEN:
+        return ""
+    if giver in ("nobody", "nobody else"):
+        return "" if giver == "nobody" and command in READS else "session_needed"
+    if giver in ("disabled", "idle", "expired", "other agent", "made up"):
+        return "session_ended"
+    if command in READS | OWN_ACCOUNT:
+        return ""
+    if giver == "initial":
+        return "password_initial"
+    if giver == "stand-in" and command in ITEMS:
+        return ""
+    allowed = {"decider": DECIDERS, "owner-admin": DECIDERS | ADMINS}.get(giver, set())
+    return "" if command in allowed else "role_needed"
+
+
+def test_every_command_has_its_line(tmp_path: Path) -> None:
+    served = Matrix(World(tmp_path / "agent", policy="")).served
+    assert served == {*PERMISSIONS}, "each command needs its line in agent/edge/permissions.py"
+    assert served == EVERY, "and its place in this test"
+
+
+async def test_who_may_give_which_command(tmp_path: Path) -> None:
+    team = await Matrix(World(tmp_path / "agent", policy="")).gather()
+    for giver in GIVERS:
+        session, user = await session_of(giver, team)
+        found = {command: await team.refusal(command, session, user) for command in team.served}
+        assert found == {command: expected(giver, command) for command in EVERY}, giver
+
+
+async def test_what_has_no_line_is_closed_and_an_ended_session_hinders_no_reading(
+    tmp_path: Path,
+) -> None:
+    team = await Matrix(World(tmp_path / "agent", policy="")).gather("ada", "ben")
+    ended = "sfa_" + "A" * 43
+    assert await team.refusal("inbox.list", ended, user=OWN) == ""
+    assert await team.refusal("inbox.approve", ended, user=OWN) == "session_ended"
+    team.server._commands = {"data.sell": reached}
+    assert [await team.refusal("data.sell", who) for who in ("", "ben", "ada")] == [
+        "session_needed", "role_needed", "",
+    ]  # fmt: skip
+
+
+async def test_without_accounts_the_uid_decides_and_nobody_else(tmp_path: Path) -> None:
+    team = Matrix(World(tmp_path / "agent", policy=""))
+    for command in team.served:
+        own = "session_needed" if command in OWN_ACCOUNT else ""
+        other = "" if command in OPEN else "session_needed"
+        assert await team.refusal(command, user=OWN) == own, command
+        assert await team.refusal(command, user=OTHER) == other, command
+
+
+async def test_settings_may_ask_for_more(tmp_path: Path) -> None:
+    control = ControlSettings(sessions="all", second_factor="required")
+    team = await Matrix(World(tmp_path / "agent", policy=""), control).gather()
+    assert await team.refusal("inbox.list", user=OWN) == "session_needed"
+    assert await team.refusal("inbox.list", "vera", user=OWN) == ""
+    assert await team.refusal("inbox.approve", "ben") == "second_factor_missing"
+    assert await team.refusal("people.totp.enrol", "ben") == ""
