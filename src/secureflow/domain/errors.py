@@ -7,27 +7,17 @@ A category is mapped by the edges: `server/rest` to an HTTP status, `server/rpc`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
+from secureflow.domain.categories import Category
+from secureflow.domain.keyerrors import KEY_ERRORS
 
-class Category(StrEnum):
-    """What kind of failure a code is."""
-
-    INVALID = "invalid"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    TOO_LARGE = "too_large"
-    RATE_LIMITED = "rate_limited"
-    UNAVAILABLE = "unavailable"
-    UNTRUSTED = "untrusted"
-    FAILED = "failed"
-    INTERNAL = "internal"
-
+__all__ = (
+    "CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of",
+)  # fmt: skip
 
 CATALOGUE: dict[str, Category] = {
+    **KEY_ERRORS,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,

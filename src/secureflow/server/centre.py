@@ -87,7 +87,7 @@ async def open_centre(
     clock, key = system_clock, read_log_key(settings)
     authority, reserve = read_authority(settings), reserve_of(settings)
     certificate = reserve.run(
-        lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
+        lambda: ServerCertificate(settings.tls, authority, settings.host, clock, settings.key_files)
     )
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
     artifacts, uploads, vectors = _stores(settings)

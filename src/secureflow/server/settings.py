@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -9,7 +10,9 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.adapters.keyvault import KeySettings, key_files
 from secureflow.application.quotas import Quotas
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
@@ -137,6 +140,7 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
+        keys: what wraps its private keys on disk (docs/deploy.md, Keys at rest).
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -155,6 +159,17 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+    keys: KeySettings = KeySettings()
+
+    @cached_property
+    def key_files(self) -> KeyFiles:
+        """Its private keys on disk, wrapped as `keys` says."""
+        return key_files(self.keys, self.origin, self.key_folders)
+
+    @property
+    def key_folders(self) -> tuple[Path, ...]:
+        """The folders that hold private keys: the wrapping key is in none of them."""
+        return self.directory, self.ca, self.log_key.parent, self.tls
 
     @property
     def uploads(self) -> Path:
