@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show, write
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -44,8 +44,21 @@ def list_keys(config: Config = None, output: Output = Form.TABLE) -> None:
 
     rows = described(_named(config).folder)
     if output is Form.TABLE:
-        rows = [{**one, "state": said(one["state"]), "since": moment(one["since"])} for one in rows]
+        rows = [
+            {**one, "state": _state(one["state"]), "since": moment(one["since"])} for one in rows
+        ]
     show(rows, output, _COLUMNS)
+
+
+def _state(state: str) -> str:
+    from secureflow.kit.keywrapping import EARLIER, PLAIN, UNKNOWN, WRAPPED
+
+    return {
+        PLAIN: t("plain"),
+        WRAPPED: t("wrapped"),
+        EARLIER: t("wrapped by an earlier key"),
+        UNKNOWN: t("wrapped; its wrapping key is not at hand"),
+    }[state]
 
 
 @app.command("wrap", help=t("Wrap every key of a folder whose process is stopped."))

@@ -23,7 +23,7 @@ from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import sha256
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding
+from secureflow.kit.findings import Finding, Passed
 from secureflow.kit.keyfiles import (
     HANDED_OVER,
     IDENTITY,
@@ -40,7 +40,7 @@ from secureflow.kit.text import Text
 PLAIN: Final = "plain"
 WRAPPED: Final = "wrapped"
 EARLIER: Final = "wrapped by an earlier key"
-UNKNOWN: Final = "wrapped; the wrapping key is not at hand"
+UNKNOWN: Final = "wrapped; its wrapping key is not at hand"
 _SCHEMES: Final = {"scrypt": "passphrase", "hkdf": "key", "pkcs11": "pkcs11"}
 _ED25519: Final = frozenset((SIGNING, LOG, IDENTITY))
 _LEFT: Final = re.compile(r"\.(?:[0-9]+|next|new|partial)(?:\.[0-9]+)?(?:\.next)?")
@@ -127,9 +127,10 @@ def wrapping_report(files: KeyFiles, places: Sequence[KeyPlace], config: Path) -
         configured = files.vault is not None
     except KeyVaultError as error:
         return Finding("wrapping", error.message, error.hint, error.code).as_json()
+    if not plain and not configured:
+        return Passed("wrapping", "there are no keys yet").as_json()
     if not plain:
-        message = "the private keys on disk are wrapped" if configured else "there are no keys yet"
-        return _passed(message)
+        return Passed("wrapping", "the private keys on disk are wrapped").as_json()
     names = ", ".join(str(path) for path in plain)
     if configured:
         hint = Text("secureflow keys wrap --config {config}", config=config)
@@ -139,14 +140,9 @@ def wrapping_report(files: KeyFiles, places: Sequence[KeyPlace], config: Path) -
             hint,
             "keys_not_wrapped",
         ).as_json()
-    return _passed(
-        Text("not wrapped: whoever copies the folder has its keys ({names})", names=names),
-        Text("secureflow keys wrap --config {config} --wrapping-key FILE", config=config),
-    )
-
-
-def _passed(message: str, hint: str = "") -> dict[str, Any]:
-    return {"check": "wrapping", "ok": True, "code": "", "message": message, "hint": hint}
+    message = Text("not wrapped: whoever copies the folder has its keys ({names})", names=names)
+    hint = Text("secureflow keys wrap --config {config} --wrapping-key FILE", config=config)
+    return {**Passed("wrapping", message).as_json(), "hint": hint}
 
 
 def _described(files: KeyFiles, place: KeyPlace) -> dict[str, Any]:
