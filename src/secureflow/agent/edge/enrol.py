@@ -139,7 +139,9 @@ def _key_files(directory: Path, organisation: str, wrapping_key: Path | None) ->
         make_key_file(wrapping_key, [directory])
     config = directory / "agent.yaml"
     settings = given_keys(KeySettings, ENVIRONMENT, config, wrapping_key)
-    return key_files(settings, organisation, [directory])
+    files = key_files(settings, organisation, [directory])
+    _ = files.vault  # it can be had: the token is used up afterwards
+    return files
 
 
 def _agent_token(token: str) -> EnrolmentToken:
