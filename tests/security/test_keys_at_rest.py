@@ -31,6 +31,7 @@ from secureflow.server.restore import restore
 from secureflow.server.settings import ServerSettings
 
 DOMAIN = "test.example"
+pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PASSPHRASE = "backup passphrase of four words"
 Thief = Callable[[Path], None]
 
@@ -92,7 +93,7 @@ class Centre:
 
 
 @pytest.fixture(scope="module")
-def robbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def robbed(quick_passphrases: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a centre's folder was copied while it ran; its wrapping key stayed `away`."""
     place = tmp_path_factory.mktemp("robbed")
     centre = Centre(place / "centre", place / "elsewhere" / "wrapping.key")

@@ -74,27 +74,29 @@ def test_a_folder_without_settings_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "file", "text"),
     [
-        ("agent.yaml", "organisation: bank-a\nserver: https://c\nlink: c:1\ntrust_domain: t.e\n"),
-        ("enclave.yaml", "rest: https://c\nsimulated: s\n"),
+        (
+            "agent.yaml",
+            "signing.key",
+            "organisation: bank-a\nserver: https://c\nlink: c:1\ntrust_domain: t.e\n",
+        ),
+        ("enclave.yaml", "identity.key", "rest: https://c\nsimulated: s\n"),
     ],
 )
 def test_an_agents_and_an_enclaves_folder_are_known_by_their_settings(
-    tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, file: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / name).write_text(text)
-    purpose, file = ("signing", "signing.key") if name == "agent.yaml" else ("identity", "identity.key")  # fmt: skip
-    SigningKey.generate().save(tmp_path / file)
-    words = ["--config", str(tmp_path / name)]
-    assert (
-        run(["keys", "wrap", *words, "--wrapping-key", str(tmp_path.with_name(f"{name}.k"))]) == 0
-    )
+    home, wrapping = tmp_path / "home", tmp_path / "wrapping.key"
+    home.mkdir()
+    (home / name).write_text(text)
+    SigningKey.generate().save(home / file)
+    words = ["--config", str(home / name)]
+    assert run(["keys", "wrap", *words, "--wrapping-key", str(wrapping)]) == 0
     capsys.readouterr()
     assert run(["keys", "list", *words, "-o", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
-    assert (row["purpose"], row["state"]) == (purpose, "wrapped")
-    tmp_path.with_name(f"{name}.k").unlink()
+    assert (row["purpose"], row["state"]) == (file.removesuffix(".key"), "wrapped")
 
 
 def test_init_wraps_from_the_start_and_says_where_the_key_is(tmp_path: Path) -> None:
