@@ -140,7 +140,7 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
-        keys: what wraps its private keys on disk (docs/deploy.md, Keys at rest).
+        keys: what wraps its private keys on disk (docs/governance-vault.md).
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
