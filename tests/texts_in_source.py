@@ -19,6 +19,7 @@ import secureflow
 SOURCE = Path(secureflow.__file__).parent
 SPEAKERS = {
     "SecureFlowError": (1, 2), "InfrastructureError": (1, 2), "UnsuccessfulJobError": (1, 2),
+    "KeyVaultError": (1, 2),
     "Finding": (1, 2), "Passed": (1,), "Decision": (1,), "Refused": (1, 2), "StepProblem": (1, 2),
     "ChannelFaultError": (0,), "_broken": (0,),
 }  # fmt: skip

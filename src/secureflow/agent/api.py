@@ -70,7 +70,14 @@ def _directory(config: Path) -> str:
     return named if isinstance(named, str) else "."
 
 
-def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
+def enroll(
+    directory: Path,
+    *,
+    token_file: Path,
+    server: str,
+    name: str,
+    wrapping_key: Path | None = None,
+) -> dict[str, JSON]:
     """Enrol an agent into a new directory; `-` reads stdin. See `agent.edge.enrol.enrol`."""
     from secureflow.agent.edge.enrol import enrol  # gRPC is loaded only here
 
@@ -88,7 +95,7 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
             if isinstance(error, PermissionError)
             else "Give the path of the file that the operator gave you: --token-file.",
         ) from error
-    return enrol(directory, token, server, name)
+    return enrol(directory, token, server, name, wrapping_key)
 
 
 def doctor(config: Path, kinds: SpecKinds | None = None) -> list[dict[str, JSON]]:

@@ -6,12 +6,14 @@ See configs/agent.example.yaml for the meaning of each setting. Paths are relati
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.adapters.keyvault import KeySettings, key_files
 from secureflow.agent.references import (
     AmdProduct,
     SgxReference,
@@ -27,11 +29,13 @@ from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 from secureflow.kit.text import Text
 
 DAY = 86_400
+ENVIRONMENT: Final = "SECUREFLOW_AGENT__"
 _MEASUREMENT = r"^(?:[0-9a-f]{64}|[0-9a-f]{96}(?::[0-9a-f]{96}){4}|[0-9a-f]{96})$"
 
 
@@ -237,7 +241,7 @@ class StorageSettings(Section):
 class AgentSettings(ProcessSettings):
     """Everything that `agent start` needs."""
 
-    model_config = SettingsConfigDict(env_prefix="SECUREFLOW_AGENT__")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT)
 
     directory: Path = Path()
     organisation: Slug
@@ -253,6 +257,7 @@ class AgentSettings(ProcessSettings):
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
     control: ControlSettings = ControlSettings()
+    keys: KeySettings = KeySettings()
     log_form: Form = "console"
     log_level: Level = "info"
 
@@ -306,6 +311,16 @@ class AgentSettings(ProcessSettings):
             "Declare it in agent.yaml under `datasets`, or name one that is declared.",
             {"dataset": name, "known": [one.name for one in self.datasets]},
         )
+
+    @cached_property
+    def key_files(self) -> KeyFiles:
+        """Its private keys on disk, wrapped as `keys` says."""
+        return key_files(self.keys, self.organisation, self.key_folders)
+
+    @property
+    def key_folders(self) -> tuple[Path, ...]:
+        """The folders that hold private keys: the wrapping key is in none of them."""
+        return (self.directory,)
 
     # Paths inside the directory.
 

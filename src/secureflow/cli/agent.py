@@ -30,6 +30,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
+from secureflow.cli.keys import WrappingKey, advise_on_wrapping
 from secureflow.cli.texts import explained, listed, part_of, said, t, untranslated
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
@@ -68,12 +69,17 @@ def enroll(
     ],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     name: Annotated[str, typer.Option(help=t("Name of this agent."))] = "agent",
+    wrapping_key: WrappingKey = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Enrol an agent."""
     from secureflow.agent import api
 
-    show(api.enroll(directory, token_file=token_file, server=server, name=name), output)
+    made = api.enroll(
+        directory, token_file=token_file, server=server, name=name, wrapping_key=wrapping_key
+    )
+    show(made, output)
+    advise_on_wrapping(directory / "agent.yaml")
     say(t("Next: secureflow agent start --config {path}", path=directory / "agent.yaml"))
 
 

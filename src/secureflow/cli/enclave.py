@@ -9,6 +9,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.files import read_token
+from secureflow.cli.keys import WrappingKey, advise_on_wrapping
 from secureflow.cli.texts import t
 
 app = group("The attested worker that opens sealed updates.")
@@ -37,14 +38,19 @@ def init(
     name: Annotated[
         str, typer.Option(help=t("Its name in the certificate: a new one if it was revoked."))
     ] = "main",
+    wrapping_key: WrappingKey = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Enrol an enclave."""
     from secureflow.enclave.enrol import enrol
 
     token = read_token(token_file)
-    show(enrol(directory, token, server, name=name, simulated=simulated), output)
+    made = enrol(
+        directory, token, server, name=name, simulated=simulated, wrapping_key=wrapping_key
+    )
+    show(made, output)
     path = directory / "enclave.yaml"
+    advise_on_wrapping(path)
     say(t("Agents of other machines reach it only where `uplink` in {path} says how.", path=path))
     say(t("Next: secureflow enclave start --config {path}", path=path))
 

@@ -28,6 +28,7 @@ from secureflow.cli import (
     enclave,
     engine,
     jobs,
+    keys,
     ledger,
     login,
     models,
@@ -92,6 +93,7 @@ app.add_typer(server.app, name="server")
 app.add_typer(enclave.app, name="enclave")
 app.add_typer(agent.app, name="agent")
 app.add_typer(engine.app, name="engine")
+app.add_typer(keys.app, name="keys")
 
 
 def _version(wanted: bool) -> None:

@@ -19,6 +19,7 @@ from secureflow.cli.backups import (
     passphrase,
 )
 from secureflow.cli.console import Form, Output, group, moment, say, show
+from secureflow.cli.keys import WrappingKey, advise_on_wrapping
 from secureflow.cli.texts import said, t, untranslated
 from secureflow.kit.memory import loading
 
@@ -49,6 +50,7 @@ def init(
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of REST."))] = 8443,
     link_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of the link."))] = 8444,
     database: EmptyDatabase = "",
+    wrapping_key: WrappingKey = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Make a new centre's directory."""
@@ -61,8 +63,10 @@ def init(
         rest_port=rest_port,
         link_port=link_port,
         database=database,
+        wrapping_key=wrapping_key,
     )
     show(made, output)
+    advise_on_wrapping(directory / "server.yaml")
     say(t("Next: secureflow server start --config {path}", path=directory / "server.yaml"))
 
 

@@ -12,11 +12,13 @@ from typing import Any, Final
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
+from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
+    **KEY_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
     "not_found": Category.NOT_FOUND,

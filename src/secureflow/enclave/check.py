@@ -11,7 +11,13 @@ from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles, expired
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.enclave.identity import ENROL_AGAIN, IDENTITY, NEXT_STEP, certificate_recovery
+from secureflow.enclave.identity import (
+    ENROL_AGAIN,
+    IDENTITY,
+    NEXT_STEP,
+    certificate_recovery,
+    key_places,
+)
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
@@ -20,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.hostport import parse_address
+from secureflow.kit.keywrapping import wrapping_report
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.text import Text
@@ -33,10 +40,11 @@ def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dic
     """
     settings = EnclaveSettings.load(config)
     yield from report("settings", _settings(settings), "its addresses and folder can be read")
-    credentials = CredentialFiles(settings.directory)
+    credentials = CredentialFiles(settings.directory, settings.key_files)
     pair = list(refused("keys", credentials.check))
     keys = [*pair, *_keys(settings, credentials, clock)]
     yield from report("keys", keys, "they match their certificates, and nobody else can read them")
+    yield wrapping_report(settings.key_files, key_places(settings), config)
     if not pair:
         found = refused("certificate", lambda: _certificate(settings, credentials, clock))
         yield from report("certificate", found, "it belongs to an enclave, and is valid now")

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from secureflow.adapters.keyvault import (
+    LocalKeySettings,
+    given_keys,
+    key_files,
+    make_key_file,
+    name_key_file,
+)
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.enclave.identity import IDENTITY
-from secureflow.enclave.settings import no_attester
+from secureflow.enclave.settings import ENVIRONMENT, OWNER, no_attester
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
@@ -24,6 +31,8 @@ from secureflow.kit.enrolclient import check_issued, fetch_authority, request_ce
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
+from secureflow.kit.keyfiles import IDENTITY as PURPOSE
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
 from secureflow.kit.text import Text
@@ -46,6 +55,7 @@ def enrol(
     name: str = "main",
     simulated: bool = False,
     clock: Clock = system_clock,
+    wrapping_key: Path | None = None,
 ) -> EnrolledEnclave:
     """Enrol and write `link.pem`, `ca.pem` and `enclave.yaml` into a directory.
 
@@ -56,8 +66,10 @@ def enrol(
         name: the enclave's name in its SPIFFE id.
         simulated: make a SIMULATED platform in `directory/simulated`; nothing else can attest yet.
         clock: unix seconds.
+        wrapping_key: file outside of the directory that wraps the keys; made if it is missing.
 
     Raises:
+        KeyVaultError: the wrapping key is inside, or cannot be had.
         SecureFlowError: `no_tee` without `simulated` (the token is not used then),
             `token_malformed`, `token_other_kind`, `server_unreachable`, `ca_mismatch`,
             `insecure_url`, `already_enrolled`, `certificate_foreign`, `invalid_answer`,
@@ -75,6 +87,7 @@ def enrol(
             "Choose another one.",
         )
     check_folder(directory)
+    files = _key_files(directory, wrapping_key)
     ca = fetch_authority(server, parsed.ca_fingerprint)
     key, identity = new_link_key(), SigningKey.generate()
     csr = make_csr(key)
@@ -89,17 +102,35 @@ def enrol(
     CredentialFiles.judge(ca, key, given.certificate)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim_folder(directory)
-    identity.save(directory / IDENTITY)
+    identity.save(directory / IDENTITY, files, PURPOSE)
     SimulatedPlatform.create(directory / "simulated", clock())
-    config = directory / "enclave.yaml"
-    if not config.exists():
-        text = settings_text(_SETTINGS | {"server": given.link, "rest": server})
-        write_atomically(config, text.encode(), 0o666)
-    CredentialFiles.create(directory, ca, key, given.certificate)  # last: marks it as enrolled
+    config = _write_settings(directory, {"server": given.link, "rest": server}, wrapping_key)
+    CredentialFiles.create(directory, ca, key, given.certificate, files)  # last: it is enrolled
     return EnrolledEnclave(str(given.identity), given.link, config)
 
 
-_SETTINGS: Final = {
+def _key_files(directory: Path, wrapping_key: Path | None) -> KeyFiles:
+    """Return what wraps the keys, once it can be had: the token is used up afterwards."""
+    if wrapping_key is not None:
+        make_key_file(wrapping_key, [directory])
+    config = directory / "enclave.yaml"
+    wrapping = given_keys(LocalKeySettings, ENVIRONMENT, config, wrapping_key)
+    files = key_files(wrapping, OWNER, [directory])
+    _ = files.vault
+    return files
+
+
+def _write_settings(directory: Path, given: dict[str, Any], wrapping_key: Path | None) -> Path:
+    """Write enclave.yaml, unless it exists; name the wrapping key's file in it."""
+    config = directory / "enclave.yaml"
+    if not config.exists():
+        write_atomically(config, settings_text(_SETTINGS | given).encode(), 0o666)
+    if wrapping_key is not None:
+        name_key_file(config, wrapping_key)
+    return config
+
+
+_SETTINGS: Final[dict[str, Any]] = {
     "directory": ".",
     "server": "",
     "rest": "",

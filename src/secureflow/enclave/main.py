@@ -6,13 +6,14 @@ Started by the entry point (`enclave/__main__.py`), it can import only what was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
-from secureflow.enclave.identity import certificate_recovery
+from secureflow.enclave.identity import certificate_recovery, running
 from secureflow.enclave.kind import EnclaveKinds
 from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.enclave.missedends import forget_ended
@@ -49,7 +50,7 @@ async def serve(
     folder = Place(settings.directory, "own files", "the enclave")
     with writing(folder):
         claim_folder(settings.directory)
-    credentials = CredentialFiles(settings.directory)
+    credentials = CredentialFiles(settings.directory, settings.key_files)
     identity = SpiffeId.parse(spiffe_id(credentials().leaf))
     place = ""
     attester = _attester(settings, measurement)
@@ -103,7 +104,10 @@ def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS, measurement: str | No
     with process_logging("enclave", form=settings.log.form, level=settings.log.level) as tell:
         try:
             raise_descriptors()
-            run_until_stopped(serve(settings, kinds, measurement))
+            with contextlib.ExitStack() as stack:
+                if settings.directory.is_dir():  # otherwise `serve` says so
+                    stack.enter_context(running(settings.directory))
+                run_until_stopped(serve(settings, kinds, measurement))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)

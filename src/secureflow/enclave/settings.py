@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.adapters.keyvault import LocalKeySettings, key_files
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
+ENVIRONMENT = "SECUREFLOW_ENCLAVE__"
+OWNER = "enclave"
+"""Whose its wrapped keys are: the certificate tells which enclave."""
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -40,9 +46,10 @@ class EnclaveSettings(ProcessSettings):
         rest: URL of the centre, where the identity key renews an expired certificate.
         simulated: directory of a SIMULATED platform; it protects nothing from the operator.
         uplink: the enclave's own port.
+        keys: what wraps its private keys on disk (docs/governance-vault.md).
     """
 
-    model_config = SettingsConfigDict(env_prefix="SECUREFLOW_ENCLAVE__")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT)
 
     directory: Path = Path()
     server: HostPort = "127.0.0.1:8444"
@@ -50,6 +57,17 @@ class EnclaveSettings(ProcessSettings):
     simulated: Path | None = None
     uplink: UplinkSettings = UplinkSettings()
     log: LogSettings = LogSettings()
+    keys: LocalKeySettings = LocalKeySettings()
+
+    @cached_property
+    def key_files(self) -> KeyFiles:
+        """Its private keys on disk, wrapped as `keys` says."""
+        return key_files(self.keys, OWNER, self.key_folders)
+
+    @property
+    def key_folders(self) -> tuple[Path, ...]:
+        """The folders that hold private keys: the wrapping key is in none of them."""
+        return (self.directory,)
 
 
 def no_attester() -> SecureFlowError:

@@ -14,10 +14,9 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from secureflow.kit.atomic import write_new
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.privatefiles import read_private
+from secureflow.kit.keyfiles import SIGNING, KeyFiles, plain_keys
 from secureflow.kit.text import Text
 
 _PREFIX = b"secureflow/v1\n"
@@ -45,15 +44,21 @@ class SigningKey:
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
     @classmethod
-    def load(cls, path: Path) -> SigningKey:
+    def load(cls, path: Path, files: KeyFiles | None = None, purpose: str = SIGNING) -> SigningKey:
         """Read a key written by `save`.
 
+        Args:
+            path: its file.
+            files: unwraps it; by default only plain keys can be read.
+            purpose: of the key, as it was saved for.
+
         Raises:
+            KeyVaultError: it is wrapped and cannot be unwrapped.
             SecureFlowError: `key_exposed` if others can read it, `key_unreadable` if it does not
                 hold a key.
             OSError: it cannot be read.
         """
-        return cls.from_text(read_private(path), str(path))
+        return cls.from_text((files or plain_keys()).read(path, purpose), str(path))
 
     @classmethod
     def from_text(cls, data: bytes, place: str) -> SigningKey:
@@ -71,9 +76,16 @@ class SigningKey:
                 "Restore the key from a backup.",
             ) from error
 
-    def save(self, path: Path) -> None:
-        """Write the seed as base64 with mode 0600; an existing file is never overwritten."""
-        write_new(path, (b64encode(self._private.private_bytes_raw()) + "\n").encode("ascii"))
+    def save(self, path: Path, files: KeyFiles | None = None, purpose: str = SIGNING) -> None:
+        """Write the seed as base64 with mode 0600; an existing file is never overwritten.
+
+        Args:
+            path: its file.
+            files: wraps it as configured; by default it is written as it is.
+            purpose: of the key.
+        """
+        text = (b64encode(self._private.private_bytes_raw()) + "\n").encode("ascii")
+        (files or plain_keys()).write_new(path, text, purpose, fingerprint(self.public))
 
     @property
     def private(self) -> Ed25519PrivateKey:

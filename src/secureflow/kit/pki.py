@@ -29,8 +29,8 @@ from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.keyfiles import CA, KeyFiles, plain_keys
 from secureflow.kit.oserrors import reason_in
-from secureflow.kit.privatefiles import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
 from secureflow.kit.text import Text
 
@@ -80,8 +80,10 @@ class Authority:
         self.trust_domain = _trust_domain(certificate)
 
     @classmethod
-    def create(cls, directory: Path, trust_domain: str, now: int) -> Authority:
-        """Create an authority and write `ca.key` (0600) and `ca.pem`.
+    def create(
+        cls, directory: Path, trust_domain: str, now: int, files: KeyFiles | None = None
+    ) -> Authority:
+        """Create an authority and write `ca.key` (0600, wrapped as configured) and `ca.pem`.
 
         Raises:
             SecureFlowError: `spiffe_malformed` for a bad trust domain, `ca_exists`.
@@ -91,7 +93,9 @@ class Authority:
         authority = cls(key, _self_signed(key, trust_domain, now))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            write_private(directory / "ca.key", private_pem(key))
+            keys = files or plain_keys()
+            digest = key_digest(authority.certificate)
+            keys.write_new(directory / "ca.key", private_pem(key), CA, digest)
         except FileExistsError as error:
             raise SecureFlowError(
                 "ca_exists",
@@ -102,14 +106,15 @@ class Authority:
         return authority
 
     @classmethod
-    def load(cls, directory: Path) -> Authority:
-        """Read an authority written by `create`.
+    def load(cls, directory: Path, files: KeyFiles | None = None) -> Authority:
+        """Read an authority written by `create`; `files` unwraps its key.
 
         Raises:
+            KeyVaultError: its key is wrapped and cannot be unwrapped.
             SecureFlowError: `ca_unreadable`; `key_exposed` if others can read the key.
         """
         try:
-            key_pem = read_private(directory / "ca.key")
+            key_pem = (files or plain_keys()).read(directory / "ca.key", CA)
             pem = (directory / "ca.pem").read_bytes()
         except OSError as error:
             raise _unreadable(directory, reason_in(error)) from error
@@ -126,6 +131,11 @@ class Authority:
         ):
             raise _unreadable(directory, "ca.key does not belong to ca.pem")
         return cls(key, certificate)
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The CA certificate."""
+        return self._certificate
 
     @property
     def pem(self) -> str:

@@ -1,7 +1,8 @@
 """`server backup`: a snapshot of the whole centre in one file, running or stopped.
 
 Included: every table of the database, the models and uploads that they name, `server.yaml` and the
-CA's certificate, and, only with a passphrase, the CA's key and the log's key. Not included: what a
+CA's certificate, and, only with a passphrase, the CA's key and the log's key; wrapped ones stay
+wrapped, so that a restore needs the wrapping key as well. Not included: what a
 restored centre must not have (the server's own certificate, which it issues again) and what is not
 needed (vectors of running jobs, the first administrator's password).
 """
@@ -34,6 +35,8 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import scratch
+from secureflow.kit.keyenvelope import is_wrapped, parse_envelope
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.record import check_record
@@ -183,9 +186,13 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _keys(settings: ServerSettings) -> dict[str, bytes]:
     try:
-        SigningKey.load(settings.log_key)
+        log_key = read_private(settings.log_key)
+        if is_wrapped(log_key):  # it stays so: a backup needs no wrapping key
+            parse_envelope(log_key, str(settings.log_key))
+        else:
+            SigningKey.from_text(log_key, str(settings.log_key))
         return {
-            LOG_KEY: settings.log_key.read_bytes(),
+            LOG_KEY: log_key,
             CA_KEY: (settings.ca / "ca.key").read_bytes(),
         }
     except (OSError, ValueError) as error:

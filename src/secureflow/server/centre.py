@@ -88,7 +88,7 @@ async def open_centre(
     """
     clock, key = system_clock, read_log_key(settings)
     authority, reserve = read_authority(settings), reserve_of(settings)
-    identity = settings.tls, authority, settings.host, clock
+    identity = settings.tls, authority, settings.host, clock, settings.key_files
     certificate = reserve.run(lambda: ServerCertificate(*identity))
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
     artifacts, uploads, vectors = _stores(settings)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import ssl
 from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles
 from secureflow.kit.clock import Clock
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SERVER_LIFE, Authority, make_csr, new_link_key
 from secureflow.kit.spiffe import SpiffeId
@@ -26,17 +28,25 @@ class ServerCertificate:
         authority: the CA.
         host: the name or address under which clients dial the server.
         clock: unix seconds.
+        keys: wraps and unwraps its private key; by default it is plain.
     """
 
-    def __init__(self, directory: Path, authority: Authority, host: str, clock: Clock) -> None:
-        self._directory = directory
+    def __init__(
+        self,
+        directory: Path,
+        authority: Authority,
+        host: str,
+        clock: Clock,
+        keys: KeyFiles | None = None,
+    ) -> None:
         self._authority = authority
         self._clock = clock
         self._dns, self._ips = _names(host)
-        self.credentials = CredentialFiles(directory)
+        self.credentials = CredentialFiles(directory, keys)
         if not self.credentials.complete:
             key = new_link_key()
-            CredentialFiles.create(directory, authority.pem, key, self._issue(make_csr(key)))
+            chain = self._issue(make_csr(key))
+            CredentialFiles.create(directory, authority.pem, key, chain, keys)
         self.renew_if_due()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -73,9 +83,20 @@ class ServerCertificate:
         )
 
     def _load(self) -> None:
-        fresh = self.credentials().certificate
-        self.context.load_cert_chain(self._directory / "link.pem")
-        self._served = fresh
+        fresh = self.credentials()
+        load_chain(self.context, fresh.key + fresh.certificate)
+        self._served = fresh.certificate
+
+
+def load_chain(context: ssl.SSLContext, pair: bytes) -> None:
+    """Give a context its key and certificates (PEM): through memory, never through a disk."""
+    handle = os.memfd_create("link", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(handle), "wb") as file:
+            file.write(pair)
+        context.load_cert_chain(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)
 
 
 def _names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

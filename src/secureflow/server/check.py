@@ -39,10 +39,12 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.heldfile import recovered_hint
+from secureflow.kit.keyfiles import LOG
+from secureflow.kit.keywrapping import wrapping_report
 from secureflow.kit.privatefiles import read_private
 from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.kit.text import Text
-from secureflow.server.keyfiles import read_authority, read_log_key
+from secureflow.server.keyfiles import key_places, read_authority, read_log_key
 from secureflow.server.record import BACK, compare, size_of
 from secureflow.server.settings import ServerSettings
 
@@ -63,6 +65,7 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
     yield from report(
         "keys", _keys(settings, key), "they match their certificates, and nobody else can read them"
     )
+    yield wrapping_report(settings.key_files, key_places(settings), config)
     where = named(settings.database_url)
     # First the mark, then the database: a running server's database is never behind its mark.
     marks: list[RecordMark | None] = []
@@ -207,7 +210,7 @@ def _folder(settings: ServerSettings) -> Iterator[Finding]:
 
 def _key(settings: ServerSettings) -> SigningKey | None:
     try:
-        return SigningKey.load(settings.log_key)
+        return SigningKey.load(settings.log_key, settings.key_files, LOG)
     except (OSError, ValueError, SecureFlowError):
         return None
 
@@ -216,12 +219,12 @@ def _keys(settings: ServerSettings, key: SigningKey | None) -> Iterator[Finding]
     if key is None:
         yield from refused("keys", lambda: read_log_key(settings))
     yield from refused("keys", lambda: read_authority(settings))
-    yield from refused("keys", lambda: _check_link(settings.tls))
+    yield from refused("keys", lambda: _check_link(settings))
 
 
-def _check_link(directory: Path) -> None:
+def _check_link(settings: ServerSettings) -> None:
     from secureflow.adapters.link import CredentialFiles  # load gRPC only here
 
-    credentials = CredentialFiles(directory)
+    credentials = CredentialFiles(settings.tls, settings.key_files)
     if credentials.complete:  # otherwise the next start makes them
         credentials.check()

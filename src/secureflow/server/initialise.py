@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
+from secureflow.adapters.keyvault import make_key_file
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
@@ -25,16 +26,17 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
-from secureflow.kit.pki import Authority, ca_fingerprint, write_private
+from secureflow.kit.keyfiles import ENROLMENT, FIRST_LOGIN, LOG, KeyFiles
+from secureflow.kit.pki import Authority, ca_fingerprint
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.text import Text
 from secureflow.server.centre import open_ledger
+from secureflow.server.keyfiles import ADMIN_FILE, ENCLAVE_FILE
 from secureflow.server.settings import ServerSettings
 
 ADMIN = "admin"
 _DRAFT = "init.yaml"
 """The settings until everything is made; renamed to `server.yaml` at the end."""
-_PASSWORD, _TOKEN = "admin.password", "enclave.token"
 
 
 def initialise(
@@ -45,6 +47,7 @@ def initialise(
     rest_port: int = 8443,
     link_port: int = 8444,
     database: str = "",
+    wrapping_key: Path | None = None,
 ) -> dict[str, str]:
     """Create a centre's directory; return paths and fingerprints, no secrets.
 
@@ -58,8 +61,10 @@ def initialise(
         rest_port: REST's port; 0 picks a free one at each start.
         link_port: the link's port; 0 likewise.
         database: URL of an empty database, without a password; default: SQLite in the directory.
+        wrapping_key: file outside of the directory that wraps the keys; made if it is missing.
 
     Raises:
+        KeyVaultError: the wrapping key is inside, or cannot be had.
         SecureFlowError: `already_initialised`, `spiffe_malformed`, `database_in_use`,
             `database_unavailable`, `invalid_database_url`.
     """
@@ -74,18 +79,24 @@ def initialise(
     if database:
         refuse_password(database)
     settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
+    wrapping = {}
+    if wrapping_key is not None:
+        make_key_file(wrapping_key, [directory])
+        wrapping["wrapping_key"] = place = str(wrapping_key.absolute())
+        settings["keys"] = {"file": place}
     authority, key = _begin(directory, draft, settings, trust_domain)
     draft.rename(config)
     made = {"database": database} if database else {}
     return {
         "config": str(config),
         "admin": ADMIN,
-        "admin_password_file": str(directory / _PASSWORD),
-        "enclave_token_file": str(directory / _TOKEN),
+        "admin_password_file": str(directory / ADMIN_FILE),
+        "enclave_token_file": str(directory / ENCLAVE_FILE),
         "ca": str(directory / "ca" / "ca.pem"),
         "ca_fingerprint": ca_fingerprint(authority.pem),
         "log_origin": f"{trust_domain}/log",
         "log_key": key.public,
+        **wrapping,
         **made,
     }
 
@@ -113,10 +124,10 @@ async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningK
     settings = ServerSettings.load(directory / _DRAFT)
     begun = None
     if settings.log_key.exists():
-        begun = (settings.origin, SigningKey.load(settings.log_key).public)
+        begun = (settings.origin, SigningKey.load(settings.log_key, settings.key_files, LOG).public)
     await require_empty(settings.database_url, begun)
-    authority = _authority(directory / "ca", trust_domain)
-    key = _log_key(settings.log_key)
+    authority = _authority(directory / "ca", trust_domain, settings.key_files)
+    key = _log_key(settings.log_key, settings.key_files)
     claim_folder(directory)
     try:
         await _populate(settings, authority, key, directory)
@@ -131,9 +142,10 @@ def _any_key(directory: Path) -> bool:
     return (directory / "log.key").exists() or (directory / "ca").exists()
 
 
-def _authority(directory: Path, trust_domain: str) -> Authority:
-    _once(directory, lambda partial: Authority.create(partial, trust_domain, system_clock()))
-    authority = Authority.load(directory)
+def _authority(directory: Path, trust_domain: str, files: KeyFiles) -> Authority:
+    now = system_clock()
+    _once(directory, lambda partial: Authority.create(partial, trust_domain, now, files))
+    authority = Authority.load(directory, files)
     if authority.trust_domain != trust_domain:
         raise SecureFlowError(
             "already_initialised",
@@ -147,15 +159,15 @@ def _authority(directory: Path, trust_domain: str) -> Authority:
     return authority
 
 
-def _log_key(path: Path) -> SigningKey:
-    _once(path, lambda partial: SigningKey.generate().save(partial))
-    return SigningKey.load(path)
+def _log_key(path: Path, files: KeyFiles) -> SigningKey:
+    _once(path, lambda partial: SigningKey.generate().save(partial, files, LOG))
+    return SigningKey.load(path, files, LOG)
 
 
-def _secret(path: Path, text: str) -> str:
+def _secret(path: Path, text: str, files: KeyFiles, purpose: str) -> str:
     """Write a secret unless an earlier attempt did; return the stored one."""
-    _once(path, lambda partial: write_private(partial, f"{text}\n".encode()))
-    return path.read_text().strip()
+    _once(path, lambda partial: files.write_new(partial, f"{text}\n".encode(), purpose))
+    return files.read(path, purpose).decode().strip()
 
 
 def _once(path: Path, make: Callable[[Path], object]) -> None:
@@ -188,10 +200,10 @@ async def _populate(
     settings: ServerSettings, authority: Authority, key: SigningKey, directory: Path
 ) -> None:
     """Make the log, the first admin and the enclave's token if they are missing."""
-    clock = system_clock
+    clock, files = system_clock, settings.key_files
     # Written before the account is made: after a kill its password is known.
-    known = (directory / _PASSWORD).exists()
-    password = _secret(directory / _PASSWORD, secrets.token_urlsafe(18))
+    known = (directory / ADMIN_FILE).exists()
+    password = _secret(directory / ADMIN_FILE, secrets.token_urlsafe(18), files, FIRST_LOGIN)
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack, new=True)
         quotas = settings.quotas
@@ -204,14 +216,14 @@ async def _populate(
         except SecureFlowError as error:
             if error.code != "already_exists" or not known:
                 raise
-        if not (directory / _TOKEN).exists():
+        if not (directory / ENCLAVE_FILE).exists():
             centre = CentreDescription("", ledger)
             issuing = Issuing(authority, ledger, key, clock)
             organisations = Organisations(
                 database.begin, transactions, issuing, centre, clock, quotas
             )
             _, token = await organisations.make_token("enclave", "", "init")
-            _secret(directory / _TOKEN, token)
+            _secret(directory / ENCLAVE_FILE, token, files, ENROLMENT)
 
 
 def _is_loopback(host: str) -> bool:

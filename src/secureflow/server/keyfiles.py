@@ -11,11 +11,15 @@ from typing import Final
 
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.keyfiles import CA, ENROLMENT, FIRST_LOGIN, LOG, KeyPlace, link_places
+from secureflow.kit.keyvault import KeyVaultError
 from secureflow.kit.pki import Authority, ca_fingerprint
 from secureflow.kit.recordmark import read_mark
 from secureflow.kit.text import Text
 from secureflow.server.settings import ServerSettings
 
+ADMIN_FILE: Final = "admin.password"
+ENCLAVE_FILE: Final = "enclave.token"
 _BACK: Final = (
     "Put log.key and ca (ca.key, ca.pem) back from the newest backup: secureflow server restore "
     "BACKUP --dir FOLDER (docs/deploy.md). A new key cannot replace them: every agent knows these."
@@ -30,13 +34,14 @@ def read_log_key(settings: ServerSettings) -> SigningKey:
     """Read the log's signing key.
 
     Raises:
+        KeyVaultError: it is wrapped and cannot be unwrapped.
         SecureFlowError: `key_unreadable`; `key_exposed` if others can read it.
     """
     path = settings.log_key
     try:
-        return SigningKey.load(path)
+        return SigningKey.load(path, settings.key_files, LOG)
     except (OSError, SecureFlowError) as error:
-        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+        if isinstance(error, KeyVaultError) or getattr(error, "code", "") == "key_exposed":
             raise
         raise SecureFlowError(
             "key_unreadable",
@@ -53,7 +58,7 @@ def read_authority(settings: ServerSettings) -> Authority:
             others can read its key.
     """
     try:
-        found = Authority.load(settings.ca)
+        found = Authority.load(settings.ca, settings.key_files)
     except SecureFlowError as error:
         if error.code == "ca_unreadable":
             error.hint = _way_back(settings)
@@ -74,6 +79,16 @@ def read_authority(settings: ServerSettings) -> Authority:
             _BACK,
         )
     return found
+
+
+def key_places(settings: ServerSettings) -> list[KeyPlace]:
+    """Return where the centre's private keys lie, existing or not."""
+    own = [KeyPlace(settings.ca / "ca.key", CA), KeyPlace(settings.log_key, LOG)]
+    handed = [
+        KeyPlace(settings.directory / ADMIN_FILE, FIRST_LOGIN),
+        KeyPlace(settings.directory / ENCLAVE_FILE, ENROLMENT),
+    ]
+    return [*own, *link_places(settings.tls), *handed]
 
 
 def _way_back(settings: ServerSettings) -> str:

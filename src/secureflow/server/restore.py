@@ -54,6 +54,7 @@ from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.folder import claim_folder
+from secureflow.kit.keyfiles import LOG
 from secureflow.kit.pki import parse_certificate, write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
@@ -215,7 +216,7 @@ def _restore(
         staged = f"sqlite:///{staging / _SQLITE}"
         url = staged if plan.record else settings.database_url
         found = asyncio.run(_load(url, staging, manifest))
-        _check_key(settings.log_key, keys, found.log)
+        _check_key(settings, keys, found.log)
         _settle(plan, staging, keys, found)
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
     named = settings.database.url or "sqlite"
@@ -397,12 +398,19 @@ def _naming(values: dict[str, Any], database: str) -> dict[str, Any]:
     return {**rest, "database": section} if section else rest
 
 
-def _check_key(path: Path, keys: Mapping[str, bytes], log: VerifiedLog) -> None:
-    """Refuse a key that is not the log's: nobody would accept its signatures."""
+def _check_key(settings: ServerSettings, keys: Mapping[str, bytes], log: VerifiedLog) -> None:
+    """Refuse a key that is not the log's: nobody would accept its signatures.
+
+    A wrapped one needs the wrapping key that the settings name: a restored centre would not start
+    without it.
+    """
+    path = settings.log_key
     if path.exists():
-        public = SigningKey.load(path).public
+        public = SigningKey.load(path, settings.key_files, LOG).public
     elif LOG_KEY in keys:
-        public = SigningKey.from_text(keys[LOG_KEY], f"{LOG_KEY} of the backup").public
+        place = f"{LOG_KEY} of the backup"
+        plain = settings.key_files.unwrapped(keys[LOG_KEY], LOG, place)
+        public = SigningKey.from_text(plain, place).public
     else:
         return
     if public != log.key:

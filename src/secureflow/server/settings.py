@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -9,10 +10,12 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.adapters.keyvault import KeySettings, key_files
 from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.quotas import Quotas
 from secureflow.application.sessions import SessionLimits
 from secureflow.domain.queue import QueueLimits
+from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 from secureflow.server.bounds import Bounds
@@ -152,6 +155,7 @@ class ServerSettings(ProcessSettings):
         sessions: how long browser sessions last.
         people: rules of accounts.
         identity: where people may log in besides.
+        keys: what wraps its private keys on disk (docs/governance-vault.md).
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -174,11 +178,22 @@ class ServerSettings(ProcessSettings):
     sessions: SessionLimits = SessionLimits()
     people: PeopleRules = PeopleRules()
     identity: IdentitySettings = IdentitySettings()
+    keys: KeySettings = KeySettings()
 
     @property
     def bounds(self) -> Bounds:
         """What these settings bound."""
         return Bounds(self.quotas, self.queue, self.sessions, self.people)
+
+    @cached_property
+    def key_files(self) -> KeyFiles:
+        """Its private keys on disk, wrapped as `keys` says."""
+        return key_files(self.keys, self.origin, self.key_folders)
+
+    @property
+    def key_folders(self) -> tuple[Path, ...]:
+        """The folders that hold private keys: the wrapping key is in none of them."""
+        return self.directory, self.ca, self.log_key.parent, self.tls
 
     @property
     def uploads(self) -> Path:

@@ -19,11 +19,13 @@ from peers.links import DOMAIN, now
 from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles
 from secureflow.agent.edge.enrol import enrol
+from secureflow.agent.edge.ownidentity import check_certificate, key_places, read_signing_key
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.folder import check_folder
+from secureflow.kit.keyfiles import not_wrapped
 from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
 from secureflow.kit.plain import hidden
 
@@ -114,6 +116,34 @@ def code(directory: Path, token: str, url: str) -> str:
 def test_a_folder_of_a_newer_version_costs_no_token(centre: Centre, tmp_path: Path) -> None:
     (tmp_path / "version.json").write_text('{"version": "99.0.0"}')
     assert code(tmp_path, centre.token(), centre.start()) == "data_newer"
+    assert not centre.requests
+
+
+def test_a_newcomer_wraps_its_keys_from_the_start(centre: Centre, tmp_path: Path) -> None:
+    url, directory, wrapping = centre.start(), tmp_path / "agent", tmp_path / "w" / "agent.key"
+    with pytest.raises(SecureFlowError, match="is inside"):
+        enrol(directory, centre.token(), url, "a1", directory / "agent.key")
+    assert not centre.requests
+    found = enrol(directory, centre.token(), url, "a1", wrapping)
+    settings = AgentSettings.load(directory / "agent.yaml")
+    assert settings.keys.file == wrapping
+    assert not not_wrapped(key_places(settings))
+    assert read_signing_key(settings).public == found["key"]
+    check_certificate(settings)
+    with pytest.raises(SecureFlowError, match="no wrapping key is configured"):
+        SigningKey.load(directory / "signing.key")
+    # Enrolled again, the key stays, and so does what wraps it.
+    (directory / "link.pem").unlink()
+    assert enrol(directory, centre.token(), url, "a1")["key"] == found["key"]
+    check_certificate(AgentSettings.load(directory / "agent.yaml"))
+
+
+def test_without_its_wrapping_key_no_token_is_used(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_AGENT__KEYS__FILE", str(tmp_path.with_name("none")))
+    SigningKey.generate().save(tmp_path / "signing.key")  # it is there, and plain
+    assert code(tmp_path, centre.token(), centre.start()) == "wrapping_key_unavailable"
     assert not centre.requests
 
 

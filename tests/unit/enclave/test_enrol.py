@@ -18,12 +18,13 @@ from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.enclave.enrol import enrol
-from secureflow.enclave.identity import IDENTITY
+from secureflow.enclave.identity import IDENTITY, key_places, locked_folder, running
 from secureflow.enclave.settings import EnclaveSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder
+from secureflow.kit.keyfiles import not_wrapped
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
 
 
@@ -128,6 +129,22 @@ def test_an_enclave_enrols_and_can_start(api: Api, tmp_path: Path) -> None:
     credentials = CredentialFiles(settings.directory)()
     assert credentials.ca.decode() == api.pki.authority.pem
     assert _refused(home, _token(api.pki), api.url) == "already_enrolled"
+
+
+def test_an_enclave_wraps_its_keys_from_the_start(api: Api, tmp_path: Path) -> None:
+    home, wrapping = tmp_path / "enclave", tmp_path / "w" / "enclave.key"
+    assert _refused(home, _token(api.pki), api.url, wrapping_key=home / "k") == (
+        "wrapping_key_inside"
+    )
+    assert not api.asked
+    enrolled = enrol(home, _token(api.pki), api.url, simulated=True, wrapping_key=wrapping)
+    settings = EnclaveSettings.load(enrolled.config)
+    assert not not_wrapped(key_places(settings))
+    CredentialFiles(home, settings.key_files).check()
+    key = SigningKey.load(home / IDENTITY, settings.key_files, "identity")
+    assert key.public == api.asked[0]["key"]
+    with running(home), pytest.raises(SecureFlowError, match="runs from"), locked_folder(home):
+        pass
 
 
 def test_a_folder_with_an_identity_or_of_a_newer_version_costs_no_token(

@@ -149,7 +149,7 @@ def test_a_journal_that_its_script_cannot_take_hides_nothing(
 def test_a_centre_is_sound(config: Path) -> None:
     found = list(check(config))
     assert [one["check"] for one in found if one["ok"]] == [
-        *("folder", "keys", "database", "rows", "jobs", "log", "record", "artefacts"),
+        *("folder", "keys", "wrapping", "database", "rows", "jobs", "log", "record", "artefacts"),
     ]
     assert "9 leaves make" in found[5]["message"]
     assert "with 1 cosignatures" in found[5]["message"]

@@ -25,6 +25,7 @@ from cryptography.x509 import Certificate, load_pem_x509_csr
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.keyfiles import LINK, LINK_BEFORE, LINK_NEXT, KeyFiles, plain_keys
 from secureflow.kit.pki import (
     issued_chain,
     key_digest,
@@ -33,9 +34,7 @@ from secureflow.kit.pki import (
     parse_certificate,
     private_pem,
     spiffe_id,
-    write_private,
 )
-from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 
 ASKED = 512
@@ -79,10 +78,12 @@ class CredentialFiles:
 
     Args:
         directory: holds `ca.pem` and `link.pem`.
+        keys: wraps and unwraps the keys; by default they are plain.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, keys: KeyFiles | None = None) -> None:
         self._directory = directory
+        self._keys = keys or plain_keys()
         self._cached: tuple[tuple[int, int], Credentials] | None = None
 
     @staticmethod
@@ -96,7 +97,12 @@ class CredentialFiles:
 
     @classmethod
     def create(
-        cls, directory: Path, ca: str, key: ec.EllipticCurvePrivateKey, certificate: str
+        cls,
+        directory: Path,
+        ca: str,
+        key: ec.EllipticCurvePrivateKey,
+        certificate: str,
+        keys: KeyFiles | None = None,
     ) -> CredentialFiles:
         """Write an enrolment's result; existing credentials are never overwritten.
 
@@ -109,7 +115,7 @@ class CredentialFiles:
                 from this authority.
             FileExistsError: the directory already holds credentials.
         """
-        made, pair = cls(directory), _pair(private_pem(key), certificate, ca)
+        made, pair = cls(directory, keys), _pair(private_pem(key), certificate, ca)
         if made.complete:
             raise FileExistsError(errno.EEXIST, "it holds link credentials", str(directory))
         with writing(Place(directory, "own files")):
@@ -117,7 +123,7 @@ class CredentialFiles:
             (directory / "link.pem").unlink(missing_ok=True)  # left by an interrupted one
             (directory / "link.before").unlink(missing_ok=True)  # of another identity
             write_atomically(directory / "ca.pem", ca.encode("ascii"), 0o666)
-            write_private(directory / "link.pem", pair)
+            made._write("link.pem", pair, LINK)
             made._remember(key_digest(parse_certificate(certificate)))
         return made
 
@@ -150,7 +156,7 @@ class CredentialFiles:
             stamp = (status.st_mtime_ns, status.st_ino)
             if self._cached is not None and self._cached[0] == stamp:
                 return self._cached[1]
-            pem = read_private(path)
+            pem = self._keys.read(path, LINK)
         except OSError as error:
             raise self._not_enrolled() from error
         if not pem:
@@ -171,7 +177,8 @@ class CredentialFiles:
         if newest.holds(now):
             return newest
         try:
-            before = self._read(read_private(self._directory / "link.before"), self.authority())
+            pem = self._keys.read(self._directory / "link.before", LINK_BEFORE)
+            before = self._read(pem, self.authority())
             return before if before.holds(now) else newest
         except (OSError, SecureFlowError):  # there is none, or it is damaged
             return newest
@@ -259,8 +266,8 @@ class CredentialFiles:
         path = self._directory / "link.next"
         with writing(Place(self._directory, "own files")):
             path.unlink(missing_ok=True)
-            write_private(path, private_pem(key))
             csr = make_csr(key)
+            self._keys.write_new(path, private_pem(key), LINK_NEXT)
             self._remember(key_digest(load_pem_x509_csr(csr.encode("ascii"))))
         return csr
 
@@ -276,7 +283,8 @@ class CredentialFiles:
             InfrastructureError: a fault of the disk (`kit.disk`).
         """
         waiting, known = self._directory / "link.next", self()
-        pair = _pair(waiting.read_bytes(), certificate, known.ca.decode("ascii"))
+        asked = self._keys.read(waiting, LINK_NEXT)
+        pair = _pair(asked, certificate, known.ca.decode("ascii"))
         old, new = spiffe_id(known.leaf), spiffe_id(parse_certificate(certificate))
         if old != new:
             raise SecureFlowError(
@@ -295,9 +303,9 @@ class CredentialFiles:
                 before.unlink(missing_ok=True)
             elif known.holds(now):
                 before.unlink(missing_ok=True)
-                write_private(before, known.key + known.certificate)
+                self._write("link.before", known.key + known.certificate, LINK_BEFORE)
             fresh.unlink(missing_ok=True)
-            write_private(fresh, pair)
+            self._write(fresh.name, pair, LINK)
             os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so
             waiting.unlink(missing_ok=True)
 
@@ -317,6 +325,10 @@ class CredentialFiles:
             and at >= since
             and one.get("key") not in known
         ]
+
+    def _write(self, name: str, pair: bytes, purpose: str) -> None:
+        leaf = parse_certificate(pair[pair.index(_BEGIN) :].decode("ascii"))
+        self._keys.write_new(self._directory / name, pair, purpose, key_digest(leaf))
 
     def _asked(self) -> list[tuple[int, str]]:
         try:

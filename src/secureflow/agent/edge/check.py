@@ -17,7 +17,12 @@ from blake3 import blake3
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.agent.edge.ownidentity import check_certificate, check_key, read_signing_key
+from secureflow.agent.edge.ownidentity import (
+    check_certificate,
+    check_key,
+    key_places,
+    read_signing_key,
+)
 from secureflow.agent.edge.predictionscheck import PART, PredictionsCheck
 from secureflow.agent.record.damage import decoded, fact_named, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
@@ -43,6 +48,7 @@ from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
+from secureflow.kit.keywrapping import wrapping_report
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.kit.text import Text
@@ -82,6 +88,7 @@ def check(config: Path, kinds: SpecKinds = SPEC_KINDS) -> Iterator[dict[str, JSO
         _keys(settings),
         "they are this agent's, match their certificates, and nobody else can read them",
     )
+    yield wrapping_report(settings.key_files, key_places(settings), config)
     yield from check_record(settings)
 
 
@@ -385,7 +392,9 @@ def _settings(settings: AgentSettings, kinds: SpecKinds) -> Iterator[Finding]:
 def _keys(settings: AgentSettings) -> Iterator[Finding]:
     unread = list(refused("keys", lambda: read_signing_key(settings), RESTORE))
     yield from unread or refused("keys", lambda: _own_key(settings))
-    broken = list(refused("keys", CredentialFiles(settings.directory).check, RESTORE))
+    broken = list(
+        refused("keys", CredentialFiles(settings.directory, settings.key_files).check, RESTORE)
+    )
     yield from broken or refused("keys", lambda: check_certificate(settings))
 
 

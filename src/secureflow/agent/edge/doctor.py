@@ -36,7 +36,7 @@ from secureflow.agent.edge.ownchecks import (
     check_running,
     check_sandbox,
 )
-from secureflow.agent.edge.ownidentity import read_signing_key
+from secureflow.agent.edge.ownidentity import key_places, read_signing_key
 from secureflow.agent.edge.peoplecheck import check_people
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
@@ -49,6 +49,7 @@ from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.enrolclient import check_health
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
+from secureflow.kit.keyfiles import not_wrapped
 from secureflow.kit.oserrors import reason_of
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
@@ -134,7 +135,14 @@ def _keys(so_far: Diagnosis) -> str:
     key = read_signing_key(so_far.known)
     with contextlib.suppress(FileNotFoundError):  # the check `certificate` reports it
         read_private(so_far.known.link_certificate)
-    return Text("signing key {public}", public=key.public)
+    if not_wrapped(key_places(so_far.known)):
+        return Text(
+            "signing key {public}; not wrapped: whoever copies the folder has it. Wrap the keys: "
+            "secureflow keys wrap --config {config} --wrapping-key FILE",
+            public=key.public,
+            config=so_far.config,
+        )
+    return Text("signing key {public}, wrapped", public=key.public)
 
 
 def _name(so_far: Diagnosis) -> str:
@@ -223,9 +231,13 @@ def _tls(so_far: Diagnosis) -> str:
         ) from error
 
 
+def _credentials(so_far: Diagnosis) -> CredentialFiles:
+    return CredentialFiles(so_far.known.directory, so_far.known.key_files)
+
+
 def _certificate(so_far: Diagnosis) -> str:
     try:
-        credentials = CredentialFiles(so_far.known.directory)()
+        credentials = _credentials(so_far)()
     except SecureFlowError as error:
         if error.code == "not_enrolled":
             raise _not_enrolled(so_far) from error
@@ -236,7 +248,7 @@ def _certificate(so_far: Diagnosis) -> str:
     except SecureFlowError as error:
         if error.code != "certificate_not_valid_now":
             raise
-        raise expired(CredentialFiles(so_far.known.directory), so_far.clock(), NEXT_STEP) from error
+        raise expired(_credentials(so_far), so_far.clock(), NEXT_STEP) from error
     if identity.organisation != so_far.known.organisation:
         raise SecureFlowError(
             "certificate_foreign",
@@ -254,7 +266,7 @@ def _certificate(so_far: Diagnosis) -> str:
 
 def _server(so_far: Diagnosis) -> str:
     """Request the health of the REST address; people and a new enrolment need it."""
-    authority = CredentialFiles(so_far.known.directory).authority()
+    authority = _credentials(so_far).authority()
     so_far.time = server_time(so_far.known.server, authority)
     check_health(so_far.known.server, authority)
     return Text("{server} is healthy", server=so_far.known.server)
@@ -265,7 +277,7 @@ def _authorisation(so_far: Diagnosis) -> str:
     try:
         so_far.status = asyncio.run(_ask(so_far.known, "status"))
     except SecureFlowError as error:
-        start, end = CredentialFiles(so_far.known.directory)().span
+        start, end = _credentials(so_far)().span
         if error.code == "link_broken" and so_far.time and not start <= so_far.time <= end:
             raise SecureFlowError(
                 "certificate_not_valid_now",
@@ -286,9 +298,8 @@ def _authorisation(so_far: Diagnosis) -> str:
 
 
 async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
-    link = Link(
-        settings.link, CredentialFiles(settings.directory), dict, _no_request, clock=system_clock
-    )
+    files = CredentialFiles(settings.directory, settings.key_files)
+    link = Link(settings.link, files, dict, _no_request, clock=system_clock)
     try:
         answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
     except TimeoutError as error:
@@ -314,7 +325,7 @@ def _renewals(so_far: Diagnosis) -> str:
         raise
     listed = renewals if isinstance(renewals, list) else []
     renewed = [one for one in listed if isinstance(one, dict)]
-    foreign = CredentialFiles(so_far.known.directory).foreign(renewed)
+    foreign = _credentials(so_far).foreign(renewed)
     if foreign:
         last = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
         raise SecureFlowError(

@@ -10,8 +10,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from secureflow.adapters.keyvault import (
+    KeySettings,
+    given_keys,
+    key_files,
+    make_key_file,
+    name_key_file,
+)
 from secureflow.adapters.link import CredentialFiles
 from secureflow.agent.edge.ownidentity import KEY_BACK
+from secureflow.agent.settings import ENVIRONMENT
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.commandline import examples
@@ -25,6 +33,8 @@ from secureflow.kit.enrolclient import (
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
+from secureflow.kit.keyfiles import KeyFiles
+from secureflow.kit.keyvault import KeyVaultError
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
 from secureflow.kit.text import Text
@@ -43,7 +53,9 @@ consent:
 """
 
 
-def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON]:
+def enrol(
+    directory: Path, token: str, server: str, name: str, wrapping_key: Path | None = None
+) -> dict[str, JSON]:
     """Enrol an agent into a directory.
 
     Args:
@@ -51,23 +63,28 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
         token: text of the one-time token.
         server: URL of the centre's REST API.
         name: this agent's name in its certificate.
+        wrapping_key: file outside of the directory that wraps the keys; made if it is missing. By
+            default agent.yaml or the environment says what wraps them, or nothing does.
 
     Returns:
         `organisation`, `spiffe`, `link`, `config`, and the signing `key` with its `fingerprint`.
 
     Raises:
+        KeyVaultError: the wrapping key is inside, or cannot be had.
         SecureFlowError: `token_malformed`, `token_other_kind`, `already_enrolled`,
             `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`,
             `invalid_answer`, `invalid_address`, `data_newer`, `data_version_malformed`, or the
             centre's refusal.
     """
-    parsed = _checked_token(directory, token)
+    parsed, config = _agent_token(token), directory / "agent.yaml"
+    files = _key_files(directory, parsed.organisation, wrapping_key)
+    _refuse_enrolled(directory, files)
     authority = fetch_authority(server, parsed.ca_fingerprint)
     check_folder(directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = directory / "signing.key"
     fresh = not kept.exists()
-    key, link_key = _signing_key(kept), new_link_key()
+    key, link_key = _signing_key(kept, files), new_link_key()
     csr = make_csr(link_key)
     request = {
         "token": parsed.encode(),
@@ -86,8 +103,8 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     given = check_issued(answer, authority, ("agent", parsed.organisation, name))
     CredentialFiles.judge(authority, link_key, given.certificate)
     claim_folder(directory)
-    config = _write_settings(directory, given, server)
-    CredentialFiles.create(directory, authority, link_key, given.certificate)  # must be last
+    _write_settings(config, given, server, wrapping_key)
+    CredentialFiles.create(directory, authority, link_key, given.certificate, files)  # must be last
     return {
         "organisation": parsed.organisation,
         "spiffe": str(given.identity),
@@ -98,9 +115,10 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     }
 
 
-def _write_settings(directory: Path, given: IssuedIdentity, server: str) -> Path:
+def _write_settings(
+    config: Path, given: IssuedIdentity, server: str, wrapping_key: Path | None
+) -> None:
     """Write agent.yaml, unless it exists."""
-    config = directory / "agent.yaml"
     values = {
         "directory": ".",
         "organisation": given.identity.organisation,
@@ -112,11 +130,21 @@ def _write_settings(directory: Path, given: IssuedIdentity, server: str) -> Path
     if not config.exists():
         text = settings_text(values, _HEAD) + _TAIL
         write_atomically(config, text.encode(), 0o666)
-    return config
+    if wrapping_key is not None:
+        name_key_file(config, wrapping_key)
 
 
-def _checked_token(directory: Path, token: str) -> EnrolmentToken:
-    """Parse the token and refuse a directory that is already enrolled."""
+def _key_files(directory: Path, organisation: str, wrapping_key: Path | None) -> KeyFiles:
+    if wrapping_key is not None:
+        make_key_file(wrapping_key, [directory])
+    config = directory / "agent.yaml"
+    settings = given_keys(KeySettings, ENVIRONMENT, config, wrapping_key)
+    files = key_files(settings, organisation, [directory])
+    _ = files.vault  # it can be had: the token is used up afterwards
+    return files
+
+
+def _agent_token(token: str) -> EnrolmentToken:
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "agent":
         raise SecureFlowError(
@@ -124,8 +152,12 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
             "The token is for an enclave, not for an agent.",
             "Ask the operator for a token for your organisation.",
         )
+    return parsed
+
+
+def _refuse_enrolled(directory: Path, files: KeyFiles) -> None:
     if CredentialFiles(directory).complete:
-        kept = _can_be_read(directory / "signing.key")
+        kept = _can_be_read(directory / "signing.key", files)
         raise SecureFlowError(
             "already_enrolled",
             Text("{directory} already holds an enrolled agent.", directory=directory),
@@ -134,23 +166,22 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
             if kept
             else KEY_BACK,
         )
-    return parsed
 
 
-def _can_be_read(path: Path) -> bool:
+def _can_be_read(path: Path, files: KeyFiles) -> bool:
     try:
-        SigningKey.load(path)
+        SigningKey.load(path, files)
     except OSError:
         return False
     except SecureFlowError as error:
-        return error.code == "key_exposed"
+        return error.code == "key_exposed" or isinstance(error, KeyVaultError)
     return True
 
 
-def _signing_key(path: Path) -> SigningKey:
+def _signing_key(path: Path, files: KeyFiles) -> SigningKey:
     """Return the organisation's key; it is made once."""
     if path.exists():
-        return SigningKey.load(path)
+        return SigningKey.load(path, files)
     key = SigningKey.generate()
-    key.save(path)
+    key.save(path, files)
     return key

@@ -177,7 +177,7 @@ def _put_together(
     dialling: Dialling,
 ) -> tuple[Link, Uplink, Assembly, LocalComputing, EngineWatch]:
     read = rules(settings, kinds.engines.specs)
-    credentials = CredentialFiles(settings.directory)
+    credentials = CredentialFiles(settings.directory, settings.key_files)
     credentials()  # `not_enrolled` before anything runs
 
     def doubted(error: SecureFlowError) -> None:

@@ -17,6 +17,8 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.keyfiles import SIGNING, KeyPlace, link_places
+from secureflow.kit.keyvault import KeyVaultError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import spiffe_id
 from secureflow.kit.recordmark import read_mark
@@ -41,12 +43,12 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
 
     Raises:
         SecureFlowError: `not_enrolled`; `key_unreadable` if entries were signed with it;
-            `key_exposed` when others can read it.
+            `key_exposed` when others can read it; KeyVaultError if it cannot be unwrapped.
     """
     try:
-        return SigningKey.load(settings.signing_key)
+        return SigningKey.load(settings.signing_key, settings.key_files)
     except (OSError, SecureFlowError) as error:
-        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+        if isinstance(error, KeyVaultError) or getattr(error, "code", "") == "key_exposed":
             raise
         if has_signed(settings):
             raise SecureFlowError(
@@ -63,6 +65,11 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
             Text("{directory} holds no readable signing key.", directory=settings.directory),
             "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
         ) from error
+
+
+def key_places(settings: AgentSettings) -> list[KeyPlace]:
+    """Return where the agent's private keys lie, existing or not."""
+    return [KeyPlace(settings.signing_key, SIGNING), *link_places(settings.directory)]
 
 
 def has_signed(settings: AgentSettings) -> bool:
@@ -91,7 +98,7 @@ def check_certificate(settings: AgentSettings) -> None:
     Raises:
         SecureFlowError: `certificate_foreign`; those of `CredentialFiles`.
     """
-    files = CredentialFiles(settings.directory)
+    files = CredentialFiles(settings.directory, settings.key_files)
     files.check()
     identity = SpiffeId.parse(spiffe_id(files().leaf))
     if (identity.role, identity.organisation) != ("agent", settings.organisation):

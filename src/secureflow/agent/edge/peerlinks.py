@@ -19,7 +19,7 @@ async def peer_links(settings: AgentSettings) -> AsyncIterator[Dialling]:
     Raises:
         SecureFlowError: `address_unavailable`.
     """
-    credentials = CredentialFiles(settings.directory)
+    credentials = CredentialFiles(settings.directory, settings.key_files)
     relay = RelayDialler(settings.link, lambda: credentials.at(system_clock()))
     peers = settings.peers
     if not peers.listen:

@@ -276,7 +276,7 @@ def _keys(settings: AgentSettings) -> dict[str, bytes]:
 
 def _signing_key(settings: AgentSettings) -> SigningKey:
     try:
-        return SigningKey.load(settings.signing_key)
+        return SigningKey.load(settings.signing_key, settings.key_files)
     except OSError as error:
         raise _nothing(settings) from error
 

@@ -1,0 +1,1 @@
+"""Contract of the port `KeyVault`, over every adapter."""
