@@ -24,7 +24,10 @@ from blake3 import blake3
 
 from secureflow.application.access import ACTIONS, Principal
 from secureflow.application.uploads import Weights
+from secureflow.domain.deliveries import Delivery
+from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import JobState
+from secureflow.domain.notifications import Notification
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from tests.doubles import Tables
@@ -32,7 +35,10 @@ from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
 from tests.unit.server.conftest import Api
 
 OPEN = "open"
-UNKNOWN = {"job": "job_00000000000000000000", "project": "prj_00000000000000000000"}
+UNKNOWN = {
+    **{"job": "job_00000000000000000000", "project": "prj_00000000000000000000"},
+    "notification": "4000000000",
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,21 @@ RULES: dict[str, Rule] = {
     "get_inclusion": Rule("audit.read"),
     "get_consistency": Rule("audit.read"),
     "get_bundle": Rule("audit.read", "job", "query"),
+    "list_notifications": Rule(None),
+    "count_unread": Rule(None),
+    "list_notification_kinds": Rule(None),
+    "read_all_notifications": Rule(None),
+    "read_notification": Rule(None, "notification", operator=False),
+    "get_preferences": Rule(None),
+    "update_preferences": Rule(None, body={"language": "zh"}),
+    "confirm_address": Rule(None, body={"code": "00000000"}, also=(422,)),
+    "watch_notifications": Rule(None),
+    "list_webhooks": Rule("webhook.read"),
+    "create_webhook": Rule("webhook.create", body={"url": "https://siem.example/"}),
+    "delete_webhook": Rule("webhook.remove", "webhook"),
+    "test_webhook": Rule("webhook.create", "webhook"),
+    "list_deliveries": Rule("delivery.read"),
+    "retry_delivery": Rule("delivery.retry", "delivery"),
 }
 QUERIES = {
     "get_inclusion": "index=0&size=1",
@@ -208,6 +229,23 @@ class World:
         return self.stage.ids[prefix + noun]
 
 
+async def _told(stage: Stage, organisation: str, prefix: str) -> None:
+    """Give an organisation a webhook, a failed delivery, and its administrator a notification."""
+    admin = stage.admin(organisation)
+    issued = await stage.services.webhooks.create(admin, "https://siem.example/")
+    stage.ids[f"{prefix}webhook"] = hook = issued.webhook.id
+    stage.ids[f"{prefix}delivery"] = key = new_id("dlv")
+    failed = Delivery(
+        key, key, "webhook", hook, organisation, "test", 1, {"webhook": hook}, 1, 1,
+        state="failed", code="delivery_failed",
+    )  # fmt: skip
+    async with stage.database.begin() as work:
+        await work.deliveries.add(failed)
+        await work.notifications.add(key, [Notification(0, admin.user, "test", 1)])
+        stage.ids[f"{prefix}notification"] = str(await work.notifications.newest(admin.user))
+        await work.commit()
+
+
 async def _zeros() -> AsyncIterator[bytes]:
     yield bytes(4)
 
@@ -241,6 +279,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
                 stage.scientist(organisation), stage.ids[f"{prefix}project"], weights, _zeros()
             )
             stage.ids[f"{prefix}upload"] = upload.id
+            await _told(stage, organisation, prefix)
         return stage
 
     api = Api(asyncio.run(build()))
@@ -347,6 +386,14 @@ async def test_who_may_gets_through_to_their_own(world: World, operation: str) -
         if operation == "delete_token":
             issued = await stage.services.tokens.create(principal, "", 60)
             stage.ids["bank-a.token"] = issued.token.id
+        if operation == "read_notification":
+            async with stage.database.begin() as work:
+                await work.notifications.add("own", [Notification(0, principal.user, "test", 1)])
+                newest = await work.notifications.newest(principal.user)
+                await work.commit()
+            stage.ids["notification"] = str(newest)
+        if operation == "watch_notifications":
+            stage.stopping[0] = True  # else it would watch for ever
         key = world.key(rule.noun, "own")
         if rule.noun == "organisation" and operation == "create_user" and principal.operator:
             key = "bank-b"

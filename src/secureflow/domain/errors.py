@@ -447,9 +447,10 @@ CATALOGUE: dict[str, Category] = {
     "engine_unknown": Category.NOT_FOUND,
     "engine_broken": Category.UNTRUSTED,
     "program_unknown": Category.NOT_FOUND,
-    "program_mismatch": Category.CONFLICT,
-    "protocol_refused": Category.INVALID,
-    "parties_wrong": Category.INVALID,
+    **dict.fromkeys(("program_mismatch", "channel_off"), Category.CONFLICT),
+    **dict.fromkeys(("protocol_refused", "parties_wrong"), Category.INVALID),
+    **dict.fromkeys(("code_refused", "address_refused"), Category.INVALID),
+    "delivery_failed": Category.UNAVAILABLE,
     **dict.fromkeys(
         (
             *("engine_failed", "engine_silent", "engine_out_of_memory", "engine_output_refused"),

@@ -16,7 +16,7 @@ _RANDOM_BITS: Final = 55
 _TIMED: Final = 9
 """Characters that grow with time."""
 
-Noun = Literal["usr", "tok", "enr", "prj", "dst", "grt", "job", "mdl", "chr", "evt"]
+Noun = Literal["usr", "tok", "enr", "prj", "dst", "grt", "job", "mdl", "chr", "evt", "whk", "dlv"]
 
 
 def new_id(noun: Noun) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,9 +56,9 @@ from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProb
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
 from secureflow.server.rpc import PartyDesk
-from secureflow.server.services import Services
+from secureflow.server.services import Notices, Services
 from secureflow.server.settings import LinkSettings, ServerSettings
-from secureflow.server.wiring import Ports, make_services
+from secureflow.server.wiring import Ports, make_services, notify_of
 
 LINK_GRACE = 0.5
 """Grace period of open calls when the link stops, in seconds."""
@@ -109,7 +109,7 @@ async def open_centre(
     stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds),
+        Ports(*world, ProcessAccountant(), kinds, notify_of(settings)),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -131,6 +131,7 @@ async def open_centre(
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
+    _keep(stack, *_telling(services.notices))
     return Centre(services, certificate, address)
 
 
@@ -150,7 +151,15 @@ def _make_desk(
 
 
 def _sweeping(services: Services, clock: Clock) -> Coroutine[Any, Any, None]:
-    return keep_swept(services.begin, clock, also=(services.bundles.sweep, services.uploads.sweep))
+    swept = services.bundles, services.uploads, services.notices.delivering
+    also = [one.sweep for one in swept]
+    return keep_swept(services.begin, clock, also=also)
+
+
+def _telling(notices: Notices) -> Sequence[Coroutine[Any, Any, None]]:
+    """Return what tells people; slow receivers must not hold up the rest."""
+    looks = notices.notifying.poll, notices.expiring.poll, notices.outages.poll
+    return poll_forever(looks), poll_forever([notices.delivering.poll])
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.adapters.notifying.settings import SmtpSettings, WebhookSettings
 from secureflow.application.quotas import Quotas
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
@@ -116,6 +117,22 @@ class StorageSettings(Section):
     record_mb: Annotated[int, Field(ge=0, le=4096)] = 8
 
 
+class NotificationSettings(Section):
+    """How people are told beside their inboxes.
+
+    Args:
+        smtp: the mail server; without one no mail is sent.
+        webhooks: where webhooks may lead.
+        link: the address that links in mails start with; without one `https://HOST:PORT`.
+        agent_minutes: how long an agent's link is missing before its people are told.
+    """
+
+    smtp: SmtpSettings | None = None
+    webhooks: WebhookSettings = WebhookSettings()
+    link: str = ""
+    agent_minutes: Annotated[int, Field(ge=1, le=10_080)] = 15
+
+
 class LogSettings(Section):
     """How the process logs."""
 
@@ -137,6 +154,7 @@ class ServerSettings(ProcessSettings):
         max_artifact_bytes: the largest blob that a party may store.
         storage: disk space that is kept free.
         quotas: limits per organisation.
+        notifications: how people are told.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -155,6 +173,7 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+    notifications: NotificationSettings = NotificationSettings()
 
     @property
     def uploads(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.notifications import Notifier
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
@@ -44,14 +45,26 @@ from secureflow.application.transactions import Transactions
 from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.deliveries import Channel
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
-from secureflow.server.services import Readiness, Services
+from secureflow.server.notices import NoticeParts, link_of
+from secureflow.server.services import Notices, Readiness, Services
+from secureflow.server.settings import NotificationSettings, ServerSettings
 
 DEFAULT_QUOTAS = Quotas()
+
+
+@dataclass(frozen=True)
+class Notify:
+    """The channels of notifications: settings and what links start with, or made elsewhere."""
+
+    settings: NotificationSettings = field(default_factory=NotificationSettings)
+    link: str = ""
+    notifiers: Mapping[Channel, Notifier] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,12 @@ class Ports:
     clock: Clock
     accountant: Accountant
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
+    notify: Notify = field(default_factory=Notify)
+
+
+def notify_of(settings: ServerSettings) -> Notify:
+    """Return the channels that the settings name."""
+    return Notify(settings.notifications, link_of(settings))
 
 
 async def always_ready() -> dict[str, bool]:
@@ -101,8 +120,7 @@ def make_services(
         expel: cuts the open link of a revoked agent.
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in, and have a new certificate now.
-        readiness, stopping: tells which parts work; set to end long streams.
-        ticks: paces login attempts.
+        readiness, stopping, ticks: tells which parts work; set to end long streams; paces logins.
         metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
@@ -130,6 +148,7 @@ def make_services(
         bundles=Bundles(*uploading),
         uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),
+        notices=_notices(ports, transactions, ticks, stopping, others),
         courier=ports.courier,
         ledger=ledger,
         guard=LogGuard(begin, ledger, continuing, clock),
@@ -137,6 +156,20 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _notices(
+    ports: Ports,
+    transactions: Transactions,
+    ticks: Ticks,
+    stopping: Callable[[], bool],
+    others: Callable[[], Collection[str]],
+) -> Notices:
+    notify = ports.notify
+    return NoticeParts(
+        *(ports.begin, ports.ledger, ports.log_key, ports.courier, ports.bus, ports.clock),
+        *(ticks, stopping, others, notify.settings, notify.link, notify.notifiers),
+    ).notices(transactions)
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

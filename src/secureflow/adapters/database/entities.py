@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -14,8 +14,10 @@ from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import dump, parse
@@ -35,6 +37,8 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {
     ("grants", "state"): lambda grant: "granted" if grant.revoked is None else "revoked",
 }
 """Filter columns that are not fields of the entity."""
+_NUMBERS: Final = ("expires", "due")
+"""Columns that are filtered by comparison."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
 """Filters on projects by organisation, with the membership states that count."""
 
@@ -50,7 +54,8 @@ class EntityKind(Generic[T]):
     @property
     def filters(self) -> list[str]:
         """The names of the columns that `list` can filter by equality."""
-        return [c.name for c in self.table.columns if c.name not in ("version", "doc", "expires")]
+        others = ("version", "doc", *_NUMBERS)
+        return [c.name for c in self.table.columns if c.name not in others]
 
     @property
     def expiring(self) -> bool:
@@ -64,8 +69,9 @@ class EntityKind(Generic[T]):
             name: derived[name](entity) if name in derived else str(getattr(entity, name))
             for name in self.filters
         }
-        if self.expiring:
-            found["expires"] = entity.expires  # type: ignore[attr-defined]
+        for name in _NUMBERS:
+            if name in self.table.c:
+                found[name] = getattr(entity, name)
         return found
 
     @property
@@ -109,6 +115,9 @@ JOBS = EntityKind(Job, "job", tables.JOBS)
 MODELS = EntityKind(Model, "model", tables.MODELS)
 BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
+PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
+WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
+DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)
 
 
 class EntityStore(Generic[T]):
@@ -209,6 +218,10 @@ class EntityStore(Generic[T]):
                 yield self._condition(name, [wanted] if isinstance(wanted, str) else list(wanted))
             elif name == "unexpired" and self._kind.expiring:
                 yield self._table.c.expires > wanted
+            elif name == "expired" and self._kind.expiring:
+                yield self._table.c.expires <= wanted
+            elif name == "due" and "due" in self._table.c:
+                yield self._table.c.due <= wanted
             else:
                 raise self._no_filter(name)
 

@@ -12,6 +12,7 @@ from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.notifications import SqlNotifications
 from secureflow.adapters.database.records import (
     SqlEvents,
     SqlIdempotency,
@@ -21,6 +22,7 @@ from secureflow.adapters.database.records import (
 )
 from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
 from secureflow.adapters.database.transaction import SqlTransaction
+from secureflow.application.ports.notifications import NotificationStore
 from secureflow.application.ports.storage import (
     ClaimStore,
     Events,
@@ -32,8 +34,10 @@ from secureflow.application.ports.storage import (
 )
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
@@ -71,6 +75,10 @@ class SqlUnitOfWork(SqlTransaction):
         self.models: Store[Model] = EntityStore(self, entities.MODELS)
         self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
+        self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
+        self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)
+        self.deliveries: Store[Delivery] = EntityStore(self, entities.DELIVERIES)
+        self.notifications: NotificationStore = SqlNotifications(self)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)

@@ -19,12 +19,14 @@ from secureflow.server.rest import (
     health,
     jobs,
     models,
+    notifications,
     organisations,
     problems,
     projects,
     renewals,
     session,
     users,
+    webhooks,
 )
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
@@ -66,9 +68,11 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redirect_slashes=False,
     )
     routers = [session.router, session.ending, organisations.secret_router, renewals.router]
+    routers.append(webhooks.secret_router)
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]
     routers.append(submissions(kinds))
-    routers += [one.router for one in (jobs, models, bundles, audit, health)]
+    routers += [one.router for one in (jobs, models, bundles, audit, notifications, webhooks)]
+    routers.append(health.router)
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from secureflow.server.rest.problems import MEDIA_TYPE, Problem
 
 _METHODS: Final = frozenset({"get", "post", "patch", "delete", "put"})
-_SECRET_TAGS: Final = frozenset({"session", "enrolment", "health"})
+_SECRET_TAGS: Final = frozenset({"session", "enrolment", "health", "webhook-secrets"})
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 _KEY: Final = {
     "name": "Idempotency-Key",
