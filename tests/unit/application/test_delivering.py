@@ -186,19 +186,19 @@ async def test_only_administrators_make_webhooks_and_only_so_many(begun: Stage) 
     await create(begun.admin("bank-b"), URL)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://siem.example/", "https://", "https://user@siem.example/", "ftp://siem.example/",
-        "https://u:p@siem.example/", "https://siem.example/#x", "https://siem.example/a b",
-        "https://siem.example\\@evil.example/", "https://siem.example/\r\nX: y",
-        "https://siem.example:99999/", "https://sïem.example/", "https://[::1", "",
-        "https://siem.example/" + "a" * 1000,
-    ],
+WRONG = (
+    "http://siem.example/", "https://", "https://user@siem.example/", "ftp://siem.example/",
+    "https://u:p@siem.example/", "https://siem.example/#x", "https://siem.example/a b",
+    "https://siem.example\\@evil.example/", "https://siem.example/\r\nX: y",
+    "https://siem.example:99999/", "https://sïem.example/", "https://[::1", "",
+    "https://siem.example/" + "a" * 1000,
 )  # fmt: skip
-async def test_only_plain_https_addresses_are_webhooks(begun: Stage, url: str) -> None:
-    with refused("invalid_request"):
-        await begun.services.webhooks.create(begun.admin("bank-a"), url)
+
+
+async def test_only_plain_https_addresses_are_webhooks(begun: Stage) -> None:
+    for url in WRONG:
+        with refused("invalid_request"):
+            await begun.services.webhooks.create(begun.admin("bank-a"), url)
 
 
 async def test_a_secret_is_shown_once_and_stored_sealed(begun: Stage) -> None:

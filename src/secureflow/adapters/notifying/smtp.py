@@ -62,19 +62,12 @@ class MailServer:
         """
         context = ssl.create_default_context(cafile=self.ca)
         try:
-            with contextlib.ExitStack() as stack:
-                if self.security == "tls":
-                    server: smtplib.SMTP = stack.enter_context(
-                        smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=context)
-                    )
-                else:
-                    server = stack.enter_context(
-                        smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
-                    )
-                    server.starttls(context=context)  # raises where it is not offered
+            with contextlib.closing(self._connected(context)) as server:
                 if self.user:
                     server.login(self.user, self.password())
                 server.send_message(message)
+                with contextlib.suppress(smtplib.SMTPException, OSError):
+                    server.quit()  # it was taken, whatever is said now
         except ssl.SSLError:
             raise _failed("its TLS certificate is not valid for its name") from None
         except smtplib.SMTPNotSupportedError:
@@ -85,6 +78,18 @@ class MailServer:
             raise _failed("it refused the recipient") from None
         except (smtplib.SMTPException, OSError):
             raise _failed("it cannot be reached, or ended the conversation") from None
+
+    def _connected(self, context: ssl.SSLContext) -> smtplib.SMTP:
+        """Return a connection with TLS; mail goes over no other."""
+        if self.security == "tls":
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=context)
+        server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
+        try:
+            server.starttls(context=context)
+        except BaseException:
+            server.close()
+            raise
+        return server
 
 
 class MailNotifier:
@@ -169,7 +174,7 @@ def composed(subject: str, text: str, sender: str, to: str, key: str, now: int) 
             message[name] = value
     except ValueError:
         raise _failed("a header would have had a line break") from None
-    message.set_content(text)
+    message.set_content(text, cte="quoted-printable")
     return message
 
 
