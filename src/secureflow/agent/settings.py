@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
     SgxReference,
@@ -192,6 +193,7 @@ class AgentSettings(ProcessSettings):
     engines: EngineSettings = EngineSettings()
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
+    notifications: OwnNotificationSettings = OwnNotificationSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox, owncode, owndata, ownpredictions, ownprobing, ownresults
+from secureflow.cli import (
+    inbox,
+    owncode,
+    owndata,
+    ownnotifications,
+    ownpredictions,
+    ownprobing,
+    ownresults,
+)
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -34,6 +42,7 @@ app.add_typer(ownprobing.app, name="probing")
 app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
+app.add_typer(ownnotifications.app, name="notification")
 app.add_typer(charter, name="charter")
 
 Config = Annotated[

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from secureflow.adapters.notifying.smtp import MailNotifier
-from secureflow.adapters.notifying.webhook import WebhookNotifier
+from secureflow.adapters.notifying.webhook import WebhookNotifier, WebhookPoster
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.notifications import Notifications
@@ -65,10 +64,11 @@ class NoticeParts:
         found: dict[Channel, Notifier] = {}
         hooks, smtp = self.settings.webhooks, self.settings.smtp
         if hooks.enabled:
-            found["webhook"] = WebhookNotifier(
-                self.begin, self._sealer, self.clock, hooks.allow, hooks.ca
-            )
+            poster = WebhookPoster(self.clock, hooks.allow, hooks.ca)
+            found["webhook"] = WebhookNotifier(self.begin, self._sealer, poster)
         if smtp is not None:
+            from secureflow.adapters.notifying.smtp import MailNotifier  # who sends mail loads it
+
             found["email"] = MailNotifier(self.begin, smtp.server(), self.clock, self.link)
         return found
 

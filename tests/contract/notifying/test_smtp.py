@@ -149,14 +149,14 @@ def test_no_header_can_be_added() -> None:
                                  ("s", "a@b.example", evil)):  # fmt: skip
         with pytest.raises(SecureFlowError, match="line break"):
             composed(subject, "text", sender, to_, "dlv_1", 1)
-    subject, text = written(mail(job=evil, code=evil, project="p"), "en", LINK)
+    subject, text = written(KINDS["job_failed"], mail(job=evil, code=evil, project="p"), "en", LINK)
     assert "evil" not in subject + text
 
 
 def test_every_kind_can_be_mailed_in_both_languages() -> None:
-    for kind in KINDS:
+    for kind in KINDS.values():
         for language in ("en", "zh"):
-            subject, text = written(mail(kind), language, LINK)  # type: ignore[arg-type]
+            subject, text = written(kind, mail(kind.name), language, LINK)  # type: ignore[arg-type]
             message = composed(subject, text, "a@b.example", "c@d.example", "dlv_1", 1)
             assert message.as_bytes().isascii()
 

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from secureflow.adapters.notifying import webhook as module
-from secureflow.adapters.notifying.webhook import WebhookNotifier, body_of
+from secureflow.adapters.notifying.webhook import WebhookNotifier, WebhookPoster, body_of
 from secureflow.domain.deliveries import Delivery, Webhook
+from secureflow.domain.notificationkinds import KINDS
 from secureflow.domain.webhooksignatures import sign_webhook
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -45,7 +46,8 @@ async def notifier(url: str, names: Names, **more: Any) -> WebhookNotifier:
     async with database.begin() as work:
         await work.webhooks.add(hook)
         await work.commit()
-    return WebhookNotifier(database.begin, SEALER, lambda: NOW, resolver=names, **more)
+    poster = WebhookPoster(lambda: NOW, resolver=names, **more)
+    return WebhookNotifier(database.begin, SEALER, poster)
 
 
 async def loopback(receiver: Receiver, ca: Path, name: str = "hook.example") -> WebhookNotifier:
@@ -199,7 +201,8 @@ async def test_a_proxy_of_the_environment_is_not_used(
 
 def test_nothing_but_ids_is_posted() -> None:
     evil = 'x"\r\n<b>name of a person</b>'
-    body = body_of(delivery(job=evil, code="a b", project="prj_1", password="hunter2"))
+    what = delivery(job=evil, code="a b", project="prj_1", password="hunter2")
+    body = body_of(what, KINDS["job_failed"])
     told = json.loads(body)
     assert told["facts"] == {"job": "?", "code": "?", "project": "prj_1"}
     assert told["link"] == ""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, IPvAnyNetwork
 
-from secureflow.adapters.notifying.smtp import MailServer, Security
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.privatefiles import read_private
 from secureflow.kit.settings import Section
 from secureflow.kit.text import Text
+
+if TYPE_CHECKING:
+    from secureflow.adapters.notifying.smtp import MailServer
 
 _NAME = r"^[A-Za-z0-9.:-]{1,253}$"
 _ADDRESS = r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}$"
@@ -33,7 +35,7 @@ class SmtpSettings(Section):
 
     host: Annotated[str, Field(pattern=_NAME)]
     port: Annotated[int, Field(ge=1, le=65_535)] = 587
-    security: Security = "starttls"
+    security: Literal["starttls", "tls"] = "starttls"
     sender: Annotated[str, Field(pattern=_ADDRESS)]
     user: Annotated[str, Field(max_length=256)] = ""
     password_file: Path | None = None
@@ -42,6 +44,8 @@ class SmtpSettings(Section):
 
     def server(self) -> MailServer:
         """Return the server; the password is read for each login, so that it can be replaced."""
+        from secureflow.adapters.notifying.smtp import MailServer  # only who sends mail loads it
+
         return MailServer(
             self.host, self.port, self.security, self.sender, self.user, self._password, self.ca
         )

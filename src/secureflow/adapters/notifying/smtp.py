@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.domain.deliveries import Delivery
 from secureflow.domain.notificationkinds import KINDS
+from secureflow.domain.notifications import NotificationKind
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -31,7 +32,6 @@ from secureflow.texts import Language, told
 
 TIMEOUT: Final = 20.0
 """Seconds for each step of the conversation."""
-Security = Literal["starttls", "tls"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class MailServer:
 
     host: str
     port: int
-    security: Security
+    security: Literal["starttls", "tls"]
     sender: str
     user: str = ""
     password: Callable[[], str] = field(default=lambda: "", repr=False)
@@ -122,7 +122,10 @@ class MailNotifier:
         if wishes is None or not wishes.email or not (wishes.confirmed or code):
             raise SecureFlowError("not_found", "The person wants no mail any more.")
         language: Language = "zh" if wishes.language == "zh" else "en"
-        subject, text = written(delivery, language, self._link)
+        if code:
+            subject, text = confirming(code, language)
+        else:
+            subject, text = written(KINDS[delivery.kind], delivery, language, self._link)
         message = composed(
             subject, text, self._server.sender, wishes.email, delivery.id, self._clock()
         )
@@ -134,23 +137,27 @@ def code_of(delivery: Delivery) -> str:
     return str(delivery.facts.get("code", "")) if delivery.kind == "email_code" else ""
 
 
-def written(delivery: Delivery, language: Language, link: str) -> tuple[str, str]:
-    """Return the subject and the text of a delivery's mail."""
-    if code := code_of(delivery):
-        subject = Text("SecureFlow: confirm this address")
-        text = Text(
-            "The code is {code}. Enter it with: secureflow notification preferences --confirm "
-            "{code}. If you did not ask for it, somebody else entered your address: do nothing.",
-            code=code,
-        )
-        return told(subject, language), told(text, language)
-    kind = KINDS[delivery.kind]
+def confirming(code: str, language: Language) -> tuple[str, str]:
+    """Return the subject and the text of the mail that confirms an address."""
+    subject = Text("SecureFlow: confirm this address")
+    text = Text(
+        "The code is {code}. Enter it with: secureflow notification preferences --confirm "
+        "{code}. If you did not ask for it, somebody else entered your address: do nothing.",
+        code=code,
+    )
+    return told(subject, language), told(text, language)
+
+
+def written(
+    kind: NotificationKind, delivery: Delivery, language: Language, link: str
+) -> tuple[str, str]:
+    """Return the subject and the text of a notification's mail; links start with `link`."""
     facts = kind.checked(delivery.facts)
     told_text = told(kind.text(facts), language)
     lines = [told_text, "", _when(delivery.at)]
     if path := kind.link(facts):
         lines.append(f"{link}{path}")
-    lines += ["", told(Text("Names and figures stand at the centre only."), language)]
+    lines += ["", told(Text("A mail says no names and no figures."), language)]
     return f"SecureFlow: {told_text}"[:200], "\n".join(lines)
 
 

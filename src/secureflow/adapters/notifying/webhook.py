@@ -16,8 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from secureflow.adapters.notifying.addresses import Network, Resolver, allowed_address, resolve
 from secureflow.application.ports.storage import UnitOfWorkFactory
-from secureflow.domain.deliveries import Delivery, Webhook
+from secureflow.domain.deliveries import Delivery
 from secureflow.domain.notificationkinds import KINDS
+from secureflow.domain.notifications import NotificationKind
 from secureflow.domain.webhooksignatures import DELIVERY_HEADER, SIGNATURE_HEADER, sign_webhook
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.clock import Clock
@@ -41,12 +42,10 @@ class Opener(Protocol):
         """Return the secret."""
 
 
-class WebhookNotifier:
-    """`application.ports.notifications.Notifier` by HTTPS POST.
+class WebhookPoster:
+    """Posts signed bodies.
 
     Args:
-        begin: reads the webhook of a delivery.
-        opener: opens its signing secret.
         clock: dates signatures.
         networks: beside public addresses, where webhooks may lead.
         ca: PEM file of the CAs to trust; None: the system's.
@@ -56,16 +55,12 @@ class WebhookNotifier:
 
     def __init__(
         self,
-        begin: UnitOfWorkFactory,
-        opener: Opener,
         clock: Clock,
         networks: Sequence[Network] = (),
         ca: Path | None = None,
         resolver: Resolver = resolve,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._begin = begin
-        self._opener = opener
         self._clock = clock
         self._networks = tuple(networks)
         self._ca = ca
@@ -73,20 +68,16 @@ class WebhookNotifier:
         self._resolver = resolver
         self._transport = transport
 
-    async def deliver(self, delivery: Delivery) -> None:
+    async def post(self, url: str, secret: str, delivery: str, body: bytes) -> None:
         """Post one delivery.
 
         Raises:
-            SecureFlowError: `not_found`, `key_unreadable`, `address_refused`, `delivery_failed`.
+            SecureFlowError: `address_refused`, `delivery_failed`.
         """
-        import httpx  # a centre without webhooks never loads it
+        import httpx  # who posts to no webhooks never loads it
 
-        async with self._begin() as work:
-            webhook = await work.webhooks.get(delivery.target)
-        secret = self._opener.open(webhook.secret, webhook.id)
-        body = body_of(delivery)
-        signature = sign_webhook(secret, delivery.id, body, self._clock())
-        request = await self._request(webhook, delivery, body, signature)
+        signature = sign_webhook(secret, delivery, body, self._clock())
+        request = await self._request(url, delivery, body, signature)
         try:
             async with asyncio.timeout(LONGEST), self._client() as client:
                 response = await client.send(request, stream=True)
@@ -100,11 +91,11 @@ class WebhookNotifier:
             raise _failed(Text("it answered with status {status}", status=status))
 
     async def _request(
-        self, webhook: Webhook, delivery: Delivery, body: bytes, signature: str
+        self, target: str, delivery: str, body: bytes, signature: str
     ) -> httpx.Request:
         import httpx
 
-        parts = urlsplit(webhook.url)
+        parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port or 443
         address = await allowed_address(host, port, self._networks, self._resolver)
         dialled = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -113,7 +104,7 @@ class WebhookNotifier:
             "Host": named if port == 443 else f"{named}:{port}",
             "Content-Type": "application/json",
             "User-Agent": f"SecureFlow/{__version__}",
-            DELIVERY_HEADER: delivery.id,
+            DELIVERY_HEADER: delivery,
             SIGNATURE_HEADER: signature,
         }
         url = urlunsplit(("https", dialled, parts.path or "/", parts.query, ""))
@@ -139,9 +130,35 @@ class WebhookNotifier:
         )
 
 
-def body_of(delivery: Delivery) -> bytes:
+class WebhookNotifier:
+    """`application.ports.notifications.Notifier` by HTTPS POST.
+
+    Args:
+        begin: reads the webhook of a delivery.
+        opener: opens its signing secret.
+        poster: posts.
+    """
+
+    def __init__(self, begin: UnitOfWorkFactory, opener: Opener, poster: WebhookPoster) -> None:
+        self._begin = begin
+        self._opener = opener
+        self._poster = poster
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Post one delivery.
+
+        Raises:
+            SecureFlowError: `not_found`, `key_unreadable`, `address_refused`, `delivery_failed`.
+        """
+        async with self._begin() as work:
+            webhook = await work.webhooks.get(delivery.target)
+        secret = self._opener.open(webhook.secret, webhook.id)
+        body = body_of(delivery, KINDS[delivery.kind])
+        await self._poster.post(webhook.url, secret, delivery.id, body)
+
+
+def body_of(delivery: Delivery, kind: NotificationKind) -> bytes:
     """Return the JSON that is posted: the same in every try."""
-    kind = KINDS[delivery.kind]
     return canonical_bytes(
         {
             "id": delivery.id,

@@ -30,6 +30,7 @@ from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.missedends import MissedEnds
+from secureflow.agent.edge.notifying import NotificationCommands, own_notifications
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.predictioncommands import PredictionCommands
@@ -123,9 +124,11 @@ async def serve(
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
         code = await asyncio.to_thread(_more_commands, assembly, link)
-        control = ControlServer(settings.socket, {**commands.table(), **code})
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
-        looking = [asyncio.create_task(one.run()) for one in watching]
+        told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
+        table = {**commands.table(), **code, **NotificationCommands(told).table()}
+        control = ControlServer(settings.socket, table)
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, told)
+        looking = [asyncio.create_task(one.run()) for one in (*watching, own_watch)]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -139,6 +142,10 @@ async def serve(
             await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _certificate_ends(settings: AgentSettings) -> int:
+    return CredentialFiles(settings.directory)().span[1]
 
 
 def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:

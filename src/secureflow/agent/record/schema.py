@@ -118,6 +118,19 @@ CREATE TABLE bundles (
 """
 """Code that this owner approved; its bytes are files."""
 
+_NOTIFICATIONS = """
+CREATE TABLE notifications (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, facts TEXT NOT NULL, read INTEGER
+);
+CREATE TABLE outgoing (
+    id TEXT PRIMARY KEY, channel TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, facts TEXT NOT NULL, created INTEGER NOT NULL, due INTEGER NOT NULL,
+    tries INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL
+) WITHOUT ROWID
+"""
+"""What the owner was told, from the log of actions, and what of it is on its way out."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -129,6 +142,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _HEADS,
     _OPEN,
     _BUNDLES,
+    _NOTIFICATIONS,
 )
 
 
