@@ -21,7 +21,9 @@ from secureflow.application.ports.ledger import LogEntry, Recorded
 from secureflow.application.ports.storage import Event, Filter, Journalled, Page, PendingLeaf
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.notifications import Notification
 from secureflow.domain.queue import QueuedJob
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.ends import End
@@ -35,7 +37,7 @@ from secureflow.kit.errors import SecureFlowError
 
 FILTERS: dict[str, tuple[str, ...]] = {
     "users": ("name", "organisation"),
-    "tokens": ("user", "digest", "unexpired"),
+    "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
     "devices": ("digest", "code", "user", "unexpired"),
@@ -45,17 +47,21 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "agents": ("organisation", "party", "kind", "key"),
     "projects": ("organisation", "member", "active"),
     "datasets": ("id", "organisation", "name", "state"),
-    "grants": ("project", "dataset", "organisation", "state", "unexpired"),
+    "grants": ("project", "dataset", "organisation", "state", "unexpired", "expired"),
     "jobs": ("project", "organisation", "state", "digest", "kind"),
     "models": ("project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
     "pending_logins": ("unexpired",),
+    "preferences": ("id",),
+    "webhooks": ("id", "organisation"),
+    "deliveries": ("id", "channel", "target", "organisation", "state", "due"),
 }
 UNIQUE = {
     **{"users": "name", "tokens": "digest", "sessions": "digest", "enrolments": "digest"},
     "devices": "digest",
+    "deliveries": "key",
 }
 
 
@@ -115,7 +121,9 @@ class MemoryStore:
 
 def _matches(row: Any, name: str, wanted: Filter) -> bool:
     if isinstance(wanted, int):
-        return bool(row.expires > wanted)
+        if name == "due":
+            return bool(row.due <= wanted)
+        return bool(row.expires <= wanted if name == "expired" else row.expires > wanted)
     values = [wanted] if isinstance(wanted, str) else list(wanted)
     if name in {"member", "active"}:
         return any(row.has_member(value, active=name == "active") for value in values)
@@ -136,6 +144,7 @@ class Tables:
     pending: dict[tuple[str, int, int], PendingLeaf] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
     queue: dict[str, QueuedJob] = field(default_factory=dict)
+    told: list[tuple[str, Notification]] = field(default_factory=list)
 
 
 class MemoryDatabase:
@@ -170,6 +179,7 @@ class MemoryUnit:
         self.leaves = _Leaves(self.tables, self._database.log)
         self.idempotency = _Answers(self.tables)
         self.queue = _Queue(self.tables)
+        self.notifications = _Notifications(self.tables)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -296,6 +306,64 @@ class _Answers:
         for place, kept in list(self._tables.answers.items()):
             if place[0] == user or user in str(kept[2]):
                 del self._tables.answers[place]
+
+
+class _Notifications:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def _of(self, user: str) -> list[Notification]:
+        return [one for _, one in self._tables.told if one.user == user]
+
+    async def add(self, event: str, notifications: Sequence[Notification]) -> list[str]:
+        known = {one.user for told, one in self._tables.told if told == event}
+        new = [one for one in notifications if one.user not in known]
+        last = max((one.id for _, one in self._tables.told), default=0)
+        self._tables.told += [
+            (event, replace(one, id=last + number)) for number, one in enumerate(new, 1)
+        ]
+        return [one.user for one in new]
+
+    async def page(
+        self, user: str, *, unread: bool = False, cursor: str = "", limit: int = 50
+    ) -> tuple[list[Notification], str]:
+        def place(one: Notification) -> tuple[int, int]:
+            return int(one.read is not None), -one.id
+
+        found = sorted((one for one in self._of(user) if not unread or one.read is None), key=place)
+        if cursor:
+            part, last = map(int, cursor.split("/"))
+            found = [one for one in found if place(one) > (part, -last)]
+        more = found[limit - 1] if len(found) > limit else None
+        return found[:limit], f"{int(more.read is not None)}/{more.id}" if more else ""
+
+    async def after(self, user: str, last: int, limit: int = 500) -> list[Notification]:
+        return [one for one in self._of(user) if one.id > last][:limit]
+
+    async def unread(self, user: str) -> int:
+        return sum(one.read is None for one in self._of(user))
+
+    async def newest(self, user: str) -> int:
+        return max((one.id for one in self._of(user)), default=0)
+
+    async def mark(self, user: str, at: int, key: int | None = None) -> int:
+        marked = 0
+        for place, (event, one) in enumerate(self._tables.told):
+            if one.user == user and one.read is None and key in (None, one.id):
+                self._tables.told[place] = (event, replace(one, read=at))
+                marked += 1
+        return marked
+
+    async def find(self, user: str, key: int) -> Notification | None:
+        return next((one for one in self._of(user) if one.id == key), None)
+
+    async def trim(self, users: Sequence[str], most: int) -> int:
+        gone = set()
+        for user in users:
+            mine = sorted(self._of(user), key=lambda one: (one.read is None, one.id))
+            gone |= {one.id for one in mine[: max(0, len(mine) - most)]}
+        self._tables.told = [told for told in self._tables.told if told[1].id not in gone]
+        return len(gone)
 
 
 class MemoryLedger:
@@ -430,6 +498,8 @@ class MemoryLedger:
 class MemoryBus:
     def __init__(self) -> None:
         self._woken: dict[str, list[asyncio.Event]] = {}
+        self.joined = asyncio.Event()
+        """Set once somebody listens."""
 
     async def publish(self, topic: str) -> None:
         for event in self._woken.get(topic, []):
@@ -438,6 +508,7 @@ class MemoryBus:
     async def listen(self, topic: str) -> AsyncIterator[None]:
         woken = asyncio.Event()
         self._woken.setdefault(topic, []).append(woken)
+        self.joined.set()
         try:
             while True:
                 yield
@@ -542,6 +613,19 @@ class NotingDriver:
     async def state_to_resume(self, job: str) -> JobState:
         del job
         return JobState.RUNNING
+
+
+class NotingNotifier:
+    """Keeps what it is given, and fails with `failure` if that is set."""
+
+    def __init__(self, delivered: list[Delivery]) -> None:
+        self.delivered = delivered
+        self.failure: SecureFlowError | None = None
+
+    async def deliver(self, delivery: Delivery) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.delivered.append(delivery)
 
 
 class Played:

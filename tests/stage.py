@@ -22,6 +22,7 @@ from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
+from secureflow.domain.deliveries import Delivery
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model
@@ -32,13 +33,14 @@ from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import Authority, make_csr, new_link_key
 from secureflow.server.bounds import Bounds
 from secureflow.server.services import Services
-from secureflow.server.wiring import Ports, make_services
+from secureflow.server.wiring import Notify, Ports, make_services
 from tests.doubles import (
     MemoryArtifacts,
     MemoryBus,
     MemoryDatabase,
     MemoryLedger,
     NotingDriver,
+    NotingNotifier,
     SilentCourier,
 )
 
@@ -74,6 +76,8 @@ class Stage:
     ticks: list[float]
     expelled: list[Agent]
     told_disabled: list[Sequence[str]]
+    stopping: list[bool] = field(default_factory=lambda: [False])
+    delivered: list[Delivery] = field(default_factory=list)
     keys: dict[str, SigningKey] = field(default_factory=dict)
     people: dict[tuple[str, Role], Principal] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
@@ -223,6 +227,7 @@ def empty_stage(
     store = MemoryArtifacts()
     expelled: list[Agent] = []
     told_disabled: list[Sequence[str]] = []
+    stopping, delivered = [False], []
     ports = Ports(
         begin=database.begin,
         ledger=ledger,
@@ -235,6 +240,7 @@ def empty_stage(
         uploads=uploads or store,
         clock=lambda: now[0],
         accountant=ACCOUNTANT,
+        notify=Notify(notifiers={"webhook": NotingNotifier(delivered)}),
     )
     services = make_services(
         ports,
@@ -245,10 +251,11 @@ def empty_stage(
         bounds=Bounds(quotas or Quotas(), rules=rules or PeopleRules()),
         server=server,
         others=lambda: others,
+        stopping=lambda: stopping[0],
     )
     return Stage(
         services, database, ledger, driver, bus, artifacts, store, now, ticks, expelled,
-        told_disabled,
+        told_disabled, stopping, delivered,
     )  # fmt: skip
 
 

@@ -30,7 +30,10 @@ from peers.believing import BelievingProvider
 from secureflow.application.access import ACTIONS, Principal
 from secureflow.application.identities import LoginProvider
 from secureflow.application.uploads import Weights
+from secureflow.domain.deliveries import Delivery
+from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import JobState
+from secureflow.domain.notifications import Notification
 from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
@@ -39,7 +42,10 @@ from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
 from tests.unit.server.conftest import Api
 
 OPEN = "open"
-UNKNOWN = {"job": "job_00000000000000000000", "project": "prj_00000000000000000000"}
+UNKNOWN = {
+    **{"job": "job_00000000000000000000", "project": "prj_00000000000000000000"},
+    "notification": "4000000000",
+}
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,21 @@ RULES: dict[str, Rule] = {
     "get_inclusion": Rule("audit.read", query="index=0&size=1"),
     "get_consistency": Rule("audit.read", query="old=1&new=2"),
     "get_bundle": Rule("audit.read", "job", "query"),
+    "list_notifications": Rule(None),
+    "count_unread": Rule(None),
+    "list_notification_kinds": Rule(None),
+    "read_all_notifications": Rule(None),
+    "read_notification": Rule(None, "notification", operator=False, first="own_notification"),
+    "get_preferences": Rule(None),
+    "update_preferences": Rule(None, body={"language": "zh"}),
+    "confirm_address": Rule(None, body={"code": "00000000"}, also=(422,)),
+    "watch_notifications": Rule(None, first="stopping"),
+    "list_webhooks": Rule("webhook.read"),
+    "create_webhook": Rule("webhook.create", body={"url": "https://siem.example/"}),
+    "delete_webhook": Rule("webhook.remove", "webhook"),
+    "test_webhook": Rule("webhook.create", "webhook"),
+    "list_deliveries": Rule("delivery.read"),
+    "retry_delivery": Rule("delivery.retry", "delivery"),
 }
 REFUSALS = {401, 403, 404}
 SSO = BelievingProvider()
@@ -285,6 +306,23 @@ async def session_of(stage: Stage, principal: Principal) -> str:
     return opened.session.id
 
 
+async def _told(stage: Stage, organisation: str, prefix: str) -> None:
+    """Give an organisation a webhook, a failed delivery, and its administrator a notification."""
+    admin = stage.admin(organisation)
+    issued = await stage.services.webhooks.create(admin, "https://siem.example/")
+    stage.ids[f"{prefix}webhook"] = hook = issued.webhook.id
+    stage.ids[f"{prefix}delivery"] = key = new_id("dlv")
+    failed = Delivery(
+        key, key, "webhook", hook, organisation, "test", 1, {"webhook": hook}, 1, 1,
+        state="failed", code="delivery_failed",
+    )  # fmt: skip
+    async with stage.database.begin() as work:
+        await work.deliveries.add(failed)
+        await work.notifications.add(key, [Notification(0, admin.user, "test", 1)])
+        stage.ids[f"{prefix}notification"] = str(await work.notifications.newest(admin.user))
+        await work.commit()
+
+
 async def _zeros() -> AsyncIterator[bytes]:
     yield bytes(4)
 
@@ -327,6 +365,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
             stage.ids[f"{prefix}upload"] = upload.id
             for role in stage.people_of(organisation):
                 stage.ids[f"{organisation}.{role}"] = stage.person(organisation, role).user
+            await _told(stage, organisation, prefix)
         return stage
 
     api = Api(asyncio.run(build()))
@@ -364,7 +403,22 @@ async def own_session(stage: Stage, principal: Principal) -> None:
     stage.ids["bank-a.session"] = await session_of(stage, principal)
 
 
-FIRST = {one.__name__: one for one in (bank_b_left, job_ended, own_session, own_token)}
+async def own_notification(stage: Stage, principal: Principal) -> None:
+    async with stage.database.begin() as work:
+        await work.notifications.add("own", [Notification(0, principal.user, "test", 1)])
+        newest = await work.notifications.newest(principal.user)
+        await work.commit()
+    stage.ids["notification"] = str(newest)
+
+
+async def stopping(stage: Stage, _: Principal) -> None:
+    stage.stopping[0] = True  # else it would watch for ever
+
+
+FIRST = {
+    one.__name__: one
+    for one in (bank_b_left, job_ended, own_notification, own_session, own_token, stopping)
+}
 
 
 def people(stage: Stage) -> dict[Role, Principal]:

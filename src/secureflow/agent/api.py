@@ -168,6 +168,29 @@ def policy_suggest(config: Path, item: str) -> dict[str, JSON]:
     return dict(control(config, "policy.suggest", item=item))
 
 
+def notification_list(
+    config: Path, *, unread: bool = False, limit: int = 100
+) -> list[dict[str, JSON]]:
+    """Return the owner's notifications, unread ones first, then newest first."""
+    return list(control(config, "notification.list", unread=unread, limit=limit))
+
+
+def notification_read(config: Path, ids: Sequence[int] | None = None) -> int:
+    """Mark notifications as read, or all; return how many were not."""
+    named: JSON = None if ids is None else [*ids]
+    return int(dict(control(config, "notification.read", ids=named))["read"])
+
+
+def notification_failed(config: Path) -> list[dict[str, JSON]]:
+    """Return the deliveries that the agent gave up on."""
+    return list(control(config, "notification.failed"))
+
+
+def notification_test(config: Path) -> list[dict[str, JSON]]:
+    """Send a test to every receiver now; return what became of each."""
+    return list(control(config, "notification.test", READING))
+
+
 def bundle_review(config: Path, item: str) -> dict[str, JSON]:
     """Return the code of a request and the code that was approved before it, in base64."""
     return dict(control(config, "bundle.review", READING, item=item))

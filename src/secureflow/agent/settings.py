@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
     SgxReference,
@@ -258,6 +259,7 @@ class AgentSettings(ProcessSettings):
     peers: PeerSettings = PeerSettings()
     control: ControlSettings = ControlSettings()
     keys: KeySettings = KeySettings()
+    notifications: OwnNotificationSettings = OwnNotificationSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

@@ -75,6 +75,11 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "bundle.read": _EVERYONE,
     "bundle.remove": _PLANNERS | _PLATFORM,
     "audit.read": _EVERYONE,
+    "webhook.read": _ADMINS,
+    "webhook.create": frozenset({Role.ORGANISATION_ADMIN}),
+    "webhook.remove": _ADMINS,
+    "delivery.read": _ADMINS,
+    "delivery.retry": _ADMINS,
 }
 
 

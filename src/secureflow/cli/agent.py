@@ -12,6 +12,7 @@ from secureflow.cli import (
     inbox,
     owncode,
     owndata,
+    ownnotifications,
     ownpredictions,
     ownprobing,
     ownresults,
@@ -44,6 +45,7 @@ app.add_typer(ownprobing.app, name="probing")
 app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
+app.add_typer(ownnotifications.app, name="notification")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")

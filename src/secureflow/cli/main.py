@@ -33,6 +33,7 @@ from secureflow.cli import (
     login,
     models,
     mpc,
+    notifications,
     organisations,
     preparation,
     projects,
@@ -84,6 +85,7 @@ app.add_typer(weights.app, name="weights")
 app.command("simulate", help=t("Try training jobs on a table here, before anybody is asked."))(
     simulate.simulate
 )
+app.add_typer(notifications.app, name="notification")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.command("doctor", help=t("Check the connection to the server and show which check fails."))(

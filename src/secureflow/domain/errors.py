@@ -391,6 +391,9 @@ CATALOGUE: dict[str, Category] = {
     **dict.fromkeys(
         ("session_needed", "session_ended", "second_factor_needed"), Category.UNAUTHENTICATED
     ),
+    "channel_off": Category.CONFLICT,
+    **dict.fromkeys(("code_refused", "address_refused"), Category.INVALID),
+    "delivery_failed": Category.UNAVAILABLE,
     **dict.fromkeys(
         (
             *("role_needed", "password_initial", "second_factor_missing"),

@@ -17,7 +17,22 @@ _TIMED: Final = 9
 """Characters that grow with time."""
 
 Noun = Literal[
-    "usr", "tok", "enr", "prj", "dst", "grt", "job", "mdl", "chr", "evt", "ses", "fam", "dev", "psn"
+    "usr",
+    "tok",
+    "enr",
+    "prj",
+    "dst",
+    "grt",
+    "job",
+    "mdl",
+    "chr",
+    "evt",
+    "ses",
+    "fam",
+    "dev",
+    "psn",
+    "whk",
+    "dlv",
 ]
 
 

@@ -33,6 +33,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
 )
 from secureflow.domain.specs.training_request import TrainingRequest
+from secureflow.domain.webhooksignatures import verify_webhook
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.features import common_features, recipe_features
@@ -85,4 +86,5 @@ __all__ = [
     "query",
     "recipe_features",
     "save_profile",
+    "verify_webhook",
 ]

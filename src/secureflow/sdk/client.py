@@ -19,6 +19,7 @@ from secureflow.sdk.drivers import AwaitingDriver, BlockingDriver
 from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
+from secureflow.sdk.notifications import Notifications, Webhooks
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
 from secureflow.sdk.people import Devices, SecondFactorResource, Sessions, Tokens, Users
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
@@ -53,6 +54,8 @@ class BaseClient(Resource[D_co]):
         self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)
         self.audit = Audit(driver)
+        self.notifications = Notifications(driver)
+        self.webhooks = Webhooks(driver)
 
     def on_damaged(self, callback: Callable[[Sequence[str]], None]) -> None:
         """Set a callback for ids of items in lists that the server cannot read.

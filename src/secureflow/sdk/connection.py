@@ -27,7 +27,7 @@ from secureflow.kit.unpicklable import Unpicklable
 from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
-from secureflow.sdk.events import FINAL_STATES, Subscription
+from secureflow.sdk.events import Subscription
 from secureflow.sdk.renewal import OVER, Keeper, renew
 from secureflow.sdk.streaming import Streamed
 
@@ -115,7 +115,7 @@ class Connection(Unpicklable):
 
     def state_request(self, subscription: Subscription) -> httpx.Request:
         """Build the request for the state of a stream's job; raises `timed_out`."""
-        return self._within(subscription, f"/jobs/{subscription.job}", {})
+        return self._within(subscription, subscription.state_path, {})
 
     def _within(
         self, subscription: Subscription, path: str, headers: dict[str, str]
@@ -194,7 +194,7 @@ def has_ended(connection: Connection, subscription: Subscription) -> Generator[A
     response: httpx.Response = yield Send(connection.state_request(subscription))
     if not response.is_success:
         raise refused(response)
-    return answers.document(response).get("state") in FINAL_STATES
+    return subscription.ended(answers.document(response))
 
 
 def refused(response: httpx.Response) -> Exception:

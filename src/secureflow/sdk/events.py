@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,6 +76,15 @@ class Subscription:
     def path(self) -> str:
         """The stream's path under the API prefix."""
         return f"/jobs/{self.job}/events"
+
+    @property
+    def state_path(self) -> str:
+        """The path of what tells whether the stream has ended for good."""
+        return f"/jobs/{self.job}"
+
+    def ended(self, state: Mapping[str, Any]) -> bool:
+        """Tell from the answer of `state_path` whether the stream has ended for good."""
+        return state.get("state") in FINAL_STATES
 
     def remaining(self) -> float:
         """Return the remaining seconds.
@@ -146,6 +155,26 @@ class Subscription:
         """Continue to follow a job that was paused, on a new stream."""
         self.forget_partial()
         self.done = self.paused = False
+
+
+@dataclass
+class InboxSubscription(Subscription):
+    """The state of one who watches their notifications: that ends with the token only."""
+
+    @property
+    def path(self) -> str:
+        """The stream's path under the API prefix."""
+        return "/notifications/events"
+
+    @property
+    def state_path(self) -> str:
+        """The path of what an ended token does not get."""
+        return "/me"
+
+    def ended(self, state: Mapping[str, Any]) -> bool:
+        """Continue while the token holds."""
+        del state
+        return False
 
 
 def _event(fields: dict[str, list[str]]) -> Event:

@@ -60,7 +60,7 @@ from secureflow.server.room import RecordRoom, reserve_of
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
-from secureflow.server.wiring import Ports, make_services
+from secureflow.server.wiring import Ports, make_services, notify_of
 
 LINK_GRACE = 0.5
 """Grace period of open calls when the link stops, in seconds."""
@@ -111,7 +111,13 @@ async def open_centre(
     stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds, login_providers(settings.identity, clock)),
+        Ports(
+            *world,
+            ProcessAccountant(),
+            kinds,
+            login_providers(settings.identity, clock),
+            notify_of(settings),
+        ),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -154,10 +160,14 @@ def _make_desk(
 
 def _background(services: Services, clock: Clock) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what the use cases do while nobody asks for it."""
-    sweeps = services.bundles.sweep, services.uploads.sweep
+    notices = services.notices
+    sweeps = services.bundles.sweep, services.uploads.sweep, notices.delivering.sweep
     yield keep_swept(services.begin, clock, also=sweeps)
     yield services.transactions.keep_numbered()
     yield services.failed_logins.keep_flushed()
+    # Slow receivers must not hold up the rest.
+    yield poll_forever([notices.notifying.poll, notices.expiring.poll, notices.outages.poll])
+    yield poll_forever([notices.delivering.poll])
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

@@ -9,9 +9,14 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.delivering import Delivering
+from secureflow.application.expiring import Expiring
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.notifications import Notifications
+from secureflow.application.notifying import Notifying
 from secureflow.application.organisations import Organisations
+from secureflow.application.outages import Outages
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -24,6 +29,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.transactions import Transactions
+from secureflow.application.webhooks import Webhooks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 from secureflow.server.people import People
@@ -31,6 +37,18 @@ from secureflow.server.products import Products
 
 Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 """Tells for each dependency of the server whether it works."""
+
+
+@dataclass(frozen=True)
+class Notices:
+    """What tells people: their inboxes and webhooks, and what fills them in the background."""
+
+    notifications: Notifications
+    webhooks: Webhooks
+    notifying: Notifying
+    expiring: Expiring
+    outages: Outages
+    delivering: Delivering
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,7 @@ class Services(People, Products):
     queue: Queue
     overdue: OverdueEnds
     audit: Audit
+    notices: Notices
     courier: Courier
     ledger: Ledger
     guard: LogGuard
@@ -60,3 +79,13 @@ class Services(People, Products):
     readiness: Readiness
     record: Callable[[], SecureFlowError | None] = lambda: None
     """Tells why the record is no longer where it was opened."""
+
+    @property
+    def notifications(self) -> Notifications:
+        """One's own notifications."""
+        return self.notices.notifications
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Webhooks of organisations."""
+        return self.notices.webhooks

@@ -11,6 +11,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.adapters.notifying.settings import SmtpSettings, WebhookSettings
 from secureflow.application.peoplerules import PeopleRules
 from secureflow.application.quotas import Quotas
 from secureflow.application.sessions import SessionLimits
@@ -130,6 +131,22 @@ class StorageSettings(Section):
     record_mb: Annotated[int, Field(ge=0, le=4096)] = 8
 
 
+class NotificationSettings(Section):
+    """How people are told beside their inboxes.
+
+    Args:
+        smtp: the mail server; without one no mail is sent.
+        webhooks: where webhooks may lead.
+        link: the address that links in mails start with; without one `https://HOST:PORT`.
+        agent_minutes: how long an agent's link is missing before its people are told.
+    """
+
+    smtp: SmtpSettings | None = None
+    webhooks: WebhookSettings = WebhookSettings()
+    link: str = ""
+    agent_minutes: Annotated[int, Field(ge=1, le=10_080)] = 15
+
+
 class LogSettings(Section):
     """How the process logs."""
 
@@ -156,6 +173,7 @@ class ServerSettings(ProcessSettings):
         people: rules of accounts.
         identity: where people may log in besides.
         keys: what wraps its private keys on disk (docs/governance-vault.md).
+        notifications: how people are told.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -194,6 +212,8 @@ class ServerSettings(ProcessSettings):
     def key_folders(self) -> tuple[Path, ...]:
         """The folders that hold private keys: the wrapping key is in none of them."""
         return self.directory, self.ca, self.log_key.parent, self.tls
+
+    notifications: NotificationSettings = NotificationSettings()
 
     @property
     def uploads(self) -> Path:

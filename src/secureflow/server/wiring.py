@@ -27,6 +27,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.notifications import Notifier
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projectpeople import ProjectPeople
 from secureflow.application.projectrecord import ProjectRecord
@@ -41,17 +42,29 @@ from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.transactions import Transactions
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.deliveries import Channel
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.bounds import Bounds
 from secureflow.server.metrics import Metrics
+from secureflow.server.notices import NoticeParts, link_of
 from secureflow.server.people import make_people
 from secureflow.server.products import make_products
-from secureflow.server.services import Readiness, Services
+from secureflow.server.services import Notices, Readiness, Services
+from secureflow.server.settings import NotificationSettings, ServerSettings
 
 DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
+class Notify:
+    """The channels of notifications: settings and what links start with, or made elsewhere."""
+
+    settings: NotificationSettings = field(default_factory=NotificationSettings)
+    link: str = ""
+    notifiers: Mapping[Channel, Notifier] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,12 @@ class Ports:
     accountant: Accountant
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
     providers: Mapping[str, LoginProvider] = field(default_factory=dict)
+    notify: Notify = field(default_factory=Notify)
+
+
+def notify_of(settings: ServerSettings) -> Notify:
+    """Return the channels that the settings name."""
+    return Notify(settings.notifications, link_of(settings))
 
 
 async def always_ready() -> dict[str, bool]:
@@ -132,6 +151,7 @@ def make_services(
         queue=Queue(begin, transactions, bounds.queue, clock),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
+        notices=_notices(ports, transactions, ticks, stopping, others),
         courier=ports.courier,
         ledger=ledger,
         guard=LogGuard(begin, ledger, continuing, clock),
@@ -152,6 +172,20 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
         "project_states": ProjectStates(begin, transactions, clock, stops),
         "project_stops": stops,
     }
+
+
+def _notices(
+    ports: Ports,
+    transactions: Transactions,
+    ticks: Ticks,
+    stopping: Callable[[], bool],
+    others: Callable[[], Collection[str]],
+) -> Notices:
+    notify = ports.notify
+    return NoticeParts(
+        *(ports.begin, ports.ledger, ports.log_key, ports.courier, ports.bus, ports.clock),
+        *(ticks, stopping, others, notify.settings, notify.link, notify.notifiers),
+    ).notices(transactions)
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

@@ -41,6 +41,9 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.UPLOADS,
     entities.IDENTITIES,
     entities.PENDING_LOGINS,
+    entities.PREFERENCES,
+    entities.WEBHOOKS,
+    entities.DELIVERIES,
 )
 _CHARTERS: Final = ("charter", "charter_candidate")
 _BATCH: Final = 500
@@ -197,6 +200,7 @@ class RowsCheck:
     def _others(self) -> Iterator[Finding]:
         for table, column, key in (
             (tables.EVENTS, "data", "id"),
+            (tables.NOTIFICATIONS, "facts", "id"),
             (tables.IDEMPOTENCY, "body", "key"),
         ):
             for row in self._raw(table):

@@ -226,7 +226,13 @@ def _skip_events(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         _leap_sqlite(connection)
         return
-    for table, column, leap in (("events", "id", _LEAP), ("log_submissions", "arrival", 1)):
+    for table, column, leap in (
+        ("events", "id", _LEAP),
+        ("notifications", "id", _LEAP),
+        ("log_submissions", "arrival", 1),
+    ):
+        if not sa.inspect(connection).has_table(table):  # a dump of an older version
+            continue
         newest: sa.Select[Any] = sa.select(
             sa.func.coalesce(sa.func.max(sa.column(column)), 0) + leap
         )
@@ -237,9 +243,10 @@ def _skip_events(connection: sa.Connection) -> None:
 
 def _leap_sqlite(connection: sa.Connection) -> None:
     sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-    changed = sa.update(sequence).where(sequence.c.name == "events")
-    if not connection.execute(changed.values(seq=sequence.c.seq + _LEAP)).rowcount:
-        connection.execute(sa.insert(sequence).values(name="events", seq=_LEAP))
+    for name in ("events", "notifications"):
+        changed = sa.update(sequence).where(sequence.c.name == name)
+        if not connection.execute(changed.values(seq=sequence.c.seq + _LEAP)).rowcount:
+            connection.execute(sa.insert(sequence).values(name=name, seq=_LEAP))
 
 
 def _unfit(reason: str) -> SecureFlowError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -14,9 +14,11 @@ from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -38,6 +40,8 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {
     ("grants", "state"): lambda grant: "granted" if grant.revoked is None else "revoked",
 }
 """Filter columns that are not fields of the entity."""
+_NUMBERS: Final = ("expires", "due")
+"""Columns that are filtered by comparison."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
 """Filters on projects by organisation, with the membership states that count."""
 
@@ -53,7 +57,8 @@ class EntityKind(Generic[T]):
     @property
     def filters(self) -> list[str]:
         """The names of the columns that `list` can filter by equality."""
-        return [c.name for c in self.table.columns if c.name not in ("version", "doc", "expires")]
+        others = ("version", "doc", *_NUMBERS)
+        return [c.name for c in self.table.columns if c.name not in others]
 
     @property
     def expiring(self) -> bool:
@@ -67,8 +72,9 @@ class EntityKind(Generic[T]):
             name: derived[name](entity) if name in derived else str(getattr(entity, name))
             for name in self.filters
         }
-        if self.expiring:
-            found["expires"] = entity.expires  # type: ignore[attr-defined]
+        for name in _NUMBERS:
+            if name in self.table.c:
+                found[name] = getattr(entity, name)
         return found
 
     @property
@@ -118,6 +124,9 @@ BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
+PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
+WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
+DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)
 
 
 class EntityStore(Generic[T]):
@@ -226,6 +235,10 @@ class EntityStore(Generic[T]):
                 yield self._condition(name, [wanted] if isinstance(wanted, str) else list(wanted))
             elif name == "unexpired" and self._kind.expiring:
                 yield self._table.c.expires > wanted
+            elif name == "expired" and self._kind.expiring:
+                yield self._table.c.expires <= wanted
+            elif name == "due" and "due" in self._table.c:
+                yield self._table.c.due <= wanted
             else:
                 raise self._no_filter(name)
 

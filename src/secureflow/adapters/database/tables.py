@@ -74,15 +74,20 @@ def _pieces(value: Any, depth: int) -> str | None:
 
 
 def _entity(
-    name: str, *indexed: str, unique: tuple[str, ...] = (), expiring: bool = False
+    name: str,
+    *indexed: str,
+    unique: tuple[str, ...] = (),
+    expiring: bool = False,
+    due: bool = False,
 ) -> sa.Table:
     """Return an entity's table; each named column can be filtered on."""
     columns: list[sa.Column[Any]] = [
         sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed
     ]
     columns += [sa.Column(column, sa.Text, nullable=False, unique=True) for column in unique]
-    if expiring:
-        columns.append(sa.Column("expires", BIG, nullable=False, index=True))
+    for column, wanted in (("expires", expiring), ("due", due)):
+        if wanted:
+            columns.append(sa.Column(column, BIG, nullable=False, index=True))
     return sa.Table(
         name,
         METADATA,
@@ -111,6 +116,26 @@ BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
 UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 IDENTITIES = _entity("identities", "user")
 PENDING_LOGINS = _entity("pending_logins", expiring=True)
+PREFERENCES = _entity("preferences")
+WEBHOOKS = _entity("webhooks", "organisation")
+DELIVERIES = _entity(
+    "deliveries", "channel", "target", "organisation", "state", unique=("key",), due=True
+)
+
+NOTIFICATIONS = sa.Table(
+    "notifications",
+    METADATA,
+    sa.Column("id", BIG, primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("read", BIG),
+    sa.Column("facts", JsonText, nullable=False),
+    sa.UniqueConstraint("event", "user"),
+    sa.Index("ix_notifications_user_id", "user", "id"),
+    sqlite_autoincrement=True,  # an id is never reused, or a watcher would miss a notification
+)
 
 MEMBERSHIPS = sa.Table(
     "memberships",

@@ -12,6 +12,7 @@ from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.notifications import SqlNotifications
 from secureflow.adapters.database.queue import SqlQueue
 from secureflow.adapters.database.records import (
     SqlEvents,
@@ -31,6 +32,7 @@ from secureflow.adapters.database.tables import (
     TOKENS,
 )
 from secureflow.adapters.database.transaction import SqlTransaction
+from secureflow.application.ports.notifications import NotificationStore
 from secureflow.application.ports.storage import (
     ClaimStore,
     Events,
@@ -43,9 +45,11 @@ from secureflow.application.ports.storage import (
 )
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -91,6 +95,10 @@ class SqlUnitOfWork(SqlTransaction):
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
         self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
         self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
+        self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
+        self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)
+        self.deliveries: Store[Delivery] = EntityStore(self, entities.DELIVERIES)
+        self.notifications: NotificationStore = SqlNotifications(self)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)

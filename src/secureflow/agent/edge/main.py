@@ -31,6 +31,7 @@ from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer, is_own
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.missedends import MissedEnds
+from secureflow.agent.edge.notifying import NotificationCommands, own_notifications
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.peoplecommands import PeopleCommands
@@ -128,9 +129,11 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        control = await asyncio.to_thread(_control, settings, assembly, link, commands)
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
-        looking = [asyncio.create_task(one.run()) for one in watching]
+        told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
+        table = {**commands.table(), **NotificationCommands(told).table()}
+        control = await asyncio.to_thread(_control, settings, assembly, link, table)
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, told)
+        looking = [asyncio.create_task(one.run()) for one in (*watching, own_watch)]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -144,6 +147,10 @@ async def serve(
             await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _certificate_ends(settings: AgentSettings) -> int:
+    return CredentialFiles(settings.directory)().span[1]
 
 
 def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
@@ -219,11 +226,11 @@ def _put_together(
 
 
 def _control(
-    settings: AgentSettings, assembly: Assembly, link: Link, commands: Commands
+    settings: AgentSettings, assembly: Assembly, link: Link, commands: Mapping[str, Command]
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
     logins = logins_of(assembly, settings.control)
-    table = {**commands.table(), **more_commands(assembly, link, logins)}
+    table = {**commands, **more_commands(assembly, link, logins)}
     gate = Gate(assembly.people, logins, settings.control, is_own)
     return ControlServer(settings.socket, table, gate.admit, settings.control.group)
 

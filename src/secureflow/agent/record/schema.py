@@ -141,6 +141,19 @@ CREATE TABLE item_approvals (
 """
 """People of this organisation, and which of them approved a request."""
 
+_NOTIFICATIONS = """
+CREATE TABLE notifications (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, facts TEXT NOT NULL, read INTEGER
+);
+CREATE TABLE outgoing (
+    id TEXT PRIMARY KEY, channel TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, facts TEXT NOT NULL, created INTEGER NOT NULL, due INTEGER NOT NULL,
+    tries INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL
+) WITHOUT ROWID
+"""
+"""What the owner was told, from the log of actions, and what of it is on its way out."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -153,6 +166,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _OPEN,
     _BUNDLES,
     _PEOPLE,
+    _NOTIFICATIONS,
 )
 
 

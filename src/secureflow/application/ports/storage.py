@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from secureflow.application.ports.notifications import NotificationStore
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
@@ -59,7 +62,8 @@ class Store(Protocol[T]):
         """Return entities ordered by id after the cursor.
 
         `equals` filters on indexed columns: a string must equal, a sequence must contain. The
-        number `unexpired` leaves out entities that have expired by that time.
+        number `unexpired` leaves out entities that have expired by that time, `expired` all others;
+        `due` those that are due later.
         """
 
     async def count(self, **equals: Filter) -> int:
@@ -254,6 +258,10 @@ class UnitOfWork(Protocol):
     uploads: Store[Upload]
     identities: Store[Identity]
     pending_logins: Store[PendingLogin]
+    preferences: Store[Preferences]
+    webhooks: Store[Webhook]
+    deliveries: Store[Delivery]
+    notifications: NotificationStore
     journal: Journal
     outbox: Outbox
     events: Events

@@ -20,6 +20,7 @@ from secureflow.server.rest import (
     health,
     jobs,
     models,
+    notifications,
     oidc,
     organisations,
     problems,
@@ -32,6 +33,7 @@ from secureflow.server.rest import (
     session,
     sessions,
     users,
+    webhooks,
 )
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
@@ -81,6 +83,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
     routers += [oidc.router, oidc.identities]
+    routers += [webhooks.secret_router, notifications.router, webhooks.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)

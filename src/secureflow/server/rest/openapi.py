@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from secureflow.server.rest.problems import MEDIA_TYPE, Problem
 
 _METHODS: Final = frozenset({"get", "post", "patch", "delete", "put"})
-_SECRET_TAGS: Final = frozenset({"session", "enrolment", "health"})
+_SECRET_TAGS: Final = frozenset({"session", "enrolment", "health", "webhook-secrets"})
 _KEPT_TOO: Final = frozenset({"delete_token", "delete_session", "delete_other_sessions"})
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 _KEY: Final = {

@@ -1,0 +1,1 @@
+"""Channels that carry notifications out: signed webhooks, and e-mail."""

@@ -1,0 +1,255 @@
+"""What happened, and whom it concerns: from the ledger's entries to occurrences, in one table.
+
+Every change that matters is recorded in the transaction that makes it. So the numbered entries are
+the outbox of notifications: none is lost by a crash, and none tells of what did not happen. An
+entry of a kind in `_BY_SERVER` counts only if the centre wrote it, one in `_BY_PARTY` only if a
+party did: a party chooses the kind of the leaves that it signs. A new kind is one line there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from secureflow.application.jobs.reachability import parties_of
+from secureflow.application.listing import list_readable
+from secureflow.application.ports.ledger import LogEntry
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.datasets import Grant
+from secureflow.domain.jobs import Job
+from secureflow.domain.users import Role, User
+from secureflow.engines.ledger.accused import ACCUSATION
+from secureflow.engines.ledger.ends import SERVER
+from secureflow.engines.script import ENCLAVE
+
+ADMINS: Final = frozenset({Role.ORGANISATION_ADMIN})
+OWNERS: Final = frozenset({Role.ORGANISATION_ADMIN, Role.DATA_OWNER})
+PLANNERS: Final = OWNERS | {Role.DATA_SCIENTIST}
+REFUSALS: Final = frozenset({"consent_refused", "protection_refused"})
+"""Codes with which an owner's refusal ends a job."""
+MOST_RECIPIENTS: Final = 5000
+"""People whom one occurrence is told; a charter has at most some hundred members."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Whom an occurrence concerns.
+
+    Args:
+        organisations: their people of these `roles`, and their webhooks.
+        roles: none: nobody of them but `users`.
+        users: by id.
+        named: one user, by name.
+        operators: the platform's administrators too.
+        but: the user who did it, and knows.
+    """
+
+    organisations: tuple[str, ...] = ()
+    roles: frozenset[Role] = frozenset()
+    users: tuple[str, ...] = ()
+    named: str = ""
+    operators: bool = False
+    but: str = ""
+
+    async def people(self, work: UnitOfWork) -> list[User]:
+        """Return the users, without disabled ones."""
+        found: dict[str, User] = {}
+        if self.organisations and self.roles:
+            for user in await list_readable(work.users, organisation=self.organisations):
+                if self.roles & set(user.roles):
+                    found[user.id] = user
+        if self.operators:
+            found |= {user.id: user for user in await list_readable(work.users, organisation="")}
+        if self.named:
+            found |= {user.id: user for user in await list_readable(work.users, name=self.named)}
+        for key in self.users:
+            if (one := await work.users.find(key)) is not None:
+                found[key] = one
+        told = [user for user in found.values() if not user.disabled and user.id != self.but]
+        return told[:MOST_RECIPIENTS]
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One thing that happened; `event` identifies it, `at` in unix seconds."""
+
+    event: str
+    kind: str
+    at: int
+    facts: Mapping[str, Any]
+    audience: Audience
+
+
+_Derived = tuple[str, Mapping[str, Any], Audience]
+_Rule = Callable[[UnitOfWork, LogEntry, Mapping[str, Any]], Awaitable[_Derived | None]]
+
+
+async def occurrence_of(work: UnitOfWork, entry: LogEntry) -> Occurrence | None:
+    """Return what an entry of the ledger tells people, if anything."""
+    rules = _BY_SERVER if entry.author == SERVER else _BY_PARTY
+    rule = rules.get(entry.kind)
+    if rule is None or entry.author == ENCLAVE:
+        return None
+    document = entry.document if isinstance(entry.document, Mapping) else {}
+    derived = await rule(work, entry, document)
+    if derived is None:
+        return None
+    kind, facts, audience = derived
+    return Occurrence(f"log/{entry.hash.hex()}", kind, entry.at, facts, audience)
+
+
+async def _invited(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived:
+    guests = (_text(document, "organisation"),)
+    return "project_invitation", document, Audience(guests, ADMINS, but=_text(document, "by"))
+
+
+def _membership(kind: str) -> _Rule:
+    async def rule(work: UnitOfWork, _: LogEntry, document: Mapping[str, Any]) -> _Derived:
+        members = await _members(work, _text(document, "project"))
+        return kind, document, Audience(members, PLANNERS, but=_text(document, "by"))
+
+    return rule
+
+
+def _grant(kind: str) -> _Rule:
+    async def rule(work: UnitOfWork, _: LogEntry, document: Mapping[str, Any]) -> _Derived:
+        members = await _members(work, _text(document, "project"))
+        own = _text(document, "organisation")
+        everyone = tuple(dict.fromkeys((own, *members)))
+        return kind, document, Audience(everyone, PLANNERS, but=_text(document, "by"))
+
+    return rule
+
+
+async def _proposed(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
+    job = await _whole_job(work, entry.job)
+    if job is None:
+        return None
+    return "job_proposed", _job_facts(job), Audience(_parties(job), OWNERS)
+
+
+async def _approved(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
+    job = await _whole_job(work, entry.job)
+    if job is None:
+        return None
+    return "job_approved", _job_facts(job), Audience((job.organisation,), named=job.submitter)
+
+
+async def _finished(
+    work: UnitOfWork, entry: LogEntry, document: Mapping[str, Any]
+) -> _Derived | None:
+    job = await _whole_job(work, entry.job)
+    outcome = document.get("outcome")
+    if job is None or outcome not in ("succeeded", "failed", "cancelled"):
+        return None
+    everyone = tuple(dict.fromkeys((job.organisation, *_parties(job))))
+    facts = {**_job_facts(job), "code": (code := document.get("error"))}
+    kind = "job_refused" if code in REFUSALS else f"job_{outcome}"
+    return kind, facts, Audience(everyone, OWNERS, named=job.submitter)
+
+
+async def _accused(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
+    job = await _whole_job(work, entry.job)
+    if job is None or entry.author not in _parties(job):
+        return None
+    everyone = tuple(dict.fromkeys((job.organisation, *_parties(job))))
+    facts = {"job": job.id, "organisation": entry.author}
+    return "accusation", facts, Audience(everyone, OWNERS, named=job.submitter, operators=True)
+
+
+def _charter(kind: str, members: str) -> _Rule:
+    async def rule(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived:
+        listed = document.get(members)
+        whose = tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
+        by = _text(document, "by")
+        return kind, document, Audience(whose, ADMINS, operators=True, but=by)
+
+    return rule
+
+
+def _agent(kind: str) -> _Rule:
+    async def rule(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived:
+        own = _text(document, "organisation")
+        by = _text(document, "by")
+        return kind, document, Audience((own,) if own else (), OWNERS, operators=True, but=by)
+
+    return rule
+
+
+async def _created(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived:
+    own, by = _text(document, "organisation"), _text(document, "by")
+    where = Audience((own,), ADMINS, but=by) if own else Audience(operators=True, but=by)
+    return "account_created", document, where
+
+
+async def _changed(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+    user, by = _text(document, "user"), _text(document, "by")
+    if user == by:
+        return None
+    return "account_changed", document, Audience(users=(user,))
+
+
+_BY_SERVER: Final[Mapping[str, _Rule]] = {
+    "member.invited": _invited,
+    "member.joined": _membership("member_joined"),
+    "member.left": _membership("member_left"),
+    "grant.created": _grant("grant_created"),
+    "grant.revoked": _grant("grant_revoked"),
+    "job.proposed": _proposed,
+    "job.started": _approved,
+    "job.finished": _finished,
+    "charter.proposed": _charter("charter_proposed", "members"),
+    "charter.adopted": _charter("charter_adopted", "signed"),
+    "enrolment.used": _agent("agent_enrolled"),
+    "agent.revoked": _agent("agent_revoked"),
+    "user.created": _created,
+    "user.updated": _changed,
+}
+"""What the centre records."""
+_BY_PARTY: Final[Mapping[str, _Rule]] = {ACCUSATION: _accused}
+"""What parties sign."""
+
+
+def expiring_grant(grant: Grant, members: tuple[str, ...], now: int, days: int) -> Occurrence:
+    """Return that a grant ends soon; each end is told once."""
+    everyone = tuple(dict.fromkeys((grant.organisation, *members)))
+    facts = {
+        "grant": grant.id, "dataset": grant.dataset, "project": grant.project,
+        "organisation": grant.organisation, "days": days,
+    }  # fmt: skip
+    event = f"grant_expiring/{grant.id}/{grant.expires}"
+    return Occurrence(event, "grant_expiring", now, facts, Audience(everyone, PLANNERS))
+
+
+async def members_of(work: UnitOfWork, project: str) -> tuple[str, ...]:
+    """Return the active members of a project; none of one that does not exist."""
+    return await _members(work, project)
+
+
+async def _members(work: UnitOfWork, key: str) -> tuple[str, ...]:
+    project = await work.projects.find(key)
+    if project is None:
+        return ()
+    return tuple(one.organisation for one in project.members if one.state == "active")
+
+
+async def _whole_job(work: UnitOfWork, key: str) -> Job | None:
+    """Return a job; a part of a sweep is nobody's news, its sweep is."""
+    job = await work.jobs.find(key)
+    if job is None or job.spec.get("part_of") is not None:
+        return None
+    return replace(job, report=None)
+
+
+def _parties(job: Job) -> tuple[str, ...]:
+    return tuple(party for party in parties_of(job.spec) if party != ENCLAVE)
+
+
+def _job_facts(job: Job) -> dict[str, Any]:
+    return {"job": job.id, "project": job.project, "organisation": job.organisation}
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
