@@ -21,6 +21,7 @@ from secureflow.agent.references import (
 )
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
+from secureflow.domain.grants import GrantsMode
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs.base import Key, Slug
 from secureflow.domain.specs.protections import ProtectionName
@@ -51,6 +52,8 @@ class ConsentSettings(Section):
     `min_contributors` the fewest parties of a sum (default three; for two parties, both);
     `two_party` the partners with which alone it computes sums, from which each of the two can
     derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
+    `grants`: `limit` holds a job to this agent's grants where there are any for its data and
+    project; `required` refuses every job on data for which a person here confirmed none.
     """
 
     policies: tuple[Path, ...] = ()
@@ -58,6 +61,7 @@ class ConsentSettings(Section):
     min_contributors: Annotated[int, Field(ge=2, le=256)] | None = None
     two_party: tuple[Partner, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
+    grants: GrantsMode = "limit"
 
 
 class AttestationSettings(Section):

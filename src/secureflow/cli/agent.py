@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox, owncode, owndata, ownpredictions, ownprobing, ownresults
+from secureflow.cli import (
+    inbox,
+    owncode,
+    owndata,
+    owngrants,
+    ownpredictions,
+    ownprobing,
+    ownresults,
+    ownstops,
+)
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -34,6 +43,9 @@ app.add_typer(ownprobing.app, name="probing")
 app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
+app.add_typer(owngrants.app, name="grant")
+app.add_typer(ownstops.projects, name="project")
+app.add_typer(ownstops.requesters, name="requester")
 app.add_typer(charter, name="charter")
 
 Config = Annotated[

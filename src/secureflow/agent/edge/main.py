@@ -29,6 +29,8 @@ from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.enginewatch import EngineWatch
+from secureflow.agent.edge.grantcommands import GrantCommands
+from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.peerlinks import peer_links
@@ -120,11 +122,11 @@ async def serve(
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
-        watch = ClockWatch(link)
+        watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = await asyncio.to_thread(_more_commands, assembly, link)
+        code = await asyncio.to_thread(_more_commands, assembly, link, granted)
         control = ControlServer(settings.socket, {**commands.table(), **code})
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
@@ -213,8 +215,8 @@ def _put_together(
     return link, uplink, assembly, running, watch
 
 
-def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
-    """Return the owner's commands about code, predictions, results and tested ids.
+def _more_commands(assembly: Assembly, link: Link, granted: GrantWatch) -> Mapping[str, Command]:
+    """Return the owner's commands about code, predictions, results, tested ids and grants.
 
     Code that nobody waits for any more is removed.
     """
@@ -227,7 +229,9 @@ def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
     )
     tested = ProbingCommands(assembly, link)
     results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
-    return {**bundles.table(), **kept.table(), **tested.table(), **results.table()}
+    grants = GrantCommands(assembly, granted)
+    tables = (bundles, kept, tested, results, grants)
+    return {name: command for one in tables for name, command in one.table().items()}
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

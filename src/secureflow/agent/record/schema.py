@@ -118,6 +118,24 @@ CREATE TABLE bundles (
 """
 """Code that this owner approved; its bytes are files."""
 
+_GRANTS = """
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY, body TEXT NOT NULL, signature TEXT NOT NULL, state TEXT NOT NULL,
+    proposal TEXT NOT NULL, at INTEGER NOT NULL, revoked_at INTEGER, reason TEXT NOT NULL,
+    told INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE grant_uses (
+    job TEXT PRIMARY KEY, "grant" TEXT NOT NULL, epsilon REAL NOT NULL, counted INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX grant_uses_by_grant ON grant_uses ("grant");
+CREATE TABLE stops (
+    kind TEXT NOT NULL, name TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) WITHOUT ROWID
+"""
+"""What this owner granted, what of it was used, and which projects and requesters it stopped."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -129,6 +147,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _HEADS,
     _OPEN,
     _BUNDLES,
+    _GRANTS,
 )
 
 

@@ -17,8 +17,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from secureflow.agent.record.bundlerows import BundleRows
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
+from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -44,7 +44,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(BundleRows):
+class RecordStore(GrantRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:

@@ -48,6 +48,7 @@ from secureflow.application.running.windups import (
     note_cancellation,
     overtaken,
     script_of,
+    why_cancelled,
 )
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.engines.ledger.ends import SERVER, End
@@ -188,12 +189,12 @@ class Runner:
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
-    async def cancel(self, job: str, by: str) -> None:
+    async def cancel(self, job: str, by: str, withdrawn: str = "") -> None:
         """Cancel a job durably; the script is told at its current effect and cleans up.
 
-        A paused job ends without its script.
+        A paused job ends without its script. `withdrawn`: see `note_cancellation`.
         """
-        if not await note_cancellation(self._begin, job, by):
+        if not await note_cancellation(self._begin, job, by, withdrawn):
             return
         if job in self._cancels:
             self._cancels[job].set()
@@ -297,6 +298,7 @@ class Runner:
                     raise
                 if running.cancel.is_set() and error.code == "cancelled":
                     running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
+                    error = await why_cancelled(self._begin, job) or error
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
                 await asyncio.to_thread(running.settle, answer)

@@ -14,7 +14,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.running.driving import resumes_by_itself, retry_stale
 from secureflow.application.running.scripts import ScriptSource
-from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.jobs import Job, JobState, withdrawal
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -67,29 +67,43 @@ async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
     return WindUp(last + 2, await ledger.caught_up(), error.as_json())
 
 
-async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool:
+async def note_cancellation(
+    begin: UnitOfWorkFactory, job: str, by: str, withdrawn: str = ""
+) -> bool:
     """Record durably that someone cancelled a job; False if it has ended.
+
+    `withdrawn`: the code with which the party `by` took its approval back.
 
     A running job's row changes with each of its steps, also between our read and our write.
     """
 
-    async def noted() -> bool:
+    async def stored() -> bool:
         async with begin() as unit:
             entity = await unit.jobs.get(job)
             if entity.state.final:
                 return False
-            await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
+            noted: dict[str, Any] = {"cancel": by}
+            if withdrawn and "cancel" not in entity.progress:
+                noted["withdrawn"] = {"party": by, "code": withdrawn}
+            await unit.jobs.save(replace(entity, progress={**entity.progress, **noted}))
             await unit.commit()
             return True
 
-    return await retry_stale(noted, TRIES)
+    return await retry_stale(stored, TRIES)
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
     """Return the error with which a cancelled job ends; None if it was not cancelled."""
     if "cancel" not in job.progress:
         return None
-    return SecureFlowError("cancelled", Text("Job {id} was cancelled.", id=job.id))
+    cancelled = SecureFlowError("cancelled", Text("Job {id} was cancelled.", id=job.id))
+    return withdrawal(job) or cancelled
+
+
+async def why_cancelled(begin: UnitOfWorkFactory, job: str) -> SecureFlowError | None:
+    """Return the error of the party that took its approval back; None for a mere cancellation."""
+    async with begin() as unit:
+        return withdrawal(await unit.jobs.get(job))
 
 
 def overtaken(job: Job) -> SecureFlowError | None:
