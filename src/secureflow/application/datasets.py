@@ -282,7 +282,7 @@ class Datasets:
             if grant is not None:
                 transaction.record("grant.revoked", _grant_document(grant, "agent"))
 
-    async def grants_of(self, organisation: str) -> list[dict[str, Any]]:
+    async def grants_of(self, organisation: str) -> Sequence[dict[str, Any]]:
         """Return an organisation's grants for its agent."""
         async with self._begin() as work:
             return await shown(work, organisation)

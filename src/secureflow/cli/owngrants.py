@@ -213,9 +213,9 @@ def _code(bundles: list[str] | None) -> list[str] | str | None:
 
 
 def _read(file: Path | None) -> dict[str, Any]:
-    from secureflow.kit.inputfiles import read_object
+    from secureflow.kit.inputfiles import read_mapping
 
-    return {} if file is None else dict(read_object(file))
+    return {} if file is None else dict(read_mapping(file))
 
 
 def _in_days(days: int) -> int:

@@ -57,7 +57,7 @@ async def withdraw(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 def _organisation(peer: PeerIdentity) -> str:
     if peer.party == ENCLAVE:
         raise SecureFlowError("forbidden", "An enclave has no data to grant.")
-    return str(peer.spiffe.organisation)
+    return peer.party
 
 
 def _signed(body: Body) -> tuple[dict[str, JSON], str]:

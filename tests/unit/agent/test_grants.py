@@ -256,7 +256,7 @@ def test_a_grant_is_signed_by_the_organisation(tmp_path: Path) -> None:
     assert world.assembly.grants.terms_of(made) == terms()
     assert made.body["organisation"] == ME
     assert len(made.id) == 64
-    assert [one.id for one in world.assembly.grants.list()] == [made.id]
+    assert [one.id for one in world.assembly.grants.every()] == [made.id]
 
 
 def test_a_proposal_is_confirmed_once(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class GrantCommands:
 
     async def every(self) -> list[dict[str, JSON]]:
         """Return this agent's grants, and the centre's that nobody here confirmed (`proposed`)."""
-        kept = await asyncio.to_thread(lambda: [self._listed(o) for o in self._grants.list()])
+        kept = await asyncio.to_thread(lambda: [self._listed(o) for o in self._grants.every()])
         confirmed = {one["proposal"] for one in kept} - {""}
         proposed = [
             {**one, "state": "proposed"}

@@ -138,7 +138,7 @@ class Grants:
             )
         return found
 
-    def list(self) -> list[KeptGrant]:
+    def every(self) -> list[KeptGrant]:
         """Return every grant, oldest first."""
         return self._store.grants()
 
