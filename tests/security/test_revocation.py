@@ -106,6 +106,21 @@ async def test_of_four_parties_the_message_says_that_three_can_certify(tmp_path:
     assert "3 of the 4 parties" in " ".join(stopped.told())
 
 
+async def test_of_four_parties_that_all_have_to_contribute_nothing_opens(tmp_path: Path) -> None:
+    """What an owner gets that grants groups of four: see `test_certificate` and `test_plan`."""
+    world = World(
+        tmp_path / "agent",
+        parties=(ME, "bank-b", "bank-c", "bank-d"),
+        spec_changes={"min_contributors": 4},
+    )
+    grant = granted(world, min_group=4)
+    await world.admitted()
+    await world.ask("train", world.train_body())
+    stopped = await revoke(world, grant)
+    assert not stopped.opens
+    assert "never opens" in " ".join(stopped.told())
+
+
 async def test_revoked_between_upload_and_vote_masked(tmp_path: Path) -> None:
     """StatisticsWorld is `secagg`: the others hold shares, and need this party's answer."""
     world = StatisticsWorld(tmp_path / "agent")

@@ -8,8 +8,9 @@ engines, channels; secrets and rows are dropped.
 
 What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a
 vote that was cast, so a sum that a certificate may open; and, where the others' votes are enough
-for a certificate, an update that was sent. t = ⌊2N/3⌋ + 1 of N parties certify a set: of three that
-is all of them, and without this one's vote nothing opens; of four it is three.
+for a certificate, an update that was sent. t = ⌊2N/3⌋ + 1 of N parties certify a set, and never
+fewer than the spec's `min_contributors`: of three that is all of them, and without this one's vote
+nothing opens; of four it is three, unless the job (or the grant's `min_group`) asks for all four.
 """
 
 from __future__ import annotations
@@ -228,7 +229,8 @@ def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     parties = len(job.spec.get("roster", ()))
     kept = store.leaf_of(job.job, KEPT) is not None
     sent = tuple(one for one in rounds if one not in voted)
-    return StoppedJob(job.job, voted, sent, threshold_of(parties), parties, kept)
+    needed = max(threshold_of(parties), int(job.spec.get("min_contributors", 0)))
+    return StoppedJob(job.job, voted, sent, needed, parties, kept)
 
 
 def _places(rounds: tuple[tuple[int, str], ...]) -> str:
