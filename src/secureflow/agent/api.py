@@ -298,3 +298,63 @@ def data_budget(config: Path, *, exact: bool = True) -> list[dict[str, JSON]]:
     Without `exact`, ε by privacy loss distribution, which may take seconds, is omitted.
     """
     return list(control(config, "data.budget", READING, exact=exact))
+
+
+def grant_list(config: Path) -> list[dict[str, JSON]]:
+    """Return the agent's grants, and the centre's that nobody here confirmed."""
+    return list(control(config, "grant.list"))
+
+
+def grant_show(config: Path, grant: str) -> dict[str, JSON]:
+    """Return one grant, with the jobs that were approved under it."""
+    return dict(control(config, "grant.show", grant=grant))
+
+
+def grant_create(config: Path, terms: JSON) -> dict[str, JSON]:
+    """Make a grant (`domain.grants.GrantTerms` as JSON)."""
+    return dict(control(config, "grant.create", terms=terms))
+
+
+def grant_confirm(config: Path, proposal: str, terms: JSON) -> dict[str, JSON]:
+    """Confirm a grant of the centre with these terms, which a person was shown."""
+    return dict(control(config, "grant.confirm", proposal=proposal, terms=terms))
+
+
+def grant_revoke(config: Path, grant: str, reason: str = "") -> dict[str, JSON]:
+    """Revoke a grant; `stopped` are the jobs that this ended, and what cannot be taken back."""
+    return dict(control(config, "grant.revoke", grant=grant, reason=reason))
+
+
+def grant_unlock(config: Path, grant: str, uses: int, epsilon: float) -> dict[str, JSON]:
+    """Confirm a restored agent's grant again, with what was used of it since the backup."""
+    return dict(control(config, "grant.unlock", grant=grant, uses=uses, epsilon=epsilon))
+
+
+def project_freeze(config: Path, project: str, reason: str = "") -> dict[str, JSON]:
+    """Stop a project at this agent."""
+    return dict(control(config, "project.freeze", project=project, reason=reason))
+
+
+def project_unfreeze(config: Path, project: str) -> dict[str, JSON]:
+    """Take part in a project again."""
+    return dict(control(config, "project.unfreeze", project=project))
+
+
+def requester_block(config: Path, user: str, reason: str = "") -> dict[str, JSON]:
+    """Take part in no job of a submitter."""
+    return dict(control(config, "requester.block", user=user, reason=reason))
+
+
+def requester_unblock(config: Path, user: str) -> dict[str, JSON]:
+    """Answer a submitter's requests again."""
+    return dict(control(config, "requester.unblock", user=user))
+
+
+def stop_list(config: Path) -> list[dict[str, JSON]]:
+    """Return the projects and requesters that are stopped at this agent."""
+    return list(control(config, "stop.list"))
+
+
+def data_usage(config: Path, dataset: str = "") -> dict[str, JSON]:
+    """Return who used what, and where record and ledger differ."""
+    return dict(control(config, "data.usage", READING, dataset=dataset))

@@ -24,6 +24,7 @@ from secureflow.agent.references import (
 )
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
+from secureflow.domain.grants import GrantsMode
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs.base import Key, Slug
 from secureflow.domain.specs.protections import ProtectionName
@@ -94,6 +95,9 @@ class ConsentSettings(Section):
     derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
     `two_people` are the rules by which two people decide; `decide_within` the seconds after which
     a request that waits is over, `remind_after` those after which it is shown as overdue.
+
+    `grants`: `limit` holds a job to this agent's grants where there are any for its data and
+    project; `required` refuses every job on data for which a person here confirmed none.
     """
 
     policies: tuple[Path, ...] = ()
@@ -104,6 +108,7 @@ class ConsentSettings(Section):
     two_people: Annotated[tuple[TwoPeopleRule, ...], Field(max_length=64)] = ()
     decide_within: Annotated[int, Field(ge=60, le=365 * DAY)] | None = None
     remind_after: Annotated[int, Field(ge=60, le=365 * DAY)] = DAY
+    grants: GrantsMode = "limit"
 
 
 class AttestationSettings(Section):

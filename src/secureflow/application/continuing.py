@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require
-from secureflow.application.jobs.jobs import Driver
+from secureflow.application.jobs.driver import Driver
 from secureflow.application.listing import list_readable
 from secureflow.application.membership import (
     CANDIDATE,

@@ -24,6 +24,8 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.listing import list_complete, list_readable, list_with_damaged
+from secureflow.application.membership import member_keys
+from secureflow.application.ownergrants import ended, shown, told
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
@@ -32,6 +34,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Column, Digest, Slug, parse
 from secureflow.domain.texts import ONE_LINE
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.nearnames import alike, some
@@ -247,6 +250,51 @@ class Datasets:
             transaction.answer(None)
         return grant
 
+    async def take_grant(
+        self, organisation: str, body: Mapping[str, JSON], signature: str
+    ) -> Grant:
+        """Take a grant that an owner signed at its agent; the same one again changes nothing.
+
+        Raises:
+            SecureFlowError: those of `ownergrants.told`; `quota_exceeded`, `not_a_member`.
+        """
+        now, keys = self._clock(), await self._keys(organisation)
+        async with self._transactions() as transaction:
+            grant, new = await told(transaction, organisation, keys, body, signature, now)
+            if new:
+                await self._quotas.another_grant(transaction.work, organisation, now)
+                await _member(transaction.work, organisation, grant.project)
+            document = {**_grant_document(grant, "agent"), "local": grant.local}
+            transaction.record("grant.confirmed", document)
+        return grant
+
+    async def take_revocation(
+        self, organisation: str, body: Mapping[str, JSON], signature: str
+    ) -> None:
+        """Take back a grant that its owner revoked at its agent, also while the log is held.
+
+        Raises:
+            SecureFlowError: `grant_forged`.
+        """
+        now, keys = self._clock(), await self._keys(organisation)
+        async with self._transactions(held=True) as transaction:
+            grant = await ended(transaction, organisation, keys, body, signature, now)
+            if grant is not None:
+                transaction.record("grant.revoked", _grant_document(grant, "agent"))
+
+    async def grants_of(self, organisation: str) -> Sequence[dict[str, Any]]:
+        """Return an organisation's grants for its agent."""
+        async with self._begin() as work:
+            return await shown(work, organisation)
+
+    async def _keys(self, organisation: str) -> frozenset[str]:
+        """Return an organisation's signing keys: the charter's, and those of its agents."""
+        charter = (await member_keys(self._begin)).get(organisation, "")
+        async with self._begin() as work:
+            agents = await list_readable(work.agents, organisation=organisation)
+        enrolled = (one.key for one in agents if not one.revoked)
+        return frozenset({charter, *enrolled} - {""})
+
     async def _visible(self, work: UnitOfWork, principal: Principal, key: str) -> Dataset:
         dataset = await work.datasets.find(key)
         if dataset is None or dataset.removed is not None:
@@ -311,6 +359,13 @@ async def _known(work: UnitOfWork, organisation: str, name: str) -> Dataset:
     if dataset is None:
         raise missing("dataset", name)
     return dataset
+
+
+async def _member(work: UnitOfWork, organisation: str, project: str) -> None:
+    """Refuse a grant for a project in which its owner takes no part."""
+    found = await work.projects.find(project)
+    if found is None or not found.has_member(organisation):
+        raise missing("project", project)
 
 
 def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: int) -> None:

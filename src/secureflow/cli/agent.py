@@ -12,10 +12,12 @@ from secureflow.cli import (
     inbox,
     owncode,
     owndata,
+    owngrants,
     ownnotifications,
     ownpredictions,
     ownprobing,
     ownresults,
+    ownstops,
     people,
     policies,
 )
@@ -46,6 +48,9 @@ app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(ownnotifications.app, name="notification")
+app.add_typer(owngrants.app, name="grant")
+app.add_typer(ownstops.projects, name="project")
+app.add_typer(ownstops.requesters, name="requester")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
-from secureflow.cli.texts import explained, t
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
+from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("Datasets that this agent declares.")
@@ -18,6 +18,10 @@ Config = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))]
 _CONFIG = Path("agent.yaml")
+_USAGE = (
+    *("at", "job", "dataset", "requester", "purpose", "kind", "columns", "approval", "epsilon"),
+    "outcome",
+)
 
 
 @app.command(
@@ -239,3 +243,26 @@ def _from(file: Path, config: Path) -> str:
     if config.exists() and path.is_relative_to(base):
         return str(path.relative_to(base))
     return str(path)
+
+
+@app.command("usage", help=t("Show who used which data, for what, and under which approval."))
+def usage(
+    name: Annotated[str, typer.Argument(help=t("Name of a dataset. Default: all."))] = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show the use of data from the agent's own record, compared with its ledger leaves."""
+    from secureflow.agent import api
+
+    found = api.data_usage(config, name)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    rows = [
+        {**one, "at": moment(one["at"]), "columns": len(one["columns"])} for one in found["uses"]
+    ]
+    show(rows, output, _USAGE)
+    for one in found["differences"]:
+        say(t("Job {job}: {message}", job=one["job"], message=said(one["message"])))
+    if not found["differences"]:
+        say(t("The record agrees with the ledger entries that this agent signed."))

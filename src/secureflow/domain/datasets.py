@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from secureflow.domain.grants import GrantTerms
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 from secureflow.domain.specs.base import UNLESS_NONE, Column
 
@@ -55,7 +56,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Grant:
-    """A data owner's permission: this project, these columns, these purposes, until then."""
+    """A data owner's permission: this project, these columns, these purposes, until then.
+
+    It lets the project see the description and ask. `terms` is all of what the owner's agent allows
+    and `local` its id there, if a person confirmed it at that agent, which decides by its own copy.
+    """
 
     id: str
     dataset: str
@@ -67,6 +72,8 @@ class Grant:
     created: int
     expires: int
     revoked: int | None = None
+    terms: Annotated[GrantTerms | None, UNLESS_NONE] = None
+    local: str = ""
 
     def allows(self, columns: tuple[str, ...], purpose: str, now: int) -> bool:
         """Tell whether the grant is in force and covers the columns and the purpose."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
+from secureflow.domain.granterrors import GRANT_CODES
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
@@ -308,6 +309,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_not_confirmed": Category.INVALID,
     "charter_not_pinned": Category.CONFLICT,
     "consent_refused": Category.FORBIDDEN,
+    **{code: Category(name) for code, name in GRANT_CODES.items()},
     "dataset_unknown": Category.NOT_FOUND,
     "enclave_lost": Category.UNAVAILABLE,
     "expired": Category.CONFLICT,
@@ -425,10 +427,7 @@ DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
 
 
 def name_of(failures: Iterable[Mapping[str, Any]], otherwise: str) -> str:
-    """Return the code of a job that parties' failures ended: a disk's, if it was disks alone.
-
-    Then nobody was away or refused, and the remedy is disk space.
-    """
+    """Return the code of a job that parties' failures ended: a disk's, if it was disks alone."""
     codes = {str(failure.get("code")) for failure in failures}
     return codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
 

@@ -6,6 +6,7 @@ draft → proposed → approved → admitted → running ⇄ paused → succeede
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -72,6 +73,32 @@ class Job:
     report: dict[str, Any] | None = None
     progress: dict[str, Any] = field(default_factory=dict)
     priority: int = USUAL
+
+    def has_party(self, organisation: str) -> bool:
+        """Tell whether an organisation is in the job's roster."""
+        return any(one.get("party") == organisation for one in self.spec.get("roster", ()))
+
+
+WITHDRAWALS: Final[Mapping[str, str]] = {
+    "grant_revoked": "{party} has revoked the grant under which it took part in job {job}.",
+    "project_stopped": "{party} has stopped the project of job {job} at its agent.",
+    "requester_blocked": "{party} takes part in no job of who submitted job {job}.",
+}
+"""Why an owner may take its approval of a running job back, and what that is told as."""
+
+
+def withdrawal(job: Job) -> SecureFlowError | None:
+    """Return the error with which a job ends that an owner stopped; None if none did."""
+    kept = job.progress.get("withdrawn")
+    if kept is None:
+        return None
+    party, code = str(kept["party"]), str(kept["code"])
+    return SecureFlowError(
+        code,
+        Text.of_table(WITHDRAWALS[code], {"party": party, "job": job.id}),
+        "Ask its data owner, then submit a new job.",
+        {"party": party, "withdrawn": True},
+    )
 
 
 FIGURES: Final[tuple[str, ...]] = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.plans import JobPlan, RoundId
-from secureflow.engines.closing import Certificate, round_context, verify_certificate
+from secureflow.engines.closing import Certificate, check_votes, round_context, verify_certificate
 from secureflow.engines.privacy.seeds import joint_seed, seed_binding
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
@@ -178,6 +178,7 @@ class JobRounds:
                 ),
                 "A party's approval states the minimum number of contributors.",
             )
+        check_votes(certificate, self._plan.spec.keys, needed)
         current = self._check_step(step)
         if current is None or current.folded != certificate.survivors:
             raise SecureFlowError(

@@ -39,6 +39,7 @@ from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
+from secureflow.server.grantverbs import end, listed, tell, withdraw
 from secureflow.server.logverbs import (
     adopt_charter,
     ends,
@@ -205,6 +206,10 @@ class PartyDesk:
             "log.prove": prove,
             "log.resubmit": resubmit,
             "audit.entries": _entries,
+            "grant.tell": tell,
+            "grant.end": end,
+            "grant.list": listed,
+            "job.withdraw": withdraw,
             "status": self._status,
             "engines": _engines,
         }

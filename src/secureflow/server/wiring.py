@@ -14,7 +14,8 @@ from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.identities import LoginProvider
 from secureflow.application.issuing import Issuing
-from secureflow.application.jobs.jobs import Driver, Jobs
+from secureflow.application.jobs.driver import Driver
+from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability

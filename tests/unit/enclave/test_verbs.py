@@ -361,6 +361,21 @@ async def test_a_party_decides_how_many_contributors_it_accepts(world: EnclaveWo
     assert error.code == "contributors_too_few"
 
 
+async def test_a_party_that_accepts_only_all_of_them_has_to_vote_itself(
+    world: EnclaveWorld,
+) -> None:
+    """So it can take its approval back until then: three of the four votes open nothing."""
+    await world.restart()
+    approvals = world.approvals() | {"bank-b": world.approval("bank-b", min_contributors=4)}
+    await world.open(approvals=approvals)
+    for name in PARTIES:
+        await world.upload(name)
+    voters = [name for name in PARTIES if name != "bank-b"]
+    error = await refused(world.release(world.certificate(world.question(), voters)))
+    assert error.code == "certificate_short"
+    assert await world.release(world.certificate(world.question()))
+
+
 async def test_masked_protocols_are_another_enclaves_job(tmp_path: Path) -> None:
     world = await EnclaveWorld(tmp_path, protection="secagg").start()
     assert (await refused(world.open())).code == "protection_unsupported"

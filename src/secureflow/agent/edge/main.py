@@ -30,6 +30,8 @@ from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer, is_own
 from secureflow.agent.edge.enginewatch import EngineWatch
+from secureflow.agent.edge.grantcommands import GrantCommands
+from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.notifying import NotificationCommands, own_notifications
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
@@ -127,13 +129,13 @@ async def serve(
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
-        watch = ClockWatch(link)
+        watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
-        control = await asyncio.to_thread(_control, settings, assembly, link, table)
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, told)
-        looking = [asyncio.create_task(one.run()) for one in (*watching, own_watch)]
+        control = await asyncio.to_thread(_control, settings, assembly, link, table, granted)
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
+        looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -226,11 +228,15 @@ def _put_together(
 
 
 def _control(
-    settings: AgentSettings, assembly: Assembly, link: Link, commands: Mapping[str, Command]
+    settings: AgentSettings,
+    assembly: Assembly,
+    link: Link,
+    commands: Mapping[str, Command],
+    granted: GrantWatch,
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
     logins = logins_of(assembly, settings.control)
-    table = {**commands, **more_commands(assembly, link, logins)}
+    table = {**commands, **more_commands(assembly, link, logins, granted)}
     gate = Gate(assembly.people, logins, settings.control, is_own)
     return ControlServer(settings.socket, table, gate.admit, settings.control.group)
 
@@ -243,8 +249,10 @@ def logins_of(assembly: Assembly, settings: ControlSettings) -> Logins:
     return Logins(*parts, passwords)
 
 
-def more_commands(assembly: Assembly, link: Fetching, logins: Logins) -> Mapping[str, Command]:
-    """Return the owner's commands about code, predictions, results, tested ids and people.
+def more_commands(
+    assembly: Assembly, link: Fetching, logins: Logins, granted: GrantWatch
+) -> Mapping[str, Command]:
+    """Return the owner's commands about code, predictions, results, tested ids, people and grants.
 
     Code that nobody waits for any more is removed.
     """
@@ -257,9 +265,10 @@ def more_commands(assembly: Assembly, link: Fetching, logins: Logins) -> Mapping
     )
     tested = ProbingCommands(assembly, link)
     results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
+    grants = GrantCommands(assembly, granted)
     people = PeopleCommands(assembly.people, logins)
     policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
-    parts = (bundles, kept, tested, results, people, policies)
+    parts = (bundles, kept, tested, results, people, policies, grants)
     return {name: one for part in parts for name, one in part.table().items()}
 
 

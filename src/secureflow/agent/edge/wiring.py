@@ -27,6 +27,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.owner.environments import Environments
+from secureflow.agent.owner.grants import Grants
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
@@ -46,6 +47,8 @@ from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.peers import PeerAttempts, PeerLinks
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
+from secureflow.agent.verbs.settling import Settling
+from secureflow.agent.verbs.stopping import Stopping
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import Continuations
 from secureflow.agent.witness.witness import Witness
@@ -97,6 +100,8 @@ class Assembly:
     bundles: OwnerBundles
     code: OwnerCode
     people: People
+    grants: Grants
+    stopping: Stopping
 
 
 def assemble(
@@ -128,20 +133,16 @@ def assemble(
         code=code,
     )
     contributions = Contributions(kinds, context, ports.computing, ports.link)
+    grants = Grants(store, party, key, clock, lambda: active.settings.consent.grants)
     sessions = Sessions(context)
+    settling = Settling(context, sessions, grants)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
+    forgotten = ForgottenJobs(store, party, key.public, call)
+    approvals = Approvals(context, kinds, consent, inbox, forgotten, room, code, grants)
     agent = AgentVerbs(
         context,
-        Approvals(
-            context,
-            kinds,
-            consent,
-            inbox,
-            ForgottenJobs(store, party, key.public, call),
-            room,
-            code,
-        ),
+        approvals,
         attestation,
         contributions,
         SealedRounds(context, contributions, ports.uplink),
@@ -151,12 +152,16 @@ def assemble(
         PeerAttempts(context, contributions, ports.peers or channels),
         sessions,
         room,
+        settling,
         lambda: rollback.check(),  # noqa: PLW0108  made later
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
-    return Assembly(agent, *parts, bundles, code, people)
+    stopping = Stopping(
+        context, grants, settling, agent.cancel, agent.end_run, agent.forget, ports.computing
+    )
+    return Assembly(agent, *parts, bundles, code, people, grants, stopping)
 
 
 def _deciding(

@@ -8,6 +8,7 @@ from typing import Protocol
 from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.specs.partforms import PrivacyPart
 from secureflow.engines.privacy import Charge, Mechanism, epsilon
+from secureflow.engines.privacy.accounting import learned
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -42,3 +43,19 @@ def check_ceiling(job: str, privacy: PrivacyPart, wanted: Charge) -> None:
             "The spec names too small a cost: do not approve.",
             {"field": "privacy.epsilon"},
         )
+
+
+def kept_epsilon(state: str | None, charge: Charge, delta: float) -> float | None:
+    """Return ε of what a settled reservation is charged; None where that is not known here.
+
+    A job that starts others is charged by these, and its own figure stays what was reserved.
+
+    Args:
+        state: the reservation's (`BudgetLedger.state_of`).
+        charge: of the rounds that read rows.
+        delta: the owner's.
+    """
+    if state in {None, "voided"}:
+        return 0.0
+    known = bool(charge) and state == "committed" and all(map(learned, charge))
+    return epsilon(charge, delta) if known else None

@@ -21,7 +21,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.owner.accounting import Accounting, check_ceiling
+from secureflow.agent.job.guards import check_going
+from secureflow.agent.owner.accounting import Accounting, check_ceiling, kept_epsilon
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.reconciling import Reconciliation
 from secureflow.agent.record.records import JobRecord
@@ -167,6 +168,7 @@ class Budgets:
         """
         store = self._store
         with store.transaction():
+            check_going(store.job(job.job))
             known = store.reading(job.job, *place)
             if known is None:
                 store.add_reading(job.job, *place, model)
@@ -227,6 +229,15 @@ class Budgets:
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
             ledger.void(job.job)
+
+    def kept_epsilon(self, job: JobRecord) -> float | None:
+        """Return ε at the owner's δ of a settled job's charge; None if that is not known here."""
+        spec = self._private_spec(job)
+        policy = self._policy(spec, job)
+        if spec is None or policy is None or spec.parts(job.job):
+            return None
+        state = self._ledger(policy).state_of(job.job)
+        return kept_epsilon(state, self._charge(spec, self._read(job)), policy.delta)
 
     # The spending that a restored agent's owner states (`agent.owner.budgetrecovery`).
 
@@ -340,8 +351,6 @@ class Budgets:
         await self._accounting.learn(charges)
         names: tuple[Conversion, ...] = ("rdp-cks20", "rdp-filter")
         return {name: epsilon(charges, delta, name) if charges else 0.0 for name in names}
-
-    # --- parts ---------------------------------------------------------------------------------
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""

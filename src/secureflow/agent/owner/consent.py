@@ -5,8 +5,9 @@ In this order; each step can end it:
 1. **A request that cannot be approved** is an error: a wrong spec digest, a roster that is not the
    pinned charter's, fewer than three parties, a dataset or column that is not declared, a
    protection that the owner forbids (`check_request`).
-2. **Policies** (Cedar files) allow or refuse.
-3. Everything else waits for **a person** in the inbox, for as long as the approval could be valid.
+2. **Grants** (`agent.owner.grants`): where there are any for the data and the project, it fits one.
+3. **Policies** (Cedar files) allow or refuse. A grant that says so stands for one that allows.
+4. Everything else waits for **a person** in the inbox, for as long as the approval could be valid.
 
 A decision is bound to (job, spec digest): if a server changes one column, it must ask again.
 """
@@ -16,14 +17,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
-from secureflow.agent.owner.decisions import Decisions
+from secureflow.agent.owner.decisions import MORE, Decisions
+from secureflow.agent.owner.grants import Under
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.twopeople import TWO
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
+from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
@@ -204,18 +208,22 @@ class Consent:
         expires: int,
         *,
         renewing: bool = False,
+        under: Under | None = None,
     ) -> Allowed:
         """Wait until a policy or a person allows it; return which.
 
-        `renewing`: it was allowed before, for a time that has passed.
+        `renewing`: it was allowed before, for a time that has passed. `under`: the grant that it
+        fits.
 
         Raises:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
                 `inbox_item_changed`.
         """
-        decision = self.decisions.decision(request)
+        decision = _by_grant(self.decisions.decision(request), request, under)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
+        if decision.effect == "allow" and decision.reasons == _GRANTED:
+            return Allowed("its grant", expires)
         if decision.effect == "allow":
             return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
         item = await asyncio.to_thread(
@@ -250,6 +258,27 @@ class Consent:
         decision = self.decisions.decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
+
+
+_GRANTED: Final = ("the grant that the job fits allows it",)
+
+
+def _by_grant(decision: Decision, request: Mapping[str, JSON], under: Under | None) -> Decision:
+    """Return a decision as the grant changes it: a refusal never, and what two people decide.
+
+    Code that a person must see is asked about. A grant that needs nobody allows what nothing
+    decided, but hands out no more than usual: that takes a policy, or a person, that looks at it.
+    """
+    if under is None or decision.effect == "refuse" or decision.two_people:
+        return decision
+    if under.asks_person and request.get("bundle_digest"):
+        return Decision("ask", ("the grant leaves the code that a job brings to a person",))
+    if decision.effect == "allow" or not under.terms.automatic:
+        return decision
+    more = {name for name in MORE if request.get(name)}
+    if under.lists(request.get("bundle_digest")):
+        more.discard("bundle_digest")
+    return decision if more else Decision("allow", _GRANTED)
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:

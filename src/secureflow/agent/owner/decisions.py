@@ -60,7 +60,7 @@ class Decisions:
         if decision.effect != "allow":
             return decision
         deciding = {*decision.reasons}
-        for name, (others, asked) in _MORE.items():
+        for name, (others, asked) in MORE.items():
             if request.get(name):
                 deciding &= self._looking(request, decision, others())
                 if not deciding:
@@ -128,7 +128,7 @@ def _other_code() -> tuple[Mapping[str, JSON], ...]:
     return dict.fromkeys(CODE_FACTS, ""), {"bundle_digest": secrets.token_hex(32)}
 
 
-_MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str]]] = {
+MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str]]] = {
     "bundle_digest": (_other_code, "no policy decides about the code that the job brings"),
     "per_party": (
         lambda: ({"per_party": 0},),

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secureflow.agent.record.bundlerows import BundleRows
-from secureflow.agent.record.records import Record
+from secureflow.agent.record.records import RowRecord
 
 
 @dataclass(frozen=True)
-class Person(Record):
+class Person(RowRecord):
     """An account of a person at this agent.
 
     Args:
@@ -56,7 +56,7 @@ class Person(Record):
 
 
 @dataclass(frozen=True)
-class PersonSession(Record):
+class PersonSession(RowRecord):
     """A person's session.
 
     Args:
@@ -75,7 +75,7 @@ class PersonSession(Record):
 
 
 @dataclass(frozen=True)
-class Delegation(Record):
+class Delegation(RowRecord):
     """One person lets another decide in its place, `until` unix seconds; made `at`."""
 
     giver: str
@@ -85,7 +85,7 @@ class Delegation(Record):
 
 
 @dataclass(frozen=True)
-class ItemApproval(Record):
+class ItemApproval(RowRecord):
     """A person's approval of a request.
 
     Args:

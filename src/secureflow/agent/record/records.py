@@ -23,7 +23,7 @@ WITHHELD: Final = frozenset({BUDGET, KEPT, RECEIVED})
 """Kinds of own leaves whose documents and salts never leave: of a budget, and of what is kept."""
 
 
-class Record:
+class RowRecord:
     """Columns are fields of the same name; `_json` names those that are stored as JSON text."""
 
     _json: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Record:
         }
 
 
-def _load(cls: type[Record], name: str, value: Any) -> Any:
+def _load(cls: type[RowRecord], name: str, value: Any) -> Any:
     return (
         load_json(value, Text("{name} of a {kind}", name=name, kind=cls.__name__))
         if name in cls._json
@@ -60,12 +60,12 @@ def _load(cls: type[Record], name: str, value: Any) -> Any:
     )
 
 
-def _dump(record: Record, name: str, value: Any) -> Any:
+def _dump(record: RowRecord, name: str, value: Any) -> Any:
     return json.dumps(value) if name in record._json else value
 
 
 @dataclass(frozen=True)
-class JobRecord(Record):
+class JobRecord(RowRecord):
     """A job that this organisation approved.
 
     Args:
@@ -93,7 +93,7 @@ class JobRecord(Record):
 
 
 @dataclass(frozen=True)
-class OwnLeaf(Record):
+class OwnLeaf(RowRecord):
     """A ledger leaf that this party signed.
 
     Args:
@@ -128,7 +128,7 @@ class OwnLeaf(Record):
 
 
 @dataclass(frozen=True)
-class AdmittedEnclave(Record):
+class AdmittedEnclave(RowRecord):
     """An enclave that this agent verified for a job.
 
     Args:
@@ -151,7 +151,7 @@ class AdmittedEnclave(Record):
 
 
 @dataclass(frozen=True)
-class RoundRecord(Record):
+class RoundRecord(RowRecord):
     """An update of this party, fixed before its first byte was sent.
 
     Args:
@@ -178,7 +178,7 @@ class RoundRecord(Record):
 
 
 @dataclass(frozen=True)
-class InboxItem(Record):
+class InboxItem(RowRecord):
     """A request for data that waits for a person.
 
     Args:
@@ -211,7 +211,7 @@ class InboxItem(Record):
 
 
 @dataclass(frozen=True)
-class ApprovedBundle(Record):
+class ApprovedBundle(RowRecord):
     """Code that this owner approved, by the job that named it last.
 
     Args:

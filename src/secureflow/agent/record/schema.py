@@ -154,6 +154,24 @@ CREATE TABLE outgoing (
 """
 """What the owner was told, from the log of actions, and what of it is on its way out."""
 
+_GRANTS = """
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY, body TEXT NOT NULL, signature TEXT NOT NULL, state TEXT NOT NULL,
+    proposal TEXT NOT NULL, at INTEGER NOT NULL, revoked_at INTEGER, reason TEXT NOT NULL,
+    told INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE grant_uses (
+    job TEXT PRIMARY KEY, "grant" TEXT NOT NULL, epsilon REAL NOT NULL, counted INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX grant_uses_by_grant ON grant_uses ("grant");
+CREATE TABLE stops (
+    kind TEXT NOT NULL, name TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) WITHOUT ROWID
+"""
+"""What this owner granted, what of it was used, and which projects and requesters it stopped."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -167,6 +185,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _BUNDLES,
     _PEOPLE,
     _NOTIFICATIONS,
+    _GRANTS,
 )
 
 

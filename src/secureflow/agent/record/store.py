@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
+from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
 from secureflow.agent.record.peoplerows import PeopleRows
 from secureflow.agent.record.records import (
@@ -45,7 +46,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(NotificationRows, PeopleRows):
+class RecordStore(GrantRows, NotificationRows, PeopleRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:

@@ -18,14 +18,16 @@ import asyncio
 import secrets
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import job_finished
+from secureflow.agent.job.guards import check_going, job_finished
 from secureflow.agent.job.parts import check_next, check_part, check_same_data, keep_approved
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
+from secureflow.agent.owner.grants import Grants, Under
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.owner.publications import Publication
+from secureflow.agent.owner.stops import check_unstopped
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
 from secureflow.agent.record.room import Room
@@ -51,6 +53,7 @@ class Approvals:
         forgotten_jobs: finds jobs that are older than a restore.
         room: refuses a job that does not fit on the disk.
         code: fetches the code that a job brings.
+        grants: the owner's.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Approvals:
         forgotten_jobs: ForgottenJobs,
         room: Room,
         code: OwnerCode,
+        grants: Grants,
     ) -> None:
+        self._grants = grants
         self._context = context
         self._kinds = kinds
         self._consent = consent
@@ -93,6 +98,7 @@ class Approvals:
             return stored
         await self._forgotten_jobs.check(request.job)
         spec = read_spec(request.spec, request.digest, context.kinds.specs)
+        check_unstopped(context.store, request.job, spec)
         whole = self._whole(request.job, spec)
         lapsed = context.store.job(request.job)
         if spec.dated and lapsed is None and not self._asked_before(request):
@@ -109,20 +115,14 @@ class Approvals:
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
         asked["commitment"] = publication and publication.commitment
-        await self._check_parts(request.job, spec, asked)
+        under = await self._under(request.job, spec, whole, asked)
+        await self._check_parts(request.job, spec, asked, under)
         # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
-        expires = self._expiry(request)
-        try:
-            decided = await self._decide(
-                request, spec, whole, asked, expires, renewing=lapsed is not None
-            )
-        except InfrastructureError:
-            raise  # not a decision
-        except SecureFlowError as error:
-            await asyncio.to_thread(self._note_refusal, request.job, error)
-            await asyncio.to_thread(self._code.refused, spec)
-            raise
+        expires = self._expiry(request, under)
+        decided = await self._decided(
+            request, spec, whole, asked, expires, renewing=lapsed is not None, under=under
+        )
         if spec.parts(request.job):
             await context.budgets.make_ready(spec)
         async with context.locks[request.job]:
@@ -131,7 +131,52 @@ class Approvals:
                 return stored
             if self._check(spec) != (facts, publication):
                 raise _changed(request.job)
-            return await asyncio.to_thread(self._commit, request, spec, decided, publication)
+            return await asyncio.to_thread(
+                self._commit, request, spec, decided, publication, asked, under
+            )
+
+    async def _under(
+        self, job: str, spec: JobSpec, whole: JobRecord | None, asked: dict[str, JSON]
+    ) -> Under | None:
+        """Return the grant that a job fits, and put its id into what is decided about.
+
+        A part is under the grant of its whole.
+        """
+        if whole is not None:
+            return None
+        try:
+            under = await asyncio.to_thread(self._grants.under, job, spec, asked)
+        except InfrastructureError:
+            raise
+        except SecureFlowError as error:
+            await asyncio.to_thread(self._note_refusal, job, error)
+            raise
+        if under is not None:
+            asked["grant"] = under.grant
+        return under
+
+    async def _decided(
+        self,
+        request: ConsentRequest,
+        spec: JobSpec,
+        whole: JobRecord | None,
+        asked: dict[str, JSON],
+        expires: int,
+        *,
+        renewing: bool,
+        under: Under | None,
+    ) -> Allowed:
+        """Return what `_decide` does, and note a refusal."""
+        try:
+            return await self._decide(
+                request, spec, whole, asked, expires, renewing=renewing, under=under
+            )
+        except InfrastructureError:
+            raise  # not a decision
+        except SecureFlowError as error:
+            await asyncio.to_thread(self._note_refusal, request.job, error)
+            await asyncio.to_thread(self._code.refused, spec)
+            raise
 
     async def _decide(
         self,
@@ -142,6 +187,7 @@ class Approvals:
         expires: int,
         *,
         renewing: bool,
+        under: Under | None,
     ) -> Allowed:
         """Have policies and people decide; a part is covered while its whole's approval is valid.
 
@@ -152,15 +198,16 @@ class Approvals:
             self._consent.refuse_by_policy(request.job, asked)
             return Allowed(f"the approval of {whole.job}", min(expires, whole.expires))
         return await self._consent.decide(
-            request.job, request.digest, dump(spec), asked, expires, renewing=renewing
-        )
+            request.job, request.digest, dump(spec), asked, expires, renewing=renewing,
+            under=under,
+        )  # fmt: skip
 
-    def _expiry(self, request: ConsentRequest) -> int:
+    def _expiry(self, request: ConsentRequest, under: Under | None) -> int:
         """Return until when an approval is valid at most, in unix seconds (`approval_expired`)."""
         now = self._context.clock()
         expires = min(request.expires, now + self._context.settings.consent.max_age)
         if expires > now:
-            return expires
+            return expires if under is None else min(expires, under.terms.expires)
         raise SecureFlowError(
             "approval_expired",
             Text("Job {job} asks for an approval that has already expired.", job=request.job),
@@ -188,12 +235,16 @@ class Approvals:
         context = self._context
         return check_part(context.store, context.kinds.specs, job, spec, spec.part_of)
 
-    async def _check_parts(self, job: str, spec: JobSpec, asked: dict[str, JSON]) -> None:
+    async def _check_parts(
+        self, job: str, spec: JobSpec, asked: dict[str, JSON], under: Under | None
+    ) -> None:
         """Refuse a job for what its parts would be refused for: nobody is asked about them."""
         for number, part in enumerate(spec.parts(job), 1):
             request, _ = self._check(part)
             request["epsilon"] = self._context.budgets.epsilon_of(part_id(job, number), part)
             self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})
+            if under is not None:
+                self._grants.check_part(job, part, request, under)
             await asyncio.to_thread(self._room.for_job, part)
 
     def _asked_before(self, request: ConsentRequest) -> bool:
@@ -220,6 +271,7 @@ class Approvals:
                 "A changed spec is another job.",
                 {"approved": job.digest, "named": request.digest},
             )
+        check_going(job)
         if not job.outcome and self._context.clock() >= job.expires:
             return None  # it is requested again
         answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
@@ -231,6 +283,8 @@ class Approvals:
         spec: JobSpec,
         decided: Allowed,
         publication: Publication | None,
+        asked: dict[str, JSON],
+        under: Under | None,
     ) -> dict[str, JSON]:
         context = self._context
         now, expires = context.clock(), decided.expires
@@ -249,6 +303,7 @@ class Approvals:
             declared=_as_json(publication),
         )  # fmt: skip
         with context.store.transaction():
+            check_unstopped(context.store, request.job, spec)
             renewed = context.store.job(request.job) is not None
             if renewed:
                 context.store.renew_job(request.job, f"consent/{request.job}", expires)
@@ -257,6 +312,9 @@ class Approvals:
             if spec.part_of is not None:
                 check_next(context.store, request.job, spec.part_of)  # it may have ended meanwhile
                 keep_approved(context.store, spec.part_of)
+                self._grants.take_part(request.job, spec.part_of.job)
+            else:
+                self._grants.take(request.job, spec, asked, under)
             self._code.approve(spec, request.job)
             if publication is not None and publication.dataset.key_column:
                 keep_key_secret(context.store, context.key)
@@ -267,6 +325,8 @@ class Approvals:
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
             facts |= {"people": list(decided.people)} if decided.people else {}
+            facts |= {} if under is None else {"grant": under.grant}
+            facts |= {} if asked.get("epsilon") is None else {"epsilon": asked["epsilon"]}
             action = "job.renewed" if renewed else "job.approved"
             context.store.note(now, action, request.job, **facts)
         _log.info(action.replace(".", "_"), job=request.job, by=decided.by)

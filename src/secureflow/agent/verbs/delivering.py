@@ -20,7 +20,7 @@ from typing import Final
 from secureflow.agent.compute.derivation import derive, recipient_key
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, Fetching
-from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.guards import check_going, check_verb
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.job.sealedfiles import open_file, seal_file
 from secureflow.agent.kinds.blobs import Blob, fetched
@@ -180,6 +180,7 @@ class Deliveries:
         """Record what has arrived, before anybody is told."""
         context = self._context
         with context.store.transaction():
+            check_going(context.store.job(job.job))
             leaf = context.witness.leaf(RECEIVED, job.job, job.digest, {"files": files})
             context.store.note(context.clock(), "result.received", job.job, parties=sorted(files))
         return leaf

@@ -27,28 +27,27 @@ Requests of one job are handled one after the other; `consent` waits outside of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_verb
-from secureflow.agent.job.parts import forget_parts
+from secureflow.agent.job.guards import STOPPED, check_going, check_verb
 from secureflow.agent.kinds.kind import Contributions
-from secureflow.agent.record.carriedbytes import forget_carried
-from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
 from secureflow.agent.verbs.delivering import Deliveries, Delivering
+from secureflow.agent.verbs.inflight import InFlight
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
+from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.witness.witness import Observed
 from secureflow.domain.specs.base import closes
 from secureflow.domain.specs.bundles import CODE_ERRORS
@@ -77,7 +76,7 @@ from secureflow.engines.run.messages import (
     read,
 )
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger, job_context
 from secureflow.kit.text import Text
 
@@ -94,7 +93,10 @@ Guarded = (
     | PeerRunRequest
     | Delivering
 )
-Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
+Handler = Callable[[JSON, JSON], Coroutine[Any, Any, dict[str, JSON]]]
+_ENDS: Final = frozenset({"finish", "cosign"})
+"""Verbs that commit this party to nothing but what is recorded: stopping a job ends none of them.
+"""
 
 _log = get_logger(__name__)
 
@@ -114,6 +116,7 @@ class AgentVerbs:
         peers: what the parties compute with each other.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
+        settling: ends jobs in the record.
         check: checks, once per link, whether the record is an older copy of itself.
     """
 
@@ -130,6 +133,7 @@ class AgentVerbs:
         peers: PeerAttempts,
         sessions: Sessions,
         room: Room,
+        settling: Settling,
         check: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -143,6 +147,8 @@ class AgentVerbs:
         self._peers = peers
         self._sessions = sessions
         self._room = room
+        self._settling = settling
+        self._in_flight = InFlight()
         self._verbs: dict[str, Handler] = {
             "consent": self._consent,
             "challenge": self._challenge,
@@ -186,9 +192,29 @@ class AgentVerbs:
         with job_context(job, self._context.party):
             if verb in BEGINNING:
                 await asyncio.to_thread(self._room.for_step, job)
-            answer = await handler(body, log_proofs)
+            answer = await self._stoppable(job, verb, handler(body, log_proofs))
         await self._check()  # the link may be another one by now: an approval waits for days
         return answer
+
+    async def _stoppable(
+        self, job: str, verb: str, work: Coroutine[Any, Any, dict[str, JSON]]
+    ) -> dict[str, JSON]:
+        """Return a handler's answer; its owner may stop the job, but never its end."""
+        if not job or verb in _ENDS:
+            return await work
+        answer = await self._in_flight.run(job, work)
+        if answer is None:
+            check_going(self._context.store.job(job))
+            raise asyncio.CancelledError
+        return answer
+
+    def cancel(self, job: str) -> None:
+        """End what is being done for a job whose owner has stopped it."""
+        self._in_flight.cancel(job)
+
+    async def end_run(self, job: str) -> None:
+        """End a job's run with peers."""
+        await self._peers.supersede(job)
 
     async def end(self, job: str, outcome: str) -> None:
         """End a job that the centre lost, or ended without this party: nothing follows."""
@@ -373,6 +399,8 @@ class AgentVerbs:
         """
         store = self._context.store
         job = store.job(request.job)
+        if request.outcome == "succeeded":
+            check_going(job)  # it was stopped here, so it did not succeed with this party
         if job is None or job.outcome or request.outcome != "succeeded":
             return ""
         spec = self._context.kinds.specs.parse(job.spec, stored=True)
@@ -404,47 +432,26 @@ class AgentVerbs:
         with store.transaction():
             self._context.witness.keep(observed)
             model = (request.model or {}).get("digest")
-            job = self._settle(request.job, request.outcome, model=model)
+            job = self._settling.settle(request.job, request.outcome, model=model)
             if job is not None and closes(str(job.spec.get("script", ""))):
                 leaf = self._context.witness.finish(job.job, job.digest, request.outcome, checked)
                 store.keep_answer(key, job.job, leaf.hash)
-            known = store.answer(key)
+            known = store.answer(key) or self._end_stopped(request)
             return {} if known is None else self._context.leaf_reply(store.leaf(known))
+
+    def _end_stopped(self, request: FinishRequest) -> JSON:
+        """Sign the end of a job that its owner stopped, once; return its leaf's hash, or None."""
+        store = self._context.store
+        job = store.job(request.job)
+        if job is None or job.outcome not in STOPPED:
+            return None
+        leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
+        store.keep_answer(f"finish/{job.job}", job.job, leaf.hash)
+        return leaf.hash
 
     def _end(self, job: str, outcome: str) -> None:
         with self._context.store.transaction():
-            self._settle(job, outcome)
-
-    def _settle(self, name: str, outcome: str, **facts: JSON) -> JobRecord | None:
-        """End a job in the record, once; the caller's transaction. Return it if this ended it."""
-        store = self._context.store
-        self._sessions.forget(name)
-        store.forget_noised_sums(name)
-        job = store.job(name)
-        if job is None or job.outcome:
-            return None  # never approved, or over: there is nothing to end
-        store.finish_job(name, outcome)
-        forget_parts(store, name)
-        forget_carried(store, name)
-        self._settle_budget(job)
-        store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
-        return job
-
-    def _settle_budget(self, job: JobRecord) -> None:
-        """Charge an ended job for what it read; if that is unknown, its whole charge remains.
-
-        The job ends anyway: the cause may be permanent, and no end would ever be signed.
-        """
-        context = self._context
-        for settle in (context.budgets.settle, context.probing.settle):
-            try:
-                settle(job)
-            except InfrastructureError:
-                raise
-            except SecureFlowError as error:
-                facts = {"code": error.code, "message": error.message}
-                _log.warning("budget_not_settled", job=job.job, **facts)
-                context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
+            self._settling.settle(job, outcome)
 
     async def _forget(self, job: str) -> None:
         """Remove files, sums, channels and questions of a job that is over."""

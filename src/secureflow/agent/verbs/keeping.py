@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Mapping
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.guards import check_going, check_verb
 from secureflow.agent.kinds.kind import Contributions, KeptResult
 from secureflow.agent.record.records import JobRecord, OwnLeaf
 from secureflow.agent.witness.witness import Observed
@@ -62,6 +62,7 @@ class KeptResults:
         """The only commit: leaf, head and the owner's log, before anything is sent."""
         context = self._context
         with context.store.transaction():
+            check_going(context.store.job(job.job))
             context.witness.keep(observed)
             context.store.miss_leaves(late)
             own = context.witness.leaf(KEPT, job.job, job.digest, result.document)

@@ -22,7 +22,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.guards import check_going, check_verb
 from secureflow.agent.kinds.kind import Contributions, Peering, PeerOutcome, PeerSession
 from secureflow.agent.owner.peerentries import kept_under
 from secureflow.agent.record.records import JobRecord
@@ -197,6 +197,7 @@ class PeerAttempts:
         """The only commit: leaf, statements, head and the owner's log, before anything is sent."""
         context, (observed, late) = self._context, seen
         with context.store.transaction():
+            check_going(context.store.job(job.job))
             context.witness.keep(observed)
             context.store.miss_leaves(late)
             leaf = context.witness.leaf(ATTEMPT, job.job, job.digest, document)
@@ -347,6 +348,7 @@ class PeerAttempts:
             return
         kept = {peer: {part: request.offers[peer][part] for part in ENTRY_PARTS} for peer in peers}
         with context.store.transaction():
+            check_going(context.store.job(job))
             context.store.keep_answer(name, job, kept)
             signed = {peer: leaf_from_json(one["leaf"]).hash() for peer, one in kept.items()}
             facts: dict[str, JSON] = {"attempt": request.attempt, "leaves": signed}
@@ -358,6 +360,7 @@ class PeerAttempts:
         done = context.store.answer(_done(job.job))
         leaf = context.store.leaf_of(job.job, KEPT)
         with context.store.transaction():
+            check_going(context.store.job(job.job))
             if outcome.kept is not None and leaf is None:
                 leaf = context.witness.leaf(KEPT, job.job, job.digest, outcome.kept.document)
                 facts = outcome.kept.facts

@@ -18,6 +18,7 @@ from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
+    check_going,
     check_position,
     check_step,
     check_verb,
@@ -146,6 +147,7 @@ class SealedRounds:
             "update": commitment,
         }
         with context.store.transaction():
+            check_going(context.store.job(job.job))
             context.witness.keep(observed)
             context.store.miss_leaves(late)
             contributing.keep(job.job, held)
@@ -186,6 +188,7 @@ class SealedRounds:
         """The round's second commit: the vote, before it is sent."""
         context, question = self._context, vote.question
         with context.store.transaction():
+            check_going(context.store.job(question.job))
             context.witness.keep(observed)
             context.store.add_vote(*question.slot, vote.as_json())
             facts = {"round": question.round, "stage": question.stage}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.secagg import SecAggClient
@@ -59,7 +60,12 @@ class Sessions:
         return client
 
     def save(self, job: str, stages: Iterable[str]) -> None:
-        """Put clients' states into the record; the caller holds the transaction."""
+        """Put clients' states into the record; the caller holds the transaction.
+
+        Raises:
+            SecureFlowError: those of `check_going`: a stopped job gets no secrets again.
+        """
+        check_going(self._context.store.job(job))
         for stage in stages:
             state = self._clients[job, stage].export_state()
             self._context.store.keep_session(job, stage, state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from secureflow.application import bundles, uploads
 from secureflow.application.access import (
@@ -20,6 +20,7 @@ from secureflow.application.access import (
     visible_job,
     working_project,
 )
+from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
 from secureflow.application.jobs.rosters import purpose_notes
@@ -64,25 +65,6 @@ MERGE_SECONDS: Final = 0.05
 """Seconds between reads: a busy job wakes its watchers many times a second."""
 LOOK_SECONDS: Final = 1.0
 """Seconds between reads while the database is away and only a part of the job waits for it."""
-
-
-class Driver(Protocol):
-    """The part of the runner that jobs need."""
-
-    async def claim(self, unit: UnitOfWork, job: str) -> None:
-        """Claim a job for this server, in the caller's unit of work."""
-
-    def start(self, job: str) -> None:
-        """Drive the job in the background."""
-
-    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
-        """Cancel it durably; `because` is the reason, if its project stopped it."""
-
-    async def restart(self, job: str) -> None:
-        """Restart a job's driver from its journal."""
-
-    async def state_to_resume(self, job: str) -> JobState:
-        """Replay a paused job; return the state of its script (`script_changed`)."""
 
 
 def topic(job: str) -> str:
@@ -271,6 +253,13 @@ class Jobs:
             raise already_finished(job)
         await self._driver.cancel(key, principal.name)
         return await self.get(principal, key)
+
+    async def withdrawn(self, organisation: str, key: str, code: str) -> None:
+        """End a job of whose roster an organisation is, because it stopped the job at its agent."""
+        async with self._begin() as work:
+            job = await work.jobs.find(key)
+        if job is not None and not job.state.final and job.has_party(organisation):
+            await self._driver.cancel(key, organisation, withdrawn=code)
 
     async def resume(self, principal: Principal, key: str) -> Job:
         """Resume a paused job, if the current script matches the job's journal.

@@ -143,4 +143,6 @@ def _described(effect: Effect | None) -> str:
 
 def is_cancellation(line: Journalled) -> bool:
     """Tell whether this line tells the script that its job is cancelled."""
-    return line.failure is not None and line.failure.get("code") == "cancelled"
+    failure = line.failure or {}
+    withdrawn = (failure.get("details") or {}).get("withdrawn") is True
+    return failure.get("code") == "cancelled" or withdrawn

@@ -50,7 +50,7 @@ from secureflow.application.running.windups import (
     note_cancellation,
     overtaken,
     script_of,
-    with_reason,
+    why_cancelled,
 )
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
@@ -199,12 +199,14 @@ class Runner:
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
-    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
+    async def cancel(
+        self, job: str, by: str, because: Mapping[str, str] | None = None, withdrawn: str = ""
+    ) -> None:
         """Cancel a job durably; the script is told at its current effect and cleans up.
 
-        A paused job ends without its script. `because`: see `note_cancellation`.
+        A paused job ends without its script. `because`, `withdrawn`: see `note_cancellation`.
         """
-        if not await note_cancellation(self._begin, job, by, because):
+        if not await note_cancellation(self._begin, job, by, because, withdrawn):
             return
         if job in self._cancels:
             self._cancels[job].set()
@@ -311,7 +313,7 @@ class Runner:
                     raise
                 if running.cancel.is_set() and error.code == "cancelled":
                     running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
-                    error = await with_reason(self._begin, job, error)
+                    error = await why_cancelled(self._begin, job) or error
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
                 await asyncio.to_thread(running.settle, answer)

@@ -15,7 +15,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.running.driving import resumes_by_itself, retry_stale
 from secureflow.application.running.scripts import ScriptSource
-from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.jobs import Job, JobState, withdrawal
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -71,25 +71,35 @@ async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
 
 
 async def note_cancellation(
-    begin: UnitOfWorkFactory, job: str, by: str, because: Mapping[str, str] | None = None
+    begin: UnitOfWorkFactory,
+    job: str,
+    by: str,
+    because: Mapping[str, str] | None = None,
+    withdrawn: str = "",
 ) -> bool:
     """Record durably that someone cancelled a job; False if it has ended.
+
+    `withdrawn`: the code with which the party `by` took its approval back.
 
     A running job's row changes with each of its steps, also between our read and our write.
     `because` is the reason, if it is the project's (`cancellation`).
     """
 
-    async def noted() -> bool:
+    async def stored() -> bool:
         async with begin() as unit:
             entity = await unit.jobs.get(job)
             if entity.state.final:
                 return False
-            noted = {"cancel": by} if because is None else {"cancel": by, BECAUSE: dict(because)}
+            noted: dict[str, Any] = {"cancel": by}
+            if because is not None:
+                noted[BECAUSE] = dict(because)
+            if withdrawn and "cancel" not in entity.progress:
+                noted["withdrawn"] = {"party": by, "code": withdrawn}
             await unit.jobs.save(replace(entity, progress={**entity.progress, **noted}))
             await unit.commit()
             return True
 
-    return await retry_stale(noted, TRIES)
+    return await retry_stale(stored, TRIES)
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
@@ -97,15 +107,14 @@ def cancellation(job: Job) -> SecureFlowError | None:
     if "cancel" not in job.progress:
         return None
     reason = job.progress.get(BECAUSE) or {}
-    return SecureFlowError("cancelled", _cancelled(job.id, reason), "", dict(reason))
+    cancelled = SecureFlowError("cancelled", _cancelled(job.id, reason), "", dict(reason))
+    return withdrawal(job) or cancelled
 
 
-async def with_reason(
-    begin: UnitOfWorkFactory, job: str, error: SecureFlowError
-) -> SecureFlowError:
+async def why_cancelled(begin: UnitOfWorkFactory, job: str) -> SecureFlowError | None:
     """Return the error with which a job's script hears of its cancellation: with the reason."""
     async with begin() as unit:
-        return cancellation(await unit.jobs.get(job)) or error
+        return cancellation(await unit.jobs.get(job))
 
 
 def _cancelled(job: str, reason: Mapping[str, str]) -> Text:

@@ -3,6 +3,7 @@
 from secureflow.engines.closing.certificate import (
     Certificate,
     certify,
+    check_votes,
     parse_certificate,
     verify_certificate,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "cast_vote",
     "certify",
     "check_set",
+    "check_votes",
     "may_vote",
     "parse_certificate",
     "round_context",

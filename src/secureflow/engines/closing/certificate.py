@@ -104,12 +104,16 @@ def certify(votes: Iterable[Vote]) -> Certificate:
     return Certificate(question, signatures)
 
 
-def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> None:
-    """Verify that t parties of the spec's roster certify this contributor set.
+def verify_certificate(certificate: Certificate, roster: Mapping[str, str], least: int = 0) -> None:
+    """Verify that t parties of the spec's roster, or `least`, certify this contributor set.
+
+    A job that opens sums of at least so many parties opens none without so many votes: where all
+    are needed, a party that takes its approval back before its vote keeps its update closed.
 
     Args:
         certificate: the foreign certificate.
         roster: party → base64 Ed25519 key, exactly the signed spec's roster.
+        least: the fewest votes, if more than t.
 
     Raises:
         SecureFlowError: `survivors_unknown`, `dead_inconsistent`, `survivors_too_few`,
@@ -122,7 +126,12 @@ def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> N
             raise _forged(voter, "is not among the contributors that it certifies")
         if not Vote(certificate.question, voter, signature).holds_under(roster[voter]):
             raise _forged(voter, "did not sign this contributor set")
-    needed = threshold_of(len(roster))
+    check_votes(certificate, roster, least)
+
+
+def check_votes(certificate: Certificate, roster: Mapping[str, str], least: int) -> None:
+    """Refuse a certificate with fewer votes than t, or `least` (`certificate_short`)."""
+    needed = max(threshold_of(len(roster)), least)
     if len(certificate.votes) < needed:
         raise SecureFlowError(
             "certificate_short",

@@ -100,7 +100,15 @@ def evaluation_plan(spec: EvaluationSpec, job: str, spec_digest: str) -> Masking
         )
     dp = {} if spec.privacy is None else dump(spec.privacy)
     encoding, rounds = whole_encoding(length), spec.planned_rounds
-    return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, rounds, dp)
+    return MaskingPlan(
+        f"{job}-{STAGE}",
+        spec_digest,
+        spec.roster,
+        encoding,
+        rounds,
+        dp,
+        least=spec.min_contributors,
+    )
 
 
 def party_sums(

@@ -18,4 +18,6 @@ def mpc_plan(spec: MpcSpec, job: str, spec_digest: str) -> MaskingPlan:
     """
     dp = {} if spec.privacy is None else dump(spec.privacy)
     encoding = whole_encoding(length_of(spec))
-    return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, dp=dp)
+    return MaskingPlan(
+        f"{job}-{STAGE}", spec_digest, spec.roster, encoding, dp=dp, least=spec.min_contributors
+    )

@@ -35,7 +35,15 @@ def preparation_plan(spec: PreparationSpec, job: str, spec_digest: str) -> Maski
     encoding = whole_encoding(schedule(spec).longest)
     dp = {} if spec.privacy is None else dump(spec.privacy)
     rounds = len(schedule(spec).rounds)
-    return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, rounds, dp)
+    return MaskingPlan(
+        f"{job}-{STAGE}",
+        spec_digest,
+        spec.roster,
+        encoding,
+        rounds,
+        dp,
+        least=spec.min_contributors,
+    )
 
 
 def noised(spec: PreparationSpec, number: int, sums: Integers, seed: bytes) -> Integers:

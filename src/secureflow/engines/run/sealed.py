@@ -166,7 +166,7 @@ def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Sc
         if vote.question == question and holds:
             votes.append(vote)
     certificate = certify(votes)
-    verify_certificate(certificate, course.spec.keys)
+    verify_certificate(certificate, course.spec.keys, course.threshold)
     return certificate
 
 

@@ -257,7 +257,7 @@ class SecAggClient:
         question = message if isinstance(message, Question) else message.question
         guards.check_question(self._position(at), question)
         if isinstance(message, Certificate):
-            verify_certificate(message, self.plan.keys)
+            verify_certificate(message, self.plan.keys, self.plan.threshold)
         at.vote = cast_vote(question, self.party, self._key)
         ballot = Ballot(self.party, at.vote.signature)
         everybody = set(question.survivors) == set(at.roster)

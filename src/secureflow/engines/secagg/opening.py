@@ -160,7 +160,7 @@ def checked_context(plan: MaskingPlan, round_: int, opened: Opened) -> str:
                 round=round_,
             ),
         )
-    verify_certificate(opened.certificate, plan.keys)
+    verify_certificate(opened.certificate, plan.keys, plan.threshold)
     if not set(question.survivors) <= set(names):
         raise SecureFlowError("other_roster", "A survivor is not in the round's context.")
     return context

@@ -39,6 +39,8 @@ class MaskingPlan:
         encoding: how values become ring elements.
         rounds: the maximum number of sums that the job opens.
         dp: the spec's differential privacy section as JSON (bound by the context).
+        least: the fewest contributors whose sum the spec opens; as many parties have to vote and to
+            reveal their shares, if that is more than the quorum.
     """
 
     job: str
@@ -47,6 +49,7 @@ class MaskingPlan:
     encoding: Encoding
     rounds: int = 1
     dp: Mapping[str, Any] = field(default_factory=dict)
+    least: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a roster that the protocol cannot protect.
@@ -82,8 +85,8 @@ class MaskingPlan:
 
     @property
     def threshold(self) -> int:
-        """The quorum t, of the whole roster and not only of the parties online."""
-        return threshold_of(len(self.roster))
+        """The quorum t, of the whole roster and not only of the parties online, or `least`."""
+        return min(len(self.roster), max(threshold_of(len(self.roster)), self.least))
 
     @property
     def ring(self) -> np.dtype[Any]:

@@ -21,7 +21,14 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Masking
         SecureFlowError: `invalid_roster`.
     """
     encoding = whole_encoding(slots(spec))
-    return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, dp=dump(spec.privacy))
+    return MaskingPlan(
+        f"{job}-{STAGE}",
+        spec_digest,
+        spec.roster,
+        encoding,
+        dp=dump(spec.privacy),
+        least=spec.min_contributors,
+    )
 
 
 def honest_shares(plan: MaskingPlan) -> int:

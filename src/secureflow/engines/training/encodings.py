@@ -61,7 +61,15 @@ def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) ->
     rounds = spec.plan.rounds if stage == "train" else 1
     dp = {} if spec.privacy is None else dump(spec.privacy)
     encoding = _encoding(spec, stage)
-    return MaskingPlan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds, dp)
+    return MaskingPlan(
+        f"{job}-{stage}",
+        spec_digest,
+        spec.roster,
+        encoding,
+        rounds,
+        dp,
+        least=spec.min_contributors,
+    )
 
 
 def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:

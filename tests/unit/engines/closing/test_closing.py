@@ -79,6 +79,16 @@ def test_quorum_certifies_and_one_vote_fewer_does_not(n: int, dead: int) -> None
     assert code(error) == "certificate_short"
 
 
+def test_where_all_have_to_contribute_all_have_to_vote() -> None:
+    """Then a party that takes its approval back before its vote keeps its update closed."""
+    asked = question(4)
+    verify_certificate(certify(votes(asked, 3)), roster(4))
+    verify_certificate(certify(votes(asked, 4)), roster(4), 4)
+    with pytest.raises(SecureFlowError) as error:
+        verify_certificate(certify(votes(asked, 3)), roster(4), 4)
+    assert code(error) == "certificate_short"
+
+
 def test_n_is_the_roster_not_those_online() -> None:
     # 3 of 8 survivors would be a quorum of a roster of 4.
     asked = question(4)

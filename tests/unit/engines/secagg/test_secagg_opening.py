@@ -11,7 +11,7 @@ import pytest
 from peers.secagg import MODEL, Table
 
 from secureflow.engines.closing import Certificate, Question, cast_vote
-from secureflow.engines.secagg import Conductor, Opened, open_sum
+from secureflow.engines.secagg import Conductor, Opened, SecAggClient, open_sum
 from secureflow.engines.secagg.encoding import decode, mean_into
 from secureflow.kit.errors import SecureFlowError
 
@@ -21,9 +21,11 @@ DIM = 16
 class Apart:
     """A table whose vectors do not pass through its conductor."""
 
-    def __init__(self, parties: int = 4) -> None:
+    def __init__(self, parties: int = 4, least: int = 0) -> None:
         self.table = Table(parties)
-        self.plan = self.table.plan
+        self.plan = self.table.plan = replace(self.table.plan, least=least)
+        keys = self.table.keys.items()
+        self.table.clients = {name: SecAggClient(self.plan, name, key) for name, key in keys}
         self.conductor = Conductor(self.plan)
         self.total = np.zeros(self.plan.encoding.slots, self.plan.ring)
         clients = self.table.clients
@@ -56,6 +58,25 @@ class Apart:
             for name, frame in self.conductor.requests().items():
                 self.conductor.receive(name, self.table.clients[name].answer(frame))
         return self.conductor.opened()
+
+
+@pytest.mark.parametrize("least", [0, 4])
+def test_one_of_four_takes_its_approval_back_before_it_answers(least: int) -> None:
+    """Three of four open a sum, unless all have to contribute: then nothing is ever opened."""
+    apart = Apart(least=least)
+    names = apart.table.names
+    apart.upload(names)
+    apart.conductor.close()
+    for _ in range(2):
+        for name, frame in apart.conductor.requests().items():
+            if name != names[0]:
+                apart.conductor.receive(name, apart.table.clients[name].answer(frame))
+    assert apart.conductor.complete is (least == 0)
+    if least:
+        with pytest.raises(SecureFlowError):
+            open_sum(apart.plan, 0, apart.conductor.opened(), apart.total)
+    else:
+        assert open_sum(apart.plan, 0, apart.conductor.opened(), apart.total) == 4
 
 
 @pytest.mark.parametrize("dropped", [0, 1])

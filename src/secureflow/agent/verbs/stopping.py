@@ -1,0 +1,237 @@
+"""Stopping jobs that run: the owner takes back what it allowed, and no link is needed for it.
+
+One transaction records why (a grant revoked, a project or requester stopped), ends every job that
+it covers in the record, and signs a leaf `revoked` in each. From then on every request of such a
+job is refused, after a restart too, and whatever commits this party checks it in its own
+transaction (`guards.check_going`): no vote follows. Then what runs is ended: requests, workers,
+engines, channels; secrets and rows are dropped.
+
+What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a
+vote that was cast, so a sum that a certificate may open; and, where the others' votes are enough
+for a certificate, an update that was sent. t = ⌊2N/3⌋ + 1 of N parties certify a set, and never
+fewer than the spec's `min_contributors`: of three that is all of them, and without this one's vote
+nothing opens; of four it is three, unless the job (or the grant's `min_group`) asks for all four.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from secureflow.agent.job.context import AgentContext, Computing
+from secureflow.agent.owner.grants import Grants
+from secureflow.agent.record.grantrows import Stop
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.store import RecordStore
+from secureflow.agent.verbs.settling import Settling
+from secureflow.domain.quorum import threshold_of
+from secureflow.engines.run.kept import KEPT
+from secureflow.kit.canonical import JSON
+from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
+
+LEAF = "revoked"
+"""The kind of leaf that says that this party took its approval of a job back."""
+Code = Literal["grant_revoked", "project_stopped", "requester_blocked"]
+By = Literal["owner", "centre"]
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why jobs are stopped.
+
+    Args:
+        code: the outcome of the jobs.
+        name: the grant's id, the project's, or the requester as the centre names them.
+        by: who says so: the owner, or the centre, which can only take away.
+        reason: in the owner's words.
+    """
+
+    code: Code
+    name: str
+    by: By = "owner"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class StoppedJob:
+    """A job that was stopped, and what of it cannot be taken back.
+
+    Args:
+        job: its id.
+        voted: rounds of each stage on which this party had voted: `[round, stage]`.
+        sent: rounds whose update was sent without a vote: `[round, stage]`.
+        needed: how many votes certify a set of the roster.
+        parties: how many parties the roster has.
+        kept: whether this party's result of the job was kept, or given to peers.
+    """
+
+    job: str
+    voted: tuple[tuple[int, str], ...]
+    sent: tuple[tuple[int, str], ...]
+    needed: int
+    parties: int
+    kept: bool
+
+    @property
+    def opens(self) -> bool:
+        """Whether the others' votes are enough to open an update that was sent."""
+        return bool(self.sent) and self.needed < self.parties
+
+    def told(self) -> list[str]:
+        """Return sentences for people: what cannot be taken back, and what is safe."""
+        lines: list[str] = []
+        if self.voted:
+            lines.append(
+                Text(
+                    "It had voted on {rounds}: those sums may be open, and cannot be taken back.",
+                    rounds=_places(self.voted),
+                )
+            )
+        if self.sent and self.opens:
+            lines.append(
+                Text(
+                    "Its update of {rounds} was sent without a vote: {needed} of the {parties} "
+                    "parties can still certify a sum with it, if they had not heard of this.",
+                    rounds=_places(self.sent),
+                    needed=self.needed,
+                    parties=self.parties,
+                )
+            )
+        elif self.sent:
+            lines.append(
+                Text(
+                    "Its update of {rounds} was sent without a vote, and never opens: a "
+                    "certificate needs every party's.",
+                    rounds=_places(self.sent),
+                )
+            )
+        if self.kept:
+            lines.append("Its result was computed and committed to; what peers learned stays.")
+        return lines or ["Nothing of it had been given out."]
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the JSON form, for the owner and for the leaf."""
+        return {
+            "job": self.job,
+            "voted": [list(one) for one in self.voted],
+            "sent": [list(one) for one in self.sent],
+            "needed": self.needed,
+            "parties": self.parties,
+            "kept": self.kept,
+        }
+
+
+class Stopping:
+    """Stops jobs.
+
+    Args:
+        context: the party.
+        grants: the owner's.
+        settling: ends jobs in the record.
+        cancel: ends what is being done for a job.
+        end_run: ends a job's run with peers.
+        forget: drops a job's files, rows, channels and questions, in its turn.
+        computing: the workers.
+    """
+
+    def __init__(
+        self,
+        context: AgentContext,
+        grants: Grants,
+        settling: Settling,
+        cancel: Callable[[str], None],
+        end_run: Callable[[str], Awaitable[None]],
+        forget: Callable[[str], Awaitable[None]],
+        computing: Computing,
+    ) -> None:
+        self._context = context
+        self._grants = grants
+        self._settling = settling
+        self._cancel = cancel
+        self._end_run = end_run
+        self._forget = forget
+        self._computing = computing
+
+    async def stop(self, cause: Cause) -> list[StoppedJob]:
+        """Record why, and end every job that it covers; return those that this ended.
+
+        Raises:
+            SecureFlowError: `not_found` for a grant that is not on record.
+        """
+        stopped = await asyncio.to_thread(self._record, cause)
+        for one in stopped:  # first everything that is being done, then what takes time
+            self._cancel(one.job)
+        await asyncio.gather(*(self._end(one.job) for one in stopped))
+        if stopped:
+            _log.warning("jobs_stopped", code=cause.code, jobs=[one.job for one in stopped])
+        return stopped
+
+    async def _end(self, job: str) -> None:
+        await self._end_run(job)
+        await self._computing.close(job)  # a handler may hold the job's lock a moment longer
+        await self._forget(job)
+
+    def _record(self, cause: Cause) -> list[StoppedJob]:
+        context, stopped = self._context, []
+        store, now = context.store, context.clock()
+        with store.transaction():
+            self._apply(cause, now)
+            for name in store.open_jobs():
+                job = store.job(name)
+                if job is None or not self._covers(cause, job):
+                    continue
+                found = given(store, job)
+                self._settling.settle(name, cause.code)
+                document = {"code": cause.code, "by": cause.by, **found.as_json()}
+                context.witness.leaf(LEAF, name, job.digest, document)
+                facts = {**document, "name": cause.name, "reason": cause.reason}
+                del facts["job"]
+                store.note(now, "job.stopped", name, **facts)
+                stopped.append(found)
+        return stopped
+
+    def _apply(self, cause: Cause, now: int) -> None:
+        """Keep the cause itself: later jobs are refused for it too."""
+        store = self._context.store
+        if cause.code == "grant_revoked":
+            kept = self._grants.get(cause.name)
+            if kept.state == "revoked":
+                return
+            revoked = replace(kept, state="revoked", revoked_at=now, reason=cause.reason)
+            store.keep_grant(revoked)
+            facts = {"grant": kept.id, "by": cause.by, "reason": cause.reason}
+            store.note(now, "grant.revoked", "", **facts)
+            return
+        kind: Literal["project", "requester"] = (
+            "project" if cause.code == "project_stopped" else "requester"
+        )
+        if store.stop(kind, cause.name) is None:
+            store.keep_stop(Stop(kind, cause.name, cause.by, cause.reason, now))
+            facts = {"kind": kind, "name": cause.name, "by": cause.by, "reason": cause.reason}
+            store.note(now, "stop.set", "", **facts)
+
+    def _covers(self, cause: Cause, job: JobRecord) -> bool:
+        if cause.code == "grant_revoked":
+            use = self._context.store.grant_use(job.job)
+            return use is not None and use.grant == cause.name
+        named = "project" if cause.code == "project_stopped" else "submitter"
+        return bool(job.spec.get(named) == cause.name)
+
+
+def given(store: RecordStore, job: JobRecord) -> StoppedJob:
+    """Return what this party has given out in a job: what it sent, and what it voted on."""
+    rounds = [(one.round, one.stage) for one in store.rounds(job.job)]
+    voted = tuple(one for one in rounds if store.vote(job.job, *one) is not None)
+    parties = len(job.spec.get("roster", ()))
+    kept = store.leaf_of(job.job, KEPT) is not None
+    sent = tuple(one for one in rounds if one not in voted)
+    needed = max(threshold_of(parties), int(job.spec.get("min_contributors", 0)))
+    return StoppedJob(job.job, voted, sent, needed, parties, kept)
+
+
+def _places(rounds: tuple[tuple[int, str], ...]) -> str:
+    return ", ".join(Text("round {n} ({stage})", n=n, stage=stage) for n, stage in rounds[-20:])
