@@ -108,25 +108,20 @@ def make_services(
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
-        metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
+        metrics: those that the adapters already report jobs to.
+        quotas, sessions: limits per organisation; how long browser sessions last.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
-        sessions: how long browser sessions last.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
+    centre = CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
-        transactions=transactions,
-        failed_logins=(failed := FailedLogins(transactions, clock)),
-        logins=(logins := Logins(begin, passwords, ticks, failed)),
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
-        sessions=Sessions(begin, transactions, clock, sessions),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
+        **_people(ports, transactions, ticks, quotas, sessions),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
@@ -147,6 +142,27 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _people(
+    ports: Ports,
+    transactions: Transactions,
+    ticks: Ticks,
+    quotas: Quotas,
+    limits: SessionLimits,
+) -> dict[str, Any]:
+    """Return the services around accounts, and how their owners come in."""
+    begin, clock, passwords = ports.begin, ports.clock, Passwords()
+    failed = FailedLogins(transactions, clock)
+    logins = Logins(begin, passwords, ticks, failed)
+    return {
+        "transactions": transactions,
+        "failed_logins": failed,
+        "logins": logins,
+        "tokens": Tokens(begin, transactions, logins, clock, quotas.tokens),
+        "sessions": Sessions(begin, transactions, clock, limits),
+        "users": Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
+    }
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:
