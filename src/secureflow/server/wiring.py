@@ -107,9 +107,8 @@ def make_services(
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
-        ticks: paces login attempts.
-        metrics: those that the adapters already report jobs to.
-        quotas, sessions: limits per organisation; how long browser sessions last.
+        ticks, metrics: paces login attempts; metrics that the adapters report jobs to.
+        quotas, sessions: limits per organisation, and of browser sessions.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """
