@@ -262,6 +262,11 @@ class _Answers:
     ) -> None:
         self._tables.answers.setdefault((user, key), (request, status, body))
 
+    async def forget(self, user: str) -> None:
+        for place, kept in list(self._tables.answers.items()):
+            if place[0] == user or user in str(kept[2]):
+                del self._tables.answers[place]
+
 
 class MemoryLedger:
     """The `Ledger` port over the committed pending leaves of a `MemoryDatabase`."""

@@ -80,6 +80,11 @@ RULES: dict[str, Rule] = {
     "remove_second_factor": Rule(None, body={"code": "x"}, also=(401, 403)),
     "reset_second_factor": Rule("user.reset_second_factor", "user"),
     "logout": Rule(None),
+    "open_session": Rule(OPEN, body={"name": "nobody", "password": "x"}, also=(403,)),
+    "close_session": Rule(None, also=(401,)),
+    "list_sessions": Rule(None),
+    "delete_session": Rule(None, "session", operator=False),
+    "delete_other_sessions": Rule(None),
     "get_me": Rule(None),
     "change_password": Rule(None, body={"old": "x", "new": PASSWORD}, also=(401,)),
     "list_tokens": Rule(None),
@@ -91,6 +96,7 @@ RULES: dict[str, Rule] = {
     "update_user": Rule("user.update", "user", body={"display": "D"}),
     "list_user_tokens": Rule("user.tokens", "user"),
     "delete_user_token": Rule("user.tokens", "user"),
+    "erase_user": Rule("user.erase", "user"),
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
     "get_organisation": Rule("organisation.read"),
@@ -217,9 +223,17 @@ class World:
             return self.stage.person(owner, Role.AUDITOR).user
         if noun in {"agent", "dataset", "grant"}:
             return self.stage.ids[f"{owner}.{noun}"]
-        if noun == "token":
-            return self.stage.ids[f"{owner}.token"]
+        if noun in {"token", "session"}:
+            return self.stage.ids[f"{owner}.{noun}"]
         return self.stage.ids[prefix + noun]
+
+
+async def session_of(stage: Stage, principal: Principal) -> str:
+    """Open a browser session of somebody; return its id."""
+    async with stage.database.begin() as work:
+        user: Any = await work.users.get(principal.user)  # type: ignore[attr-defined]
+    opened = await stage.services.sessions.open(user, method="password", address="10.0.0.1")
+    return opened.session.id
 
 
 async def _zeros() -> AsyncIterator[bytes]:
@@ -247,6 +261,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
                 audited = stage.person(organisation, Role.AUDITOR)
                 issued = await stage.services.tokens.create(audited, "", 60)
                 stage.ids["audited.token"] = issued.token.id
+            stage.ids[f"{organisation}.session"] = await session_of(
+                stage, stage.admin(organisation)
+            )
             prefix = "outsider." if organisation == "outsider" else ""
             code = Bundle({"model.py": organisation.encode()})
             stored = await stage.services.bundles.upload(
@@ -365,6 +382,8 @@ async def test_who_may_gets_through_to_their_own(world: World, operation: str) -
         if operation == "delete_token":
             issued = await stage.services.tokens.create(principal, "", 60)
             stage.ids["bank-a.token"] = issued.token.id
+        if operation == "delete_session":
+            stage.ids["bank-a.session"] = await session_of(stage, principal)
         key = world.key(rule.noun, "own")
         if rule.noun == "organisation" and operation == "create_user" and principal.operator:
             key = "bank-b"

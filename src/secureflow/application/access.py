@@ -32,6 +32,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.update": _ADMINS,
     "user.tokens": _ADMINS,
     "user.reset_second_factor": _ADMINS,
+    "user.erase": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
     "organisation.disable": _PLATFORM,

@@ -26,6 +26,8 @@ from secureflow.kit.errors import SecureFlowError
 
 Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
 """Asks a job's parties for a cosignature over the newest head."""
+PERSONAL_KINDS: Final = ("login.", "access.", "token.")
+"""When somebody came and went: for themselves, and who sees their organisation's accounts."""
 PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
 """Actions that concern every member."""
 
@@ -199,6 +201,9 @@ class _Sight:
         if entry.kind.startswith(PUBLIC_KINDS):
             return True
         about = entry.document if isinstance(entry.document, dict) else {}
+        if entry.kind.startswith(PERSONAL_KINDS) and about.get("user") != self._principal.user:
+            own = self._principal.acts_for(str(about.get("organisation", "")))
+            return own and self._principal.may("user.read")
         return (
             self._principal.acts_for(str(about.get("organisation", "")))
             or about.get("project") in self._projects

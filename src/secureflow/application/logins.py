@@ -8,11 +8,13 @@ from it before are not slowed down by others' guesses.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from typing import Final, Protocol
 
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first
+from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
@@ -70,6 +72,8 @@ class Logins:
         self._second = second
         self._by_name = Throttle(1 / 30, 5, ticks)
         self._by_address = Throttle(1.0, GUESSES, ticks)
+        self._turns = NamedLocks(GUESSES)
+        self._strangers = asyncio.Semaphore(1)
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
     async def check(self, name: str, password: str, address: str, code: str = "") -> User:
@@ -100,13 +104,32 @@ class Logins:
             if counted:
                 self._by_address.give_back(address)
             raise
-        held = await self._passwords.matches(user.password if user else None, password)
+        held = await self._compare(user, password, "" if not counted else address)
         if user is None or not held or not active:
             self._failed.count(user)
             raise bad_credentials()
         await self._ask_more(user, code)
         self._welcome(source, address)
         return user
+
+    async def _compare(self, user: User | None, password: str, stranger: str) -> bool:
+        """Compare a password; `stranger` is the address of who never logged in from there, or "".
+
+        Strangers' addresses take turns, in one of the two slots for hashing: a flood of guesses
+        from many addresses delays other strangers by one comparison per address, and holds up
+        nobody who has logged in before.
+        """
+        stored = user.password if user else None
+        if not stranger:
+            return await self._passwords.matches(stored, password)
+        async with self._turns.hold(stranger), self._strangers:
+            return await self._passwords.matches(stored, password)
+
+    def forget(self, name: str) -> None:
+        """Forget from where an account logged in."""
+        prefix = f"{name[:64]}\n"
+        for source in [one for one in self._familiar if one.startswith(prefix)]:
+            del self._familiar[source]
 
     async def _ask_more(self, user: User, code: str) -> None:
         if self._second is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,7 +31,9 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Users:
-    """Use cases around accounts; `ticks` limits guesses of an old password.
+    """Use cases around accounts.
+
+    `ticks` limits guesses of an old password; `forget` is called with the name of an erased user.
 
     Hashing is expensive, and logins wait for it: each organisation has one password hashed at a
     time.
@@ -45,12 +47,14 @@ class Users:
         clock: Clock,
         quotas: Quotas,
         ticks: Ticks = time.monotonic,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
         self._passwords = passwords
         self._clock = clock
         self._quotas = quotas
+        self._forget = forget
         self._locks = NamedLocks()
         self._guesses = Throttle(1 / 30, 5, ticks)
 
@@ -142,7 +146,7 @@ class Users:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
-                `last_administrator`.
+                `last_administrator`, `user_erased`.
         """
         require(principal, "user.update")
         hashed = await self._new_password(principal, key, password)
@@ -151,6 +155,8 @@ class Users:
             # Two administrators who disable each other at the same time must not both succeed.
             await transaction.work.lock("administrators")
             old = await _seen(transaction.work, principal, key)
+            if old.erased is not None:
+                raise _erased(old)
             new = replace(
                 old,
                 display=old.display if display is None else display,
@@ -166,6 +172,43 @@ class Users:
             transaction.record("user.updated", _document(new, by=principal.user))
             transaction.answer(new)
         return new
+
+    async def erase(self, principal: Principal, key: str) -> User:
+        """Erase for good who a user is: name, display name, password, and where they came from.
+
+        The id stays, so that ledger entries about it still verify; the account's tokens and
+        sessions end. What was signed under the user's name (specifications of jobs) is unchanged,
+        and a backup made before has the name still: after restoring one, erase again what the
+        ledger's `user.erased` entries name. This works while the log is held.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `last_administrator`.
+        """
+        require(principal, "user.erase")
+        async with self._transactions(held=True) as transaction:
+            await transaction.work.lock("administrators")
+            old = await _seen(transaction.work, principal, key)
+            if old.erased is not None:
+                return transaction.answer(old)
+            new = replace(
+                old,
+                name=f"erased:{old.id}",
+                display="",
+                password="",
+                disabled=True,
+                erased=self._clock(),
+            )
+            await _keep_an_administrator(transaction.work, old, new)
+            await transaction.work.users.save(new)
+            await end_access(transaction, new, by=principal.user, why="erased")
+            await transaction.work.second_factors.remove(old.id)
+            await transaction.work.idempotency.forget(old.id)
+            transaction.record(
+                "user.erased",
+                {"user": old.id, "organisation": old.organisation, "by": principal.user},
+            )
+            transaction.then(lambda: self._forget(old.name))
+            return transaction.answer(new)
 
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
         """Set the caller's own password and end their other tokens and sessions.
@@ -255,6 +298,14 @@ async def _seen(work: UnitOfWork, principal: Principal, key: str) -> User:
     ):
         raise missing("user", key)
     return user
+
+
+def _erased(user: User) -> SecureFlowError:
+    return SecureFlowError(
+        "user_erased",
+        Text("The account {id} was erased.", id=user.id),
+        "Erasing cannot be undone; make a new account.",
+    )
 
 
 async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None:

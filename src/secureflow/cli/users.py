@@ -1,4 +1,4 @@
-"""`secureflow user` and `secureflow token`."""
+"""`secureflow user`, `secureflow token` and `secureflow session`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from secureflow.cli.files import read_secret
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
 
 app = group("People and their roles.")
 tokens = group("Your own bearer tokens, for programs.")
+sessions = group("Your own sessions in browsers.")
 
 _COLUMNS = ("id", "name", "organisation", "roles", "disabled", "created")
 _TOKEN_COLUMNS = ("id", "label", "scopes", "created", "expires", "used")
+_SESSION_COLUMNS = ("id", "method", "address", "created", "used", "expires")
 
 User = Annotated[str, typer.Argument(help=t("Id or name of the user."))]
 
@@ -99,6 +102,18 @@ def enable(user: User, yes: Yes = False) -> None:
     say(t("{what} is enabled.", what=key))
 
 
+@app.command("erase", help=t("Erase who a user is, for good; the id stays in the ledger."))
+def erase(user: User, yes: Yes = False) -> None:
+    """Erase a user."""
+    with client() as connection:
+        question = t(
+            "Erase {user}? Name, password and addresses are removed for good; all access ends."
+        )
+        (key,) = decided(connection, question, yes, user=user)
+        connection.users.erase(key)
+    say(t("{what} is erased.", what=key))
+
+
 @app.command("password", help=t("Change your own password."))
 def password(
     old_file: Annotated[
@@ -165,3 +180,30 @@ def revoke_token(
         else:
             connection.tokens.revoke(token)
     say(t("{what} is revoked.", what=token))
+
+
+@sessions.command("list", help=t("List your sessions in browsers."))
+def list_sessions(output: Output = Form.TABLE) -> None:
+    """List the caller's browser sessions."""
+    with client() as connection:
+        show(list(connection.sessions.list()), output, _SESSION_COLUMNS)
+
+
+@sessions.command("revoke", help=t("End a session in a browser, or all of them."))
+def revoke_session(
+    session: Annotated[str, typer.Argument(help=t("Id of the session."))] = "",
+    every: Annotated[bool, typer.Option("--all", help=t("End every one."))] = False,
+) -> None:
+    """End one browser session, or all."""
+    if bool(session) == every:
+        raise SecureFlowError(
+            "invalid_request",
+            t("Name one session, or give --all."),
+            t("See which there are: secureflow session list"),
+        )
+    with client() as connection:
+        if every:
+            connection.sessions.revoke_all()
+        else:
+            connection.sessions.revoke(session)
+    say(t("{what} is revoked.", what=session or t("Every session")))

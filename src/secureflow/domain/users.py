@@ -20,7 +20,9 @@ class Role(StrEnum):
 class User:
     """A person. `organisation` is empty only for people of the operator.
 
-    `password` is an Argon2id hash and never leaves the server.
+    `password` is an Argon2id hash and never leaves the server. Of an erased account, which is
+    disabled for good, only id, organisation and roles are left: `name` is made of the id, in a form
+    that no account can choose, and `erased` says when (unix seconds).
     """
 
     id: str
@@ -31,6 +33,7 @@ class User:
     password: str = field(repr=False)
     created: int
     disabled: bool = False
+    erased: int | None = None
 
 
 class Scope(StrEnum):

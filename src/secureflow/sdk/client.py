@@ -20,7 +20,7 @@ from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
-from secureflow.sdk.people import Devices, SecondFactorResource, Tokens, Users
+from secureflow.sdk.people import Devices, SecondFactorResource, Sessions, Tokens, Users
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.views import Account, Session
@@ -38,6 +38,7 @@ class BaseClient(Resource[D_co]):
         self.tokens = Tokens(driver)
         self.devices = Devices(driver)
         self.second_factor = SecondFactorResource(driver)
+        self.sessions = Sessions(driver)
         self.organisations = Organisations(driver)
         self.agents = Agents(driver)
         self.enrolments = Enrolments(driver)

@@ -1,4 +1,4 @@
-"""Users; one's own tokens and second factor; programs that ask to be logged in."""
+"""Users; one's own tokens, sessions and second factor; programs that ask to be logged in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 from secureflow.sdk.views import (
     Account,
     AskingDevice,
+    BrowserSession,
     DeviceCodes,
     Enrolling,
     FactorState,
@@ -45,6 +46,11 @@ class Users(Resource[D_co]):
     def change(self, user: str, /, **fields: Any) -> Call[Account]:
         """Change a user's `display`, `roles` or `disabled`."""
         return verbs.patch(f"/users/{user}", fields, Account)
+
+    @operation
+    def erase(self, user: str) -> Call[Account]:
+        """Erase for good who a user is; the id stays. It ends all their access."""
+        return verbs.post(f"/users/{user}/erase", {}, answers.value(Account))
 
     @listing
     def list(self, organisation: str = "") -> Call[Page[Account]]:
@@ -140,3 +146,22 @@ class SecondFactorResource(Resource[D_co]):
     def reset(self, user: str) -> Call[None]:
         """Remove a person's, who has lost it, for their administrator."""
         return verbs.delete(f"/users/{user}/second-factor")
+
+
+class Sessions(Resource[D_co]):
+    """The caller's own sessions in browsers."""
+
+    @operation
+    def revoke(self, session: str) -> Call[None]:
+        """End a session by its id."""
+        return verbs.delete(f"/sessions/{session}")
+
+    @operation
+    def revoke_all(self) -> Call[None]:
+        """End every session of the caller."""
+        return verbs.delete("/sessions")
+
+    @listing
+    def list(self) -> Call[Page[BrowserSession]]:
+        """Iterate over the caller's sessions."""
+        return verbs.pages("/sessions", BrowserSession)

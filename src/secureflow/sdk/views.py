@@ -19,6 +19,7 @@ class Account:
     display: str = ""
     created: int = 0
     disabled: bool = False
+    erased: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,22 @@ class IssuedToken(Unpicklable):
     scopes: tuple[str, ...] = ("all",)
     used: int = 0
     token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class BrowserSession:
+    """A session of the caller in a browser; times in unix seconds.
+
+    `current` says whether the request came with it, which is never so for a token's.
+    """
+
+    id: str
+    method: str = ""
+    address: str = ""
+    created: int = 0
+    used: int = 0
+    expires: int = 0
+    current: bool = False
 
 
 @dataclass(frozen=True)

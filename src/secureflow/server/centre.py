@@ -105,8 +105,6 @@ async def open_centre(
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
     runner = Runner(database.begin, *parts, room.given_up_for(waits.note), claims)
     stack.push_async_callback(runner.stop)
-    readiness = make_readiness(database, ledger, artifacts=artifacts)
-    stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
         Ports(*world, ProcessAccountant(), kinds),
@@ -114,7 +112,7 @@ async def open_centre(
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
         coming=lambda agent: link.expect(agent.party),
-        readiness=readiness,
+        readiness=_readiness(database, ledger, artifacts, stack),
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
@@ -125,18 +123,24 @@ async def open_centre(
         others=(others := lambda: claims.others),
         rules=settings.people,
     )
-    services = replace(services, record=lambda: database.fault)
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
-    desk.open(services)
+    desk.open(services := replace(services, record=lambda: database.fault))
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
     _keep(stack, services.transactions.keep_numbered(), services.failed_logins.keep_flushed())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    _keep(
-        stack, poll_forever([runner.poll, revocation_watch.poll, *looks, services.tokens.uses.poll])
-    )
+    polls = runner.poll, revocation_watch.poll, *looks, services.tokens.uses.poll
+    _keep(stack, poll_forever(polls))
     return Centre(services, certificate, address)
+
+
+def _readiness(
+    database: Database, ledger: SqlLedger, artifacts: FileArtifacts, stack: AsyncExitStack
+) -> ReadinessProbe:
+    probe = make_readiness(database, ledger, artifacts=artifacts)
+    stack.push_async_callback(probe.stop)
+    return probe
 
 
 def _make_desk(

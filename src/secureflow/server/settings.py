@@ -56,6 +56,10 @@ class RestSettings(Section):
         max_streams: event streams that one user may keep open.
         proxies: networks of reverse proxies. Their `X-Forwarded-For` is trusted, and their
             connections are not counted by address; from anyone else the header is ignored.
+        prefix: path under which a proxy publishes the service, such as `/secureflow`, which it
+            removes from requests; empty where the service has a host to itself.
+        origins: addresses of the pages that may use a session cookie, such as
+            `https://flow.example`; by default the host that a request names.
         metrics_token: bearer token for scrapers on other machines. Without one `/metrics` answers
             this machine only.
     """
@@ -68,6 +72,8 @@ class RestSettings(Section):
     max_body_values: Annotated[int, Field(ge=1000)] = 50_000
     max_streams: Annotated[int, Field(ge=1)] = 16
     proxies: tuple[IPvAnyNetwork, ...] = ()
+    prefix: Annotated[str, Field(max_length=128, pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[^/?#\s]+$")], ...] = ()
     metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = None
     connections: ConnectionSettings = ConnectionSettings()
 

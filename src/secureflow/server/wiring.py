@@ -123,25 +123,14 @@ def make_services(
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords = Passwords(rules.password_length)
     centre = CentreDescription(link, ledger, server, others)
-    factors, refreshing, devices = _logins(ports, transactions, ticks, quotas, rules)
-    failed = FailedLogins(transactions, clock)
-    logins = Logins(begin, passwords, ticks, failed, factors)
+    people = _people(ports, transactions, ticks, quotas, sessions, rules)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
-    uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
         transactions=transactions,
-        failed_logins=failed,
-        logins=logins,
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
-        sessions=Sessions(begin, transactions, clock, sessions, factors.allowed),
-        second_factors=factors,
-        refreshing=refreshing,
-        devices=devices,
-        users=Users(begin, transactions, passwords, clock, quotas, ticks),
+        **people,
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
@@ -149,11 +138,7 @@ def make_services(
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
-        models=Models(begin, ports.artifacts),
-        recipes=Recipes(ports.artifacts),
-        totals=Totals(ports.artifacts),
-        bundles=Bundles(*uploading),
-        uploads=Uploads(*uploading),
+        **_stored(ports, transactions, quotas),
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,
@@ -164,17 +149,45 @@ def make_services(
     )
 
 
-def _logins(
-    ports: Ports, transactions: Transactions, ticks: Ticks, quotas: Quotas, rules: PeopleRules
-) -> tuple[SecondFactors, Refreshing, Devices]:
+def _people(
+    ports: Ports,
+    transactions: Transactions,
+    ticks: Ticks,
+    quotas: Quotas,
+    limits: SessionLimits,
+    rules: PeopleRules,
+) -> dict[str, Any]:
+    """Return the use cases around accounts and logins, by their names in `Services`."""
     begin, clock, key = ports.begin, ports.clock, partial(derived_key, ports.log_key)
     factors = SecondFactors(
         *(begin, transactions, clock, ticks, key("second factors"), rules.require_second_factor),
         ports.authority.trust_domain,
     )
+    passwords, failed = Passwords(rules.password_length), FailedLogins(transactions, clock)
+    logins = Logins(begin, passwords, ticks, failed, factors)
     refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
-    devices = Devices(begin, transactions, refreshing, clock, ticks, key("device codes"))
-    return factors, refreshing, devices
+    return {
+        "failed_logins": failed,
+        "logins": logins,
+        "tokens": Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
+        "sessions": Sessions(begin, transactions, clock, limits, factors.allowed),
+        "second_factors": factors,
+        "refreshing": refreshing,
+        "devices": Devices(begin, transactions, refreshing, clock, ticks, key("device codes")),
+        "users": Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
+    }
+
+
+def _stored(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[str, Any]:
+    """Return the use cases around what is stored in files, by their names in `Services`."""
+    uploading = ports.begin, transactions, ports.uploads, ports.clock, quotas, Intake()
+    return {
+        "models": Models(ports.begin, ports.artifacts),
+        "recipes": Recipes(ports.artifacts),
+        "totals": Totals(ports.artifacts),
+        "bundles": Bundles(*uploading),
+        "uploads": Uploads(*uploading),
+    }
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

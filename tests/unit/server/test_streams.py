@@ -19,15 +19,17 @@ from tests.unit.server.conftest import Api
 class Watcher:
     """A client of one event stream, spoken to in ASGI: it can stay, and go."""
 
-    def __init__(self, api: Api, token: str, job: str) -> None:
+    def __init__(self, api: Api, token: str, job: str, cookie: str = "") -> None:
         self.status = 0
         self.begun = asyncio.Event()
         self.leaves = asyncio.Event()
         self.asked = False
+        bearer = (b"authorization", f"Bearer {token}".encode())
+        shown = (b"cookie", cookie.encode()) if cookie else bearer
         scope = {
             "type": "http", "method": "GET", "path": f"/api/v1/jobs/{job}/events",
             "raw_path": b"", "query_string": b"", "root_path": "", "scheme": "https",
-            "headers": [(b"authorization", f"Bearer {token}".encode())],
+            "headers": [shown],
             "client": ("127.0.0.1", 1), "server": ("test", 443), "http_version": "1.1",
         }  # fmt: skip
         self.task = asyncio.create_task(api.app(scope, self.receive, self.send))  # type: ignore[arg-type]

@@ -215,6 +215,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "cache_size=-4000",
         "wal_autocheckpoint=4000",  # pages: 16 MiB; each checkpoint is a second sync
         "journal_size_limit=16777216",
+        "secure_delete=FAST",  # what is erased from a page that is written is overwritten there
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

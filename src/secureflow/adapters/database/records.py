@@ -200,6 +200,12 @@ class SqlIdempotency:
             )
         await self._forget_oldest(user)
 
+    async def forget(self, user: str) -> None:
+        """Remove what was answered to a user, and every answer that names them."""
+        table = IDEMPOTENCY
+        named = sa.type_coerce(table.c.body, sa.Text).contains(user, autoescape=True)
+        await self._unit.write(sa.delete(table).where((table.c.user == user) | named))
+
     async def _forget_oldest(self, user: str) -> None:
         """Limit one user's answers; delete many at once, so few calls search for the oldest."""
         table = IDEMPOTENCY

@@ -159,6 +159,9 @@ class Idempotency(Protocol):
     ) -> None:
         """Store the first answer with its time."""
 
+    async def forget(self, user: str) -> None:
+        """Remove what was answered to a user, and every answer that names them."""
+
 
 @dataclass(frozen=True)
 class Claim:

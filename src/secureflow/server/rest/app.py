@@ -26,6 +26,7 @@ from secureflow.server.rest import (
     renewals,
     secondfactors,
     session,
+    sessions,
     users,
 )
 from secureflow.server.rest.edge import Edge
@@ -67,7 +68,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    routers = [session.router, session.ending, organisations.secret_router, renewals.router]
+    routers = [session.router, session.ending, sessions.router, sessions.ending]
+    routers += [organisations.secret_router, renewals.router]
     routers += [devices.open_router, secondfactors.secret_router]
     routers += [one.router for one in (devices, secondfactors)]
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]

@@ -21,7 +21,7 @@ from secureflow.application.access import Principal
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-from secureflow.server.rest.callers import authenticate, bearer_of, caller_of, rates_of
+from secureflow.server.rest.callers import authenticate, caller_of, rates_of
 from secureflow.server.settings import RestSettings
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -92,7 +92,7 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings
-            caller = await authenticate(request, bearer_of(request)) if private else None
+            caller = await authenticate(request) if private else None
             text = await read_body(
                 request, min(bound or settings.max_body_bytes, settings.max_body_bytes)
             )

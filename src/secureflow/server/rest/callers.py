@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from secureflow.application.access import Principal
+from secureflow.application.sessions import unauthenticated
 from secureflow.kit.addresses import UNKNOWN, source_of
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.server.rest.cookies import SAFE, cookie_name, from_own_page, session_of
 from secureflow.server.rest.rates import Rates
 from secureflow.server.services import Services
 
@@ -22,6 +24,12 @@ Belongs = Callable[[str], bool]
 
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="sft_…", description="A token from POST /api/v1/login"
+)
+_cookie = APIKeyCookie(
+    name=cookie_name(),
+    auto_error=False,
+    description="A session from POST /api/v1/session; under a path prefix the name begins with "
+    "`__Secure-`. Requests that change something must come from a page of this service.",
 )
 
 
@@ -40,15 +48,15 @@ def rates_of(request: Request) -> Rates:
 async def caller_of(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
-    """Return the caller; raises `unauthenticated` or `token_expired`.
+    """Return the caller; raises as `authenticate`.
 
     A route with a body has done so before it read the body; the result is kept.
     """
+    del credentials, cookie  # for the API's description
     known: Principal | None = getattr(request.state, "caller", None)
-    if known is None:
-        known = await authenticate(request, credentials.credentials if credentials else "")
-    return known
+    return await authenticate(request) if known is None else known
 
 
 def token_of(
@@ -64,22 +72,68 @@ def bearer_of(request: Request) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
-async def authenticate(request: Request, token: str) -> Principal:
-    """Return the token's user, for whom the connection and its requests count from now on.
+def shown_session(request: Request, cookie: Annotated[str | None, Depends(_cookie)]) -> str:
+    """Return the session that the cookie of an own page holds, valid or not.
 
     Raises:
-        SecureFlowError: `unauthenticated`, `token_expired`, or `rate_limited` if the user has too
-            many open connections.
+        SecureFlowError: `unauthenticated` without one; `cross_site_request`.
     """
+    del cookie
+    text = session_of(request)
+    if not text:
+        raise unauthenticated()
+    from_own_page(request)
+    return text
+
+
+async def authenticate(request: Request) -> Principal:
+    """Return the user of the request's token or session cookie.
+
+    The connection and its requests count for them from now on. A request with a cookie that writes
+    must come from an own page, also if it carries a token.
+
+    Raises:
+        SecureFlowError: `unauthenticated`, `token_expired`, `session_expired`;
+            `cross_site_request`; `two_identities` for a token of one user with a session of
+            another; `rate_limited` if the user has too many open connections.
+    """
+    token, session = bearer_of(request), session_of(request)
+    if session and request.method not in SAFE:
+        from_own_page(request)
+    use = services_of(request)
+    if not session:
+        caller = await _recognised(request, token, use.tokens.authenticate)
+    elif not token:
+        caller = await _recognised(request, session, use.sessions.authenticate)
+    else:
+        caller = await _recognised(request, token, use.tokens.authenticate)
+        if (await _recognised(request, session, use.sessions.authenticate)).user != caller.user:
+            raise SecureFlowError(
+                "two_identities",
+                "The request carries one user's token and another user's session.",
+                "Log out in the browser, or send only one of the two.",
+            )
+    request.state.caller = caller
+    return caller
+
+
+async def lets_in(request: Request, caller: Principal) -> bool:
+    """Tell whether the caller's token or session is still valid."""
+    use = services_of(request)
+    return await (use.sessions if caller.session else use.tokens).holds(caller)
+
+
+async def _recognised(
+    request: Request, token: str, who: Callable[[str], Awaitable[Principal]]
+) -> Principal:
     try:
-        caller = await services_of(request).tokens.authenticate(token)
+        caller = await who(token)
     except InfrastructureError:
         raise  # its validity is unknown: it counts as before
     except SecureFlowError:
         rates_of(request).forget(token)
         raise
     recognise(request, token, caller.user)
-    request.state.caller = caller
     return caller
 
 
@@ -107,5 +161,7 @@ def address_of(request: Request) -> str:
 Use = Annotated[Services, Depends(services_of)]
 Shown = Annotated[str, Depends(token_of)]
 """The token that a request carries, not verified yet."""
+ShownSession = Annotated[str, Depends(shown_session)]
+"""The session in the cookie of a request from an own page, not verified yet."""
 Caller = Annotated[Principal, Depends(caller_of)]
-"""The authenticated caller; a handler that takes it requires a valid token."""
+"""The authenticated caller; a handler that takes it requires a valid token or session."""

@@ -24,6 +24,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.structlogs import structlog
 from secureflow.server.metrics import Metrics
 from secureflow.server.rest.bodies import too_large
+from secureflow.server.rest.cookies import cookie_of
 from secureflow.server.rest.problems import problem
 from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
@@ -65,6 +66,7 @@ class Edge:
         self._app = app
         self._cap = settings.max_body_bytes
         self._proxies = settings.proxies
+        self._prefix = settings.prefix
         self._metrics = metrics
         self._rates = rates
 
@@ -106,6 +108,7 @@ class Edge:
             return None
         authorization = headers.get("authorization", "")
         token = authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else ""
+        token = token or cookie_of(headers, self._prefix)
         wait = self._rates.arrive(source_of(scope["client"][0]), token)
         return too_fast(wait) if wait else None
 

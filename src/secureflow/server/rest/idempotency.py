@@ -33,7 +33,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.transactions import answering
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
-from secureflow.server.rest.callers import authenticate, bearer_of, services_of
+from secureflow.server.rest.callers import authenticate, services_of
 from secureflow.server.rest.languages import asked, headers_in
 from secureflow.texts import Language
 
@@ -188,7 +188,7 @@ def _shape_of(endpoint: Callable[..., Any]) -> Callable[[Any], Any]:
 
 async def _user(request: Request) -> str:
     known: Principal | None = getattr(request.state, "caller", None)
-    return (known or await authenticate(request, bearer_of(request))).user
+    return (known or await authenticate(request)).user
 
 
 async def _asked(request: Request) -> bytes:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Header, Query, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.bodies import BINARY, BYTES
-from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.callers import Caller, Use, lets_in
 from secureflow.server.rest.idempotency import OnceRoute, told_as
 from secureflow.server.rest.languages import SPOKEN, Spoken, spoken
 from secureflow.server.rest.routers import PREFIX, router_of
@@ -113,6 +113,7 @@ async def _watched(key: Key, use: Use, caller: Counted) -> str:
 async def watch_job(
     use: Use,
     caller: Caller,
+    request: Request,
     language: Spoken,
     key: Annotated[str, Depends(_watched)],
     after: Annotated[int, Query(ge=0, lt=1 << 53, description="Only events with id > this")] = 0,
@@ -122,10 +123,10 @@ async def watch_job(
 
     `waiting` events say who waits for what (for room on a disk, for the database), nobody where
     they are empty; they have no id. A broken stream is resumed with `Last-Event-ID`. It also ends
-    soon after the caller's token.
+    soon after the caller's token or session.
     """
     events = use.jobs.events(caller, key, max(after, int(last or 0)))
-    async for event in while_let_in(events, lambda: use.tokens.holds(caller)):
+    async for event in while_let_in(events, lambda: lets_in(request, caller)):
         yield ServerSentEvent(
             id=str(event.id) if event.id else None,
             event=event.kind,

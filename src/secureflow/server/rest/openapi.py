@@ -15,6 +15,7 @@ from secureflow.server.rest.problems import MEDIA_TYPE, Problem
 
 _METHODS: Final = frozenset({"get", "post", "patch", "delete", "put"})
 _SECRET_TAGS: Final = frozenset({"session", "enrolment", "health"})
+_KEPT_TOO: Final = frozenset({"delete_token", "delete_session", "delete_other_sessions"})
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 _KEY: Final = {
     "name": "Idempotency-Key",
@@ -25,6 +26,7 @@ _KEY: Final = {
 }
 _LOGGING_IN: Final = {
     "login": "Name, password and code do not fit together",
+    "open_session": "Name, password and code do not fit together",
     "refresh_login": "The login has ended",
     "poll_device": "The code has expired, or its login was fetched",
 }
@@ -34,7 +36,7 @@ _ALWAYS: Final = {
     "429": "Too many requests",
 }
 _CALLED: Final = {
-    "401": "No valid token",
+    "401": "No valid token or session",
     "403": "The caller's roles, or the owner's grants, do not allow it",
     "404": "Not found, or not visible to the caller",
 }
@@ -91,5 +93,5 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         content = {MEDIA_TYPE: {"schema": _PROBLEM}}
         responses[status] = {"description": description, "content": content}
     kept = not _SECRET_TAGS & set(operation.get("tags", ()))
-    if method != "get" and (kept or operation["operationId"] == "delete_token"):
+    if method != "get" and (kept or operation["operationId"] in _KEPT_TOO):
         operation.setdefault("parameters", []).append(_KEY)

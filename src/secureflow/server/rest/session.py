@@ -40,10 +40,11 @@ class Account(BaseModel):
     roles: list[Role] = Field(examples=[["data-scientist"]])
     created: int = Field(description="Unix seconds")
     disabled: bool
+    erased: int | None = Field(None, description="Unix seconds; then nothing is left but the id")
 
 
 class LoginRequest(RequestBody):
-    """A name and a password."""
+    """A name, a password, and a code where the account needs one."""
 
     name: Annotated[str, ONE_LINE] = Field(max_length=64, examples=["ada"])
     password: Password = Field(repr=False, examples=["correct horse battery staple"])
@@ -116,6 +117,7 @@ def account(user: User) -> Account:
         roles=list(user.roles),
         created=user.created,
         disabled=user.disabled,
+        erased=user.erased,
     )
 
 
@@ -188,7 +190,7 @@ async def get_me(use: Use, caller: Caller) -> Account:
 
 @router.post("/me/password", summary="Change my password", status_code=204)
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
-    """Set a new password; the caller's other tokens are revoked."""
+    """Set a new password; the caller's other tokens and sessions end."""
     await use.users.change_password(caller, body.old, body.new)
 
 

@@ -84,7 +84,7 @@ async def get_user(key: Key, use: Use, caller: Caller) -> Account:
 @router.patch("/{key}", summary="Change a user")
 @shown_as(account)
 async def update_user(key: Key, body: UserChange, use: Use, caller: Caller) -> Account:
-    """Change display name, roles, password, or disable; the latter two end the user's tokens."""
+    """Change display name, roles, password, or disable; the latter two end the user's access."""
     user = await use.users.update(
         caller,
         key,
@@ -107,3 +107,13 @@ async def list_user_tokens(key: Key, use: Use, caller: Caller) -> Listed[TokenSh
 async def delete_user_token(key: Key, token: Key, use: Use, caller: Caller) -> None:
     """Revoke a token of a person of the caller's organisation."""
     await use.tokens.revoke_of(caller, key, token)
+
+
+@router.post("/{key}/erase", summary="Erase who a user is")
+@shown_as(account)
+async def erase_user(key: Key, use: Use, caller: Caller) -> Account:
+    """Remove name, display name, password and addresses for good, and end all access.
+
+    The id stays, so that ledger entries about it still verify.
+    """
+    return account(await use.users.erase(caller, key))

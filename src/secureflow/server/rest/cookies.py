@@ -1,0 +1,103 @@
+"""The cookie of a browser session, and which pages may use it.
+
+The cookie is HttpOnly (scripts cannot read it), Secure, and SameSite=Strict (other sites' pages do
+not send it). Where the service has a host to itself its name begins with `__Host-`, which browsers
+take from that very host only; under a path prefix it is `__Secure-`, for that path (RFC 6265bis,
+4.1.3). SameSite takes a neighbouring subdomain for the same site, so a request that writes must
+also come from a page of this very origin, as the browser says in Sec-Fetch-Site and Origin (OWASP,
+Cross-Site Request Forgery Prevention: Fetch Metadata, verifying origin). One that says neither is
+no browser's, and is refused: programs show a bearer token, which no page sends by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import Request, Response
+from starlette.datastructures import Headers
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.server.settings import RestSettings
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+LONGEST: Final = 128
+"""Longer values are no session's."""
+
+
+def cookie_name(prefix: str = "") -> str:
+    """Return the cookie's name under a path prefix."""
+    return "__Secure-secureflow" if prefix else "__Host-secureflow"
+
+
+def cookie_of(headers: Headers, prefix: str) -> str:
+    """Return the session that a request's cookie holds, valid or not, or "".
+
+    Two different ones are none: a neighbouring subdomain may have added one (cookie tossing), and
+    browsers do not say which is whose.
+    """
+    name, found = cookie_name(prefix), set()
+    for header in headers.getlist("cookie"):
+        for pair in header.split(";"):
+            key, _, value = pair.strip().partition("=")
+            if key == name:
+                found.add(value if len(value) <= LONGEST else "")
+    return found.pop() if len(found) == 1 else ""
+
+
+def session_of(request: Request) -> str:
+    """Return the session that a request's cookie holds, valid or not, or ""."""
+    return cookie_of(request.headers, settings_of(request).prefix)
+
+
+def settings_of(request: Request) -> RestSettings:
+    """Return the API's settings."""
+    settings: RestSettings = request.app.state.settings
+    return settings
+
+
+def put_session(request: Request, response: Response, text: str) -> None:
+    """Give the browser its session; without a lifetime there, because the centre ends it."""
+    prefix = settings_of(request).prefix
+    response.set_cookie(
+        *(cookie_name(prefix), text),
+        path=prefix or "/",
+        secure=True,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def clear_session(request: Request, response: Response) -> None:
+    """Have the browser forget its session."""
+    prefix = settings_of(request).prefix
+    response.delete_cookie(
+        cookie_name(prefix), path=prefix or "/", secure=True, httponly=True, samesite="strict"
+    )
+
+
+def from_own_page(request: Request) -> None:
+    """Refuse a request that does not come from a page of this very origin (a dependency too).
+
+    Raises:
+        SecureFlowError: `cross_site_request`.
+    """
+    sites, origins = (request.headers.getlist(name) for name in ("sec-fetch-site", "origin"))
+    own = _own_origins(request)
+    same = all(site == "same-origin" for site in sites)
+    if not (sites or origins) or not same or not all(one.lower() in own for one in origins):
+        raise SecureFlowError(
+            "cross_site_request",
+            "The request does not come from a page of this service.",
+            "Use the service's own pages; programs show a bearer token instead of a cookie. Behind "
+            "a proxy that changes Host, the operator lists the address in rest.origins.",
+        )
+
+
+def _own_origins(request: Request) -> set[str]:
+    """Return the origins of own pages: as configured, else the host that was asked."""
+    configured = settings_of(request).origins
+    if configured:
+        return {one.lower() for one in configured}
+    host = request.headers.get("host", "").lower()
+    return {f"https://{host}", f"https://{host.removesuffix(':443')}"} if host else set()
