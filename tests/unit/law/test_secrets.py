@@ -51,6 +51,7 @@ BYTES = {"seed", "key"}
 """Names of fields that are secret when they are bytes."""
 OPEN = {
     ("application/access.py", "Principal", "token"): "the token's public id",
+    ("server/rest/session.py", "LoginRequest", "refresh"): "whether a refresh token is wanted",
     ("application/tokens.py", "Issued", "token"): "the record, which holds a digest",
     ("engines/training/models.py", "UpdateLayout", "seeds"): "how many words a seed has",
     ("demo/study.py", "Study", "shares"): "who has which rows of the demo's table",
