@@ -126,8 +126,7 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services := replace(services, record=lambda: database.fault))
-    _keep(stack, _sweeping(services, clock), room.keep_reserve())
-    _keep(stack, services.transactions.keep_numbered(), services.failed_logins.keep_flushed())
+    _keep(stack, *_upkeep(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     polls = runner.poll, revocation_watch.poll, *looks, services.tokens.uses.poll
@@ -158,8 +157,11 @@ def _make_desk(
     )
 
 
-def _sweeping(services: Services, clock: Clock) -> Coroutine[Any, Any, None]:
-    return keep_swept(services.begin, clock, also=(services.bundles.sweep, services.uploads.sweep))
+def _upkeep(services: Services, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+    """Return what runs beside the use cases: sweeping, and the entries nobody waits for."""
+    also = services.bundles.sweep, services.uploads.sweep
+    swept = keep_swept(services.begin, clock, also=also)
+    return [swept, services.transactions.keep_numbered(), services.failed_logins.keep_flushed()]
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

@@ -114,23 +114,20 @@ def make_services(
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
-        ticks: paces login attempts.
-        metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
+        ticks, metrics: paces login attempts; metrics that the adapters report jobs to.
+        quotas, sessions: limits per organisation, and of browser sessions.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
-        sessions: how long browser sessions last.
         rules: of accounts.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
     centre = CentreDescription(link, ledger, server, others)
-    people = _people(ports, transactions, ticks, quotas, sessions, rules)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     return Services(
         begin=begin,
-        transactions=transactions,
-        **people,
+        **_people(ports, transactions, ticks, quotas, sessions, rules),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
@@ -167,6 +164,7 @@ def _people(
     logins = Logins(begin, passwords, ticks, failed, factors)
     refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
     return {
+        "transactions": transactions,
         "failed_logins": failed,
         "logins": logins,
         "tokens": Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),

@@ -59,7 +59,7 @@ async def outdate(database: Database) -> None:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
-        for later in ("claims", "servers", "bundles", "uploads"):
+        for later in ("claims", "servers", "bundles", "uploads", "sessions"):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
         await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))
