@@ -131,7 +131,8 @@ class Devices:
         state = DeviceState.APPROVED if approve else DeviceState.DENIED
         async with self._transactions(held=True, numbered=False) as transaction:
             work = transaction.work
-            await work.lock("devices")
+            found = await self._guessed(work, principal, code, address)
+            await work.lock(f"device/{found.id}")
             device = await self._guessed(work, principal, code, address)
             user = principal.user if approve else ""
             await work.devices.save(replace(device, state=state, user=user))
@@ -146,16 +147,12 @@ class Devices:
             SecureFlowError: `authorization_pending`; `slow_down` with the interval to keep from now
                 on; `access_denied`; `device_code_expired`.
         """
-        match = _SHAPE.fullmatch(text)
-        if match is None:
-            raise _expired()
+        async with self._begin() as work:  # strangers with wrong secrets lock nothing
+            key = (await _holder(work, text)).id
         async with self._transactions(held=True, numbered=False) as transaction:
             work = transaction.work
-            await work.lock("devices")
-            device = await work.devices.find(f"dev_{match[1]}")
-            digest = hashlib.sha256(match[2].encode()).hexdigest()
-            if device is None or not hmac.compare_digest(digest, device.digest):
-                raise _expired()
+            await work.lock(f"device/{key}")
+            device = await _holder(work, text)
             user = await work.users.find(device.user) if device.user else None
             pending = device.state is DeviceState.PENDING and self._clock() < device.expires
             if pending:
@@ -208,6 +205,16 @@ class Devices:
 
     def _digest(self, code: str) -> str:
         return hmac.digest(self._key, code.encode(), "sha256").hex()
+
+
+async def _holder(work: UnitOfWork, text: str) -> Device:
+    """Return the device of a secret; raises `device_code_expired`."""
+    match = _SHAPE.fullmatch(text)
+    device = await work.devices.find(f"dev_{match[1]}") if match else None
+    digest = hashlib.sha256(match[2].encode()).hexdigest() if match else ""
+    if device is None or not hmac.compare_digest(digest, device.digest):
+        raise _expired()
+    return device
 
 
 def _denied() -> SecureFlowError:

@@ -71,7 +71,7 @@ class Refreshing:
             return await self.begin_in(transaction, user, method)
 
     async def begin_in(self, transaction: Transaction, user: User, method: str) -> Issued:
-        """The same inside a transaction that does more; `method` is the ledger's, and the label."""
+        """The same inside a transaction that does more; `method` is for the ledger."""
         now, work = self._clock(), transaction.work
         await work.lock(f"families/{user.id}")
         if not await lets_in_as_before(work, user):
@@ -83,7 +83,7 @@ class Refreshing:
         family = TokenFamily(
             *(new_id("fam"), user.id, now, now + IDLE_SECONDS, now + MOST_SECONDS),
             turned=now,
-            label=method,
+            label="login" if method == "password" else f"login by {method}",
         )
         await work.families.add(family)
         issued = await self._continue(work, user, family)

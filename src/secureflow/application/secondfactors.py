@@ -21,7 +21,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secureflow.application.access import Principal, missing, require, require_own
-from secureflow.application.logins import bad_credentials
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions
@@ -260,9 +259,11 @@ async def _confirmed(work: UnitOfWork, user: str) -> SecondFactor | None:
 
 
 def _wrong() -> SecureFlowError:
-    error = bad_credentials()
-    error.hint = "A code counts once, and for half a minute. Check the clock of its device."
-    return error
+    return SecureFlowError(
+        "bad_credentials",
+        "The code of the second factor does not match.",
+        "A code counts once, and for half a minute. Check the clock of its device.",
+    )
 
 
 def _enrolled() -> SecureFlowError:

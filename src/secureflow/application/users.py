@@ -203,6 +203,7 @@ class Users:
             await end_access(transaction, new, by=principal.user, why="erased")
             for identity in await list_readable(transaction.work.identities, user=old.id):
                 await transaction.work.identities.remove(identity.id)
+            await transaction.work.second_factors.remove(old.id)
             await transaction.work.idempotency.forget(old.id)
             transaction.record(
                 "user.erased",

@@ -29,7 +29,7 @@ def by_device(connection: Client, url: str, sleep: Callable[[float], None] = tim
         SecureFlowError: `access_denied`, `device_code_expired`.
     """
     host = shown(platform.node())[:40]
-    codes = connection.devices.start(f"secureflow on {host}")
+    codes = connection.devices.start(f"SecureFlow CLI on {host}")
     say(t("The code is {code}, until {until}.", code=codes.user_code, until=moment(codes.expires)))
     say(t("Where you are logged in to {url}: secureflow login approve {code}",
           url=url, code=codes.user_code))  # fmt: skip

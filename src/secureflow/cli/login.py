@@ -31,7 +31,7 @@ def login(
         ),
     ] = "",
     decided: Annotated[
-        str, typer.Argument(metavar="[CODE]", help=t("The code that the program shows."))
+        str, typer.Argument(metavar="CODE", help=t("The code that the program shows."))
     ] = "",
     name: Annotated[
         str, typer.Option(help=t("Your user name; it is asked for when not given."))

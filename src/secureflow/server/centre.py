@@ -107,8 +107,6 @@ async def open_centre(
     queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
-    readiness = make_readiness(database, ledger, artifacts=artifacts)
-    stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
         Ports(
@@ -122,7 +120,7 @@ async def open_centre(
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
         coming=lambda agent: link.expect(agent.party),
-        readiness=readiness,
+        readiness=_readiness(database, ledger, artifacts, stack),
         stopping=stopping,
         metrics=metrics,
         bounds=settings.bounds,
@@ -131,16 +129,23 @@ async def open_centre(
         server=claims.name,
         others=(others := lambda: claims.others),
     )
-    services = replace(services, record=lambda: database.fault)
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
-    desk.open(services)
+    desk.open(services := replace(services, record=lambda: database.fault))
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll
     _keep(stack, poll_forever([*polls, services.tokens.uses.poll, *looks]))
     return Centre(services, certificate, address)
+
+
+def _readiness(
+    database: Database, ledger: SqlLedger, artifacts: FileArtifacts, stack: AsyncExitStack
+) -> ReadinessProbe:
+    probe = make_readiness(database, ledger, artifacts=artifacts)
+    stack.push_async_callback(probe.stop)
+    return probe
 
 
 def _make_desk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable
@@ -22,8 +23,9 @@ from secureflow.application.running.publishing import publish
 from secureflow.domain.bundles import FOR_EVER, StoredBundle, bundle_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Enrolment, Organisation
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, User
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.totp import code_at
 from tests.contract.database.conftest import LOG_KEY
 from tests.stage import PASSWORD, Stage, empty_stage
 
@@ -210,3 +212,58 @@ async def test_two_that_are_disabled_at_once_are_both_shut_out(stages: list[Stag
     both = (use.set_disabled(stage.operator, slug, True) for slug in ("bank-x", "bank-y"))
     assert await together(*both) == []
     assert told[-1] == ["bank-x", "bank-y"]
+
+
+async def _login(stages: list[Stage]) -> tuple[User, bytes]:
+    """Return a user with a confirmed second factor, and its secret."""
+    admin, use = stages[0].admin("bank-a"), stages[0].services
+    made = await use.second_factors.enrol(admin)
+    secret = base64.b32decode(made.secret)
+    await use.second_factors.confirm(admin, code_at(secret, stages[0].now[0]))
+    for stage in stages:
+        stage.now[0] += 60
+    async with use.begin() as work:
+        return await work.users.get(admin.user), secret
+
+
+async def test_a_code_that_two_show_at_once_lets_one_in(
+    stages: list[Stage], request: pytest.FixtureRequest
+) -> None:
+    user, secret = await _login(stages)
+    code = code_at(secret, stages[0].now[0])
+
+    async def show(stage: Stage) -> None:
+        async with stage.services.begin() as work:
+            await stage.services.second_factors.require(work, user, code)
+            await work.commit()
+
+    request.getfixturevalue("meeting")
+    assert await together(*(show(stage) for stage in stages)) == ["bad_credentials"]
+
+
+async def test_a_refresh_token_that_two_show_at_once_is_turned_once(
+    stages: list[Stage], request: pytest.FixtureRequest
+) -> None:
+    """The second one gets the answer again: it may be the owner, whose first answer was lost."""
+    async with stages[0].services.begin() as work:
+        user = await work.users.get(stages[0].admin("bank-a").user)
+    issued = await stages[0].services.refreshing.begin(user, "password")
+    request.getfixturevalue("meeting")
+    them = await asyncio.gather(
+        *(stage.services.refreshing.refresh(issued.refresh) for stage in stages)
+    )
+    assert len({one.refresh for one in them}) == 1
+    async with stages[0].services.begin() as work:
+        (family,) = (await work.families.list()).items
+    assert family.turn == 2
+
+
+async def test_an_approved_device_that_two_fetch_at_once_is_logged_in_once(
+    stages: list[Stage], request: pytest.FixtureRequest
+) -> None:
+    admin, use = stages[0].admin("bank-a"), stages[0].services.devices
+    asked = await use.start("laptop", "192.0.2.7")
+    await use.decide(admin, asked.code, "10.0.0.1", approve=True)
+    request.getfixturevalue("meeting")
+    codes = await together(*(one.services.devices.poll(asked.secret) for one in stages))
+    assert codes == ["device_code_expired"]

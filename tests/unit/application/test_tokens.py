@@ -56,6 +56,7 @@ async def test_a_scope_never_gives_more_than_the_roles(stage: Stage) -> None:
 async def test_a_narrow_token_is_refused_the_rest(stage: Stage) -> None:
     admin = await caller(stage, stage.admin("bank-a"), Scope.READ)
     require(admin, "user.read")
+    assert not admin.may("grant.create")
     with refused("scope_too_narrow", "grant.create"):
         require(admin, "grant.create")
     with refused("scope_too_narrow"):

@@ -77,7 +77,7 @@ def test_login_keeps_a_private_profile_and_logout_forgets_the_token(
     code, out, err = cli("login", centre.url, "--name", "sam", "--password-file", password)
     assert (code, out) == (0, "")
     assert "sft_secret" not in err
-    assert centre.asked[0][2] == {"name": "sam", "password": "hunter2"}
+    assert centre.asked[0][2] == {"name": "sam", "password": "hunter2", "refresh": True}
     assert stat.S_IMODE(profile_path().stat().st_mode) == 0o600
     assert cli("user", "me")[0] == 0
     assert centre.asked[-1][1]["Authorization"] == "Bearer sft_secret"

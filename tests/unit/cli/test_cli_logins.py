@@ -79,7 +79,7 @@ def test_a_machine_without_a_browser_shows_a_code_and_waits(
     assert waited == [5, 5, 10]
     assert "sfd_1" not in err
     assert (load_profile().token, load_profile().user) == ("sft_2", "sam")
-    assert centre.asked[0][2]["client"].startswith("secureflow on ")
+    assert centre.asked[0][2]["client"].startswith("SecureFlow CLI on ")
 
 
 def test_what_was_denied_keeps_no_login(

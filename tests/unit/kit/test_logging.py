@@ -19,7 +19,8 @@ def test_lines_of_a_job_carry_it_and_secrets_are_masked(
     with job_context("job_1", "bank-a"):
         token = "sft_01jf2k_" + "s" * 43
         log.info("asked", password="hunter2", header=f"Bearer {token}", inner={"secret": "x1y2"})
-        logging.getLogger("library").warning("foreign %s", token)
+        others = [kind + "s" * 43 for kind in ("sfr_01jf2k_12_", "sfd_01jf2k_")]
+        logging.getLogger("library").warning("foreign %s %s %s", token, *others)
     log.info("after")
     captured = capsys.readouterr()
     lines = [json.loads(line) for line in captured.err.splitlines()]

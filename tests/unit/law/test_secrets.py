@@ -20,15 +20,38 @@ from secureflow.sdk import Profile
 from secureflow.sdk.answers import build
 from secureflow.sdk.calls import Call
 from secureflow.sdk.connection import Connection
-from secureflow.sdk.views import Account, IssuedEnrolment, IssuedToken, Session
+from secureflow.sdk.renewal import Tokens
+from secureflow.sdk.views import (
+    Account,
+    DeviceCodes,
+    Enrolling,
+    IssuedEnrolment,
+    IssuedToken,
+    RecoveryCodes,
+    Session,
+)
 
 SOURCE = Path(secureflow.__file__).parent
 SECRET = "sft_canary_2b7e151628aed2a6"
-NAMES = {"token", "secret", "secrets", "password", "old", "new", "salt", "shares", "seeds"}
+NAMES = {
+    "token",
+    "refresh",
+    "recovery",
+    "device_code",
+    "secret",
+    "secrets",
+    "password",
+    "old",
+    "new",
+    "salt",
+    "shares",
+    "seeds",
+}
 BYTES = {"seed", "key"}
 """Names of fields that are secret when they are bytes."""
 OPEN = {
     ("application/access.py", "Principal", "token"): "the token's public id",
+    ("server/rest/session.py", "LoginRequest", "refresh"): "whether a refresh token is wanted",
     ("application/tokens.py", "Issued", "token"): "the record, which holds a digest",
     ("engines/training/models.py", "UpdateLayout", "seeds"): "how many words a seed has",
     ("demo/study.py", "Study", "shares"): "who has which rows of the demo's table",
@@ -39,7 +62,12 @@ HOLDERS = (
     Session(SECRET, 1, Account("usr_1", "sam")),
     IssuedToken("tok_1", token=SECRET),
     IssuedEnrolment("enr_1", token=SECRET),
-    Profile("https://c.example", token=SECRET),
+    Session("sft_x", 1, Account("usr_1", "sam"), SECRET),
+    DeviceCodes(SECRET, "BCDF-GHJK", 9),
+    Enrolling(SECRET, f"otpauth://totp/x?secret={SECRET}"),
+    RecoveryCodes((SECRET,)),
+    Tokens(SECRET, SECRET),
+    Profile("https://c.example", token=SECRET, refresh=SECRET),
     Connection("https://c.example", SECRET),
 )
 
@@ -107,13 +135,18 @@ def test_not_even_a_verbose_traceback_shows_the_token(unwritable: Any) -> None:
 
 
 def test_request_bodies_show_nothing() -> None:
-    from secureflow.server.rest.session import LoginRequest, PasswordChange
+    from secureflow.server.rest.devices import DeviceQuestion
+    from secureflow.server.rest.secondfactors import CodeRequest
+    from secureflow.server.rest.session import LoginRequest, PasswordChange, RefreshRequest
     from secureflow.server.rest.users import UserChange, UserRequest
 
     bodies = (
         LoginRequest(name="sam", password=SECRET),
         PasswordChange(old=SECRET, new=SECRET),
         UserChange(password=SECRET),
+        RefreshRequest(refresh=SECRET),
+        CodeRequest(code=SECRET),
+        DeviceQuestion(device_code=SECRET),
         UserRequest(name="sam", password=SECRET, roles=["auditor"]),  # type: ignore[list-item]
     )
     assert not [body for body in bodies if SECRET in repr(body) + str(body)]

@@ -103,7 +103,6 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "erase_user": Post(f"/users/{ada.user}/erase", {}, admin),
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
-        "erase_user": Post(f"/users/{ada.user}/erase", {}, admin),
         "prioritise_job": Post(f"/jobs/{ids['job']}/priority", {"priority": 7}, admin),
         "change_project": Post(project, {"description": "D"}, admin, "PATCH"),
         "freeze_project": Post(f"{project}/freeze", {}, admin),
@@ -120,12 +119,16 @@ def _plain(stage: Stage) -> dict[str, Post]:
 
 
 async def _of_people(name: str, stage: Stage) -> Post:
-    """Return a request about tokens, programs that ask, or second factors."""
+    """Return a request about tokens, sessions, programs that ask, or second factors."""
     services, ada, admin = stage.services, stage.scientist("bank-a"), stage.admin("bank-a")
     if name.endswith("_token"):
         issued = await services.tokens.create(admin, "", 60)
         of = "" if name == "delete_token" else f"/users/{admin.user}"
         return Post(f"{of}/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name.endswith(("_session", "_sessions")):
+        key = await session_of(stage, admin)
+        path = "/sessions" if name == "delete_other_sessions" else f"/sessions/{key}"
+        return Post(path, None, admin, "DELETE")
     if name.endswith("_device"):
         asked = await services.devices.start("x", "192.0.2.1")
         return Post(f"/devices/{asked.code}/{name.split('_', maxsplit=1)[0]}", {}, admin)

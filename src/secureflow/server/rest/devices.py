@@ -32,7 +32,7 @@ class DeviceRequest(RequestBody):
 
     client: Annotated[str, StringConstraints(min_length=1, max_length=64), ONE_LINE] = Field(
         description="Its own name, which the approving person is shown as a claim",
-        examples=["secureflow on training-3"],
+        examples=["SecureFlow CLI on training-3"],
     )
 
 

@@ -26,6 +26,7 @@ _KEY: Final = {
 }
 _LOGGING_IN: Final = {
     "login": "Name, password and code do not fit together",
+    "open_session": "Name, password and code do not fit together",
     "refresh_login": "The login has ended",
     "poll_device": "The code has expired, or its login was fetched",
 }
