@@ -38,10 +38,9 @@ Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
 @dataclass(frozen=True)
-class Services:
-    """The use cases behind the API."""
+class PeopleServices:
+    """The use cases about people and how they come in."""
 
-    begin: UnitOfWorkFactory
     transactions: Transactions
     failed_logins: FailedLogins
     logins: Logins
@@ -49,6 +48,13 @@ class Services:
     sessions: Sessions
     oidc: OidcLogins
     users: Users
+
+
+@dataclass(frozen=True)
+class Services(PeopleServices):
+    """The use cases behind the API."""
+
+    begin: UnitOfWorkFactory
     organisations: Organisations
     renewals: Renewals
     charters: Charters

@@ -54,7 +54,7 @@ from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
-from secureflow.server.services import Readiness, Services
+from secureflow.server.services import PeopleServices, Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
 DEFAULT_SESSIONS = SessionLimits()
@@ -114,26 +114,19 @@ def make_services(
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
-        metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
+        metrics, quotas, sessions: where adapters report jobs; limits of organisations and sessions.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
-        sessions: how long browser sessions last.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
-    passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
+    centre = CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
+        **vars(_people(ports, transactions, quotas, sessions, ticks)),
         begin=begin,
-        transactions=transactions,
-        failed_logins=(failed := FailedLogins(transactions, clock)),
-        logins=(logins := Logins(begin, passwords, ticks, failed)),
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
-        sessions=(opened := Sessions(begin, transactions, clock, sessions)),
-        oidc=_oidc(ports, transactions, opened, failed, quotas, ticks),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
@@ -156,17 +149,27 @@ def make_services(
     )
 
 
-def _oidc(
+def _people(
     ports: Ports,
     transactions: Transactions,
-    sessions: Sessions,
-    failed: FailedLogins,
     quotas: Quotas,
+    limits: SessionLimits,
     ticks: Ticks,
-) -> OidcLogins:
+) -> PeopleServices:
     begin, clock = ports.begin, ports.clock
+    passwords, failed = Passwords(), FailedLogins(transactions, clock)
+    logins = Logins(begin, passwords, ticks, failed)
+    sessions = Sessions(begin, transactions, clock, limits)
     identities = Identities(begin, transactions, ports.providers, quotas, clock, failed)
-    return OidcLogins(begin, identities, sessions, failed, clock, ticks)
+    return PeopleServices(
+        transactions=transactions,
+        failed_logins=failed,
+        logins=logins,
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
+        sessions=sessions,
+        oidc=OidcLogins(begin, identities, sessions, failed, clock, ticks),
+        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
+    )
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:
