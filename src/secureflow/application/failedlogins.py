@@ -9,6 +9,7 @@ most `MOST` accounts are counted apart, the rest together with the unknown names
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -75,10 +76,17 @@ class FailedLogins:
         try:
             while True:
                 await asyncio.sleep(interval)
-                await self.flush()
+                await self._flush_on()
         finally:
-            async with asyncio.timeout(GRACE):
-                await self.flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE):
+                    await self._flush_on()
+
+    async def _flush_on(self) -> None:
+        try:
+            await self.flush()
+        except Exception:  # noqa: BLE001  the edge of a task: an unavailable database comes back
+            _log.exception("failed_logins_not_recorded")
 
     def _keep(self, counts: dict[str, _Count]) -> None:
         for user, one in counts.items():

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
@@ -188,7 +189,7 @@ class Sessions:
         others = [one for one in await self._living(principal) if one.id != principal.session]
         await self._end(others, principal.user, "revoked")
 
-    async def _end(self, sessions: list[Session], user: str, why: str) -> None:
+    async def _end(self, sessions: Sequence[Session], user: str, why: str) -> None:
         async with self._transactions(held=True, numbered=False) as transaction:
             for session in sessions:
                 await transaction.work.sessions.remove(session.id)
@@ -198,7 +199,7 @@ class Sessions:
                 record_ended(transaction, owner, by=user, why=why, sessions=ids)
             transaction.answer(None)
 
-    async def _living(self, principal: Principal) -> list[Session]:
+    async def _living(self, principal: Principal) -> Sequence[Session]:
         async with self._begin() as work:
             mine = await list_readable(work.sessions, user=principal.user, unexpired=self._clock())
         return [one for one in mine if self._lasts(one, self._clock())]

@@ -186,3 +186,5 @@ class Transactions:
                 await self._ledger.caught_up()
             except SecureFlowError as error:  # they are numbered together with the next one
                 _log.warning("number_owed", code=error.code)
+            except Exception:  # noqa: BLE001  the edge of a task: an unavailable database comes back
+                _log.exception("number_owed")

@@ -129,7 +129,7 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
-    _keep(stack, room.keep_reserve(), *_background(services, clock))
+    _keep(stack, *_upkeep(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
@@ -151,13 +151,11 @@ def _make_desk(
     )
 
 
-def _background(services: Services, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+def _upkeep(services: Services, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+    """Return what runs beside the use cases: sweeping, and the entries nobody waits for."""
     also = services.bundles.sweep, services.uploads.sweep
-    return [
-        keep_swept(services.begin, clock, also=also),
-        services.transactions.keep_numbered(),
-        services.failed_logins.keep_flushed(),
-    ]
+    swept = keep_swept(services.begin, clock, also=also)
+    return [swept, services.transactions.keep_numbered(), services.failed_logins.keep_flushed()]
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

@@ -38,9 +38,10 @@ Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
 @dataclass(frozen=True)
-class PeopleServices:
-    """The use cases about people and how they come in."""
+class Services:
+    """The use cases behind the API."""
 
+    begin: UnitOfWorkFactory
     transactions: Transactions
     failed_logins: FailedLogins
     logins: Logins
@@ -48,13 +49,6 @@ class PeopleServices:
     sessions: Sessions
     oidc: OidcLogins
     users: Users
-
-
-@dataclass(frozen=True)
-class Services(PeopleServices):
-    """The use cases behind the API."""
-
-    begin: UnitOfWorkFactory
     organisations: Organisations
     renewals: Renewals
     charters: Charters

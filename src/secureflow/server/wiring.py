@@ -54,7 +54,7 @@ from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
-from secureflow.server.services import PeopleServices, Readiness, Services
+from secureflow.server.services import Readiness, Services
 
 DEFAULT_QUOTAS = Quotas()
 DEFAULT_SESSIONS = SessionLimits()
@@ -113,8 +113,8 @@ def make_services(
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
-        ticks: paces login attempts.
-        metrics, quotas, sessions: where adapters report jobs; limits of organisations and sessions.
+        ticks, metrics: paces login attempts; metrics that the adapters report jobs to.
+        quotas, sessions: limits per organisation, and of browser sessions.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """
@@ -125,8 +125,8 @@ def make_services(
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
-        **vars(_people(ports, transactions, quotas, sessions, ticks)),
         begin=begin,
+        **_people(ports, transactions, ticks, quotas, sessions),
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
@@ -152,24 +152,24 @@ def make_services(
 def _people(
     ports: Ports,
     transactions: Transactions,
+    ticks: Ticks,
     quotas: Quotas,
     limits: SessionLimits,
-    ticks: Ticks,
-) -> PeopleServices:
-    begin, clock = ports.begin, ports.clock
-    passwords, failed = Passwords(), FailedLogins(transactions, clock)
+) -> dict[str, Any]:
+    """Return the services around accounts, and how their owners come in."""
+    begin, clock, passwords = ports.begin, ports.clock, Passwords()
+    failed = FailedLogins(transactions, clock)
     logins = Logins(begin, passwords, ticks, failed)
-    sessions = Sessions(begin, transactions, clock, limits)
     identities = Identities(begin, transactions, ports.providers, quotas, clock, failed)
-    return PeopleServices(
-        transactions=transactions,
-        failed_logins=failed,
-        logins=logins,
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens),
-        sessions=sessions,
-        oidc=OidcLogins(begin, identities, sessions, failed, clock, ticks),
-        users=Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
-    )
+    return {
+        "transactions": transactions,
+        "failed_logins": failed,
+        "logins": logins,
+        "tokens": Tokens(begin, transactions, logins, clock, quotas.tokens),
+        "sessions": (sessions := Sessions(begin, transactions, clock, limits)),
+        "oidc": OidcLogins(begin, identities, sessions, failed, clock, ticks),
+        "users": Users(begin, transactions, passwords, clock, quotas, ticks, logins.forget),
+    }
 
 
 def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:

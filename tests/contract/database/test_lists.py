@@ -20,6 +20,7 @@ from secureflow.application.running.recording import server_leaf
 from secureflow.domain.datasets import Grant
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.projects import Membership, Project
+from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 
@@ -111,15 +112,20 @@ async def test_the_sweeper_forgets_what_nobody_can_use(database: Database) -> No
     ]
     await _fill(database, "tokens", tokens)
     await _fill(database, "enrolments", enrolments)
+    sessions = [
+        Session(f"ses_{n}", "usr_1", f"{n}" * 64, 5, 5, now + n - 1, now + 9) for n in range(3)
+    ]
+    await _fill(database, "sessions", sessions)
     async with database.begin() as unit:
         for key, at in (("old", now - ANSWERS_KEPT), ("new", now - ANSWERS_KEPT + 1)):
             await unit.idempotency.remember("usr_1", key, "ab", 201, None, at)
         await unit.commit()
     async with database.begin() as unit:
-        assert await unit.sweep(now) == 2 + 1 + 1
+        assert await unit.sweep(now) == 2 + 2 + 1 + 1
         await unit.commit()
     async with database.begin() as unit:
         assert [token.id for token in (await unit.tokens.list()).items] == ["tok_2"]
+        assert [one.id for one in (await unit.sessions.list()).items] == ["ses_2"]
         assert [one.id for one in (await unit.enrolments.list()).items] == ["enr_1"]
         assert await unit.idempotency.find("usr_1", "old") is None
         assert await unit.idempotency.find("usr_1", "new") is not None

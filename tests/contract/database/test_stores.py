@@ -350,6 +350,26 @@ async def test_a_setting_that_changed_meanwhile_is_not_overwritten(database: Dat
             assert code_of(caught) == "stale_version"
 
 
+async def test_answers_to_an_erased_user_and_about_them_are_forgotten(
+    database: Database,
+) -> None:
+    async with database.begin() as unit:
+        for user, key, body in (
+            *(("usr_1", "own", None), ("usr_2", "about", {"of": [{"id": "usr_1", "n": "Ä"}]})),
+            *(("usr_2", "other", {"id": "usr%1"}), ("usr_2", "none", None)),
+        ):
+            await unit.idempotency.remember(user, key, "ab", 201, body, 7)
+        await unit.idempotency.forget("usr_1")
+        await unit.commit()
+    async with database.begin() as unit:
+        left = [
+            key
+            for user, key in (("usr_1", "own"), *(("usr_2", k) for k in ("about", "other", "none")))
+            if await unit.idempotency.find(user, key)
+        ]
+    assert left == ["other", "none"]
+
+
 async def test_an_idempotency_key_keeps_the_first_answer(database: Database) -> None:
     async with database.begin() as unit:
         assert await unit.idempotency.find("usr_1", "k") is None
