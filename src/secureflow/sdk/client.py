@@ -20,7 +20,7 @@ from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
-from secureflow.sdk.people import Sessions, Tokens, Users
+from secureflow.sdk.people import Identities, Sessions, Tokens, Users
 from secureflow.sdk.profile import Profile, load_profile
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.views import Account, Session
@@ -37,6 +37,7 @@ class BaseClient(Resource[D_co]):
         self.users = Users(driver)
         self.tokens = Tokens(driver)
         self.sessions = Sessions(driver)
+        self.identities = Identities(driver)
         self.organisations = Organisations(driver)
         self.agents = Agents(driver)
         self.enrolments = Enrolments(driver)
