@@ -14,7 +14,7 @@ import hmac
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -40,12 +40,13 @@ def rsa_key() -> RSAKey:
 
 @dataclass
 class Reply:
-    """What is sent for a path."""
+    """What is sent for a path; `drips` sends the body byte by byte and never ends."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     wait: asyncio.Event | None = None
+    drips: asyncio.Event | None = None
 
 
 def signed(claims: dict[str, Any], key: Any = None, **header: Any) -> str:
@@ -171,6 +172,9 @@ class Provider:
             reply = self._reply(urlsplit(first.split(" ")[1]).path, headers, body)
             if reply.wait is not None:
                 await reply.wait.wait()
+            if reply.drips is not None:
+                await _drip(writer, reply.drips)
+                return
             sent = {"Content-Length": str(len(reply.body)), "Connection": "close", **reply.headers}
             told = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
             writer.write(f"HTTP/1.1 {reply.status} X\r\n{told}\r\n".encode() + reply.body)
@@ -179,6 +183,16 @@ class Provider:
             pass  # the client had enough of it
         finally:
             writer.close()
+
+
+async def _drip(writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
+    """Send a byte now and then, so that no single wait is long."""
+    writer.write(b"HTTP/1.1 200 X\r\n\r\n")
+    while not stop.is_set():
+        writer.write(b" ")
+        await writer.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.02)
 
 
 @asynccontextmanager
@@ -191,7 +205,8 @@ async def running(provider: Provider | None = None) -> AsyncIterator[Provider]:
         yield made
     finally:
         for one in made.answers.values():
-            if one.wait is not None:
-                one.wait.set()
+            for event in (one.wait, one.drips):
+                if event is not None:
+                    event.set()
         server.close()
         await server.wait_closed()

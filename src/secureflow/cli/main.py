@@ -27,6 +27,7 @@ from secureflow.cli import (
     doctor,
     enclave,
     engine,
+    identities,
     jobs,
     keys,
     ledger,
@@ -68,6 +69,7 @@ app.add_typer(users.app, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(users.sessions, name="session")
 app.add_typer(totp.app, name="totp")
+app.add_typer(identities.app, name="identity")
 app.add_typer(organisations.app, name="org")
 app.add_typer(organisations.enrolments, name="enrolment")
 app.add_typer(organisations.parties, name="party")

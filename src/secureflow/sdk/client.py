@@ -21,7 +21,7 @@ from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.notifications import Notifications, Webhooks
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
-from secureflow.sdk.people import Devices, SecondFactorResource, Sessions, Tokens, Users
+from secureflow.sdk.people import Devices, Identities, SecondFactorResource, Sessions, Tokens, Users
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
@@ -41,6 +41,7 @@ class BaseClient(Resource[D_co]):
         self.sessions = Sessions(driver)
         self.devices = Devices(driver)
         self.second_factor = SecondFactorResource(driver)
+        self.identities = Identities(driver)
         self.organisations = Organisations(driver)
         self.agents = Agents(driver)
         self.enrolments = Enrolments(driver)

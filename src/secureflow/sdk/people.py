@@ -15,6 +15,7 @@ from secureflow.sdk.views import (
     DeviceCodes,
     Enrolling,
     FactorState,
+    Identity,
     IssuedToken,
     RecoveryCodes,
 )
@@ -56,6 +57,26 @@ class Users(Resource[D_co]):
     def list(self, organisation: str = "") -> Call[Page[Account]]:
         """Iterate over the users, optionally of one organisation."""
         return verbs.pages("/users", Account, organisation=organisation)
+
+
+class Identities(Resource[D_co]):
+    """The identities at providers with which people log in to accounts."""
+
+    @operation
+    def bind(self, user: str, provider: str, subject: str) -> Call[Identity]:
+        """Let the person with this `sub` at a provider log in to an account."""
+        body = {"provider": provider, "subject": subject}
+        return verbs.post(f"/users/{user}/identities", body, answers.value(Identity))
+
+    @operation
+    def unbind(self, user: str, identity: str) -> Call[None]:
+        """Remove an identity; it ends the account's tokens and sessions."""
+        return verbs.delete(f"/users/{user}/identities/{identity}")
+
+    @listing
+    def list(self, user: str) -> Call[Page[Identity]]:
+        """Iterate over the identities of an account."""
+        return verbs.pages(f"/users/{user}/identities", Identity)
 
 
 class Tokens(Resource[D_co]):

@@ -112,6 +112,17 @@ class BrowserSession:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """A person at an identity provider who logs in to an account; times in unix seconds."""
+
+    id: str
+    provider: str = ""
+    issuer: str = ""
+    subject: str = ""
+    created: int = 0
+
+
+@dataclass(frozen=True)
 class IssuedEnrolment(Unpicklable):
     """A new one-time enrolment token; `token` is shown only once."""
 

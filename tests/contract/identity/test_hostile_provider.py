@@ -343,6 +343,15 @@ async def test_a_slow_provider_is_given_up_in_time(provider: Provider, path: str
     assert time.monotonic() - began < 3
 
 
+async def test_a_provider_that_never_ends_its_answer_is_given_up_in_time(
+    provider: Provider,
+) -> None:
+    provider.answers["/jwks"] = Reply(drips=asyncio.Event())
+    began = time.monotonic()
+    await refusal(provider, "provider_unreachable", port=client_of(provider, seconds=0.2))
+    assert time.monotonic() - began < 3
+
+
 async def test_a_provider_that_is_down_is_reported_at_once_and_asked_again_later(
     provider: Provider,
 ) -> None:

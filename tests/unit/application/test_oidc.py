@@ -217,6 +217,16 @@ async def test_a_login_that_another_browser_started_is_not_finished_here(desk: D
     assert len(desk.pending) == 2
 
 
+async def test_another_replica_finishes_a_login(desk: Desk) -> None:
+    use, started = desk.stage.services, await desk.start()
+    desk.oidc = OidcLogins(
+        desk.stage.database.begin,  # type: ignore[arg-type]
+        *(use.oidc.identities, use.sessions, use.failed_logins),
+        lambda: desk.stage.now[0],
+    )
+    assert (await desk.back(started)).opened is not None
+
+
 async def test_a_state_is_good_once(desk: Desk) -> None:
     started = await desk.start()
     await desk.back(started)

@@ -26,7 +26,7 @@ from secureflow.kit.text import Text
 
 ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
-    *("Ed25519", "EdDSA"),
+    "Ed25519",
 )
 MAX_TOKEN: Final = 32 * 1024
 """Most characters of an ID token; people in very many groups have long ones."""

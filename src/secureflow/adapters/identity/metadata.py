@@ -19,17 +19,17 @@ class Metadata:
     """What is needed of the description.
 
     Args:
-        authorization, token, keys: endpoints.
-        userinfo: endpoint, or "".
+        authorization_endpoint, token_endpoint, jwks_uri: as they are called there.
+        userinfo_endpoint: the same, or "".
         algorithms: of ID tokens that both sides know.
         secret_method: how the client's secret is sent.
         names_itself: whether every answer of the browser must name the issuer (RFC 9207).
     """
 
-    authorization: str
-    token: str
-    keys: str
-    userinfo: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str
     algorithms: tuple[str, ...]
     secret_method: str
     names_itself: bool

@@ -142,7 +142,7 @@ class OidcProvider:
         metadata = await self._metadata.get()
         return str(
             prepare_grant_uri(
-                metadata.authorization,
+                metadata.authorization_endpoint,
                 client_id=self._client.id,
                 response_type="code",
                 redirect_uri=self._client.redirect,
@@ -194,8 +194,10 @@ class OidcProvider:
         )
         method = metadata.secret_method if client.secret else "none"
         auth = ClientAuth(*_credentials(client, method), method)
-        _, headers, body = auth.prepare("POST", metadata.token, {}, body)
-        status, found = await self._fetcher.post(metadata.token, body, TOKEN_BYTES, headers)
+        _, headers, body = auth.prepare("POST", metadata.token_endpoint, {}, body)
+        status, found = await self._fetcher.post(
+            metadata.token_endpoint, body, TOKEN_BYTES, headers
+        )
         if status == 200:
             return found
         if found.get("error") == "invalid_grant":
@@ -219,18 +221,18 @@ class OidcProvider:
 
     async def _fetch_keys(self) -> list[PublicKey]:
         metadata = await self._metadata.get()
-        return read_keys(await self._fetcher.get(metadata.keys, KEYS_BYTES))
+        return read_keys(await self._fetcher.get(metadata.jwks_uri, KEYS_BYTES))
 
     async def _userinfo(
         self, claims: dict[str, Any], token: object, metadata: Metadata
     ) -> dict[str, Any]:
         """Return the claims with those of the userinfo endpoint; the ID token's count first."""
-        if not metadata.userinfo:
+        if not metadata.userinfo_endpoint:
             raise self._fetcher.untrusted("it has no userinfo endpoint")
         if not isinstance(token, str) or not _sendable(token):
             raise self._fetcher.untrusted("it gives no access token")
         found = await self._fetcher.get(
-            metadata.userinfo, USERINFO_BYTES, {"Authorization": f"Bearer {token}"}
+            metadata.userinfo_endpoint, USERINFO_BYTES, {"Authorization": f"Bearer {token}"}
         )
         if found.get("sub") != claims["sub"]:
             raise self._fetcher.untrusted("its userinfo is about somebody else")
