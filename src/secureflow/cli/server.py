@@ -24,6 +24,7 @@ from secureflow.cli.texts import said, t, untranslated
 from secureflow.kit.memory import loading
 
 if TYPE_CHECKING:
+    from secureflow.kit.pki import Authority
     from secureflow.server.restore import Restored
 
 app = group("The coordination centre.")
@@ -51,6 +52,15 @@ def init(
     link_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of the link."))] = 8444,
     database: EmptyDatabase = "",
     wrapping_key: WrappingKey = None,
+    ca_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=t("A root certificate of your own, instead of a new one.")
+        ),
+    ] = None,
+    ca_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=t("Its private key (PEM, mode 0600)."))
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Make a new centre's directory."""
@@ -64,10 +74,32 @@ def init(
         link_port=link_port,
         database=database,
         wrapping_key=wrapping_key,
+        authority=_own_authority(ca_cert, ca_key, trust_domain),
     )
     show(made, output)
     advise_on_wrapping(directory / "server.yaml")
     say(t("Next: secureflow server start --config {path}", path=directory / "server.yaml"))
+
+
+def _own_authority(
+    certificate: Path | None, key: Path | None, trust_domain: str
+) -> Authority | None:
+    from secureflow.cli.files import read_secret
+    from secureflow.kit.clock import system_clock
+    from secureflow.kit.errors import SecureFlowError
+    from secureflow.kit.inputfiles import read_bytes
+    from secureflow.kit.ownca import own_authority
+
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise SecureFlowError(
+            "ca_refused",
+            "A certificate authority of your own is a certificate and its key.",
+            "Name both: --ca-cert FILE --ca-key FILE.",
+        )
+    pem = read_bytes(certificate, 1 << 16).decode("utf-8", "replace")
+    return own_authority(pem, read_secret(key).encode(), trust_domain, system_clock())
 
 
 @app.command("start", help=t("Run the centre until SIGTERM."))

@@ -83,7 +83,7 @@ class Authority:
     def create(
         cls, directory: Path, trust_domain: str, now: int, files: KeyFiles | None = None
     ) -> Authority:
-        """Create an authority and write `ca.key` (0600, wrapped as configured) and `ca.pem`.
+        """Create an authority and store it.
 
         Raises:
             SecureFlowError: `spiffe_malformed` for a bad trust domain, `ca_exists`.
@@ -91,19 +91,27 @@ class Authority:
         SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
         key = ec.generate_private_key(ec.SECP256R1())
         authority = cls(key, _self_signed(key, trust_domain, now))
+        authority.store(directory, files)
+        return authority
+
+    def store(self, directory: Path, files: KeyFiles | None = None) -> None:
+        """Write `ca.key` (0600, wrapped as configured) and `ca.pem`.
+
+        Raises:
+            SecureFlowError: `ca_exists`.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             keys = files or plain_keys()
-            digest = key_digest(authority.certificate)
-            keys.write_new(directory / "ca.key", private_pem(key), CA, digest)
+            digest = key_digest(self._certificate)
+            keys.write_new(directory / "ca.key", private_pem(self._key), CA, digest)
         except FileExistsError as error:
             raise SecureFlowError(
                 "ca_exists",
                 Text("{directory} already holds a certificate authority.", directory=directory),
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
-        write_atomically(directory / "ca.pem", authority.pem.encode("ascii"), 0o666)
-        return authority
+        write_atomically(directory / "ca.pem", self.pem.encode("ascii"), 0o666)
 
     @classmethod
     def load(cls, directory: Path, files: KeyFiles | None = None) -> Authority:
@@ -131,11 +139,6 @@ class Authority:
         ):
             raise _unreadable(directory, "ca.key does not belong to ca.pem")
         return cls(key, certificate)
-
-    @property
-    def certificate(self) -> x509.Certificate:
-        """The CA certificate."""
-        return self._certificate
 
     @property
     def pem(self) -> str:

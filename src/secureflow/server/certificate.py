@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import ssl
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SERVER_LIFE, Authority, make_csr, new_link_key
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.tlskeys import load_chain
 
 CHECK_SECONDS = 60.0
 
@@ -86,17 +86,6 @@ class ServerCertificate:
         fresh = self.credentials()
         load_chain(self.context, fresh.key + fresh.certificate)
         self._served = fresh.certificate
-
-
-def load_chain(context: ssl.SSLContext, pair: bytes) -> None:
-    """Give a context its key and certificates (PEM): through memory, never through a disk."""
-    handle = os.memfd_create("link", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(os.dup(handle), "wb") as file:
-            file.write(pair)
-        context.load_cert_chain(f"/proc/self/fd/{handle}")
-    finally:
-        os.close(handle)
 
 
 def _names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -48,6 +48,7 @@ def initialise(
     link_port: int = 8444,
     database: str = "",
     wrapping_key: Path | None = None,
+    authority: Authority | None = None,
 ) -> dict[str, str]:
     """Create a centre's directory; return paths and fingerprints, no secrets.
 
@@ -62,6 +63,7 @@ def initialise(
         link_port: the link's port; 0 likewise.
         database: URL of an empty database, without a password; default: SQLite in the directory.
         wrapping_key: file outside of the directory that wraps the keys; made if it is missing.
+        authority: one that the organisation brings (`kit.ownca`); a new one by default.
 
     Raises:
         KeyVaultError: the wrapping key is inside, or cannot be had.
@@ -84,7 +86,7 @@ def initialise(
         make_key_file(wrapping_key, [directory])
         wrapping["wrapping_key"] = place = str(wrapping_key.absolute())
         settings["keys"] = {"file": place}
-    authority, key = _begin(directory, draft, settings, trust_domain)
+    ca, key = _begin(directory, draft, settings, trust_domain, authority)
     draft.rename(config)
     made = {"database": database} if database else {}
     return {
@@ -93,7 +95,7 @@ def initialise(
         "admin_password_file": str(directory / ADMIN_FILE),
         "enclave_token_file": str(directory / ENCLAVE_FILE),
         "ca": str(directory / "ca" / "ca.pem"),
-        "ca_fingerprint": ca_fingerprint(authority.pem),
+        "ca_fingerprint": ca_fingerprint(ca.pem),
         "log_origin": f"{trust_domain}/log",
         "log_key": key.public,
         **wrapping,
@@ -102,14 +104,18 @@ def initialise(
 
 
 def _begin(
-    directory: Path, draft: Path, settings: dict[str, Any], trust_domain: str
+    directory: Path,
+    draft: Path,
+    settings: dict[str, Any],
+    trust_domain: str,
+    given: Authority | None,
 ) -> tuple[Authority, SigningKey]:
     """Make everything from the draft settings; an early refusal leaves no trace."""
     new = not directory.exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomically(draft, yaml.safe_dump(settings, sort_keys=False).encode(), 0o666)
     try:
-        return asyncio.run(_make(directory, trust_domain))
+        return asyncio.run(_make(directory, trust_domain, given))
     except SecureFlowError:
         if not _any_key(directory):
             draft.unlink()
@@ -119,14 +125,16 @@ def _begin(
         raise
 
 
-async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningKey]:
+async def _make(
+    directory: Path, trust_domain: str, given: Authority | None
+) -> tuple[Authority, SigningKey]:
     """Make the missing parts, each atomically, the database's part last."""
     settings = ServerSettings.load(directory / _DRAFT)
     begun = None
     if settings.log_key.exists():
         begun = (settings.origin, SigningKey.load(settings.log_key, settings.key_files, LOG).public)
     await require_empty(settings.database_url, begun)
-    authority = _authority(directory / "ca", trust_domain, settings.key_files)
+    authority = _authority(directory / "ca", trust_domain, settings.key_files, given)
     key = _log_key(settings.log_key, settings.key_files)
     claim_folder(directory)
     try:
@@ -142,11 +150,19 @@ def _any_key(directory: Path) -> bool:
     return (directory / "log.key").exists() or (directory / "ca").exists()
 
 
-def _authority(directory: Path, trust_domain: str, files: KeyFiles) -> Authority:
-    now = system_clock()
-    _once(directory, lambda partial: Authority.create(partial, trust_domain, now, files))
+def _authority(
+    directory: Path, trust_domain: str, files: KeyFiles, given: Authority | None
+) -> Authority:
+    def make(partial: Path) -> None:
+        if given is not None:
+            given.store(partial, files)
+        else:
+            Authority.create(partial, trust_domain, system_clock(), files)
+
+    _once(directory, make)
     authority = Authority.load(directory, files)
-    if authority.trust_domain != trust_domain:
+    other = given is not None and given.pem != authority.pem  # an earlier attempt made it
+    if other or authority.trust_domain != trust_domain:
         raise SecureFlowError(
             "already_initialised",
             Text(
