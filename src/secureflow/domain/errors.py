@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from secureflow.domain.granterrors import GRANT_CODES
+from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 
 
 class Category(StrEnum):
@@ -485,9 +485,10 @@ DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
 
 
 def name_of(failures: Iterable[Mapping[str, Any]], otherwise: str) -> str:
-    """Return the code of a job that parties' failures ended: a disk's, if it was disks alone."""
+    """Return the code of a job that failures ended: an owner's stop; a disk's, if disks alone."""
     codes = {str(failure.get("code")) for failure in failures}
-    return codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
+    alone = codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
+    return min(codes & STOPPING, default=alone)
 
 
 def category(code: str) -> Category:
