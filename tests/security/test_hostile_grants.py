@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.agent.edge.grantcommands import GrantCommands
-from secureflow.agent.edge.grantwatch import MOST, GrantWatch
+from secureflow.agent.edge.grantwatch import GRACE, MOST, GrantWatch
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.grants import KIND, REVOKED
 from secureflow.kit.canonical import digest
@@ -212,6 +212,9 @@ async def test_the_centre_is_told_signed_and_once(owner: Owner) -> None:
     owner.centre.answers["grant.tell"] = {"id": PROPOSAL}
     await owner.watch.exchange()
     await owner.commands.revoke(made["id"])
+    await owner.watch.exchange()
+    assert owner.centre.of("job.withdraw") == [], "a job that asks ends by the refusal, in order"
+    owner.now += GRACE
     await owner.watch.exchange()
     await owner.watch.exchange()
     ((told,), (ended,), (withdrawn,)) = (

@@ -338,40 +338,66 @@ async def test_revoked_during_a_bundles_training(tmp_path: Path) -> None:
         assert world.uplink.sent == []
 
 
-async def test_revoked_while_a_vote_is_being_committed(tmp_path: Path) -> None:
-    """Whoever comes first in the record counts: after the revocation no vote is stored."""
+def revoked_meanwhile(world: World, grant: str) -> None:
+    """Record the revocation after a request was let in, and cancel nothing: the record decides."""
+    witness = world.assembly.context.witness
+    observe, cause = witness.observe, Cause("grant_revoked", grant)
+
+    async def observed(*given: Any) -> Any:
+        found = await observe(*given)
+        await asyncio.to_thread(world.assembly.stopping._record, cause)
+        return found
+
+    witness.observe = observed  # type: ignore[method-assign]
+
+
+async def test_no_vote_is_stored_after_a_revocation_was(tmp_path: Path) -> None:
     world = World(tmp_path / "agent")
     grant = granted(world)
     await world.admitted()
     train = world.train_body()
     await world.ask("train", train)
-    votes = []
-    adding = world.store.add_vote
-
-    def revoked_first(*vote: Any) -> None:
-        votes.append(vote)
-        adding(*vote)
-
-    world.store.add_vote = revoked_first  # type: ignore[method-assign]
-    entered = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    keep = world.assembly.context.witness.observe
-
-    async def observed(*given: Any) -> Any:
-        found = await keep(*given)
-        entered.set()
-        await asyncio.sleep(0)  # the revocation's thread begins before the vote's
-        return found
-
-    world.assembly.context.witness.observe = observed  # type: ignore[method-assign]
-    asking = loop.create_task(world.ask("close", world.close_body(train)))
-    await entered.wait()
-    await revoke(world, grant)
-    with pytest.raises(SecureFlowError) as caught:
-        await asking
-    assert caught.value.code == "grant_revoked"
-    assert votes == []
+    revoked_meanwhile(world, grant)
+    await refused(world, "close", world.close_body(train))
     assert world.store.vote(JOB, 1, "train") is None
+
+
+async def test_no_update_is_recorded_after_a_revocation_was(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    grant = granted(world)
+    await world.admitted()
+    revoked_meanwhile(world, grant)
+    await refused(world, "train", world.train_body())
+    assert world.store.round(JOB, 1, "train") is None
+    assert world.uplink.sent == []
+
+
+async def test_no_answer_is_given_after_a_revocation_was(tmp_path: Path) -> None:
+    played = SealedAndMasked(tmp_path / "agent")
+    grant = granted(played.world)
+    world = played.world
+    _, answer = await played.masked()
+    masking = world.assembly.agent._masking
+    checked = masking._check_answered
+
+    def revoked_first(*given: Any) -> None:
+        checked(*given)  # the shares are made, and the vote is signed, in memory
+        world.assembly.stopping._record(Cause("grant_revoked", grant))
+
+    masking._check_answered = revoked_first  # type: ignore[method-assign]
+    await refused(world, "answer", answer)
+    assert world.store.vote(JOB, 1, "train") is None
+    assert world.store.session(JOB, "train") is None
+
+
+async def test_no_attempt_is_entered_after_a_revocation_was(tmp_path: Path) -> None:
+    world = PsiAgentWorld(tmp_path / "agent")
+    grant = granted(world)
+    await world.consented()
+    revoked_meanwhile(world, grant)
+    body = world.body(attempt=1, program=world.spec.program, head=world.head())
+    await refused(world, "peer_offer", body)
+    assert [leaf.kind for leaf in world.store.leaves(JOB)] == ["approval", "revoked"]
 
 
 async def test_freezing_a_project_and_blocking_a_requester_stop_alike(tmp_path: Path) -> None:

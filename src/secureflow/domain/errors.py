@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
-from secureflow.domain.granterrors import GRANT_CODES
+from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
@@ -424,9 +424,10 @@ DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
 
 
 def name_of(failures: Iterable[Mapping[str, Any]], otherwise: str) -> str:
-    """Return the code of a job that parties' failures ended: a disk's, if it was disks alone."""
+    """Return the code of a job that failures ended: an owner's stop; a disk's, if disks alone."""
     codes = {str(failure.get("code")) for failure in failures}
-    return codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
+    alone = codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
+    return min(codes & STOPPING, default=alone)
 
 
 def category(code: str) -> Category:

@@ -16,3 +16,5 @@ GRANT_CODES: Final[Mapping[str, str]] = {
     "requester_blocked": "forbidden",
 }
 """Code → the value of its category."""
+STOPPING: Final = frozenset({"grant_revoked", "project_stopped", "requester_blocked"})
+"""Those with which an owner stops a job: they name the job's end, whatever else failed."""

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from secureflow.agent.job.guards import STOPPED
+from secureflow.domain.errors import name_of
+from secureflow.domain.granterrors import STOPPING
 from secureflow.domain.grants import (
     MAX_SECONDS,
     GrantRequest,
@@ -16,6 +19,7 @@ from secureflow.domain.grants import (
     read_terms,
     widens,
 )
+from secureflow.domain.jobs import WITHDRAWALS
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.errors import SecureFlowError
 
@@ -131,6 +135,14 @@ def test_fewer_is_not_wider() -> None:
         GRANT, columns=("age",), expires=NOW + 1, epsilon=1.0, uses=1, bundles="none", min_group=4
     )
     assert not widens(less, GRANT)
+
+
+def test_an_owners_stop_names_the_end_of_a_job() -> None:
+    away, stopped, full = ({"code": one} for one in ("party_silent", "grant_revoked", "disk_full"))
+    assert name_of([away, stopped], "too_few_answers") == "grant_revoked"
+    assert name_of([away, full], "too_few_answers") == "too_few_answers"
+    assert name_of([full], "too_few_answers") == "disk_full"
+    assert set(WITHDRAWALS) == set(STOPPED) == STOPPING
 
 
 @pytest.mark.parametrize(

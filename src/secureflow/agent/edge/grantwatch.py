@@ -27,6 +27,9 @@ from secureflow.kit.logging import get_logger
 
 MOST: Final = 1000
 """Grants and names in one answer of the centre; the rest is not read."""
+GRACE: Final = 10
+"""Seconds in which a job that asks this agent for anything ends by the refusal, and in order: only
+one that still runs afterwards is ended by the centre, which cuts off what it was asking."""
 _log = get_logger(__name__)
 
 
@@ -88,7 +91,8 @@ class GrantWatch:
         await self._ask()
 
     async def _tell_stops(self) -> None:
-        stopped = await asyncio.to_thread(self._store.untold_stops, STOPPED)
+        until = self._assembly.context.clock() - GRACE
+        stopped = await asyncio.to_thread(self._store.untold_stops, STOPPED, until)
         if not stopped:
             return
         await self._link.call("job.withdraw", {"jobs": [list(one) for one in stopped]})

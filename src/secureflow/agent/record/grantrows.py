@@ -139,13 +139,22 @@ class GrantRows(BundleRows):
         """Remove a stop."""
         self._write("DELETE FROM stops WHERE kind = ? AND name = ?", kind, name)
 
-    def untold_stops(self, codes: Collection[str], limit: int = 100) -> list[tuple[str, str]]:
-        """Return (job, outcome) of jobs with one of these outcomes that the centre was not told."""
+    def untold_stops(
+        self, codes: Collection[str], until: int, limit: int = 100
+    ) -> list[tuple[str, str]]:
+        """Return (job, outcome) of stopped jobs whose end the centre has not asked for.
+
+        Args:
+            codes: the outcomes of stopped jobs.
+            until: unix seconds: jobs that were stopped later are left out.
+            limit: at most so many, the newest.
+        """
         rows = self._all(
             "SELECT job, outcome FROM jobs WHERE outcome IN (SELECT value FROM json_each(?1)) AND "
-            "NOT EXISTS (SELECT 1 FROM answers WHERE request = 'withdrawn/' || job) "
-            "ORDER BY approved_at DESC LIMIT ?2",
-            json.dumps(sorted(codes)), limit,
+            "NOT EXISTS (SELECT 1 FROM answers WHERE request IN ('withdrawn/' || job, "
+            "'finish/' || job)) AND NOT EXISTS (SELECT 1 FROM deeds WHERE deeds.job = jobs.job AND "
+            "deed = 'job.stopped' AND at > ?2) ORDER BY approved_at DESC LIMIT ?3",
+            json.dumps(sorted(codes)), until, limit,
         )  # fmt: skip
         return [(str(row["job"]), str(row["outcome"])) for row in rows]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.errors import ROW_ERRORS, name_of
+from secureflow.domain.granterrors import STOPPING
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import Leaves
@@ -96,6 +97,8 @@ def too_few_contributors(
 
 def _next_step(course: Course[Any], failures: Mapping[str, Any]) -> str:
     codes = {str(error.get("code")) for error in failures.values()}
+    if codes & STOPPING:
+        return "Ask its data owner, then submit a new job."
     if hint := code_hint(course, failures):
         return hint
     return _ROWS if codes and codes <= ROW_ERRORS else _HINT
