@@ -105,6 +105,15 @@ async def test_a_delegation_ends(team: Team, world: World, how: str) -> None:
     asking.cancel()
 
 
+async def test_the_leaf_lists_them_in_the_order_of_their_decisions(
+    team: Team, world: World
+) -> None:
+    asking, item = await waiting_item(world)  # within one second, the younger account first
+    await team.give("inbox.approve", "cleo", item=item.id)
+    await team.give("inbox.approve", "ada", item=item.id)
+    assert (await asking)["approval"]["body"]["people"] == ids(world, "cleo", "ada")
+
+
 async def test_one_rejection_ends_it(team: Team, world: World) -> None:
     asking, item = await waiting_item(world)
     await team.give("inbox.approve", "ben", item=item.id)
