@@ -97,7 +97,6 @@ def show_item(
     from secureflow.cli.bundle_review import brings_code, code_of, paged, told_of
     from secureflow.cli.decision import asked, recalled
     from secureflow.cli.kinds import given
-    from secureflow.cli.requestdocument import document
 
     answer = api.inbox_show(config, item)
     waits, kept = answer.get("state") == "waiting", bool(answer.get("spec"))
@@ -109,8 +108,7 @@ def show_item(
         answer = answer if code is None else {**answer, "code": code.plain()}
         if kept and output is not Form.TABLE:
             request = asked(answer, item) if waits else recalled(answer, item)
-            told = {**document(request, given(context)), "code": None}  # which stands beside it
-            answer = {**answer, "document": told}
+            answer = {**answer, **_documented(request, given(context))}
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
     request = asked(answer, item) if waits else recalled(answer, item)
@@ -119,6 +117,18 @@ def show_item(
         write_lines((*told_of(code), *paged(code, page or 0, shown_by(item, config))))
     elif brings_code(answer):
         say(t("Its code is not kept here any more."))
+
+
+def _documented(request: PendingRequest, kinds: CliKinds) -> dict[str, Any]:
+    """Return the `document` of a request; nothing of a kind that only another version knows."""
+    from secureflow.cli.requestdocument import document
+
+    try:
+        return {"document": {**document(request, kinds), "code": None}}  # which stands beside it
+    except SecureFlowError as error:
+        if error.code != "invalid_spec":
+            raise
+        return {}
 
 
 def _no_page(page: int, pages: int) -> SecureFlowError:

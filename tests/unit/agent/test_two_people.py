@@ -12,6 +12,7 @@ from peers.agent_world import ALLOW, NOW, World
 
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.inboxcommands import LONGEST_QUESTION
+from secureflow.agent.owner.acting import Actor, as_actor
 from secureflow.agent.owner.consent import asked_back
 from secureflow.agent.owner.twopeople import TWO, reasons_for_two
 from secureflow.agent.settings import TwoPeopleRule
@@ -103,6 +104,15 @@ async def test_a_delegation_ends(team: Team, world: World, how: str) -> None:
         world.now += 600
     assert await team.refusal("inbox.approve", "vera", item=item.id) == "role_needed"
     asking.cancel()
+
+
+async def test_the_leaf_lists_them_in_the_order_of_their_decisions(
+    team: Team, world: World
+) -> None:
+    asking, item = await waiting_item(world)  # within one second, the younger account first
+    await team.give("inbox.approve", "cleo", item=item.id)
+    await team.give("inbox.approve", "ada", item=item.id)
+    assert (await asking)["approval"]["body"]["people"] == ids(world, "cleo", "ada")
 
 
 async def test_one_rejection_ends_it(team: Team, world: World) -> None:
@@ -209,6 +219,38 @@ async def test_a_question_goes_back_to_who_asked(team: Team, world: World) -> No
         await world.ask("consent", world.consent_body())
     assert same.value.code == "asked_back"
     assert await team.refusal("inbox.approve", "cleo", item=item.id) == "already_decided"
+
+
+async def test_who_is_disabled_meanwhile_decides_nothing(team: Team, world: World) -> None:
+    """Between the look at its session and the decision itself."""
+    asking, item = await waiting_item(world)
+    (ben,) = ids(world, "ben")
+    team.people.disable("ben", disabled=True)
+    for state in ("approved", "rejected", "asked_back"):
+        with as_actor(Actor(ben, OWN, (ben,))), pytest.raises(SecureFlowError) as error:
+            world.assembly.inbox.decide(item.id, state, "so")  # type: ignore[arg-type]
+        assert error.value.code == "session_ended"
+    asking.cancel()
+
+
+async def test_a_request_that_waits_anew_has_no_old_approval(team: Team, world: World) -> None:
+    """Its data was declared otherwise, and then as before: the id is the same one."""
+    asking, item = await waiting_item(world)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await team.give("inbox.approve", "ben", item=item.id)
+    inbox = world.assembly.inbox
+
+    def put(commitment: str) -> str:
+        request = {**item.request, "commitment": commitment}
+        return inbox.put(item.job, item.digest, item.spec, request, item.reasons, item.expires)
+
+    other = put("another")
+    assert other != item.id
+    assert inbox.get(item.id).state == "withdrawn"
+    assert put(str(item.request["commitment"])) == item.id
+    assert inbox.approvals(item.id) == []
+    assert (await team.give("inbox.approve", "cleo", item=item.id))["second"]
 
 
 # --- the rules of agent.yaml -------------------------------------------------------------------

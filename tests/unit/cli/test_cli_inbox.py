@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, cost, screen
 from secureflow.cli.kinds import CLI_KINDS
+from secureflow.cli.requestdocument import document
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.statistics import StatisticsSpec
@@ -553,3 +555,33 @@ def test_questions_and_ends_are_in_the_language(
     typing("\n")
     assert cli("agent", "inbox", "approve", FIRST["id"])[0] == 2
     assert len(agent.decided) == 1
+
+
+# --- one document for a screen or a page ------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [TRAINING, STATISTICS])
+def test_one_document_has_all_that_a_person_decides_on(value: dict[str, Any]) -> None:
+    answer = told(value, epsilon=1.2 if "privacy" in value else None)
+    people = {"two_people": ["so"], "approved": [], "can_decide": ["ada"]}
+    known = {"rule": {"effect": "ask"}, "before": {"jobs": 0}, "people": people}
+    request = asked({**answer, "here": {**HERE, **known}}, answer["id"])
+    made = document(request, CLI_KINDS)
+    assert made["requester"] == {"submitter": "usr_alice", "project": "prj_0123456789"}
+    assert made["purpose"] == "credit scoring"
+    assert made["data"]["columns"][0] == {"name": "job", "sensitive": True}
+    assert [one["sensitive"] for one in made["data"]["columns"]] == [True, False, False]
+    assert {row["who"] for row in made["outputs"]} >= {"operator"}
+    assert {name: made[name] for name in known} == known
+    assert set(made) >= {"label", "estimate", "code", "privacy", "waits", "parties"}
+    assert made["privacy"]["private"] is ("privacy" in value)
+    if "privacy" in value:
+        assert (made["privacy"]["before"], made["privacy"]["charged"]) == (1.25, 1.2)
+    json.dumps(made)
+
+
+def test_the_document_comes_with_the_json_of_a_request(agent: Agent, cli: Any) -> None:
+    shown = json.loads(cli("agent", "inbox", "show", FIRST["id"], "-o", "json")[1])
+    assert shown["document"]["id"] == FIRST["id"]
+    agent.items[FIRST["id"]] = {**FIRST, "spec": {**FIRST["spec"], "purpose": "another"}}
+    assert cli("agent", "inbox", "show", FIRST["id"], "-o", "json")[0] == 7  # no document of that

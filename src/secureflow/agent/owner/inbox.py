@@ -28,7 +28,7 @@ from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 from secureflow.agent.owner.acting import Actor, acting
-from secureflow.agent.owner.people import distinct
+from secureflow.agent.owner.people import distinct, session_ended
 from secureflow.agent.owner.twopeople import TWO
 from secureflow.agent.record.peoplerows import ItemApproval
 from secureflow.agent.record.records import InboxItem
@@ -220,10 +220,11 @@ class Inbox:
 
         Raises:
             SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`;
-                `two_people_needed` where no person acts, `same_person`.
+                `two_people_needed` where no person acts, `same_person`, `session_ended`.
         """
         actor = acting()
         with self._store.transaction():
+            self._check_present(actor)
             found = self.get(item)
             now = self._clock()
             if found.state != "waiting":
@@ -276,6 +277,12 @@ class Inbox:
             Text("Request {item} needs the decision of another person.", item=item.id),
             "You approved it already, or would decide in the place of who did.",
         )
+
+    def _check_present(self, actor: Actor) -> None:
+        """Refuse a person whose account was disabled since its session was looked at."""
+        person = self._store.person(actor.person) if actor.person else None
+        if actor.person and (person is None or person.disabled):
+            raise session_ended()
 
     def two_people(self, item: InboxItem) -> tuple[str, ...]:
         """Return why two people must decide an item: as it was asked, or by the rules of now."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secureflow.agent.owner import totp
-from secureflow.agent.owner.people import bad_credentials
+from secureflow.agent.owner.people import bad_credentials, session_ended
 from secureflow.agent.record.peoplerows import Person, PersonSession
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.throttle import Throttle, too_fast
@@ -177,11 +177,7 @@ class Logins:
             or not session.begun <= now < session.begun + self._limits.absolute
             or now >= session.used + self._limits.idle
         ):
-            raise SecureFlowError(
-                "session_ended",
-                "The session has ended, or is none of this agent.",
-                "Log in again: secureflow agent login",
-            )
+            raise session_ended()
         if now >= session.used + _TOUCH:
             with self._store.transaction():
                 self._store.keep_person_session(replace(session, used=now))

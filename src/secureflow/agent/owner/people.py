@@ -419,6 +419,15 @@ def session_needed() -> SecureFlowError:
     )
 
 
+def session_ended() -> SecureFlowError:
+    """Return the error of a session that is unknown here, too old, or of a disabled account."""
+    return SecureFlowError(
+        "session_ended",
+        "The session has ended, or is none of this agent.",
+        "Log in again: secureflow agent login",
+    )
+
+
 def role_needed(least: str) -> SecureFlowError:
     """Return the error of a person whose roles do not suffice."""
     return SecureFlowError(

@@ -177,7 +177,7 @@ class PeopleRows(BundleRows):
 
     def item_approvals(self, item: str) -> list[ItemApproval]:
         """Return the approvals of a request by people, the first one first."""
-        rows = self._all("SELECT * FROM item_approvals WHERE item = ? ORDER BY at, person", item)
+        rows = self._all("SELECT * FROM item_approvals WHERE item = ? ORDER BY number", item)
         return [ItemApproval.from_row(row) for row in rows]
 
     def add_item_approval(self, approval: ItemApproval) -> None:

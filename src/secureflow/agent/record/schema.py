@@ -135,9 +135,9 @@ CREATE TABLE delegations (
     until INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (giver, taker)
 ) WITHOUT ROWID;
 CREATE TABLE item_approvals (
-    item TEXT NOT NULL, person TEXT NOT NULL, authority TEXT NOT NULL, user INTEGER NOT NULL,
-    at INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (item, person)
-) WITHOUT ROWID
+    number INTEGER PRIMARY KEY, item TEXT NOT NULL, person TEXT NOT NULL, authority TEXT NOT NULL,
+    user INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, UNIQUE (item, person)
+)
 """
 """People of this organisation, and which of them approved a request."""
 
