@@ -125,7 +125,7 @@ class Notifications(Resource[D_co]):
         return verbs.get("/notifications/preferences", NotificationPreferences)
 
     @operation
-    def prefer(self, **fields: Any) -> Call[NotificationPreferences]:
+    def prefer(self, /, **fields: Any) -> Call[NotificationPreferences]:
         """Change `language`, `email`, `mailed` or `silenced`."""
         return verbs.patch("/notifications/preferences", fields, NotificationPreferences)
 
