@@ -64,8 +64,8 @@ class Audience:
         if self.named:
             found |= {user.id: user for user in await list_readable(work.users, name=self.named)}
         for key in self.users:
-            if (one := await work.users.find(key)) is not None:
-                found[key] = one
+            if (known := await work.users.find(key)) is not None:
+                found[key] = known
         told = [user for user in found.values() if not user.disabled and user.id != self.but]
         return told[:MOST_RECIPIENTS]
 

@@ -102,13 +102,13 @@ class SqlNotifications:
     async def trim(self, users: Sequence[str], most: int) -> int:
         """Delete what these people have beyond `most`: read ones first, then the oldest."""
         table = NOTIFICATIONS
-        count = sa.func.count().label("held")
-        over = sa.select(table.c.user, count).where(table.c.user.in_(users)).group_by(table.c.user)
+        many = sa.func.count().label("many")
+        over = sa.select(table.c.user, many).where(table.c.user.in_(users)).group_by(table.c.user)
         gone = 0
         for row in (await self._unit.read(over.having(sa.func.count() > most))).all():
             oldest = sa.select(table.c.id).where(table.c.user == row.user)
             oldest = oldest.order_by(sa.case((table.c.read.is_(None), 1), else_=0), table.c.id)
-            spent = oldest.limit(row.held - most).scalar_subquery()
+            spent = oldest.limit(row.many - most).scalar_subquery()
             gone += (await self._unit.write(sa.delete(table).where(table.c.id.in_(spent)))).rowcount
         return gone
 

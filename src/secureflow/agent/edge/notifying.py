@@ -15,7 +15,7 @@ from secureflow.agent.notificationsettings import OwnNotificationSettings, OwnWe
 from secureflow.agent.owner.notifications import OwnNotifications, Send
 from secureflow.domain.agentnotificationkinds import AGENT_KINDS
 from secureflow.domain.deliveries import Delivery
-from secureflow.domain.notifications import Notification
+from secureflow.domain.notifications import Fact, Notification
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -135,7 +135,7 @@ class OwnWatch:
         left = max(0, int(100 * (1 - spent / limit)))
         if left < self.percent:
             event = f"budget/{row['domain']}/{limit}/{self.percent}"
-            facts: dict[str, str | int] = {"domain": str(row["domain"]), "percent": left}
+            facts: dict[str, Fact] = {"domain": str(row["domain"]), "percent": left}
             await asyncio.to_thread(self.notifications.tell, event, "budget_low", facts)
 
 
