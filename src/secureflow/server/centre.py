@@ -30,7 +30,7 @@ from secureflow.application.ports.bus import Bus
 from secureflow.application.revocations import RevocationWatch
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.claims import JobClaims, poll_forever
+from secureflow.application.running.claims import JobClaims, Poll, poll_forever
 from secureflow.application.running.local import LocalParties
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
@@ -130,7 +130,7 @@ async def open_centre(
     _keep(stack, _sweeping(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    polls = [runner.poll, revocation_watch.poll, services.project_stops.poll, *looks]
+    polls: list[Poll] = [runner.poll, revocation_watch.poll, services.project_stops.poll, *looks]
     _keep(stack, poll_forever(polls))
     return Centre(services, certificate, address)
 
