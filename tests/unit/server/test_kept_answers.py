@@ -20,6 +20,7 @@ from blake3 import blake3
 from secureflow.application.access import Principal
 from secureflow.application.membership import CANDIDATE
 from secureflow.domain.jobs import JobState
+from secureflow.domain.projects import ProjectRole
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
@@ -33,6 +34,7 @@ from secureflow.server.rest import (
     jobs,
     models,
     organisations,
+    projectpeople,
     projects,
     session,
     users,
@@ -94,6 +96,14 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "invite_member": Post(f"{project}/members", {"organisation": "outsider"}, admin),
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
         "leave_project": Post(f"{project}/leave", {}, stage.admin("bank-c")),
+        "change_project": Post(project, {"description": "D"}, ada, "PATCH"),
+        "freeze_project": Post(f"{project}/freeze", {"reason": "why"}, admin),
+        "thaw_project": Post(f"{project}/thaw", {}, admin),
+        "archive_project": Post(f"{project}/archive", {}, admin),
+        "set_project_person": Post(
+            f"{project}/people", {"user": ada.user, "roles": ["lead"]}, admin
+        ),
+        "remove_project_person": Post(f"{project}/people/{ada.user}", None, admin, "DELETE"),
         "create_grant": Post(grants, grant, stage.owner("bank-a")),
         "submit_job": Post("/jobs", {**asked, "kind": "training", "features": FEATURES}, ada),
         "cancel_job": Post(f"/jobs/{ids['job']}/cancel", {}, ada),
@@ -107,6 +117,18 @@ def _plain(stage: Stage) -> dict[str, Post]:
     }
 
 
+async def _prepare_project(name: str, stage: Stage) -> None:
+    """Bring the project into the state that a request changes."""
+    services, admin, project = stage.services, stage.admin("bank-a"), stage.ids["project"]
+    if name == "accept_invitation":
+        await services.projects.invite(admin, project, "outsider")
+    if name == "thaw_project":
+        await services.project_states.freeze(admin, project)
+    if name == "remove_project_person":
+        ada = stage.scientist("bank-a").user
+        await services.project_people.set(admin, project, ada, [ProjectRole.LEAD])
+
+
 async def _post(name: str, stage: Stage) -> Post:
     """Return a request, with what it needs made."""
     services, operator, admin = stage.services, stage.operator, stage.admin("bank-a")
@@ -115,8 +137,7 @@ async def _post(name: str, stage: Stage) -> Post:
         signature = stage.keys["bank-a"].sign("charter", shown["charter"])
         body = {"organisation": "bank-a", "digest": shown["digest"], "signature": signature}
         return Post("/charter/signatures", body, admin)
-    if name == "accept_invitation":
-        await services.projects.invite(admin, stage.ids["project"], "outsider")
+    await _prepare_project(name, stage)
     if name == "enable_organisation":
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
@@ -145,7 +166,10 @@ async def _post(name: str, stage: Stage) -> Post:
     return _plain(stage)[name]
 
 
-MODULES = (audit, bundles, charter, datasets, jobs, models, organisations, projects, users)
+MODULES = (
+    *(audit, bundles, charter, datasets, jobs, models, organisations, projects, projectpeople),
+    users,
+)
 ONCE = sorted(
     route.name
     for router in (*(module.router for module in MODULES), session.ending, submissions(SPEC_KINDS))
