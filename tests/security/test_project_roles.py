@@ -154,6 +154,28 @@ async def test_a_role_in_one_project_is_none_in_another(
 
 
 @pytest.mark.parametrize("operation", IN_PROJECTS)
+async def test_anothers_restricted_project_is_like_one_that_does_not_exist(
+    world: World,  # noqa: F811
+    operation: str,
+) -> None:
+    """In it, roles there would decide: the refusal must not be the one of a member."""
+    rule, stage = RULES[operation], world.stage
+    async with stage.database.begin() as work:
+        project = await work.projects.get(stage.ids["outsider.project"])
+        await work.projects.save(replace(project, restricted=True))
+        await work.commit()
+    for platform_role in PLAIN:
+        who = stage.person("bank-a", platform_role)
+        told = []
+        for whose in ("foreign", "unknown"):
+            key = world.key(rule.noun, whose)
+            code, text = await status(world, operation, who, key)
+            told.append((code, text.replace(key, "…")))
+        assert told[0] == told[1], platform_role
+        assert told[0][0] == (404 if platform_role in row(operation) else 403)
+
+
+@pytest.mark.parametrize("operation", IN_PROJECTS)
 async def test_a_member_that_named_nobody_is_not_affected(
     world: World,  # noqa: F811
     operation: str,

@@ -97,6 +97,8 @@ class Bundles:
             SecureFlowError: as `admitted`; `bundle_refused` for anything but a packing;
                 `digest_mismatch`, `quota_exceeded`.
         """
+        async with self._begin() as work:
+            await permit(work, principal, "bundle.upload", project)
         bundle = await asyncio.to_thread(unpack, packed)
         if bundle.digest != digest:
             raise SecureFlowError(

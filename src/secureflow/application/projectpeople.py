@@ -16,6 +16,7 @@ from secureflow.application.access import (
     missing,
     permit,
     require,
+    sees_work_in,
     visible_project,
 )
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -46,13 +47,16 @@ class ProjectPeople:
     async def list(self, principal: Principal, key: str) -> Sequence[NamedPerson]:
         """Return the people of a project, with their roles.
 
+        Who does not see its work, being only invited say, is told ids and no names.
+
         Raises:
             SecureFlowError: `not_found`.
         """
         require(principal, "project.read")
         async with self._begin() as work:
             project = await visible_project(work, principal, key)
-            return [await _named(work, one) for one in project.people]
+            names = sees_work_in(principal, project)
+            return [await _named(work, one, names=names) for one in project.people]
 
     async def set(
         self, principal: Principal, key: str, user: str, roles: Sequence[ProjectRole]
@@ -113,8 +117,8 @@ def _with(project: Project, user: str, named: ProjectPerson | None) -> Project:
     return replace(project, people=others if named is None else (*others, named))
 
 
-async def _named(work: UnitOfWork, one: ProjectPerson) -> NamedPerson:
-    user = await work.users.find(one.user)
+async def _named(work: UnitOfWork, one: ProjectPerson, *, names: bool) -> NamedPerson:
+    user = await work.users.find(one.user) if names else None
     name = user.name if user is not None else ""
     return NamedPerson(one.user, name, one.organisation, one.roles, one.since)
 

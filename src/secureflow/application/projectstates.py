@@ -15,7 +15,7 @@ from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.projects import check_end, check_not_archived, end_grants
 from secureflow.application.projectstops import ProjectStops, lock_project
 from secureflow.application.transactions import Transactions
-from secureflow.domain.projects import Freeze, Project
+from secureflow.domain.projects import Freeze, Project, ProjectPerson, ProjectRole
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -112,7 +112,8 @@ class ProjectStates:
     ) -> Project:
         """Change what may change of a project; what is None stays. Its purpose never changes.
 
-        `ends` 0 removes the end date. A date moves in either direction, but not into the past.
+        `ends` 0 removes the end date. A date moves in either direction, but not into the past. Who
+        restricts a project in which their organisation named nobody leads it: else nobody would.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `project_closed`, `invalid_request`.
@@ -127,12 +128,20 @@ class ProjectStates:
                 ends=old.ends if ends is None else ends or None,
                 restricted=old.restricted if restricted is None else restricted,
             )
+            if new.restricted and not old.named_by(principal.organisation):
+                new = replace(new, people=(*new.people, self._lead(principal)))
             if new != old:
                 await transaction.work.projects.save(new)
-                changed = {"ends": new.ends, "restricted": new.restricted}
+                changed: dict[str, Any] = {"ends": new.ends, "restricted": new.restricted}
+                if new.people != old.people:
+                    changed["lead"] = principal.user
                 transaction.record("project.changed", _document(new, principal, **changed))
             transaction.answer(new)
         return new
+
+    def _lead(self, principal: Principal) -> ProjectPerson:
+        lead = (ProjectRole.LEAD,)
+        return ProjectPerson(principal.user, principal.organisation, lead, self._clock())
 
     async def _governed(
         self, work: UnitOfWork, principal: Principal, action: str, key: str, *, again: bool = False

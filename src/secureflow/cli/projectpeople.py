@@ -13,6 +13,7 @@ from secureflow.cli.texts import t
 
 if TYPE_CHECKING:
     from secureflow.domain.projects import NamedPerson
+    from secureflow.sdk import Client
 
 app = group("People with roles in a project.")
 COLUMNS: Final = ("user", "name", "organisation", "roles", "since")
@@ -56,9 +57,16 @@ def set_person(
 def remove(project: Id, user: User, yes: Yes = False) -> None:
     """Take a person all roles in a project."""
     with client() as connection:
-        key, person = named(connection, "project", project), named(connection, "user", user)
+        key = named(connection, "project", project)
+        person = person_of(connection, key, user)
         confirmed(t("Remove {user} from {project}?", user=person, project=key), yes)
         connection.projects.remove_person(key, person)
+
+
+def person_of(connection: Client, project: str, given: str) -> str:
+    """Return the id of a person: of the project by name, which a lead may list, else of anybody."""
+    fitting = [one.user for one in connection.projects.people(project) if one.name == given]
+    return fitting[0] if len(fitting) == 1 else named(connection, "user", given)
 
 
 def row(one: NamedPerson) -> dict[str, Any]:

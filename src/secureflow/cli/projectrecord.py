@@ -9,6 +9,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.names import named
+from secureflow.cli.projectpeople import person_of
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
 
@@ -38,7 +39,7 @@ def activity(
     found: list[Activity] = []
     with client() as connection:
         key = named(connection, "project", project)
-        person = named(connection, "user", user) if user else ""
+        person = person_of(connection, key, user) if user else ""
         before = 0
         while len(found) < limit:
             page = connection.projects.activity(

@@ -12,7 +12,7 @@ from secureflow.cli import projectpeople, projectrecord
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -237,8 +237,16 @@ def _row(project: Project) -> dict[str, Any]:
     return {
         **{name: getattr(project, name) for name in _FACTS},
         "members": members,
-        "state": t(project.state_at(int(time.time())).value),
+        "state": _state(project),
+        **({"description": said(project.description)} if project.template else {}),
     }
+
+
+def _state(project: Project) -> str:
+    state = project.state_at(int(time.time())).value
+    if state == "active":  # of a member the word is another one
+        return t("under way")
+    return t("past its end date") if state == "ended" else t(state)
 
 
 _FACTS: Final = ("id", "name", "purpose", "organisation", "created", "description")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,12 +16,17 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.projectstops import ProjectStops
 from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import poll_forever
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.projects import Freeze, Membership, Project
 from secureflow.engines.script import Ask, Move, Script
 from secureflow.kit.errors import SecureFlowError
+from secureflow.server import centre as module
+from secureflow.server.centre import open_centre
+from secureflow.server.settings import ServerSettings
 from tests.contract.database.conftest import LOG_KEY
+from tests.contract.database.test_restore import new_centre
 from tests.doubles import Played
 from tests.unit.application.test_cancelling import Silent
 
@@ -29,7 +36,8 @@ PROJECT = Project(
     (Membership("bank-a", "active", 5), Membership("bank-b", "active", 5)), 5,
 )  # fmt: skip
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "ana", "training", "training/2",
-          {"roster": [{"party": "bank-a"}, {"party": "bank-b"}]}, "ab" * 32,
+          {"roster": [{"party": "bank-a", "key": ""}, {"party": "bank-b", "key": ""}],
+           "protection": "secagg"}, "ab" * 32,
           JobState.PROPOSED, 5, 6)  # fmt: skip
 STOPPED: dict[str, Project] = {
     "frozen": replace(PROJECT, frozen=Freeze("bank-a", "usr_1", 9)),
@@ -131,3 +139,53 @@ async def test_the_projects_of_unfinished_jobs_are_found(database: Database) -> 
         assert await work.jobs.distinct("project", state=unfinished) == ["prj_1", "prj_2"]
         with pytest.raises(TypeError, match="submitter"):
             await work.jobs.distinct("submitter")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerSettings:
+    made = ServerSettings.load(new_centre(tmp_path / "centre"))
+    return made.model_copy(update={"link": made.link.model_copy(update={"port": 0})})
+
+
+async def test_a_centre_looks_when_it_starts_and_again_and_again(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job belongs to a project that was frozen before, the other to one that is frozen now."""
+    monkeypatch.setattr(module, "poll_forever", partial(poll_forever, interval=0.02))
+    sweep, found = ProjectStops.sweep, asyncio.Event()
+
+    async def noted(stops: ProjectStops) -> int:
+        stopped = await sweep(stops)
+        if stopped:
+            found.set()
+        return stopped
+
+    monkeypatch.setattr(ProjectStops, "sweep", noted)
+    later = replace(PROJECT, id="prj_2"), replace(JOB, id="job_2", project="prj_2")
+    async with AsyncExitStack() as stack:
+        first = await open_centre(settings, stack, lambda: False)
+        async with first.services.begin() as work:
+            for project, job in ((STOPPED["frozen"], JOB), later):
+                await work.projects.add(project)
+                await work.jobs.add(replace(job, state=JobState.PAUSED))
+            await work.commit()
+        await asyncio.wait_for(found.wait(), 60)
+    async with AsyncExitStack() as stack:
+        found.clear()
+        monkeypatch.setattr(ProjectStops, "poll", _nothing)
+        opened = await open_centre(settings, stack, lambda: False)
+        assert not found.is_set()  # nothing is cancelled twice
+        async with opened.services.begin() as work:
+            assert "cancel" in (await work.jobs.get("job_1")).progress
+            assert "cancel" not in (await work.jobs.get("job_2")).progress
+            await work.projects.save(replace(later[0], frozen=STOPPED["frozen"].frozen))
+            await work.commit()
+    async with AsyncExitStack() as stack:
+        opened = await open_centre(settings, stack, lambda: False)
+        assert found.is_set()  # before anything else is driven on
+        async with opened.services.begin() as work:
+            assert "cancel" in (await work.jobs.get("job_2")).progress
+
+
+async def _nothing(_: ProjectStops) -> None:
+    return

@@ -25,7 +25,7 @@ from secureflow.adapters.link import (
     UplinkServer,
 )
 from secureflow.adapters.link.refusals import refusal
-from secureflow.adapters.link.tls import identity, open_channel
+from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, serial
 
@@ -192,6 +192,21 @@ async def test_another_trust_domain_is_refused(centre: Centre, tmp_path: Path) -
     credentials = centre.pki.agent("bank-a")
     authority.trust_domain = ours
     assert (await _trouble(centre, credentials)).code == "spiffe_foreign"
+
+
+async def test_without_a_certificate_nobody_gets_past_tls(centre: Centre) -> None:
+    """With one the centre answers that there is no such method; without, nothing at all."""
+    ours = centre.pki.agent("bank-a")()
+    bare = grpc.ssl_channel_credentials(ours.ca)
+    whole = grpc.ssl_channel_credentials(ours.ca, ours.key, ours.certificate)
+    options = (("grpc.ssl_target_name_override", SERVER_NAME),)
+    told = []
+    for credentials in (whole, bare):
+        async with grpc.aio.secure_channel(centre.address, credentials, options) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary("/secureflow/none")(b"", timeout=60)
+            told.append(caught.value.code())
+    assert told == [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE]
 
 
 async def test_a_servers_certificate_makes_no_party(centre: Centre) -> None:

@@ -86,6 +86,9 @@ async def test_people_are_listed_with_their_names_and_leave_with_their_organisat
     assert [(one.name, one.organisation) for one in listed] == [
         (stage.scientist(bank).name, bank) for bank in ("bank-a", "bank-b")
     ]
+    await stage.services.projects.invite(stage.admin("bank-a"), key, "outsider")
+    assert {one.name for one in await use.list(stage.admin("outsider"), key)} == {""}
+    await stage.services.projects.leave(stage.admin("outsider"), key)
     await stage.services.projects.leave(stage.admin("bank-b"), key)
     assert [one.organisation for one in await use.list(stage.operator, key)] == ["bank-a"]
     with refused("not_found"):
@@ -95,9 +98,11 @@ async def test_people_are_listed_with_their_names_and_leave_with_their_organisat
 async def test_a_restricted_project_is_seen_by_its_people(stage: Stage) -> None:
     lead, key = stage.scientist("bank-a"), stage.ids["project"]
     await stage.services.project_states.change(lead, key, restricted=True)
+    await stage.services.jobs.submit(lead, stage.wanted())  # who restricts it leads it
+    other = stage.owner("bank-a")
     with refused("forbidden"):
-        await stage.services.jobs.submit(lead, stage.wanted())
-    assert (await stage.services.jobs.list(lead, project=key)).items == []
+        await stage.services.jobs.cancel(other, stage.ids["job"])
+    assert (await stage.services.jobs.list(other, project=key)).items == []
     with refused("not_found"):
         await stage.services.jobs.get(stage.scientist("bank-b"), stage.ids["job"])
     ana = stage.scientist("bank-b")

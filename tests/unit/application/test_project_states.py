@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -121,17 +122,37 @@ async def test_a_declined_invitation_ends_nothing(stage: Stage) -> None:
 async def test_what_was_decided_is_done_later_if_it_cannot_be_done_now(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One job that cannot be cancelled now keeps no other from it; nor does a database away."""
+    other = await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
     cancel = stage.driver.cancel
 
-    async def busy(*_: object) -> None:
-        raise InfrastructureError("database_busy", "It is busy.")
+    async def busy(job: str, *told: Any) -> None:
+        if job == stage.ids["job"]:
+            raise InfrastructureError("database_busy", "It is busy.")
+        await cancel(job, *told)
 
     monkeypatch.setattr(stage.driver, "cancel", busy)
     await stage.services.project_states.freeze(stage.admin("bank-a"), stage.ids["project"])
     assert (await project(stage)).frozen is not None
+    assert states(stage) == {other.id: "frozen"}
     monkeypatch.setattr(stage.driver, "cancel", cancel)
+    await stage.finish(other, state=JobState.CANCELLED)
     assert await stage.services.project_stops.sweep() == 1
-    assert states(stage) == {stage.ids["job"]: "frozen"}
+    assert states(stage) == {other.id: "frozen", stage.ids["job"]: "frozen"}
+
+
+async def test_a_decision_stands_though_the_database_goes_away_after_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Any:
+        raise InfrastructureError("database_unavailable", "It is away.")
+
+    monkeypatch.setattr(stage.services.project_stops, "_begin", away)
+    use, key = stage.services.project_states, stage.ids["project"]
+    assert (await use.freeze(stage.admin("bank-a"), key)).frozen is not None
+    assert stage.driver.cancelled == []
+    monkeypatch.undo()
+    assert await stage.services.project_stops.sweep() == 1
 
 
 async def test_nothing_is_cancelled_twice(stage: Stage) -> None:

@@ -97,6 +97,14 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "invite_member": Post(f"{project}/members", {"organisation": "outsider"}, admin),
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
         "leave_project": Post(f"{project}/leave", {}, stage.admin("bank-c")),
+        "change_project": Post(project, {"description": "D"}, ada, "PATCH"),
+        "freeze_project": Post(f"{project}/freeze", {"reason": "why"}, admin),
+        "thaw_project": Post(f"{project}/thaw", {}, admin),
+        "archive_project": Post(f"{project}/archive", {}, admin),
+        "set_project_person": Post(
+            f"{project}/people", {"user": ada.user, "roles": ["lead"]}, admin
+        ),
+        "remove_project_person": Post(f"{project}/people/{ada.user}", None, admin, "DELETE"),
         "create_grant": Post(grants, grant, stage.owner("bank-a")),
         "submit_job": Post("/jobs", {**asked, "kind": "training", "features": FEATURES}, ada),
         "cancel_job": Post(f"/jobs/{ids['job']}/cancel", {}, ada),
@@ -148,8 +156,7 @@ async def _post(name: str, stage: Stage) -> Post:
         signature = stage.keys["bank-a"].sign("charter", shown["charter"])
         body = {"organisation": "bank-a", "digest": shown["digest"], "signature": signature}
         return Post("/charter/signatures", body, admin)
-    if name == "accept_invitation":
-        await services.projects.invite(admin, stage.ids["project"], "outsider")
+    await _prepare_project(name, stage)
     if name == "enable_organisation":
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
