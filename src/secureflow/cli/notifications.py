@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
 from secureflow.cli.session import client
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import language, said, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
@@ -184,14 +184,26 @@ def remove_hook(webhook: Hook, yes: Yes = False) -> None:
 
 
 def _row(one: Notification) -> dict[str, Any]:
-    row = dict(vars(one))
-    return {**row, "severity": t(one.severity), "read": moment(one.read)}
+    told = {"severity": t(one.severity), "read": moment(one.read)}
+    return {**vars(one), **told, "text": _text(vars(one))}
 
 
 def _line(data: dict[str, Any]) -> str:
     """Return a notification on one line, as it came from the centre."""
-    text = shown(str(data.get("text", ""))[:1000])
-    return f"{moment(data.get('at'))} {t(str(data.get('severity', ''))[:20])}: {text}"
+    return f"{moment(data.get('at'))} {t(str(data.get('severity', ''))[:20])}: {_text(data)}"
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    """Return a notification's text in our own words, from what is known of its kind.
+
+    A kind of a newer centre is told in the centre's.
+    """
+    from secureflow.domain.notificationkinds import KINDS
+
+    kind, facts = KINDS.get(str(data.get("kind"))), data.get("facts")
+    if kind is None or not isinstance(facts, Mapping):
+        return shown(str(data.get("text", ""))[:1000])
+    return said(kind.text(kind.checked(facts)))
 
 
 def _show_preferences(one: NotificationPreferences, output: Form) -> None:

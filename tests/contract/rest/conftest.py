@@ -58,6 +58,7 @@ class _Thread:
         await ledger.start()
         try:
             stage = await populated(empty_stage(self._directory, key, database, ledger))
+            stage.stopping[0] = True  # a stream that has nothing more to tell ends at once
             app = create_app(stage.services, RestSettings(rate_per_second=1e6, burst=1_000_000))
             listener = socket.create_server(("127.0.0.1", 0))  # its backlog holds early calls
             config = uvicorn.Config(app, log_config=None, lifespan="off")

@@ -112,12 +112,6 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
         "prioritise_job": Post(f"/jobs/{ids['job']}/priority", {"priority": 7}, admin),
-        "change_project": Post(project, {"description": "D"}, admin, "PATCH"),
-        "freeze_project": Post(f"{project}/freeze", {}, admin),
-        "thaw_project": Post(f"{project}/thaw", {}, admin),
-        "archive_project": Post(f"{project}/archive", {}, admin),
-        "set_project_person": Post(f"{project}/people", {"user": eve, "roles": ["auditor"]}, admin),
-        "remove_project_person": Post(f"{project}/people/{eve}", None, admin, "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
         "upload_model": Post(f"/models/uploads?{_weights(ids['project'])}", WEIGHTS, ada),
         "upload_bundle": Post(
@@ -156,13 +150,11 @@ async def _post(name: str, stage: Stage) -> Post:
         signature = stage.keys["bank-a"].sign("charter", shown["charter"])
         body = {"organisation": "bank-a", "digest": shown["digest"], "signature": signature}
         return Post("/charter/signatures", body, admin)
-    await _prepare_project(name, stage)
+    await _project(name, stage)
     if name == "enable_organisation":
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
         await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
-    if name in {"thaw_project", "remove_project_person"}:
-        await _project(name, stage)
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
@@ -173,11 +165,16 @@ async def _post(name: str, stage: Stage) -> Post:
 
 
 async def _project(name: str, stage: Stage) -> None:
-    admin, key = stage.admin("bank-a"), stage.ids["project"]
+    """Bring the project into the state that a request changes."""
+    services, admin, key = stage.services, stage.admin("bank-a"), stage.ids["project"]
+    if name == "accept_invitation":
+        await services.projects.invite(admin, key, "outsider")
     if name == "thaw_project":
-        await stage.services.project_states.freeze(admin, key, "")
-    else:
-        await stage.services.project_people.set(admin, key, auditor(stage), [ProjectRole.AUDITOR])
+        await services.project_states.freeze(admin, key, "")
+    if name == "remove_project_person":
+        who = (auditor(stage), stage.scientist("bank-a").user)
+        for one in who:
+            await services.project_people.set(admin, key, one, [ProjectRole.AUDITOR])
 
 
 async def _ended(name: str, stage: Stage) -> Post:
