@@ -31,8 +31,8 @@ FAMILIAR: Final = 10_000
 class SecondFactor(Protocol):
     """What is asked of a person besides the password."""
 
-    async def require(self, work: UnitOfWork, user: User, code: str) -> None:
-        """Accept the code, or that none is needed; `work` is committed if this returns.
+    async def require(self, work: UnitOfWork, user: User, code: str) -> bool:
+        """Accept the code; False if none is needed. `work` is committed if one was used.
 
         It is called only once the password was right.
 
@@ -136,8 +136,8 @@ class Logins:
             return
         try:
             async with self._begin() as work:
-                await self._second.require(work, user, code)
-                await work.commit()
+                if await self._second.require(work, user, code):
+                    await work.commit()
         except SecureFlowError as error:
             if error.code == "bad_credentials":
                 self._failed.count(user)

@@ -18,6 +18,7 @@ from secureflow.application.notifying import topic
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.transactions import keep_answer
 from secureflow.domain.deliveries import Channel, Delivery
 from secureflow.domain.ids import new_id
 from secureflow.domain.notificationkinds import KINDS
@@ -91,6 +92,7 @@ class Notifications:
         """
         async with self._begin() as work:
             if await work.notifications.mark(principal.user, self._clock(), key):
+                await keep_answer(work, None)
                 await work.commit()
             found = await work.notifications.find(principal.user, key)
         if found is None:
@@ -101,6 +103,7 @@ class Notifications:
         """Mark all of the caller's notifications as read; return how many were not."""
         async with self._begin() as work:
             count = await work.notifications.mark(principal.user, self._clock())
+            await keep_answer(work, count)
             await work.commit()
         return count
 
@@ -162,6 +165,7 @@ class Notifications:
             if email is not None and email != old.email:
                 new = await self._readdressed(work, principal, new, email)
             await _save(work, new)
+            await keep_answer(work, new)
             await work.commit()
         return new
 
@@ -182,6 +186,8 @@ class Notifications:
             else:
                 new = replace(old, email="", confirmed=False, code="", tries=0)
             await _save(work, new)
+            if right:
+                await keep_answer(work, new)
             await work.commit()
         if not right:
             raise SecureFlowError(

@@ -83,8 +83,8 @@ class SecondFactors:
         self._required = frozenset(required)
         self._issuer = issuer
 
-    async def require(self, work: UnitOfWork, user: User, code: str) -> None:
-        """Accept the code of a person who is logging in, or that they need none.
+    async def require(self, work: UnitOfWork, user: User, code: str) -> bool:
+        """Accept the code of a person who is logging in; False if they need none.
 
         Raises:
             SecureFlowError: `second_factor_required` without a code; `bad_credentials`,
@@ -92,7 +92,7 @@ class SecondFactors:
         """
         factor = await _confirmed(work, user.id)
         if factor is None:
-            return
+            return False
         if not totp.plain(code):
             raise SecureFlowError(
                 "second_factor_required",
@@ -100,6 +100,7 @@ class SecondFactors:
                 "Give the six digits of your authenticator app, or a recovery code.",
             )
         await self._use(work, user.id, code)
+        return True
 
     async def allowed(
         self, work: UnitOfWork, user: User, scopes: frozenset[Scope]

@@ -18,7 +18,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.ports.notifications import Notifier
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.application.transactions import Transactions
+from secureflow.application.transactions import Transactions, keep_answer
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.ids import new_id
 from secureflow.domain.notificationkinds import KINDS
@@ -192,6 +192,7 @@ class Webhooks:
                 raise missing("delivery", key)
             again = replace(found, state="waiting", tries=0, due=self._clock(), code="")
             await work.deliveries.save(again)
+            await keep_answer(work, None)
             await work.commit()
 
 

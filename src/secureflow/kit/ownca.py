@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -34,6 +34,8 @@ LEAST_LEFT: Final = timedelta(days=90)
 """A root that ends sooner is refused: every party would have to enrol again."""
 _NAME: Final = "centre.secureflow.test"
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 def own_authority(certificate_pem: str, key_pem: bytes, trust_domain: str, now: int) -> Authority:
@@ -131,8 +133,8 @@ def _check_extensions(certificate: x509.Certificate) -> None:
 
 
 def _extension(
-    certificate: x509.Certificate, kind: type[x509.ExtensionType]
-) -> x509.Extension[x509.ExtensionType] | None:
+    certificate: x509.Certificate, kind: type[_Extension]
+) -> x509.Extension[_Extension] | None:
     try:
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:

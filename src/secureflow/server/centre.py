@@ -108,14 +108,9 @@ async def open_centre(
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
+    outside = login_providers(settings.identity, clock), notify_of(settings)
     services = make_services(
-        Ports(
-            *world,
-            ProcessAccountant(),
-            kinds,
-            login_providers(settings.identity, clock),
-            notify_of(settings),
-        ),
+        Ports(*world, ProcessAccountant(), kinds, *outside),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,

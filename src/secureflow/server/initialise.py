@@ -81,11 +81,7 @@ def initialise(
     if database:
         refuse_password(database)
     settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
-    wrapping = {}
-    if wrapping_key is not None:
-        make_key_file(wrapping_key, [directory])
-        wrapping["wrapping_key"] = place = str(wrapping_key.absolute())
-        settings["keys"] = {"file": place}
+    wrapping = _wrapping(wrapping_key, directory, settings)
     ca, key = _begin(directory, draft, settings, trust_domain, authority)
     draft.rename(config)
     made = {"database": database} if database else {}
@@ -101,6 +97,18 @@ def initialise(
         **wrapping,
         **made,
     }
+
+
+def _wrapping(
+    wrapping_key: Path | None, directory: Path, settings: dict[str, Any]
+) -> dict[str, str]:
+    """Make the wrapping key, if one is asked for, and name it in the settings."""
+    if wrapping_key is None:
+        return {}
+    make_key_file(wrapping_key, [directory])
+    place = str(wrapping_key.absolute())
+    settings["keys"] = {"file": place}
+    return {"wrapping_key": place}
 
 
 def _begin(

@@ -24,9 +24,11 @@ from secureflow.application.ports.storage import (
 )
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import (
@@ -83,6 +85,11 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("identities", Identity("idn_1", "usr_1", "sso", "https://sso.example", "248289761001", 5),
      {"user": "usr_1"}),
     ("pending_logins", PendingLogin("ab" * 32, "sso", "cd" * 32, "/jobs", 5, 9), {}),
+    ("preferences", Preferences("usr_1", "zh", "ann@example.org", mailed=("job_ended",)), {}),
+    ("webhooks", Webhook("whk_1", "bank-a", "https://siem.example/", ("job_ended",), 5, "usr_1",
+                         "c2VhbGVk"), {"organisation": "bank-a"}),
+    ("deliveries", Delivery("dlv_1", "ev_1", "webhook", "whk_1", "bank-a", "test", 5, {"a": 1}, 5,
+                            6), {"channel": "webhook", "target": "whk_1", "state": "waiting"}),
 ]  # fmt: skip
 
 

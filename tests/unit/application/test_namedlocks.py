@@ -75,7 +75,7 @@ class Hashing:
         self.running = 0
         self.go = asyncio.Event()
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *_: str) -> str:
         self.running += 1
         await self.go.wait()
         return f"hash of {password}"

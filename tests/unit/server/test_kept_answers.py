@@ -17,10 +17,15 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+from peers.believing import BelievingProvider
 
 from secureflow.application.access import Principal
+from secureflow.application.identities import LoginProvider
 from secureflow.application.membership import CANDIDATE
+from secureflow.domain.deliveries import Delivery
 from secureflow.domain.jobs import JobState
+from secureflow.domain.notifications import Notification, Preferences
+from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.projects import ProjectRole
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
@@ -33,6 +38,7 @@ from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
 
+SSO = BelievingProvider()
 CODE = Bundle({"model.py": b"x = 1"})
 KEY = {"Idempotency-Key": "key-9"}
 AWAY = InfrastructureError("database_unavailable", "The database is away.", "Try again.")
@@ -79,7 +85,7 @@ def _plain(stage: Stage) -> dict[str, Post]:
     """Return the requests that need nothing to be there but the stage."""
     ids, operator, admin = stage.ids, stage.operator, stage.admin("bank-a")
     ada, project = stage.scientist("bank-a"), f"/projects/{ids['project']}"
-    datasets, eve = [ids[f"{bank}.dataset"] for bank in BANKS], auditor(stage)
+    datasets = [ids[f"{bank}.dataset"] for bank in BANKS]
     asked = {"project": ids["project"], "name": "n", "purpose": "credit-scoring"}
     asked |= {"datasets": datasets}
     user = {"name": "ann", "password": PASSWORD, "organisation": "bank-a", "roles": ["auditor"]}
@@ -177,6 +183,57 @@ async def _project(name: str, stage: Stage) -> None:
             await services.project_people.set(admin, key, one, [ProjectRole.AUDITOR])
 
 
+async def _identity(name: str, stage: Stage) -> Post:
+    """Return a request about an identity at a provider."""
+    operator, path = stage.operator, f"/users/{auditor(stage)}/identities"
+    at_bank_a = ClaimMapping(organisation="bank-a", roles=(Role.AUDITOR,))
+    stage.services.oidc.identities.providers = {SSO.name: LoginProvider(SSO, at_bank_a)}
+    if name == "bind_identity":
+        return Post(path, {"provider": SSO.name, "subject": "1"}, operator)
+    await stage.services.oidc.identities.bind(operator, auditor(stage), SSO.name, "1")
+    return Post(f"{path}/{identity_id(SSO.issuer, '1')}", None, operator, "DELETE")
+
+
+async def _preferences(name: str, stage: Stage) -> Post:
+    admin = stage.admin("bank-a")
+    if name == "update_preferences":
+        return Post("/notifications/preferences", {"language": "zh"}, admin, "PATCH")
+    code = "12345678"
+    waiting = Preferences(
+        admin.user,
+        email="ann@bank-a.example",
+        code=hashlib.sha256(code.encode()).hexdigest(),
+        tries=5,
+    )
+    async with stage.database.begin() as work:
+        await work.preferences.add(waiting)
+        await work.commit()
+    return Post("/notifications/preferences/confirm", {"code": code}, admin)
+
+
+async def _told(name: str, stage: Stage) -> Post:
+    """Return a request about notifications or webhooks."""
+    admin = stage.admin("bank-a")
+    hook = (await stage.services.notices.webhooks.create(admin, "https://siem.example/")).webhook.id
+    failed = Delivery(
+        "dlv_1", "dlv_1", "webhook", hook, "bank-a", "test", 1, {"webhook": hook}, 1, 1,
+        state="failed", code="delivery_failed",
+    )  # fmt: skip
+    async with stage.database.begin() as work:
+        await work.deliveries.add(failed)
+        await work.notifications.add("dlv_1", [Notification(0, admin.user, "test", 1)])
+        key = await work.notifications.newest(admin.user)
+        await work.commit()
+    paths = {
+        "read_all_notifications": "/notifications/read",
+        "read_notification": f"/notifications/{key}/read",
+        "retry_delivery": "/deliveries/dlv_1/retry",
+    }
+    if name == "delete_webhook":
+        return Post(f"/webhooks/{hook}", None, admin, "DELETE")
+    return Post(paths[name], {}, admin)
+
+
 async def _ended(name: str, stage: Stage) -> Post:
     """Return a request that ends or removes what is made for it."""
     services, admin = stage.services, stage.admin("bank-a")
@@ -193,6 +250,12 @@ async def _ended(name: str, stage: Stage) -> Post:
         )
         named = f"/{opened.session.id}" if name == "delete_session" else ""
         return Post(f"/sessions{named}", None, admin, "DELETE")
+    if name in {"update_preferences", "confirm_address"}:
+        return await _preferences(name, stage)
+    if name.endswith("_identity"):
+        return await _identity(name, stage)
+    if name in {"delete_webhook", "retry_delivery"} or "notification" in name:
+        return await _told(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()
@@ -215,20 +278,16 @@ ONCE = sorted(
 CHANGES = [name for name in ONCE if name != "cancel_job"]
 
 
-ONLY_ASK = {"dry_run_job"}
+ONLY_ASK = {"dry_run_job", "test_webhook"}
 NOT_KEPT = {
-    *(
-        "login",
-        "open_session",
-        "close_session",
-        "create_token",
-        "create_enrolment",
-    ),  # their answers hold a secret
+    *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
     *("refresh_login", "start_device", "poll_device"),
     *("enrol_second_factor", "confirm_second_factor"),
     *("logout", "change_password"),  # done already, they do nothing
     *("open_session", "close_session"),  # their answers set a cookie
+    "link_oidc",  # and this one's
+    "create_webhook",  # its answer holds a secret
 }
 
 
@@ -250,9 +309,11 @@ def _recorded(tables: Tables) -> int:
     return sum(leaf.kind != "token.created" for leaf in tables.pending.values())
 
 
-def _done(tables: Tables) -> tuple[int, Any]:
-    """Return what a use case changes: a record, or the draft that continues a held log."""
-    return _recorded(tables), tables.settings.get(CANDIDATE)
+def _done(tables: Tables) -> tuple[Any, ...]:
+    """Return what a use case changes: a record, the draft that continues a held log, or what is not
+    recorded: what a person wants to be told, and has read."""
+    told = tables.rows["preferences"], tables.rows["deliveries"], list(tables.told)
+    return _recorded(tables), tables.settings.get(CANDIDATE), *told
 
 
 @contextmanager

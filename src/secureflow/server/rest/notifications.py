@@ -117,6 +117,10 @@ def _preferences(one: Preferences) -> PreferencesShown:
     )
 
 
+def _marked(count: int) -> Marked:
+    return Marked(read=count)
+
+
 @router.get("", summary="List my notifications")
 async def list_notifications(
     use: Use,
@@ -152,9 +156,10 @@ async def list_notification_kinds(caller: Caller) -> Listed[KindShown]:
 
 
 @router.post("/read", summary="Mark all my notifications as read")
+@shown_as(_marked)
 async def read_all_notifications(use: Use, caller: Caller) -> Marked:
     """Mark all of the caller's notifications as read."""
-    return Marked(read=await use.notifications.read_all(caller))
+    return _marked(await use.notifications.read_all(caller))
 
 
 @router.post("/{key}/read", summary="Mark a notification as read", status_code=204)
