@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -19,9 +19,6 @@ from secureflow.kit.unpicklable import Unpicklable
 from secureflow.sdk import answers
 from secureflow.sdk.calls import Pause, Send
 from secureflow.sdk.views import Session
-
-if TYPE_CHECKING:
-    from secureflow.sdk.connection import Connection
 
 OVER: Final = frozenset({"token_expired", "unauthenticated"})
 """Codes with which a server refuses a token that may be continued."""
@@ -56,7 +53,21 @@ class Keeper(Protocol):
         """Keep these."""
 
 
-def renew(connection: Connection, shown: str) -> Generator[Any, Any, bool]:
+class Renewable(Protocol):
+    """What is continued: a `Connection`."""
+
+    url: str
+    token: str
+    refresh: str
+    keeper: Keeper | None
+
+    def request(
+        self, method: str, path: str, *, extra: dict[str, str] | None = None, **rest: Any
+    ) -> httpx.Request:
+        """Build a request to the server."""
+
+
+def renew(connection: Renewable, shown: str) -> Generator[Any, Any, bool]:
     """Get a fresh access token in place of the one that was refused; False if there is no way.
 
     Args:
@@ -94,7 +105,7 @@ def _taken(keeper: Keeper) -> Generator[Any, Any, None]:
         yield Pause(TURN_SECONDS)
 
 
-def _refreshed(connection: Connection) -> Generator[Any, Any, Session]:
+def _refreshed(connection: Renewable) -> Generator[Any, Any, Session]:
     for left in reversed(range(TRIES)):
         body = {"refresh": connection.refresh}
         request = connection.request("POST", "/refresh", json=body)

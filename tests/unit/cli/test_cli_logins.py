@@ -61,7 +61,6 @@ def test_a_machine_without_a_browser_shows_a_code_and_waits(
     centre: Centre, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(devices.time, "sleep", waited.append)
     monkeypatch.setattr(devices.by_device, "__defaults__", (waited.append,))
     codes = {"device_code": "sfd_1", "user_code": "BCDF-GHJK", "expires": 1_800_000_000}
     centre.answers |= {

@@ -52,6 +52,8 @@ BYTES = {"seed", "key"}
 OPEN = {
     ("application/access.py", "Principal", "token"): "the token's public id",
     ("server/rest/session.py", "LoginRequest", "refresh"): "whether a refresh token is wanted",
+    ("sdk/renewal.py", "Renewable", "token"): "a protocol, which holds nothing",
+    ("sdk/renewal.py", "Renewable", "refresh"): "a protocol, which holds nothing",
     ("application/tokens.py", "Issued", "token"): "the record, which holds a digest",
     ("engines/training/models.py", "UpdateLayout", "seeds"): "how many words a seed has",
     ("demo/study.py", "Study", "shares"): "who has which rows of the demo's table",

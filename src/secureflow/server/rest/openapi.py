@@ -30,6 +30,10 @@ _LOGGING_IN: Final = {
     "refresh_login": "The login has ended",
     "poll_device": "The code has expired, or its login was fetched",
 }
+_FORBIDDING: Final = {
+    "open_session": "The request comes from a page of another site",
+    "poll_device": "A person denied it",
+}
 _ALWAYS: Final = {
     "400": "The request cannot be read",
     "422": "The request is not valid or contradicts itself",
@@ -91,8 +95,8 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         common |= _CALLED
     if operation["operationId"] in _LOGGING_IN:
         common["401"] = _LOGGING_IN[operation["operationId"]]
-    if operation["operationId"] == "poll_device":
-        common["403"] = "A person denied it"
+    if operation["operationId"] in _FORBIDDING:
+        common["403"] = _FORBIDDING[operation["operationId"]]
     if operation["operationId"] == "get_metrics":
         common["401"] = "Neither from this machine nor with a valid token for metrics"
     if operation["operationId"] in _AT_PROVIDERS:
