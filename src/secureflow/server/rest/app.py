@@ -72,7 +72,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, datasets)]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, models, bundles, audit, health)]
-    routers += [oidc.router, oidc.identities]
+    routers += [oidc.router, oidc.pages, oidc.identities]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)
