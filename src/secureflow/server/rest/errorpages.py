@@ -16,7 +16,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.languages import asked, headers_in
 from secureflow.server.rest.problems import status_of
-from secureflow.texts import codes, error_in
+from secureflow.texts import Language, codes, error_in
 
 _PAGE = Markup(
     '<!doctype html>\n<html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
@@ -47,7 +47,7 @@ def error_page(error: SecureFlowError, languages: str) -> Response:
     status = status_of(error.code)
     chinese = codes().get(error.code) if asked(languages) == "zh" else None
     said = error_in(error.as_json(), "zh") if chinese else error.as_json()
-    language = "zh" if chinese else "en"
+    language: Language = "zh" if chinese else "en"
     page = _PAGE.format(
         language=language,
         title=chinese or HTTPStatus(status).phrase,
