@@ -59,8 +59,8 @@ async def outdate(database: Database) -> None:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
-        later_tables = ("claims", "servers", "bundles", "uploads")
-        for later in (*later_tables, "sessions", "identities", "pending_logins"):
+        old = ("claims", "servers", "bundles", "uploads", "sessions")
+        for later in (*old, "identities", "pending_logins"):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
         await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))

@@ -162,6 +162,7 @@ def test_what_was_backed_up_comes_back_and_goes_on(
             name: before[name] for name in before.keys() - left_out
         }
         assert before["enrolments"]
+        assert before["sessions"]
         assert before["claims"]
         assert not again["claims"]  # whoever drove a job then drives nothing here
         assert not again["servers"]
