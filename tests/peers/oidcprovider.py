@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Provider:
     """The provider; `claims` are the person's who logs in next."""
 
     port: int = 0
+    scheme: str = "http"
     claims: dict[str, Any] = field(default_factory=lambda: {"sub": "248289761001"})
     described: dict[str, Any] = field(default_factory=dict)
     keys: list[dict[str, Any]] = field(default_factory=list)
@@ -93,7 +95,7 @@ class Provider:
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def description(self) -> dict[str, Any]:
@@ -196,10 +198,13 @@ async def _drip(writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def running(provider: Provider | None = None) -> AsyncIterator[Provider]:
+async def running(
+    provider: Provider | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Provider]:
     """Run a provider in this loop."""
     made = provider or Provider()
-    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made._serve, "127.0.0.1", 0, ssl=tls)
+    made.scheme = "https" if tls else "http"
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

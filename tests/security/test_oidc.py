@@ -232,6 +232,21 @@ async def test_an_identity_is_bound_by_its_owner_only(site: Site) -> None:
         assert gone.status_code == 204
 
 
+async def test_a_person_is_told_on_a_page_what_went_wrong(site: Site) -> None:
+    html = {"Accept": "text/html,*/*;q=0.8", "Accept-Language": "zh-CN,zh;q=0.9"}
+    async with site.browser() as browser:
+        answer = await browser.get("/api/v1/oidc/<b>x</start", headers=html)
+        assert answer.status_code == 404
+        answer = await browser.get("/api/v1/oidc/%3Cb%3Ex/start", headers=html)
+        assert (answer.status_code, answer.headers["content-language"]) == (404, "zh")
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "<b>" not in answer.text
+        assert "&lt;b&gt;" in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        answer = await site.back(browser, {"state": "x" * 43, "code": "x"})
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
 async def test_a_provider_that_is_down_is_told_so(site: Site) -> None:
     async with running() as gone:
         site.api.stage.services.oidc.identities.providers = {"sso": site._provider("sso", gone)}

@@ -59,8 +59,10 @@ async def outdate(database: Database) -> None:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
-        later_tables = ("claims", "servers", "bundles", "uploads")
-        for later in (*later_tables, "sessions", "identities", "pending_logins"):
+        old = ("claims", "servers", "bundles", "uploads", "queue")
+        people = ("sessions", "families", "devices", "second_factors", "identities")
+        told = ("notifications", "preferences", "webhooks", "deliveries")
+        for later in (*old, *people, "pending_logins", *told):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
         await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))

@@ -23,6 +23,8 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.restored import RESTORED
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.oidc import PendingLogin
+from secureflow.domain.sessions import Session
 from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
@@ -43,6 +45,8 @@ pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"
+SESSION = Session("ses_1", "usr_1", "ab" * 32, 5, 6, 1 << 40, 1 << 40)
+PENDING = PendingLogin("cd" * 32, "sso", "ef" * 32, "/jobs", 5, 1 << 40)
 
 
 def new_centre(folder: Path, database: str = "") -> Path:
@@ -100,6 +104,8 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
                 await work.set_setting("charter", SignedCharter(made).json())
                 await work.claims.take("job_1", "here", None)
                 await work.claims.heartbeat("here", "here:1")
+                await work.sessions.add(SESSION)
+                await work.pending_logins.add(PENDING)
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
                 await work.commit()
             note = await ledger.head()
@@ -163,6 +169,7 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         }
         assert before["enrolments"]
         assert before["sessions"]
+        assert before["pending_logins"]
         assert before["claims"]
         assert not again["claims"]  # whoever drove a job then drives nothing here
         assert not again["servers"]

@@ -21,7 +21,6 @@ def test_lines_of_a_job_carry_it_and_secrets_are_masked(
         log.info("asked", password="hunter2", header=f"Bearer {token}", inner={"secret": "x1y2"})
         others = [kind + "s" * 43 for kind in ("sfr_01jf2k_12_", "sfd_01jf2k_")]
         logging.getLogger("library").warning("foreign %s %s %s", token, *others)
-        logging.getLogger("library").warning("foreign %s", token)
         log.info("cookie", header=f"__Host-secureflow=sfs_01jf2k_{'c' * 43}; a=b")
     log.info("after")
     captured = capsys.readouterr()

@@ -126,6 +126,8 @@ class Fetcher:
                     raise self._status(status)
                 return status, self._parsed(await self._read(answer, most), most)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            if _unvouched(error):
+                raise self.untrusted("no authority that is trusted here vouches for it") from error
             raise self._unreachable() from error  # asyncio's TimeoutError is an OSError
 
     async def _read(self, answer: httpx.Response, most: int) -> bytes:
@@ -156,7 +158,14 @@ class Fetcher:
         return self._context
 
     def _make_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        try:
+            context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        except OSError as error:  # that of TLS too
+            raise SecureFlowError(
+                "invalid_ca",
+                Text("{path} does not hold PEM certificates.", path=self._ca),
+                "Name the file of the authorities of the provider's PKI in `ca`.",
+            ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
@@ -185,6 +194,13 @@ class Fetcher:
             Text("The identity provider {name} does not answer.", name=self.name),
             _REACHABLE,
         )
+
+
+def _unvouched(error: BaseException | None) -> bool:
+    """Tell whether a certificate was refused below an error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _split(url: str) -> SplitResult | None:

@@ -82,7 +82,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
-    routers += [oidc.router, oidc.identities]
+    routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)

@@ -15,12 +15,15 @@ from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use, address_of
 from secureflow.server.rest.cookies import put_session, session_of, settings_of
+from secureflow.server.rest.errorpages import NavigatedRoute
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, RequestBody, listed
 
 router = router_of("session", StrictRoute)
 """Routes whose answers carry a secret."""
+pages = router_of("session", NavigatedRoute)
+"""Where browsers navigate to."""
 identities = router_of("users", OnceRoute)
 
 Next = Annotated[str, Query(alias="next", max_length=MAX_NEXT, description="A path of this site")]
@@ -80,7 +83,7 @@ async def list_providers(use: Use) -> Listed[Provider]:
     return Listed[Provider](**listed(Page(shown)))
 
 
-@router.get(
+@pages.get(
     "/oidc/{name}/start",
     summary="Log in at a provider",
     status_code=302,
@@ -95,7 +98,7 @@ async def start_oidc(name: Key, request: Request, use: Use, leads_to: Next = "/"
     return answer
 
 
-@router.get(
+@pages.get(
     "/oidc/{name}/callback",
     summary="Come back from a provider",
     status_code=302,
