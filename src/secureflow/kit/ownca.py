@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -33,6 +33,7 @@ from secureflow.kit.tlskeys import load_chain
 LEAST_LEFT: Final = timedelta(days=90)
 """A root that ends sooner is refused: every party would have to enrol again."""
 _NAME: Final = "centre.secureflow.test"
+_Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 
 
@@ -130,9 +131,7 @@ def _check_extensions(certificate: x509.Certificate) -> None:
         raise _refused("it has nameConstraints, which not every TLS library honours for URIs")
 
 
-def _extension(
-    certificate: x509.Certificate, kind: type[x509.ExtensionType]
-) -> x509.Extension[x509.ExtensionType] | None:
+def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> x509.Extension[_Kind] | None:
     try:
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:
