@@ -33,9 +33,8 @@ from secureflow.kit.tlskeys import load_chain
 LEAST_LEFT: Final = timedelta(days=90)
 """A root that ends sooner is refused: every party would have to enrol again."""
 _NAME: Final = "centre.secureflow.test"
+_Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 def own_authority(certificate_pem: str, key_pem: bytes, trust_domain: str, now: int) -> Authority:
@@ -132,9 +131,7 @@ def _check_extensions(certificate: x509.Certificate) -> None:
         raise _refused("it has nameConstraints, which not every TLS library honours for URIs")
 
 
-def _extension(
-    certificate: x509.Certificate, kind: type[_Extension]
-) -> x509.Extension[_Extension] | None:
+def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> x509.Extension[_Kind] | None:
     try:
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:

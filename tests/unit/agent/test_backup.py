@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from secureflow.adapters.keyvault import make_key_file, name_key_file
 from secureflow.agent.edge.check import check_record
 from secureflow.agent.owner.backup import back_up, restore
 from secureflow.agent.owner.keysecret import FACT as KEYS
@@ -38,6 +39,7 @@ from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.keyfiles import LINK, SIGNING, KeyPlace, not_wrapped
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import read_mark
@@ -159,6 +161,29 @@ def test_a_record_that_no_agent_goes_on_with_is_no_backup(
     assert error.code == ("record_foreign" if how == "another's" else "record_set_back")
     assert not (tmp_path / "b.tar").exists()
     assert not list(config.parent.glob(".backup-*"))
+
+
+def test_wrapped_keys_stay_wrapped_and_need_both_secrets(config: Path, tmp_path: Path) -> None:
+    wrapping, folder = tmp_path / "w.key", config.parent
+    make_key_file(wrapping, [folder])
+    name_key_file(config, wrapping)
+    settings = AgentSettings.load(config)
+    for path, purpose in ((settings.signing_key, SIGNING), (settings.link_certificate, LINK)):
+        wrapped = settings.key_files.wrapped(path.read_bytes(), purpose)
+        path.unlink()
+        write_private(path, wrapped)
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    wrapping.rename(tmp_path / "away")
+    error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", passphrase=PHRASE)
+    assert error.code == "wrapping_key_unavailable"
+    assert not (tmp_path / "new" / "agent.db").exists()
+    (tmp_path / "away").rename(wrapping)
+    restore(tmp_path / "b.tar", tmp_path / "new", passphrase=PHRASE)
+    made = AgentSettings.load(tmp_path / "new" / "agent.yaml")
+    assert not not_wrapped([KeyPlace(made.signing_key, SIGNING)])
+    assert SigningKey.load(made.signing_key, made.key_files).public == KEY.public
+    again = restore(tmp_path / "b.tar", tmp_path / "new", passphrase=PHRASE, into_existing=True)
+    assert again.keys
 
 
 def test_it_comes_back_and_says_that_it_was_restored(config: Path, tmp_path: Path) -> None:

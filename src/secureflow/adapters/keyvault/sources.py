@@ -134,7 +134,13 @@ def key_files(settings: AnyKeySettings, owner: str, folders: Sequence[Path]) -> 
     return KeyFiles(owner, lambda: _opened(settings, folders))
 
 
-def given_keys(kind: type[_Settings], prefix: str, config: Path, file: Path | None) -> _Settings:
+def given_keys(
+    kind: type[_Settings],
+    prefix: str,
+    config: Path,
+    file: Path | None = None,
+    base: Path | None = None,
+) -> _Settings:
     """Return the setting `keys` of a process whose settings file may not exist yet.
 
     Args:
@@ -142,6 +148,7 @@ def given_keys(kind: type[_Settings], prefix: str, config: Path, file: Path | No
         prefix: of the environment's variables, such as `SECUREFLOW_AGENT__`.
         config: its settings file.
         file: the wrapping key's file, if it was named on the command line.
+        base: folder to which relative paths relate; by default that of the settings file.
 
     Raises:
         SecureFlowError: `invalid_settings`, `invalid_file`.
@@ -158,7 +165,7 @@ def given_keys(kind: type[_Settings], prefix: str, config: Path, file: Path | No
         settings = kind.model_validate({**values, **given})
     except ValidationError as error:
         raise _invalid(config, str(error.errors(include_input=False)[0]["msg"])) from error
-    return anchored(settings, config.absolute().parent)
+    return anchored(settings, base or config.absolute().parent)
 
 
 def make_key_file(path: Path, folders: Sequence[Path]) -> bool:

@@ -120,8 +120,8 @@ class TokenVault:
             pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.AES,
             pkcs11.Attribute.LABEL: self._key,
         }
-        # An envelope names the id of its key.
-        found = [one for one in session.get_objects(wanted) if getattr(one, "id", b"")]
+        objects: list[Any] = list(session.get_objects(wanted))
+        found = [one for one in objects if one.id]  # an envelope names its id
         return sorted(found, key=lambda one: bytes(one.id))
 
     def _opened(self, key: Any, envelope: Envelope) -> bytes:

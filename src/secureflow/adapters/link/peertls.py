@@ -8,10 +8,7 @@ byte by byte. Keys exist in memory only: OpenSSL's loader wants a file, which is
 
 from __future__ import annotations
 
-import contextlib
-import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from secureflow.engines.peers.faults import ChannelFaultError
 from secureflow.kit.text import Text
+from secureflow.kit.tlskeys import load_chain
 
 LIFE: Final = timedelta(days=2000)
 """A certificate is pinned and used in one attempt; its dates only keep wrong clocks out of it."""
@@ -146,27 +144,8 @@ def _context(own: ChannelKey, pinned: bytes, *, client: bool) -> ssl.SSLContext:
             ssl.DER_cert_to_PEM_cert(own.certificate).encode("ascii"),
         )
     )
-    with _as_file(pem) as path:
-        context.load_cert_chain(path)
+    load_chain(context, pem)
     return context
-
-
-@contextlib.contextmanager
-def _as_file(data: bytes) -> Iterator[str]:
-    """Give bytes a path while OpenSSL reads them: in memory, or of a 0600 file removed at once."""
-    try:
-        descriptor = os.memfd_create("channel", os.MFD_CLOEXEC)
-        path = f"/proc/self/fd/{descriptor}"
-    except (AttributeError, OSError):
-        descriptor, path = tempfile.mkstemp()
-    try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(data)
-        yield path
-    finally:
-        os.close(descriptor)
-        if not path.startswith("/proc/"):
-            os.unlink(path)  # noqa: PTH108  as it was made
 
 
 def _refused(error: ssl.SSLError) -> ChannelFaultError:

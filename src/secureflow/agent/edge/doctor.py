@@ -56,6 +56,7 @@ from secureflow.kit.plain import shown
 from secureflow.kit.privatefiles import read_private
 from secureflow.kit.renewal import server_time
 from secureflow.kit.text import Text
+from secureflow.kit.tlskeys import load_chain
 from secureflow.kit.version import __version__
 
 OUT_OF_TIME = frozenset({9, 10})
@@ -184,13 +185,22 @@ def _connection(so_far: Diagnosis) -> str:
     )
 
 
+def _show_own(so_far: Diagnosis, context: ssl.SSLContext) -> None:
+    """Give the context the agent's link credentials, wrapped or not."""
+    try:
+        own = _credentials(so_far)()
+    except SecureFlowError as error:
+        raise _not_enrolled(so_far) if error.code == "not_enrolled" else error from error
+    load_chain(context, own.key + own.certificate)
+
+
 def _tls(so_far: Diagnosis) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     try:
         context.load_verify_locations(so_far.known.authority)
-        context.load_cert_chain(so_far.known.link_certificate)
+        _show_own(so_far, context)
         with (
             socket.create_connection((so_far.host, so_far.port), PATIENCE) as raw,
             context.wrap_socket(raw, server_hostname=SERVER_NAME) as wrapped,

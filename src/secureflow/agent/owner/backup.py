@@ -3,7 +3,7 @@
 A backup holds: the record, without what a restored agent must never use again (the secrets of jobs,
 masked sessions, nonces, noised sums: a restored agent takes part in no older job); `agent.yaml`,
 the files inside the folder that it names, evidence, and, only under a passphrase, the signing key
-and the link certificate. Datasets are not in it.
+and the link certificate, wrapped if they are. Datasets are not in it.
 
 A restored record is marked as such (`agent.record.restored`), and is verified before it is trusted:
 its schema is exactly this program's, and each of its own leaves has the organisation's signature,
@@ -24,13 +24,14 @@ from typing import Any, Final
 
 import yaml
 
+from secureflow.adapters.keyvault import KeySettings, given_keys, key_files
 from secureflow.agent.record.damage import damaged, decoded, fact_named, load_json
 from secureflow.agent.record.folder import IDENTITY, LOCK, check_present, compare, locked_folder
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.restored import CODE, FACT, OUTCOME
 from secureflow.agent.record.schema import MIGRATIONS
 from secureflow.agent.record.store import RecordStore, reached_in
-from secureflow.agent.settings import AgentSettings
+from secureflow.agent.settings import ENVIRONMENT, AgentSettings
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.archive import (
@@ -52,6 +53,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.folderlock import scratch
+from secureflow.kit.keyfiles import SIGNING, KeyFiles
 from secureflow.kit.oserrors import reason_of
 from secureflow.kit.pki import write_private
 from secureflow.kit.plain import shown
@@ -313,7 +315,9 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
         if not needed.exists():
             raise unreadable(backup, Text("{name} is not in the backup", name=needed.name))
     public, party = str(facts.get("key", "")), str(facts.get("party", ""))
-    _check_same(directory, keys, public)
+    told = config if config.exists() else staging / CONFIG
+    wrapping = given_keys(KeySettings, ENVIRONMENT, told, base=config.absolute().parent)
+    _check_same(key_files(wrapping, party, [directory]), directory, keys, public)
     _check_schema(record)
     store = RecordStore(record)
     with closing(store):
@@ -341,10 +345,10 @@ class _Found:
     domains: tuple[str, ...]
 
 
-def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None:
+def _check_same(files: KeyFiles, directory: Path, keys: Mapping[str, bytes], public: str) -> None:
     """Refuse a folder with another key: the record's commitments belong to this one."""
     path = directory / KEYS[0]
-    if path.exists() and SigningKey.load(path).public != public:
+    if path.exists() and SigningKey.load(path, files).public != public:
         raise SecureFlowError(
             "record_foreign",
             Text("The backup is not of the agent that has the key {path}.", path=path),
@@ -352,7 +356,9 @@ def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None
         )
     if path.exists() or KEYS[0] not in keys:
         return
-    if SigningKey.from_text(keys[KEYS[0]], f"{KEYS[0]} of the backup").public != public:
+    place = f"{KEYS[0]} of the backup"
+    plain = files.unwrapped(keys[KEYS[0]], SIGNING, place)
+    if SigningKey.from_text(plain, place).public != public:
         raise unreadable(directory, ("its signing key is not the one that its manifest names"))
 
 
