@@ -234,7 +234,10 @@ class Datasets:
             return await work.grants.list(cursor=cursor, limit=limit, **seen)
 
     async def revoke(self, principal: Principal, key: str) -> Grant:
-        """End a grant of the caller's organisation; running jobs finish under the signed approvals.
+        """End a grant of the caller's organisation.
+
+        Its agent stops the jobs under it when it hears of that, if somebody confirmed it there;
+        otherwise running jobs finish under the signed approvals.
 
         This works while the log is held: a restored centre may have forgotten the withdrawal.
         """

@@ -132,6 +132,22 @@ async def test_uses_are_counted_and_never_come_back(tmp_path: Path) -> None:
         await world.ask("consent", another(world, 2))
 
 
+async def test_a_renewal_is_under_the_same_grant_and_no_further_use(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    first = grant(world, uses=1, expires=NOW + 10_000)
+    body = world.consent_body(expires=NOW + 100)
+    await world.ask("consent", body)
+    grant(world, automatic=True)
+    world.now = NOW + 200
+    assert await world.ask("consent", world.consent_body(expires=NOW + 5000))
+    use = world.store.grant_use(JOB)
+    assert use is not None
+    assert use.grant == first.id
+    assert world.assembly.grants.used(first.id).uses == 1
+    await world.assembly.stopping.stop(Cause("grant_revoked", first.id))
+    assert (await refusal(world)).code == "grant_revoked"
+
+
 async def test_concurrent_jobs_cannot_exceed_a_ceiling(tmp_path: Path) -> None:
     world = World(tmp_path / "agent", policy="")
     made = grant(world, uses=2)

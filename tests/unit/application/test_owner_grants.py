@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.link import PeerIdentity
+from secureflow.application.organisations import ENCLAVE
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.replaying import is_cancellation
 from secureflow.domain.grants import KIND, REVOKED
@@ -119,6 +120,14 @@ async def test_nobody_grants_in_anothers_name(stage: Stage) -> None:
     for malformed in ({}, {"body": [], "signature": ""}, {"body": {}, "signature": "x" * 200}):
         with pytest.raises(SecureFlowError):
             await told(stage, malformed)
+
+
+@pytest.mark.parametrize("verb", ["tell", "end", "listed", "withdraw"])
+async def test_an_enclave_has_no_grants(stage: Stage, verb: str) -> None:
+    enclave = PeerIdentity(ENCLAVE, SpiffeId("test.example", "enclave", "", "main"), "01")
+    body = {**signed(stage), "jobs": [["job_1", "grant_revoked"]], "submitters": []}
+    with refused("forbidden"):
+        await getattr(grantverbs, verb)(stage.services, enclave, body)
 
 
 async def test_disabled_submitters_are_told_of_alone(stage: Stage) -> None:

@@ -286,6 +286,10 @@ class Link:
             for task in tasks:
                 task.cancel()
 
+    def forget_answers(self, job: str) -> None:
+        """Send no earlier answer of a job again: whoever asks again gets what holds now."""
+        self._tasks.forget_answers(job)
+
     def _receive(self, envelope: Envelope) -> None:
         if envelope.kind == "request":
             self._tasks.take(envelope)

@@ -116,6 +116,11 @@ class RequestTasks:
             if identifier.startswith(f"{job}/"):
                 task.cancel()
 
+    def forget_answers(self, job: str) -> None:
+        """Forget what a job's requests were answered: asked again, they are worked on again."""
+        for identifier in [one for one in self._answered if one.startswith(f"{job}/")]:
+            del self._answered[identifier]
+
     async def show_progress(self) -> None:
         """Report every two seconds which requests are still worked on."""
         while True:

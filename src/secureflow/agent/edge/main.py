@@ -221,6 +221,7 @@ def _put_together(
         links=lambda: link.welcomes,
         dialling=dialling,
         engines=watch.engines,
+        forget_answers=link.forget_answers,
         confines=sandbox.confines,
     )
     assembly = assemble(settings, key, store, ports, kinds)

@@ -84,6 +84,8 @@ class ExternalPorts:
     """Other channels than those over `dialling`."""
     engines: RunningEngines = field(default_factory=NoEngines)
     """For computation among parties."""
+    forget_answers: Callable[[str], None] = lambda _: None
+    """Has the link send no earlier answer of a job again."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,19 @@ def assemble(
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
-    stopping = Stopping(
-        context, grants, settling, agent.cancel, agent.end_run, agent.forget, ports.computing
-    )
+    ends = _cancelling(agent, ports), agent.end_run, agent.forget
+    stopping = Stopping(context, grants, settling, *ends, ports.computing)
     return Assembly(agent, *parts, bundles, code, people, grants, stopping)
+
+
+def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:
+    """Return what ends a job's requests, and what they were answered."""
+
+    def cancel(job: str) -> None:
+        agent.cancel(job)
+        ports.forget_answers(job)
+
+    return cancel
 
 
 def _deciding(

@@ -212,6 +212,8 @@ class Grants:
         if not request.dataset:
             return None
         held = self._held(request.dataset, request.project)
+        if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
+            held = [one for one in held if one[0].id == use.grant]
         if not held:
             self._without(job, request)
             return None
