@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from peers.agent_people import OTHER, OWN, PASSWORD, Team
 from peers.agent_world import World
 
@@ -77,11 +82,11 @@ async def test_names_are_in_one_table_alone(team: Team, world: World) -> None:
 
 
 async def test_an_owner_admin_always_remains(team: Team, world: World) -> None:
-    for command, given in (
+    for command, arguments in (
         ("people.disable", {"name": "ada"}),
         ("people.roles", {"name": "ada", "roles": ["decider"]}),
     ):
-        assert await team.refusal(command, "ada", **given) == "last_administrator"
+        assert await team.refusal(command, "ada", **arguments) == "last_administrator"
     assert world.store.person_named("ada").roles == ("owner-admin",)  # type: ignore[union-attr]
     await team.give("people.roles", "ada", name="ben", roles=["owner-admin", "decider"])
     assert await team.refusal("people.disable", "ben", name="ada") == ""
@@ -282,6 +287,39 @@ def test_a_running_agent_is_not_recovered(world: World, monkeypatch: pytest.Monk
     with locked_folder(settings.directory), pytest.raises(SecureFlowError) as error:
         recover(settings.directory / "agent.yaml", "ada", PASSWORD)
     assert error.value.code == "agent_running"
+
+
+VALUES = st.one_of(
+    st.text(), st.text(alphabet="\ud800\udfff\x00a"), st.none(), st.integers(), st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False), st.lists(st.text(max_size=4), max_size=3),
+    st.just("x" * 2000), st.just({}),
+)  # fmt: skip
+
+
+def test_any_value_has_an_answer(tmp_path: Path) -> None:
+    """Of whoever can connect, in every place: none is an internal error, none logs anybody in."""
+    team = Team(World(tmp_path / "agent", policy=""))
+    asyncio.run(team.gather("ada"))
+    names = (
+        *("people.login", "people.add", "people.disable", "people.reset", "people.roles"),
+        *("people.password", "people.totp.confirm", "people.absent", "people.delegate"),
+        *("inbox.approve", "inbox.reject", "inbox.ask_back", "policy.explain", "policy.suggest"),
+    )
+    fields = {name: [*inspect.signature(team.table[name]).parameters] for name in names}
+
+    @given(st.sampled_from(names), st.lists(VALUES, min_size=5, max_size=5), st.booleans())
+    @settings(max_examples=150, deadline=None)
+    def ask(name: str, values: list[Any], known: bool) -> None:
+        team.ticks += 60
+        session = team.sessions["ada"] if known else str(values[4])
+        given_ = dict(zip(fields[name], values, strict=False))
+        asked = {"command": name, "arguments": given_, "session": session}
+        answer = asyncio.run(team.server._answer(json.dumps(asked).encode(), OTHER))
+        code = answer["error"]["code"] if "error" in answer else ""
+        assert code != "internal", answer
+        assert code or known, "nobody gets anything without a session"
+
+    ask()
 
 
 # --- the doctor -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import grp
 import inspect
 import json
 import os
+import re
 import socket
 import sqlite3
 import struct
@@ -36,6 +37,8 @@ Admit = Callable[[str, str, int], Actor]
 """Returns who gives a command, of its name, the session that is shown and the peer's user id."""
 MAX_LINE: Final = 64 << 20
 """Bytes of a request or an answer: all leaves of the longest job, all bundles of a settlement."""
+SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+"""JSON can have half a character, which nothing can store: commands refuse it."""
 _UCRED: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
 """`sun_path` holds 108 bytes; a longer path is reached by a relative one."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from secureflow.agent.edge.control import Command
+from secureflow.agent.edge.control import SURROGATE, Command
 from secureflow.agent.edge.running import PATIENCE, RunningAgent
 from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import Publication, rows_of
@@ -23,6 +23,7 @@ _LONGEST: Final = 40
 """Sensitive columns in the inbox's list, and characters of each: even with many requests of many
 columns the list must fit the socket's line, or nobody could see, and reject, what fills it."""
 
+_LONGEST_NOTE: Final = 2000
 LONGEST_QUESTION: Final = 200
 """Characters of a question to a submitter: the centre shows this much of it."""
 
@@ -169,14 +170,16 @@ class InboxCommands(RunningAgent):
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Approve a request, and say what came of it; its code stays until the record says so."""
+        note = _note(reason)
         if code := code_of(self.assembly.inbox.get(item)):
             self.assembly.bundles.hold(code)
-        decided, came = await self.assembly.inbox.approve(item, reason, PATIENCE)
+        decided, came = await self.assembly.inbox.approve(item, note, PATIENCE)
         return {**_summary(decided), **came}
 
     async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Reject a request; code that only it brought is removed."""
-        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "rejected", reason)
+        note = _note(reason)
+        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "rejected", note)
         return await self._closed(decided)
 
     async def inbox_ask_back(self, item: str, question: str) -> dict[str, JSON]:
@@ -189,6 +192,16 @@ class InboxCommands(RunningAgent):
         self.assembly.inbox.wake(decided.id)
         await asyncio.to_thread(self.assembly.bundles.sweep, code_of(decided))
         return _summary(decided)
+
+
+def _note(reason: JSON) -> str:
+    """Return the note of a decision, if it can be stored and told (`invalid_request`)."""
+    if isinstance(reason, str) and len(reason) <= _LONGEST_NOTE and not SURROGATE.search(reason):
+        return reason
+    raise SecureFlowError(
+        "invalid_request",
+        Text("A note is a text of at most {longest} characters.", longest=_LONGEST_NOTE),
+    )
 
 
 def _question(text: JSON) -> str:

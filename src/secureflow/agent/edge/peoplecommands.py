@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from secureflow.agent.edge.control import Command
+from secureflow.agent.edge.control import SURROGATE, Command
 from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.people import People
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+
+_LONGEST: Final = 1024
+"""Characters of a name, a password or a code."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,10 @@ class PeopleCommands:
 
 
 def _check_texts(*values: JSON) -> None:
-    """Refuse what is no text, or longer than any of these may be (`invalid_request`)."""
-    if not all(isinstance(one, str) and len(one) <= 1024 for one in values):
-        raise SecureFlowError("invalid_request", "A value is no text, or too long.")
+    """Refuse what is no text, not UTF-8, or longer than any of these may be (`invalid_request`)."""
+    for one in values:
+        if not isinstance(one, str) or len(one) > _LONGEST or SURROGATE.search(one):
+            raise SecureFlowError("invalid_request", "A value is no text, or too long.")
 
 
 def _texts(value: JSON) -> list[str]:

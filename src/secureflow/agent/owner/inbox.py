@@ -129,17 +129,17 @@ class Inbox:
         """Return items, newest first; decided ones only among the newest 500."""
         return self._store.inbox(waiting=waiting)
 
-    def get(self, item: str) -> InboxItem:
-        """Return one item by its full id.
+    def get(self, item: JSON) -> InboxItem:
+        """Return one item by its full id; what is no id at all names none.
 
         Raises:
             SecureFlowError: `not_found`.
         """
-        found = self._store.inbox_item(item)
+        found = self._store.inbox_item(item) if _is_id(item) else None
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                Text("The inbox has no request with the id {item!r}.", item=item[:80]),
+                Text("The inbox has no request with the id {item!r}.", item=str(item)[:80]),
                 "Give the whole id, all 64 characters; `secureflow agent inbox list` shows those "
                 "that wait, `--all` all of them.",
             )
@@ -419,6 +419,10 @@ class Inbox:
                 ),
                 "Approve or reject some: `secureflow agent inbox review`.",
             )
+
+
+def _is_id(item: JSON) -> bool:
+    return isinstance(item, str) and item.isascii()
 
 
 def _closed(item: InboxItem, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
