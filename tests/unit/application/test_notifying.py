@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import secureflow
 from secureflow.application.access import Principal
 from secureflow.application.notifying import CURSOR
-from secureflow.application.occurrences import Audience, Occurrence
+from secureflow.application.occurrences import _BY_SERVER, Audience, Occurrence
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.deliveries import MOST_WAITING, Delivery, Webhook
@@ -314,3 +316,33 @@ async def test_people_read_only_their_own(begun: Stage) -> None:
         assert await begun.services.notifications.read_all(other) == 0
     assert (await begun.services.notifications.read(begun.admin("outsider"), told.id)).read
     assert await begun.services.notifications.unread(begun.admin("outsider")) == 0
+
+
+async def test_every_entry_of_the_table_is_recorded_somewhere_and_told_whole(begun: Stage) -> None:
+    """A use case that calls its entry otherwise would be silent."""
+    source = Path(secureflow.__file__).parent
+    code = "".join(
+        path.read_text()
+        for part in ("application", "engines/run")
+        for path in (source / part).rglob("*.py")
+        if path.name != "occurrences.py"
+    )
+    job = await begun.services.jobs.submit(begun.scientist("bank-a"), begun.wanted())
+    document = {
+        "project": begun.ids["project"], "organisation": "bank-b", "by": "usr_1", "grant": "grt_1",
+        "dataset": "dst_1", "agent": "spiffe://x.example/a", "digest": "ab", "version": 2,
+        "members": ["bank-b"], "signed": ["bank-b"], "user": begun.admin("bank-b").user,
+        "outcome": "failed", "error": "party_silent",
+    }  # fmt: skip
+    for kind in _BY_SERVER:
+        assert f'"{kind}"' in code, kind
+        await begun.services.notices.notifying.poll()
+        told = await begun.services.notifications.unread(begun.admin("bank-b"))
+        asked = await begun.services.notifications.unread(begun.scientist("bank-a"))
+        await record(begun, kind, document, job.id if kind.startswith("job.") else "")
+        await begun.services.notices.notifying.poll()
+        after = await begun.services.notifications.unread(begun.admin("bank-b"))
+        now = await begun.services.notifications.unread(begun.scientist("bank-a"))
+        assert (after, now) != (told, asked), kind
+    for one in (await begun.services.notifications.list(begun.admin("bank-b"))).items:
+        assert WITHHELD not in one.facts.values(), one
