@@ -374,19 +374,30 @@ def test_cancelled_while_owners_are_asked(place: Platform) -> None:
         assert {item["state"] for item in items if item["job"] == job.id} <= {"withdrawn"}
 
 
-def test_cancelled_while_it_runs(place: Platform) -> None:
+@pytest.mark.parametrize("by", ["a person", "a freeze of the project"])
+def test_cancelled_while_it_runs(place: Platform, by: str) -> None:
     with place.client("bank-a") as client:
         job = client.jobs.submit(rehearsal(place, tuple(place.parties), 1000, 30.0))
         consent(place, job.id)
-        for event in client.jobs.watch(job.id):
-            if event.kind == "round":
-                client.jobs.cancel(job.id)
-                break
+        next(event for event in client.jobs.watch(job.id) if event.kind == "round")
+        if by == "a person":
+            client.jobs.cancel(job.id)
+            why = "was cancelled."
+        else:
+            client.projects.freeze(job.project, "a review")
+            why = f"its project {job.project} was frozen."
         ended = await_end(client, job.id)
         with pytest.raises(SecureFlowError) as told:
             client.jobs.wait(job.id)
+        client.projects.thaw(job.project)
+        leaves = own_entries(client.jobs.bundle(job.id), job.id)
+        received = client.projects.received(job.project).items
     assert ended.state == "cancelled"
-    assert told.value.code == "cancelled"
+    assert (told.value.code, told.value.message.endswith(why)) == ("cancelled", True)
+    (reason,) = (one["document"]["reason"] for one in leaves
+                 if one["leaf"]["leaf"]["kind"] == "job.finished")  # fmt: skip
+    assert reason == told.value.message
+    assert all(one.rounds > 0 for one in received if one.job == job.id)
     for owner in place.parties.values():
         outcomes = {one["job"]: one["outcome"] for one in api.status(owner.config)["jobs"]}
         assert outcomes[job.id] == "cancelled"
