@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import pyotp
 from argon2 import PasswordHasher
 from peers.agent_world import World
 
@@ -20,6 +20,7 @@ from secureflow.agent.owner.people import ADMIN, DECIDER, VIEWER, People
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.totp import code_at
 
 PASSWORD: Final = "four random words here"
 OWN, OTHER = 1000, 4711
@@ -107,7 +108,7 @@ class Team:
 
     def code(self, secret: str, away: int = 0) -> str:
         """Return the code that an app shows now, or so many steps away."""
-        return pyotp.TOTP(secret).generate_otp(self.world.now // 30 + away)
+        return code_at(base64.b32decode(secret), self.world.now + 30 * away)
 
 
 async def waiting_item(world: World, body: dict[str, Any] | None = None) -> tuple[Any, Any]:

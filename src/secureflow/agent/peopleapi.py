@@ -20,7 +20,7 @@ def login(config: Path, name: str, password: str, code: str = "") -> dict[str, J
     """Open a session and keep it for this user; returns whose it is, and the `file`.
 
     Raises:
-        SecureFlowError: `second_factor_needed`: again, with the code.
+        SecureFlowError: `second_factor_required`: again, with the code.
     """
     opened = dict(
         control(config, "people.login", PATIENCE, name=name, password=password, code=code)

@@ -59,7 +59,7 @@ def login(
     try:
         opened = peopleapi.login(config, name, password, code)
     except SecureFlowError as error:
-        if error.code != "second_factor_needed" or code:
+        if error.code != "second_factor_required" or code:
             raise
         code = ask_secret(t("Code of the second factor"), "--code CODE")
         opened = peopleapi.login(config, name, password, code)

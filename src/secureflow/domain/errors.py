@@ -387,22 +387,19 @@ CATALOGUE: dict[str, Category] = {
     "record_damaged": Category.UNTRUSTED,
     **ENCLAVES,
     **PROGRAMS,
-    **dict.fromkeys(
-        ("session_needed", "session_ended", "second_factor_needed"), Category.UNAUTHENTICATED
-    ),
+    "session_needed": Category.UNAUTHENTICATED,
     "channel_off": Category.CONFLICT,
     **dict.fromkeys(("code_refused", "address_refused"), Category.INVALID),
     "delivery_failed": Category.UNAVAILABLE,
     **dict.fromkeys(
         (
-            *("role_needed", "password_initial", "second_factor_missing"),
+            *("role_needed", "password_initial"),
             *("two_people_needed", "same_person", "asked_back"),
         ),
         Category.FORBIDDEN,
     ),
     "person_unknown": Category.NOT_FOUND,
     "second_factor_refused": Category.INVALID,
-    "totp_unreadable": Category.FAILED,
     "policy_test_failed": Category.FAILED,
 }
 

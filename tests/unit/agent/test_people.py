@@ -25,6 +25,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, ControlSettings, TwoPeopleRule
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.totp import RECOVERY_CODES
 
 
 @pytest.fixture(name="world")
@@ -69,7 +70,7 @@ async def test_a_password_that_another_chose_decides_nothing(team: Team) -> None
         "bad_credentials"
     )
     await team.give("people.password", dora, **changed)
-    assert await team.refusal("people.me", dora) == "session_ended"  # every session of it
+    assert await team.refusal("people.me", dora) == "session_expired"  # every session of it
     dora = await team.log_in("dora", password=changed["new"])
     assert await team.refusal("people.disable", dora, name="ben") == ""
 
@@ -90,7 +91,7 @@ async def test_an_owner_admin_always_remains(team: Team, world: World) -> None:
     assert world.store.person_named("ada").roles == ("owner-admin",)  # type: ignore[union-attr]
     await team.give("people.roles", "ada", name="ben", roles=["owner-admin", "decider"])
     assert await team.refusal("people.disable", "ben", name="ada") == ""
-    assert await team.refusal("people.me", "ada") == "session_ended"
+    assert await team.refusal("people.me", "ada") == "session_expired"
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "a da", "a" * 65, "аda", "a\u202e"])
@@ -106,7 +107,7 @@ async def test_a_code_is_needed_and_counts_once(team: Team, world: World) -> Non
     secret, _ = await team.with_second_factor("ben")
     with pytest.raises(SecureFlowError) as missing:
         await team.log_in("ben")
-    assert missing.value.code == "second_factor_needed"
+    assert missing.value.code == "second_factor_required"
     with pytest.raises(SecureFlowError) as replayed:  # the one that confirmed it
         await team.log_in("ben", team.code(secret))
     assert replayed.value.code == "bad_credentials"
@@ -132,7 +133,7 @@ async def test_a_code_is_nothing_without_the_password(team: Team, world: World) 
 
 async def test_a_recovery_code_is_for_one_login(team: Team) -> None:
     _, codes = await team.with_second_factor("ben")
-    assert len(set(codes)) == totp.RECOVERY_CODES
+    assert len(set(codes)) == RECOVERY_CODES
     assert await team.log_in("ben", codes[3].lower().replace("-", " "))
     with pytest.raises(SecureFlowError):
         await team.log_in("ben", codes[3])
@@ -171,7 +172,7 @@ def test_the_record_alone_gives_no_secret() -> None:
     for person, other in (("psn_b", key), ("psn_a", SigningKey.generate())):
         with pytest.raises(SecureFlowError) as error:
             totp.unseal(sealed, person, other)
-        assert error.value.code == "totp_unreadable"
+        assert error.value.code == "second_factor_unreadable"
 
 
 # --- sessions ---------------------------------------------------------------------------------
@@ -183,24 +184,24 @@ async def test_a_session_ends_when_idle_and_in_any_case(world: World) -> None:
         world.now += 29 * 60
         assert await team.refusal("people.me", "ada") == ""
     world.now += 4 * 60
-    assert await team.refusal("people.me", "ada") == "session_ended"  # two hours
+    assert await team.refusal("people.me", "ada") == "session_expired"  # two hours
     ada = await team.log_in("ada")
     world.now += 30 * 60
-    assert await team.refusal("people.me", ada) == "session_ended"  # half an hour without one
+    assert await team.refusal("people.me", ada) == "session_expired"  # half an hour without one
 
 
 async def test_a_session_ends_with_its_account_its_logout_and_a_restore(
     team: Team, world: World
 ) -> None:
     await team.give("people.disable", "ada", name="ben")
-    assert await team.refusal("people.me", "ben") == "session_ended"
+    assert await team.refusal("people.me", "ben") == "session_expired"
     await team.give("people.disable", "ada", name="ben", disabled=False)
-    assert await team.refusal("people.me", "ben") == "session_ended"
+    assert await team.refusal("people.me", "ben") == "session_expired"
     assert (await team.give("people.logout", "cleo"))["ended"]
-    assert await team.refusal("people.me", "cleo") == "session_ended"
+    assert await team.refusal("people.me", "cleo") == "session_expired"
     with world.store.transaction():
         world.store.end_all("restored")
-    assert await team.refusal("people.me", "ada") == "session_ended"
+    assert await team.refusal("people.me", "ada") == "session_expired"
 
 
 async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: World) -> None:
@@ -208,7 +209,7 @@ async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: Wo
     with world.store.transaction():  # its session is still there
         world.store.keep_person(replace(ben, disabled=1))
     assert world.store.sessions_of(ben.id)
-    assert await team.refusal("people.me", "ben") == "session_ended"
+    assert await team.refusal("people.me", "ben") == "session_expired"
     with pytest.raises(SecureFlowError) as error:
         await team.log_in("ben")
     assert error.value.code == "bad_credentials"
@@ -218,7 +219,7 @@ async def test_sessions_survive_the_agent_and_only_this_one_knows_them(
     team: Team, world: World, tmp_path: Path
 ) -> None:
     other = await Team(World(tmp_path / "other", policy="")).gather("ada")
-    assert await team.refusal("people.me", other.sessions["ada"]) == "session_ended"
+    assert await team.refusal("people.me", other.sessions["ada"]) == "session_expired"
     world.reopen()
     later = Team(world, sessions=team.sessions)
     assert (await later.give("people.me", "ada"))["name"] == "ada"
@@ -262,7 +263,7 @@ async def test_a_person_has_few_sessions(team: Team, world: World) -> None:
     assert ben is not None
     assert len(world.store.sessions_of(ben.id)) == 8
     assert await team.refusal("people.me", newest) == ""
-    assert await team.refusal("people.me", "ben") == "session_ended"
+    assert await team.refusal("people.me", "ben") == "session_expired"
 
 
 async def test_the_uid_lets_an_owner_admin_in_again_and_that_is_recorded(
@@ -275,7 +276,7 @@ async def test_the_uid_lets_an_owner_admin_in_again_and_that_is_recorded(
     with as_actor(Actor(user=OWN)):
         await team.people.recover("ada", "another four random words")
     assert actions(world, "person.recovered")[0]["user"] == OWN
-    assert await team.refusal("people.me", "ada") == "session_ended"
+    assert await team.refusal("people.me", "ada") == "session_expired"
     ada = await team.log_in("ada", password="another four random words")
     assert await team.refusal("people.disable", ada, name="ben") == "password_initial"
 

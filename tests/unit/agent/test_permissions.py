@@ -110,7 +110,7 @@ def expected(giver: str, command: str) -> str:
     if giver in ("nobody", "nobody else"):
         return "" if giver == "nobody" and command in READS else "session_needed"
     if giver in ("disabled", "idle", "expired", "other agent", "made up"):
-        return "session_ended"
+        return "session_expired"
     if command in READS | OWN_ACCOUNT:
         return ""
     if giver == "initial":
@@ -141,7 +141,7 @@ async def test_what_has_no_line_is_closed_and_an_ended_session_hinders_no_readin
     team = await Matrix(World(tmp_path / "agent", policy="")).gather("ada", "ben")
     ended = "sfa_" + "A" * 43
     assert await team.refusal("inbox.list", ended, user=OWN) == ""
-    assert await team.refusal("inbox.approve", ended, user=OWN) == "session_ended"
+    assert await team.refusal("inbox.approve", ended, user=OWN) == "session_expired"
     team.server._commands = {"data.sell": reached}
     assert [await team.refusal("data.sell", who) for who in ("", "ben", "ada")] == [
         "session_needed", "role_needed", "",

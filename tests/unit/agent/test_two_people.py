@@ -229,7 +229,7 @@ async def test_who_is_disabled_meanwhile_decides_nothing(team: Team, world: Worl
     for state in ("approved", "rejected", "asked_back"):
         with as_actor(Actor(ben, OWN, (ben,))), pytest.raises(SecureFlowError) as error:
             world.assembly.inbox.decide(item.id, state, "so")  # type: ignore[arg-type]
-        assert error.value.code == "session_ended"
+        assert error.value.code == "session_expired"
     asking.cancel()
 
 

@@ -103,7 +103,7 @@ def test_the_environment_may_hold_the_session(
 def test_a_code_is_asked_for_only_where_it_is_needed(
     agent: Agent, cli: Any, tmp_path: Path
 ) -> None:
-    agent.answers = {"people.login": SecureFlowError("second_factor_needed", "It has one.")}
+    agent.answers = {"people.login": SecureFlowError("second_factor_required", "It has one.")}
     password = tmp_path / "password"
     password.write_text("four random words here\n")
     password.chmod(0o600)

@@ -138,7 +138,7 @@ class Gate:
             user: the Unix user at the other end of the socket.
 
         Raises:
-            SecureFlowError: `session_needed`, `session_ended`, `role_needed`, `password_initial`,
+            SecureFlowError: `session_needed`, `session_expired`, `role_needed`, `password_initial`,
                 `second_factor_missing`.
         """
         needed = PERMISSIONS.get(command, _ADMINISTERS)
@@ -157,7 +157,7 @@ class Gate:
         try:
             person = self._logins.recognise(session)
         except SecureFlowError as error:
-            if free and error.code == "session_ended":
+            if free and error.code == "session_expired":
                 return Actor(user=user)
             raise
         return self._as_person(needed, person, session, user)

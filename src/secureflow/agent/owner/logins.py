@@ -27,6 +27,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.totp import matching
 
 if TYPE_CHECKING:
     from secureflow.application.passwords import Passwords
@@ -89,7 +90,7 @@ class Logins:
             user: the Unix user at the other end of the socket.
 
         Raises:
-            SecureFlowError: `bad_credentials`, `rate_limited`; `second_factor_needed` after the
+            SecureFlowError: `bad_credentials`, `rate_limited`; `second_factor_required` after the
                 right password of an account that has one.
         """
         source = f"{user}\n{name[:64]}"
@@ -106,7 +107,7 @@ class Logins:
         if usable.confirmed and not code:
             self._guesses.give_back(source)
             raise SecureFlowError(
-                "second_factor_needed",
+                "second_factor_required",
                 "This account has a second factor.",
                 "Give the code of your authenticator app, or a recovery code: --code CODE.",
             )
@@ -146,8 +147,12 @@ class Logins:
         }
 
     def _second_factor(self, person: Person, code: str, now: int) -> Person:
-        """Return the person with the code used up; raises `bad_credentials`, `totp_unreadable`."""
-        if (used := totp.used_code(person.recovery, code)) is not None:
+        """Return the person with the code used up.
+
+        Raises:
+            SecureFlowError: `bad_credentials`, `second_factor_unreadable`.
+        """
+        if (used := matching(person.recovery, code)) is not None:
             self._store.note(now, "person.recovery_code", "", person=person.id)
             return replace(person, recovery=tuple(o for o in person.recovery if o != used))
         secret = totp.unseal(person.totp, person.id, self._key)
@@ -165,7 +170,7 @@ class Logins:
         """Return whose session this is, and keep it alive.
 
         Raises:
-            SecureFlowError: `session_ended`: unknown here, too old, or its person is disabled.
+            SecureFlowError: `session_expired`: unknown here, too old, or its person is disabled.
         """
         session = self._store.person_session(_digest(secret)) if _SHAPE.fullmatch(secret) else None
         person = None if session is None else self._store.person(session.person)

@@ -27,6 +27,7 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.kit.totp import new_recovery_codes
 
 if TYPE_CHECKING:
     from secureflow.application.passwords import Passwords
@@ -299,7 +300,7 @@ class People:
                     "The code does not belong to the secret and this time.",
                     "Compare the clocks, and type the code that the app shows now.",
                 )
-            codes = totp.new_recovery_codes()
+            codes = new_recovery_codes()
             kept = totp.stored_codes(codes)
             self._store.keep_person(replace(found, confirmed=1, step=step, recovery=kept))
             self._note("person.totp.confirmed", found)
@@ -422,7 +423,7 @@ def session_needed() -> SecureFlowError:
 def session_ended() -> SecureFlowError:
     """Return the error of a session that is unknown here, too old, or of a disabled account."""
     return SecureFlowError(
-        "session_ended",
+        "session_expired",
         "The session has ended, or is none of this agent.",
         "Log in again: secureflow agent login",
     )
