@@ -476,6 +476,7 @@ class NotingDriver:
     def __init__(self) -> None:
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
+        self.withdrawn: list[str] = []
         self.claimed: list[str] = []
 
     async def claim(self, unit: object, job: str) -> None:
@@ -485,8 +486,9 @@ class NotingDriver:
     def start(self, job: str) -> None:
         self.started.append(job)
 
-    async def cancel(self, job: str, by: str) -> None:
+    async def cancel(self, job: str, by: str, withdrawn: str = "") -> None:
         self.cancelled.append((job, by))
+        self.withdrawn += [withdrawn] if withdrawn else []
 
     async def restart(self, job: str) -> None:
         self.started.append(job)
