@@ -594,6 +594,7 @@ class NotingDriver:
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
         self.reasons: dict[str, Mapping[str, str]] = {}
+        self.withdrawn: list[str] = []
         self.claimed: list[str] = []
 
     async def claim(self, unit: object, job: str) -> None:
@@ -603,9 +604,12 @@ class NotingDriver:
     def start(self, job: str) -> None:
         self.started.append(job)
 
-    async def cancel(self, job: str, by: str, because: Mapping[str, str] | None = None) -> None:
+    async def cancel(
+        self, job: str, by: str, because: Mapping[str, str] | None = None, withdrawn: str = ""
+    ) -> None:
         self.cancelled.append((job, by))
         self.reasons[job] = because or {}
+        self.withdrawn += [withdrawn] if withdrawn else []
 
     async def restart(self, job: str) -> None:
         self.started.append(job)

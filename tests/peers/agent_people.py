@@ -61,7 +61,7 @@ class Team:
         link: Any = self.world.link
         unused: Any = nothing
         commands = Commands(assembly, link, unused, unused, unused)
-        self.table = {**commands.table(), **more_commands(assembly, link, self.logins)}
+        self.table = {**commands.table(), **more_commands(assembly, link, self.logins, unused)}
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
     async def gather(self, *names: str) -> Team:

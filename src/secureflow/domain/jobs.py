@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from secureflow.domain.queue import USUAL
+from secureflow.domain.priorities import USUAL
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text
 

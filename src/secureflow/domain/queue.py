@@ -20,16 +20,9 @@ from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT
 
-LOWEST: Final = 0
-HIGHEST: Final = 9
-USUAL: Final = 5
-"""The priority of a job for which nobody chose one, and the highest that a scientist may choose."""
-OF_ORGANISATION: Final = 7
-"""The highest priority that an organisation's administrator may give its jobs."""
 STEP_SECONDS: Final = 3600
 """Seconds of waiting that count as much as one step of priority."""
 
-Priority = Annotated[int, Field(ge=LOWEST, le=HIGHEST)]
 Places = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from peers.agent_world import JOB, NOW, World
 
-from secureflow.agent.owner.usage import Usage
+from secureflow.agent.edge.usage import Usage
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import GrantTerms
 from tests.unit.agent.test_budgets import world as private

@@ -149,6 +149,19 @@ async def test_a_malformed_withdrawal(stage: Stage, body: dict[str, Any]) -> Non
     assert await grantverbs.withdraw(stage.services, agent("bank-a"), unknown) == {}
 
 
+async def test_only_a_party_of_the_roster_withdraws(stage: Stage) -> None:
+    job = await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+    body = {"jobs": [[job.id, "grant_revoked"]]}
+    await grantverbs.withdraw(stage.services, agent("outsider"), body)
+    assert stage.driver.cancelled == []
+    await grantverbs.withdraw(stage.services, agent("bank-b"), body)
+    assert stage.driver.cancelled == [(job.id, "bank-b")]
+    assert stage.driver.withdrawn == ["grant_revoked"]
+    await stage.finish(job, state=JobState.SUCCEEDED)
+    await grantverbs.withdraw(stage.services, agent("bank-b"), body)
+    assert len(stage.driver.cancelled) == 1, "a job that is over stays as it ended"
+
+
 async def test_a_withdrawn_job_ends_by_that_name(tmp_path: Path) -> None:
     """The error names the party, also if the centre is killed in between."""
     courier, reached = Courier(), asyncio.Event()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.agent.job.guards import STOPPED
+from secureflow.agent.record.going import STOPPED
 from secureflow.domain.errors import name_of
 from secureflow.domain.granterrors import STOPPING
 from secureflow.domain.grants import (

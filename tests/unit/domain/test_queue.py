@@ -7,14 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from secureflow.domain.queue import (
-    STEP_SECONDS,
-    UNLIMITED,
-    QueuedJob,
-    QueueLimits,
-    due,
-    standing,
-)
+from secureflow.domain.queue import STEP_SECONDS, UNLIMITED, QueuedJob, QueueLimits, due, standing
 
 NOW = 1_000_000
 TIGHT = QueueLimits(running=4, of_organisation=2, of_user=1)

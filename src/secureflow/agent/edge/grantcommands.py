@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.grantwatch import GrantWatch
+from secureflow.agent.edge.usage import Usage
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.owner.stops import lifted
-from secureflow.agent.owner.usage import Usage
 from secureflow.agent.record.grantrows import KeptGrant, Stop
 from secureflow.agent.verbs.stopping import Cause, StoppedJob
 from secureflow.domain.grants import read_terms

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from secureflow.adapters.link.missedends import INTERVAL, CentreLink
 from secureflow.agent.edge.wiring import Assembly
-from secureflow.agent.job.guards import STOPPED
+from secureflow.agent.record.going import STOPPED
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.fieldfaults import ID_PATTERN
 from secureflow.domain.grants import REVOKED, GrantTerms

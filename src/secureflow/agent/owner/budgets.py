@@ -21,10 +21,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.job.guards import check_going
 from secureflow.agent.owner.accounting import Accounting, check_ceiling, kept_epsilon
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.reconciling import Reconciliation
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import check_unlocked, locked
 from secureflow.agent.record.store import RecordStore

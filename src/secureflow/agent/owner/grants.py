@@ -214,8 +214,9 @@ class Grants:
         held = self._held(request.dataset, request.project)
         if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
             held = [one for one in held if one[0].id == use.grant]
+        if not held and self._mode() == "required":
+            raise self._missing(job, request, {})
         if not held:
-            self._without(job, request)
             return None
         why = {kept.id: self._reasons(job, kept, terms, request) for kept, terms in held}
         found = [Under(kept.id, terms) for kept, terms in held if not why[kept.id]]
@@ -279,10 +280,6 @@ class Grants:
         if self.locked(kept.id):
             found.append("it is locked since this agent was restored")
         return found
-
-    def _without(self, job: str, request: GrantRequest) -> None:
-        if self._mode() == "required":
-            raise self._missing(job, request, {})
 
     def _missing(
         self, job: str, request: GrantRequest, why: Mapping[str, list[str]]

@@ -18,7 +18,7 @@ import asyncio
 import secrets
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_going, job_finished
+from secureflow.agent.job.guards import job_finished
 from secureflow.agent.job.parts import check_next, check_part, check_same_data, keep_approved
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.code import OwnerCode
@@ -28,6 +28,7 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.stops import check_unstopped
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
 from secureflow.agent.record.room import Room

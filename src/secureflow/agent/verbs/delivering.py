@@ -20,7 +20,7 @@ from typing import Final
 from secureflow.agent.compute.derivation import derive, recipient_key
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, Fetching
-from secureflow.agent.job.guards import check_going, check_verb
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.job.sealedfiles import open_file, seal_file
 from secureflow.agent.kinds.blobs import Blob, fetched
@@ -31,6 +31,7 @@ from secureflow.agent.owner.predictions import (
     received_file,
     received_folder,
 )
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord, OwnLeaf
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.specs.base import JobSpec

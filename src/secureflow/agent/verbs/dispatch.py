@@ -33,8 +33,9 @@ from functools import partial
 from typing import Any, Final
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import STOPPED, check_going, check_verb
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.kinds.kind import Contributions
+from secureflow.agent.record.going import STOPPED, check_going
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse

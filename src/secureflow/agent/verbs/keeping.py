@@ -14,8 +14,9 @@ import asyncio
 from collections.abc import Mapping
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_going, check_verb
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.kinds.kind import Contributions, KeptResult
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord, OwnLeaf
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.run.kept import KEPT

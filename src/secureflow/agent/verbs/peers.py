@@ -22,9 +22,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_going, check_verb
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.kinds.kind import Contributions, Peering, PeerOutcome, PeerSession
 from secureflow.agent.owner.peerentries import kept_under
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel

@@ -16,14 +16,9 @@ from collections.abc import Mapping
 
 from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Uploading
-from secureflow.agent.job.guards import (
-    check_admission,
-    check_going,
-    check_position,
-    check_step,
-    check_verb,
-)
+from secureflow.agent.job.guards import check_admission, check_position, check_step, check_verb
 from secureflow.agent.kinds.kind import Contributing, Contributions, LocalContribution
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_going
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.secagg import SecAggClient

@@ -3,7 +3,7 @@
 One transaction records why (a grant revoked, a project or requester stopped), ends every job that
 it covers in the record, and signs a leaf `revoked` in each. From then on every request of such a
 job is refused, after a restart too, and whatever commits this party checks it in its own
-transaction (`guards.check_going`): no vote follows. Then what runs is ended: requests, workers,
+transaction (`going.check_going`): no vote follows. Then what runs is ended: requests, workers,
 engines, channels; secrets and rows are dropped.
 
 What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a

@@ -12,7 +12,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import SumHandler
 from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
-from secureflow.domain.queue import USUAL
+from secureflow.domain.priorities import USUAL
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds

@@ -11,15 +11,8 @@ from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.running.queueing import LOCK
 from secureflow.application.transactions import Transactions
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.queue import (
-    HIGHEST,
-    OF_ORGANISATION,
-    USUAL,
-    QueuedJob,
-    QueueLimits,
-    Standing,
-    standing,
-)
+from secureflow.domain.priorities import HIGHEST, OF_ORGANISATION, USUAL
+from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, standing
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.users import Role
 from secureflow.kit.clock import Clock

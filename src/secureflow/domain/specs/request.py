@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Protocol
 
 from pydantic import ConfigDict, Field
 
-from secureflow.domain.queue import USUAL, Priority
+from secureflow.domain.priorities import USUAL, Priority
 from secureflow.domain.specs.base import STRICT, NotBefore, Title, dump
 from secureflow.domain.texts import ONE_LINE
 

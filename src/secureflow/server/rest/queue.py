@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from secureflow.domain.jobs import Job
-from secureflow.domain.queue import Priority, QueuedJob, Standing
+from secureflow.domain.priorities import Priority
+from secureflow.domain.queue import QueuedJob, Standing
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import PREFIX, router_of
