@@ -59,7 +59,10 @@ async def outdate(database: Database) -> None:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
-        for later in ("claims", "servers", "bundles", "uploads", "sessions"):
+        for later in (
+            *("claims", "servers", "bundles", "uploads", "sessions"),
+            *("families", "devices", "second_factors"),
+        ):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
         await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))

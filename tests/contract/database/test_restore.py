@@ -156,21 +156,17 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert dict(found.log.seen) == {"bank-a": size, "bank-b": size}
         assert not (folder / ".restoring").exists()
         again = rows(found.config)
-        left_out = {
-            "tokens",
-            "families",
-            "devices",
-            "sessions",
-            "enrolments",
-            "settings",
-            "claims",
-            "servers",
-        }
+        left_out = {"tokens", "families", "devices", "sessions"}
+        left_out |= {"enrolments", "settings", "claims", "servers"}
         assert {name: again[name] for name in again.keys() - left_out} == {
             name: before[name] for name in before.keys() - left_out
         }
         assert before["enrolments"]
         assert before["sessions"]
+        assert before["families"]
+        assert before["second_factors"]
+        assert not again["families"]
+        assert not again["devices"]
         assert before["claims"]
         assert not again["claims"]  # whoever drove a job then drives nothing here
         assert not again["servers"]
