@@ -23,6 +23,8 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.restored import RESTORED
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.sessions import Session
 from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
@@ -43,6 +45,14 @@ pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"
+LATE = 1 << 33
+ACCESS: list[tuple[str, Any]] = [
+    ("sessions", Session("ses_1", "usr_1", "ab" * 32, 5, 6, LATE, LATE, "password", "10.0.0.1")),
+    ("families", TokenFamily("fam_1", "usr_1", 5, LATE, LATE)),
+    ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, LATE)),
+    ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5)),
+]
+"""How people come in: a restored centre knows nobody who has, but what they prove it with."""
 
 
 def new_centre(folder: Path, database: str = "") -> Path:
@@ -98,6 +108,8 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
             made = Charter(1, DOMAIN, settings.origin, key.public, members)
             async with database.begin() as work:
                 await work.set_setting("charter", SignedCharter(made).json())
+                for name, entity in ACCESS:
+                    await getattr(work, name).add(entity)
                 await work.claims.take("job_1", "here", None)
                 await work.claims.heartbeat("here", "here:1")
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
