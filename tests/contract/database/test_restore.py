@@ -23,6 +23,7 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.restored import RESTORED
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.logins import Device, SecondFactor, TokenFamily
 from secureflow.domain.oidc import PendingLogin
 from secureflow.domain.sessions import Session
 from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
@@ -45,8 +46,15 @@ pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"
-SESSION = Session("ses_1", "usr_1", "ab" * 32, 5, 6, 1 << 40, 1 << 40)
 PENDING = PendingLogin("cd" * 32, "sso", "ef" * 32, "/jobs", 5, 1 << 40)
+LATE = 1 << 33
+ACCESS: list[tuple[str, Any]] = [
+    ("sessions", Session("ses_1", "usr_1", "ab" * 32, 5, 6, LATE, LATE, "password", "10.0.0.1")),
+    ("families", TokenFamily("fam_1", "usr_1", 5, LATE, LATE)),
+    ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, LATE)),
+    ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5)),
+]
+"""How people come in: a restored centre knows nobody who has, but what they prove it with."""
 
 
 def new_centre(folder: Path, database: str = "") -> Path:
@@ -102,9 +110,10 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
             made = Charter(1, DOMAIN, settings.origin, key.public, members)
             async with database.begin() as work:
                 await work.set_setting("charter", SignedCharter(made).json())
+                for name, entity in ACCESS:
+                    await getattr(work, name).add(entity)
                 await work.claims.take("job_1", "here", None)
                 await work.claims.heartbeat("here", "here:1")
-                await work.sessions.add(SESSION)
                 await work.pending_logins.add(PENDING)
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
                 await work.commit()
@@ -170,6 +179,10 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert before["enrolments"]
         assert before["sessions"]
         assert before["pending_logins"]
+        assert before["families"]
+        assert before["second_factors"]
+        assert not again["families"]
+        assert not again["devices"]
         assert before["claims"]
         assert not again["claims"]  # whoever drove a job then drives nothing here
         assert not again["servers"]
