@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, Yes, ask_secret, group, say, show
+from secureflow.cli.console import Form, Output, Yes, ask_secret, confirmed, group, say, show
 from secureflow.cli.files import read_secret
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
@@ -101,10 +101,12 @@ def enable(user: User, yes: Yes = False) -> None:
 def erase(user: User, yes: Yes = False) -> None:
     """Erase a user."""
     with client() as connection:
+        key = named(connection, "user", user)
         question = t(
-            "Erase {user}? Name, password and addresses are removed for good; all access ends."
+            "Erase {user}? Name, password and addresses are removed for good; all access ends.",
+            user=key,
         )
-        (key,) = decided(connection, question, yes, user=user)
+        confirmed(question, yes)
         connection.users.erase(key)
     say(t("{what} is erased.", what=key))
 

@@ -20,14 +20,15 @@ def test_lines_of_a_job_carry_it_and_secrets_are_masked(
         token = "sft_01jf2k_" + "s" * 43
         log.info("asked", password="hunter2", header=f"Bearer {token}", inner={"secret": "x1y2"})
         logging.getLogger("library").warning("foreign %s", token)
+        log.info("cookie", header=f"__Host-secureflow=sfs_01jf2k_{'c' * 43}; a=b")
     log.info("after")
     captured = capsys.readouterr()
     lines = [json.loads(line) for line in captured.err.splitlines()]
     assert captured.out == ""
-    assert [line.get("job") for line in lines] == ["job_1", "job_1", None]
+    assert [line.get("job") for line in lines] == ["job_1", "job_1", "job_1", None]
     assert lines[0]["party"] == "bank-a"
     assert lines[0]["process"] == "server"
-    for secret in ("hunter2", "ssssss", "x1y2"):
+    for secret in ("hunter2", "ssssss", "cccccc", "x1y2"):
         assert secret not in captured.err
 
 

@@ -43,3 +43,20 @@ def test_without_a_url_sqlite_lies_in_the_directory(tmp_path: Path) -> None:
     config = tmp_path / "server.yaml"
     config.write_text("directory: .")
     assert ServerSettings.load(config).database_url.endswith(f"{tmp_path}/secureflow.db")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("prefix: /", "prefix: flow", "prefix: /flow/", "prefix: '/a; Domain=evil.example'"),
+        *("origins: ['http://a.example']", "origins: ['https://a.example/x']"),
+        *("origins: ['*']", "origins: ['null']", "origins: ['https://']"),
+    ],
+)
+def test_what_cookies_depend_on_is_checked(tmp_path: Path, wrong: str) -> None:
+    config = tmp_path / "server.yaml"
+    config.write_text("rest: {prefix: /flow/v1, origins: ['https://a.example:8443']}")
+    assert ServerSettings.load(config).rest.prefix == "/flow/v1"
+    config.write_text(f"rest: {{{wrong}}}")
+    with pytest.raises(SecureFlowError):
+        ServerSettings.load(config)
