@@ -85,6 +85,8 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         common |= _CALLED
     if operation["operationId"] in {"login", "open_session"}:
         common["401"] = "Name and password do not fit together"
+    if operation["operationId"] == "open_session":
+        common["403"] = "The request does not come from a page of this service"
     if operation["operationId"] == "get_metrics":
         common["401"] = "Neither from this machine nor with a valid token for metrics"
     if operation["operationId"] in _AT_PROVIDERS:
