@@ -93,17 +93,10 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     common = dict(_ALWAYS)
     if "security" in operation or "enrolment" in operation.get("tags", ()):
         common |= _CALLED
-<<<<<<< HEAD
     if operation["operationId"] in _LOGGING_IN:
         common["401"] = _LOGGING_IN[operation["operationId"]]
     if operation["operationId"] in _FORBIDDING:
         common["403"] = _FORBIDDING[operation["operationId"]]
-=======
-    if operation["operationId"] in {"login", "open_session"}:
-        common["401"] = "Name and password do not fit together"
-    if operation["operationId"] == "open_session":
-        common["403"] = "The request does not come from a page of this service"
->>>>>>> oidc
     if operation["operationId"] == "get_metrics":
         common["401"] = "Neither from this machine nor with a valid token for metrics"
     if operation["operationId"] in _AT_PROVIDERS:
