@@ -185,6 +185,7 @@ async def test_a_receiver_that_does_not_answer_is_given_up_on(
 ) -> None:
     receiver.answer = b"HTTP/1.1 200 OK\r\nX: "  # and it goes on for ever
     monkeypatch.setattr(module, "LONGEST", 0.3)
+    monkeypatch.setattr(module, "TIMEOUT", 3600.0)  # as of one whose bytes keep coming
     error = await failing(await loopback(receiver, tls.ca), delivery())
     assert (error.code, "too long" in str(error)) == ("delivery_failed", True)
 

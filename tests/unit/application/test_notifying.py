@@ -159,6 +159,16 @@ def test_only_ids_codes_and_numbers_are_facts() -> None:
     assert kind.checked({"job": "j", "password": "x"}).keys() == {"job", "project", "code"}
 
 
+def test_mail_needs_a_confirmed_address_and_a_kind_that_is_wanted() -> None:
+    failed, approved = KINDS["job_failed"], KINDS["job_approved"]
+    sure = Preferences("usr_1", email="a@b.example", confirmed=True)
+    assert (sure.mails(failed), sure.mails(approved)) == (True, False)  # warnings, if not chosen
+    chosen = replace(sure, mailed=("job_approved",))
+    assert (chosen.mails(failed), chosen.mails(approved)) == (False, True)
+    for other in (replace(sure, confirmed=False), replace(sure, email="")):
+        assert not other.mails(failed)
+
+
 async def test_disabled_people_are_not_told(begun: Stage) -> None:
     admin = begun.admin("outsider")
     async with begun.database.begin() as work:
