@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli import serverca
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from secureflow.server.restore import Restored
 
 app = group("The coordination centre.")
+app.add_typer(serverca.app, name="ca")
 
 _BYTES = ("holds", "free", "reserve")
 

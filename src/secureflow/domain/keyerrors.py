@@ -16,6 +16,8 @@ KEY_ERRORS: Final[dict[str, Category]] = {
     "wrapping_key_inside": Category.INVALID,
     "wrapping_key_unavailable": Category.UNAVAILABLE,
     "wrapping_key_managed": Category.CONFLICT,
+    "ca_moving": Category.CONFLICT,
+    "ca_parties_left": Category.CONFLICT,
     "ca_refused": Category.INVALID,
     "enclave_running": Category.CONFLICT,
     "keys_not_wrapped": Category.CONFLICT,

@@ -21,6 +21,7 @@ from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 
 CA: Final = "link-ca"
+CA_NEXT: Final = "link-ca-next"
 LOG: Final = "log"
 SIGNING: Final = "signing"
 IDENTITY: Final = "identity"

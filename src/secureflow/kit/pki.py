@@ -12,6 +12,7 @@ decides them. Everything that depends on time takes `now` (Unix seconds) as an a
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ nothing; but with a clock set to before it every certificate would be refused, r
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 
 # What `cryptography` raises on foreign X.509 bytes.
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
@@ -75,9 +77,9 @@ class Authority:
     """The link CA: an ECDSA P-256 key and its self-signed certificate in one directory."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        self._key = key
-        self._certificate = certificate
-        self.trust_domain = _trust_domain(certificate)
+        self.key = key
+        self.certificate = certificate
+        self.trust_domain = trust_domain_of(certificate)
 
     @classmethod
     def create(
@@ -90,7 +92,7 @@ class Authority:
         """
         SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
         key = ec.generate_private_key(ec.SECP256R1())
-        authority = cls(key, _self_signed(key, trust_domain, now))
+        authority = cls(key, self_signed(key, trust_domain, now))
         authority.store(directory, files)
         return authority
 
@@ -103,8 +105,8 @@ class Authority:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             keys = files or plain_keys()
-            digest = key_digest(self._certificate)
-            keys.write_new(directory / "ca.key", private_pem(self._key), CA, digest)
+            digest = key_digest(self.certificate)
+            keys.write_new(directory / "ca.key", private_pem(self.key), CA, digest)
         except FileExistsError as error:
             raise SecureFlowError(
                 "ca_exists",
@@ -143,7 +145,7 @@ class Authority:
     @property
     def pem(self) -> str:
         """The CA certificate as PEM."""
-        return self._certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
     def issue(
         self,
@@ -191,17 +193,17 @@ class Authority:
         leaf = (
             x509.CertificateBuilder()
             .subject_name(_name(identity.common_name))
-            .issuer_name(self._certificate.subject)
+            .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(min(start + life, self._certificate.not_valid_after_utc))
+            .not_valid_after(min(start + life, self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_purposes(identity)), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(_authority_key(self._key), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(_authority_key(self.key), critical=False)
+            .sign(self.key, hashes.SHA256())
         )
         return leaf.public_bytes(serialization.Encoding.PEM).decode("ascii") + self.pem
 
@@ -260,7 +262,7 @@ def parse_certificate(pem: str) -> x509.Certificate:
 
 
 def issued_chain(pem: str, ca_pem: str) -> str:
-    """Return the PEM of a foreign chain's leaf and of the CA, if the CA issued the leaf.
+    """Return the PEM of a foreign chain's leaf and of that one of the CAs which issued it.
 
     Only these two are returned: anything else in the text (a key, a comment, another certificate)
     never reaches a file.
@@ -268,17 +270,16 @@ def issued_chain(pem: str, ca_pem: str) -> str:
     Raises:
         SecureFlowError: `certificate_malformed`, `certificate_foreign`.
     """
-    leaf, ca = parse_certificate(pem), parse_certificate(ca_pem)
-    try:
-        leaf.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError) as error:
-        raise SecureFlowError(
-            "certificate_foreign",
-            "The certificate that the server sent is not issued by the link's authority.",
-            "Tell the operator; someone may be between you and the server.",
-        ) from error
-    form = serialization.Encoding.PEM
-    return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
+    leaf, form = parse_certificate(pem), serialization.Encoding.PEM
+    for ca in [parse_certificate(_BEGIN + one) for one in ca_pem.split(_BEGIN)[1:] or [""]]:
+        with contextlib.suppress(InvalidSignature, ValueError, TypeError):
+            leaf.verify_directly_issued_by(ca)
+            return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
+    raise SecureFlowError(
+        "certificate_foreign",
+        "The certificate that the server sent is not issued by the link's authority.",
+        "Tell the operator; someone may be between you and the server.",
+    )
 
 
 def ca_fingerprint(pem: str) -> str:
@@ -387,7 +388,8 @@ def write_private(path: Path, data: bytes) -> None:
     write_new(path, data)
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -> x509.Certificate:
+def self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -> x509.Certificate:
+    """Return the certificate of a new root."""
     name = _name(f"SecureFlow link CA {trust_domain}"[:64])
     uri = x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")
     return (
@@ -406,7 +408,8 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -
     )
 
 
-def _trust_domain(certificate: x509.Certificate) -> str:
+def trust_domain_of(certificate: x509.Certificate) -> str:
+    """Return the SPIFFE trust domain that a root names; raises `ca_unreadable`."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1 or not uris[0].startswith("spiffe://"):

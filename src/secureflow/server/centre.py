@@ -41,6 +41,7 @@ from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.engines.script import AGGREGATOR
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
@@ -48,9 +49,10 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
+from secureflow.server.authorities import read_authorities
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
-from secureflow.server.keyfiles import read_authority, read_log_key
+from secureflow.server.keyfiles import read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
 from secureflow.server.providers import login_providers
@@ -87,16 +89,17 @@ async def open_centre(
         SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
     clock, key = system_clock, read_log_key(settings)
-    authority, reserve = read_authority(settings), reserve_of(settings)
+    authorities, reserve = read_authorities(settings), reserve_of(settings)
+    authority = authorities.issuing
     identity = settings.tls, authority, settings.host, clock, settings.key_files
-    certificate = reserve.run(lambda: ServerCertificate(*identity))
+    certificate = reserve.run(lambda: ServerCertificate(*identity, authorities.trusted))
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
     artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
-    made = settings.link, certificate, authority.trust_domain, desk
+    made = settings.link, certificate, authority.trust_domain, authorities.greeting(), desk
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
@@ -207,6 +210,7 @@ def _make_link(
     settings: LinkSettings,
     certificate: ServerCertificate,
     trust_domain: str,
+    roots: dict[str, JSON],
     desk: PartyDesk,
     artifacts: ReadTogether,
     on_wait: WaitObserver,
@@ -221,6 +225,7 @@ def _make_link(
         version=__version__,
         bounds=LinkBounds(settings.max_connections, settings.handshake_seconds),
         on_wait=on_wait,
+        roots=roots,
     )
 
 

@@ -8,6 +8,8 @@ import ssl
 from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles
+from secureflow.kit.atomic import write_atomically
+from secureflow.kit.caroots import issuer_of
 from secureflow.kit.clock import Clock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
@@ -29,6 +31,7 @@ class ServerCertificate:
         host: the name or address under which clients dial the server.
         clock: unix seconds.
         keys: wraps and unwraps its private key; by default it is plain.
+        trusted: PEM of all roots that are trusted while the CA changes; else the authority's.
     """
 
     def __init__(
@@ -38,15 +41,18 @@ class ServerCertificate:
         host: str,
         clock: Clock,
         keys: KeyFiles | None = None,
+        trusted: str = "",
     ) -> None:
         self._authority = authority
         self._clock = clock
         self._dns, self._ips = _names(host)
+        self._keys = keys
         self.credentials = CredentialFiles(directory, keys)
         if not self.credentials.complete:
             key = new_link_key()
             chain = self._issue(make_csr(key))
             CredentialFiles.create(directory, authority.pem, key, chain, keys)
+        self._trust(directory / "ca.pem", trusted or authority.pem)
         self.renew_if_due()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -59,10 +65,17 @@ class ServerCertificate:
         nowhere.
         """
         credentials, now = self.credentials(), self._clock()
-        if not credentials.due(now) and now >= credentials.span[0]:
+        issued = issuer_of(credentials.leaf, [self._authority.certificate])
+        if issued and not credentials.due(now) and now >= credentials.span[0]:
             return False
         self.credentials.install(self._issue(self.credentials.request()), now)
         return True
+
+    def _trust(self, place: Path, trusted: str) -> None:
+        """Pin the roots for the clients of the link; the own certificate's stays until renewed."""
+        if self.credentials.authority() != trusted:
+            write_atomically(place, trusted.encode("ascii"), 0o666)
+            self.credentials = CredentialFiles(place.parent, self._keys)
 
     async def keep_fresh(self) -> None:
         """Renew until cancelled; open connections stay, new handshakes use the new certificate."""

@@ -9,15 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.caroots import root_name, roots
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.keyfiles import CA, ENROLMENT, FIRST_LOGIN, LOG, KeyPlace, link_places
+from secureflow.kit.keyfiles import CA, CA_NEXT, ENROLMENT, FIRST_LOGIN, LOG, KeyPlace, link_places
 from secureflow.kit.keyvault import KeyVaultError
 from secureflow.kit.pki import Authority, ca_fingerprint
 from secureflow.kit.recordmark import read_mark
 from secureflow.kit.text import Text
 from secureflow.server.settings import ServerSettings
 
+NEXT_KEY: Final = "next.key"
+"""In the folder of the CA, the key of its successor."""
 ADMIN_FILE: Final = "admin.password"
 ENCLAVE_FILE: Final = "enclave.token"
 _BACK: Final = (
@@ -65,8 +68,8 @@ def read_authority(settings: ServerSettings) -> Authority:
         raise
     foreign = False
     with suppress(OSError, ValueError, SecureFlowError):  # the next start makes it, or names it
-        known = ca_fingerprint((settings.tls / "ca.pem").read_text("ascii"))
-        foreign = known != ca_fingerprint(found.pem)
+        known = roots((settings.tls / "ca.pem").read_text("ascii"))  # several while it changes
+        foreign = ca_fingerprint(found.pem) not in map(root_name, known)
     if foreign:
         raise SecureFlowError(
             "ca_foreign",
@@ -83,7 +86,8 @@ def read_authority(settings: ServerSettings) -> Authority:
 
 def key_places(settings: ServerSettings) -> list[KeyPlace]:
     """Return where the centre's private keys lie, existing or not."""
-    own = [KeyPlace(settings.ca / "ca.key", CA), KeyPlace(settings.log_key, LOG)]
+    ca = [KeyPlace(settings.ca / "ca.key", CA), KeyPlace(settings.ca / NEXT_KEY, CA_NEXT)]
+    own = [*ca, KeyPlace(settings.log_key, LOG)]
     handed = [
         KeyPlace(settings.directory / ADMIN_FILE, FIRST_LOGIN),
         KeyPlace(settings.directory / ENCLAVE_FILE, ENROLMENT),

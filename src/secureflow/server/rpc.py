@@ -39,6 +39,7 @@ from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
+from secureflow.server.authorities import note_roots
 from secureflow.server.grantverbs import end, listed, tell, withdraw
 from secureflow.server.logverbs import (
     adopt_charter,
@@ -266,6 +267,10 @@ class PartyDesk:
         key, address = body.get("key", ""), str(body.get("address", ""))[:256]
         await services.organisations.arrived(str(peer.spiffe), key, address)
         await judge_greeting(services, peer, body)
+        if "roots" in body:
+            async with services.begin() as work:
+                if await note_roots(work, str(peer.spiffe), body["roots"]):
+                    await work.commit()
         _log.info(
             "party_connected", party=peer.party, version=shown(str(body.get("version", ""))[:64])
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -333,3 +334,16 @@ def test_a_key_of_another_user_is_not_replaced(
     monkeypatch.undo()
     folder.read()
     assert not_wrapped(folder.places)
+
+
+def test_nothing_is_replaced_while_the_process_runs(folder: Folder) -> None:
+    folder.configure()
+
+    @contextlib.contextmanager
+    def refusing() -> Iterator[None]:
+        raise SecureFlowError("server_running", "A server is running.")
+        yield
+
+    with pytest.raises(SecureFlowError, match="is running"):
+        wrap_keys(replace(folder.keys, locked=refusing))
+    assert states(folder) == {PLAIN}

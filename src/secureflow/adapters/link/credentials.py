@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_csr
 
 from secureflow.kit.atomic import write_atomically
+from secureflow.kit.canonical import JSON
+from secureflow.kit.caroots import issuer_of, root_name, roots, with_successor, without_left
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import LINK, LINK_BEFORE, LINK_NEXT, KeyFiles, plain_keys
@@ -200,8 +202,46 @@ class CredentialFiles:
             raise self._not_enrolled() from error
         with self._naming("ca.pem"):
             ca = pem.decode("ascii")
-            parse_certificate(ca)
+            roots(ca)
         return ca
+
+    def told(self) -> dict[str, JSON]:
+        """Return what the centre is told of the roots that are pinned here."""
+        known = self()
+        pinned = roots(known.ca.decode("ascii"))
+        return {"pinned": [*map(root_name, pinned)], "leaf": issuer_of(known.leaf, pinned)}
+
+    def follow(self, said: JSON) -> tuple[bool, bool]:
+        """Pin the centre's new root if an old one vouches for it; drop one that was left behind.
+
+        Args:
+            said: the centre's roots: `issuing`, `trusted`, and perhaps `next`.
+
+        Returns:
+            Whether the pinned roots changed, and whether a certificate of the issuing root is due.
+
+        Raises:
+            SecureFlowError: `ca_mismatch`, `certificate_malformed`: nothing was changed.
+            InfrastructureError: a fault of the disk (`kit.disk`).
+        """
+        if not isinstance(said, Mapping):
+            return False, False
+        known = self()
+        before = pinned = known.ca.decode("ascii")
+        successor, trusted = said.get("next"), said.get("trusted")
+        if isinstance(successor, Mapping):
+            pem, proof = str(successor.get("pem", "")), str(successor.get("proof", ""))
+            pinned = with_successor(pinned, pem, proof)
+        if isinstance(trusted, list) and trusted:
+            pinned = without_left(pinned, [str(one) for one in trusted[:8]], known.leaf)
+        if pinned != before:
+            with writing(Place(self._directory, "own files")):
+                write_atomically(self._directory / "ca.pem", pinned.encode("ascii"), 0o666)
+            self._cached = None
+        names = [*map(root_name, roots(pinned))]
+        issuing = said.get("issuing")
+        due = issuing in names and issuer_of(known.leaf, roots(pinned)) != issuing
+        return pinned != before, due
 
     def check(self) -> None:
         """Check that key, certificate and authority match.

@@ -107,6 +107,7 @@ class Link:
         self._recover = recover
         self._renewed = False
         self._settled = 0.0
+        self._told = self._moves = False
         self.connected = asyncio.Event()
         """Set while the centre has welcomed this party."""
         self.welcomes = 0
@@ -258,15 +259,24 @@ class Link:
         self._renewed = False
 
     async def _greet(self, stream: Stream) -> None:
-        await stream.write(Envelope("", "hello", {"time": self._clock(), **self._hello()}))
+        greeting = {"time": self._clock(), "roots": self._credentials.told(), **self._hello()}
+        await stream.write(Envelope("", "hello", greeting))
         welcome = await stream.read()
         if welcome is not None and welcome.kind == "welcome":
             self._bar(welcome.body)
             self._backoff.reset()
             self.trouble = None
             self.compare(welcome.body.get("time"))
+            self._follow(welcome.body.get("roots"))
             self.welcomes += 1
             self.connected.set()
+
+    def _follow(self, said: JSON) -> None:
+        """Follow the centre's roots; what is not vouched for changes nothing here."""
+        try:
+            self._told, self._moves = self._credentials.follow(said)
+        except SecureFlowError as error:
+            _log.error("ca_refused", code=error.code, message=error.message, hint=error.hint)
 
     def _explained(self, error: SecureFlowError) -> SecureFlowError:
         return naming_clocks(error, self._whose, self.clock_ahead)
@@ -309,9 +319,14 @@ class Link:
         while True:
             now = asyncio.get_running_loop().time()
             try:
-                if now >= self._settled and self._credentials().due(self._clock()):
+                due = now >= self._settled and self._credentials().due(self._clock())
+                if due or self._moves:
+                    self._moves = False
                     await self._renew()
                     self._renewed, self._settled = True, now + SETTLED
+                    stream.close()
+                elif self._told:  # link up again, and say which roots are pinned now
+                    self._told, self._renewed = False, True
                     stream.close()
             except SecureFlowError as error:
                 _log.warning("certificate_not_renewed", code=error.code, message=error.message)

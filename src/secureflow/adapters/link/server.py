@@ -126,12 +126,15 @@ class LinkServer:
         version: str = "",
         bounds: Bounds = DEFAULT,
         on_wait: WaitObserver = lambda _request, _error: None,
+        roots: Mapping[str, JSON] | None = None,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
         self._callbacks = callbacks
         self._clock = clock
-        self._version = version
+        self._greeting: dict[str, JSON] = {"version": version}
+        if roots is not None:
+            self._greeting["roots"] = dict(roots)
         self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
@@ -370,7 +373,7 @@ class LinkServer:
             clock_ahead=self._compared(peer.party, hello.body.get("time")),
             engines=announced(hello.body.get("engines")),
         )  # fmt: skip
-        greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
+        greeting = {**self._greeting, "time": self._clock()}
         if peer.spiffe.role == "enclave":
             self._enclaves.add(peer.party)
             greeting |= {"revoked": revoked, "disabled": sorted(self._disabled)}
