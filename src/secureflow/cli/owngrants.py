@@ -177,7 +177,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     terms, used = one["terms"], one.get("used", {})
     return {
         "id": one["id"],
-        "state": one["state"],
+        "state": t("taken back") if one["state"] == "revoked" else one["state"],
         "dataset": terms["dataset"],
         "project": terms["project"],
         "columns": len(terms["columns"]),
