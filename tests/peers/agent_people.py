@@ -14,6 +14,7 @@ from peers.agent_world import World
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
 from secureflow.agent.edge.main import logins_of, more_commands
+from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.permissions import Gate
 from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.people import ADMIN, DECIDER, VIEWER, People
@@ -61,7 +62,9 @@ class Team:
         link: Any = self.world.link
         unused: Any = nothing
         commands = Commands(assembly, link, unused, unused, unused)
-        self.table = {**commands.table(), **more_commands(assembly, link, self.logins, unused)}
+        told = NotificationCommands(unused).table()
+        more = more_commands(assembly, link, self.logins, unused)
+        self.table = {**commands.table(), **told, **more}
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
     async def gather(self, *names: str) -> Team:

@@ -17,6 +17,8 @@ READS: Final = {
     *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),
+    *("data.usage", "grant.list", "grant.show", "stop.list"),
+    *("notification.list", "notification.read", "notification.failed"),
 }
 OWN_ACCOUNT: Final = {
     *("people.me", "people.password", "people.totp.enrol", "people.totp.confirm"),
@@ -26,10 +28,13 @@ ITEMS: Final = {"inbox.approve", "inbox.reject", "inbox.ask_back"}
 DECIDERS: Final = {
     *ITEMS,
     *("data.publish", "data.remove", "prediction.remove", "results.remove", "people.delegate"),
+    *("grant.create", "grant.confirm", "grant.revoke"),
+    *("project.freeze", "requester.block"),
 }
 ADMINS: Final = {
     *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),
     *("people.add", "people.disable", "people.reset", "people.roles"),
+    *("grant.unlock", "project.unfreeze", "requester.unblock", "notification.test"),
 }
 EVERY: Final = OPEN | READS | OWN_ACCOUNT | DECIDERS | ADMINS
 GIVERS: Final = (
