@@ -156,7 +156,7 @@ def given_keys(
     values = read_mapping(config).get("keys", {}) if config.exists() else {}
     if not isinstance(values, dict):
         raise _invalid(config, "it must be a mapping of names to values")
-    given = {} if file is None else {"file": file.absolute()}
+    given: dict[str, object] = {} if file is None else {"file": file.absolute()}
     start = f"{prefix}KEYS__"
     for variable, value in os.environ.items():
         if variable.startswith(start):
