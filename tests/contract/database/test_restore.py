@@ -23,6 +23,7 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.restored import RESTORED
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.sessions import Session
 from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
@@ -99,6 +100,7 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
             async with database.begin() as work:
                 await work.set_setting("charter", SignedCharter(made).json())
                 await work.claims.take("job_1", "here", None)
+                await work.sessions.add(Session("ses_1", "usr_1", "ab" * 32, 5, 5, 9, 9))
                 await work.claims.heartbeat("here", "here:1")
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
                 await work.commit()
