@@ -88,8 +88,7 @@ async def open_centre(
     """
     clock, key = system_clock, read_log_key(settings)
     authorities, reserve = read_authorities(settings), reserve_of(settings)
-    authority = authorities.issuing
-    keys, trusted = settings.key_files, authorities.trusted
+    authority, keys, trusted = authorities.issuing, settings.key_files, authorities.trusted
     certificate = reserve.run(
         lambda: ServerCertificate(settings.tls, authority, settings.host, clock, keys, trusted)
     )

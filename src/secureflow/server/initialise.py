@@ -60,13 +60,12 @@ def initialise(
         trust_domain: SPIFFE trust domain of the consortium; it also names the log.
         host: the name or address by which clients and agents reach the machine.
         rest_port: REST's port; 0 picks a free one at each start.
-        link_port: the link's port; 0 likewise.
+        link_port: likewise, the link's.
         database: URL of an empty database, without a password; default: SQLite in the directory.
         wrapping_key: file outside of the directory that wraps the keys; made if it is missing.
         authority: one that the organisation brings (`kit.ownca`); a new one by default.
 
     Raises:
-        KeyVaultError: the wrapping key is inside, or cannot be had.
         SecureFlowError: `already_initialised`, `spiffe_malformed`, `database_in_use`,
             `database_unavailable`, `invalid_database_url`.
     """
@@ -81,11 +80,9 @@ def initialise(
     if database:
         refuse_password(database)
     settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
-    wrapping = {}
-    if wrapping_key is not None:
-        make_key_file(wrapping_key, [directory])
-        wrapping["wrapping_key"] = place = str(wrapping_key.absolute())
-        settings["keys"] = {"file": place}
+    wrapping = _wrapping(directory, wrapping_key)
+    if wrapping:
+        settings["keys"] = {"file": wrapping["wrapping_key"]}
     ca, key = _begin(directory, draft, settings, trust_domain, authority)
     draft.rename(config)
     made = {"database": database} if database else {}
@@ -101,6 +98,13 @@ def initialise(
         **wrapping,
         **made,
     }
+
+
+def _wrapping(directory: Path, file: Path | None) -> dict[str, str]:
+    if file is None:
+        return {}
+    make_key_file(file, [directory])
+    return {"wrapping_key": str(file.absolute())}
 
 
 def _begin(
