@@ -38,7 +38,10 @@ def roots(pem: str) -> list[x509.Certificate]:
     if not parts or len(parts) > MOST or len(pem) > MAX_PEM:
         raise SecureFlowError(
             "certificate_malformed",
-            Text("The certificate is malformed: {error}.", error=f"{len(parts)} roots"),
+            Text(
+                "The certificate is malformed: {error}.",
+                error=Text("{count} roots", count=len(parts)),
+            ),
         )
     return [parse_certificate(_BEGIN + part) for part in parts]
 

@@ -60,13 +60,12 @@ def initialise(
         trust_domain: SPIFFE trust domain of the consortium; it also names the log.
         host: the name or address by which clients and agents reach the machine.
         rest_port: REST's port; 0 picks a free one at each start.
-        link_port: the link's port; 0 likewise.
+        link_port: likewise, the link's.
         database: URL of an empty database, without a password; default: SQLite in the directory.
         wrapping_key: file outside of the directory that wraps the keys; made if it is missing.
         authority: one that the organisation brings (`kit.ownca`); a new one by default.
 
     Raises:
-        KeyVaultError: the wrapping key is inside, or cannot be had.
         SecureFlowError: `already_initialised`, `spiffe_malformed`, `database_in_use`,
             `database_unavailable`, `invalid_database_url`.
     """
