@@ -16,7 +16,10 @@ from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.domain.projects import Project
+    from collections.abc import Sequence
+
+    from secureflow.domain.projectrecord import Activity
+    from secureflow.domain.projects import NamedPerson, Project
 
 app = group("Projects and their members.")
 app.add_typer(projectpeople.app, name="people")
@@ -68,13 +71,14 @@ def show_project(project: Id, output: Output = Form.TABLE) -> None:
         if output is not Form.TABLE:
             show(found, output)
             return
-        people = connection.projects.people(key)
+        people: Sequence[NamedPerson] = ()
+        deeds: Sequence[Activity] = ()
         try:
+            people = connection.projects.people(key)
             deeds = connection.projects.activity(key, limit=_SHOWN).items
         except SecureFlowError as error:  # one that is only invited sees the project alone
             if error.code != "not_found":
                 raise
-            deeds = ()
     show({**_row(found), **_details(found)}, output)
     if people:
         show([projectpeople.row(one) for one in people], output, projectpeople.COLUMNS)
