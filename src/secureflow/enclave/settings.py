@@ -46,7 +46,7 @@ class EnclaveSettings(ProcessSettings):
         rest: URL of the centre, where the identity key renews an expired certificate.
         simulated: directory of a SIMULATED platform; it protects nothing from the operator.
         uplink: the enclave's own port.
-        keys: what wraps its private keys on disk (docs/governance-vault.md).
+        keys: what wraps its private keys on disk (docs/keys.md).
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT)

@@ -34,7 +34,7 @@ ENROLMENT: Final = "enclave-enrolment"
 HANDED_OVER: Final = frozenset((FIRST_LOGIN, ENROLMENT))
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 CONFIGURE: Final = (
-    "Name the wrapping key under `keys` in the settings (docs/governance-vault.md), as it was "
+    "Name the wrapping key under `keys` in the settings (docs/keys.md), as it was "
     "when the key was wrapped."
 )
 

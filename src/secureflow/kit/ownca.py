@@ -182,5 +182,5 @@ def _refused(problem: str) -> SecureFlowError:
     return SecureFlowError(
         "ca_refused",
         Text("The certificate authority cannot be used: {problem}.", problem=problem),
-        "Make a root for this centre; docs/governance-vault.md has the command.",
+        "Make a root for this centre; docs/keys.md has the command.",
     )

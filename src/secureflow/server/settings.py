@@ -172,7 +172,7 @@ class ServerSettings(ProcessSettings):
         sessions: how long browser sessions last.
         people: rules of accounts.
         identity: where people may log in besides.
-        keys: what wraps its private keys on disk (docs/governance-vault.md).
+        keys: what wraps its private keys on disk (docs/keys.md).
         notifications: how people are told.
     """
 

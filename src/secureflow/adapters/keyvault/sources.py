@@ -272,7 +272,7 @@ def _credential(name: str) -> Path:
             "wrapping_key_unavailable",
             Text("There are no credentials of a service manager here ({name}).", name=name),
             "Start it as a systemd service with LoadCredentialEncrypted= "
-            "(docs/governance-vault.md), or set CREDENTIALS_DIRECTORY.",
+            "(docs/keys.md), or set CREDENTIALS_DIRECTORY.",
         )
     return Path(folder) / name
 
