@@ -86,7 +86,7 @@ class MailServer:
         server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
         try:
             server.starttls(context=context)
-        except BaseException:
+        except (smtplib.SMTPException, OSError):
             server.close()
             raise
         return server

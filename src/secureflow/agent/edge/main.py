@@ -121,8 +121,7 @@ async def serve(
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
-        watch = ClockWatch(link)
-        commands = Commands(assembly, link, workers, reload, watch)
+        commands = Commands(assembly, link, workers, reload, watch := ClockWatch(link))
         code = await asyncio.to_thread(_more_commands, assembly, link)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **code, **NotificationCommands(told).table()}
