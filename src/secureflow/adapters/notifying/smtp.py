@@ -86,7 +86,7 @@ class MailServer:
         server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
         try:
             server.starttls(context=context)
-        except BaseException:  # a cancellation too: the connection must not stay open
+        except (smtplib.SMTPException, OSError):
             server.close()
             raise
         return server
