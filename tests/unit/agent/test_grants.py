@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.agent_people import waiting_item
 from peers.agent_world import ALLOW, JOB, ME, NOW, World
 
 from secureflow.agent.record.grantrows import KeptGrant
@@ -113,6 +114,21 @@ async def test_an_automatic_grant_overrules_no_policy(tmp_path: Path) -> None:
     world = World(tmp_path / "agent", policy="forbid(principal, action, resource);")
     grant(world, automatic=True)
     assert (await refusal(world)).code == "consent_refused"
+
+
+async def test_an_automatic_grant_stands_for_no_policy_that_broke(tmp_path: Path) -> None:
+    """Whoever makes a `forbid` overflow must not be let in by the grant: a person decides."""
+    broken = (
+        "forbid(principal, action, resource) when { context.group_size * 9223372036854775807 > 0 };"
+    )
+    world = World(tmp_path / "agent", policy=broken)
+    grant(world, automatic=True)
+    asking, item = await waiting_item(world)
+    assert item is not None, "nobody was asked"
+    assert item.reasons[0] == "a policy could not be evaluated"
+    decide(world, item.id, "rejected")
+    with pytest.raises(SecureFlowError):
+        await asking
 
 
 async def test_uses_are_counted_and_never_come_back(tmp_path: Path) -> None:
