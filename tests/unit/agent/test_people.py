@@ -131,6 +131,14 @@ async def test_a_code_is_nothing_without_the_password(team: Team, world: World) 
     assert await team.log_in("ben", codes[0])  # a wrong password used nothing up
 
 
+async def test_a_second_factor_ends_the_sessions_of_the_password_alone(team: Team) -> None:
+    """Who stole the password was in already, and would decide with the other's second factor."""
+    thief = await team.log_in("ben")
+    await team.with_second_factor("ben")
+    assert await team.refusal("people.me", thief) == "session_expired"
+    assert (await team.give("people.me", "ben"))["second_factor"]
+
+
 async def test_a_recovery_code_is_for_one_login(team: Team) -> None:
     _, codes = await team.with_second_factor("ben")
     assert len(set(codes)) == RECOVERY_CODES

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -281,6 +282,8 @@ class People:
     def confirm_totp(self, person: str, code: str) -> dict[str, JSON]:
         """Confirm the secret by a code of it; return the recovery codes, once.
 
+        The person's other sessions end: whoever knows the password alone may have begun them.
+
         Raises:
             SecureFlowError: `not_found` without a secret; `second_factor_refused`.
         """
@@ -303,6 +306,10 @@ class People:
             codes = new_recovery_codes()
             kept = totp.stored_codes(codes)
             self._store.keep_person(replace(found, confirmed=1, step=step, recovery=kept))
+            own = session_token(acting().session)
+            for one in self._store.sessions_of(found.id):
+                if one.token != own:  # it was begun by the password alone
+                    self._store.end_person_session(one.token)
             self._note("person.totp.confirmed", found)
         return {"recovery_codes": list(codes)}
 
@@ -386,6 +393,11 @@ class People:
         """Log a change of an account, and who made it."""
         by = acting().facts()
         self._store.note(self._clock(), action, "", **{**facts, "of": person.id, **by})
+
+
+def session_token(secret: str) -> str:
+    """Return under which name the record has a session."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
