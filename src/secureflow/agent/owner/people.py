@@ -159,7 +159,7 @@ class People:
         return {"id": made.id, "name": name, "roles": list(roles), "first": first}
 
     def set_roles(self, name: str, roles: Sequence[str]) -> dict[str, JSON]:
-        """Give an account exactly these roles.
+        """Give an account exactly these roles; approvals of no decider end where they wait.
 
         Raises:
             SecureFlowError: `person_unknown`, `invalid_request`, `last_administrator`.
@@ -168,11 +168,16 @@ class People:
         with self._store.transaction():
             found = replace(self.named(name), roles=chosen)
             self._keep(found)
+            if not holds(chosen, DECIDER):
+                self._store.forget_authority(found.id)
             self._note("person.roles", found, roles=list(chosen))
         return {"id": found.id, "name": name, "roles": list(chosen)}
 
     def disable(self, name: str, *, disabled: bool) -> dict[str, JSON]:
-        """Disable an account, which ends its sessions and delegations, or enable it again.
+        """Disable an account, or enable it again.
+
+        A disabled one's sessions and delegations end, and what it approved as the first of two
+        people, or somebody in its place, is asked of two others.
 
         Raises:
             SecureFlowError: `person_unknown`, `last_administrator`.
@@ -182,6 +187,7 @@ class People:
             self._keep(found)
             if disabled:
                 self._store.end_person_sessions(found.id)
+                self._store.forget_authority(found.id, acted=True)
                 for one in self._store.delegations():
                     if found.id in (one.giver, one.taker):
                         self._store.end_delegation(one.giver, one.taker)
