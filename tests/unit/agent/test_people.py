@@ -212,6 +212,15 @@ async def test_a_session_ends_with_its_account_its_logout_and_a_restore(
     assert await team.refusal("people.me", "ada") == "session_expired"
 
 
+async def test_a_restore_brings_no_delegation_back(team: Team, world: World) -> None:
+    """It may have been taken back since the backup was made."""
+    await team.give("people.delegate", "ben", to="vera", until=world.now + 3600)
+    assert team.people.authorities(team.people.named("vera"))
+    with world.store.transaction():
+        world.store.end_all("restored")
+    assert not team.people.authorities(team.people.named("vera"))
+
+
 async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: World) -> None:
     ben = team.people.named("ben")
     with world.store.transaction():  # its session is still there
