@@ -66,7 +66,12 @@ async def test_who_shows_no_session_fills_no_memory(
     path = tmp_path / "agent.sock"
     server = ControlServer(path, {"who": who}, admit, own_group())
     read: list[int] = []
-    monkeypatch.setattr(control, "parse_json", lambda line, most: read.append(len(line)) or {})
+
+    def parsed(line: bytes, most: int) -> dict[str, str]:
+        read.append(len(line))
+        return {}
+
+    monkeypatch.setattr(control, "parse_json", parsed)
     await server.start()
     try:
         monkeypatch.setattr(control, "is_own", lambda _: False)
