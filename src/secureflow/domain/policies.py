@@ -26,12 +26,14 @@ class Policy:
 class Decision:
     """A policy's decision on one request: allow, refuse, or ask a person, with the reasons.
 
-    `two_people` are reasons for which two people must decide what would be allowed.
+    `two_people` are reasons for which two people must decide what would be allowed. `broken`: a
+    policy could not be evaluated, which may be one that refuses: nothing but a person replaces it.
     """
 
     effect: Effect
     reasons: tuple[str, ...] = ()
     two_people: tuple[str, ...] = ()
+    broken: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from peers.agent_people import OWN, Team, waiting_item
 from peers.agent_world import World
 
 from secureflow.agent.edge import control
-from secureflow.agent.edge.control import ControlServer, call
+from secureflow.agent.edge.control import MAX_OTHERS, MAX_OTHERS_LINE, ControlServer, call
 from secureflow.agent.owner.acting import Actor, acting
 from secureflow.agent.settings import ControlSettings
 from secureflow.kit.errors import SecureFlowError
@@ -57,6 +57,43 @@ async def test_members_of_a_group_connect_and_the_gate_decides(
     finally:
         await server.stop()
     assert acting() == Actor()
+
+
+async def test_who_shows_no_session_fills_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member of the group sends long requests, and opens connections, before anybody asks."""
+    path = tmp_path / "agent.sock"
+    server = ControlServer(path, {"who": who}, admit, own_group())
+    read: list[int] = []
+
+    def parsed(line: bytes, most: int) -> dict[str, str]:
+        read.append(len(line))
+        return {}
+
+    monkeypatch.setattr(control, "parse_json", parsed)
+    await server.start()
+    try:
+        monkeypatch.setattr(control, "is_own", lambda _: False)
+        for size, answered in ((MAX_OTHERS_LINE, True), (MAX_OTHERS_LINE + 1, False)):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"1" * (size - 1) + b"\n")
+            assert bool(await reader.readline()) is answered
+            writer.close()
+        assert read == [MAX_OTHERS_LINE]
+        while server._others:  # noqa: ASYNC110  the end of a connection tells nobody
+            await asyncio.sleep(0.001)
+        opened = [await asyncio.open_unix_connection(path) for _ in range(MAX_OTHERS)]
+        for one in opened:
+            one[1].write(b"{}\n")
+            assert await one[0].readline()
+        refused, writer = await asyncio.open_unix_connection(path)
+        assert await refused.read() == b""
+        writer.close()
+        for one in opened:
+            one[1].close()
+    finally:
+        await server.stop()
 
 
 @pytest.mark.parametrize("gate", [None, admit])

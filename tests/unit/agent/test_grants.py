@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.agent_people import waiting_item
 from peers.agent_world import ALLOW, JOB, ME, NOW, World
 
+from secureflow.agent.owner.acting import Actor, as_actor
+from secureflow.agent.owner.stops import lifted
 from secureflow.agent.record.grantrows import KeptGrant
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.stopping import Cause
@@ -113,6 +116,21 @@ async def test_an_automatic_grant_overrules_no_policy(tmp_path: Path) -> None:
     world = World(tmp_path / "agent", policy="forbid(principal, action, resource);")
     grant(world, automatic=True)
     assert (await refusal(world)).code == "consent_refused"
+
+
+async def test_an_automatic_grant_stands_for_no_policy_that_broke(tmp_path: Path) -> None:
+    """Whoever makes a `forbid` overflow must not be let in by the grant: a person decides."""
+    broken = (
+        "forbid(principal, action, resource) when { context.group_size * 9223372036854775807 > 0 };"
+    )
+    world = World(tmp_path / "agent", policy=broken)
+    grant(world, automatic=True)
+    asking, item = await waiting_item(world)
+    assert item is not None, "nobody was asked"
+    assert item.reasons[0] == "a policy could not be evaluated"
+    decide(world, item.id, "rejected")
+    with pytest.raises(SecureFlowError):
+        await asking
 
 
 async def test_uses_are_counted_and_never_come_back(tmp_path: Path) -> None:
@@ -281,6 +299,21 @@ def test_a_proposal_is_confirmed_once(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError) as refused:
         world.assembly.grants.create(terms(), "grt_0123456789")
     assert refused.value.code == "already_exists"
+
+
+async def test_the_record_says_who_granted_stopped_and_let_go_again(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    with as_actor(Actor("psn_one", 1000)):
+        made = grant(world)
+        for cause in (Cause("grant_revoked", made.id), Cause("project_stopped", PROJECT)):
+            await world.assembly.stopping.stop(cause)
+        lifted(world.store, "project", PROJECT, NOW)
+    await world.assembly.stopping.stop(Cause("requester_blocked", "usr_1", "centre"))
+    newest, *older = world.store.actions()
+    noted = {one["action"]: one["facts"].get("person") for one in older}
+    for action in ("grant.created", "grant.revoked", "stop.set", "stop.lifted"):
+        assert noted[action] == "psn_one"
+    assert (newest["facts"]["name"], newest["facts"].get("person")) == ("usr_1", None)
 
 
 def test_ids_of_parts_are_under_the_grant_of_their_whole(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from peers.agent_world import ME, NOW, World
+from peers.agent_world import ALLOW, ME, NOW, World
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.owner.budgetrecovery import BudgetRecovery
+from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.parts import Part
@@ -279,6 +280,33 @@ async def test_a_parts_approval_ends_with_the_sweeps_and_is_asked_for_alone_then
     world.assembly.inbox.decide(item.id, "approved")
     world.assembly.inbox.wake(item.id)
     assert (await asking)["approval"]
+
+
+async def test_a_part_after_the_end_of_its_sweeps_grant_is_refused(tmp_path: Path) -> None:
+    """Whatever policies allow: the sweep was approved under a grant, and that has ended."""
+    world = World(tmp_path / "agent", policy=ALLOW)
+    terms = GrantTerms("customers", "prj_0123456789", ("age", "job", "income"), NOW + 1000, uses=1)
+    made = world.assembly.grants.create(terms)
+    spec = await approved(world)
+    assert await world.ask("consent", part_body(spec, 1))
+    world.now += 1000
+    error = await refused(world, part_body(spec, 2, expires=world.now + 1000), "grant_missing")
+    assert "expired" in str(error.details["grants"][made.id])
+    assert world.store.job(part_id(SWEEP, 2)) is None
+
+
+async def test_a_part_goes_on_under_a_grant_that_outlasts_the_sweeps_approval(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path / "agent", policy=ALLOW)
+    terms = GrantTerms(
+        "customers", "prj_0123456789", ("age", "job", "income"), NOW + 500_000, uses=1
+    )
+    made = world.assembly.grants.create(terms)
+    spec = await approved(world)
+    world.now += 86_400
+    assert await world.ask("consent", part_body(spec, 1, expires=world.now + 1000))
+    assert [one.counted for one in world.store.grant_uses(made.id)] == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,14 @@ async def test_a_code_is_nothing_without_the_password(team: Team, world: World) 
     assert await team.log_in("ben", codes[0])  # a wrong password used nothing up
 
 
+async def test_a_second_factor_ends_the_sessions_of_the_password_alone(team: Team) -> None:
+    """Who stole the password was in already, and would decide with the other's second factor."""
+    thief = await team.log_in("ben")
+    await team.with_second_factor("ben")
+    assert await team.refusal("people.me", thief) == "session_expired"
+    assert (await team.give("people.me", "ben"))["second_factor"]
+
+
 async def test_a_recovery_code_is_for_one_login(team: Team) -> None:
     _, codes = await team.with_second_factor("ben")
     assert len(set(codes)) == RECOVERY_CODES
@@ -202,6 +210,15 @@ async def test_a_session_ends_with_its_account_its_logout_and_a_restore(
     with world.store.transaction():
         world.store.end_all("restored")
     assert await team.refusal("people.me", "ada") == "session_expired"
+
+
+async def test_a_restore_brings_no_delegation_back(team: Team, world: World) -> None:
+    """It may have been taken back since the backup was made."""
+    await team.give("people.delegate", "ben", to="vera", until=world.now + 3600)
+    assert team.people.authorities(team.people.named("vera"))
+    with world.store.transaction():
+        world.store.end_all("restored")
+    assert not team.people.authorities(team.people.named("vera"))
 
 
 async def test_a_disabled_account_neither_logs_in_nor_acts(team: Team, world: World) -> None:

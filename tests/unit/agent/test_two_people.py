@@ -233,6 +233,26 @@ async def test_who_is_disabled_meanwhile_decides_nothing(team: Team, world: Worl
     asking.cancel()
 
 
+@pytest.mark.parametrize("how", ["disabled", "no decider", "giver disabled"])
+async def test_who_is_taken_out_was_not_the_first_of_two(
+    team: Team, world: World, how: str
+) -> None:
+    """What a taken-over account approved before it was noticed counts no more."""
+    asking, item = await waiting_item(world)
+    first = "vera" if how == "giver disabled" else "ben"
+    if first == "vera":
+        await team.give("people.delegate", "ben", to="vera", until=world.now + 3600)
+    await team.give("inbox.approve", first, item=item.id)
+    if how == "no decider":
+        await team.give("people.roles", "ada", name="ben", roles=["viewer"])
+    else:
+        await team.give("people.disable", "ada", name="ben")
+    assert (await team.give("inbox.approve", "cleo", item=item.id))["second"]
+    assert not asking.done()
+    assert (await team.give("inbox.approve", "ada", item=item.id))["signed"]
+    assert (await asking)["approval"]["body"]["people"] == ids(world, "cleo", "ada")
+
+
 async def test_a_request_that_waits_anew_has_no_old_approval(team: Team, world: World) -> None:
     """Its data was declared otherwise, and then as before: the id is the same one."""
     asking, item = await waiting_item(world)

@@ -117,7 +117,7 @@ class CedarPolicies:
             two: tuple[str, ...] = (
                 (_BROKEN,) if self._two else ()
             )  # it may be one that asks for two people
-            return Decision("ask", (_BROKEN, *reasons), two)
+            return Decision("ask", (_BROKEN, *reasons), two, broken=True)
         reasons = tuple(self._titles.get(name, name) for name in found.reasons)
         if answer.allowed:
             two = tuple(self._two[name] for name in found.reasons if name in self._two)

@@ -20,7 +20,8 @@ import re
 import socket
 import sqlite3
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ Admit = Callable[[str, str, int], Actor]
 """Returns who gives a command, of its name, the session that is shown and the peer's user id."""
 MAX_LINE: Final = 64 << 20
 """Bytes of a request or an answer: all leaves of the longest job, all bundles of a settlement."""
+MAX_OTHERS_LINE: Final = 1 << 20
+"""Bytes of a request of another Unix user than the agent's: it is read before anybody is known."""
+MAX_OTHERS: Final = 16
+"""Connections at the same time of each other Unix user."""
+_CHUNK: Final = 64 << 10
 SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 """JSON can have half a character, which nothing can store: commands refuse it."""
 _UCRED: Final = struct.Struct("3i")
@@ -69,6 +75,7 @@ class ControlServer:
         self._group = None if admit is None else group
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._others: Counter[int] = Counter()
 
     async def start(self) -> None:
         """Listen.
@@ -88,7 +95,7 @@ class ControlServer:
             if self._group is not None:
                 _open_to(self._path, self._group)
             stack.pop_all()
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=_CHUNK)
 
     async def stop(self) -> None:
         """Stop listening and close open connections."""
@@ -107,22 +114,32 @@ class ControlServer:
             task.add_done_callback(self._connections.discard)
         try:
             user = _peer_user(writer)
-            if is_own(user) or self._group is not None:  # by whom the socket's mode is kept
-                await self._converse(reader, writer, user)
+            if is_own(user):
+                await self._converse(reader, writer, user, MAX_LINE)
+            elif self._group is not None and self._others[user] < MAX_OTHERS:
+                with self._counted(user):
+                    await self._converse(reader, writer, user, MAX_OTHERS_LINE)
             else:
                 _log.warning("control_refused", user=user)
         finally:
             writer.close()
 
+    @contextlib.contextmanager
+    def _counted(self, user: int) -> Iterator[None]:
+        """Count a connection of another Unix user."""
+        self._others[user] += 1
+        try:
+            yield
+        finally:
+            self._others[user] -= 1
+            if not self._others[user]:
+                del self._others[user]
+
     async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: int
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: int, most: int
     ) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                try:
-                    line = await reader.readuntil()
-                except asyncio.LimitOverrunError:
-                    return
+            while (line := await _read_line(reader, most)) is not None:
                 answer = _line(await self._answer(line, user))
                 if len(answer) > MAX_LINE:
                     error = SecureFlowError(
@@ -263,6 +280,19 @@ def call(
             "Start it: secureflow agent start --config FILE. It must run as your user.",
         ) from error
     return _result(data)
+
+
+async def _read_line(reader: asyncio.StreamReader, most: int) -> bytes | None:
+    """Return the next line; None if it is longer than `most`: nothing of it is kept."""
+    found = bytearray()
+    while len(found) <= most:
+        try:
+            found += await reader.readuntil()
+        except asyncio.LimitOverrunError as error:
+            found += await reader.readexactly(error.consumed)
+            continue
+        return bytes(found) if len(found) <= most else None
+    return None
 
 
 def _line(value: Mapping[str, JSON]) -> bytes:

@@ -266,14 +266,15 @@ _GRANTED: Final = ("the grant that the job fits allows it",)
 def _by_grant(decision: Decision, request: Mapping[str, JSON], under: Under | None) -> Decision:
     """Return a decision as the grant changes it: a refusal never, and what two people decide.
 
-    Code that a person must see is asked about. A grant that needs nobody allows what nothing
-    decided, but hands out no more than usual: that takes a policy, or a person, that looks at it.
+    Nor what waits because a policy could not be evaluated: it may be one that refuses. Code that a
+    person must see is asked about. A grant that needs nobody allows what nothing decided, but hands
+    out no more than usual: that takes a policy, or a person, that looks at it.
     """
     if under is None or decision.effect == "refuse" or decision.two_people:
         return decision
     if under.asks_person and request.get("bundle_digest"):
         return Decision("ask", ("the grant leaves the code that a job brings to a person",))
-    if decision.effect == "allow" or not under.terms.automatic:
+    if decision.effect == "allow" or decision.broken or not under.terms.automatic:
         return decision
     more = {name for name in MORE if request.get(name)}
     if under.lists(request.get("bundle_digest")):

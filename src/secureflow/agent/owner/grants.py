@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from secureflow.agent.owner.acting import acting
 from secureflow.agent.record.grantrows import GrantUse, KeptGrant
 from secureflow.agent.record.ownkeys import recorded_keys
 from secureflow.agent.record.restored import locked, settle
@@ -124,7 +125,8 @@ class Grants:
                 )
             self._store.keep_grant(kept)
             settle(self._store, _LOCK + grant)  # its owner knows what was used of it: nothing
-            self._store.note(now, "grant.created", "", grant=grant, terms=signed["terms"])
+            facts = {"grant": grant, "terms": signed["terms"], **acting().facts()}
+            self._store.note(now, "grant.created", "", **facts)
         return kept
 
     def get(self, grant: str) -> KeptGrant:
@@ -161,7 +163,8 @@ class Grants:
                 before = GrantUse(f"before/{grant}/{now}", grant, epsilon, uses, now)
                 self._store.keep_grant_use(before)  # of jobs that the record has lost
             settle(self._store, _LOCK + grant)
-            self._store.note(now, "grant.unlocked", "", grant=grant, uses=uses, epsilon=epsilon)
+            facts = {"grant": grant, "uses": uses, "epsilon": epsilon, **acting().facts()}
+            self._store.note(now, "grant.unlocked", "", **facts)
         return kept
 
     def locked(self, grant: str) -> bool:

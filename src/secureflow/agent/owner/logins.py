@@ -11,7 +11,6 @@ reach the socket is known by the kernel.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secureflow.agent.owner import totp
-from secureflow.agent.owner.people import bad_credentials, session_ended
+from secureflow.agent.owner.people import bad_credentials, session_ended, session_token
 from secureflow.agent.record.peoplerows import Person, PersonSession
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.throttle import Throttle, too_fast
@@ -132,7 +131,7 @@ class Logins:
                 self._store.keep_person(person)
             for old in self._store.sessions_of(person.id)[MOST - 1 :]:
                 self._store.end_person_session(old.token)
-            session = PersonSession(_digest(secret), person.id, now, now, user)
+            session = PersonSession(session_token(secret), person.id, now, now, user)
             self._store.keep_person_session(session)
             self._store.note(now, "person.login", "", person=person.id, user=user)
         return {
@@ -172,7 +171,9 @@ class Logins:
         Raises:
             SecureFlowError: `session_expired`: unknown here, too old, or its person is disabled.
         """
-        session = self._store.person_session(_digest(secret)) if _SHAPE.fullmatch(secret) else None
+        session = (
+            self._store.person_session(session_token(secret)) if _SHAPE.fullmatch(secret) else None
+        )
         person = None if session is None else self._store.person(session.person)
         now = self._clock()
         if (
@@ -191,12 +192,8 @@ class Logins:
     def logout(self, secret: str) -> dict[str, JSON]:
         """End a session; one that has ended already is no error."""
         with self._store.transaction():
-            session = self._store.person_session(_digest(secret))
+            session = self._store.person_session(session_token(secret))
             if session is not None:
                 self._store.end_person_session(session.token)
                 self._store.note(self._clock(), "person.logout", "", person=session.person)
         return {"ended": session is not None}
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -158,7 +159,7 @@ class People:
         return {"id": made.id, "name": name, "roles": list(roles), "first": first}
 
     def set_roles(self, name: str, roles: Sequence[str]) -> dict[str, JSON]:
-        """Give an account exactly these roles.
+        """Give an account exactly these roles; approvals of no decider end where they wait.
 
         Raises:
             SecureFlowError: `person_unknown`, `invalid_request`, `last_administrator`.
@@ -167,11 +168,16 @@ class People:
         with self._store.transaction():
             found = replace(self.named(name), roles=chosen)
             self._keep(found)
+            if not holds(chosen, DECIDER):
+                self._store.forget_authority(found.id)
             self._note("person.roles", found, roles=list(chosen))
         return {"id": found.id, "name": name, "roles": list(chosen)}
 
     def disable(self, name: str, *, disabled: bool) -> dict[str, JSON]:
-        """Disable an account, which ends its sessions and delegations, or enable it again.
+        """Disable an account, or enable it again.
+
+        A disabled one's sessions and delegations end, and what it approved as the first of two
+        people, or somebody in its place, is asked of two others.
 
         Raises:
             SecureFlowError: `person_unknown`, `last_administrator`.
@@ -181,6 +187,7 @@ class People:
             self._keep(found)
             if disabled:
                 self._store.end_person_sessions(found.id)
+                self._store.forget_authority(found.id, acted=True)
                 for one in self._store.delegations():
                     if found.id in (one.giver, one.taker):
                         self._store.end_delegation(one.giver, one.taker)
@@ -281,6 +288,8 @@ class People:
     def confirm_totp(self, person: str, code: str) -> dict[str, JSON]:
         """Confirm the secret by a code of it; return the recovery codes, once.
 
+        The person's other sessions end: whoever knows the password alone may have begun them.
+
         Raises:
             SecureFlowError: `not_found` without a secret; `second_factor_refused`.
         """
@@ -303,6 +312,10 @@ class People:
             codes = new_recovery_codes()
             kept = totp.stored_codes(codes)
             self._store.keep_person(replace(found, confirmed=1, step=step, recovery=kept))
+            own = session_token(acting().session)
+            for one in self._store.sessions_of(found.id):
+                if one.token != own:  # it was begun by the password alone
+                    self._store.end_person_session(one.token)
             self._note("person.totp.confirmed", found)
         return {"recovery_codes": list(codes)}
 
@@ -386,6 +399,11 @@ class People:
         """Log a change of an account, and who made it."""
         by = acting().facts()
         self._store.note(self._clock(), action, "", **{**facts, "of": person.id, **by})
+
+
+def session_token(secret: str) -> str:
+    """Return under which name the record has a session."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ centre renames, and is for people whom the centre names honestly. Projects are i
 
 from __future__ import annotations
 
+from secureflow.agent.owner.acting import acting
 from secureflow.agent.record.grantrows import Stop, StopKind
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import JobSpec
@@ -58,5 +59,5 @@ def lifted(store: RecordStore, kind: StopKind, name: str, now: int) -> Stop:
                 "secureflow agent project list and secureflow agent requester list show what is.",
             )
         store.lift_stop(kind, name)
-        store.note(now, "stop.lifted", "", kind=kind, name=name)
+        store.note(now, "stop.lifted", "", kind=kind, name=name, **acting().facts())
     return known

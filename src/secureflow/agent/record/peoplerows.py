@@ -184,6 +184,14 @@ class PeopleRows(BundleRows):
         """Insert a person's one approval of a request."""
         self._insert("item_approvals", approval.row())
 
+    def forget_authority(self, person: str, *, acted: bool = False) -> None:
+        """Remove a person's approvals of requests that wait; `acted`: in others' places too."""
+        self._write(
+            "DELETE FROM item_approvals WHERE (authority = ?1 OR (person = ?1 AND ?2))"
+            " AND item IN (SELECT id FROM inbox WHERE state = 'waiting')",
+            *(person, int(acted)),
+        )
+
     def forget_item_approvals(self, item: str) -> None:
         """Remove the approvals of a request, which is asked anew."""
         self._write("DELETE FROM item_approvals WHERE item = ?", item)

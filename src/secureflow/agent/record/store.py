@@ -395,11 +395,14 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows):
     # A restore.
 
     def end_all(self, outcome: str) -> tuple[str, ...]:
-        """End every unfinished job and every waiting request; erase their secrets."""
+        """End every unfinished job and every waiting request; erase their secrets.
+
+        Sessions of people end, and so do delegations, which may have been taken back since.
+        """
         ended = tuple(row["job"] for row in self._all("SELECT job FROM jobs WHERE outcome = ''"))
         self._write("UPDATE jobs SET outcome = ? WHERE outcome = ''", outcome)
         self._write("UPDATE jobs SET secret = x''")
-        for table in ("sessions", "nonces", "tallies", "person_sessions"):
+        for table in ("sessions", "nonces", "tallies", "person_sessions", "delegations"):
             self._write(f"DELETE FROM {table}")  # noqa: S608  names of this package
         self._write(
             "UPDATE inbox SET state = 'withdrawn', spec = '{}', reason = ? WHERE state = 'waiting'",

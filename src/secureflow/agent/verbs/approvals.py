@@ -116,7 +116,10 @@ class Approvals:
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
         asked["commitment"] = publication and publication.commitment
-        under = await self._under(request.job, spec, whole, asked)
+        named = request.job if whole is None else whole.job
+        if whole is not None and context.clock() >= whole.expires:
+            whole = None  # it covers nothing any more: its part is decided about like any job
+        under = await self._under(named, spec, whole, asked)
         await self._check_parts(request.job, spec, asked, under)
         # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
@@ -141,7 +144,8 @@ class Approvals:
     ) -> Under | None:
         """Return the grant that a job fits, and put its id into what is decided about.
 
-        A part is under the grant of its whole.
+        A part is under the grant of its whole, and once that one's approval has expired it is asked
+        about in its name: what was granted to the whole must still be in force.
         """
         if whole is not None:
             return None
@@ -190,12 +194,12 @@ class Approvals:
         renewing: bool,
         under: Under | None,
     ) -> Allowed:
-        """Have policies and people decide; a part is covered while its whole's approval is valid.
+        """Have policies and people decide; its `whole`, None once that expired, covers a part.
 
         Raises:
             SecureFlowError: those of `Consent.decide`.
         """
-        if whole is not None and self._context.clock() < whole.expires:
+        if whole is not None:
             self._consent.refuse_by_policy(request.job, asked)
             return Allowed(f"the approval of {whole.job}", min(expires, whole.expires))
         return await self._consent.decide(

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from secureflow.agent.job.context import AgentContext, Computing
+from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.grants import Grants
 from secureflow.agent.record.grantrows import Stop
 from secureflow.agent.record.records import JobRecord
@@ -203,7 +204,7 @@ class Stopping:
                 return
             revoked = replace(kept, state="revoked", revoked_at=now, reason=cause.reason)
             store.keep_grant(revoked)
-            facts = {"grant": kept.id, "by": cause.by, "reason": cause.reason}
+            facts = {"grant": kept.id, "by": cause.by, "reason": cause.reason, **acting().facts()}
             store.note(now, "grant.revoked", "", **facts)
             return
         kind: Literal["project", "requester"] = (
@@ -212,7 +213,7 @@ class Stopping:
         if store.stop(kind, cause.name) is None:
             store.keep_stop(Stop(kind, cause.name, cause.by, cause.reason, now))
             facts = {"kind": kind, "name": cause.name, "by": cause.by, "reason": cause.reason}
-            store.note(now, "stop.set", "", **facts)
+            store.note(now, "stop.set", "", **facts, **acting().facts())
 
     def _covers(self, cause: Cause, job: JobRecord) -> bool:
         if cause.code == "grant_revoked":
