@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secureflow.application.access import Principal, missing, require
+from secureflow.application.access import Principal, missing, require, require_own
 from secureflow.application.endings import end_access
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first, list_readable
@@ -110,6 +110,8 @@ class Identities:
                 `quota_exceeded`, `invalid_request` for what is no subject.
         """
         require(principal, "user.update")
+        if user == principal.user:
+            require_own(principal, "account.bind")
         provider = self.provider(name)
         if not principal.operator and provider.mapping.reach != {principal.organisation}:
             raise SecureFlowError(
@@ -148,10 +150,12 @@ class Identities:
         It ends the account's tokens and sessions, except the caller's own.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`.
+            SecureFlowError: `forbidden`, `not_found`, `scope_too_narrow`.
         """
         own = user == principal.user
-        if not own:
+        if own:
+            require_own(principal, "account.unbind")
+        else:
             require(principal, "user.update")
         async with self._transactions(held=True) as transaction:
             account = await visible_user(transaction.work, principal, user)

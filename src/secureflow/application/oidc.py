@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from secureflow.application.access import Principal
+from secureflow.application.access import Principal, require_own
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.ports.identityprovider import (
@@ -122,8 +122,10 @@ class OidcLogins:
 
         Raises:
             SecureFlowError: `not_found`, `invalid_next`, `rate_limited`, `provider_unreachable`,
-                `provider_untrusted`.
+                `provider_untrusted`, `scope_too_narrow` for a token that is no login.
         """
+        if principal is not None:
+            require_own(principal, "account.bind")
         provider = self.identities.provider(name)
         path = local_path(leads_to)
         if wait := self._starts.take(address):
