@@ -176,7 +176,7 @@ class Users:
         return new
 
     async def erase(self, principal: Principal, key: str) -> User:
-        """Erase for good who a user is: name, display name, password, identities, and where from.
+        """Erase for good who a user is: names, password, identities, e-mail address, where from.
 
         The id stays, so that ledger entries about it still verify; the account's tokens and
         sessions end. What was signed under the user's name (specifications of jobs) is unchanged,
@@ -206,6 +206,9 @@ class Users:
             for identity in await list_readable(transaction.work.identities, user=old.id):
                 await transaction.work.identities.remove(identity.id)
             await transaction.work.second_factors.remove(old.id)
+            await transaction.work.preferences.remove(old.id)
+            for waiting in await list_readable(transaction.work.deliveries, target=old.id):
+                await transaction.work.deliveries.remove(waiting.id)
             await transaction.work.idempotency.forget(old.id)
             transaction.record(
                 "user.erased",
