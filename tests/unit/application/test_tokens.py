@@ -193,3 +193,19 @@ async def test_a_narrow_token_ends_no_browser_session(stage: Stage) -> None:
         await sessions.revoke_others(reader)
     assert await sessions.list(reader) == []
     await sessions.revoke_others(await caller(stage, stage.admin("bank-a"), Scope.PEOPLE))
+
+
+async def test_access_that_was_ended_meanwhile_makes_no_other(stage: Stage) -> None:
+    """A request whose body came slowly was let in before its owner ended what it came with."""
+    use, who = stage.services, stage.scientist("bank-a")
+    thief = await caller(stage, who, Scope.ALL)
+    started = await use.devices.start("cli", "10.0.0.9")
+    await use.users.update(stage.operator, who.user, disabled=True)
+    await use.users.update(stage.operator, who.user, disabled=False)
+    with refused("unauthenticated"):
+        await use.tokens.create(thief, "kept", 3600)
+    with refused("unauthenticated"):
+        await use.devices.decide(thief, started.code, "10.0.0.9", approve=True)
+    assert await use.tokens.list(who) == []
+    again = await caller(stage, who, Scope.ALL)
+    await use.devices.decide(again, started.code, "10.0.0.9", approve=True)
