@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require_own
+from secureflow.application.endings import access_of
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.ports.identityprovider import (
@@ -139,6 +140,7 @@ class OidcLogins:
         pending = PendingLogin(
             *(secret_digest(state), name, secret_digest(browser), path, now),
             *(now + PENDING_SECONDS, principal.user if principal else ""),
+            access=access_of(principal) if principal else "",
         )
         async with self._begin() as work:
             await work.pending_logins.add(pending)
@@ -156,7 +158,7 @@ class OidcLogins:
         pending = await self._take(name, callback)
         claims = await self._claims(provider, callback, pending)
         if pending.user:
-            await self.identities.bind_own(pending.user, provider, claims)
+            await self.identities.bind_own(pending.user, provider, claims, pending.access)
             return Finished(pending.next, None)
         user = await self.identities.account(provider, claims)
         opened = await self._sessions.open(
