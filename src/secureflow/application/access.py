@@ -149,7 +149,7 @@ async def permit(work: UnitOfWork, principal: Principal, action: str, project: s
     In a project that the caller takes no part in it is `require`: a refusal tells nothing of it.
 
     Raises:
-        SecureFlowError: `forbidden`.
+        SecureFlowError: `forbidden`, `scope_too_narrow`.
     """
     found = await work.projects.find(project) if project else None
     if found is None or not found.has_member(principal.organisation):
@@ -161,9 +161,12 @@ async def permit(work: UnitOfWork, principal: Principal, action: str, project: s
 def permit_in(project: Project, principal: Principal, action: str) -> None:
     """Refuse a member's person whose roles do not allow the action in the project.
 
+    A role in a project widens no token: its scope must cover the action as everywhere.
+
     Raises:
-        SecureFlowError: `forbidden`, naming who can give the role.
+        SecureFlowError: `forbidden`, naming who can give the role; `scope_too_narrow`.
     """
+    require_own(principal, action)
     row = ACTIONS[action]
     wanted = sorted(role.value for role in row if isinstance(role, ProjectRole))
     if not wanted or not project.named_by(principal.organisation):

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, require_own
+from secureflow.application.endings import access_of, has_access
 from secureflow.application.listing import list_first
 from secureflow.application.logins import is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.refreshing import Refreshing
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.application.tokens import Issued
+from secureflow.application.tokens import Issued, unauthenticated
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.logins import Device, DeviceState
@@ -125,7 +126,8 @@ class Devices:
         """Approve or deny, once.
 
         Raises:
-            SecureFlowError: `not_found`, `rate_limited`, `scope_too_narrow`.
+            SecureFlowError: `not_found`, `rate_limited`, `scope_too_narrow`; `unauthenticated` if
+                the caller's own access was ended meanwhile.
         """
         require_own(principal, "device.decide")
         state = DeviceState.APPROVED if approve else DeviceState.DENIED
@@ -134,6 +136,9 @@ class Devices:
             found = await self._guessed(work, principal, code, address)
             await work.lock(f"device/{found.id}")
             device = await self._guessed(work, principal, code, address)
+            access = access_of(principal)
+            if approve and access and not await has_access(work, principal.user, access):
+                raise unauthenticated()
             user = principal.user if approve else ""
             await work.devices.save(replace(device, state=state, user=user))
             about = {"user": principal.user, "organisation": principal.organisation}

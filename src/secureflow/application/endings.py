@@ -62,6 +62,17 @@ async def end_access(
         record_ended(transaction, user, by=by, why=why, tokens=tokens, sessions=sessions)
 
 
+def access_of(principal: Principal) -> str:
+    """Return the id of the session or token with which a caller is here."""
+    return principal.session or principal.token
+
+
+async def has_access(work: UnitOfWork, user: str, access: str) -> bool:
+    """Tell whether a session or token of a user, by id, has not been ended."""
+    found = await work.sessions.find(access) or await work.tokens.find(access)
+    return found is not None and found.user == user
+
+
 async def end_family(work: UnitOfWork, user: str, family: str) -> list[str]:
     """End a login that is continued by refresh tokens; return the ids of its access tokens."""
     if not family:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secureflow.application.access import Principal, missing, require
-from secureflow.application.endings import end_access
+from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.endings import end_access, has_access
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first, list_readable
 from secureflow.application.logins import is_active
@@ -110,6 +110,8 @@ class Identities:
                 `quota_exceeded`, `invalid_request` for what is no subject.
         """
         require(principal, "user.update")
+        if user == principal.user:
+            require_own(principal, "account.bind")
         provider = self.provider(name)
         if not principal.operator and provider.mapping.reach != {principal.organisation}:
             raise SecureFlowError(
@@ -129,9 +131,12 @@ class Identities:
             return transaction.answer(bound)
 
     async def bind_own(
-        self, user: str, provider: LoginProvider, claims: Mapping[str, Any]
+        self, user: str, provider: LoginProvider, claims: Mapping[str, Any], access: str = ""
     ) -> Identity:
         """Bind the identity of verified claims to the account whose owner began this, logged in.
+
+        Where the session or token that began it (`access`) was ended meanwhile it is refused: who
+        ends access to an account ends what was begun with it.
 
         Raises:
             SecureFlowError: `identity_taken`, `identity_refused`, `quota_exceeded`.
@@ -140,6 +145,8 @@ class Identities:
             account = await transaction.work.users.find(user)
             if account is None or not await is_active(transaction.work, account):
                 raise refused("your account here, or your organisation, is disabled")
+            if access and not await has_access(transaction.work, user, access):
+                raise refused("the session or token that began this has ended")
             return await self._bind(transaction, account, provider, str(claims["sub"]), user)
 
     async def unbind(self, principal: Principal, user: str, key: str) -> None:
@@ -148,10 +155,12 @@ class Identities:
         It ends the account's tokens and sessions, except the caller's own.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`.
+            SecureFlowError: `forbidden`, `not_found`, `scope_too_narrow`.
         """
         own = user == principal.user
-        if not own:
+        if own:
+            require_own(principal, "account.unbind")
+        else:
             require(principal, "user.update")
         async with self._transactions(held=True) as transaction:
             account = await visible_user(transaction.work, principal, user)

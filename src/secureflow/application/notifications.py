@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from secureflow.application.access import Principal, missing
+from secureflow.application.access import Principal, missing, require_own
 from secureflow.application.notifying import topic
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
@@ -149,8 +149,9 @@ class Notifications:
 
         Raises:
             SecureFlowError: `invalid_request` for an unknown kind or a malformed address,
-                `channel_off` without a mail server, `rate_limited`.
+                `channel_off` without a mail server, `rate_limited`, `scope_too_narrow`.
         """
+        require_own(principal, "account.preferences")
         for names in (silenced, mailed):
             _check_kinds(names or ())
         async with self._begin() as work:
@@ -173,8 +174,10 @@ class Notifications:
         """Confirm the caller's address with the code that was mailed to it.
 
         Raises:
-            SecureFlowError: `code_refused`; after five wrong ones the address is forgotten.
+            SecureFlowError: `code_refused`; after five wrong ones the address is forgotten;
+                `scope_too_narrow`.
         """
+        require_own(principal, "account.preferences")
         async with self._begin() as work:
             await work.lock(f"preferences/{principal.user}")
             old = await _stored(work, principal.user)

@@ -12,7 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from secureflow.application.listing import list_readable
-from secureflow.application.occurrences import ADMINS, Audience, Occurrence, occurrence_of
+from secureflow.application.occurrences import (
+    ADMINS,
+    Audience,
+    Occurrence,
+    enabled,
+    occurrence_of,
+)
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.ledger import Ledger, LogEntry
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -203,7 +209,8 @@ class Notifying:
             ]
         whose = occurrence.audience.organisations
         if "webhook" in self._channels and whose and kind.name not in _INBOX_ONLY:
-            hooks = await list_readable(work.webhooks, organisation=whose)
+            there = sorted(await enabled(work, whose))
+            hooks = await list_readable(work.webhooks, organisation=there) if there else []
             found += [
                 ("webhook", one.id, one.organisation) for one in hooks if one.wants(kind.name)
             ]

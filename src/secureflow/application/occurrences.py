@@ -8,7 +8,7 @@ party did: a party chooses the kind of the leaves that it signs. A new kind is o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,7 +40,8 @@ class Audience:
         organisations: their people of these `roles`, and their webhooks.
         roles: none: nobody of them but `users`.
         users: by id.
-        named: one user, by name.
+        named: one user of these organisations, by name;
+        named_at: who had it then, in unix seconds: an erased account's name is free again.
         operators: the platform's administrators too.
         but: the user who did it, and knows.
     """
@@ -49,11 +50,12 @@ class Audience:
     roles: frozenset[Role] = frozenset()
     users: tuple[str, ...] = ()
     named: str = ""
+    named_at: int = 0
     operators: bool = False
     but: str = ""
 
     async def people(self, work: UnitOfWork) -> list[User]:
-        """Return the users, without disabled ones."""
+        """Return the users, without disabled ones, and those of disabled organisations."""
         found: dict[str, User] = {}
         if self.organisations and self.roles:
             for user in await list_readable(work.users, organisation=self.organisations):
@@ -62,12 +64,21 @@ class Audience:
         if self.operators:
             found |= {user.id: user for user in await list_readable(work.users, organisation="")}
         if self.named:
-            found |= {user.id: user for user in await list_readable(work.users, name=self.named)}
+            for user in await list_readable(work.users, name=self.named):
+                if user.organisation in self.organisations and user.created <= self.named_at:
+                    found[user.id] = user
         for key in self.users:
             if (known := await work.users.find(key)) is not None:
                 found[key] = known
         told = [user for user in found.values() if not user.disabled and user.id != self.but]
-        return told[:MOST_RECIPIENTS]
+        there = await enabled(work, {user.organisation for user in told})
+        return [user for user in told if user.organisation in there][:MOST_RECIPIENTS]
+
+
+async def enabled(work: UnitOfWork, organisations: Iterable[str]) -> frozenset[str]:
+    """Return those of the organisations that are not disabled; "" is the operator."""
+    found = [(key, await work.organisations.find(key) if key else None) for key in organisations]
+    return frozenset(key for key, one in found if one is None or not one.disabled)
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ async def _approved(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> 
     job = await _whole_job(work, entry.job)
     if job is None:
         return None
-    return "job_approved", _job_facts(job), Audience((job.organisation,), named=job.submitter)
+    return "job_approved", _job_facts(job), _with_submitter(job, Audience((job.organisation,)))
 
 
 async def _finished(
@@ -146,7 +157,7 @@ async def _finished(
     everyone = tuple(dict.fromkeys((job.organisation, *_parties(job))))
     facts = {**_job_facts(job), "code": (code := document.get("error"))}
     kind = "job_refused" if code in REFUSALS else f"job_{outcome}"
-    return kind, facts, Audience(everyone, OWNERS, named=job.submitter)
+    return kind, facts, _with_submitter(job, Audience(everyone, OWNERS))
 
 
 async def _accused(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
@@ -155,7 +166,8 @@ async def _accused(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _
         return None
     everyone = tuple(dict.fromkeys((job.organisation, *_parties(job))))
     facts = {"job": job.id, "organisation": entry.author}
-    return "accusation", facts, Audience(everyone, OWNERS, named=job.submitter, operators=True)
+    told = _with_submitter(job, Audience(everyone, OWNERS, operators=True))
+    return "accusation", facts, told
 
 
 def _charter(kind: str, members: str) -> _Rule:
@@ -240,6 +252,10 @@ async def _whole_job(work: UnitOfWork, key: str) -> Job | None:
     if job is None or job.spec.get("part_of") is not None:
         return None
     return replace(job, report=None)
+
+
+def _with_submitter(job: Job, others: Audience) -> Audience:
+    return replace(others, named=job.submitter, named_at=job.created)
 
 
 def _parties(job: Job) -> tuple[str, ...]:

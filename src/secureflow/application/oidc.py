@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from secureflow.application.access import Principal
+from secureflow.application.access import Principal, require_own
+from secureflow.application.endings import access_of
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.identities import Identities, LoginProvider
 from secureflow.application.ports.identityprovider import (
@@ -122,8 +123,10 @@ class OidcLogins:
 
         Raises:
             SecureFlowError: `not_found`, `invalid_next`, `rate_limited`, `provider_unreachable`,
-                `provider_untrusted`.
+                `provider_untrusted`, `scope_too_narrow` for a token that is no login.
         """
+        if principal is not None:
+            require_own(principal, "account.bind")
         provider = self.identities.provider(name)
         path = local_path(leads_to)
         if wait := self._starts.take(address):
@@ -137,6 +140,7 @@ class OidcLogins:
         pending = PendingLogin(
             *(secret_digest(state), name, secret_digest(browser), path, now),
             *(now + PENDING_SECONDS, principal.user if principal else ""),
+            access=access_of(principal) if principal else "",
         )
         async with self._begin() as work:
             await work.pending_logins.add(pending)
@@ -154,7 +158,7 @@ class OidcLogins:
         pending = await self._take(name, callback)
         claims = await self._claims(provider, callback, pending)
         if pending.user:
-            await self.identities.bind_own(pending.user, provider, claims)
+            await self.identities.bind_own(pending.user, provider, claims, pending.access)
             return Finished(pending.next, None)
         user = await self.identities.account(provider, claims)
         opened = await self._sessions.open(

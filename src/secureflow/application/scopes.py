@@ -32,6 +32,7 @@ _NOUNS: Final = {
     "grant": Scope.DATA,
     "user": Scope.PEOPLE,
     "token": Scope.PEOPLE,
+    "session": Scope.PEOPLE,
     "second_factor": Scope.SECOND_FACTOR,
     "account": None,
     "device": None,

@@ -20,7 +20,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from secureflow.application.access import Principal, missing
+from secureflow.application.access import Principal, missing, require_own
 from secureflow.application.endings import record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
@@ -180,10 +180,12 @@ class Sessions:
 
     async def list(self, principal: Principal) -> Sequence[Session]:
         """Return the caller's own sessions that last, digests left out."""
+        require_own(principal, "session.read")
         return [replace(one, digest="") for one in await self._living(principal)]
 
     async def revoke(self, principal: Principal, key: str) -> None:
         """End one of the caller's sessions (`not_found` for anyone else's)."""
+        require_own(principal, "session.revoke")
         async with self._begin() as work:
             session = await work.sessions.find(key)
         if session is None or session.user != principal.user:
@@ -192,6 +194,7 @@ class Sessions:
 
     async def revoke_others(self, principal: Principal) -> None:
         """End all of the caller's sessions but the one that asks."""
+        require_own(principal, "session.revoke")
         others = [one for one in await self._living(principal) if one.id != principal.session]
         await self._end(others, principal.user, "revoked")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
-from secureflow.application.endings import end_family, record_ended
+from secureflow.application.endings import access_of, end_family, has_access, record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
@@ -99,7 +99,7 @@ class Tokens:
             token = await _named(work, *parts)
             user = await work.users.find(token.user) if token else None
             if token is None or user is None or not await is_active(work, user):
-                raise _unauthenticated()
+                raise unauthenticated()
             scopes = await self._allowed(work, user, token.scope)
         if self._clock() >= token.expires:
             raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
@@ -150,7 +150,7 @@ class Tokens:
         request = request_of(principal.user, key)
         fresh = fresh_token(user, self._clock(), min(seconds, MAX_SECONDS), label, chosen, request)
         about = {"scopes": [scope.value for scope in chosen], "expires": fresh.token.expires}
-        await self._issue(fresh, "token.created", about)
+        await self._issue(fresh, "token.created", about, access_of(principal))
         return fresh
 
     async def list(self, principal: Principal) -> Sequence[Token]:
@@ -206,11 +206,19 @@ class Tokens:
                 record_ended(transaction, owner, by=by, why=why, tokens=sorted(gone))
             transaction.answer(None)
 
-    async def _issue(self, fresh: Issued, kind: str, about: Mapping[str, object]) -> None:
-        """Store a token, and record it as this kind of entry."""
+    async def _issue(
+        self, fresh: Issued, kind: str, about: Mapping[str, object], access: str = ""
+    ) -> None:
+        """Store a token, and record it as this kind of entry.
+
+        It is refused if the token or session that makes it (`access`) was ended meanwhile: whoever
+        sends a request slowly must not keep what its owner takes away.
+        """
         async with self._transactions(held=True, numbered=False) as transaction:
             work, user, token = transaction.work, fresh.user, fresh.token
             await work.lock(f"tokens/{user.id}")
+            if access and not await has_access(work, user.id, access):
+                raise unauthenticated()
             living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
             for lost in [one for one in living if token.request and one.request == token.request]:
                 if _wish(lost) != _wish(token):
@@ -260,7 +268,7 @@ def _parts(text: str) -> tuple[str, str]:
     """
     match = _SHAPE.fullmatch(text)
     if match is None:
-        raise _unauthenticated()
+        raise unauthenticated()
     return match[1], match[2]
 
 
@@ -275,7 +283,8 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _unauthenticated() -> SecureFlowError:
+def unauthenticated() -> SecureFlowError:
+    """Return the error for a token that does not count."""
     return SecureFlowError(
         "unauthenticated",
         "The request carries no valid token.",

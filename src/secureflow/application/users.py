@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from secureflow.application.access import Principal, missing, require
+from secureflow.application.access import Principal, missing, require, require_own
 from secureflow.application.endings import end_access
 from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
@@ -149,6 +149,8 @@ class Users:
                 `last_administrator`, `user_erased`.
         """
         require(principal, "user.update")
+        if key == principal.user and password is not None:
+            require_own(principal, "account.password")
         hashed = await self._new_password(principal, key, password)
         only_less = roles is None and display is None and disabled is not False
         async with self._transactions(held=only_less) as transaction:
@@ -174,7 +176,7 @@ class Users:
         return new
 
     async def erase(self, principal: Principal, key: str) -> User:
-        """Erase for good who a user is: name, display name, password, identities, and where from.
+        """Erase for good who a user is: names, password, identities, e-mail address, where from.
 
         The id stays, so that ledger entries about it still verify; the account's tokens and
         sessions end. What was signed under the user's name (specifications of jobs) is unchanged,
@@ -204,6 +206,9 @@ class Users:
             for identity in await list_readable(transaction.work.identities, user=old.id):
                 await transaction.work.identities.remove(identity.id)
             await transaction.work.second_factors.remove(old.id)
+            await transaction.work.preferences.remove(old.id)
+            for waiting in await list_readable(transaction.work.deliveries, target=old.id):
+                await transaction.work.deliveries.remove(waiting.id)
             await transaction.work.idempotency.forget(old.id)
             transaction.record(
                 "user.erased",
@@ -220,8 +225,9 @@ class Users:
         Raises:
             SecureFlowError: `bad_credentials`, `weak_password`; `rate_limited` after five wrong
                 ones (a stolen token must not allow faster guesses than the login); `stale_version`
-                if the account was changed while the passwords were hashed.
+                if the account was changed while the passwords were hashed; `scope_too_narrow`.
         """
+        require_own(principal, "account.password")
         if wait := self._guesses.take(principal.user):
             raise too_fast(wait)
         try:

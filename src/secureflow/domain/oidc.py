@@ -63,6 +63,7 @@ class PendingLogin:
         next: the local path to which it leads.
         created, expires: unix seconds.
         user: the account to which the identity will be bound; empty for a login.
+        access: the session or token with which its owner began that, by id.
     """
 
     id: str
@@ -72,6 +73,7 @@ class PendingLogin:
     created: int
     expires: int
     user: str = ""
+    access: str = ""
 
 
 @dataclass(frozen=True)

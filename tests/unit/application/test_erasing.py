@@ -8,6 +8,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from secureflow.application.access import Principal
+from secureflow.domain.deliveries import Delivery
+from secureflow.domain.notifications import Preferences
 from secureflow.domain.users import Role, User
 from secureflow.engines.ledger.merkle import verify_inclusion
 from secureflow.engines.ledger.notes import parse_note
@@ -15,6 +17,7 @@ from tests.stage import PASSWORD, Stage, two_worlds
 from tests.unit.application.refusing import refused
 
 NAME, DISPLAY, HOME = "grace.hopper", "Grace Hopper", "192.0.2.77"
+MAIL = "g.h@bank.example"
 
 
 @pytest.fixture
@@ -52,12 +55,17 @@ async def test_nothing_but_the_id_is_left(stage: Stage) -> None:
         )
         await work.idempotency.remember(user.id, "k", "r", 201, {"display": DISPLAY}, 1)
         await work.idempotency.remember("usr_admin", "other", "r", 201, {"id": "usr_x"}, 1)
+        await work.preferences.add(Preferences(user.id, email=MAIL, confirmed=True))
+        await work.deliveries.add(
+            Delivery("dlv_1", "k", "email", user.id, "bank-a", "agent_revoked", 1, {}, 1, 1)
+        )
         await work.commit()
-    for known in (NAME, DISPLAY, made.password, HOME):
+    for known in (NAME, DISPLAY, made.password, HOME, MAIL):
         assert known in everything(stage)
     erased = await stage.services.users.erase(stage.admin("bank-a"), user.id)
-    for known in (NAME, DISPLAY, made.password, HOME):
+    for known in (NAME, DISPLAY, made.password, HOME, MAIL):
         assert known not in everything(stage)
+    assert not stage.database.tables.rows["deliveries"]
     assert (erased.id, erased.disabled, erased.erased) == (user.id, True, stage.now[0])
     assert list(stage.database.tables.answers) == [("usr_admin", "other")]
     for use, text in ((stage.services.tokens, token), (stage.services.sessions, session)):

@@ -356,3 +356,37 @@ async def test_every_entry_of_the_table_is_recorded_somewhere_and_told_whole(beg
         assert (after, now) != (told, asked), kind
     for one in (await begun.services.notifications.list(begun.admin("bank-b"))).items:
         assert WITHHELD not in one.facts.values(), one
+
+
+async def test_a_disabled_organisation_is_told_nothing(begun: Stage) -> None:
+    begun.services.notices.notifying._channels = frozenset({"webhook"})
+    async with begun.database.begin() as work:
+        for key, whose in (("whk_1", "bank-b"), ("whk_2", "bank-a")):
+            await work.webhooks.add(Webhook(key, whose, "https://h.example", (), 1, "usr_x", "s"))
+        await work.commit()
+    await begun.services.organisations.set_disabled(begun.operator, "bank-b", disabled=True)
+    await begun.services.projects.invite(begun.admin("bank-a"), begun.ids["project"], "outsider")
+    await begun.services.projects.accept(begun.admin("outsider"), begun.ids["project"])
+    assert await kinds(begun, begun.admin("bank-b")) == []
+    assert "member_joined" in await kinds(begun, begun.owner("bank-a"))
+    sent = {one.target for one in begun.database.tables.rows["deliveries"].values()}
+    assert sent == {"whk_2"}
+
+
+async def test_who_has_the_name_of_an_erased_submitter_is_not_told(begun: Stage) -> None:
+    submitter = begun.scientist("bank-a")
+    job = await begun.services.jobs.submit(submitter, begun.wanted())
+    await begun.services.users.erase(begun.admin("bank-a"), submitter.user)
+    others = []
+    for organisation, later in (("outsider", 0), ("bank-a", 1)):
+        other = begun.people[organisation, Role.AUDITOR]
+        rows = begun.database.tables.rows["users"]
+        rows[other.user] = replace(
+            rows[other.user], name=submitter.name, created=job.created + later
+        )
+        others.append(other)
+    await record(begun, "job.started", {}, job.id)
+    await record(begun, "job.finished", {"outcome": "succeeded"}, job.id)
+    for other in others:
+        assert await kinds(begun, other) == []
+    assert await kinds(begun, begun.owner("bank-a")) == ["job_succeeded", "job_proposed"]

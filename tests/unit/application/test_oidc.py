@@ -372,3 +372,26 @@ async def test_roles_are_taken_away_while_the_log_is_held_but_not_given(desk: De
         await desk.login(groups=["scientists", "owners"])
     with refused("log_set_back"):
         await desk.login(sub="new")
+
+
+async def test_what_a_stolen_session_began_ends_with_it(desk: Desk) -> None:
+    who, use = desk.stage.scientist("bank-a"), desk.stage.services
+    account = desk.users[who.user]
+    for thief_has in ("session", "token"):
+        if thief_has == "session":
+            opened = await use.sessions.open(account, method="password", address="10.0.0.9")
+            thief = await use.sessions.authenticate(opened.text)
+        else:
+            issued = await use.tokens.create(who, "t", 3600)
+            thief = await use.tokens.authenticate(issued.text)
+        begun = await desk.start(who=thief)
+        await use.sessions.revoke_others(who)
+        for token in await use.tokens.list(who):
+            await use.tokens.revoke(who, token.id)
+        with refused("identity_refused", "has ended"):
+            await desk.back(begun)
+    assert not desk.stage.database.tables.rows["identities"]
+    issued = await use.tokens.create(who, "t", 3600)
+    await desk.back(await desk.start(who=await use.tokens.authenticate(issued.text)))
+    (bound,) = await desk.oidc.identities.list(who, who.user)
+    assert bound.user == who.user

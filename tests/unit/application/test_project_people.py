@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from secureflow.application.access import Principal
 from secureflow.domain.projects import ProjectRole
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, Scope
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
 
@@ -119,3 +121,26 @@ async def test_who_creates_a_restricted_project_leads_it(stage: Stage) -> None:
     made = await stage.services.projects.create(ana, name="P", purpose="p", restricted=True)
     assert made.roles_of(ana.user) == {LEAD}
     await stage.services.projects.invite(ana, made.id, "bank-b")
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.SECOND_FACTOR])
+async def test_a_role_in_the_project_widens_no_token(stage: Stage, scope: Scope) -> None:
+    use, key, admin = stage.services, stage.ids["project"], stage.admin("bank-a")
+    lead = stage.scientist("bank-a")
+    await use.project_people.set(admin, key, lead.user, [LEAD])
+    narrow = "second_factor_missing" if scope is Scope.SECOND_FACTOR else "scope_too_narrow"
+    for one in (
+        replace(lead, scopes=frozenset({scope})),
+        replace(admin, scopes=frozenset({scope})),
+    ):
+        with refused(narrow):
+            await use.jobs.submit(one, stage.wanted())
+        with refused(narrow):
+            await use.jobs.cancel(one, stage.ids["job"])
+        with refused(narrow):
+            await use.project_states.freeze(one, key)
+        with refused(narrow):
+            await use.projects.invite(one, key, "outsider")
+        with refused(narrow):
+            await use.project_people.set(one, key, lead.user, [SCIENTIST])
+    await use.project_states.freeze(lead, key)

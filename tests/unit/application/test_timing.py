@@ -9,6 +9,7 @@ import pytest
 
 from secureflow.application.access import Principal
 from secureflow.application.jobs.timing import LONGEST
+from secureflow.domain.projects import ProjectRole
 from secureflow.domain.queue import QueuedJob
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.sweep import SweepSpec
@@ -116,3 +117,22 @@ async def test_an_organisation_sees_its_own_part_of_the_queue(stage: Stage) -> N
     assert (line.job, at.ahead) == (f"job_{BANKS[1]}", 1)  # it learns that one is before it
     every = await stage.services.queue.list(stage.operator)
     assert [one.job for one, _ in every] == [f"job_{bank}" for bank in (BANKS[2], *BANKS[:2])]
+
+
+async def test_who_has_the_name_of_an_erased_submitter_changes_no_priority(stage: Stage) -> None:
+    job, who = await submitted(stage), stage.scientist("bank-a")
+    rows = stage.database.tables.rows["users"]
+    rows[who.user] = replace(rows[who.user], created=job.created + 1)
+    with refused("forbidden", "did not submit"):
+        await stage.services.queue.prioritise(who, job.id, 4)
+
+
+async def test_a_restricted_project_hides_its_part_of_the_queue(stage: Stage) -> None:
+    job, who = await submitted(stage), stage.scientist("bank-a")
+    await queued(stage, QueuedJob(job.id, "bank-a", "ada", 5, 1))
+    admin = stage.admin("bank-a")
+    await stage.services.project_states.change(admin, job.project, restricted=True)
+    assert await stage.services.queue.list(who) == []
+    assert len(await stage.services.queue.list(admin)) == 1
+    await stage.services.project_people.set(admin, job.project, who.user, [ProjectRole.SCIENTIST])
+    assert len(await stage.services.queue.list(who)) == 1

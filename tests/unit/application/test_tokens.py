@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from secureflow.application.access import ACTIONS, Principal, require
@@ -12,6 +14,7 @@ from tests.stage import Stage
 from tests.unit.application.refusing import refused
 
 ALL = frozenset({Scope.ALL})
+ALL_BUT = frozenset(Scope) - {Scope.ALL}
 
 
 async def caller(stage: Stage, who: Principal, *scopes: Scope) -> Principal:
@@ -159,3 +162,50 @@ async def test_the_ledger_tells_of_them_by_ids_alone(stage: Stage) -> None:
     assert revoked == {**about, **ended}
     assert "label" not in str(stage.ledger.log)
     assert issued.text not in str(stage.ledger.log)
+
+
+async def test_what_changes_the_account_takes_a_login(stage: Stage) -> None:
+    use, who = stage.services, stage.admin("bank-a")
+    for scope in (Scope.READ, Scope.PEOPLE, Scope.ADMIN):
+        thief = await caller(stage, who, scope)
+        with refused("scope_too_narrow", "account.bind"):
+            await use.oidc.start("sso", "/", "10.0.0.1", thief)
+        with refused("scope_too_narrow"):
+            await use.oidc.identities.bind(replace(thief, scopes=ALL_BUT), who.user, "sso", "1")
+        with refused("scope_too_narrow", "account.unbind"):
+            await use.oidc.identities.unbind(thief, who.user, "idn_x")
+        with refused("scope_too_narrow", "account.password"):
+            await use.users.change_password(thief, "old", "new")
+        with refused("scope_too_narrow", "account.preferences"):
+            await use.notifications.prefer(thief, silenced=["agent_revoked"])
+        with refused("scope_too_narrow", "account.preferences"):
+            await use.notifications.confirm(thief, "00000000")
+    with refused("scope_too_narrow", "account.password"):
+        await use.users.update(await caller(stage, who, Scope.PEOPLE), who.user, password="x" * 20)
+
+
+async def test_a_narrow_token_ends_no_browser_session(stage: Stage) -> None:
+    sessions = stage.services.sessions
+    reader = await caller(stage, stage.admin("bank-a"), Scope.READ)
+    with refused("scope_too_narrow", "session.revoke"):
+        await sessions.revoke(reader, "ses_x")
+    with refused("scope_too_narrow", "session.revoke"):
+        await sessions.revoke_others(reader)
+    assert await sessions.list(reader) == []
+    await sessions.revoke_others(await caller(stage, stage.admin("bank-a"), Scope.PEOPLE))
+
+
+async def test_access_that_was_ended_meanwhile_makes_no_other(stage: Stage) -> None:
+    """A request whose body came slowly was let in before its owner ended what it came with."""
+    use, who = stage.services, stage.scientist("bank-a")
+    thief = await caller(stage, who, Scope.ALL)
+    started = await use.devices.start("cli", "10.0.0.9")
+    await use.users.update(stage.operator, who.user, disabled=True)
+    await use.users.update(stage.operator, who.user, disabled=False)
+    with refused("unauthenticated"):
+        await use.tokens.create(thief, "kept", 3600)
+    with refused("unauthenticated"):
+        await use.devices.decide(thief, started.code, "10.0.0.9", approve=True)
+    assert await use.tokens.list(who) == []
+    again = await caller(stage, who, Scope.ALL)
+    await use.devices.decide(again, started.code, "10.0.0.9", approve=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from secureflow.application.access import Principal, permit, require, visible_job
+from secureflow.application.access import Principal, permit, require, sees_work_of, visible_job
 from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.queueing import LOCK
 from secureflow.application.transactions import Transactions
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.priorities import HIGHEST, OF_ORGANISATION, USUAL
 from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, standing
 from secureflow.domain.specs.base import spec_digest
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -106,13 +106,14 @@ class Queue:
         """Return the jobs of the caller's organisation that wait or run; the operator sees all.
 
         The first to start comes first; those that run stand before them. Of other organisations'
-        jobs a caller learns how many are before their own, and nothing else.
+        jobs, and of those in restricted projects that the caller takes no part in, a caller learns
+        how many are before their own, and nothing else.
         """
         require(principal, "job.read")
         async with self._begin() as work:
             lines = list(await work.queue.every())
+            seen = [one for one in lines if await _seen(work, principal, one)]
         now = self._clock()
-        seen = [one for one in lines if principal.operator or principal.acts_for(one.organisation)]
         rows = [(one, standing(lines, one.job, self._limits, now)) for one in seen]
         return sorted(rows, key=lambda row: (not row[0].started, row[1].ahead, row[0].job))
 
@@ -130,7 +131,7 @@ class Queue:
             found = await work.jobs.find(key)
             await permit(work, principal, "job.prioritise", found.project if found else "")
             job = await visible_job(work, principal, key)
-            _check_whose(principal, job)
+            _check_whose(principal, job, await work.users.find(principal.user))
             check_priority(principal, max(priority, job.priority))
             line = await work.queue.of(key)
             if job.state not in _WAITS or (line is not None and line.started):
@@ -149,11 +150,20 @@ class Queue:
         return job
 
 
+async def _seen(work: UnitOfWork, principal: Principal, line: QueuedJob) -> bool:
+    if principal.operator or not principal.acts_for(line.organisation):
+        return principal.operator
+    job = await work.jobs.find(line.job)
+    return job is None or await sees_work_of(work, principal, job.project)
+
+
 _WAITS: Final = frozenset({JobState.PROPOSED, JobState.APPROVED})
 
 
-def _check_whose(principal: Principal, job: Job) -> None:
-    admin = Role.ORGANISATION_ADMIN in principal.roles or principal.name == job.submitter
+def _check_whose(principal: Principal, job: Job, user: User | None) -> None:
+    # The name of an erased account is free again: who has it since then did not submit the job.
+    mine = user is not None and user.created <= job.created and principal.name == job.submitter
+    admin = Role.ORGANISATION_ADMIN in principal.roles or mine
     if principal.operator or (admin and principal.acts_for(job.organisation)):
         return
     raise SecureFlowError(
