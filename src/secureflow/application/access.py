@@ -65,7 +65,7 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "job.read": _EVERYONE,
     "job.submit": _SCIENTISTS | _WORKERS,
     "job.cancel": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
-    "job.prioritise": _ADMINS | _SCIENTISTS | _WORKERS,
+    "job.prioritise": _ADMINS | _SCIENTISTS,
     "job.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "model.read": _EVERYONE,
     "model.upload": _SCIENTISTS | _WORKERS,

@@ -23,7 +23,9 @@ from secureflow.simulation.training.starting import Beginning
 KIND: Final = "training"
 _FILLED: Final = {"project": "prj_simulated0", "submitter": "simulation"}
 _NAMED: Final = {"name": "simulation", "purpose": "simulation"}
-_LEFT_OUT: Final = frozenset({"kind", "datasets", "parties", "project", "submitter", "roster"})
+_LEFT_OUT: Final = frozenset(
+    {"kind", "priority", "not_before", "datasets", "parties", "project", "submitter", "roster"}
+)
 """Of a job file: the platform's business, and the roster, which is simulated."""
 
 
