@@ -241,3 +241,21 @@ async def test_a_name_stands_in_a_body_once(api: Api, body: str) -> None:
             "POST", path, api.stage.scientist("bank-a"), content=body.encode(), headers=JSON_TYPE
         )
         assert_problem(answer, 400, "malformed_json")
+
+
+async def test_who_was_shut_out_while_a_body_came_does_nothing_with_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body may be sent over hours: its sender's access counts as it is when it has come."""
+    monkeypatch.setattr(bodies, "SLOW", -1.0)
+    stage, sender = api.stage, api.stage.scientist("bank-a")
+    before = len(stage.database.tables.rows["projects"])
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"name": "p", '
+        await stage.services.users.update(stage.admin("bank-a"), sender.user, disabled=True)
+        yield b'"purpose": "x"}'
+
+    answer = await api.call("POST", "/projects", sender, content=slowly(), headers=JSON_TYPE)
+    assert_problem(answer, 401, "unauthenticated")
+    assert len(stage.database.tables.rows["projects"]) == before

@@ -7,6 +7,7 @@ or a log could read another request than the one that is carried out.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar
@@ -39,6 +40,8 @@ BYTES: Final[dict[str, Any]] = {
     "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}
 }
 """How a body of bytes, of a request or of an answer, is described."""
+SLOW: Final = 1.0
+"""Seconds after which a body's sender is looked up again: access may have ended meanwhile."""
 TURN: Final = 1000
 """This many names and values of a body count as one more request of its sender."""
 
@@ -93,9 +96,13 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings
             caller = await authenticate(request) if private else None
+            began = time.monotonic()
             text = await read_body(
                 request, min(bound or settings.max_body_bytes, settings.max_body_bytes)
             )
+            if private and time.monotonic() - began > SLOW:
+                request.state.caller = None
+                caller = await authenticate(request)
             if not text:
                 return await inner(Parsed(request, text, None))
             _check_size(text, settings.max_body_values, caller, request)
