@@ -67,6 +67,10 @@ VERBS: dict[str, Verb] = {
     "log.mine": Verb({"limit": 10}),
     "log.prove": Verb({"size": 0, "to": 1, "leaves": []}, enclave=True),
     "log.resubmit": Verb({"leaves": [], "jobs": ["$job"]}),
+    "grant.tell": Verb({"body": {}, "signature": "00"}),
+    "grant.list": Verb({"submitters": []}),
+    "grant.end": Verb({"body": {}, "signature": "00"}),
+    "job.withdraw": Verb({"jobs": []}),
     "status": Verb(enclave=True),
     "engines": Verb({"engines": {}}),
 }

@@ -44,13 +44,13 @@ async def listed(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 async def withdraw(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """End jobs that an organisation stopped at its agent, by that name."""
-    jobs = body.get("jobs")
+    organisation, jobs = _organisation(peer), body.get("jobs")
     if not isinstance(jobs, list) or len(jobs) > MAX_JOBS:
         raise _invalid()
     for one in jobs:
         if not isinstance(one, list) or len(one) != 2 or one[1] not in WITHDRAWALS:
             raise _invalid()
-        await services.jobs.withdrawn(_organisation(peer), str(one[0])[:64], str(one[1]))
+        await services.jobs.withdrawn(organisation, str(one[0])[:64], str(one[1]))
     return {}
 
 

@@ -32,6 +32,7 @@ UNIQUE = {
     "sessions": "digest",
     "enrolments": "digest",
     "devices": "digest",
+    "deliveries": "key",
 }
 
 

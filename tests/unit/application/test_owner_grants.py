@@ -175,7 +175,7 @@ async def test_a_withdrawn_job_ends_by_that_name(tmp_path: Path) -> None:
         await one.add()
         one.runner.start(JOB.id)
         await reached.wait()
-        await one.runner.cancel(JOB.id, "bank-b", "grant_revoked")
+        await one.runner.cancel(JOB.id, "bank-b", withdrawn="grant_revoked")
         job = await one.ended()
         assert job.state is JobState.FAILED
         assert job.error is not None

@@ -18,6 +18,7 @@ from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
 from secureflow.server.rest.app import described_app
 from secureflow.server.rest.bodies import StrictRoute
+from secureflow.server.rest.errorpages import NavigatedRoute
 from secureflow.server.rest.idempotency import OnceRoute
 from tests.stage import BANKS, FEATURES, PASSWORD
 from tests.unit.server.conftest import Api
@@ -50,7 +51,7 @@ async def test_a_process_describes_its_routes_once(api: Api) -> None:
 def test_the_app_has_its_routes_themselves() -> None:
     """FastAPI inspects those of an included router again, at the start and at the first request."""
     assert {type(route) for route in described_app().routes} == {
-        *(APIRoute, OnceRoute, Route, StrictRoute)
+        *(APIRoute, NavigatedRoute, OnceRoute, Route, StrictRoute)
     }
 
 

@@ -298,15 +298,11 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
     staging = directory / _STAGING
     with Backup(backup) as opened:
         manifest = opened.manifest
-        if manifest.process != AGENT:
+        if (kind := manifest.process) != AGENT:
             raise SecureFlowError(
                 "backup_other_kind",
-                Text(
-                    "The backup is of a {process}, not of a {agent}.",
-                    process=manifest.process,
-                    agent=AGENT,
-                ),
-                Text("Use `secureflow {process} restore`.", process=manifest.process),
+                Text("The backup is of a {process}, not of a {agent}.", process=kind, agent=AGENT),
+                Text("Use `secureflow {process} restore`.", process=kind),
             )
         keys = opened.keys(passphrase) if passphrase is not None else {}
         opened.extract(staging)
@@ -316,7 +312,12 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
             raise unreadable(backup, Text("{name} is not in the backup", name=needed.name))
     public, party = str(facts.get("key", "")), str(facts.get("party", ""))
     told = config if config.exists() else staging / CONFIG
-    wrapping = given_keys(KeySettings, ENVIRONMENT, told, base=config.absolute().parent)
+    try:
+        wrapping = given_keys(KeySettings, ENVIRONMENT, told, base=config.absolute().parent)
+    except SecureFlowError as error:
+        if told == config:
+            raise
+        raise unreadable(backup, "its settings cannot be read") from error
     _check_same(key_files(wrapping, party, [directory]), directory, keys, public)
     _check_schema(record)
     store = RecordStore(record)

@@ -48,7 +48,7 @@ class DeviceCodes(BaseModel):
 class DeviceQuestion(RequestBody):
     """The program's own secret."""
 
-    device_code: Annotated[str, StringConstraints(max_length=128)] = Field(repr=False)
+    device_code: Annotated[str, StringConstraints(max_length=128), ONE_LINE] = Field(repr=False)
 
 
 class DeviceShown(BaseModel):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from secureflow.application.ports.storage import Page
 from secureflow.domain.notificationkinds import KINDS
 from secureflow.domain.notifications import Notification, Preferences, Severity
+from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.languages import Spoken
@@ -82,7 +83,7 @@ class PreferencesChange(RequestBody):
     """What to change; fields that are absent stay as they are. An empty address ends mails."""
 
     language: Literal["en", "zh"] | None = None
-    email: Annotated[str, Field(max_length=254)] | None = None
+    email: Annotated[str, Field(max_length=254), ONE_LINE] | None = None
     mailed: KindNames | None = None
     silenced: KindNames | None = None
 

@@ -20,7 +20,7 @@ from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 Code = Annotated[str, StringConstraints(max_length=64), Field(repr=False), ONE_LINE]
-Refresh = Annotated[str, StringConstraints(max_length=128)]
+Refresh = Annotated[str, StringConstraints(max_length=128), ONE_LINE]
 
 LOGIN_BYTES: Final = 4096
 """Maximum size of a name and a password, however they are escaped."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from secureflow.application.ports.storage import Page
 from secureflow.domain.deliveries import Delivery, Webhook
+from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
@@ -32,7 +33,7 @@ secret_router = router_of("webhook-secrets", StrictRoute, PREFIX)
 class WebhookRequest(RequestBody):
     """Where to post, and what; without kinds everything."""
 
-    url: Annotated[str, Field(max_length=1000)] = Field(
+    url: Annotated[str, Field(max_length=1000), ONE_LINE] = Field(
         examples=["https://siem.example/secureflow"]
     )
     kinds: KindNames = Field(default_factory=list)
