@@ -105,7 +105,7 @@ class Team:
 
     async def with_second_factor(self, name: str) -> tuple[str, list[str]]:
         """Set up a second factor; return its secret and the recovery codes."""
-        secret = (await self.give("people.totp.enrol", name))["secret"]
+        secret = (await self.give("people.totp.enrol", name, password=PASSWORD))["secret"]
         codes = await self.give("people.totp.confirm", name, code=self.code(secret))
         return secret, codes["recovery_codes"]
 

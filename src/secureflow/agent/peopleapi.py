@@ -82,9 +82,9 @@ def change_password(config: Path, old: str, new: str) -> dict[str, JSON]:
     return changed
 
 
-def enrol_totp(config: Path) -> dict[str, JSON]:
-    """Draw a second factor: `secret` and `address`."""
-    return dict(control(config, "people.totp.enrol"))
+def enrol_totp(config: Path, password: str) -> dict[str, JSON]:
+    """Draw a second factor: `secret` and `address`; the own password is asked for again."""
+    return dict(control(config, "people.totp.enrol", PATIENCE, password=password))
 
 
 def confirm_totp(config: Path, code: str) -> dict[str, JSON]:

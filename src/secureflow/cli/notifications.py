@@ -163,7 +163,9 @@ def create_hook(
     """Create a webhook."""
     wanted: Sequence[str] = kind or ()
     with client() as connection:
-        show(connection.webhooks.create(url, wanted), output, _HOOK_COLUMNS)
+        made = connection.webhooks.create(url, wanted)
+        show(made, output, _HOOK_COLUMNS)
+        say(t("Try it: secureflow notification webhook test {webhook}", webhook=made.id))
 
 
 @hooks.command("test", help=t("Post a test to a webhook now."))

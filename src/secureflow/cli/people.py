@@ -211,6 +211,7 @@ def totp(
     code: Annotated[
         str, typer.Option(help=t("A code of the app: confirm what was set up before."))
     ] = "",
+    password_file: PasswordFile = None,
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
@@ -218,7 +219,7 @@ def totp(
     from secureflow.agent import peopleapi
 
     if not code:
-        show(peopleapi.enrol_totp(config), output)
+        show(peopleapi.enrol_totp(config, _password(password_file)), output)
         say(t("Enter the secret in your app, then: secureflow agent people totp --code CODE"))
         return
     codes = peopleapi.confirm_totp(config, code)

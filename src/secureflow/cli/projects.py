@@ -167,8 +167,14 @@ def freeze(
 def thaw(project: Id, output: Output = Form.TABLE) -> None:
     """Thaw a project."""
     with client() as connection:
-        _show(connection.projects.thaw(named(connection, "project", project)), output)
-        say(t("Jobs that were cancelled have to be submitted again."))
+        key = named(connection, "project", project)
+        frozen = connection.projects.get(key).frozen is not None
+        _show(connection.projects.thaw(key), output)
+        say(
+            t("Jobs that were cancelled have to be submitted again.")
+            if frozen
+            else t("The project was not frozen.")
+        )
 
 
 @app.command("archive", help=t("Close a project for good; it stays readable and verifiable."))
@@ -232,6 +238,14 @@ def _end(day: str) -> int:
     return int(over.timestamp())
 
 
+def _last(end: int) -> str:
+    """Return an end as it is typed: its last whole day, or the moment if it is no midnight."""
+    over = datetime.fromtimestamp(end, UTC)
+    if over.time() != datetime.min.time():
+        return moment(end)
+    return t("{day} (last day, UTC)", day=(over - timedelta(days=1)).date().isoformat())
+
+
 def _show(project: Project, output: Form) -> None:
     show({**_row(project), **_details(project)} if output is Form.TABLE else project, output)
 
@@ -266,7 +280,7 @@ def _details(project: Project) -> dict[str, Any]:
     if project.closed is not None:
         told["archived"] = moment(project.closed)
     if project.ends is not None:
-        told["ends"] = moment(project.ends)
+        told["ends"] = _last(project.ends)
     if project.restricted:
         told["restricted"] = project.restricted
     if project.rules is not None:

@@ -75,6 +75,23 @@ async def test_a_password_that_another_chose_decides_nothing(team: Team) -> None
     assert await team.refusal("people.disable", dora, name="ben") == ""
 
 
+async def test_who_has_a_session_guesses_its_password_slowly(team: Team, world: World) -> None:
+    ada, new = await team.log_in("ada"), "words that only ada knows"
+    codes = [
+        await team.refusal("people.password", ada, old=f"no password {one}", new=new)
+        for one in range(7)
+    ]
+    assert codes == ["bad_credentials"] * 5 + ["rate_limited"] * 2
+    assert len(actions(world, "person.login_failed")) == 5
+    assert await team.refusal("people.password", ada, old=PASSWORD, new=new) == "rate_limited"
+
+
+async def test_a_new_password_that_is_too_weak_is_no_guess(team: Team) -> None:
+    ada = await team.log_in("ada")
+    codes = {await team.refusal("people.password", ada, old=PASSWORD, new="weak") for _ in range(7)}
+    assert codes == {"weak_password"}
+
+
 async def test_names_are_in_one_table_alone(team: Team, world: World) -> None:
     assert "ada" not in str(world.store.actions(limit=1000))
     assert PASSWORD not in str(world.store.people())
@@ -149,12 +166,14 @@ async def test_a_recovery_code_is_for_one_login(team: Team) -> None:
 
 
 async def test_only_a_confirmed_factor_counts_and_nobody_replaces_it(team: Team) -> None:
-    secret = (await team.give("people.totp.enrol", "ben"))["secret"]
+    enrol = {"command": "people.totp.enrol", "who": "ben"}
+    assert await team.refusal(**enrol, password="a stolen session") == "bad_credentials"
+    secret = (await team.give(**enrol, password=PASSWORD))["secret"]
     assert await team.log_in("ben")  # not confirmed yet
     wrong = f"{(int(team.code(secret)) + 1) % 10**6:06}"
     assert await team.refusal("people.totp.confirm", "ben", code=wrong) == "second_factor_refused"
     await team.give("people.totp.confirm", "ben", code=team.code(secret))
-    assert await team.refusal("people.totp.enrol", "ben") == "already_exists"
+    assert await team.refusal(**enrol, password=PASSWORD) == "already_exists"
     await team.give("people.reset", "ada", name="ben", password=PASSWORD, second_factor=True)
     assert await team.log_in("ben")
 

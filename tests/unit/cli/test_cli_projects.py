@@ -65,8 +65,10 @@ def test_who_is_only_invited_sees_the_project_alone(cli: Any, project: Any) -> N
 
 
 def test_an_end_date_is_the_last_day(cli: Any, centre: Any) -> None:
-    centre.answers[f"PATCH /projects/{KEY}"] = (200, PROJECT)
-    assert cli("project", "change", KEY, "--ends", "2027-06-30")[0] == 0
+    centre.answers[f"PATCH /projects/{KEY}"] = (200, {**PROJECT, "ends": 1_814_400_000})
+    code, out, _ = cli("project", "change", KEY, "--ends", "2027-06-30")
+    assert code == 0
+    assert "2027-06-30 (last day, UTC)" in out
     assert asked_for(centre)[1] == {"ends": 1_814_400_000}  # 2027-07-01T00:00Z
     assert cli("project", "change", KEY, "--ends", "never", "--open")[0] == 0
     assert asked_for(centre)[1] == {"ends": 0, "restricted": False}
@@ -86,9 +88,14 @@ def test_a_freeze_and_an_archive_are_confirmed(cli: Any, centre: Any) -> None:
         assert cli("project", verb, KEY, *options, "--yes")[0] == 0
         assert asked_for(centre) == (f"POST /projects/{KEY}/{verb}", body)
     centre.answers[f"POST /projects/{KEY}/thaw"] = (200, PROJECT)
+    centre.answers[f"GET /projects/{KEY}"] = (200, PROJECT)
     code, _, err = cli("project", "thaw", KEY)
     assert code == 0
     assert "submitted again" in err
+    centre.answers[f"GET /projects/{KEY}"] = (200, {**PROJECT, "frozen": None})
+    code, _, err = cli("project", "thaw", KEY)
+    assert code == 0
+    assert "was not frozen" in err
 
 
 def test_people_are_named_and_removed(cli: Any, project: Any) -> None:

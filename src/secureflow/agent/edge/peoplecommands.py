@@ -84,11 +84,16 @@ class PeopleCommands:
     async def password(self, old: str, new: str) -> dict[str, JSON]:
         """Choose another password."""
         _check_texts(old, new)
-        return await self.people.change_password(acting().person, old, new)
+        person = acting().person
+        async with self.logins.guessing(person, acting().user):
+            return await self.people.change_password(person, old, new)
 
-    async def totp_enrol(self) -> dict[str, JSON]:
+    async def totp_enrol(self, password: str) -> dict[str, JSON]:
         """Draw a secret for a second factor, and return it once."""
-        return await asyncio.to_thread(self.people.enrol_totp, acting().person)
+        _check_texts(password)
+        person = acting().person
+        async with self.logins.guessing(person, acting().user):
+            return await self.people.enrol_totp(person, password)
 
     async def totp_confirm(self, code: str) -> dict[str, JSON]:
         """Confirm it by a code; return the recovery codes once."""

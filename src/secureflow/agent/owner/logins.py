@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -119,6 +120,31 @@ class Logins:
         self._guesses.forget(source)
         self._failures.give_back(str(user))
         return opened
+
+    @asynccontextmanager
+    async def guessing(self, person: str, user: int) -> AsyncIterator[None]:
+        """Slow down and note whoever has a session and guesses its person's password.
+
+        Args:
+            person: id of the account whose session was shown; empty: nobody's.
+            user: the Unix user at the other end of the socket.
+
+        Raises:
+            SecureFlowError: `rate_limited`, and what the guarded block raises.
+        """
+        source = f"{user}\n{person}"
+        if wait := self._guesses.take(source):
+            raise too_fast(wait)
+        try:
+            yield
+        except SecureFlowError as error:
+            if error.code == "bad_credentials":
+                known = self._store.person(person)
+                await asyncio.to_thread(self._note_failure, known, user)
+            else:
+                self._guesses.give_back(source)
+            raise
+        self._guesses.forget(source)
 
     def _open(self, known: Person, code: str, user: int) -> dict[str, JSON]:
         secret, now = f"sfa_{secrets.token_urlsafe(32)}", self._clock()

@@ -263,12 +263,19 @@ class People:
 
     # The second factor.
 
-    def enrol_totp(self, person: str) -> dict[str, JSON]:
+    async def enrol_totp(self, person: str, password: str) -> dict[str, JSON]:
         """Draw a TOTP secret for a person and return it, once; it counts once it is confirmed.
 
+        The password is asked for again: who finds a session open must not shut its person out.
+
         Raises:
-            SecureFlowError: `already_exists` with a confirmed one.
+            SecureFlowError: `bad_credentials`, `already_exists` with a confirmed one.
         """
+        if not await self._passwords().matches(self.own(person).password, password):
+            raise bad_credentials()
+        return await asyncio.to_thread(self._enrol_totp, person)
+
+    def _enrol_totp(self, person: str) -> dict[str, JSON]:
         secret = totp.new_secret()
         with self._store.transaction():
             found = self.own(person)
