@@ -125,6 +125,11 @@ class BaseClient(Resource[D_co]):
         """Return the link CA's certificate (PEM); compare its fingerprint before trusting it."""
         return verbs.read("/ca", answers.text)
 
+    def _continue(self, profile: Profile, path: Path | None) -> None:
+        """Continue a login that has a refresh token, and store what it becomes in its profile."""
+        self._connection.refresh = profile.refresh
+        self._connection.keeper = ProfileTokens(path or profile_path()) if profile.refresh else None
+
 
 class Client(BaseClient[Blocking]):
     """A blocking client.
@@ -161,10 +166,7 @@ class Client(BaseClient[Blocking]):
         """
         profile = profile or load_profile(path)
         client = cls(profile.url, profile.token, profile.ca or None)
-        client._connection.refresh = profile.refresh
-        client._connection.keeper = (
-            ProfileTokens(path or profile_path()) if profile.refresh else None
-        )
+        client._continue(profile, path)
         return client
 
     def close(self) -> None:
@@ -204,10 +206,7 @@ class AsyncClient(BaseClient[Awaiting]):
         """
         profile = profile or load_profile(path)
         client = cls(profile.url, profile.token, profile.ca or None)
-        client._connection.refresh = profile.refresh
-        client._connection.keeper = (
-            ProfileTokens(path or profile_path()) if profile.refresh else None
-        )
+        client._continue(profile, path)
         return client
 
     async def close(self) -> None:
