@@ -124,7 +124,7 @@ class Approvals:
         # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
         expires = self._expiry(request, under)
-        decided = await self._decided(
+        decided = await self._decide(
             request, spec, whole, asked, expires, renewing=lapsed is not None, under=under
         )
         if spec.parts(request.job):
@@ -160,29 +160,6 @@ class Approvals:
             asked["grant"] = under.grant
         return under
 
-    async def _decided(
-        self,
-        request: ConsentRequest,
-        spec: JobSpec,
-        whole: JobRecord | None,
-        asked: dict[str, JSON],
-        expires: int,
-        *,
-        renewing: bool,
-        under: Under | None,
-    ) -> Allowed:
-        """Return what `_decide` does, and note a refusal."""
-        try:
-            return await self._decide(
-                request, spec, whole, asked, expires, renewing=renewing, under=under
-            )
-        except InfrastructureError:
-            raise  # not a decision
-        except SecureFlowError as error:
-            await asyncio.to_thread(self._note_refusal, request.job, error)
-            await asyncio.to_thread(self._code.refused, spec)
-            raise
-
     async def _decide(
         self,
         request: ConsentRequest,
@@ -196,16 +173,25 @@ class Approvals:
     ) -> Allowed:
         """Have policies and people decide; its `whole`, None once that expired, covers a part.
 
+        A refusal is noted.
+
         Raises:
             SecureFlowError: those of `Consent.decide`.
         """
-        if whole is not None:
-            self._consent.refuse_by_policy(request.job, asked)
-            return Allowed(f"the approval of {whole.job}", min(expires, whole.expires))
-        return await self._consent.decide(
-            request.job, request.digest, dump(spec), asked, expires, renewing=renewing,
-            under=under,
-        )  # fmt: skip
+        try:
+            if whole is not None:
+                self._consent.refuse_by_policy(request.job, asked)
+                return Allowed(f"the approval of {whole.job}", min(expires, whole.expires))
+            return await self._consent.decide(
+                request.job, request.digest, dump(spec), asked, expires, renewing=renewing,
+                under=under,
+            )  # fmt: skip
+        except InfrastructureError:
+            raise  # not a decision
+        except SecureFlowError as error:
+            await asyncio.to_thread(self._note_refusal, request.job, error)
+            await asyncio.to_thread(self._code.refused, spec)
+            raise
 
     def _expiry(self, request: ConsentRequest, under: Under | None) -> int:
         """Return until when an approval is valid at most, in unix seconds (`approval_expired`)."""
