@@ -21,6 +21,7 @@ from secureflow.application.endings import access_of, has_access
 from secureflow.application.listing import list_first
 from secureflow.application.logins import is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.refreshing import Refreshing
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.tokens import Issued, unauthenticated
@@ -127,7 +128,7 @@ class Devices:
 
         Raises:
             SecureFlowError: `not_found`, `rate_limited`, `scope_too_narrow`; `unauthenticated` if
-                the caller's own access was ended meanwhile.
+                the caller's own access was ended meanwhile; `proof_required` to approve.
         """
         require_own(principal, "device.decide")
         state = DeviceState.APPROVED if approve else DeviceState.DENIED
@@ -139,6 +140,8 @@ class Devices:
             access = access_of(principal)
             if approve and access and not await has_access(work, principal.user, access):
                 raise unauthenticated()
+            if approve:
+                await require_proof(work, principal, self._clock())
             user = principal.user if approve else ""
             await work.devices.save(replace(device, state=state, user=user))
             about = {"user": principal.user, "organisation": principal.organisation}

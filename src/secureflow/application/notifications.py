@@ -17,6 +17,7 @@ from secureflow.application.access import Principal, missing, require_own
 from secureflow.application.notifying import topic
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import keep_answer
 from secureflow.domain.deliveries import Channel, Delivery
@@ -149,7 +150,8 @@ class Notifications:
 
         Raises:
             SecureFlowError: `invalid_request` for an unknown kind or a malformed address,
-                `channel_off` without a mail server, `rate_limited`, `scope_too_narrow`.
+                `channel_off` without a mail server, `rate_limited`, `scope_too_narrow`;
+                `proof_required` for another address.
         """
         require_own(principal, "account.preferences")
         for names in (silenced, mailed):
@@ -164,6 +166,7 @@ class Notifications:
                 mailed=old.mailed if mailed is None else tuple(sorted(set(mailed))),
             )
             if email is not None and email != old.email:
+                await require_proof(work, principal, self._clock())
                 new = await self._readdressed(work, principal, new, email)
             await _save(work, new)
             await keep_answer(work, new)

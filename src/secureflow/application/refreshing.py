@@ -25,7 +25,7 @@ from secureflow.application.endings import end_family, record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.tokens import Issued, fresh_token
+from secureflow.application.tokens import Issued, fresh_token, proven
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.logins import TokenFamily
@@ -86,7 +86,7 @@ class Refreshing:
             label="login" if method == "password" else f"login by {method}",
         )
         await work.families.add(family)
-        issued = await self._continue(work, user, family)
+        issued = await self._continue(work, user, family, began=True)
         about = {"user": user.id, "organisation": user.organisation, "token": issued.token.id}
         about |= {"family": family.id, "method": method}
         transaction.record("login.accepted", about)
@@ -138,9 +138,13 @@ class Refreshing:
             return None
         return await self._continue(work, user, family)
 
-    async def _continue(self, work: UnitOfWork, user: User, family: TokenFamily) -> Issued:
+    async def _continue(
+        self, work: UnitOfWork, user: User, family: TokenFamily, *, began: bool = False
+    ) -> Issued:
+        """Return the family's next tokens; only those of its beginning prove who somebody is."""
         now = self._clock()
         fresh = fresh_token(user, now, ACCESS_SECONDS, family.label, family=family.id)
+        fresh = proven(fresh) if began else fresh
         mine = await list_readable(work.tokens, user=user.id, unexpired=now)
         older = sorted((one.created, one.id) for one in mine if one.family == family.id)
         for _, old in older[: max(0, len(older) + 1 - ACCESS_TOKENS)]:

@@ -91,7 +91,9 @@ class Sessions:
         self._limits = limits
         self._allowed = allowed
 
-    async def open(self, user: User, *, method: str, address: str, brought: str = "") -> Opened:
+    async def open(
+        self, user: User, *, method: str, address: str, brought: str = "", proven: int | None = None
+    ) -> Opened:
         """Return a new session of a person who has just proven who they are.
 
         Args:
@@ -100,6 +102,7 @@ class Sessions:
             method: how it was proven, for the ledger: `password`, `oidc`, …
             address: the source address.
             brought: the session in the browser's cookie, if any: it ends.
+            proven: when it was proven, in unix seconds; now, if not given.
 
         Raises:
             SecureFlowError: `bad_credentials`.
@@ -109,6 +112,7 @@ class Sessions:
         session = Session(
             *(new_id("ses"), user.id, _digest(secret), now, now),
             *(self._expiry(now, ends), ends, method, address),
+            proven=now if proven is None else min(proven, now),
         )
         async with self._transactions(held=True, numbered=False) as transaction:
             work = transaction.work

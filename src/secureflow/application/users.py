@@ -18,6 +18,7 @@ from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.quotas import Quotas
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions
@@ -146,7 +147,7 @@ class Users:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
-                `last_administrator`, `user_erased`.
+                `last_administrator`, `user_erased`; `proof_required` for a password.
         """
         require(principal, "user.update")
         if key == principal.user and password is not None:
@@ -265,6 +266,8 @@ class Users:
             return None
         async with self._begin() as work:
             user = await visible_user(work, principal, key)
+            others = key != principal.user
+            await require_proof(work, principal, self._clock(), others=others)
         return await self._hash(principal, password, user.name, user.organisation)
 
     async def _hash(self, principal: Principal, password: str, *names: str) -> str:

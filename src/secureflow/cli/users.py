@@ -10,6 +10,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, ask_secret, confirmed, group, say, show
 from secureflow.cli.files import read_secret
 from secureflow.cli.names import decided, named
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -167,7 +168,7 @@ def create_token(
 ) -> None:
     """Make a token."""
     with client() as connection:
-        made = connection.tokens.create(label, days, scope or ())
+        made = proven(connection, lambda: connection.tokens.create(label, days, scope or ()))
         show(made, output, ("id", "token", "scopes", "expires"))
 
 

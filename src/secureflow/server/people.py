@@ -14,6 +14,7 @@ from secureflow.application.logins import Logins
 from secureflow.application.oidc import OidcLogins
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.proofs import Proofs
 from secureflow.application.refreshing import Refreshing
 from secureflow.application.secondfactors import SecondFactors
 from secureflow.application.sessions import Sessions
@@ -31,6 +32,7 @@ class People:
 
     failed_logins: FailedLogins
     logins: Logins
+    proofs: Proofs
     tokens: Tokens
     sessions: Sessions
     second_factors: SecondFactors
@@ -74,6 +76,7 @@ def make_people(
     return People(
         failed_logins=failed,
         logins=logins,
+        proofs=Proofs(begin, logins, clock),
         tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
         sessions=sessions,
         second_factors=factors,

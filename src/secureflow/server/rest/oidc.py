@@ -90,9 +90,15 @@ async def list_providers(use: Use) -> Listed[Provider]:
     response_class=RedirectResponse,
     responses={302: {"description": "To the provider"}},
 )
-async def start_oidc(name: Key, request: Request, use: Use, leads_to: Next = "/") -> Response:
-    """Send the browser to the provider; it comes back to the callback."""
-    started = await use.oidc.start(name, leads_to, address_of(request))
+async def start_oidc(
+    name: Key, request: Request, use: Use, leads_to: Next = "/", fresh: bool = False
+) -> Response:
+    """Send the browser to the provider; it comes back to the callback.
+
+    With `fresh` the provider asks again who the person is, unless it has done so just now: a recent
+    proof of identity for who has no password here.
+    """
+    started = await use.oidc.start(name, leads_to, address_of(request), fresh=fresh)
     answer = RedirectResponse(started.location, 302)
     _keep(request, answer, started)
     return answer

@@ -81,6 +81,19 @@ class PasswordChange(RequestBody):
     new: Password = Field(repr=False)
 
 
+class ProofRequest(RequestBody):
+    """The caller's password again, and a code where the account needs one."""
+
+    password: Password = Field(repr=False)
+    code: Code = Field("", description="Of the second factor, where the account has one")
+
+
+class ProofShown(BaseModel):
+    """A proof of identity was taken for the caller's session or token."""
+
+    until: int = Field(description="Until when it is good; unix seconds")
+
+
 class TokenRequest(RequestBody):
     """A token for a program."""
 
@@ -192,6 +205,19 @@ async def get_me(use: Use, caller: Caller) -> Account:
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
     """Set a new password; the caller's other tokens and sessions end."""
     await use.users.change_password(caller, body.old, body.new)
+
+
+@router.post("/me/proof", summary="Prove again who I am")
+@at_most(LOGIN_BYTES)
+async def prove(body: ProofRequest, use: Use, caller: Caller, request: Request) -> ProofShown:
+    """Take the caller's password again, for what is refused as `proof_required`.
+
+    It is good for five minutes, for the session or token that this request carries. A login is such
+    a proof itself.
+    """
+    address = address_of(request)
+    until = await use.proofs.give(caller, body.password, address, body.code)
+    return ProofShown(until=until)
 
 
 @router.get("/tokens", summary="List my tokens")
