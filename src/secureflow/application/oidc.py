@@ -30,14 +30,18 @@ from secureflow.application.ports.identityprovider import (
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.proofs import RECENT, require_proof
 from secureflow.application.sessions import Opened, Sessions
+from secureflow.application.shares import Share, make_room
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.oidc import PENDING_SECONDS, PendingLogin, local_path, secret_digest
+from secureflow.kit.addresses import block_of
 from secureflow.kit.clock import MAX_SKEW, Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 STARTS: Final = 60
 """Burst of logins started from one address; after that one per second."""
+SHARE: Final = Share(200, 5000)
+"""Logins that may wait for their provider at a time."""
 _REFUSALS: Final = frozenset({"login_denied", "id_token_refused", "provider_untrusted"})
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _DENIED: Final = re.compile(r"[a-z_]{1,40}")
@@ -106,6 +110,8 @@ class OidcLogins:
         self._failed = failed
         self._clock = clock
         self._starts = Throttle(1.0, STARTS, ticks)
+        self._blocks = Throttle(4.0, 4 * STARTS, ticks)
+        self.share = SHARE
 
     def list(self) -> list[IdentityProvider]:
         """Return the providers, to choose from on a login page."""
@@ -140,7 +146,8 @@ class OidcLogins:
                 await require_proof(work, principal, self._clock())
         provider = self.identities.provider(name)
         path = local_path(leads_to)
-        if wait := self._starts.take(address):
+        block = block_of(address)
+        if wait := self._starts.take(address) or self._blocks.take(block):
             raise too_fast(wait)
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         request = AuthorizationRequest(
@@ -154,8 +161,11 @@ class OidcLogins:
             *(now + PENDING_SECONDS, principal.user if principal else ""),
             access=access_of(principal) if principal else "",
             fresh=fresh,
+            block=block,
         )
         async with self._begin() as work:
+            await work.lock("pending_logins")
+            await make_room(work.pending_logins, block, now, self.share)
             await work.pending_logins.add(pending)
             await work.commit()
         return Started(location, browser)
