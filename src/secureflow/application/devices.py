@@ -150,7 +150,8 @@ class Devices:
             user = principal.user if approve else ""
             await work.devices.save(replace(device, state=state, user=user))
             about = {"user": principal.user, "organisation": principal.organisation}
-            transaction.record(f"device.{state}", {**about, "device": device.id})
+            kind = "device.approved" if approve else "device.denied"
+            transaction.record(kind, {**about, "device": device.id})
             return transaction.answer(replace(device, digest="", code=""))
 
     async def poll(self, text: str) -> Issued:
@@ -175,7 +176,9 @@ class Devices:
                 refusal = _denied() if device.state is DeviceState.DENIED else _expired()
                 approved = device.state is DeviceState.APPROVED and self._clock() < device.expires
                 if approved and user is not None and await is_active(work, user):
-                    return await self._refreshing.begin_in(transaction, user, "device")
+                    return await self._refreshing.begin_in(
+                        *(transaction, user, "device"), device.address, "device"
+                    )
         raise refusal  # what it changed is committed
 
     async def _ask_again(self, work: UnitOfWork, device: Device) -> SecureFlowError:

@@ -66,6 +66,7 @@ class Callback:
         issuer: who answers, if it says so (RFC 9207).
         browser: the secret in the cookie.
         session: the session that the browser had before, if any.
+        client: the kind of browser.
     """
 
     state: str = field(repr=False)
@@ -74,6 +75,7 @@ class Callback:
     issuer: str | None = None
     browser: str = field(default="", repr=False)
     session: str = field(default="", repr=False)
+    client: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ class OidcLogins:
             address=address,
             brought=callback.session,
             proven=proven,
+            client=callback.client,
         )
         return Finished(pending.next, opened)
 

@@ -19,6 +19,7 @@ from secureflow.application.endings import access_of, end_family, has_access, re
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
+from secureflow.application.loginplaces import Places
 from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.proofs import NARROW, require_proof
@@ -58,6 +59,7 @@ class Tokens:
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
+        places: knows from where people log in.
         allowed: what is left of a token's scopes.
     """
 
@@ -68,6 +70,7 @@ class Tokens:
         logins: Logins,
         clock: Clock,
         most: int,
+        places: Places,
         allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
@@ -76,17 +79,22 @@ class Tokens:
         self._logins = logins
         self._clock = clock
         self._most = most
+        self._places = places
         self._allowed = allowed
 
-    async def login(self, name: str, password: str, address: str, code: str = "") -> Issued:
+    async def login(
+        self, name: str, password: str, address: str, code: str = "", client: str = ""
+    ) -> Issued:
         """Return a token for a name and password (and a code, where the account needs one).
+
+        `client` is the kind of program.
 
         Raises:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
         fresh = proven(fresh_token(user, self._clock(), LOGIN_SECONDS, "login"))
-        await self._issue(fresh, "login.accepted", {"method": "password"})
+        await self._issue(fresh, "login.accepted", {"method": "password"}, place=(address, client))
         return fresh
 
     async def authenticate(self, text: str) -> Principal:
@@ -218,7 +226,12 @@ class Tokens:
             await require_proof(work, by, self._clock())
 
     async def _issue(
-        self, fresh: Issued, kind: str, about: Mapping[str, object], by: Principal | None = None
+        self,
+        fresh: Issued,
+        kind: str,
+        about: Mapping[str, object],
+        by: Principal | None = None,
+        place: tuple[str, str] = ("", ""),
     ) -> None:
         """Store a token, and record it as this kind of entry.
 
@@ -242,7 +255,10 @@ class Tokens:
             await work.tokens.add(token)
             if not await lets_in_as_before(work, user):
                 raise bad_credentials()
-            whose = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            whose: dict[str, object] = {"user": user.id, "organisation": user.organisation}
+            whose["token"] = token.id
+            if await self._places.note(work, user.id, *place):
+                whose["new_place"] = True
             transaction.record(kind, {**whose, **about})
 
 

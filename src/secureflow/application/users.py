@@ -172,7 +172,8 @@ class Users:
             if new.disabled or hashed:
                 why = "disabled" if new.disabled else "password"
                 await end_access(transaction, new, by=principal.user, why=why)
-            transaction.record("user.updated", user_document(new, by=principal.user))
+            about = user_document(new, by=principal.user) | ({"password": True} if hashed else {})
+            transaction.record("user.updated", about)
             transaction.answer(new)
         return new
 
@@ -208,6 +209,7 @@ class Users:
                 await transaction.work.identities.remove(identity.id)
             await transaction.work.second_factors.remove(old.id)
             await transaction.work.preferences.remove(old.id)
+            await transaction.work.login_places.remove(old.id)
             for waiting in await list_readable(transaction.work.deliveries, target=old.id):
                 await transaction.work.deliveries.remove(waiting.id)
             await transaction.work.idempotency.forget(old.id)
@@ -257,7 +259,8 @@ class Users:
                 )
             await transaction.work.users.save(replace(user, password=hashed))
             await end_access(transaction, user, by=user.id, why="password", but=principal)
-            transaction.record("user.updated", user_document(user, by=principal.user))
+            about = user_document(user, by=principal.user) | {"password": True}
+            transaction.record("user.updated", about)
 
     async def _new_password(
         self, principal: Principal, key: str, password: str | None

@@ -20,7 +20,7 @@ from secureflow.application.ports.storage import Page
 from secureflow.domain.oidc import MAX_NEXT, PENDING_SECONDS, Identity
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.bodies import StrictRoute
-from secureflow.server.rest.callers import Caller, Use, address_of
+from secureflow.server.rest.callers import Caller, Use, address_of, client_of
 from secureflow.server.rest.cookies import put_session, session_of, settings_of
 from secureflow.server.rest.errorpages import NavigatedRoute
 from secureflow.server.rest.idempotency import OnceRoute
@@ -149,7 +149,8 @@ async def finish_oidc(
     if request.headers.get("sec-fetch-site") == "cross-site" and not here:
         return HTMLResponse(_PAGE.format(query=f"?{request.url.query}&here=true"))
     browser = request.cookies.get(cookie_name(request), "")
-    callback = Callback(state, code, error, iss, browser, session_of(request))
+    kept = browser, session_of(request), client_of(request)
+    callback = Callback(state, code, error, iss, *kept)
     finished = await use.oidc.finish(name, callback, address_of(request))
     answer = RedirectResponse(finished.next, 302)
     answer.set_cookie(cookie_name(request), "", max_age=0, **_KIND)

@@ -12,7 +12,7 @@ from secureflow.application.tokens import Issued
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Scope, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
-from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
+from secureflow.server.rest.callers import Caller, Shown, Use, address_of, client_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
@@ -167,12 +167,12 @@ async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     An account with a second factor needs its `code`; without it the answer says so
     (`second_factor_required`) once the password is right.
     """
-    address = address_of(request)
+    address, client = address_of(request), client_of(request)
     if body.refresh:
         user = await use.logins.check(body.name, body.password, address, body.code)
-        issued = await use.refreshing.begin(user, "password")
+        issued = await use.refreshing.begin(user, "password", address, client)
     else:
-        issued = await use.tokens.login(body.name, body.password, address, body.code)
+        issued = await use.tokens.login(body.name, body.password, address, body.code, client)
     return session_of(request, issued)
 
 
