@@ -147,11 +147,15 @@ class Users:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
-                `last_administrator`, `user_erased`; `proof_required` for a password.
+                `last_administrator`, `user_erased`; `proof_required` for password or roles.
         """
         require(principal, "user.update")
         if key == principal.user and password is not None:
             require_own(principal, "account.password")
+        if roles is not None or password is not None:
+            others = key != principal.user
+            async with self._begin() as work:
+                await require_proof(work, principal, self._clock(), others=others)
         hashed = await self._new_password(principal, key, password)
         only_less = roles is None and display is None and disabled is not False
         async with self._transactions(held=only_less) as transaction:
@@ -269,8 +273,6 @@ class Users:
             return None
         async with self._begin() as work:
             user = await visible_user(work, principal, key)
-            others = key != principal.user
-            await require_proof(work, principal, self._clock(), others=others)
         return await self._hash(principal, password, user.name, user.organisation)
 
     async def _hash(self, principal: Principal, password: str, *names: str) -> str:

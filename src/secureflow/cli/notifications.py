@@ -166,6 +166,8 @@ def create_hook(
     with client() as connection:
         made = connection.webhooks.create(url, wanted)
         show(made, output, _HOOK_COLUMNS)
+        if made.warning:
+            say(t("Nothing can be posted there now: {why}", why=shown(said(made.warning[:500]))))
         say(t("Try it: secureflow notification webhook test {webhook}", webhook=made.id))
 
 

@@ -85,6 +85,29 @@ def create(
         show(connection.users.create(name, password, organisation, roles), output)
 
 
+@app.command("roles", help=t("Change what a user may do: their roles, all of them."))
+def change_roles(
+    user: User,
+    role: Annotated[
+        list[str],
+        typer.Option(
+            help="platform-admin | organisation-admin | data-owner | data-scientist | auditor"
+        ),
+    ],
+    yes: Yes = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Give a user other roles; it counts at once, for their open sessions and tokens too."""
+    with client() as connection:
+        named_roles = ", ".join(role).replace("{", "").replace("}", "")
+        question = t(
+            "Give {user} these roles and no other: {roles}?", user="{user}", roles=named_roles
+        )
+        (key,) = decided(connection, question, yes, user=user)
+        changed = proven(connection, lambda: connection.users.change(key, roles=role))
+        show(changed, output, _COLUMNS)
+
+
 @app.command("disable", help=t("Disable a user."))
 def disable(user: User, yes: Yes = False) -> None:
     """Disable a user."""
@@ -189,7 +212,10 @@ def revoke_token(
 def list_sessions(output: Output = Form.TABLE) -> None:
     """List the caller's browser sessions."""
     with client() as connection:
-        show(list(connection.sessions.list()), output, _SESSION_COLUMNS)
+        found = list(connection.sessions.list())
+        show(found, output, _SESSION_COLUMNS)
+    if not found:
+        say(t("You have no session in a browser. Your tokens: secureflow token list"))
 
 
 @sessions.command("revoke", help=t("End a session in a browser, or all of them."))

@@ -64,10 +64,9 @@ class NoticeParts:
         if self.notifiers is not None:
             return self.notifiers
         found: dict[Channel, Notifier] = {}
-        hooks, smtp = self.settings.webhooks, self.settings.smtp
-        if hooks.enabled:
-            poster = WebhookPoster(self.clock, hooks.allow, hooks.ca)
-            found["webhook"] = WebhookNotifier(self.begin, self._sealer, poster)
+        smtp = self.settings.smtp
+        if self.settings.webhooks.enabled:
+            found["webhook"] = WebhookNotifier(self.begin, self._sealer, self._poster)
         if smtp is not None:
             from secureflow.adapters.notifying.smtp import MailNotifier  # who sends mail loads it
 
@@ -79,6 +78,11 @@ class NoticeParts:
     @cached_property
     def _sealer(self) -> SecretSealer:
         return SecretSealer(self.log_key, SECRETS)
+
+    @cached_property
+    def _poster(self) -> WebhookPoster:
+        hooks = self.settings.webhooks
+        return WebhookPoster(self.clock, hooks.allow, hooks.ca)
 
     @cached_property
     def _codes(self) -> MailCodes:
@@ -112,7 +116,8 @@ class NoticeParts:
         most = self.settings.webhooks.per_organisation
         notifier = self.channels.get("webhook")
         parts = self.begin, transactions, self._sealer, notifier, self.clock, most, self.ticks
-        return Webhooks(*parts)
+        judged = {"judge": self._poster.doubt} if self.notifiers is None else {}
+        return Webhooks(*parts, **judged)
 
 
 def link_of(settings: ServerSettings) -> str:

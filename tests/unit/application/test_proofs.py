@@ -237,3 +237,25 @@ async def test_an_address_for_mail_takes_a_proof(stage: Stage) -> None:
     await use.notifications.prefer(mine, language="zh")
     with refused("proof_required"):
         await use.notifications.prefer(mine, email="mallory@example.org")
+
+
+async def test_other_roles_count_at_once(stage: Stage) -> None:
+    """Sessions and tokens do what the account's roles allow now, not what they did."""
+    who, admin, use = stage.scientist("bank-a"), stage.admin("bank-a"), stage.services
+    await with_password(stage, who)
+    mine = await use.sessions.open(await account(stage, who), method="password", address=HERE)
+    token = await use.tokens.login(who.name, PASSWORD, HERE)
+    boss = await in_browser(stage, admin)
+    await use.users.update(boss, who.user, roles=(Role.AUDITOR,))
+    assert (await use.sessions.authenticate(mine.text)).roles == {Role.AUDITOR}
+    assert (await use.tokens.authenticate(token.text)).roles == {Role.AUDITOR}
+    await stage.ledger.caught_up()
+    changed = [one.document for one in stage.ledger.log if one.kind == "user.updated"]
+    assert (changed[-1]["roles"], changed[-1]["by"]) == (["auditor"], admin.user)
+    stage.now[0] += RECENT + 1
+    with refused("proof_required"):
+        await use.users.update(boss, who.user, roles=(Role.ORGANISATION_ADMIN,))
+    with refused("last_administrator"):
+        await use.users.update(stage.operator, stage.operator.user, disabled=True)
+    with refused("invalid_roles"):
+        await use.users.update(stage.operator, stage.operator.user, roles=(Role.AUDITOR,))
