@@ -92,10 +92,10 @@ class FailedLogins:
 
     async def flush(self) -> None:
         """Record what was counted; if that fails, it is kept for the next time."""
-        for place, one in list(self._begun.items()):
-            if not 0 <= self._clock() - one.at < UNFINISHED:
+        for place, begun in list(self._begun.items()):
+            if not 0 <= self._clock() - begun.at < UNFINISHED:
                 del self._begun[place]
-                self.count(one.user, coded=True)
+                self.count(begun.user, coded=True)
         counts, self._counts = self._counts, {}
         if not counts:
             return

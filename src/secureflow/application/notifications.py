@@ -244,9 +244,11 @@ class Notifications:
         told = Notification(0, principal.user, kind.name, now, facts)
         await work.notifications.add(event, [told])
         if "email" in self._channels:
-            whose = "email", principal.user, principal.organisation
-            row = Delivery(key, event, *whose, kind.name, now, dict(facts), now, now)
-            await work.deliveries.add(replace(row, address=old.email))
+            row = Delivery(
+                key, event, "email", principal.user, principal.organisation, kind.name, now,
+                dict(facts), now, now, address=old.email,
+            )  # fmt: skip
+            await work.deliveries.add(row)
 
     def _check_address(self, email: str) -> None:
         if len(email) > 254 or not _ADDRESS.fullmatch(email):

@@ -116,8 +116,9 @@ class NoticeParts:
         most = self.settings.webhooks.per_organisation
         notifier = self.channels.get("webhook")
         parts = self.begin, transactions, self._sealer, notifier, self.clock, most, self.ticks
-        judged = {"judge": self._poster.doubt} if self.notifiers is None else {}
-        return Webhooks(*parts, **judged)
+        if self.notifiers is not None:
+            return Webhooks(*parts)
+        return Webhooks(*parts, judge=self._poster.doubt)
 
 
 def link_of(settings: ServerSettings) -> str:
