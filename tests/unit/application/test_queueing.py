@@ -250,6 +250,12 @@ async def test_a_job_that_another_server_took_over_asks_for_its_place_again(
     await world.submit("job_2")
     await world.desk.until("job_1", "job_2")
     assert await world.lines() == {"job_2": True}
+    world.desk.asked.pop("job_1")
     world.runner.start("job_1")
-    await world.until(lambda: ("job_1", "queued") in world.told)
+    queued = asyncio.create_task(world.until(lambda: ("job_1", "queued") in world.told))
+    asked = asyncio.create_task(world.desk.until("job_1", "job_2"))
+    done, other = await asyncio.wait({queued, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for one in other:
+        one.cancel()
+    assert done == {queued}
     assert await world.lines() == {"job_1": False, "job_2": True}
