@@ -263,7 +263,7 @@ _BY_SERVER: Final[Mapping[str, _Rule]] = {
     "agent.revoked": _agent("agent_revoked"),
     "user.created": _created,
     "user.updated": _changed,
-    "token.created": _entered("token"),
+    "token.created": _entered("personal-token"),
     "device.approved": _entered("device"),
     "identity.bound": _entered("identity"),
     "identity.unbound": _entered("identity-removed"),

@@ -57,7 +57,7 @@ async def test_every_way_into_an_account_is_told_to_its_owner(begun: Stage) -> N
     await use.users.change_password(mine, PASSWORD, "another long secret")
     what = {one["what"] for one in await told(begun, who, "account_entered")}
     factors = {"second-factor", "second-factor-removed"}
-    assert what == {"token", "device", "password", *factors}
+    assert what == {"personal-token", "device", "password", *factors}
     assert await told(begun, other, "account_entered") == []
 
 

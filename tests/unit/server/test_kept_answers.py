@@ -202,7 +202,7 @@ async def _preferences(name: str, stage: Stage) -> Post:
     waiting = Preferences(
         admin.user,
         email="ann@bank-a.example",
-        code=hashlib.sha256(code.encode()).hexdigest(),
+        code=stage.services.notifications._codes.digest(admin.user, code),
         tries=5,
     )
     async with stage.database.begin() as work:
@@ -284,7 +284,7 @@ NOT_KEPT = {
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
     *("refresh_login", "start_device", "poll_device"),
     *("enrol_second_factor", "confirm_second_factor"),
-    *("logout", "change_password"),  # done already, they do nothing
+    *("logout", "change_password", "prove"),  # done already, they do nothing
     *("open_session", "close_session"),  # their answers set a cookie
     "link_oidc",  # and this one's
     "create_webhook",  # its answer holds a secret
