@@ -40,8 +40,9 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
-    "devices": ("digest", "code", "user", "unexpired"),
+    "devices": ("digest", "code", "user", "block", "unexpired"),
     "second_factors": (),
+    "login_places": (),
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
@@ -53,7 +54,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
-    "pending_logins": ("unexpired",),
+    "pending_logins": ("block", "unexpired"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),
@@ -108,6 +109,14 @@ class MemoryStore:
     async def distinct(self, column: str, **equals: Filter) -> list[str]:
         assert column in FILTERS[self._name], f"{self._name} has no filter {column}"
         return sorted({str(getattr(row, column)) for _, row in self._found(equals)})
+
+    async def crowded(self, column: str, **equals: Filter) -> str:
+        assert column in FILTERS[self._name], f"{self._name} has no filter {column}"
+        counted: dict[str, list[int]] = {}
+        for _, row in self._found(equals):
+            counted.setdefault(getattr(row, column), []).append(row.expires)
+        order = sorted((-len(ends), min(ends), value) for value, ends in counted.items())
+        return order[0][2] if order else ""
 
     def _found(self, equals: Mapping[str, Filter]) -> list[tuple[str, Any]]:
         for name in equals:

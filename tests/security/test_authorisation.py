@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
     "delete_other_sessions": Rule(None),
     "get_me": Rule(None),
     "change_password": Rule(None, body={"old": "x", "new": PASSWORD}, also=(401,)),
+    "prove": Rule(None, body={"password": "x"}, also=(401, 429)),
     "list_tokens": Rule(None),
     "create_token": Rule(None, body={}),
     "delete_token": Rule(None, "token", operator=False, first="own_token"),

@@ -108,7 +108,8 @@ class Logins:
         if user is None or not held or not active:
             self._failed.count(user)
             raise bad_credentials()
-        await self._ask_more(user, code)
+        await self._ask_more(user, code, address)
+        self._failed.finish(user, address)
         self._welcome(source, address)
         return user
 
@@ -131,7 +132,7 @@ class Logins:
         for source in [one for one in self._familiar if one.startswith(prefix)]:
             del self._familiar[source]
 
-    async def _ask_more(self, user: User, code: str) -> None:
+    async def _ask_more(self, user: User, code: str, address: str) -> None:
         if self._second is None:
             return
         try:
@@ -141,6 +142,8 @@ class Logins:
         except SecureFlowError as error:
             if error.code == "bad_credentials":
                 self._failed.count(user)
+            elif error.code == "second_factor_required":
+                self._failed.begin(user, address)
             raise
 
     def _welcome(self, source: str, address: str) -> None:

@@ -146,6 +146,9 @@ async def _deed(work: UnitOfWork, project: Project, entry: LogEntry) -> Activity
     if not organisation and entry.author not in {"server", "enclave"}:
         organisation = entry.author
     facts = {name: one for name, one in document.items() if name not in _TOLD}
+    frozen = project.frozen
+    if frozen and frozen.salt and facts.get("reason_commitment") == frozen.commitment:
+        facts["reason"] = frozen.reason
     name = user.name if user is not None else ""
     told = entry.index, entry.at, entry.kind, organisation, by, name, entry.job
     return Activity(*told, facts)

@@ -34,6 +34,7 @@ _NOUNS: Final = {
     "token": Scope.PEOPLE,
     "session": Scope.PEOPLE,
     "second_factor": Scope.SECOND_FACTOR,
+    "proof": Scope.SECOND_FACTOR,
     "account": None,
     "device": None,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import language, said, t
 from secureflow.kit.errors import SecureFlowError
@@ -126,7 +127,7 @@ def preferences(
         if confirm:
             connection.notifications.confirm(confirm)
         if changes:
-            kept = connection.notifications.prefer(**changes)
+            kept = proven(connection, lambda: connection.notifications.prefer(**changes))
         else:
             kept = connection.notifications.preferences()
     _show_preferences(kept, output)
@@ -165,6 +166,8 @@ def create_hook(
     with client() as connection:
         made = connection.webhooks.create(url, wanted)
         show(made, output, _HOOK_COLUMNS)
+        if made.warning:
+            say(t("Nothing can be posted there now: {why}", why=shown(said(made.warning[:500]))))
         say(t("Try it: secureflow notification webhook test {webhook}", webhook=made.id))
 
 

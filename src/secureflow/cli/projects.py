@@ -152,7 +152,7 @@ def change(
 @app.command("freeze", help=t("Let no job run in a project until it is thawed."))
 def freeze(
     project: Id,
-    reason: Annotated[str, typer.Option(help=t("Why, for the members."))] = "",
+    reason: Annotated[str, typer.Option(help=t("Why, for the members, while it is frozen."))] = "",
     yes: Yes = False,
     output: Output = Form.TABLE,
 ) -> None:

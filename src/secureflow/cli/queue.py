@@ -42,6 +42,8 @@ def list_queue(output: Output = Form.TABLE) -> None:
         found = connection.queue.list()
     rows = [asdict(one) for one in found.items]
     show(rows if output is not Form.TABLE else list(map(_row, rows)), output, _COLUMNS)
+    if not rows:
+        say(t("No job waits or runs. Submit one: secureflow job submit FILE"))
 
 
 @app.command("prioritise", help=t("Give a job that has not started another priority."))

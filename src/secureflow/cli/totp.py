@@ -8,8 +8,10 @@ import typer
 
 from secureflow.cli.console import Form, Output, Yes, ask, group, say, show
 from secureflow.cli.names import decided
+from secureflow.cli.proving import asks_password, password_again, proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
 
 app = group("Your second factor: codes of an authenticator app (RFC 6238).")
 
@@ -29,7 +31,8 @@ def show_state(output: Output = Form.TABLE) -> None:
 def enrol(output: Output = Form.TABLE) -> None:
     """Enrol a second factor, which counts once it is confirmed."""
     with client() as connection:
-        show(connection.second_factor.enrol(), output, ("secret", "uri"))
+        enrolling = proven(connection, connection.second_factor.enrol)
+        show(enrolling, output, ("secret", "uri"))
     say(t("Next, with the code that the app shows: secureflow totp confirm CODE"))
 
 
@@ -38,7 +41,7 @@ def confirm(code: Code = "", output: Output = Form.TABLE) -> None:
     """Confirm the second factor by a code."""
     with client() as connection:
         code = code or ask(t("Code of your second factor"), "secureflow totp confirm CODE")
-        kept = connection.second_factor.confirm(code)
+        kept = proven(connection, lambda: connection.second_factor.confirm(code))
         show([{"code": one} for one in kept.recovery], output, ("code",))
     say(t("Keep these codes apart from the app: each gets you in once without it."))
 
@@ -48,7 +51,12 @@ def remove(code: Code = "") -> None:
     """Remove the caller's second factor."""
     with client() as connection:
         code = code or ask(t("Code of your second factor"), "secureflow totp remove CODE")
-        connection.second_factor.remove(code)
+        try:
+            connection.second_factor.remove(code)
+        except SecureFlowError as error:
+            if not asks_password(error):
+                raise
+            connection.second_factor.remove(code, password_again())
     say(t("Your second factor is removed."))
 
 
@@ -59,5 +67,5 @@ def reset(
     """Remove a person's second factor, as their administrator."""
     with client() as connection:
         (key,) = decided(connection, t("Remove the second factor of {user}?"), yes, user=user)
-        connection.second_factor.reset(key)
+        proven(connection, lambda: connection.second_factor.reset(key))
     say(t("{what} has no second factor any more.", what=key))

@@ -64,6 +64,8 @@ class PendingLogin:
         created, expires: unix seconds.
         user: the account to which the identity will be bound; empty for a login.
         access: the session or token with which its owner began that, by id.
+        fresh: whether the person must prove anew who they are, at the provider.
+        block: the network of who started it, as shares of strangers are counted.
     """
 
     id: str
@@ -74,6 +76,8 @@ class PendingLogin:
     expires: int
     user: str = ""
     access: str = ""
+    fresh: bool = False
+    block: str = ""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ async def outdate(database: Database) -> None:
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
         old = ("claims", "servers", "bundles", "uploads", "queue")
-        people = ("sessions", "families", "devices", "second_factors", "identities")
+        people = ("sessions", "families", "devices", "second_factors", "identities", "login_places")
         told = ("notifications", "preferences", "webhooks", "deliveries")
         for later in (*old, *people, "pending_logins", *told):
             await unit.write(sa.text(f"DROP TABLE {later}"))

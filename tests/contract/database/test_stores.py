@@ -26,7 +26,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
@@ -62,6 +62,7 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, 9),
      {"code": "cd" * 32, "digest": "ab" * 32, "user": ""}),
     ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5, 6, 7, ("ab" * 32,)), {}),
+    ("login_places", LoginPlaces("usr_1", ("ab" * 16,)), {}),
     ("organisations", Organisation("bank-a", "Bank A", 5), {}),
     ("enrolments", Enrolment("enr_1", "agent", "bank-a", "ef" * 32, 5, 9),
      {"organisation": "bank-a", "digest": "ef" * 32}),

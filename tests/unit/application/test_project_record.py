@@ -30,7 +30,11 @@ async def test_activity_is_newest_first_and_of_this_project_alone(stage: Stage) 
     assert page.next == 0
     frozen = page.items[1]
     assert (frozen.by, frozen.name) == (stage.admin("bank-a").user, stage.admin("bank-a").name)
+    (commitment,) = {frozen.facts.pop("reason_commitment")}
     assert frozen.facts == {"reason": "a review"}
+    await stage.services.project_states.thaw(stage.admin("bank-a"), key)
+    page = await use.activity(ana, key, kind="project.frozen")
+    assert [one.facts for one in page.items] == [{"reason_commitment": commitment}]
     assert all(one.organisation != "outsider" for one in page.items)
 
 

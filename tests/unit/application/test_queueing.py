@@ -13,6 +13,7 @@ import pytest
 from secureflow.adapters.database.engine import Database
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import Changes
 from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
@@ -227,3 +228,34 @@ async def test_two_servers_share_the_places(world: World) -> None:
     await other.queue.poll()
     await other.desk.until("job_2")
     await other.runner.stop()
+
+
+async def test_a_job_that_another_server_took_over_asks_for_its_place_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It paused there and gave its place up; it must not run here uncounted."""
+    await world.submit("job_1")
+    await world.desk.until("job_1")
+    claims = world.runner._claims
+
+    async def lost() -> Changes:
+        return Changes({}, ["job_1"], lapsed=False)
+
+    monkeypatch.setattr(claims, "poll", lost)
+    await world.runner.poll()
+    await asyncio.gather(world.runner._tasks["job_1"], return_exceptions=True)
+    async with world.database.begin() as unit:  # as the other server pauses it
+        await world.queue.leave(unit, "job_1")
+        await unit.commit()
+    await world.submit("job_2")
+    await world.desk.until("job_1", "job_2")
+    assert await world.lines() == {"job_2": True}
+    world.desk.asked.pop("job_1")
+    world.runner.start("job_1")
+    queued = asyncio.create_task(world.until(lambda: ("job_1", "queued") in world.told))
+    asked = asyncio.create_task(world.desk.until("job_1", "job_2"))
+    done, other = await asyncio.wait({queued, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for one in other:
+        one.cancel()
+    assert done == {queued}
+    assert await world.lines() == {"job_1": False, "job_2": True}

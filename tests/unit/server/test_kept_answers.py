@@ -12,7 +12,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from secureflow.domain.jobs import JobState
 from secureflow.domain.notifications import Notification, Preferences
 from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.projects import ProjectRole
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, Scope
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -202,7 +202,7 @@ async def _preferences(name: str, stage: Stage) -> Post:
     waiting = Preferences(
         admin.user,
         email="ann@bank-a.example",
-        code=hashlib.sha256(code.encode()).hexdigest(),
+        code=stage.services.notifications._codes.digest(admin.user, code),
         tries=5,
     )
     async with stage.database.begin() as work:
@@ -284,7 +284,7 @@ NOT_KEPT = {
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
     *("refresh_login", "start_device", "poll_device"),
     *("enrol_second_factor", "confirm_second_factor"),
-    *("logout", "change_password"),  # done already, they do nothing
+    *("logout", "change_password", "prove"),  # done already, they do nothing
     *("open_session", "close_session"),  # their answers set a cookie
     "link_oidc",  # and this one's
     "create_webhook",  # its answer holds a secret
@@ -443,3 +443,23 @@ async def test_whoever_cancelled_and_did_not_hear_it_is_told_so(api: Api) -> Non
     assert (again.status_code, again.json()["state"]) == (200, "cancelled")
     other = await api.call("POST", post.path, api.stage.person("bank-b", Role.DATA_OWNER), json={})
     assert (other.status_code, other.json()["code"]) == (409, "already_finished")
+
+
+async def test_a_token_of_other_scopes_is_not_told_a_kept_answer(api: Api) -> None:
+    """Whoever knows key and body of a request has not read its answer by that."""
+    post = await _post("create_user", api.stage)
+    assert (await post.to(api)).status_code == 201
+    reader = replace(post, sender=replace(post.sender, scopes=frozenset({Scope.READ})))
+    refused = await reader.to(api)
+    assert refused.json()["code"] == "idempotency_conflict", refused.text
+    # Nor what earlier versions kept for the user.
+    asked = json.dumps(post.body, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = hashlib.sha256(b"POST /api/v1/users\n" + asked).hexdigest()
+    before = {(post.sender.user, "key-9"): (digest, 201, {"id": "usr_before"})}
+    api.stage.database.tables.answers = before
+    assert (await reader.to(api)).json()["code"] == "scope_too_narrow"
+    people = replace(post.sender, scopes=frozenset({Scope.PEOPLE}))
+    again = replace(post, sender=people, body={**post.body, "name": "eve"})
+    made = await again.to(api)
+    assert made.status_code == 201, made.text
+    assert (await again.to(api)).json() == made.json()

@@ -47,7 +47,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
@@ -83,6 +83,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.families: Store[TokenFamily] = EntityStore(self, entities.FAMILIES)
         self.devices: Store[Device] = EntityStore(self, entities.DEVICES)
         self.second_factors: Store[SecondFactor] = EntityStore(self, entities.SECOND_FACTORS)
+        self.login_places: Store[LoginPlaces] = EntityStore(self, entities.LOGIN_PLACES)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)

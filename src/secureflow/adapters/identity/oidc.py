@@ -151,6 +151,7 @@ class OidcProvider:
                 nonce=request.nonce,
                 code_challenge=create_s256_code_challenge(request.verifier),
                 code_challenge_method="S256",
+                **({} if request.age is None else {"max_age": str(request.age)}),
             )
         )
 

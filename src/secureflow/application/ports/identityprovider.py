@@ -15,11 +15,14 @@ class AuthorizationRequest:
         state: identifies the login when the browser comes back.
         nonce: must stand in the ID token.
         verifier: of PKCE (RFC 7636); the request carries its SHA-256 only.
+        age: seconds that a login at the provider may be old, and its ID token says how old; None:
+            as the provider likes.
     """
 
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
+    age: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
@@ -71,6 +71,12 @@ class Store(Protocol[T]):
 
     async def distinct(self, column: str, **equals: Filter) -> Sequence[str]:
         """Return the different values of a filter column among the entities that match, sorted."""
+
+    async def crowded(self, column: str, **equals: Filter) -> str:
+        """Return the value of a filter column that most matching entities have; "" for none.
+
+        Of several the one whose first entity expires first; it is for entities that expire.
+        """
 
 
 @dataclass(frozen=True)
@@ -246,6 +252,7 @@ class UnitOfWork(Protocol):
     families: Store[TokenFamily]
     devices: Store[Device]
     second_factors: Store[SecondFactor]
+    login_places: Store[LoginPlaces]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]

@@ -90,6 +90,13 @@ class JobQueue:
         if self._waiting and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
 
+    def forget(self, job: str) -> None:
+        """Forget the place of a job that another server drives: it may pause there, and give it up.
+
+        If it comes back here it asks for its place again.
+        """
+        self._placed.discard(job)
+
     async def poll(self) -> None:
         """Start what is due: a time has come, or another server gave a place back."""
         if self._waiting:

@@ -162,12 +162,17 @@ class Runner:
             else:
                 self._claims.acknowledge(job, calls)
         for job in changes.lost:
-            self._claims.lose(job)
+            self._lose(job)
             if self.drives(job):
                 self._tasks[job].cancel()
                 self._tasks[job].add_done_callback(partial(self._start_if_wanted, job))
         if changes.lapsed:
             await self.resume_all()
+
+    def _lose(self, job: str) -> None:
+        """Take note that another server drives a job."""
+        self._claims.lose(job)
+        self._queue.forget(job)
 
     async def _called(self, job: str) -> None:
         """Handle what was decided at another server about a job that is driven here."""
@@ -253,7 +258,7 @@ class Runner:
                 _log.error("job_damaged", job=job, message=error.message, hint=error.hint)
                 return True
             if error.code == "fenced":  # another server drives it, or did until now: not an error
-                self._claims.lose(job)
+                self._lose(job)
                 return False
             if not passes(error):
                 raise

@@ -12,7 +12,7 @@ from secureflow.application.tokens import Issued
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Scope, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
-from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
+from secureflow.server.rest.callers import Caller, Shown, Use, address_of, client_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
@@ -79,6 +79,19 @@ class PasswordChange(RequestBody):
 
     old: Password = Field(repr=False)
     new: Password = Field(repr=False)
+
+
+class ProofRequest(RequestBody):
+    """The caller's password again, and a code where the account needs one."""
+
+    password: Password = Field(repr=False)
+    code: Code = Field("", description="Of the second factor, where the account has one")
+
+
+class ProofShown(BaseModel):
+    """A proof of identity was taken for the caller's session or token."""
+
+    until: int = Field(description="Until when it is good; unix seconds")
 
 
 class TokenRequest(RequestBody):
@@ -154,12 +167,12 @@ async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     An account with a second factor needs its `code`; without it the answer says so
     (`second_factor_required`) once the password is right.
     """
-    address = address_of(request)
+    address, client = address_of(request), client_of(request)
     if body.refresh:
         user = await use.logins.check(body.name, body.password, address, body.code)
-        issued = await use.refreshing.begin(user, "password")
+        issued = await use.refreshing.begin(user, "password", address, client)
     else:
-        issued = await use.tokens.login(body.name, body.password, address, body.code)
+        issued = await use.tokens.login(body.name, body.password, address, body.code, client)
     return session_of(request, issued)
 
 
@@ -192,6 +205,19 @@ async def get_me(use: Use, caller: Caller) -> Account:
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
     """Set a new password; the caller's other tokens and sessions end."""
     await use.users.change_password(caller, body.old, body.new)
+
+
+@router.post("/me/proof", summary="Prove again who I am")
+@at_most(LOGIN_BYTES)
+async def prove(body: ProofRequest, use: Use, caller: Caller, request: Request) -> ProofShown:
+    """Take the caller's password again, for what is refused as `proof_required`.
+
+    It is good for five minutes, for the session or token that this request carries. A login is such
+    a proof itself.
+    """
+    address = address_of(request)
+    until = await use.proofs.give(caller, body.password, address, body.code)
+    return ProofShown(until=until)
 
 
 @router.get("/tokens", summary="List my tokens")
