@@ -10,7 +10,7 @@ so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.script import Effect, RunJob, effect_digest
+from secureflow.engines.script import AwaitTime, Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.mpc.engine_world import EngineWorld
@@ -27,6 +27,7 @@ from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
+from tests.unit.engines.timetable.world import TimetableWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
 
@@ -116,6 +117,28 @@ SWEEPS: dict[str, Callable[[], Made]] = {
 }
 
 
+def timed(out: Mapping[int, str], *fail: int) -> Callable[[], Made]:
+    def made() -> Made:
+        world = TimetableWorld(count=4)
+        world.out, world.fail = out, frozenset(fail)
+        return world, play
+
+    return made
+
+
+def timed_until_cancelled() -> Made:
+    return TimetableWorld(count=4), lambda w: play(w, lambda _, one: isinstance(one, AwaitTime))
+
+
+TIMETABLES: dict[str, Callable[[], Made]] = {
+    "success": timed({}),
+    "a run fails": timed({}, 2),
+    "left out": timed({1: "missed", 3: "paused"}),
+    "none succeeds": timed({1: "missed"}, 2, 3),
+    "cancelled": timed_until_cancelled,
+}
+
+
 def attempts(verb: str, error: SecureFlowError) -> Callable[[], Made]:
     """Two parties, one of which always refuses something."""
 
@@ -163,6 +186,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "mpc/1": {**{name: course("mpc", name) for name in COURSES}, **ENGINES},
     "psi/1": PSI,
     "sweep/1": SWEEPS,
+    "timetable/1": TIMETABLES,
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
