@@ -245,6 +245,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "405e47b6737f9e4fb577526a6ac01fb081cc9a7dc91d4d65ba0401a783b285bc",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
     },
+    "timetable/1": {
+        "success": "30325a08814ef72f342d148aa5118640c29ab15d7394f9f51fccb09b45ceaac4",
+        "a run fails": "8b2ba9ee146a30528dc6fa761c2617fe724838f7c2987125f50352e3d671b3c9",
+        "left out": "b1afc3d8f75d0db3490b536c39fc1d215f25b5ae74970316627eee6218e8ee40",
+        "none succeeds": "bdb44230ee3ca58229659042c29b0675a7ccf054561e7a9167ad586adca34200",
+        "cancelled": "daa54b939a5ef442d1f5732e4bfa88a91b6c285b1402d89fc24ad154b5be8330",
+    },
     "prediction/1": {
         "success": "fff1b976fe3cf49cee25ecab4c1cdee56dbd16579a23bb6ac64228b22afedb10",
         "failure": "0dac2aee56fe4d98c76f7a59d965ce7a587a1db0961aa36c100604db71e0f780",
