@@ -12,8 +12,8 @@ import asyncio
 import contextlib
 from typing import Final
 
+from secureflow.application.accounts import is_active
 from secureflow.application.listing import list_first
-from secureflow.application.logins import is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.jobs import Job
 from secureflow.engines.script import AwaitTime
