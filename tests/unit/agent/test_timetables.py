@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from peers.agent_world import NOW, World
 
+from secureflow.agent.job.parts import check_same_data
+from secureflow.agent.record.records import JobRecord
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, parse, spec_digest
@@ -207,6 +210,23 @@ async def test_a_run_needs_no_other_data_but_reads_what_was_published_since(worl
     assert declared is not None
     assert declared.declared is not None
     assert declared.declared["salt"] == "11" * 32
+
+
+def test_a_changed_declaration_covers_no_run() -> None:
+    """Only the file may be another one: columns, bounds and budget are what was approved."""
+    approved_as = {"dataset": {"name": "customers", "rows": 1}, "salt": "11", "commitment": "aa"}
+    whole = JobRecord(TIMETABLE, "ab" * 32, {"timetable": {}}, b"", 1, 9, declared=approved_as)
+    sweep = replace(whole, spec={"points": []})
+
+    def published(**changes: Any) -> Any:
+        return SimpleNamespace(as_json=lambda: {**approved_as, **changes})
+
+    check_same_data("job_2", whole, published(salt="22", commitment="bb"))
+    other = published(dataset={"name": "customers", "rows": 2})
+    for record, now in ((whole, other), (sweep, published(commitment="bb")), (whole, None)):
+        with pytest.raises(SecureFlowError) as caught:
+            check_same_data("job_2", record, now)
+        assert caught.value.code == "declaration_changed"
 
 
 async def test_a_policy_that_came_later_forbids_a_run(world: World) -> None:
