@@ -76,7 +76,8 @@ async def an_approved_number_under_another_time(
     world: World, spec: TimetableSpec
 ) -> tuple[str, JobSpec]:
     world.now = FIRST + DAY // 2
-    later = replace(spec.run(TIMETABLE, 1), not_before=world.now, not_after=world.now + 60)
+    run: Any = spec.run(TIMETABLE, 1)
+    later = replace(run, not_before=world.now, not_after=world.now + 60)
     return part_id(TIMETABLE, 1), later
 
 
@@ -99,13 +100,15 @@ async def an_earlier_run_after_a_later_one(world: World, spec: TimetableSpec) ->
 @attack("part_refused")
 async def another_spec(world: World, spec: TimetableSpec) -> tuple[str, JobSpec]:
     world.now = FIRST
-    return part_id(TIMETABLE, 1), replace(spec.run(TIMETABLE, 1), purpose="advertising")
+    run: Any = spec.run(TIMETABLE, 1)
+    return part_id(TIMETABLE, 1), replace(run, purpose="advertising")
 
 
 @attack("part_refused")
 async def another_number(world: World, spec: TimetableSpec) -> tuple[str, JobSpec]:
     world.now = FIRST
-    return part_id(TIMETABLE, 2), replace(spec.run(TIMETABLE, 1), part_of=Part(TIMETABLE, 2))
+    run: Any = spec.run(TIMETABLE, 1)
+    return part_id(TIMETABLE, 2), replace(run, part_of=Part(TIMETABLE, 2))
 
 
 @attack("part_refused")

@@ -25,7 +25,7 @@ from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
-from secureflow.cli.timetables import Every, Runs, Until, Window, timed, times_of
+from secureflow.cli.timetables import Every, Runs, Until, Window, show_runs, timed, times_of
 from secureflow.domain.ids import part_id
 from secureflow.kit.reading import finite, members
 
@@ -248,6 +248,7 @@ def report(
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     show_points(answer)
+    show_runs(answer.get("runs"))
     if "answers" in answer:
         show_answers(answer, output)
     if "evaluation" in answer:

@@ -16,6 +16,7 @@ from secureflow.cli.names import named
 from secureflow.cli.queue import unix_seconds
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.reading import objects
 
 if TYPE_CHECKING:
     from secureflow.cli.bringing import Brought
@@ -77,8 +78,7 @@ def show_timetable(job: Id, output: Output = Form.TABLE) -> None:
         show(found, output)
         return
     show(_row(found), output, _LINES)
-    if found.last:
-        show([_run(one) for one in found.last], output, ("run", "at", "state", "job"))
+    show_runs(found.last)
 
 
 @app.command("pause", help=t("Leave its runs out until it is taken up again."))
@@ -166,6 +166,12 @@ def timed(found: Brought, times: Mapping[str, Any]) -> Brought:
     from secureflow.sdk.timetables import repeating
 
     return replace(found, request=repeating(found.request, **times)) if times else found
+
+
+def show_runs(runs: Any) -> None:
+    """Print the table of a timetable's runs, if there are any; they are the centre's word."""
+    if rows := [_run(one) for one in objects(runs, 500)]:
+        show(rows, Form.TABLE, ("run", "at", "state", "job"))
 
 
 def _row(one: Timetable) -> dict[str, Any]:

@@ -146,6 +146,15 @@ async def test_who_paused_it_takes_it_up_again(stage: Stage) -> None:
         await use.pause(stage.admin("outsider"), job.id)
 
 
+async def test_a_member_that_takes_no_part_in_it_pauses_nothing(stage: Stage) -> None:
+    job, use = await submitted(stage), stage.services.timetables
+    rows = stage.database.tables.rows["jobs"]
+    roster = [one for one in job.spec["roster"] if one["party"] != "bank-c"]
+    rows[job.id] = replace(rows[job.id], spec={**job.spec, "roster": roster})
+    with refused("forbidden", "bank-c neither"):
+        await use.pause(stage.admin("bank-c"), job.id)
+
+
 async def test_the_operator_takes_up_what_others_paused(stage: Stage) -> None:
     job, use = await submitted(stage), stage.services.timetables
     await use.pause(stage.owner("bank-b"), job.id)
@@ -166,3 +175,5 @@ async def test_the_owners_rules_for_a_project_look_at_a_run(stage: Stage) -> Non
     with pytest.raises(SecureFlowError) as timed:
         await checked(stage)
     assert alone.value.code == timed.value.code
+    rows[project.id] = replace(project, rules=ProjectRules(kinds=("training",)))
+    assert await checked(stage)

@@ -106,6 +106,16 @@ def test_the_newest_runs_say_why_one_was_left_out(centre: Any, cli: Any) -> None
     assert JOB in out
 
 
+def test_a_report_lists_the_runs(centre: Any, cli: Any) -> None:
+    runs = [*VIEW["last"], {"run": "\x1b[2J", "at": "no time", "state": 7}, "no run"]
+    report = {"job": JOB, "state": "succeeded", "runs": runs}
+    centre.answers[f"GET /jobs/{JOB}/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", JOB)
+    assert status == 0, err
+    assert "job_1m8nje847fvwjh6gfj1c" in out
+    assert "\x1b[2J" not in out
+
+
 def test_it_is_paused_taken_up_and_cancelled(centre: Any, cli: Any) -> None:
     centre.answers[f"POST /timetables/{JOB}/pause"] = (200, VIEW)
     centre.answers[f"POST /timetables/{JOB}/resume"] = (200, {**VIEW, "paused_by": ""})

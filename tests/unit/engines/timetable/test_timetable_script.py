@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
 
 from secureflow.domain.ids import part_id
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.privacy.accounting import epsilon
 from secureflow.engines.script import AwaitTime
 from secureflow.engines.statistics.charges import charge
 from secureflow.texts import chinese
+from tests.unit.engines.evaluation.world import FixedWorld
+from tests.unit.engines.mpc.world import MpcWorld
+from tests.unit.engines.prediction.world import PredictionWorld
+from tests.unit.engines.psi.world import PsiWorld
+from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.run.test_ending import CANCELLED, ended
+from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.timetable.world import DAY, FIRST, TimetableWorld
-from tests.unit.engines.training.world import JOB, Crash, Journal, drive
+from tests.unit.engines.training.world import JOB, Crash, Journal, World, drive
 
 
 class Earlier(TimetableWorld):
     """Its times have passed."""
 
-    more: ClassVar[dict[str, Any]] = {
+    more: ClassVar[Mapping[str, Any]] = {
         "timetable": {"first": FIRST - 4 * DAY, "every": DAY, "runs": 3, "window": 600}
     }
 
 
 class Strict(TimetableWorld):
-    more: ClassVar[dict[str, Any]] = {"stop_on_failure": True}
+    more: ClassVar[Mapping[str, Any]] = {"stop_on_failure": True}
 
 
 def told(report: dict[str, Any]) -> dict[str, Any]:
@@ -52,9 +62,11 @@ def test_every_run_is_a_job_of_its_own_at_its_time() -> None:
 
 def test_killed_anywhere_it_runs_each_run_once_and_ends_alike() -> None:
     whole = TimetableWorld()
-    expected, effects = told(drive(whole, journal := [])), len(journal)
+    journal: Journal = []
+    expected, effects = told(drive(whole, journal)), len(journal)
     for place in range(effects):
-        world, kept = TimetableWorld(), Journal()
+        world = TimetableWorld()
+        kept: Journal = []
         with pytest.raises(Crash):
             drive(world, kept, die_at=place)
         assert told(drive(world, kept)) == expected
@@ -122,3 +134,31 @@ def test_what_people_are_told_has_its_chinese() -> None:
     assert report["runs"][0]["reason"]
     for row in report["disclosure"]:
         assert chinese(row["sees"]) != row["sees"] or "texts" in row
+
+
+WORLDS: tuple[type[World], ...] = (
+    *(FixedWorld, MpcWorld, PredictionWorld, PsiWorld, PreparationWorld, StatisticsWorld),
+)
+
+
+@pytest.mark.parametrize("made", WORLDS, ids=lambda one: str(one.__name__))
+def test_every_kind_that_starts_no_other_runs_again_and_again(made: type[World]) -> None:
+    run = dump(made().spec)
+    if run.get("privacy") is None and "min_contributors" in run:
+        run["min_contributors"] = len(run["roster"])
+    shared = {name: run[name] for name in ("project", "name", "purpose", "submitter", "roster")}
+    private = run.get("privacy")
+    common = private and {name: private[name] for name in ("delta", "unit", "noise")}
+    times = {"first": FIRST, "every": DAY, "runs": 3, "window": 600}
+    spec: Any = SPEC_KINDS.parse(
+        {**shared, "kind": "timetable", "job": run, "timetable": times, "privacy": common}
+    )
+    SPEC_KINDS.check(spec)
+    part = spec.run(JOB, 2)
+    SPEC_KINDS.check(part)
+    assert SPEC_KINDS.parse(dump(part)) == part
+    kind = ENGINE_KINDS.of(spec)
+    assert kind.charge(spec) == ENGINE_KINDS.of(part).charge(part) * 3
+    explained = kind.explanation(spec, tee="", accounting=None, rounds=(), dropouts=())
+    assert explained["attacks"]
+    assert explained["disclosure"][-1]["who"] == "whoever has the report"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -26,7 +26,7 @@ class TimetableWorld(World):
 
     fail: frozenset[int] = frozenset()
     out: Mapping[int, str] = {}
-    more: Mapping[str, Any] = {}
+    more: ClassVar[Mapping[str, Any]] = {}
     accounting: Mapping[str, Any] | None = {
         "epsilon": {"pld": 1.2, "rdp-cks20": 1.5},
         "run": {"epsilon": {"pld": 0.6, "rdp-cks20": 0.7}},
