@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -181,6 +181,10 @@ RULES: dict[str, Rule] = {
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "list_queue": Rule("job.read"),
+    "list_timetables": Rule("job.read", "project", "query"),
+    "get_timetable": Rule("job.read", "job", first="job_timed"),
+    "pause_timetable": Rule("timetable.pause", "job", first="job_timed"),
+    "resume_timetable": Rule("timetable.resume", "job", first="job_timed"),
     "prioritise_job": Rule("job.prioritise", "job", body={"priority": 5}, also=(403, 409)),
     "watch_job": Rule("job.read", "job", first="job_ended"),
     "get_job_report": Rule("job.read", "job", first="job_ended"),
@@ -416,9 +420,27 @@ async def stopping(stage: Stage, _: Principal) -> None:
     stage.stopping[0] = True  # else it would watch for ever
 
 
+async def job_timed(stage: Stage, principal: Principal) -> None:
+    """Let the job run again and again."""
+    del principal
+    rows = stage.database.tables.rows["jobs"]
+    job = rows[stage.ids["job"]]
+    times = {"first": stage.now[0], "every": 86_400, "runs": 3, "window": 3600}
+    spec = {**job.spec, "timetable": times, "job": {"kind": "training"}}
+    rows[job.id] = replace(job, kind="timetable", spec=spec)
+
+
 FIRST = {
     one.__name__: one
-    for one in (bank_b_left, job_ended, own_notification, own_session, own_token, stopping)
+    for one in (
+        bank_b_left,
+        job_ended,
+        job_timed,
+        own_notification,
+        own_session,
+        own_token,
+        stopping,
+    )
 }
 
 

@@ -92,7 +92,8 @@ class ConsentSettings(Section):
     `policies` are Cedar files; `protections` the ones that the owner accepts;
     `min_contributors` the fewest parties of a sum (default three; for two parties, both);
     `two_party` the partners with which alone it computes sums, from which each of the two can
-    derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
+    derive the other's contribution; `max_age` the longest lifetime of an approval in seconds, and
+    `max_timetable` that of the approval of a timetable, which covers all of its runs.
     `two_people` are the rules by which two people decide; `decide_within` the seconds after which
     a request that waits is over, `remind_after` those after which it is shown as overdue.
 
@@ -105,6 +106,7 @@ class ConsentSettings(Section):
     min_contributors: Annotated[int, Field(ge=2, le=256)] | None = None
     two_party: tuple[Partner, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
+    max_timetable: Annotated[int, Field(ge=600, le=500 * DAY)] = 92 * DAY
     two_people: Annotated[tuple[TwoPeopleRule, ...], Field(max_length=64)] = ()
     decide_within: Annotated[int, Field(ge=60, le=365 * DAY)] | None = None
     remind_after: Annotated[int, Field(ge=60, le=365 * DAY)] = DAY

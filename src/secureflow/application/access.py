@@ -67,6 +67,8 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "job.cancel": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "job.prioritise": _ADMINS | _SCIENTISTS,
     "job.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
+    "timetable.pause": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
+    "timetable.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "model.read": _EVERYONE,
     "model.upload": _SCIENTISTS | _WORKERS,
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import access_of, has_access
 from secureflow.application.listing import list_first
-from secureflow.application.logins import is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.proofs import require_proof
 from secureflow.application.refreshing import Refreshing

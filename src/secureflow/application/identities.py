@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import end_access, has_access
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first, list_readable
-from secureflow.application.logins import is_active
 from secureflow.application.ports.identityprovider import IdentityProvider
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.proofs import require_proof

@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from secureflow.application.accounts import is_active
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first
 from secureflow.application.namedlocks import NamedLocks
@@ -155,16 +156,6 @@ class Logins:
         self._familiar.move_to_end(source)
         if len(self._familiar) > FAMILIAR:
             self._familiar.popitem(last=False)
-
-
-async def is_active(work: UnitOfWork, user: User) -> bool:
-    """Tell whether neither the account nor its organisation is disabled."""
-    if user.disabled:
-        return False
-    if not user.organisation:
-        return True
-    organisation = await work.organisations.find(user.organisation)
-    return organisation is not None and not organisation.disabled
 
 
 async def lets_in_as_before(work: UnitOfWork, user: User) -> bool:

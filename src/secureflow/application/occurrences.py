@@ -19,6 +19,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.notificationkinds import ENTERED
+from secureflow.domain.specs.parts import has_own_turn
 from secureflow.domain.users import Role, User
 from secureflow.engines.ledger.accused import ACCUSATION
 from secureflow.engines.ledger.ends import SERVER
@@ -153,7 +154,7 @@ async def _approved(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> 
 async def _finished(
     work: UnitOfWork, entry: LogEntry, document: Mapping[str, Any]
 ) -> _Derived | None:
-    job = await _whole_job(work, entry.job)
+    job = await _whole_job(work, entry.job, runs=True)
     outcome = document.get("outcome")
     if job is None or outcome not in ("succeeded", "failed", "cancelled"):
         return None
@@ -308,10 +309,15 @@ async def _members(work: UnitOfWork, key: str) -> tuple[str, ...]:
     return tuple(one.organisation for one in project.members if one.state == "active")
 
 
-async def _whole_job(work: UnitOfWork, key: str) -> Job | None:
-    """Return a job; a part of a sweep is nobody's news, its sweep is."""
+async def _whole_job(work: UnitOfWork, key: str, *, runs: bool = False) -> Job | None:
+    """Return a job; a part is nobody's news, its whole is; nor a run of a timetable, until its end.
+
+    `runs`: return those as well.
+    """
     job = await work.jobs.find(key)
-    if job is None or job.spec.get("part_of") is not None:
+    if job is None:
+        return None
+    if job.spec.get("part_of") is not None and not (runs and has_own_turn(job.spec)):
         return None
     return replace(job, report=None)
 

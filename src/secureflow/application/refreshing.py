@@ -21,10 +21,11 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import end_family, record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.loginplaces import Places
-from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
+from secureflow.application.logins import bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.tokens import Issued, fresh_token, proven
 from secureflow.application.transactions import Transaction, Transactions

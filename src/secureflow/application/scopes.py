@@ -25,6 +25,7 @@ Allowed = Callable[[UnitOfWork, User, frozenset[Scope]], Awaitable[frozenset[Sco
 
 _NOUNS: Final = {
     "job": Scope.JOBS,
+    "timetable": Scope.JOBS,
     "model": Scope.JOBS,
     "upload": Scope.JOBS,
     "bundle": Scope.JOBS,

@@ -21,10 +21,11 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from secureflow.application.access import Principal, missing, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.loginplaces import Places
-from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
+from secureflow.application.logins import bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.scopes import EVERYTHING, Allowed, unrestricted
 from secureflow.application.transactions import Transactions

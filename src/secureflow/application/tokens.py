@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import access_of, end_family, has_access, record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
 from secureflow.application.loginplaces import Places
-from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
+from secureflow.application.logins import Logins, bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.proofs import NARROW, require_proof
 from secureflow.application.scopes import Allowed, narrowed, unrestricted

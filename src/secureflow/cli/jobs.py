@@ -25,6 +25,7 @@ from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
+from secureflow.cli.timetables import Every, Runs, Until, Window, show_runs, timed, times_of
 from secureflow.domain.ids import part_id
 from secureflow.kit.reading import finite, members
 
@@ -93,6 +94,10 @@ def submit(
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
     at: At = "",
+    every: Every = "",
+    runs: Runs = None,
+    until: Until = "",
+    window: Window = "",
     priority: Prioritised = None,
     log_to: LogTo = "",
     log_model: LogModel = False,
@@ -108,12 +113,13 @@ def submit(
 
         observer("", log_to or None, log_model=log_model)  # refuses it before anybody is asked
 
-    more = timing(at, priority)
+    more, times = timing(at, priority), times_of(at, every, runs, until, window)
     if dry_run:
-        _check(file, resume, output, more)
+        _check(file, resume, output, more, times)
         return
     with client() as connection:
-        with brought(requested(connection, file, resume) | more, file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as one:
+            found = timed(one, times)
             found.send(connection)
             job = connection.jobs.submit(found.request)
         if not watch:
@@ -125,9 +131,18 @@ def submit(
 
 
 @app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
-def dry_run(file: RequestFile, resume: From = "", at: At = "", output: Output = Form.TABLE) -> None:
+def dry_run(
+    file: RequestFile,
+    resume: From = "",
+    at: At = "",
+    every: Every = "",
+    runs: Runs = None,
+    until: Until = "",
+    window: Window = "",
+    output: Output = Form.TABLE,
+) -> None:
     """Check a job file without submitting it."""
-    _check(file, resume, output, timing(at, None))
+    _check(file, resume, output, timing(at, None), times_of(at, every, runs, until, window))
 
 
 app.command(
@@ -233,6 +248,7 @@ def report(
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     show_points(answer)
+    show_runs(answer.get("runs"))
     if "answers" in answer:
         show_answers(answer, output)
     if "evaluation" in answer:
@@ -277,9 +293,12 @@ def bundle(
     say(t("Written to {path}.", path=save))
 
 
-def _check(file: Path, resume: str, output: Form, more: dict[str, Any]) -> None:
+def _check(
+    file: Path, resume: str, output: Form, more: dict[str, Any], times: dict[str, Any]
+) -> None:
     with client() as connection:
-        with brought(requested(connection, file, resume) | more, file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as one:
+            found = timed(one, times)
             answer = found.check(connection)
         show_dry_run(answer, output)
         found.tell()

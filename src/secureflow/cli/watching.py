@@ -90,9 +90,8 @@ class Progress:
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody is waiting any more")
-            case "dropouts" | "point":
-                gone = map(_dropped, objects(event.data.get("dropouts")))
-                return point_line(event.data) if event.kind == "point" else "\n".join(gone)
+            case "dropouts" | "point" | "run":
+                return _part_line(event.kind, event.data)
         return self.reason if event.kind == "error" and not self.repeated else ""
 
     def _round(self, data: Mapping[str, Any]) -> str:
@@ -110,6 +109,24 @@ def _numbered(data: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """Return what an event says of a point by the point's number; nothing if it has none."""
     number = data.get("point")
     return {number: data} if type(number) is int and 1 <= number <= MOST_PARTS else {}
+
+
+def _part_line(kind: str, data: Mapping[str, Any]) -> str:
+    """Return the line of a sweep's point, of a timetable's run, or of who dropped out."""
+    if kind == "dropouts":
+        return "\n".join(map(_dropped, objects(data.get("dropouts"))))
+    return point_line(data) if kind == "point" else _run_line(data)
+
+
+def _run_line(data: Mapping[str, Any]) -> str:
+    """Return the line of a timetable's run: awaited, begun, ended, or left out."""
+    told = [f"{t('run')} {_text(data, 'run')}/{_text(data, 'runs')}", moment(data.get("at"))]
+    told.append(t(_text(data, "state")))
+    if reason := part_of(data, "reason"):
+        told.append(said(reason))
+    if isinstance(error := data.get("error"), Mapping):
+        told.append(explained(_text(error, "code"), part_of(error, "message")))
+    return "  ".join(told)
 
 
 def point_line(data: Mapping[str, Any]) -> str:

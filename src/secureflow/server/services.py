@@ -28,6 +28,7 @@ from secureflow.application.projectstops import ProjectStops
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
+from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.webhooks import Webhooks
 from secureflow.kit.errors import SecureFlowError
@@ -68,6 +69,7 @@ class Services(People, Products):
     datasets: Datasets
     jobs: Jobs
     queue: Queue
+    timetables: Timetables
     overdue: OverdueEnds
     audit: Audit
     notices: Notices

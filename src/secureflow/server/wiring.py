@@ -41,6 +41,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
+from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.deliveries import Channel
@@ -150,6 +151,7 @@ def make_services(
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         queue=Queue(begin, transactions, bounds.queue, clock),
+        timetables=Timetables(begin, transactions, clock, ports.driver.start),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),

@@ -234,6 +234,19 @@ async def _told(name: str, stage: Stage) -> Post:
     return Post(paths[name], {}, admin)
 
 
+async def _timed(name: str, stage: Stage) -> Post:
+    """Return a request about a timetable: one that is paused, if it is to be taken up again."""
+    admin, key = stage.admin("bank-a"), stage.ids["job"]
+    job = await stage.services.jobs.get(stage.operator, key)
+    times = {"first": stage.now[0], "every": 86_400, "runs": 3, "window": 3600}
+    spec = {**job.spec, "timetable": times, "job": {"kind": "training"}}
+    await stage.finish(job, kind="timetable", spec=spec, state=JobState.RUNNING)
+    verb = name.removesuffix("_timetable")
+    if verb == "resume":
+        await stage.services.timetables.pause(admin, key)
+    return Post(f"/timetables/{key}/{verb}", {}, admin)
+
+
 async def _ended(name: str, stage: Stage) -> Post:
     """Return a request that ends or removes what is made for it."""
     services, admin = stage.services, stage.admin("bank-a")
@@ -256,6 +269,8 @@ async def _ended(name: str, stage: Stage) -> Post:
         return await _identity(name, stage)
     if name in {"delete_webhook", "retry_delivery"} or "notification" in name:
         return await _told(name, stage)
+    if name.endswith("_timetable"):
+        return await _timed(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()

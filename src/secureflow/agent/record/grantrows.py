@@ -54,7 +54,8 @@ class GrantUse(RowRecord):
         job: the approved job.
         grant: the grant's id.
         epsilon: what is reserved or spent of its ceiling; 0 once given back.
-        counted: approvals: 1, and 0 for a part of a job that was approved under the grant.
+        counted: approvals: 1; of a timetable, its runs that are still to come; 0 for a part of a
+            sweep that was approved under the grant.
         at: unix seconds of the approval.
     """
 

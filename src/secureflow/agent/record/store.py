@@ -115,6 +115,14 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows):
         """Return whether a job was approved here and is not over."""
         return self._one("SELECT 1 FROM jobs WHERE job = ? AND outcome = ''", job) is not None
 
+    def count_parts(self, whole: str) -> int:
+        """Return how many of a job's parts were approved here."""
+        row = self._one(
+            "SELECT count(*) AS count FROM jobs WHERE json_extract(spec, '$.part_of.job') = ?",
+            whole,
+        )
+        return 0 if row is None else int(row["count"])
+
     def unended(self) -> list[str]:
         """Return jobs that are not over here, wait for a person, or have leaves without a proof.
 

@@ -9,7 +9,15 @@ from typing import Final, cast
 
 from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import JobState
-from secureflow.engines.script import Ask, Effect, Move, Record, RunJob, Script, effect_digest
+from secureflow.engines.script import (
+    Ask,
+    Effect,
+    Move,
+    Record,
+    RunJob,
+    Script,
+    effect_digest,
+)
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text

@@ -40,6 +40,7 @@ from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
 from secureflow.application.running.scripts import ScriptSource
+from secureflow.application.running.timetabling import Timetabling
 from secureflow.application.running.waiting import SERVER as DRIVER
 from secureflow.application.running.windups import (
     WindUp,
@@ -55,7 +56,7 @@ from secureflow.application.running.windups import (
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import Ask, Move, Now, Publish, Record, RunJob, Tell
+from secureflow.engines.script import Ask, AwaitTime, Move, Now, Publish, Record, RunJob, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
@@ -69,7 +70,7 @@ _log = get_logger(__name__)
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
-OUTSIDE: Final = (Ask, Record, RunJob)
+OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime)
 """Effects whose answers come from outside of the job's own transaction."""
 
 
@@ -113,6 +114,7 @@ class Runner:
         self._claims = claims or JobClaims(begin)
         self._queue = queue or JobQueue(begin, UNLIMITED, lambda: now_ms() // 1000)
         self._parts = PartJobs(begin, ledger, log_key, self._claims, self.start, self.cancel)
+        self._times = Timetabling(begin, lambda: now_ms() // 1000)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, DriverBackoff] = {}
@@ -138,6 +140,7 @@ class Runner:
             return
         if job in self._backoffs:
             self._backoffs[job].wake()
+        self._times.wake(job)
         if self.drives(job):
             self._wanted.add(job)  # it may be about to stop
         else:
@@ -428,7 +431,7 @@ class Runner:
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             elif isinstance(running.effect, RunJob):
                 await self._parts.propose(unit, running.job, running.effect, self._now)
-            else:
+            elif running.effect is None:
                 await self._queue.leave(unit, running.job)
                 await unit.claims.release(running.job)
                 await moving.end(unit, running, self._now)
@@ -455,6 +458,8 @@ class Runner:
             return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
         if isinstance(effect, RunJob):
             return await self._parts.run(running.job, effect, running.cancel)
+        if isinstance(effect, AwaitTime):
+            return await self._times.wait(running.job, effect, running.cancel)
         ask = cast("Ask", effect)
         return await self._asking.perform(running.job, running.seq, ask, running.cancel)
 

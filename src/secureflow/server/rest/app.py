@@ -32,6 +32,7 @@ from secureflow.server.rest import (
     secondfactors,
     session,
     sessions,
+    timetables,
     users,
     webhooks,
 )
@@ -81,7 +82,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
+    routers += [one.router for one in (jobs, queue, timetables, models, bundles, audit, health)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
