@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from secureflow.agent.edge.chartercommands import CharterCommands
 from secureflow.agent.edge.control import Command
@@ -59,7 +59,7 @@ class Commands(DataCommands, CharterCommands):
             ],
         }
 
-    async def reload(self, preview: bool = False, agreed: JSON = ()) -> dict[str, JSON]:
+    async def reload(self, preview: bool = False, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
         """Apply the edited settings file, or only return what it would change."""
         if preview:
             return await self.reloading.preview()

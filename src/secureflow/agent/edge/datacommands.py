@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.inboxcommands import InboxCommands
@@ -155,7 +155,7 @@ class DataCommands(InboxCommands):
         """Return what each privacy domain has spent of its budget."""
         return await self.assembly.context.budgets.report(exact=exact)
 
-    async def data_settle(self, domain: str, bundles: JSON = ()) -> dict[str, JSON]:
+    async def data_settle(self, domain: str, bundles: Sequence[JSON] = ()) -> dict[str, JSON]:
         """Unlock a restored agent's privacy domain, charged for what was spent since the backup."""
         context = self.assembly.context
         recovery = BudgetRecovery(
