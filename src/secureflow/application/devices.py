@@ -29,6 +29,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.logins import Device, DeviceState
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
@@ -201,7 +202,7 @@ class Devices:
         if device is None or device.state is not DeviceState.PENDING:
             raise SecureFlowError(
                 "not_found",
-                Text("No program waits with the code {code}.", code=code),
+                Text("No program waits with the code {code}.", code=shown(code)),
                 "Compare it with what the program shows; a code lasts ten minutes.",
             )
         self._by_user.give_back(principal.user)
