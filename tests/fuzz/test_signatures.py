@@ -179,6 +179,6 @@ def test_seeds(seeds: range, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-@portions(0, 150_000, 20_000)
+@portions(0, 120_000, 20_000)
 def test_many_seeds(seeds: range, tmp_path: Path) -> None:
     check(seeds, tmp_path)

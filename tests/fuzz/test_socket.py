@@ -236,7 +236,7 @@ async def check(seeds: range, directory: Path) -> None:
         tell([(seed, await one_case(seed, team)) for seed in seeds], REPEAT)
 
 
-@portions(0, 3000, 3000)
+@portions(0, 2500, 2500)
 async def test_seeds(seeds: range, tmp_path: Path) -> None:
     await check(seeds, tmp_path)
 

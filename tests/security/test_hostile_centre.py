@@ -64,21 +64,23 @@ async def test_an_approval_is_not_widened(asked: World) -> None:
         body = {**asked.body(generation=1), "digest": digest}
         assert await refused(asked, "challenge", body) == "spec_digest_mismatch", what
         lied = asked.consent_body(spec=spec)  # the approved digest over another spec
-        assert await refused(asked, "consent", lied) == "spec_digest_mismatch", what
+        again = await asked.ask("consent", lied)
+        assert again["approval"]["body"]["spec"] == asked.digest, "what was signed, once more"
     job = asked.store.job(JOB)
     assert job is not None
-    assert job.digest == asked.digest
+    assert (job.digest, job.spec) == (asked.digest, dump(asked.spec))
 
 
 async def test_an_approval_is_not_swapped_for_another_jobs(asked: World) -> None:
     """Another job, of the very spec that was approved, asks a person anew and may do nothing."""
     await approved(asked)
     body = {**asked.body(generation=1), "job": OTHER}
-    assert await refused(asked, "challenge", body) == "job_unknown"
+    assert await refused(asked, "challenge", body) == "not_approved"
     asking, item = await waiting_item(asked, asked.consent_body(job=OTHER))
     assert (item.job, item.state) == (OTHER, "waiting")
-    assert await refused(asked, "challenge", body) == "job_unknown"
-    await asked.assembly.inbox.reject(item.id, "no", 5.0)
+    assert await refused(asked, "challenge", body) == "not_approved"
+    asked.assembly.inbox.decide(item.id, "rejected", "no")
+    asked.assembly.inbox.wake(item.id)
     with pytest.raises(SecureFlowError):
         await asking
     assert asked.store.job(OTHER) is None

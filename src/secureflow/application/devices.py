@@ -197,12 +197,12 @@ class Devices:
         for throttle, key in ((self._by_user, principal.user), (self._by_address, address)):
             if wait := throttle.take(key):
                 raise too_fast(wait)
-        code = re.sub(r"[\s-]", "", typed[:32]).upper()
+        code = re.sub(r"[\s-]", "", shown(typed[:32])).upper()
         device = await list_first(work.devices, code=self._digest(code), unexpired=self._clock())
         if device is None or device.state is not DeviceState.PENDING:
             raise SecureFlowError(
                 "not_found",
-                Text("No program waits with the code {code}.", code=shown(code)),
+                Text("No program waits with the code {code}.", code=code),
                 "Compare it with what the program shows; a code lasts ten minutes.",
             )
         self._by_user.give_back(principal.user)

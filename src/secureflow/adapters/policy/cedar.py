@@ -280,10 +280,15 @@ def completed(request: Mapping[str, Any], kinds: SpecKinds = SPEC_KINDS) -> dict
 
 def _fits(value: Any, form: Fact) -> bool:
     if form == "texts":
-        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list | tuple) and all(map(_is_text, value))
     if form == "decimal":
         return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    return type(value) is (str if form == "text" else int)
+    return _is_text(value) if form == "text" else type(value) is int
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether this is a text of whole characters: YAML can spell halves, Cedar reads none."""
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _unfit(name: str, problem: str) -> SecureFlowError:

@@ -18,13 +18,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.plain import shown
+from secureflow.kit.plain import hidden, shown
 from secureflow.kit.text import Text
 
 SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _SPELLED: Final = re.compile(rb"\\ud[89a-f]", re.IGNORECASE)
 """How JSON spells half a character; in strict UTF-8 it stands nowhere else."""
 _FORMS: Final[WeakKeyDictionary[Any, Mapping[str, TypeAdapter[Any]]]] = WeakKeyDictionary()
+_WRITTEN: Final = frozenset({"reason", "question", "password", "old", "new"})
+"""What people write in several lines, or choose; everything else is a name, an id or a code."""
 _Command = Callable[..., Any]
 
 
@@ -45,6 +47,9 @@ def check(command: _Command, arguments: Mapping[str, JSON], line: bytes) -> None
         raise _invalid(shown(str(error)[:200])) from error
     if _SPELLED.search(line) and _has_half(arguments):
         raise _invalid("a text holds half a character")
+    for name in arguments.keys() - _WRITTEN:
+        if isinstance(arguments[name], str) and hidden(arguments[name]):
+            raise _invalid(Text("{name} holds a control or invisible character", name=name))
     forms = _forms(command)
     for name, value in arguments.items():
         try:
