@@ -133,7 +133,8 @@ class Parsers:
         return text, True
 
     async def password(self, random: Random) -> tuple[str, bool]:
-        text = changed_text(random, PASSWORD)
+        # JSON's halves of characters get past no door: bodies and lines refuse them.
+        text = changed_text(random, PASSWORD).encode(errors="replace").decode()
         if unicodedata.normalize("NFKC", text) == PASSWORD:
             return "", False
         await self.use.logins.check("bank-a.auditor", text, "192.0.2.9")

@@ -219,11 +219,8 @@ def test_many_seeds(seeds: range, tmp_path: Path) -> None:
     check(seeds, tmp_path)
 
 
-def test_a_condition_that_breaks_is_broken(tmp_path: Path) -> None:
+def test_a_condition_that_breaks_is_broken() -> None:
     """Else `broken` would try nothing."""
-    rules = Rules(tmp_path)
-    held = [seed for seed in range(40) if not rules.broken(Random(seed))]
-    assert held
     asked = completed(ASKED)
     for one in (BREAKS[0], BREAKS[1], BREAKS[3]):
         text = f'permit(principal, action == Action::"training", resource) when {{ {one} }};'
