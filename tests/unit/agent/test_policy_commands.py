@@ -200,7 +200,7 @@ def _place(tmp_path: Path) -> Path:
 
 def written(place: Path, *tests: dict[str, Any]) -> Path:
     file = place / "tests.yaml"
-    file.write_text(yaml.safe_dump({"tests": list(tests)}))
+    file.write_text(json.dumps({"tests": list(tests)}))  # it spells half a character, too
     return file
 
 
@@ -230,6 +230,8 @@ def test_examples_are_decided_as_the_agent_would(place: Path) -> None:
         ({"kind": "training", "rounds": "5"}, "rounds"),
         ({"kind": "training", "rounds": True}, "rounds"),
         ({"kind": "training", "epsilon": "1"}, "epsilon"),
+        ({"kind": "training", "purpose": "half a \ud83d"}, "purpose"),
+        ({"kind": "training", "columns": ["a\udfff"]}, "columns"),
     ],
 )
 def test_a_misspelt_example_is_an_error_and_not_a_pass(
