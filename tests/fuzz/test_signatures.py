@@ -71,7 +71,8 @@ class Signed:
         else:
             text = changed_text(random, parts[at], others)
             # A receiver's own secret is text that it could store.
-            parts[at] = text if at else text.encode(errors="replace").decode()
+            # HMAC pads it with zeros, so a zero after it makes no other (RFC 2104, 2).
+            parts[at] = text if at else text.encode(errors="replace").decode().rstrip("\0")
         if parts == [SECRET, DELIVERY, sign_webhook(SECRET, DELIVERY, BODY, NOW), BODY, NOW]:
             return "", False
         verify_webhook(*parts)
