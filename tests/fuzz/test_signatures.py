@@ -113,6 +113,16 @@ class Signed:
         await self.stage.services.datasets.take_grant(whose, body, signature)
         return f"{whose} {made}", True
 
+    async def another_id(self, random: Random) -> tuple[str, bool]:
+        """Sign a grant under an id that is not its own: another one's could be hidden by it."""
+        named = changed_text(random, self.told["grant"], (self.kept.id,))
+        if named == self.told["grant"]:
+            return "", False
+        body = {**self.told, "grant": named}
+        signature = known_key("bank-a").sign(KIND, body)
+        await self.stage.services.datasets.take_grant("bank-a", body, signature)
+        return named, True
+
     async def another_kind(self, random: Random) -> tuple[str, bool]:
         """Show a signature of one kind as one of another."""
         kind = random.choice(KINDS)
@@ -131,7 +141,7 @@ def _same(one: Any, other: Any) -> bool:
 Attempt = Callable[[Signed, Random], Awaitable[tuple[str, bool]]]
 ATTEMPTS: Final[tuple[Attempt, ...]] = (
     *(Signed.webhook, Signed.kept_grant, Signed.told_grant, Signed.told_grant),
-    Signed.another_kind,
+    *(Signed.another_id, Signed.another_kind),
 )
 
 
