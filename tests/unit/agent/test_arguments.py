@@ -50,7 +50,7 @@ def test_what_fits_is_taken(arguments: dict[str, Any]) -> None:
         {"known": "true"}, {"ids": ["1"]}, {"ids": 3}, {"more": "text"}, {"more": 3},
         {"item": "a\x1b[2J"}, {"item": "a\u202eb"}, {"item": "\u200b"}, {"item": "a\nb"},
         {"item": "\ud800"}, {"reason": "\udfff"}, {"more": [{"a": ["\ud800"]}]},
-        {"more": [{"\ud800": 1}]}, {"unknown": 1}, {"un\x1bknown": 1},
+        {"more": [{"\ud800": 1}]}, {"more": ["a\uffa0"]}, {"unknown": 1}, {"un\x1bknown": 1},
     ],
     ids=repr,
 )  # fmt: skip
@@ -74,3 +74,5 @@ async def test_values_that_once_were_internal_errors(tmp_path: Path) -> None:
         ("log", {"job": "", "limit": "x"}),
     ):
         assert await team.refusal(name, user=OWN, **given) == "invalid_request", name
+    assert await team.refusal("people.logout", "sfa_\ud800", user=OWN) == ""
+    assert await team.refusal("people.me", "sfa_\ud800") == "session_needed"

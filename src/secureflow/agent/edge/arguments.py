@@ -48,7 +48,9 @@ def check(command: _Command, arguments: Mapping[str, JSON], line: bytes) -> None
     if _SPELLED.search(line) and _has_half(arguments):
         raise _invalid("a text holds half a character")
     for name in arguments.keys() - _WRITTEN:
-        if isinstance(arguments[name], str) and hidden(arguments[name]):
+        value = arguments[name]
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(one, str) and hidden(one) for one in texts):
             raise _invalid(Text("{name} holds a control or invisible character", name=name))
     forms = _forms(command)
     for name, value in arguments.items():

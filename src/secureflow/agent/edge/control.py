@@ -166,7 +166,8 @@ class ControlServer:
                     Text("The agent has no command {name!r:.100}.", name=name),
                     "The command line and the agent must have the same version.",
                 )
-            with as_actor(await self._admitted(str(name), session, user)):
+            secret = session.encode("ascii", "replace").decode()  # no session has other letters
+            with as_actor(await self._admitted(str(name), secret, user)):
                 check(command, arguments, line)
                 return {"result": await command(**arguments)}
         except SecureFlowError as error:
