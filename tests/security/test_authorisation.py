@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,9 +344,14 @@ def operations_of(api: Api) -> dict[str, tuple[str, str]]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Build the stage and describe the app once: both are slow, and calls do not change them."""
+    return build_world(tmp_path_factory.mktemp("stage"))
+
+
+def build_world(directory: Path) -> World:
+    """Build both worlds, with an object of every noun in each."""
 
     async def build() -> Stage:
-        stage = await two_worlds(tmp_path_factory.mktemp("stage"))
+        stage = await two_worlds(directory)
         for organisation in ("bank-a", "outsider"):
             issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
             stage.ids[f"{organisation}.token"] = issued.token.id

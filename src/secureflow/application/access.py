@@ -259,7 +259,19 @@ async def working_project(work: UnitOfWork, principal: Principal, key: str, now:
         SecureFlowError: as `active_project`; `project_frozen`, `project_ended`.
     """
     project = await active_project(work, principal, key)
+    check_working(project, now)
+    return project
+
+
+def check_working(project: Project, now: int) -> None:
+    """Refuse to run jobs in a project that is archived, frozen or over at `now` (unix seconds).
+
+    Raises:
+        SecureFlowError: `project_closed`, `project_frozen`, `project_ended`.
+    """
     state = project.state_at(now)
+    if project.closed is not None:
+        raise archived(project)
     if state is ProjectState.FROZEN and project.frozen is not None:
         raise SecureFlowError(
             "project_frozen",
@@ -281,7 +293,6 @@ async def working_project(work: UnitOfWork, principal: Principal, key: str, now:
                 id=project.id,
             ),
         )
-    return project
 
 
 def sees_work_in(principal: Principal, project: Project) -> bool:

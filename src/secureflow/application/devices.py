@@ -32,6 +32,7 @@ from secureflow.domain.logins import Device, DeviceState
 from secureflow.kit.addresses import block_of
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
@@ -207,7 +208,7 @@ class Devices:
         for throttle, key in ((self._by_user, principal.user), (self._by_address, address)):
             if wait := throttle.take(key):
                 raise too_fast(wait)
-        code = re.sub(r"[\s-]", "", typed[:32]).upper()
+        code = re.sub(r"[\s-]", "", shown(typed[:32])).upper()
         device = await list_first(work.devices, code=self._digest(code), unexpired=self._clock())
         if device is None or device.state is not DeviceState.PENDING:
             raise SecureFlowError(

@@ -80,7 +80,7 @@ class Freeze:
     user: str
     at: int
     reason: str = ""
-    salt: str = ""
+    salt: str = field(default="", repr=False)
 
     @property
     def commitment(self) -> str:

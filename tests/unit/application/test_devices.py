@@ -6,6 +6,8 @@ import pytest
 
 from secureflow.application.devices import LETTERS, SECONDS, Started
 from secureflow.domain.users import Role, Scope
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import hidden
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
 
@@ -163,3 +165,11 @@ async def test_an_approval_ends_with_the_access_of_who_gave_it(stage: Stage) -> 
     await use.organisations.set_disabled(stage.operator, "bank-a", True)
     with refused("device_code_expired"):
         await use.devices.poll(third.secret)
+
+
+@pytest.mark.parametrize("typed", ["BCDF\u202eGHJK", "\x1b[2J", "\u200b", "\ud800"])
+async def test_what_was_typed_is_told_without_what_nobody_sees(stage: Stage, typed: str) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        await stage.services.devices.find(stage.scientist("bank-a"), typed, HOME)
+    assert caught.value.code == "not_found"
+    assert not hidden(caught.value.message)

@@ -115,3 +115,14 @@ async def test_strangers_learn_neither_names_nor_second_factors(
         told.append((answer.status_code, answer.text))
     assert told[0] == told[1] == told[2]
     assert len(checked) == 3
+
+
+async def test_a_logout_that_is_refused_has_ended_nothing(api: Api) -> None:
+    name = await with_password(api)
+    body = {"name": name, "password": PASSWORD, "refresh": True}
+    first = (await api.call("POST", "/login", json=body)).json()
+    kept = {"refresh": first["refresh"]}
+    for header in ({}, {"Authorization": "Bearer no token"}):
+        answer = await api.call("POST", "/logout", headers=header, json=kept)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert (await api.call("POST", "/refresh", json=kept)).status_code == 200

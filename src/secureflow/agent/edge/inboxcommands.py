@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from secureflow.agent.edge.control import SURROGATE, Command
+from secureflow.agent.edge.arguments import SURROGATE
+from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.running import PATIENCE, RunningAgent
 from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import Publication, rows_of

@@ -162,10 +162,9 @@ class NotificationCommands:
         )
         return [_shown(one) for one in found]
 
-    async def read(self, ids: JSON = None) -> dict[str, JSON]:
+    async def read(self, ids: list[int] | None = None) -> dict[str, JSON]:
         """Mark notifications as read, or all."""
-        named = [int(one) for one in ids] if isinstance(ids, list) else None
-        return {"read": await asyncio.to_thread(self.notifications.read, named)}
+        return {"read": await asyncio.to_thread(self.notifications.read, ids)}
 
     async def failed(self) -> list[dict[str, JSON]]:
         """Return the deliveries that were given up on."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from secureflow.application import bundles, uploads
 from secureflow.application.access import (
     Principal,
+    check_working,
     permit,
     require,
     seen_projects,
@@ -271,7 +272,8 @@ class Jobs:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`, `not_paused`,
-                `resumed_too_often`, `script_changed`, `rate_limited`.
+                `resumed_too_often`, `script_changed`, `rate_limited`; `project_closed`,
+                `project_frozen`, `project_ended`.
         """
         job = await self._steered(principal, "job.resume", key)
         check_resumable(job)
@@ -296,6 +298,9 @@ class Jobs:
         async with self._transactions() as transaction:
             paused = await transaction.work.jobs.get(key)
             check_resumable(paused)
+            await lock_project(transaction.work, paused.project)
+            if (project := await transaction.work.projects.find(paused.project)) is not None:
+                check_working(project, now)
             job = resumed(paused, state, principal.name, now)
             await transaction.work.jobs.save(job)
             data = with_texts(

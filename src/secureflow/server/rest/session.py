@@ -190,9 +190,9 @@ async def refresh_login(body: RefreshRequest, request: Request, use: Use) -> Ses
 @router.post("/logout", summary="Log out", status_code=204)
 async def logout(use: Use, token: Shown, body: LogoutRequest | None = None) -> None:
     """Revoke the token that this request carries; one that has already ended is not an error."""
+    await use.tokens.logout(token)  # first: what is refused has ended nothing
     if body is not None and body.refresh:
         await use.refreshing.end(body.refresh)
-    await use.tokens.logout(token)
 
 
 @router.get("/me", summary="Who am I")
