@@ -27,6 +27,7 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports.bus import Bus
+from secureflow.application.ports.logkeys import LogKeys
 from secureflow.application.revocations import RevocationWatch
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
@@ -36,6 +37,7 @@ from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
 from secureflow.application.running.waiting import WaitObserver, Waits
+from secureflow.application.secretsroot import secrets_root
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
@@ -52,7 +54,7 @@ from secureflow.kit.version import __version__
 from secureflow.server.authorities import read_authorities
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
-from secureflow.server.keyfiles import read_log_key
+from secureflow.server.logkeys import LogKeyFiles
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
 from secureflow.server.providers import login_providers
@@ -88,12 +90,15 @@ async def open_centre(
     Raises:
         SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
-    clock, key = system_clock, read_log_key(settings)
+    clock, keys = system_clock, LogKeyFiles(settings)
+    key = keys.signing
     authorities, reserve = read_authorities(settings), reserve_of(settings)
     authority = authorities.issuing
     identity = settings.tls, authority, settings.host, clock, settings.key_files
     certificate = reserve.run(lambda: ServerCertificate(*identity, authorities.trusted))
-    database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
+    database, ledger = await open_ledger(
+        settings, key, stack, wait=settings.database.wait_seconds, keys=keys
+    )
     artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
@@ -111,9 +116,10 @@ async def open_centre(
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
-    outside = login_providers(settings.identity, clock), notify_of(settings)
+    outside = login_providers(settings.identity, clock), notify_of(settings), keys
+    sealing = await secrets_root(database.begin, key)
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds, *outside),
+        Ports(*world, ProcessAccountant(), kinds, *outside, sealing),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -266,6 +272,7 @@ async def open_ledger(
     *,
     new: bool = False,
     wait: float = 0.0,
+    keys: LogKeys | None = None,
 ) -> tuple[Database, SqlLedger]:
     """Start the database and its log, if they belong to the folder; create them only if `new`.
 
@@ -283,7 +290,7 @@ async def open_ledger(
         await database.start()
 
     await awaited(lambda: reserve.run_async(opened), database.name, wait)
-    ledger = SqlLedger(database, key, settings.origin)
+    ledger = SqlLedger(database, key, settings.origin, keys=keys)
 
     async def started() -> None:
         async with database.reached():
