@@ -150,6 +150,7 @@ CATALOGUE: dict[str, Category] = {
     **dict.fromkeys(("project_ended", "project_rule_broken"), Category.CONFLICT),
     "not_enrolled": Category.CONFLICT,
     "charter_missing": Category.CONFLICT,
+    "ca_busy": Category.CONFLICT,
     "log_key_missing": Category.CONFLICT,
     "charter_mismatch": Category.CONFLICT,
     "charter_not_signed": Category.CONFLICT,

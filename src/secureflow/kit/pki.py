@@ -96,6 +96,23 @@ class Authority:
         authority.store(directory, files)
         return authority
 
+    def become(self, other: Authority) -> None:
+        """Issue as another authority of the same trust domain from now on.
+
+        Raises:
+            SecureFlowError: `ca_foreign` for another trust domain.
+        """
+        if other.trust_domain != self.trust_domain:
+            raise SecureFlowError(
+                "ca_foreign",
+                Text(
+                    "The certificate authority is of the trust domain {found}, not {wanted}.",
+                    found=other.trust_domain,
+                    wanted=self.trust_domain,
+                ),
+            )
+        self.key, self.certificate = other.key, other.certificate
+
     def store(self, directory: Path, files: KeyFiles | None = None) -> None:
         """Write `ca.key` (0600, wrapped as configured) and `ca.pem`.
 

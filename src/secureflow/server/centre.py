@@ -49,10 +49,12 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
-from secureflow.kit.pki import Authority
+from secureflow.kit.logging import get_logger
 from secureflow.kit.version import __version__
 from secureflow.server.authorities import read_authorities
 from secureflow.server.awaiting import awaited
+from secureflow.server.cawatch import SECONDS as CA_SECONDS
+from secureflow.server.cawatch import CaWatch
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.logkeys import LogKeyFiles
 from secureflow.server.metrics import Metrics
@@ -66,6 +68,7 @@ from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
 from secureflow.server.wiring import Ports, make_services, notify_of
 
+_log = get_logger(__name__)
 LINK_GRACE = 0.5
 """Grace period of open calls when the link stops, in seconds."""
 
@@ -139,6 +142,8 @@ async def open_centre(
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
+    ca_watch = CaWatch(settings, authorities, certificate, link)
+    _keep(stack, _follow_ca(ca_watch, services))
     polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll
     _keep(stack, poll_forever([*polls, services.tokens.uses.poll, *looks]))
     return Centre(services, certificate, address)
@@ -161,7 +166,14 @@ def _make_desk(
     kinds: JobKinds,
 ) -> PartyDesk:
     return PartyDesk(
-        *(witnessing, authority.pem, settings.max_artifact_bytes, system_clock, artifacts, vectors),
+        *(
+            witnessing,
+            lambda: authority.pem,
+            settings.max_artifact_bytes,
+            system_clock,
+            artifacts,
+            vectors,
+        ),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
         {name for name, kind in kinds.engines.specs.items() if kind.peers},
     )
@@ -177,6 +189,18 @@ def _background(services: Services, clock: Clock) -> Iterator[Coroutine[Any, Any
     # Slow receivers must not hold up the rest.
     yield poll_forever([notices.notifying.poll, notices.expiring.poll, notices.outages.poll])
     yield poll_forever([notices.delivering.poll])
+
+
+async def _follow_ca(watch: CaWatch, services: Services) -> None:
+    """Follow changes of the CA's files until cancelled."""
+    while True:
+        try:
+            await watch.poll(services.begin, services.transactions)
+        except SecureFlowError as error:  # a held log, or a database that is away: later
+            _log.info("ca_not_recorded", code=error.code)
+        except Exception:  # noqa: BLE001  the edge of a task: a full disk is emptied in time
+            _log.exception("ca_not_followed")
+        await asyncio.sleep(CA_SECONDS)
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

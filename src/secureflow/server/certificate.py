@@ -46,7 +46,7 @@ class ServerCertificate:
         self._authority = authority
         self._clock = clock
         self._dns, self._ips = _names(host)
-        self._keys = keys
+        self._directory = directory
         self.credentials = CredentialFiles(directory, keys)
         if not self.credentials.complete:
             key = new_link_key()
@@ -75,7 +75,15 @@ class ServerCertificate:
         """Pin the roots for the clients of the link; the own certificate's stays until renewed."""
         if self.credentials.authority() != trusted:
             write_atomically(place, trusted.encode("ascii"), 0o666)
-            self.credentials = CredentialFiles(place.parent, self._keys)
+
+    def follow(self, trusted: str) -> None:
+        """Trust these roots from the next handshake on, and show a certificate of the issuing one.
+
+        Open connections stay.
+        """
+        self._trust(self._directory / "ca.pem", trusted)
+        if self.renew_if_due():
+            self._load()
 
     async def keep_fresh(self) -> None:
         """Renew until cancelled; open connections stay, new handshakes use the new certificate."""

@@ -86,7 +86,7 @@ class CredentialFiles:
     def __init__(self, directory: Path, keys: KeyFiles | None = None) -> None:
         self._directory = directory
         self._keys = keys or plain_keys()
-        self._cached: tuple[tuple[int, int], Credentials] | None = None
+        self._cached: tuple[tuple[int, ...], Credentials] | None = None
 
     @staticmethod
     def judge(ca: str, key: ec.EllipticCurvePrivateKey, certificate: str) -> None:
@@ -146,7 +146,7 @@ class CredentialFiles:
             return False
 
     def __call__(self) -> Credentials:
-        """Return the newest credentials (read again only if the file changed).
+        """Return the newest credentials (read again only if a file changed).
 
         Raises:
             SecureFlowError: `not_enrolled`; `key_exposed` if others can read the key;
@@ -154,8 +154,8 @@ class CredentialFiles:
         """
         path = self._directory / "link.pem"
         try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
+            both = (path.stat(), (self._directory / "ca.pem").stat())
+            stamp = tuple(at for one in both for at in (one.st_mtime_ns, one.st_ino))
             if self._cached is not None and self._cached[0] == stamp:
                 return self._cached[1]
             pem = self._keys.read(path, LINK)

@@ -153,6 +153,12 @@ class LinkServer:
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
+    def tell_roots(self, roots: Mapping[str, JSON]) -> None:
+        """Tell the centre's roots to whoever is linked, and links up: they pin what is new."""
+        self._greeting["roots"] = dict(roots)
+        for stream in self._streams.values():
+            stream.send(Envelope("", "roots", {"roots": dict(roots)}))
+
     async def start(self) -> int:
         """Listen and return the port.
 
