@@ -106,7 +106,7 @@ async def open_centre(
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
+    desk = _make_desk(settings, witnessing, artifacts, vectors, kinds)
     made = settings.link, certificate, authority.trust_domain, authorities.greeting(), desk
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
@@ -160,20 +160,12 @@ def _readiness(
 def _make_desk(
     settings: ServerSettings,
     witnessing: Witnessing,
-    authority: Authority,
     artifacts: FileArtifacts,
     vectors: ScratchFiles,
     kinds: JobKinds,
 ) -> PartyDesk:
     return PartyDesk(
-        *(
-            witnessing,
-            lambda: authority.pem,
-            settings.max_artifact_bytes,
-            system_clock,
-            artifacts,
-            vectors,
-        ),
+        *(witnessing, settings.max_artifact_bytes, system_clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
         {name for name, kind in kinds.engines.specs.items() if kind.peers},
     )
