@@ -224,8 +224,8 @@ def _enclave(config: Path) -> _Named:
 class _Settings(Protocol):
     """What the settings of each process have alike."""
 
-    directory: Path
-
+    @property
+    def directory(self) -> Path: ...
     @property
     def keys(self) -> KeySettings | LocalKeySettings: ...
     @property

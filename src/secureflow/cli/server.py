@@ -57,7 +57,10 @@ def init(
     ca_cert: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=t("A root certificate of your own, instead of a new one.")
+            metavar="FILE",
+            help=t(
+                "A CA of your own instead of a new one: its certificate, and those above it up to the root."
+            ),
         ),
     ] = None,
     ca_key: Annotated[

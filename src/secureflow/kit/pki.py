@@ -12,9 +12,8 @@ decides them. Everything that depends on time takes `now` (Unix seconds) as an a
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +64,8 @@ nothing; but with a clock set to before it every certificate would be refused, r
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
+MAX_ISSUERS = 4
+"""Certificates from the one that issues leaves up to the root, both included."""
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 
 # What `cryptography` raises on foreign X.509 bytes.
@@ -74,11 +75,21 @@ _Leaf = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 class Authority:
-    """The link CA: an ECDSA P-256 key and its self-signed certificate in one directory."""
+    """The link CA: an ECDSA P-256 key and its certificate in one directory.
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    The certificate is self-signed, or that of an intermediate: then `above` are the certificates
+    from its own issuer up to the root, which is what parties pin.
+    """
+
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        certificate: x509.Certificate,
+        above: Sequence[x509.Certificate] = (),
+    ) -> None:
         self.key = key
         self.certificate = certificate
+        self.above = tuple(above)
         self.trust_domain = trust_domain_of(certificate)
 
     @classmethod
@@ -111,7 +122,7 @@ class Authority:
                     wanted=self.trust_domain,
                 ),
             )
-        self.key, self.certificate = other.key, other.certificate
+        self.key, self.certificate, self.above = other.key, other.certificate, other.above
 
     def store(self, directory: Path, files: KeyFiles | None = None) -> None:
         """Write `ca.key` (0600, wrapped as configured) and `ca.pem`.
@@ -130,7 +141,7 @@ class Authority:
                 Text("{directory} already holds a certificate authority.", directory=directory),
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
-        write_atomically(directory / "ca.pem", self.pem.encode("ascii"), 0o666)
+        write_atomically(directory / "ca.pem", self.chain.encode("ascii"), 0o666)
 
     @classmethod
     def load(cls, directory: Path, files: KeyFiles | None = None) -> Authority:
@@ -150,19 +161,24 @@ class Authority:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise _unreadable(directory, "ca.key holds no private key") from error
         try:
-            certificate = parse_certificate(pem.decode("ascii"))
+            certificate, *above = parse_chain(pem.decode("ascii"), MAX_ISSUERS)
         except (ValueError, SecureFlowError) as error:
             raise _unreadable(directory, "ca.pem holds no certificate") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()
         ):
             raise _unreadable(directory, "ca.key does not belong to ca.pem")
-        return cls(key, certificate)
+        return cls(key, certificate, above)
 
     @property
     def pem(self) -> str:
-        """The CA certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+        """The root, which parties pin, as PEM."""
+        return _pem([(self.certificate, *self.above)[-1]])
+
+    @property
+    def chain(self) -> str:
+        """The certificates from the one that issues up to the root, as PEM."""
+        return _pem((self.certificate, *self.above))
 
     def issue(
         self,
@@ -174,7 +190,7 @@ class Authority:
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
     ) -> str:
-        """Return the PEM chain (leaf, CA) of a leaf for the CSR's key under this SPIFFE URI.
+        """Return the PEM chain (leaf, CAs) of a leaf for the CSR's key under this SPIFFE URI.
 
         Agents are clients only and get no DNS or IP names; enclaves are both ends of a link.
 
@@ -207,6 +223,7 @@ class Authority:
             )
         names = _names(identity, dns, ips)
         start = _instant(now) - CLOCK_SKEW
+        ends = [one.not_valid_after_utc for one in (self.certificate, *self.above)]
         leaf = (
             x509.CertificateBuilder()
             .subject_name(_name(identity.common_name))
@@ -214,7 +231,7 @@ class Authority:
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(min(start + life, self.certificate.not_valid_after_utc))
+            .not_valid_after(min([start + life, *ends]))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_purposes(identity)), critical=False)
@@ -222,7 +239,7 @@ class Authority:
             .add_extension(_authority_key(self.key), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        return leaf.public_bytes(serialization.Encoding.PEM).decode("ascii") + self.pem
+        return _pem([leaf]) + self.chain
 
 
 def new_link_key() -> ec.EllipticCurvePrivateKey:
@@ -278,20 +295,69 @@ def parse_certificate(pem: str) -> x509.Certificate:
         ) from error
 
 
-def issued_chain(pem: str, ca_pem: str) -> str:
-    """Return the PEM of a foreign chain's leaf and of that one of the CAs which issued it.
+def parse_chain(pem: str, most: int) -> list[x509.Certificate]:
+    """Parse all certificates of a bounded PEM text: one at least.
 
-    Only these two are returned: anything else in the text (a key, a comment, another certificate)
+    Raises:
+        SecureFlowError: `certificate_malformed`, also for more than `most`.
+    """
+    parts = pem.split(_BEGIN)[1:]
+    if len(pem) > MAX_PEM or len(parts) > most:
+        raise SecureFlowError(
+            "certificate_malformed",
+            Text("A chain of certificates is longer than {most}.", most=most),
+        )
+    return [parse_certificate(_BEGIN + part) for part in parts or [""]]
+
+
+def issuing_path(
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+) -> list[x509.Certificate]:
+    """Return the certificates from a leaf up to the anchor that vouches for it; empty if none does.
+
+    Signatures, the right to issue and path lengths are checked here, times in the handshake (RFC
+    5280, 6.1). No certificate is used twice, so that no loop is followed.
+    """
+    path, left = [leaf], list(between)
+    while len(path) <= MAX_ISSUERS:
+        for anchor in anchors:
+            if issued_by(path[-1], anchor, len(path) - 1):
+                return [*path, anchor]
+        step = next((one for one in left if issued_by(path[-1], one, len(path) - 1)), None)
+        if step is None:
+            return []
+        left.remove(step)
+        path.append(step)
+    return []
+
+
+def issued_by(one: x509.Certificate, by: x509.Certificate, below: int = 0) -> bool:
+    """Tell whether a CA issued a certificate, `below` CAs standing between it and the leaf."""
+    try:
+        one.verify_directly_issued_by(by)
+        basic = by.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = by.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+        return False
+    short = basic.path_length is not None and basic.path_length < below
+    return basic.ca and usage.key_cert_sign and not short
+
+
+def issued_chain(pem: str, ca_pem: str) -> str:
+    """Return the PEM of a foreign chain's leaf, and of the CAs up to the pinned one of it.
+
+    Only these are returned: anything else in the text (a key, a comment, another certificate)
     never reaches a file.
 
     Raises:
         SecureFlowError: `certificate_malformed`, `certificate_foreign`.
     """
-    leaf, form = parse_certificate(pem), serialization.Encoding.PEM
-    for ca in [parse_certificate(_BEGIN + one) for one in ca_pem.split(_BEGIN)[1:] or [""]]:
-        with contextlib.suppress(InvalidSignature, ValueError, TypeError):
-            leaf.verify_directly_issued_by(ca)
-            return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
+    leaf, *between = parse_chain(pem, MAX_ISSUERS + 1)
+    anchors = [parse_certificate(_BEGIN + one) for one in ca_pem.split(_BEGIN)[1:] or [""]]
+    if path := issuing_path(leaf, between, anchors):
+        return _pem(path)
     raise SecureFlowError(
         "certificate_foreign",
         "The certificate that the server sent is not issued by the link's authority.",
@@ -432,6 +498,11 @@ def trust_domain_of(certificate: x509.Certificate) -> str:
     if len(uris) != 1 or not uris[0].startswith("spiffe://"):
         raise SecureFlowError("ca_unreadable", "ca.pem names no single SPIFFE trust domain.")
     return SpiffeId(uris[0].removeprefix("spiffe://"), "server").trust_domain
+
+
+def _pem(certificates: Iterable[x509.Certificate]) -> str:
+    form = serialization.Encoding.PEM
+    return "".join(one.public_bytes(form).decode("ascii") for one in certificates)
 
 
 def _names(identity: SpiffeId, dns: Sequence[str], ips: Sequence[str]) -> list[x509.GeneralName]:

@@ -103,6 +103,13 @@ def rotate(settings: ServerSettings) -> str:
             raise _moving(
                 "A change of the CA is under way already.", "See it: secureflow server ca status"
             )
+        if found.issuing.above:
+            raise SecureFlowError(
+                "ca_refused",
+                "The CA is an intermediate, and its key cannot vouch for another root than the "
+                "one that parties pin.",
+                "Make a new centre with another chain before this one ends.",
+            )
         now = system_clock()
         key = new_link_key()
         made = Authority(key, self_signed(key, found.issuing.trust_domain, now))

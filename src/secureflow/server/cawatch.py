@@ -68,7 +68,7 @@ class CaWatch:
         except SecureFlowError as error:  # a step is under way; or it was killed, and is repeated
             _log.warning("ca_not_read", code=error.code, message=error.message)
             return
-        if found.greeting() == self.now.greeting() and found.trusted == self.now.trusted:
+        if (found.greeting(), found.trusted) == (self.now.greeting(), self.now.trusted):
             return
         self.now.issuing.become(found.issuing)
         self.now = Authorities(self.now.issuing, found.next, found.proof, found.previous)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles
 from secureflow.kit.atomic import write_atomically
-from secureflow.kit.caroots import issuer_of
 from secureflow.kit.clock import Clock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
-from secureflow.kit.pki import SERVER_LIFE, Authority, make_csr, new_link_key
+from secureflow.kit.pki import SERVER_LIFE, Authority, issued_by, make_csr, new_link_key
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.tlskeys import load_chain
 
@@ -65,7 +64,7 @@ class ServerCertificate:
         nowhere.
         """
         credentials, now = self.credentials(), self._clock()
-        issued = issuer_of(credentials.leaf, [self._authority.certificate])
+        issued = issued_by(credentials.leaf, self._authority.certificate)
         if issued and not credentials.due(now) and now >= credentials.span[0]:
             return False
         self.credentials.install(self._issue(self.credentials.request()), now)

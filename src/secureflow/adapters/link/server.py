@@ -136,7 +136,8 @@ class LinkServer:
         if roots is not None:
             self._greeting["roots"] = dict(roots)
         self._bounds = bounds
-        self._gate = Gate(trust_domain, callbacks.authorise, clock)
+        by = lambda: credentials().intermediate  # noqa: E731
+        self._gate = Gate(trust_domain, callbacks.authorise, clock, by)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
         self._relay = Relay(self._gate, callbacks.may_join)
         self._requests = OpenRequests(self._deliver, on_wait)
