@@ -9,10 +9,11 @@ import pytest
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.kit.caroots import root_name, roots
+from secureflow.kit.certchains import parse_chain
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.ownca import own_authority
-from secureflow.kit.pki import Authority, make_csr, new_link_key, parse_chain, private_pem
+from secureflow.kit.pki import Authority, make_csr, new_link_key, private_pem
 from secureflow.server.authorities import read_authorities, rotate
 from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings

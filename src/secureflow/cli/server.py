@@ -59,7 +59,8 @@ def init(
         typer.Option(
             metavar="FILE",
             help=t(
-                "A CA of your own instead of a new one: its certificate, and those above it up to the root."
+                "A CA of your own instead of a new one: its certificate, and those above it up "
+                "to the root."
             ),
         ),
     ] = None,

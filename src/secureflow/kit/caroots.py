@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secureflow.kit.canonical import b64decode, sha256
+from secureflow.kit.certchains import MAX_PEM, issuing_path
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import MAX_PEM, issuing_path, parse_certificate, trust_domain_of
+from secureflow.kit.pki import parse_certificate, trust_domain_of
 from secureflow.kit.text import Text
 
 MOST: Final = 4

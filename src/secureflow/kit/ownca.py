@@ -23,15 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from secureflow.kit.certchains import MAX_ISSUERS, parse_chain
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import (
-    MAX_ISSUERS,
-    Authority,
-    make_csr,
-    new_link_key,
-    parse_chain,
-    private_pem,
-)
+from secureflow.kit.pki import Authority, make_csr, new_link_key, private_pem
 from secureflow.kit.text import Text
 from secureflow.kit.tlskeys import load_chain
 

@@ -13,7 +13,7 @@ decides them. Everything that depends on time takes `now` (Unix seconds) as an a
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secureflow.kit.atomic import write_atomically, write_new
 from secureflow.kit.canonical import sha256
+from secureflow.kit.certchains import (
+    MAX_ISSUERS,
+    UNREADABLE,
+    bounded,
+    parse_certificate,
+    parse_chain,
+    pem_of,
+)
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
@@ -63,13 +71,6 @@ AUTHORITY_PAST = timedelta(days=366)
 nothing; but with a clock set to before it every certificate would be refused, renewed ones too."""
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
-MAX_PEM = 16 * 1024
-MAX_ISSUERS = 4
-"""Certificates from the one that issues leaves up to the root, both included."""
-_BEGIN = "-----BEGIN CERTIFICATE-----"
-
-# What `cryptography` raises on foreign X.509 bytes.
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 _Leaf = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
@@ -173,12 +174,12 @@ class Authority:
     @property
     def pem(self) -> str:
         """The root, which parties pin, as PEM."""
-        return _pem([(self.certificate, *self.above)[-1]])
+        return pem_of([(self.certificate, *self.above)[-1]])
 
     @property
     def chain(self) -> str:
         """The certificates from the one that issues up to the root, as PEM."""
-        return _pem((self.certificate, *self.above))
+        return pem_of((self.certificate, *self.above))
 
     def issue(
         self,
@@ -239,7 +240,7 @@ class Authority:
             .add_extension(_authority_key(self.key), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        return _pem([leaf]) + self.chain
+        return pem_of([leaf]) + self.chain
 
 
 def new_link_key() -> ec.EllipticCurvePrivateKey:
@@ -261,10 +262,10 @@ def check_csr(pem: str) -> _Leaf:
         SecureFlowError: `csr_malformed`, `csr_forged`, `csr_key_refused`.
     """
     try:
-        csr = x509.load_pem_x509_csr(_bounded(pem))
+        csr = x509.load_pem_x509_csr(bounded(pem))
         public = csr.public_key()
         authentic = csr.is_signature_valid
-    except (*_UNREADABLE, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         message = Text("The certificate signing request is malformed: {error}.", error=error)
         raise SecureFlowError("csr_malformed", message) from error
     if not authentic:
@@ -279,90 +280,6 @@ def check_csr(pem: str) -> _Leaf:
             "csr_key_refused", "A link key is ECDSA P-256 or Ed25519.", "Make a P-256 key."
         )
     return public  # type: ignore[return-value]  # the two tests above are exactly this type
-
-
-def parse_certificate(pem: str) -> x509.Certificate:
-    """Parse the first certificate of a bounded PEM text.
-
-    Raises:
-        SecureFlowError: `certificate_malformed`.
-    """
-    try:
-        return x509.load_pem_x509_certificate(_bounded(pem))
-    except _UNREADABLE as error:
-        raise SecureFlowError(
-            "certificate_malformed", Text("The certificate is malformed: {error}.", error=error)
-        ) from error
-
-
-def parse_chain(pem: str, most: int) -> list[x509.Certificate]:
-    """Parse all certificates of a bounded PEM text: one at least.
-
-    Raises:
-        SecureFlowError: `certificate_malformed`, also for more than `most`.
-    """
-    parts = pem.split(_BEGIN)[1:]
-    if len(pem) > MAX_PEM or len(parts) > most:
-        raise SecureFlowError(
-            "certificate_malformed",
-            Text("A chain of certificates is longer than {most}.", most=most),
-        )
-    return [parse_certificate(_BEGIN + part) for part in parts or [""]]
-
-
-def issuing_path(
-    leaf: x509.Certificate,
-    between: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
-) -> list[x509.Certificate]:
-    """Return the certificates from a leaf up to the anchor that vouches for it; empty if none does.
-
-    Signatures, the right to issue and path lengths are checked here, times in the handshake (RFC
-    5280, 6.1). No certificate is used twice, so that no loop is followed.
-    """
-    path, left = [leaf], list(between)
-    while len(path) <= MAX_ISSUERS:
-        for anchor in anchors:
-            if issued_by(path[-1], anchor, len(path) - 1):
-                return [*path, anchor]
-        step = next((one for one in left if issued_by(path[-1], one, len(path) - 1)), None)
-        if step is None:
-            return []
-        left.remove(step)
-        path.append(step)
-    return []
-
-
-def issued_by(one: x509.Certificate, by: x509.Certificate, below: int = 0) -> bool:
-    """Tell whether a CA issued a certificate, `below` CAs standing between it and the leaf."""
-    try:
-        one.verify_directly_issued_by(by)
-        basic = by.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = by.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
-        return False
-    short = basic.path_length is not None and basic.path_length < below
-    return basic.ca and usage.key_cert_sign and not short
-
-
-def issued_chain(pem: str, ca_pem: str) -> str:
-    """Return the PEM of a foreign chain's leaf, and of the CAs up to the pinned one of it.
-
-    Only these are returned: anything else in the text (a key, a comment, another certificate)
-    never reaches a file.
-
-    Raises:
-        SecureFlowError: `certificate_malformed`, `certificate_foreign`.
-    """
-    leaf, *between = parse_chain(pem, MAX_ISSUERS + 1)
-    anchors = [parse_certificate(_BEGIN + one) for one in ca_pem.split(_BEGIN)[1:] or [""]]
-    if path := issuing_path(leaf, between, anchors):
-        return _pem(path)
-    raise SecureFlowError(
-        "certificate_foreign",
-        "The certificate that the server sent is not issued by the link's authority.",
-        "Tell the operator; someone may be between you and the server.",
-    )
 
 
 def ca_fingerprint(pem: str) -> str:
@@ -500,11 +417,6 @@ def trust_domain_of(certificate: x509.Certificate) -> str:
     return SpiffeId(uris[0].removeprefix("spiffe://"), "server").trust_domain
 
 
-def _pem(certificates: Iterable[x509.Certificate]) -> str:
-    form = serialization.Encoding.PEM
-    return "".join(one.public_bytes(form).decode("ascii") for one in certificates)
-
-
 def _names(identity: SpiffeId, dns: Sequence[str], ips: Sequence[str]) -> list[x509.GeneralName]:
     if identity.role == "agent" and (dns or ips):
         # A client leaf with a host name could impersonate the server.
@@ -551,13 +463,6 @@ def _instant(now: int) -> datetime:
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _bounded(pem: str) -> bytes:
-    if len(pem) > MAX_PEM:
-        message = f"longer than {MAX_PEM} characters"
-        raise ValueError(message)
-    return pem.encode("utf-8")
 
 
 def _unreadable(directory: Path, reason: str) -> SecureFlowError:

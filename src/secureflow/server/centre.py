@@ -94,14 +94,11 @@ async def open_centre(
         SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
     clock, keys = system_clock, LogKeyFiles(settings)
-    key = keys.signing
     authorities, reserve = read_authorities(settings), reserve_of(settings)
     authority = authorities.issuing
     identity = settings.tls, authority, settings.host, clock, settings.key_files
     certificate = reserve.run(lambda: ServerCertificate(*identity, authorities.trusted))
-    database, ledger = await open_ledger(
-        settings, key, stack, wait=settings.database.wait_seconds, keys=keys
-    )
+    database, ledger, sealing = await _open_record(settings, keys, stack)
     artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
@@ -114,15 +111,14 @@ async def open_centre(
     asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
-    parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
+    parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
     queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
-    world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
+    world = database.begin, ledger, keys.signing, authority, link, runner, bus, artifacts, uploads
     outside = login_providers(settings.identity, clock), notify_of(settings), keys
-    sealing = await secrets_root(database.begin, key)
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds, *outside, sealing),
+        Ports(*world, clock, ProcessAccountant(), kinds, *outside, sealing),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -142,11 +138,19 @@ async def open_centre(
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
-    ca_watch = CaWatch(settings, authorities, certificate, link)
-    _keep(stack, _follow_ca(ca_watch, services))
+    _keep(stack, _follow_ca(CaWatch(settings, authorities, certificate, link), services))
     polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll
     _keep(stack, poll_forever([*polls, services.tokens.uses.poll, *looks]))
     return Centre(services, certificate, address)
+
+
+async def _open_record(
+    settings: ServerSettings, keys: LogKeyFiles, stack: AsyncExitStack
+) -> tuple[Database, SqlLedger, SigningKey]:
+    """Return the database, its log, and the key under which secrets lie in it."""
+    wait = settings.database.wait_seconds
+    database, ledger = await open_ledger(settings, keys.signing, stack, wait=wait, keys=keys)
+    return database, ledger, await secrets_root(database.begin, keys.signing)
 
 
 def _readiness(

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles
 from secureflow.kit.atomic import write_atomically
+from secureflow.kit.certchains import issued_by
 from secureflow.kit.clock import Clock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
-from secureflow.kit.pki import SERVER_LIFE, Authority, issued_by, make_csr, new_link_key
+from secureflow.kit.pki import SERVER_LIFE, Authority, make_csr, new_link_key
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.tlskeys import load_chain
 

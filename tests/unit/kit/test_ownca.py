@@ -14,19 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secureflow.kit.caroots import issuer_of, root_name, roots
+from secureflow.kit.certchains import issued_chain, issuing_path, parse_chain
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.ownca import own_authority
-from secureflow.kit.pki import (
-    Authority,
-    ca_fingerprint,
-    issued_chain,
-    issuing_path,
-    make_csr,
-    new_link_key,
-    parse_chain,
-    private_pem,
-)
+from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
 from secureflow.server.initialise import initialise
 
 NOW = system_clock()

@@ -26,17 +26,15 @@ from cryptography.x509 import Certificate, load_pem_x509_csr
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.caroots import issuer_of, root_name, roots, with_successor, without_left
+from secureflow.kit.certchains import MAX_ISSUERS, issued_chain, parse_chain
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import LINK, LINK_BEFORE, LINK_NEXT, KeyFiles, plain_keys
 from secureflow.kit.pki import (
-    MAX_ISSUERS,
-    issued_chain,
     key_digest,
     make_csr,
     new_link_key,
     parse_certificate,
-    parse_chain,
     private_pem,
     spiffe_id,
 )

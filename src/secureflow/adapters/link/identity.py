@@ -15,16 +15,10 @@ import grpc.aio
 from cryptography import x509
 
 from secureflow.adapters.link.refusals import refuse
+from secureflow.kit.certchains import issued_by
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import (
-    RevocationList,
-    SpiffeId,
-    check_leaf,
-    issued_by,
-    parse_certificate,
-    serial,
-)
+from secureflow.kit.pki import RevocationList, SpiffeId, check_leaf, parse_certificate, serial
 from secureflow.kit.text import Text
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -128,23 +128,7 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
     if hold.cause == "key":
         return _key_changing(hold, origin, facts)
     if hold.cause == "restored" and not hold.head:
-        missing = ", ".join(waiting) or "the members' agents"
-        return InfrastructureError(
-            "log_set_back",
-            Text(
-                "The centre was restored from a backup: its log {origin} of {own} entries"
-                " signs nothing until every member's agent has shown its newest head. Not"
-                " yet: {missing}.",
-                origin=origin,
-                own=hold.own,
-                missing=missing,
-            ),
-            Text(
-                "Have them start their agents. If one holds a newer head: {command}.",
-                command=CONTINUE,
-            ),
-            facts,
-        )
+        return _restored(hold, origin, waiting, facts)
     who = Text("{party} holds", party=hold.by) if hold.by else "it signed"
     message = Text(
         "The log {origin} was rolled back: {who} its head of size {old_size}, and the "
@@ -173,6 +157,28 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
         Text(
             "Put the newest database back and start the server again. If it is lost, the "
             "members can continue the log under a new name: {command}.",
+            command=CONTINUE,
+        ),
+        facts,
+    )
+
+
+def _restored(
+    hold: Hold, origin: str, waiting: tuple[str, ...], facts: dict[str, JSON]
+) -> InfrastructureError:
+    missing = ", ".join(waiting) or "the members' agents"
+    return InfrastructureError(
+        "log_set_back",
+        Text(
+            "The centre was restored from a backup: its log {origin} of {own} entries"
+            " signs nothing until every member's agent has shown its newest head. Not"
+            " yet: {missing}.",
+            origin=origin,
+            own=hold.own,
+            missing=missing,
+        ),
+        Text(
+            "Have them start their agents. If one holds a newer head: {command}.",
             command=CONTINUE,
         ),
         facts,
