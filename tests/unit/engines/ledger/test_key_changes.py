@@ -131,3 +131,33 @@ def test_a_change_that_too_few_signed_or_by_a_third_key_makes_no_bundle() -> Non
     assert "signed by 2 of 4 members" in "\n".join(told)
     verdict = verify_bundle(bundle(changed(), EVIL), changed().charter)
     assert verdict.status == "broken"
+
+
+def test_what_the_old_key_signed_before_its_end_counts_in_a_bundle_of_after() -> None:
+    """A job that was proposed before the change, and ended after it."""
+    proposed, rest = honest_actions()[:2], honest_actions()[2:]
+    tree = Story(proposed).tree
+    note = sign_checkpoint(Checkpoint(ORIGIN, 2, tree.root()), LOG)
+    last = Continuation(
+        ORIGIN, 2, tree.root().hex(), note, 2, tree.root().hex(), LOG.public, "yearly"
+    )
+    signed = SignedCharter(
+        replace(CHARTER, version=2, origin=NAME, log_key=NEW.public, previous=CHARTER.digest,
+                continuations=(last,))
+    )  # fmt: skip
+    for name, key in BANKS.items():
+        signed = signed.sign(name, key)
+    opening = Action(
+        "server", CONTINUED, continued_document(signed.charter, ""), job="",
+        changes=(("origin", NAME),), opened=True, key=NEW,
+    )  # fmt: skip
+    after = [
+        replace(one, changes=(*one.changes, ("origin", NAME)),
+                key=NEW if one.author == "server" else one.key)
+        for one in rest
+    ]  # fmt: skip
+    told = Later([*proposed, opening, *after]).bundle()
+    told |= {"charter": signed.charter.digest,
+             "history": [SignedCharter(CHARTER).json(), signed.json()]}  # fmt: skip
+    verdict = verify_bundle(told, signed.charter)
+    assert verdict.failures == ()
