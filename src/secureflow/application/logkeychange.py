@@ -22,7 +22,7 @@ from secureflow.application.membership import (
 )
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.logkeys import LogKeys
-from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.transactions import Transactions, keep_answer
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
@@ -105,22 +105,23 @@ class LogKeyChange:
         """
         require(principal, "charter.propose")
         hold = self._ledger.hold
-        if hold is None or hold.cause != "key":
+        async with self._begin() as work:
+            proposed = await _proposed(work)
+        if not proposed and (hold is None or hold.cause != "key"):
             raise SecureFlowError(
                 "log_not_set_back",
                 Text("No other key was proposed for the log {origin}.", origin=self._origin),
                 "See the charter: secureflow charter show.",
             )
-        async with self._begin() as work:
-            await work.lock(CHARTER_LOCK)
-            pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
-            if pinned and draft and is_key_change(pinned, draft):
-                await work.set_setting(CANDIDATE, None)
-            await work.commit()
+        # From here on the proposal cannot take effect: it needs the hold.
         await self._ledger.judge(lambda now, _: None if now and now.cause == "key" else now)
         # The log grows: who signed the proposal has proof that it was given up (`Continuations`).
         async with self._transactions() as transaction:
-            transaction.record(GIVEN_UP, {"size": hold.own, "by": principal.user})
+            await transaction.work.lock(CHARTER_LOCK)
+            if await _proposed(transaction.work):
+                await transaction.work.set_setting(CANDIDATE, None)
+            transaction.record(GIVEN_UP, {"by": principal.user})
+            transaction.answer(None)
 
     @property
     def _origin(self) -> str:
@@ -145,6 +146,12 @@ class LogKeyChange:
             if was is None:
                 await self._ledger.judge(lambda known, _: None if known == hold else known)
             raise
+
+
+async def _proposed(work: UnitOfWork) -> bool:
+    """Tell whether a charter waits for signatures that changes the key."""
+    pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
+    return pinned is not None and draft is not None and is_key_change(pinned, draft)
 
 
 def _next(pinned: Charter, note: str, key: str, reason: str) -> Charter:
