@@ -138,6 +138,8 @@ RULES: dict[str, Rule] = {
     "get_charter_candidate": Rule("charter.read", also=(404,)),
     "propose_charter": Rule("charter.propose", body={}),
     "continue_log": Rule("charter.propose", also=(409,)),
+    "change_log_key": Rule("charter.propose", body={"reason": "x"}, also=(409,)),
+    "give_up_log_key": Rule("charter.propose", also=(409,)),
     "sign_charter": Rule(
         "charter.sign", "organisation", "body", {"digest": "0" * 64, "signature": "x"}, also=(404,)
     ),

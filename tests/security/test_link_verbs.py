@@ -134,7 +134,7 @@ async def links(shared: tuple[Stage, str]) -> AsyncIterator[Links]:
     tables = stage.database.tables
     services = stage.services
     desk = PartyDesk(
-        *(Witnessing(stage.ledger, services.charters.keys), services.organisations.ca, 1 << 20),
+        *(Witnessing(stage.ledger, services.charters.keys), 1 << 20),
         *(lambda: stage.now[0], MemoryArtifacts(), JobStores()),
         Throttle(1e6, 10**6, lambda: 0.0),
     )

@@ -37,7 +37,8 @@ class NoticeParts:
     """What notifications depend on.
 
     Args:
-        begin, ledger, log_key, courier, bus, clock, ticks: as the use cases'.
+        begin, ledger, courier, bus, clock, ticks: as the use cases'.
+        sealing_key: seals the secrets of webhooks.
         stopping: set to end long streams.
         others: the names of the other servers of the database.
         settings: the channels.
@@ -47,7 +48,7 @@ class NoticeParts:
 
     begin: UnitOfWorkFactory
     ledger: Ledger
-    log_key: SigningKey
+    sealing_key: SigningKey
     courier: Courier
     bus: Bus
     clock: Clock
@@ -77,7 +78,7 @@ class NoticeParts:
 
     @cached_property
     def _sealer(self) -> SecretSealer:
-        return SecretSealer(self.log_key, SECRETS)
+        return SecretSealer(self.sealing_key, SECRETS)
 
     @cached_property
     def _poster(self) -> WebhookPoster:

@@ -49,7 +49,7 @@ def make_people(
     clock: Clock,
     ticks: Ticks,
     bounds: Bounds,
-    log_key: SigningKey,
+    sealing_key: SigningKey,
     trust_domain: str,
     providers: Mapping[str, LoginProvider],
 ) -> People:
@@ -59,11 +59,11 @@ def make_people(
         begin, transactions, clock: of the platform.
         ticks: paces their guesses.
         bounds: what settings bound.
-        log_key: what the keys are derived from under which secrets lie in the database.
+        sealing_key: what the keys are derived from under which secrets lie in the database.
         trust_domain: the platform's name in an authenticator app.
         providers: of logins elsewhere.
     """
-    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, log_key)
+    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, sealing_key)
     passwords = Passwords(rules.password_length)
     failed = FailedLogins(transactions, clock)
     factors = SecondFactors(

@@ -13,6 +13,7 @@ from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
 from secureflow.application.organisations import Organisations
@@ -77,6 +78,7 @@ class Services(People, Products):
     ledger: Ledger
     guard: LogGuard
     continuing: Continuing
+    log_key_change: LogKeyChange
     metrics: Metrics
     readiness: Readiness
     record: Callable[[], SecureFlowError | None] = lambda: None

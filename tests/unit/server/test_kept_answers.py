@@ -36,6 +36,7 @@ from secureflow.server.rest.app import described_app
 from secureflow.server.rest.idempotency import CHANGING, OnceRoute
 from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
+from tests.unit.application.test_logkeychange import Keys
 from tests.unit.server.conftest import Api
 
 SSO = BelievingProvider()
@@ -99,6 +100,8 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "enable_organisation": Post("/organisations/outsider/enable", {}, operator),
         "propose_charter": Post("/charter/candidate", {}, operator),
         "continue_log": Post("/charter/continuation", {}, operator),
+        "change_log_key": Post("/charter/log-key", {"reason": "yearly"}, operator),
+        "give_up_log_key": Post("/charter/log-key", None, operator, "DELETE"),
         "create_project": Post("/projects", {"name": "p", "purpose": "x"}, ada),
         "invite_member": Post(f"{project}/members", {"organisation": "outsider"}, admin),
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
@@ -161,6 +164,10 @@ async def _post(name: str, stage: Stage) -> Post:
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
         await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
+    if name.endswith("_log_key"):
+        services.log_key_change._keys = Keys()
+    if name == "give_up_log_key":
+        await services.log_key_change.propose(operator, "yearly")
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
