@@ -38,7 +38,7 @@ class NoticeParts:
 
     Args:
         begin, ledger, courier, bus, clock, ticks: as the use cases'.
-        sealing_key: seals the secrets of webhooks.
+        sealing_key: seals the secrets of webhooks, makes the codes of mails.
         stopping: set to end long streams.
         others: the names of the other servers of the database.
         settings: the channels.
@@ -87,7 +87,7 @@ class NoticeParts:
 
     @cached_property
     def _codes(self) -> MailCodes:
-        return MailCodes(derived_key(self.log_key, "mail codes"))
+        return MailCodes(derived_key(self.sealing_key, "mail codes"))
 
     def notices(self, transactions: Transactions) -> Notices:
         """Return what tells people."""
