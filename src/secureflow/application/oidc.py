@@ -8,8 +8,6 @@ another browser. The row is gone before the provider is asked: an answer is neve
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -30,7 +28,13 @@ from secureflow.application.ports.identityprovider import (
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.sessions import Opened, Sessions
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.domain.oidc import PENDING_SECONDS, PendingLogin, local_path, secret_digest
+from secureflow.domain.oidc import (
+    PENDING_SECONDS,
+    PendingLogin,
+    derived_secret,
+    local_path,
+    secret_digest,
+)
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -133,7 +137,9 @@ class OidcLogins:
             raise too_fast(wait)
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         request = AuthorizationRequest(
-            state, _derived(browser, state, "nonce"), _derived(browser, state, "verifier")
+            state,
+            derived_secret(browser, state, "nonce"),
+            derived_secret(browser, state, "verifier"),
         )
         location = await provider.port.authorization_url(request)
         now = self._clock()
@@ -172,8 +178,8 @@ class OidcLogins:
         answer = AuthorizationAnswer(
             callback.code,
             callback.issuer,
-            _derived(callback.browser, callback.state, "nonce"),
-            _derived(callback.browser, callback.state, "verifier"),
+            derived_secret(callback.browser, callback.state, "nonce"),
+            derived_secret(callback.browser, callback.state, "verifier"),
             pending.created,
         )
         try:
@@ -204,12 +210,6 @@ class OidcLogins:
             await work.pending_logins.remove(key)
             await work.commit()
         return pending
-
-
-def _derived(browser: str, state: str, use: str) -> str:
-    """Return 43 characters that only the browser's secret yields, for one login and use."""
-    mac = hmac.new(browser.encode(), f"{use}\n{state}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 def _not_pending() -> SecureFlowError:
