@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.agent.identitysettings import OwnIdentitySettings
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
@@ -263,6 +264,7 @@ class AgentSettings(ProcessSettings):
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
     control: ControlSettings = ControlSettings()
+    identity: OwnIdentitySettings = OwnIdentitySettings()
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     log_form: Form = "console"

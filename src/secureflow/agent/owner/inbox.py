@@ -28,7 +28,11 @@ from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 from secureflow.agent.owner.acting import Actor, acting
-from secureflow.agent.owner.people import distinct, session_ended
+from secureflow.agent.owner.personrules import (
+    apart,
+    distinct,
+    session_ended,
+)
 from secureflow.agent.owner.twopeople import TWO
 from secureflow.agent.record.peoplerows import ItemApproval
 from secureflow.agent.record.records import InboxItem
@@ -269,13 +273,24 @@ class Inbox:
         earlier = self._store.item_approvals(item.id)
         for authority in actor.authorities or (actor.person,):
             one = ItemApproval(item.id, actor.person, authority, actor.user, now, reason)
-            if distinct((*earlier, one)):
+            if distinct((*earlier, one)) and all(self._apart(one, each) for each in earlier):
                 self._store.add_item_approval(one)
                 return one, not two or len(earlier) > 0
         raise SecureFlowError(
             "same_person",
             Text("Request {item} needs the decision of another person.", item=item.id),
-            "You approved it already, or would decide in the place of who did.",
+            "You approved it already, or would decide in the place of who did; or an account that "
+            "a login made could be of who approved first: an owner-admin binds both accounts to "
+            "one provider.",
+        )
+
+    def _apart(self, one: ItemApproval, other: ItemApproval) -> bool:
+        """Return whether nobody of the one can be somebody of the other under another account."""
+        known = self._store.identities_of
+        return all(
+            mine == theirs or apart(known(mine), known(theirs))
+            for mine in {one.person, one.authority}
+            for theirs in {other.person, other.authority}
         )
 
     def _check_present(self, actor: Actor) -> None:
