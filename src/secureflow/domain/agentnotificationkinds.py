@@ -27,6 +27,18 @@ _REQUESTS = (
         ),
     ),
     NotificationKind(
+        "question_answered",
+        _WARNING,
+        ("job", "item"),
+        "",
+        "",
+        lambda f: Text(
+            "Your question about job {job} was answered: secureflow agent inbox show {item}.",
+            job=f["job"],
+            item=f["item"],
+        ),
+    ),
+    NotificationKind(
         "request_approved",
         _INFO,
         ("job",),

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from secureflow.agent.edge.notifying import NotificationCommands, OwnWatch, senders
 from secureflow.agent.notificationsettings import OwnNotificationSettings
+from secureflow.agent.owner import notifications
 from secureflow.agent.owner.folding import PER_CAUSE, PER_KIND, SEVERAL, WINDOW
 from secureflow.agent.owner.notifications import CURSOR, FOLDED, OwnNotifications
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.domain.agentnotificationkinds import AGENT_KINDS
-from secureflow.domain.deliveries import FIRST_PAUSE, MOST_TRIES, MOST_WAITING, Delivery
+from secureflow.domain.deliveries import FIRST_PAUSE, MOST_TRIES, Delivery
 from secureflow.domain.notifications import MOST_KEPT, WITHHELD
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import catalogue
@@ -301,26 +302,30 @@ def test_alarms_and_what_people_do_are_always_told(owner: Owner) -> None:
     assert kinds.count("stop_set") == PER_CAUSE  # the centre can cause those
 
 
-def test_a_full_queue_has_room_for_what_matters(store: RecordStore) -> None:
+def test_a_full_queue_has_room_for_what_matters(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "MOST_WAITING", 20)
     owner = Owner(store, settings(webhooks=[HOOK]))
-    for number in range(MOST_WAITING + 10):
+    for number in range(25):
         owner.told.tell(f"e/{number}", "job_ended", {"job": f"job_{number}", "outcome": "failed"})
-    assert len(owner.store.outgoing("waiting", limit=5000)) == MOST_WAITING * 3 // 4
-    for number in range(MOST_WAITING):
+    assert len(owner.store.outgoing("waiting")) == 15
+    for number in range(25):
         owner.told.tell(f"w/{number}", "alarm_cleared", {})
     assert owner.told.tell("alarm", "alarm", {"code": "leaf_missing"})
-    waiting = [one.kind for one in owner.store.outgoing("waiting", limit=5000)]
-    assert len(waiting) == MOST_WAITING
+    waiting = [one.kind for one in owner.store.outgoing("waiting")]
+    assert len(waiting) == 20
     assert waiting.count("alarm") == 1
     assert "job_ended" not in waiting
 
 
-def test_an_unread_alarm_is_the_last_to_go(owner: Owner) -> None:
+def test_an_unread_alarm_is_the_last_to_go(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "MOST_KEPT", 10)
     owner.told.tell("alarm", "alarm", {"code": "leaf_missing"})
-    for number in range(MOST_KEPT + 5):
+    for number in range(15):
         owner.told.tell(f"w/{number}", "alarm_cleared", {})
     kept = [one.kind for one in owner.told.listed(unread=False, limit=1000)]
-    assert (len(kept), kept.count("alarm")) == (MOST_KEPT, 1)
+    assert (len(kept), kept.count("alarm")) == (10, 1)
 
 
 def test_grants_and_accounts_are_news_that_no_setting_silences(store: RecordStore) -> None:

@@ -199,6 +199,24 @@ def test_a_date_is_one(agent: Agent, cli: Any, until: str) -> None:
     assert cli("agent", "people", "away", "--until", until)[0] == 2
 
 
+QUESTIONS = [
+    {"question": "Why?\x1b[2J", "person": "ben", "asked": 1, "told": True, "answer": "",
+     "by": "", "answered": None},
+    {"question": "How?", "person": "ben", "asked": 1, "told": True, "answer": "So.\u202e",
+     "by": "usr_alice", "answered": 2},
+    {"question": "When?", "asked": 1, "told": False},
+]  # fmt: skip
+
+
+def test_questions_and_answers_are_on_the_screen_and_hide_nothing() -> None:
+    ((label, text, least),) = known_here({"questions": QUESTIONS})
+    assert (label, least) == ("Questions", 1_000)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    for said in ("Why?", "not answered yet", "as the centre tells, by usr_alice", "not yet told"):
+        assert said in text
+
+
 # --- what is known beside the spec ------------------------------------------------------------
 
 PEOPLE = {

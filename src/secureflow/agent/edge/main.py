@@ -42,6 +42,7 @@ from secureflow.agent.edge.policycommands import PolicyCommands
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.providercommands import ProviderCommands, person_providers
+from secureflow.agent.edge.questionwatch import QuestionWatch
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
@@ -137,8 +138,11 @@ async def serve(
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
         control = await asyncio.to_thread(_control, settings, assembly, link, table, granted)
+        questions = QuestionWatch(link, store, assembly.questions)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
-        looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
+        looking = [
+            asyncio.create_task(one.run()) for one in (*watching, questions, told, own_watch)
+        ]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:

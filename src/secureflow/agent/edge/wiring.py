@@ -31,6 +31,7 @@ from secureflow.agent.owner.grants import Grants
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
+from secureflow.agent.owner.questions import OwnQuestions
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.agent.record.restored import ForgottenJobs
@@ -104,6 +105,7 @@ class Assembly:
     people: People
     grants: Grants
     stopping: Stopping
+    questions: OwnQuestions
 
 
 def assemble(
@@ -162,7 +164,8 @@ def assemble(
     parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    return Assembly(agent, *parts, bundles, code, people, grants, stopping)
+    questions = OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

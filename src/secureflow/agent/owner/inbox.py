@@ -215,8 +215,31 @@ class Inbox:
             self._store.decide_inbox_item(new)
         self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
 
+    def still_waiting(self, item: str) -> InboxItem:
+        """Return a request about which whoever acts may still decide, as it is shown.
+
+        Raises:
+            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`,
+                `session_ended`.
+        """
+        self._check_present(acting())
+        found = self.get(item)
+        if found.state != "waiting":
+            raise SecureFlowError(
+                "already_decided",
+                Text("Request {item} is already {state}.", item=item, state=found.state),
+                "A decision is final; a changed job comes as a new request.",
+            )
+        if self._clock() >= self.deadline(found):
+            raise SecureFlowError(
+                "expired",
+                Text("Request {item} has expired: nobody waits for it any more.", item=item),
+                "Have the job submitted again.",
+            )
+        return checked(found)
+
     def decide(
-        self, item: str, state: Literal["approved", "rejected", "asked_back"], reason: str = ""
+        self, item: str, state: Literal["approved", "rejected"], reason: str = ""
     ) -> InboxItem:
         """Store a person's decision on exactly the content behind this id; it is final.
 
@@ -228,23 +251,11 @@ class Inbox:
         """
         actor = acting()
         with self._store.transaction():
-            self._check_present(actor)
-            found = self.get(item)
-            now = self._clock()
-            if found.state != "waiting":
-                raise SecureFlowError(
-                    "already_decided",
-                    Text("Request {item} is already {state}.", item=item, state=found.state),
-                    "A decision is final; a changed job comes as a new request.",
-                )
-            if now >= self.deadline(found):
-                raise SecureFlowError(
-                    "expired",
-                    Text("Request {item} has expired: nobody waits for it any more.", item=item),
-                    "Have the job submitted again.",
-                )
-            decided = replace(checked(found), state=state, decided_at=now, reason=reason)
+            found, now = self.still_waiting(item), self._clock()
+            decided = replace(found, state=state, decided_at=now, reason=reason)
             facts = {"item": item, "spec": found.digest, "reason": reason, **actor.facts()}
+            if read := [(one.question, one.answer) for one in self._store.questions(found.job)]:
+                facts["questions"] = digest([list(one) for one in read])  # as they were then
             if state == "approved":
                 one, enough = self._approved(found, actor, reason, now)
                 if one is not None and one.authority != one.person:

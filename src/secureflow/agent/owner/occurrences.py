@@ -14,6 +14,7 @@ from secureflow.domain.notifications import Notification
 
 _KINDS: Final[Mapping[str, str]] = {
     "inbox.waiting": "request_waiting",
+    "inbox.answered": "question_answered",
     "job.approved": "request_approved",
     "job.refused": "request_refused",
     "job.finished": "job_ended",

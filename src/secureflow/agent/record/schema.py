@@ -183,6 +183,16 @@ ALTER TABLE person_sessions ADD COLUMN factor INTEGER NOT NULL DEFAULT 0
 """
 """Who people are at the organisation's identity providers, and how sessions were begun."""
 
+_QUESTIONS = """
+CREATE TABLE questions (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, job TEXT NOT NULL, item TEXT NOT NULL,
+    question TEXT NOT NULL, person TEXT NOT NULL, asked INTEGER NOT NULL, told INTEGER NOT NULL,
+    answer TEXT NOT NULL, by TEXT NOT NULL, answered INTEGER
+);
+CREATE INDEX questions_by_job ON questions (job, number)
+"""
+"""Questions of people here to a job's submitter, and the answers that the centre told."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -198,6 +208,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _NOTIFICATIONS,
     _GRANTS,
     _IDENTITIES,
+    _QUESTIONS,
 )
 
 

@@ -21,6 +21,7 @@ from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
 from secureflow.agent.record.peoplerows import PeopleRows
+from secureflow.agent.record.questionrows import QuestionRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -46,7 +47,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(GrantRows, NotificationRows, PeopleRows):
+class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:

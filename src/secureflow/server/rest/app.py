@@ -27,6 +27,7 @@ from secureflow.server.rest import (
     projectpeople,
     projectrecord,
     projects,
+    questions,
     queue,
     renewals,
     secondfactors,
@@ -81,7 +82,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
+    routers += [one.router for one in (jobs, questions, queue, models, bundles, audit, health)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
