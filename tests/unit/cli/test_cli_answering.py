@@ -1,4 +1,4 @@
-"""`secureflow job questions` and `answer`: foreign text is shown plainly, and the right one answered."""
+"""`secureflow job questions` and `answer`: foreign text is plain, who asked is answered."""
 
 from __future__ import annotations
 
