@@ -98,7 +98,9 @@ class ConsentSettings(Section):
     a request that waits is over, `remind_after` those after which it is shown as overdue.
 
     `grants`: `limit` holds a job to this agent's grants where there are any for its data and
-    project; `required` refuses every job on data for which a person here confirmed none.
+    project; `dataset` where there are any for its data, in whatever project, so that a project of
+    another id leads round none; `required` refuses every job on data for which a person here
+    confirmed none.
     """
 
     policies: tuple[Path, ...] = ()

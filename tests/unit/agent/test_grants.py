@@ -76,6 +76,30 @@ async def test_an_owner_may_require_a_grant(tmp_path: Path) -> None:
     assert world.store.grant_use(JOB).grant == made.id  # type: ignore[union-attr]
 
 
+class ByDataset(World):
+    """An owner whose grants for data hold in whatever project."""
+
+    @property
+    def settings(self) -> AgentSettings:
+        settings = super().settings
+        consent = settings.consent.model_copy(update={"grants": "dataset"})
+        return settings.model_copy(update={"consent": consent})
+
+
+async def test_a_project_of_another_id_leads_round_no_grant(tmp_path: Path) -> None:
+    """The centre chooses ids of projects: after a revocation it names the project anew."""
+    for owner, allowed in ((World, True), (ByDataset, False)):
+        world = owner(tmp_path / owner.__name__)
+        assert await world.ask("consent", another(world, 1))  # no grant for the data at all
+        elsewhere = GrantTerms("customers", "prj_elsewhere00", COLUMNS, NOW + 1000)
+        made = world.assembly.grants.create(elsewhere)
+        await world.assembly.stopping.stop(Cause("grant_revoked", made.id))
+        if allowed:
+            assert await world.ask("consent", world.consent_body())
+        else:
+            assert (await refusal(world)).code == "grant_missing"
+
+
 async def test_an_approval_remembers_its_grant_and_ends_with_it(tmp_path: Path) -> None:
     world = World(tmp_path / "agent")
     made = grant(world)

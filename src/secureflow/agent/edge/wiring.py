@@ -21,6 +21,7 @@ from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
+from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
@@ -117,6 +118,7 @@ def assemble(
 ) -> Assembly:
     """Return an agent over its record, for these kinds of job; nothing runs yet."""
     clock, party = ports.clock, settings.organisation
+    store.actor = lambda: acting().facts()
     charter = PinnedCharter(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:

@@ -50,6 +50,9 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
 class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
+    actor: Callable[[], Mapping[str, JSON]] = staticmethod(dict)
+    """Returns who gives the command that runs now (`owner.acting`), as facts of its actions."""
+
     def reached(self) -> dict[str, JSON]:
         """Return the record's newest own leaf and action."""
         return reached_in(self._one)
@@ -419,7 +422,8 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
     # The agent's own log of its actions; the table keeps its original name.
 
     def note(self, at: int, action: str, job: str = "", **facts: JSON) -> None:
-        """Append to the log of actions."""
+        """Append to the log of actions, with who gave the command that runs now, if any."""
+        facts = {**self.actor(), **facts}
         self._write(
             "INSERT INTO deeds (at, deed, job, facts) VALUES (?, ?, ?, ?)",
             at, action, job, json.dumps(facts, sort_keys=True),
