@@ -53,8 +53,8 @@ def bind(
     config: Path, name: str, provider: str, subject: str, roles: Sequence[str] = ()
 ) -> dict[str, JSON]:
     """Let a person of a provider in under an account; with `roles`, a new one."""
-    named = {"name": name, "provider": provider, "subject": subject}
-    return dict(control(config, "people.bind", **named, roles=list(roles)))
+    given: dict[str, JSON] = {"name": name, "provider": provider, "subject": subject}
+    return dict(control(config, "people.bind", PATIENCE, **given, roles=list(roles)))
 
 
 def unbind(config: Path, name: str, provider: str) -> dict[str, JSON]:

@@ -65,13 +65,13 @@ class Questions:
             transaction.record("question.asked", document)
             return transaction.answer(asked)
 
-    async def answered(self, organisation: str, jobs: Sequence[str]) -> list[Question]:
+    async def answered(self, organisation: str, jobs: Sequence[str]) -> Sequence[Question]:
         """Return the answers to an organisation's questions about these jobs."""
         async with self._begin() as work:
             found = [one for job in jobs for one in await self._of(work, job, organisation)]
         return [one for one in found if one.answered is not None]
 
-    async def list(self, principal: Principal, job: str) -> list[Question]:
+    async def list(self, principal: Principal, job: str) -> Sequence[Question]:
         """Return the questions about a job: all of them to those who submitted it.
 
         Others see those of their own organisation, and the operator all.
@@ -130,7 +130,7 @@ class Questions:
             )
         return waiting[0]
 
-    async def _of(self, work: UnitOfWork, job: str, organisation: str) -> list[Question]:
+    async def _of(self, work: UnitOfWork, job: str, organisation: str) -> Sequence[Question]:
         return await list_readable(work.questions, job=job, organisation=organisation)
 
 

@@ -167,7 +167,7 @@ def test_accounts_are_bound_to_people_of_providers(agent: Agent, cli: Any) -> No
     agent.answers = {
         "people.bind": {},
         "people.unbind": {},
-        "people.providers": [{"name": "sso", "title": "Bank A", "page": False}],
+        "people.providers": [[{"name": "sso", "title": "Bank A", "page": False}]],
     }
     assert cli("agent", "people", "bind", "ben", "sso", "ben@bank")[0] != 0, "nobody confirmed it"
     assert agent.asked == []

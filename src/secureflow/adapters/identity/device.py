@@ -63,8 +63,9 @@ def read_authorization(fetcher: Fetcher, found: Mapping[str, Any]) -> DeviceAuth
 
 
 def _seconds(value: object, default: int, most: int) -> int:
-    known = type(value) is int and value > 0
-    return min(value if known else default, most)  # type: ignore[type-var, return-value]
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return default
+    return min(value, most)
 
 
 def read_refusal(name: str, error: object) -> DeviceAnswer | None:

@@ -137,7 +137,8 @@ class OwnWatch:
     async def _look_at_grant(self, grant: str, until: int) -> None:
         days = -(-(until - self.clock()) // DAY)
         if 0 < days <= GRANT_DAYS:
-            event, facts = f"grant/{grant}", {"grant": grant, "days": days}
+            facts: dict[str, Fact] = {"grant": grant, "days": days}
+            event = f"grant/{grant}"
             await asyncio.to_thread(self.notifications.tell, event, "grant_expiring", facts)
 
     async def _look_at(self, row: Mapping[str, Any]) -> None:

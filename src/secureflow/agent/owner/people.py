@@ -109,7 +109,7 @@ class People:
                     for d in given
                     if d.taker == one.id and d.until > now
                 ],
-                "password": bool(one.password),
+                "has_password": bool(one.password),
                 "identities": [
                     {"provider": known.provider, "issuer": known.issuer, "subject": known.subject}
                     for known in self._store.identities_of(one.id)
