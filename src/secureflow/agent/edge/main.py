@@ -138,11 +138,8 @@ async def serve(
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
         control = await asyncio.to_thread(_control, settings, assembly, link, table, granted)
-        questions = QuestionWatch(link, store, assembly.questions)
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
-        looking = [
-            asyncio.create_task(one.run()) for one in (*watching, questions, told, own_watch)
-        ]
+        watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
+        looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -290,10 +287,14 @@ def provider_commands(assembly: Assembly, logins: Logins) -> ProviderCommands:
     return ProviderCommands(ProviderLogins(*parts), identities)
 
 
-def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
+def _link_watches(link: Link, assembly: Assembly) -> tuple[HeadWatch, MissedEnds, QuestionWatch]:
+    """Return what looks after the log, ends of jobs and questions, while there is a link."""
     context = assembly.context
-    return HeadWatch(
-        link, context.witness, context.store, context.charter, assembly.continuations, context.clock
+    parts = context.witness, context.store, context.charter, assembly.continuations, context.clock
+    return (
+        HeadWatch(link, *parts),
+        MissedEnds(link, context.store),
+        QuestionWatch(link, context.store, assembly.questions),
     )
 
 
