@@ -56,6 +56,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
     "pending_logins": ("block", "unexpired"),
+    "questions": ("job", "organisation"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),

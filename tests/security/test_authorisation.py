@@ -181,6 +181,8 @@ RULES: dict[str, Rule] = {
     "explain_job": Rule("job.read", "job"),
     "get_job_recipe": Rule("job.read", "job"),
     "get_job_totals": Rule("job.read", "job"),
+    "list_questions": Rule("job.read", "job"),
+    "answer_question": Rule("job.answer", "job", body={"text": "x"}, operator=False, also=(409,)),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "list_queue": Rule("job.read"),

@@ -71,6 +71,8 @@ VERBS: dict[str, Verb] = {
     "grant.list": Verb({"submitters": []}),
     "grant.end": Verb({"body": {}, "signature": "00"}),
     "job.withdraw": Verb({"jobs": []}),
+    "question.ask": Verb({"job": "$job", "key": "0" * 32, "text": "Why?"}),
+    "question.answers": Verb({"jobs": ["$job"]}),
     "status": Verb(enclave=True),
     "engines": Verb({"engines": {}}),
 }

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.agent.identitysettings import OwnIdentitySettings
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
@@ -98,7 +99,9 @@ class ConsentSettings(Section):
     a request that waits is over, `remind_after` those after which it is shown as overdue.
 
     `grants`: `limit` holds a job to this agent's grants where there are any for its data and
-    project; `required` refuses every job on data for which a person here confirmed none.
+    project; `dataset` where there are any for its data, in whatever project, so that a project of
+    another id leads round none; `required` refuses every job on data for which a person here
+    confirmed none.
     """
 
     policies: tuple[Path, ...] = ()
@@ -265,6 +268,7 @@ class AgentSettings(ProcessSettings):
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
     control: ControlSettings = ControlSettings()
+    identity: OwnIdentitySettings = OwnIdentitySettings()
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     log_form: Form = "console"

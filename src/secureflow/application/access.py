@@ -64,6 +64,7 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "grant.revoke": _OWNERS,
     "job.read": _EVERYONE,
     "job.submit": _SCIENTISTS | _WORKERS,
+    "job.answer": _SCIENTISTS | _WORKERS,
     "job.cancel": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "job.prioritise": _ADMINS | _SCIENTISTS,
     "job.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,

@@ -164,6 +164,14 @@ async def _finished(
     return kind, facts, _with_submitter(job, Audience(everyone, OWNERS))
 
 
+async def _question(work: UnitOfWork, _: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+    job = await _whole_job(work, _text(document, "job"))
+    if job is None:
+        return None
+    told = _with_submitter(job, Audience((job.organisation,)))
+    return "question_asked", {**document, "project": job.project}, told
+
+
 async def _accused(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
     job = await _whole_job(work, entry.job)
     if job is None or entry.author not in _parties(job):
@@ -258,6 +266,7 @@ _BY_SERVER: Final[Mapping[str, _Rule]] = {
     "job.proposed": _proposed,
     "job.started": _approved,
     "job.finished": _finished,
+    "question.asked": _question,
     "charter.proposed": _charter("charter_proposed", "members"),
     "charter.adopted": _charter("charter_adopted", "signed"),
     "enrolment.used": _agent("agent_enrolled"),

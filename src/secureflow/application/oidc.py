@@ -8,8 +8,6 @@ another browser. The row is gone before the provider is asked: an answer is neve
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -32,7 +30,13 @@ from secureflow.application.proofs import RECENT, require_proof
 from secureflow.application.sessions import Opened, Sessions
 from secureflow.application.shares import Share, make_room
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.domain.oidc import PENDING_SECONDS, PendingLogin, local_path, secret_digest
+from secureflow.domain.oidc import (
+    PENDING_SECONDS,
+    PendingLogin,
+    derived_secret,
+    local_path,
+    secret_digest,
+)
 from secureflow.kit.addresses import block_of
 from secureflow.kit.clock import MAX_SKEW, Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
@@ -153,7 +157,9 @@ class OidcLogins:
             raise too_fast(wait)
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         request = AuthorizationRequest(
-            *(state, _derived(browser, state, "nonce"), _derived(browser, state, "verifier")),
+            state,
+            derived_secret(browser, state, "nonce"),
+            derived_secret(browser, state, "verifier"),
             age=RECENT if fresh else None,
         )
         location = await provider.port.authorization_url(request)
@@ -203,8 +209,8 @@ class OidcLogins:
         answer = AuthorizationAnswer(
             callback.code,
             callback.issuer,
-            _derived(callback.browser, callback.state, "nonce"),
-            _derived(callback.browser, callback.state, "verifier"),
+            derived_secret(callback.browser, callback.state, "nonce"),
+            derived_secret(callback.browser, callback.state, "verifier"),
             pending.created,
         )
         try:
@@ -254,12 +260,6 @@ def _proven(claims: Mapping[str, Any], now: int, *, fresh: bool) -> int:
             "administrator about max_age and auth_time.",
         )
     return now if at is None else at
-
-
-def _derived(browser: str, state: str, use: str) -> str:
-    """Return 43 characters that only the browser's secret yields, for one login and use."""
-    mac = hmac.new(browser.encode(), f"{use}\n{state}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 def _not_pending() -> SecureFlowError:

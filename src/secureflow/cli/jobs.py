@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli.answering import answer, questions, say_open
 from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
@@ -84,7 +85,14 @@ def list_jobs(
 def show_job(job: Id, output: Output = Form.TABLE) -> None:
     """Show a job."""
     with client() as connection:
-        _show(connection.jobs.get(named(connection, "job", job)), output)
+        found = connection.jobs.get(named(connection, "job", job))
+        _show(found, output)
+        if output is Form.TABLE and found.state == "proposed":
+            say_open(connection, found.id)
+
+
+app.command("questions", help=t("List what data owners ask about a job."))(questions)
+app.command("answer", help=t("Answer a data owner's question about a job."))(answer)
 
 
 @app.command("submit", help=t("Submit a job file."))

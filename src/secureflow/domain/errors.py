@@ -405,6 +405,7 @@ CATALOGUE: dict[str, Category] = {
         ),
         Category.FORBIDDEN,
     ),
+    **dict.fromkeys(("question_open", "questions_exhausted", "no_question"), Category.CONFLICT),
     "person_unknown": Category.NOT_FOUND,
     "second_factor_refused": Category.INVALID,
     "policy_test_failed": Category.FAILED,

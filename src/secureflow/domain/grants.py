@@ -31,7 +31,7 @@ _SLACK: Final = 1e-9
 """Of sums of ε, which are rounded."""
 
 Epsilon = Annotated[float, Field(gt=0.0, le=1e6)]
-GrantsMode = Literal["limit", "required"]
+GrantsMode = Literal["limit", "dataset", "required"]
 """What happens without a grant that a person here confirmed: see `ConsentSettings.grants`."""
 
 

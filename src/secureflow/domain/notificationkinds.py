@@ -72,6 +72,19 @@ _JOBS = (
         lambda f: Text("Job {job} was cancelled.", job=f["job"]),
     ),
     NotificationKind(
+        "question_asked",
+        _WARNING,
+        ("job", "organisation", "number", "project"),
+        "job",
+        "jobs",
+        lambda f: Text(
+            "{organisation} asks something about job {job}, and waits for the answer: secureflow "
+            "job questions {job}.",
+            organisation=f["organisation"],
+            job=f["job"],
+        ),
+    ),
+    NotificationKind(
         "accusation",
         _CRITICAL,
         ("job", "organisation"),

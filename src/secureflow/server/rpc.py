@@ -52,6 +52,7 @@ from secureflow.server.logverbs import (
     show,
 )
 from secureflow.server.peers import check_join
+from secureflow.server.questionverbs import answers, ask
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -208,6 +209,8 @@ class PartyDesk:
             "grant.end": end,
             "grant.list": listed,
             "job.withdraw": withdraw,
+            "question.ask": ask,
+            "question.answers": answers,
             "status": self._status,
             "engines": _engines,
         }

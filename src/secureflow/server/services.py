@@ -26,6 +26,7 @@ from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
+from secureflow.application.questions import Questions
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
@@ -71,6 +72,7 @@ class Services(People, Products):
     jobs: Jobs
     queue: Queue
     timetables: Timetables
+    questions: Questions
     overdue: OverdueEnds
     audit: Audit
     notices: Notices

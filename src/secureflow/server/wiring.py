@@ -37,6 +37,7 @@ from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
+from secureflow.application.questions import Questions
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
@@ -168,6 +169,7 @@ def make_services(
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         queue=Queue(begin, transactions, bounds.queue, clock),
         timetables=Timetables(begin, transactions, clock, ports.driver.start),
+        questions=Questions(begin, transactions, clock),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),

@@ -61,7 +61,7 @@ async def outdate(database: Database) -> None:
         )
         old = ("claims", "servers", "bundles", "uploads", "queue")
         people = ("sessions", "families", "devices", "second_factors", "identities", "login_places")
-        told = ("notifications", "preferences", "webhooks", "deliveries")
+        told = ("questions", "notifications", "preferences", "webhooks", "deliveries")
         for later in (*old, *people, "pending_logins", *told):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))

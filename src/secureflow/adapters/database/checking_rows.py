@@ -41,6 +41,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.UPLOADS,
     entities.IDENTITIES,
     entities.PENDING_LOGINS,
+    entities.QUESTIONS,
     entities.PREFERENCES,
     entities.WEBHOOKS,
     entities.DELIVERIES,

@@ -22,6 +22,7 @@ from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.questions import Question
 from secureflow.domain.sessions import Session
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
@@ -125,6 +126,7 @@ BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
+QUESTIONS = EntityKind(Question, "question", tables.QUESTIONS)
 PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
 WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
 DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)

@@ -117,6 +117,7 @@ BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
 UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 IDENTITIES = _entity("identities", "user")
 PENDING_LOGINS = _entity("pending_logins", "block", expiring=True)
+QUESTIONS = _entity("questions", "job", "organisation")
 PREFERENCES = _entity("preferences")
 WEBHOOKS = _entity("webhooks", "organisation")
 DELIVERIES = _entity(

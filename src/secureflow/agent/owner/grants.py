@@ -217,7 +217,7 @@ class Grants:
         held = self._held(request.dataset, request.project)
         if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
             held = [one for one in held if one[0].id == use.grant]
-        if not held and self._mode() == "required":
+        if not held and self._needed(request.dataset):
             raise self._missing(job, request, {})
         if not held:
             return None
@@ -245,7 +245,10 @@ class Grants:
         """
         request = grant_request(self._party, spec, asked)
         if under is None:
-            if request.dataset and self._held(request.dataset, request.project):
+            came = request.dataset and (
+                self._held(request.dataset, request.project) or self._needed(request.dataset)
+            )
+            if came:
                 raise self._missing(job, request, {})
             return
         kept = self.get(under.grant)
@@ -287,6 +290,18 @@ class Grants:
         """Return the grants for a dataset and a project, in force or not."""
         found = [(kept, self.terms_of(kept)) for kept in self._store.grants()]
         return [one for one in found if (one[1].dataset, one[1].project) == (dataset, project)]
+
+    def _needed(self, dataset: str) -> bool:
+        """Return whether a job on a dataset needs a grant for its project, though there is none.
+
+        The centre chooses a project's id: where grants for the data in another project are enough
+        to need one, a new id leads round none of them, revoked ones included.
+        """
+        mode = self._mode()
+        return mode == "required" or (
+            mode == "dataset"
+            and any(self.terms_of(kept).dataset == dataset for kept in self._store.grants())
+        )
 
     def _reasons(
         self, job: str, kept: KeptGrant, terms: GrantTerms, request: GrantRequest

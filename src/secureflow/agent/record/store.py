@@ -21,6 +21,7 @@ from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
 from secureflow.agent.record.peoplerows import PeopleRows
+from secureflow.agent.record.questionrows import QuestionRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -46,8 +47,11 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(GrantRows, NotificationRows, PeopleRows):
+class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
     """The agent's durable record (`agent.record.recordfile`)."""
+
+    actor: Callable[[], Mapping[str, JSON]] = staticmethod(dict)
+    """Returns who gives the command that runs now (`owner.acting`), as facts of its actions."""
 
     def reached(self) -> dict[str, JSON]:
         """Return the record's newest own leaf and action."""
@@ -426,7 +430,8 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows):
     # The agent's own log of its actions; the table keeps its original name.
 
     def note(self, at: int, action: str, job: str = "", **facts: JSON) -> None:
-        """Append to the log of actions."""
+        """Append to the log of actions, with who gave the command that runs now, if any."""
+        facts = {**self.actor(), **facts}
         self._write(
             "INSERT INTO deeds (at, deed, job, facts) VALUES (?, ?, ?, ?)",
             at, action, job, json.dumps(facts, sort_keys=True),

@@ -17,6 +17,7 @@ from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.questions import Question
 from secureflow.domain.queue import QueuedJob
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
@@ -265,6 +266,7 @@ class UnitOfWork(Protocol):
     uploads: Store[Upload]
     identities: Store[Identity]
     pending_logins: Store[PendingLogin]
+    questions: Store[Question]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]
