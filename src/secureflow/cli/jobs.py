@@ -13,13 +13,15 @@ from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
-from secureflow.cli.psi import show_intersection
+from secureflow.cli.psi import say_where, show_intersection
 from secureflow.cli.queue import At, Prioritised, timing
+from secureflow.cli.sections import show_sections
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -224,12 +226,15 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    facts = {"contributors": _contributors(answer.get("contributions"))}
+    in_rounds = _has_rounds(answer)
+    facts = {"contributors": _contributors(answer.get("contributions"), rounds=in_rounds)}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
     facts["protection"] = said(str(answer.get("protection") or ""))
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
+    if not in_rounds:
+        lines.remove("rounds")
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     show_points(answer)
@@ -239,8 +244,12 @@ def report(
         show_evaluation(answer, output)
     if "prediction" in answer:
         show_prediction(answer, output)
+    told = show_sections(answer)
     if "intersection" in answer:
-        show_intersection(answer, output)
+        if told:
+            say_where(answer)
+        else:
+            show_intersection(answer, output)
 
 
 @app.command(
@@ -321,14 +330,22 @@ def _absent(progress: Mapping[str, Any]) -> str:
     return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(contributions: Any) -> str:
-    """Return who contributed to how many rounds, with rows if the report has them."""
+def _has_rounds(report: Mapping[str, Any]) -> bool:
+    """Tell whether what was computed went round by round: a training, or more than one step."""
+    rounds = report.get("rounds")
+    return bool(report.get("metrics")) or (finite(rounds) and rounds > 1)
+
+
+def _contributors(contributions: Any, *, rounds: bool) -> str:
+    """Return who contributed, to how many `rounds` if there are, with rows if it has them."""
     told = []
     for party, one in members(contributions).items():
         facts = members(one)
-        rounds, rows = facts.get("rounds"), facts.get("rows")
-        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds)
-        if finite(rows):
+        number, rows = facts.get("rounds"), facts.get("rows")
+        line = plain(party)
+        if rounds:
+            line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=number)
+        if finite(rows) and (rounds or rows):
             line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
         told.append(line)
     return "\n".join(told)
