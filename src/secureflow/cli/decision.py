@@ -207,6 +207,8 @@ def _asker(spec: JobSpec) -> str:
 
 def _data(item: InboxItem) -> str:
     request = item.request
+    if not request.get("dataset") and not request.get("columns"):
+        return t("none: this party only computes")
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]
