@@ -299,6 +299,8 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
+    if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
+        progress = {}  # one step without figures, which nobody calls a round
     extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines

@@ -101,6 +101,8 @@ class Progress:
             for name in (*_FIGURES, *own_figures([data]))
             if isinstance(data.get(name), float)
         ]
+        if not figures and self.rounds == 1:  # one step, which nobody calls a round
+            return t("done: {stage}", stage=t(_text(data, "stage") or "round"))
         if figures and len(self.history) == 1:
             figures.append(_of_which())
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
