@@ -11,7 +11,7 @@ import typer
 
 from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
@@ -62,8 +62,8 @@ _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
 _RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
-    *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
-    "error",
+    *("id", "name", "state", "kind", "project", "submitter", "digest", "priority", "starts"),
+    *("progress", "absent", "error"),
 )
 
 
@@ -302,6 +302,8 @@ def _show(job: Job, output: Form) -> None:
     if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
         progress = {}  # one step without figures, which nobody calls a round
     extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
+    if not job.state.final:
+        extra |= {"priority": job.priority, "starts": _starts(job.spec.get("not_before"))}
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
@@ -322,6 +324,11 @@ def _show_points(job: Job) -> None:
             {"point": at, "sets": one, "job": part_id(job.id, at) if at <= begun else None}
             for at, one in enumerate(listed, 1)
         ])  # fmt: skip
+
+
+def _starts(not_before: Any) -> str:
+    """Return when a job may begin at the earliest; empty for one that may at once."""
+    return t("not before {when}", when=moment(not_before)) if moment(not_before) else ""
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
