@@ -302,8 +302,9 @@ def _show(job: Job, output: Form) -> None:
     if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
         progress = {}  # one step without figures, which nobody calls a round
     extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
-    if not job.state.final:
-        extra |= {"priority": job.priority, "starts": _starts(job.spec.get("not_before"))}
+    begins = not job.state.final
+    extra["priority"] = job.priority if begins else None
+    extra["starts"] = _starts(job.spec.get("not_before")) if begins else None
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
