@@ -301,7 +301,8 @@ def _show(job: Job, output: Form) -> None:
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
     if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
         progress = {}  # one step without figures, which nobody calls a round
-    extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
+    extra: dict[str, Any] = {"progress": progress, "absent": _absent(job.progress)}
+    extra["error"] = _why(job.error)
     begins = not job.state.final
     extra["priority"] = job.priority if begins else None
     extra["starts"] = _starts(job.spec.get("not_before")) if begins else None
