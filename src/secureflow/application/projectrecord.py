@@ -26,7 +26,7 @@ WINDOW: Final = 500
 WINDOWS: Final = 10
 """Reads for a page at most."""
 PAGE_OF_JOBS: Final = 20
-_OF_JOBS: Final = frozenset({"approved", "job.finished", "job.resumed", "results.delivered"})
+_OF_JOBS: Final = frozenset({"approval", "job.finished", "job.resumed", "results.delivered"})
 """Kinds of leaves of jobs that are an activity; the others are steps of computations."""
 _RECEIVED: Final = frozenset({"round.closed", "results.delivered", "results.kept"})
 

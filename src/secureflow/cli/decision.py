@@ -188,7 +188,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield from known_here(here)
     why = _and().join(plain(said(one)) for one in item.reasons)
     if item.state == "waiting":
-        yield t("Waits"), t("{why}; until {when}", why=why, when=moment(item.expires)), 1
+        until = moment(here.get("decide_by")) or moment(item.expires)
+        yield t("Waits"), t("{why}; until {when}", why=why, when=until), 1
     else:
         yield t("Decided"), _decision(item), 2
         yield t("Waited"), why, 1
@@ -222,6 +223,8 @@ def _asker(spec: JobSpec) -> str:
 
 def _data(item: InboxItem) -> str:
     request = item.request
+    if not request.get("dataset") and not request.get("columns"):
+        return t("none: this party only computes")
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]

@@ -12,15 +12,17 @@ import typer
 from secureflow.cli.answering import answer, questions, say_open
 from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
-from secureflow.cli.psi import show_intersection
+from secureflow.cli.psi import say_where, show_intersection
 from secureflow.cli.queue import At, Prioritised, timing
+from secureflow.cli.sections import show_sections
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -62,8 +64,8 @@ _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
 _RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
-    *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
-    "error",
+    *("id", "name", "state", "kind", "project", "submitter", "digest", "priority", "starts"),
+    *("progress", "absent", "error"),
 )
 
 
@@ -247,12 +249,15 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    facts = {"contributors": _contributors(answer.get("contributions"))}
+    in_rounds = _has_rounds(answer)
+    facts = {"contributors": _contributors(answer.get("contributions"), rounds=in_rounds)}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
     facts["protection"] = said(str(answer.get("protection") or ""))
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
+    if not in_rounds:
+        lines.remove("rounds")
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     show_points(answer)
@@ -263,8 +268,12 @@ def report(
         show_evaluation(answer, output)
     if "prediction" in answer:
         show_prediction(answer, output)
+    told = show_sections(answer)
     if "intersection" in answer:
-        show_intersection(answer, output)
+        if told:
+            say_where(answer)
+        else:
+            show_intersection(answer, output)
 
 
 @app.command(
@@ -317,7 +326,13 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
+    if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
+        progress = {}  # one step without figures, which nobody calls a round
+    extra: dict[str, Any] = {"progress": progress, "absent": _absent(job.progress)}
+    extra["error"] = _why(job.error)
+    begins = not job.state.final
+    extra["priority"] = job.priority if begins else None
+    extra["starts"] = _starts(job.spec.get("not_before")) if begins else None
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
@@ -340,6 +355,11 @@ def _show_points(job: Job) -> None:
         ])  # fmt: skip
 
 
+def _starts(not_before: Any) -> str:
+    """Return when a job may begin at the earliest; empty for one that may at once."""
+    return t("not before {when}", when=moment(not_before)) if moment(not_before) else ""
+
+
 def _absent(progress: Mapping[str, Any]) -> str:
     """Return the parties that a job waits for because they have no link to this server."""
     from secureflow.application.jobs.reachability import KEY, absence_notes
@@ -348,14 +368,22 @@ def _absent(progress: Mapping[str, Any]) -> str:
     return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(contributions: Any) -> str:
-    """Return who contributed to how many rounds, with rows if the report has them."""
+def _has_rounds(report: Mapping[str, Any]) -> bool:
+    """Tell whether what was computed went round by round: a training, or more than one step."""
+    rounds = report.get("rounds")
+    return bool(report.get("metrics")) or (finite(rounds) and rounds > 1)
+
+
+def _contributors(contributions: Any, *, rounds: bool) -> str:
+    """Return who contributed, to how many `rounds` if there are, with rows if it has them."""
     told = []
     for party, one in members(contributions).items():
         facts = members(one)
-        rounds, rows = facts.get("rounds"), facts.get("rows")
-        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds)
-        if finite(rows):
+        number, rows = facts.get("rounds"), facts.get("rows")
+        line = plain(party)
+        if rounds:
+            line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=number)
+        if finite(rows) and (rounds or rows):
             line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
         told.append(line)
     return "\n".join(told)

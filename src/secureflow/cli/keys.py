@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = group("Private keys on disk: which are wrapped, and by what.")
 
 _FILES: Final = ("server.yaml", "agent.yaml", "enclave.yaml")
-_COLUMNS: Final = ("purpose", "state", "by", "since", "public", "file")
+_COLUMNS: Final = ("purpose", "state", "wrapped by", "since", "public", "file")
 
 Config = Annotated[
     Path | None,
@@ -46,11 +46,20 @@ def list_keys(config: Config = None, output: Output = Form.TABLE) -> None:
     from secureflow.kit.keywrapping import described
 
     rows = described(_named(config).folder)
-    if output is Form.TABLE:
-        rows = [
-            {**one, "state": _state(one["state"]), "since": moment(one["since"])} for one in rows
-        ]
-    show(rows, output, _COLUMNS)
+    if output is not Form.TABLE:
+        show(rows, output)
+        return
+    told = [
+        {
+            **one,
+            "purpose": t(one["purpose"]),
+            "state": _state(one["state"]),
+            "wrapped by": t(one["by"] or ""),
+            "since": moment(one["since"]),
+        }
+        for one in rows
+    ]
+    show(told, output, _COLUMNS)
 
 
 def _state(state: str) -> str:
@@ -82,7 +91,9 @@ def wrap(
         found = _named(found.folder.config)
     done = wrap_keys(found.folder)
     show({"wrapped": [str(path) for path in done]}, output)
-    if done:
+    if not done:
+        say(t("Every key is wrapped already: secureflow keys list"))
+    else:
         say(
             t(
                 "Plain files were overwritten, as far as the disk does what it is told: an SSD, a "

@@ -46,7 +46,9 @@ Roles = Annotated[
 PasswordFile = Annotated[
     Path | None, typer.Option(readable=False, help=t("File with the password; `-` reads stdin."))
 ]
-Until = Annotated[str, typer.Option(help=t("Date, such as 2030-01-31 (UTC); `now` ends it."))]
+Until = Annotated[
+    str, typer.Option(help=t("Date (YYYY-MM-DD, UTC), a year ahead at most; `now` ends it."))
+]
 _CONFIG = Path("agent.yaml")
 _COLUMNS = ("name", "id", "roles", "state", "second_factor", "decides_for", "identities")
 
@@ -313,7 +315,7 @@ def _second(until: str) -> int:
         raise SecureFlowError(
             "invalid_request",
             t("{until!r} is no date.", until=until),
-            "secureflow agent people away --until 2030-01-31",
+            "secureflow agent people away --until YYYY-MM-DD",
         ) from error
 
 

@@ -17,7 +17,11 @@ app = group("Jobs that wait for their turn.")
 
 At = Annotated[
     str,
-    typer.Option("--at", metavar="TIME", help=t("Do not start it before: 2030-01-31T02:00+08:00.")),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help=t("Do not start it before, like 2030-01-31T02:00+08:00; 90 days ahead at most."),
+    ),
 ]
 Prioritised = Annotated[
     int | None,

@@ -24,7 +24,12 @@ Code = Annotated[
 def show_state(output: Output = Form.TABLE) -> None:
     """Show the state of the caller's second factor."""
     with client() as connection:
-        show(connection.second_factor.get(), output)
+        found = connection.second_factor.get()
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    told = {"second_factor": found.enrolled, "since": found.since}
+    show({**told, "recovery_codes": found.recovery_left, "demanded": found.required}, output)
 
 
 @app.command("enrol", help=t("Get a secret for your authenticator app; it is shown only once."))
@@ -42,7 +47,8 @@ def confirm(code: Code = "", output: Output = Form.TABLE) -> None:
     with client() as connection:
         code = code or ask(t("Code of your second factor"), "secureflow totp confirm CODE")
         kept = proven(connection, lambda: connection.second_factor.confirm(code))
-        show([{"code": one} for one in kept.recovery], output, ("code",))
+    column = "code" if output is not Form.TABLE else "recovery_codes"
+    show([{column: one} for one in kept.recovery], output)
     say(t("Keep these codes apart from the app: each gets you in once without it."))
 
 

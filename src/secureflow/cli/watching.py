@@ -24,6 +24,8 @@ _SHOWN_ROUNDS = 12
 _FIGURES = ("loss", "accuracy", "auc")
 _CENTRE = frozenset({"aggregator", "server"})
 """Parts of the centre that a job can wait for."""
+_QUEUE = "queue"
+"""Where a job waits for its turn."""
 
 
 @dataclass
@@ -100,6 +102,8 @@ class Progress:
             for name in (*_FIGURES, *own_figures([data]))
             if isinstance(data.get(name), float)
         ]
+        if not figures and self.rounds == 1:  # one step, which nobody calls a round
+            return t("done: {stage}", stage=t(_text(data, "stage") or "round"))
         if figures and len(self.history) == 1:
             figures.append(_of_which())
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
@@ -162,15 +166,18 @@ def waiting_lines(entries: Any) -> list[str]:
     """Return a line for everyone waiting in a job: who, for what, how much, since when."""
     waiting = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return [
-        t(
-            "{party} has been waiting since {since}: {what}",
-            party=t("the centre") if one.get("party") in _CENTRE else _text(one, "party"),
-            since=moment(one.get("since")) or "?",
-            what=explained(_text(one, "code"), part_of(one, "message")),
-        )
-        + (f" → {said(part_of(one, 'hint'))}" if one.get("hint") else "")
+        _waits(one) + (f" → {said(part_of(one, 'hint'))}" if one.get("hint") else "")
         for one in waiting
     ]
+
+
+def _waits(one: Mapping[str, Any]) -> str:
+    since = moment(one.get("since")) or "?"
+    what = explained(_text(one, "code"), part_of(one, "message"))
+    if one.get("party") == _QUEUE:
+        return t("it has been waiting for its turn since {since}: {what}", since=since, what=what)
+    party = t("the centre") if one.get("party") in _CENTRE else _text(one, "party")
+    return t("{party} has been waiting since {since}: {what}", party=party, since=since, what=what)
 
 
 def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:

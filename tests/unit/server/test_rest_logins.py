@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from secureflow.application.passwords import Passwords
 from secureflow.application.refreshing import ACCESS_SECONDS
+from secureflow.application.scopes import REQUESTABLE
 from secureflow.kit.totp import code_at
+from secureflow.server.rest.session import RequestableScope
 from tests.stage import PASSWORD
 from tests.unit.server.conftest import Api
 
@@ -68,6 +71,17 @@ async def test_a_device_is_logged_in_over_rest(api: Api) -> None:
 async def test_a_device_has_no_name_that_misleads_the_eye(api: Api, client: str) -> None:
     answer = await api.call("POST", "/devices", json={"client": client})
     assert answer.status_code == 422
+
+
+async def test_a_token_is_offered_the_scopes_that_it_may_have(api: Api) -> None:
+    assert get_args(RequestableScope) == REQUESTABLE
+    ada = api.stage.scientist("bank-a")
+    for scope in ("nonsense", "second-factor"):
+        refused = await api.call("POST", "/tokens", ada, json={"scopes": [scope]})
+        assert refused.status_code == 422
+        assert "second-factor" not in refused.json()["detail"]
+    made = await api.call("POST", "/tokens", ada, json={"scopes": ["jobs"]})
+    assert made.json()["scopes"] == ["jobs"]
 
 
 async def test_a_second_factor_is_used_over_rest(api: Api) -> None:

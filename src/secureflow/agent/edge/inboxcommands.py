@@ -59,8 +59,8 @@ class InboxCommands(RunningAgent):
         `refused` if the job's charge was given back: it pays for no second run. `approved` are the
         private jobs whose charge is in neither: they were approved, and have not started. `rule`
         is what policies decide now (`Decisions.explained`), `before` what the submitter asked
-        before (`agent.owner.requesters`), `people` who must decide, may, and did, `questions` what
-        was asked of the submitter, and the answers as the centre told them.
+        before (`agent.owner.requesters`), `people` who must decide, may, and did, `decide_by` until
+        when, `questions` what was asked of the submitter, and the answers as the centre told them.
         """
         found, context = self.assembly.inbox.shown(item), self.assembly.context
         here = {
@@ -68,6 +68,7 @@ class InboxCommands(RunningAgent):
             "budget": await self._budget(found),
             "rows": rows_of(context.store, str(found.request.get("dataset"))),
             "people": self._people(found),
+            "decide_by": self.assembly.inbox.deadline(found),
             "rule": await asyncio.to_thread(self._rule, found) if found.spec else None,
             "before": await asyncio.to_thread(before, context.store, found),
             "questions": self.assembly.questions.told(found.job, self.assembly.people.names()),

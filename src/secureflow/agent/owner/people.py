@@ -411,7 +411,7 @@ class People:
         raise SecureFlowError(
             "invalid_request",
             "The date must lie ahead, by a year at most.",
-            "secureflow agent people away --until 2030-01-31",
+            "secureflow agent people away --until YYYY-MM-DD",
         )
 
     def _keep(self, person: Person) -> None:

@@ -17,7 +17,7 @@ nothing opens; of four it is three, unless the job (or the grant's `min_group`) 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -34,7 +34,7 @@ from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 LEAF = "revoked"
 """The kind of leaf that says that this party took its approval of a job back."""
@@ -287,5 +287,16 @@ def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     return StoppedJob(job.job, voted, sent, needed, parties, kept)
 
 
-def _places(rounds: tuple[tuple[int, str], ...]) -> str:
-    return ", ".join(Text("round {n} ({stage})", n=n, stage=stage) for n, stage in rounds[-20:])
+def _places(rounds: Sequence[tuple[int, str]]) -> str:
+    """Return all rounds, those of a stage that follow one another as a range."""
+    ranges: list[tuple[int, int, str]] = []
+    for n, stage in sorted(rounds):
+        same = ranges and ranges[-1][2] == stage and ranges[-1][1] == n - 1
+        first = ranges.pop()[0] if same else n
+        ranges.append((first, n, stage))
+    return Joined(", ", [
+        Text("round {n} ({stage})", n=first, stage=stage)
+        if first == last
+        else Text("rounds {first} to {last} ({stage})", first=first, last=last, stage=stage)
+        for first, last, stage in ranges
+    ])  # fmt: skip

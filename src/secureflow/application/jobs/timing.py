@@ -164,7 +164,8 @@ class Queue:
             await work.jobs.save(job)
             if line is not None:
                 await work.queue.save(replace(line, priority=priority))
-            document = {"job": key, "priority": priority, "by": principal.user}
+            document = {"job": key, "project": job.project, "priority": priority}
+            document |= {"by": principal.user, "organisation": principal.organisation}
             transaction.record("job.prioritised", document)
             transaction.answer(job)
         return job

@@ -311,7 +311,8 @@ class Runner:
                 self._queue.left(job)
                 self._parts.ended(job)
                 return
-            await self._queue.turn(job, running.state, running.cancel)
+            if not running.ends:
+                await self._queue.turn(job, running.state, running.cancel)
             try:
                 answer = await self._perform_outside(running)
             except InfrastructureError:  # a local fault, not an outcome of the effect
@@ -321,6 +322,7 @@ class Runner:
                     raise
                 if running.cancel.is_set() and error.code == "cancelled":
                     running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
+                    running.ends = True
                     error = await why_cancelled(self._begin, job) or error
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
@@ -367,12 +369,12 @@ class Runner:
         if end is not None:
             ending = await script_of(job, end, self._ledger)
             heard = asyncio.Event() if end.error["code"] == "cancelled" else cancel
-            running = RunningJob(job.id, job.digest, ending, seq=end.first, cancel=heard)
+            running = RunningJob(job.id, job.digest, ending, seq=end.first, cancel=heard, ends=True)
         else:
             script = await asyncio.to_thread(self._scripts.of, job)  # it may import its engine
             running = RunningJob(job.id, job.digest, script, cancel=cancel)
             if any(map(is_cancellation, lines)):  # told once, on replay too
-                running.cancel = asyncio.Event()
+                running.cancel, running.ends = asyncio.Event(), True
             elif "cancel" in job.progress:
                 cancel.set()
         await asyncio.to_thread(replay, running, lines)

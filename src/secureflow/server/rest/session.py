@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, Field, StringConstraints
@@ -21,6 +21,8 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 Code = Annotated[str, StringConstraints(max_length=64), Field(repr=False), ONE_LINE]
 Refresh = Annotated[str, StringConstraints(max_length=128), ONE_LINE]
+RequestableScope = Literal["all", "read", "jobs", "data", "people", "admin"]
+"""`application.scopes.REQUESTABLE`, as the schema of a request names it."""
 
 LOGIN_BYTES: Final = 4096
 """Maximum size of a name and a password, however they are escaped."""
@@ -99,8 +101,8 @@ class TokenRequest(RequestBody):
 
     label: OptionalLine = Field("", examples=["nightly training"])
     days: int = Field(30, ge=1, le=90)
-    scopes: list[Scope] = Field(
-        [Scope.ALL],
+    scopes: list[RequestableScope] = Field(
+        ["all"],
         min_length=1,
         max_length=8,
         description="What it is good for, within the roles of its user",
@@ -236,7 +238,8 @@ async def create_token(
     If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
-    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, body.scopes)
+    scopes = [Scope(one) for one in body.scopes]
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, scopes)
     return shown_token(issued.token, issued.text)
 
 
