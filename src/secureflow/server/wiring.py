@@ -167,9 +167,7 @@ def make_services(
         **_projects(ports, transactions, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
-        queue=Queue(begin, transactions, bounds.queue, clock),
-        timetables=Timetables(begin, transactions, clock, ports.driver.start),
-        questions=Questions(begin, transactions, clock),
+        **_around_jobs(ports, transactions, bounds),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),
@@ -192,6 +190,16 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
         "project_record": ProjectRecord(begin, ports.ledger),
         "project_states": ProjectStates(begin, transactions, clock, stops),
         "project_stops": stops,
+    }
+
+
+def _around_jobs(ports: Ports, transactions: Transactions, bounds: Bounds) -> dict[str, Any]:
+    """Return the use cases around jobs, by their names in `Services`."""
+    begin, clock = ports.begin, ports.clock
+    return {
+        "queue": Queue(begin, transactions, bounds.queue, clock),
+        "timetables": Timetables(begin, transactions, clock, ports.driver.start),
+        "questions": Questions(begin, transactions, clock),
     }
 
 

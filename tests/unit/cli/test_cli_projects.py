@@ -16,7 +16,7 @@ PROJECT: dict[str, Any] = {
     "members": [{"organisation": "bank-a", "state": "active", "since": 1_790_000_000}],
     "created": 1_790_000_000, "description": "", "closed": None, "ends": 4_000_000_000,
     "frozen": {"organisation": "", "user": "usr_0", "at": 1_790_000_000,
-               "reason": "a \x1b[31mreview"},
+               "reason": "a \x1b[31mreview", "salt": ""},
     "restricted": True, "people": [], "template": "credit-risk",
     "rules": dump(TEMPLATES["credit-risk"].rules),
 }  # fmt: skip
