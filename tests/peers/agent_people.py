@@ -13,6 +13,7 @@ from peers.agent_world import World
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.permissions import Gate
@@ -20,6 +21,7 @@ from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.people import ADMIN, DECIDER, VIEWER, People
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
+from secureflow.cli.pagedocument import PageDocuments
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.totp import code_at
 
@@ -65,6 +67,7 @@ class Team:
         told = NotificationCommands(unused).table()
         more = more_commands(assembly, link, self.logins, unused)
         self.table = {**commands.table(), **told, **more}
+        self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
     async def gather(self, *names: str) -> Team:
