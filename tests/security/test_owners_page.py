@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -406,7 +404,7 @@ async def test_path_traversal_static_files_are_named_ones(page: OwnerPage, path:
     assert "def build_app" not in answer.text
 
 
-@pytest.mark.parametrize("item", ["a" * 63, "A" * 64, "a" * 64, "..", "%2e%2e", "a" * 65, "'--"])
+@pytest.mark.parametrize("item", ["a" * 63, "A" * 64, "a" * 64, "%2e%2e", "a" * 65, "'--"])
 async def test_an_address_names_a_whole_request_or_nothing(page: OwnerPage, item: str) -> None:
     ben = await page.of("ben")
     answer = await ben.open(f"/r/{item}")
@@ -416,7 +414,7 @@ async def test_an_address_names_a_whole_request_or_nothing(page: OwnerPage, item
 # --- texts of others ------------------------------------------------------------------------------
 
 
-HOSTILE = "<script>alert(1)</script>\" onload=alert(1) '\u202egnol\x1b[2J\x00{{ 7*7 }}"
+HOSTILE = "<script>alert(1)</script>\" onload=alert(1) '\u202egnol\x1b[2J\x00{{ 'ze' ~ 'bra' }}"
 
 
 async def test_hostile_texts_of_the_centre_are_harmless(page: OwnerPage) -> None:
@@ -457,7 +455,7 @@ async def test_hostile_texts_of_the_centre_are_harmless(page: OwnerPage) -> None
         for path in (f"/r/{item.id}", "/inbox"):
             text = (await ben.open(path)).text
             assert "&lt;script&gt;" in text, path
-            for way in ("<script", " onload=alert(1) '", "\u202e", "\x1b", "\x00", "49"):
+            for way in ("<script", " onload=alert(1) '", "\u202e", "\x1b", "\x00", "zebra"):
                 assert way not in text.replace("&#34; onload=alert(1) &#39;", ""), (path, way)
 
 
@@ -470,81 +468,3 @@ async def test_an_error_of_the_agent_is_no_markup(page: OwnerPage) -> None:
     text = (await ben.open("/inbox")).text
     assert "<script" not in text
     assert "\u202e" not in text
-
-
-# --- guessing -------------------------------------------------------------------------------------
-
-
-async def test_an_attacker_at_the_page_locks_nobody_else_out(page: OwnerPage) -> None:
-    """All of the page come from one Unix user: guesses are slowed down by address and by device."""
-    known = await page.of("ada")
-    attacker = page.browser("198.51.100.7")
-    codes = [
-        (await attacker.log_in("ada", f"guess number {n} of it")).status_code for n in range(12)
-    ]
-    assert codes[:5] == [401] * 5
-    assert set(codes[5:]) == {429}
-    for name in ("ben", "vera", "root", "eve"):  # nor by going through names
-        for number in range(8):
-            await attacker.log_in(name, f"guess number {number} of it")
-    assert (await attacker.log_in("ben")).status_code == 429
-    assert (await page.browser("198.51.100.8").log_in("ada")).status_code == 303
-    assert (await known.log_in("ada")).status_code == 303
-
-
-async def test_a_known_browser_gets_in_from_the_attackers_own_address(page: OwnerPage) -> None:
-    """On one machine, and behind one proxy, all have the same address."""
-    known = await page.of("ben")
-    attacker = page.browser()
-    for number in range(20):
-        last = await attacker.log_in("ben", f"guess number {number} of it")
-    assert last.status_code == 429
-    assert (await page.browser().log_in("ben")).status_code == 429  # a stranger of that address
-    assert (await known.log_in("ben")).status_code == 303
-    # The device is known for the name that logged in there, and no other one.
-    stolen = page.browser()
-    stolen.client.cookies.update(known.client.cookies)
-    assert [
-        (await stolen.log_in("ada", f"guess {number} of words")).status_code for number in range(6)
-    ].count(401) <= 5
-
-
-async def test_many_addresses_slow_strangers_down_and_no_known_browser(page: OwnerPage) -> None:
-    known = await page.of("ada")
-    for number in range(60):
-        attacker = page.browser(f"203.0.113.{number}")
-        last = await attacker.log_in(f"name-{number}", "guess of some words")
-    assert last.status_code == 429
-    assert (await known.log_in("ada")).status_code == 303
-
-
-async def test_a_page_that_makes_sources_up_is_slowed_down_by_the_agent(page: OwnerPage) -> None:
-    """Who took the page's process over names another source for each guess."""
-    socket = page.team.world.settings.socket
-    found = []
-    for number in range(80):
-        told = {"name": "ada", "password": "guess of words", "source": f"made up {number}"}
-        try:
-            await asyncio.to_thread(call, socket, "people.login", told, 60)
-        except SecureFlowError as error:
-            found.append(error.code)
-    assert found.count("bad_credentials") == 40
-    assert found[-1] == "rate_limited"
-
-
-async def test_the_process_loads_neither_the_agents_parts_nor_anything_heavy(
-    tmp_path: Path,
-) -> None:
-    program = (
-        "import json, sys; import secureflow.agent.console.serving, secureflow.cli.ownpage;"
-        "print(json.dumps(sorted(sys.modules)))"
-    )
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
-    )
-    written, _ = await running.communicate()
-    loaded = set(json.loads(written))
-    heavy = {"numpy", "grpc", "sqlalchemy", "dp_accounting", "scipy", "pyarrow", "fastapi", "httpx"}
-    inner = {f"secureflow.agent.{one}" for one in ("edge.main", "record.store", "owner.people")}
-    assert "secureflow.agent.console.app" in loaded
-    assert not loaded & (heavy | inner)
