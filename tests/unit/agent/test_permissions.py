@@ -13,7 +13,16 @@ from secureflow.agent.settings import ControlSettings
 
 OPEN: Final = {"people.welcome", "people.login", "people.logout"}
 READS: Final = {
-    *("status", "log", "leaves", "inbox.list", "inbox.show", "inbox.document", "policy.explain", "policy.suggest"),
+    *(
+        "status",
+        "log",
+        "leaves",
+        "inbox.list",
+        "inbox.show",
+        "inbox.document",
+        "policy.explain",
+        "policy.suggest",
+    ),
     *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +12,6 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -36,6 +36,9 @@ from secureflow.texts import Language, error_in
 from secureflow.texts.negotiation import asked
 
 _ENDED: Final = frozenset({"session_needed", "session_expired"})
+_ARRIVED: Final = "arrived=1"
+"""In the query of an address that we asked for once more."""
+_ITEM: Final = re.compile(r"/r/[0-9a-f]{64}(?=/)")
 _KINDS: Final = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 _log = get_logger(__name__)
@@ -47,8 +50,8 @@ def build_app(
     port: int,
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
-) -> Starlette:
-    """Return the application.
+) -> ASGIApp:
+    """Return the application: its guards are outermost, so that they complete every answer.
 
     Args:
         settings: of the page.
@@ -66,13 +69,9 @@ def build_app(
         *(Route(one.path, _Endpoint(site, one), methods=one.methods) for one in PAGES),
     ]
     failed = partial(_failed, site)
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(Guards, hosts=Hosts.of(settings, port), refuse=partial(_refused, site))
-        ],
-        exception_handlers={HTTPException: failed, SecureFlowError: failed, Exception: failed},
-    )
+    handlers = {HTTPException: failed, SecureFlowError: failed, Exception: failed}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return Guards(app, Hosts.of(settings, port), partial(_refused, site))
 
 
 class _Endpoint:
@@ -124,10 +123,15 @@ def _with(visit: Visit, welcome: Mapping[str, Any], person: Mapping[str, Any]) -
 
 
 def _to_login(visit: Visit) -> Response:
-    back = visit.path if visit.request.method != "POST" else HOME
-    if visit.request.headers.get("sec-fetch-site") == "cross-site":
+    request = visit.request
+    if request.headers.get("sec-fetch-site") == "cross-site" and _ARRIVED not in request.url.query:
         # A link of elsewhere: the browser keeps a SameSite=Strict cookie back until we ask.
-        return visit.page("arrive", back=visit.path)
+        mark = f"{'&' if request.url.query else '?'}{_ARRIVED}"
+        return visit.page("arrive", back=f"{visit.path}{mark}")
+    back = visit.path
+    if request.method == "POST":
+        item = _ITEM.match(request.url.path)
+        back = item[0] if item else HOME
     answer = RedirectResponse(login_path(back), 303)
     if visit.session:
         visit.site.cookies.clear_session(answer)
