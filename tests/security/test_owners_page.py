@@ -182,7 +182,7 @@ async def test_a_form_token_is_of_one_session(page: OwnerPage) -> None:
         fields = await approval(ben, item)
         path = f"/r/{item.id}/approve"
         stolen = await page.browser().send(path, fields)
-        assert stolen.headers["location"] == "/login"
+        assert stolen.headers["location"] == f"/login?back=%2Fr%2F{item.id}"
         for form in ("", "0" * 64, fields["form"]):
             answer = await ada.send(path, {**fields, "form": form})
             assert answer.status_code == 403
