@@ -62,6 +62,7 @@ class Pages:
             "told": _told,
             "member": _member,
             "word": _word,
+            "words": _words,
             "digest": digest,
             "moment": moment,
             "when": self._when,
@@ -81,7 +82,9 @@ class Pages:
         """Return a page; see `Visit.page`."""
         made = self._environment.get_template(f"{template}.jinja")
         headers = {"Content-Language": language, "Vary": "Accept-Language, Cookie"}
-        return HTMLResponse(made.render(lang=language, **values), status, headers)
+        return HTMLResponse(
+            made.render(lang=language, between=_between(language), **values), status, headers
+        )
 
     @pass_context
     def _when(self, context: Context, seconds: Any) -> Markup:
@@ -152,6 +155,12 @@ def _member(context: Context, row: Any, name: str) -> str:
 def _word(context: Context, value: Any) -> str:
     """Return one of our own words: a state, a kind of job, a role."""
     return told(str(value), context["lang"])
+
+
+@pass_context
+def _words(context: Context, values: Any) -> str:
+    """Return some of our own words, one after the other."""
+    return _between(context["lang"]).join(_word(context, one) for one in values or ())
 
 
 @pass_context

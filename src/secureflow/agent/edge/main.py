@@ -134,8 +134,7 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
-        owned = settings, assembly, link, table, granted
-        control = await asyncio.to_thread(_control, *owned, describe)
+        control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
         looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
         try:
@@ -233,7 +232,6 @@ def _put_together(
 
 
 def _control(
-    settings: AgentSettings,
     assembly: Assembly,
     link: Link,
     commands: Mapping[str, Command],
@@ -241,6 +239,7 @@ def _control(
     describe: Describe | None,
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
+    settings = assembly.context.settings
     logins = logins_of(assembly, settings.control)
     table = {**commands, **more_commands(assembly, link, logins, granted)}
     table |= document_command(table, describe)
