@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,26 +18,21 @@ from starlette.types import ASGIApp, Scope
 
 from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
+from secureflow.agent.console.failures import ENDED, error_page, of_http, to_login
 from secureflow.agent.console.guards import Guards
 from secureflow.agent.console.hosts import Hosts
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.routes import PAGES
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.site import Site
-from secureflow.agent.console.visits import HOME, Handler, Page, Visit, login_path
+from secureflow.agent.console.visits import HOME, Handler, Page, Visit
 from secureflow.agent.consolesettings import ConsoleSettings
-from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.reading import members
-from secureflow.kit.text import Text
-from secureflow.texts import Language, error_in
+from secureflow.texts import Language
 from secureflow.texts.negotiation import asked
 
-_ENDED: Final = frozenset({"session_needed", "session_expired"})
-_ARRIVED: Final = "arrived=1"
-"""In the query of an address that we asked for once more."""
-_ITEM: Final = re.compile(r"/r/[0-9a-f]{64}(?=/)")
 _KINDS: Final = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 _log = get_logger(__name__)
@@ -71,7 +65,7 @@ def build_app(
     failed = partial(_failed, site)
     handlers = {HTTPException: failed, SecureFlowError: failed, Exception: failed}
     app = Starlette(routes=routes, exception_handlers=handlers)
-    return Guards(app, Hosts.of(settings, port), partial(_refused, site))
+    return Guards(app, Hosts.of(settings, port), partial(_refused, site), ticks)
 
 
 class _Endpoint:
@@ -112,42 +106,21 @@ async def _shown(visit: Visit, handler: Handler, *, outside: bool) -> Response:
         # Asked always: for the agent's own Unix user its socket lets commands that read pass.
         person = members(await visit.ask("people.me"))
     except SecureFlowError as error:
-        if error.code not in _ENDED:
+        if error.code not in ENDED:
             raise
-        return _to_login(visit)
-    return await handler(_with(visit, welcome, person))
+        return to_login(visit)
+    return await _handled(handler, _with(visit, welcome, person))
+
+
+async def _handled(handler: Handler, visit: Visit) -> Response:
+    try:
+        return await handler(visit)
+    except SecureFlowError as error:
+        return error_page(visit, error)
 
 
 def _with(visit: Visit, welcome: Mapping[str, Any], person: Mapping[str, Any]) -> Visit:
     return Visit(visit.request, visit.site, visit.language, visit.session, welcome, person)
-
-
-def _to_login(visit: Visit) -> Response:
-    request = visit.request
-    if request.headers.get("sec-fetch-site") == "cross-site" and _ARRIVED not in request.url.query:
-        # A link of elsewhere: the browser keeps a SameSite=Strict cookie back until we ask.
-        mark = f"{'&' if request.url.query else '?'}{_ARRIVED}"
-        return visit.page("arrive", back=f"{visit.path}{mark}")
-    back = visit.path
-    if request.method == "POST":
-        item = _ITEM.match(request.url.path)
-        back = item[0] if item else HOME
-    answer = RedirectResponse(login_path(back), 303)
-    if visit.session:
-        visit.site.cookies.clear_session(answer)
-    return answer
-
-
-def error_page(visit: Visit, error: SecureFlowError) -> Response:
-    """Return an error as a page: what happened, the next step, the code."""
-    if error.code in _ENDED:
-        return _to_login(visit)
-    said = error_in(error.as_json(), visit.language)
-    status = status_of(error.code)
-    answer = visit.page("error", status, error=said)
-    if "retry_after" in error.details:
-        answer.headers["Retry-After"] = str(error.details["retry_after"])
-    return answer
 
 
 def _language(site: Site, request: Request) -> Language:
@@ -169,7 +142,7 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
     if isinstance(error, SecureFlowError):
         return error_page(visit, error)
     if isinstance(error, HTTPException):
-        answer = error_page(visit, _of_http(request, error))
+        answer = error_page(visit, of_http(request, error))
         answer.headers.update(error.headers or {})
         return answer
     _log.error("page failed with an internal error", path=request.url.path, exc_info=error)
@@ -180,25 +153,6 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
             "The owner's page had an internal error.",
             "The log of its process has the trace; the command line works beside it.",
         ),
-    )
-
-
-def _of_http(request: Request, error: HTTPException) -> SecureFlowError:
-    path = request.url.path
-    if error.status_code == 405:
-        return SecureFlowError(
-            "method_not_allowed",
-            Text(
-                "The method {method} is not allowed at {path:.200}.",
-                method=request.method,
-                path=path,
-            ),
-            "Open the page, and act from there.",
-        )
-    return SecureFlowError(
-        "not_found",
-        Text("There is nothing at {path:.200}.", path=path),
-        "Begin at the inbox.",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator
@@ -54,6 +55,7 @@ def run(settings: ConsoleSettings, agent: Path, ready: Callable[[str], None]) ->
         SecureFlowError: `address_unavailable`, `invalid_settings`.
     """
     with process_logging("console"):
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         run_until_stopped(serve(settings, agent, ready))
 
 

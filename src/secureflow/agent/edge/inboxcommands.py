@@ -48,10 +48,10 @@ class InboxCommands(RunningAgent):
         """Return inbox items without their specs."""
         # Reads every request on record: not while others wait for this agent.
         broken = await asyncio.to_thread(self.assembly.context.store.damaged_inbox)
-        listed = await asyncio.to_thread(self._listed, waiting)
+        listed = await asyncio.to_thread(self._every_listed, waiting)
         return [*listed, *({"id": key, "job": job, "state": "damaged"} for key, job in broken)]
 
-    def _listed(self, waiting: bool) -> list[dict[str, JSON]]:
+    def _every_listed(self, waiting: bool) -> list[dict[str, JSON]]:
         return [self._listed_item(item) for item in self.assembly.inbox.list(waiting=waiting)]
 
     async def inbox_show(self, item: str) -> dict[str, JSON]:
