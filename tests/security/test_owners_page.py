@@ -341,6 +341,9 @@ async def test_bodies_and_headers_are_bounded_before_they_are_parsed(page: Owner
             sent += 4096
             yield b"a" * 4096
 
+    told = {**form, "Content-Length": str(MAX_BODY + 1)}
+    assert (await browser.client.post("/login", content=endless(), headers=told)).status_code == 413
+    assert sent == 0  # by its length, before a byte of it is read
     chunked = await browser.client.post("/login", content=endless(), headers=form)
     assert chunked.status_code == 413
     assert sent <= MAX_BODY + 2 * 4096
