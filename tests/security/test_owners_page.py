@@ -77,6 +77,7 @@ async def test_a_page_process_without_a_session_approves_nothing_whatever_it_sen
 
 
 async def test_nothing_is_shown_or_done_without_a_login(page: OwnerPage) -> None:
+    assert {one.path for one in PAGES if one.outside} == {"/login", "/language"}
     async with waiting(page) as item:
         for one in PAGES:
             path = one.path.replace("{item}", item.id)
