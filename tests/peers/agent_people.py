@@ -13,6 +13,7 @@ from peers.agent_world import World
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.permissions import Gate
@@ -25,6 +26,7 @@ from secureflow.agent.owner.personrules import (
 )
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
+from secureflow.cli.pagedocument import PageDocuments
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.totp import code_at
 
@@ -62,7 +64,8 @@ class Team:
         self.ticks = 0.0
         self.logins: Logins = logins_of(assembly, self.control)
         self.logins._passwords = lambda: self.passwords
-        self.logins._guesses._ticks = self.logins._failures._ticks = lambda: self.ticks
+        for one in (self.logins._guesses, self.logins._aimed, self.logins._failures):
+            one._ticks = lambda: self.ticks
         self.gate = Gate(self.people, self.logins, self.control, lambda user: user == OWN)
         link: Any = self.world.link
         unused: Any = nothing
@@ -70,6 +73,7 @@ class Team:
         told = NotificationCommands(unused).table()
         more = more_commands(assembly, link, self.logins, unused)
         self.table = {**commands.table(), **told, **more}
+        self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
     async def gather(self, *names: str) -> Team:

@@ -14,6 +14,7 @@ from secureflow.cli import (
     owndata,
     owngrants,
     ownnotifications,
+    ownpage,
     ownpredictions,
     ownprobing,
     ownresults,
@@ -63,6 +64,9 @@ app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")
 app.command("login", help=t("Log in at the agent as a person who decides."))(people.login)
+app.command("console", help=t("Serve the owner's page to browsers, from a process of its own."))(
+    ownpage.serve
+)
 app.command("logout", help=t("End your session at the agent."))(people.logout)
 
 Config = Annotated[
@@ -99,12 +103,13 @@ def enroll(
 
 
 @app.command("start", help=t("Run the agent until SIGTERM."))
-def start(config: Config = _CONFIG) -> None:
+def start(context: typer.Context, config: Config = _CONFIG) -> None:
     """Run the agent."""
     with loading():
         from secureflow.agent.edge.main import run
+        from secureflow.cli.pagedocument import PageDocuments
 
-    raise typer.Exit(run(config))
+    raise typer.Exit(run(config, describe=PageDocuments(context.obj)))
 
 
 @app.command("check", help=t("Verify everything that the agent stores; it may run meanwhile."))

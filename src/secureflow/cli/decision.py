@@ -19,6 +19,7 @@ from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.knownhere import known_here
 from secureflow.cli.texts import language, listed, part_of, said, t
+from secureflow.domain.figures import cost
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import between_peers, traits_of
 from secureflow.kit.canonical import JSON
@@ -208,6 +209,33 @@ def _runs(times: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
+def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
+    """Return what a page says in words beside the document's facts, nothing shortened.
+
+    Returns:
+        `starts`, empty for at once; `runs`, of a timetable; `parties`, `protection`, `privacy`;
+        `holds` and `takes`; empty what does not apply to the job.
+    """
+    from secureflow.cli.estimates import line
+    from secureflow.cli.peerkinds import holds
+
+    here = request.details.get("here") or {}
+    kind, spec = kinds.read(request.item.spec)
+    protocol = kind.label(spec)
+    estimate, low = kind.takes(spec, str(here.get("rows") or ""))
+    later = spec.not_before is not None
+    times = request.item.spec.get("timetable")
+    return {
+        "runs": _runs(times) if isinstance(times, Mapping) else "",
+        "starts": t("not before {when}", when=moment(spec.not_before)) if later else "",
+        "parties": _parties(spec),
+        "protection": _protection(contributing(spec), here),
+        "privacy": _privacy(kind, spec, request.item, here),
+        "holds": holds(protocol) if protocol is not None else "",
+        "takes": _and().join((line(estimate), *map(said, low))) if estimate else "",
+    }
+
+
 def _decision(item: InboxItem) -> str:
     """Say what was decided about a request, when, and the note that was left."""
     told = t("{state} on {when}", state=t(item.state), when=moment(item.decided_at))
@@ -341,16 +369,6 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
 def visible(text: str) -> str:
     """Return a text in which what moves the cursor, turns the text or is unseen is escaped."""
     return shown(text, several=True)
-
-
-def cost(value: Any) -> str:
-    """Write a cost for people, rounded up to four digits: never less than it is."""
-    from decimal import ROUND_CEILING, Context
-
-    if not isinstance(value, int | float):
-        return "?"
-    up = Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))
-    return f"{float(up):g}"
 
 
 def _colon() -> str:

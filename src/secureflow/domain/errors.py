@@ -77,6 +77,7 @@ CATALOGUE: dict[str, Category] = {
     "label_out_of_range": Category.INVALID,
     "tensors_wrong": Category.INVALID,
     "upload_in_use": Category.CONFLICT,
+    "request_changed": Category.CONFLICT,
     "no_probabilities": Category.INVALID,
     "invalid_moments": Category.INVALID,
     "training_diverged": Category.FAILED,
@@ -129,7 +130,9 @@ CATALOGUE: dict[str, Category] = {
     "empty_dataset": Category.INVALID,
     "invalid_rows": Category.INVALID,
     **dict.fromkeys(("bad_credentials", "session_expired"), Category.UNAUTHENTICATED),
-    **dict.fromkeys(("cross_site_request", "two_identities"), Category.FORBIDDEN),
+    **dict.fromkeys(
+        ("cross_site_request", "two_identities", "host_refused", "form_refused"), Category.FORBIDDEN
+    ),
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,
     "token_malformed": Category.INVALID,

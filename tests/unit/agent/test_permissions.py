@@ -12,11 +12,20 @@ from secureflow.agent.edge.permissions import PERMISSIONS
 from secureflow.agent.settings import ControlSettings
 
 OPEN: Final = {
-    *("people.login", "people.logout", "people.providers", "people.device_start"),
-    *("people.device_finish", "people.oidc_start", "people.oidc_finish"),
+    *("people.welcome", "people.login", "people.logout", "people.providers"),
+    *("people.device_start", "people.device_finish", "people.oidc_start", "people.oidc_finish"),
 }
 READS: Final = {
-    *("status", "log", "leaves", "inbox.list", "inbox.show", "policy.explain", "policy.suggest"),
+    *(
+        "status",
+        "log",
+        "leaves",
+        "inbox.list",
+        "inbox.show",
+        "inbox.document",
+        "policy.explain",
+        "policy.suggest",
+    ),
     *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),

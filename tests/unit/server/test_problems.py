@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from secureflow.server.rest.languages import prefers_chinese
+from secureflow.texts.negotiation import prefers_chinese
 from tests.unit.server.conftest import Api
 
 

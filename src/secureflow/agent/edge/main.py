@@ -29,6 +29,7 @@ from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer, is_own
+from secureflow.agent.edge.documents import Describe, document_command
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.grantcommands import GrantCommands
 from secureflow.agent.edge.grantwatch import GrantWatch
@@ -100,6 +101,7 @@ async def serve(
     hangup: Hangup | None = None,
     kinds: AgentKinds = AGENT_KINDS,
     worker: str = WORKER,
+    describe: Describe | None = None,
 ) -> None:
     """Run this party until cancelled.
 
@@ -110,6 +112,7 @@ async def serve(
         hangup: the SIGHUP handler, which is set to reload.
         kinds: the kinds of job that it takes part in.
         worker: the module that worker processes run, with the same kinds in its own table.
+        describe: makes what the owner's page shows of a request.
 
     Raises:
         SecureFlowError: `not_enrolled`, `key_…`, `certificate_foreign`, `agent_running`,
@@ -121,9 +124,7 @@ async def serve(
         stack.enter_context(locked_folder(settings.directory))
         reserve_of(settings).run(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
-        require_head(store.fact("head"), proved=store.proved_any())
-        check_at_start(settings, key, store)
-        _check_datasets(settings, store)
+        _check_record(settings, key, store)
         hidden = HiddenPlaces(settings)
         workers = computing or await start_workers(settings, worker, kinds, store, hidden)
         peers = await stack.enter_async_context(peer_links(settings))
@@ -137,7 +138,7 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
-        control = await asyncio.to_thread(_control, settings, assembly, link, table, granted)
+        control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
@@ -159,7 +160,9 @@ def _certificate_ends(settings: AgentSettings) -> int:
     return CredentialFiles(settings.directory)().span[1]
 
 
-def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
+def _check_record(settings: AgentSettings, key: SigningKey, store: RecordStore) -> None:
+    require_head(store.fact("head"), proved=store.proved_any())
+    check_at_start(settings, key, store)
     for dataset in settings.datasets:
         check_lineage(store, dataset)
         check_library(dataset)
@@ -233,15 +236,17 @@ def _put_together(
 
 
 def _control(
-    settings: AgentSettings,
     assembly: Assembly,
     link: Link,
     commands: Mapping[str, Command],
     granted: GrantWatch,
+    describe: Describe | None,
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
+    settings = assembly.context.settings
     logins = logins_of(assembly, settings.control)
     table = {**commands, **more_commands(assembly, link, logins, granted)}
+    table |= document_command(table, describe)
     gate = Gate(assembly.people, logins, settings.control, is_own)
     return ControlServer(settings.socket, table, gate.admit, settings.control.group)
 
@@ -298,7 +303,12 @@ def _link_watches(link: Link, assembly: Assembly) -> tuple[HeadWatch, MissedEnds
     )
 
 
-def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> int:
+def run(
+    config: Path,
+    kinds: AgentKinds = AGENT_KINDS,
+    worker: str = WORKER,
+    describe: Describe | None = None,
+) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code. See `serve`."""
     limit_arenas()
     try:
@@ -309,7 +319,7 @@ def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> 
     with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
         hangup = Hangup()
         try:
-            running = serve(settings, None, config, hangup, kinds, worker)
+            running = serve(settings, None, config, hangup, kinds, worker, describe)
             run_until_stopped(running, hangup)
         except SecureFlowError as error:
             tell(error)
