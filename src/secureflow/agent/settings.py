@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
@@ -265,6 +266,7 @@ class AgentSettings(ProcessSettings):
     control: ControlSettings = ControlSettings()
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
+    console: ConsoleSettings = ConsoleSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

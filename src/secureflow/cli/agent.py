@@ -14,6 +14,7 @@ from secureflow.cli import (
     owndata,
     owngrants,
     ownnotifications,
+    ownpage,
     ownpredictions,
     ownprobing,
     ownresults,
@@ -55,6 +56,9 @@ app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")
 app.command("login", help=t("Log in at the agent as a person who decides."))(people.login)
+app.command("console", help=t("Serve the owner's page to browsers, from a process of its own."))(
+    ownpage.serve
+)
 app.command("logout", help=t("End your session at the agent."))(people.logout)
 
 Config = Annotated[

@@ -19,6 +19,7 @@ from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.knownhere import known_here
 from secureflow.cli.texts import language, listed, part_of, said, t
+from secureflow.domain.figures import cost
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import between_peers, traits_of
 from secureflow.kit.canonical import JSON
@@ -321,16 +322,6 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
 def visible(text: str) -> str:
     """Return a text in which what moves the cursor, turns the text or is unseen is escaped."""
     return shown(text, several=True)
-
-
-def cost(value: Any) -> str:
-    """Write a cost for people, rounded up to four digits: never less than it is."""
-    from decimal import ROUND_CEILING, Context
-
-    if not isinstance(value, int | float):
-        return "?"
-    up = Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))
-    return f"{float(up):g}"
 
 
 def _colon() -> str:

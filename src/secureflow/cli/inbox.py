@@ -368,8 +368,8 @@ def shown_by(item: str, config: Path) -> str:
 
 def _listed(one: Mapping[str, Any]) -> list[str]:
     """Return an item's lines: its full id on a line of its own, for copying."""
-    from secureflow.cli.decision import cost
     from secureflow.cli.escaping import plain
+    from secureflow.domain.figures import cost
 
     facts = {name: plain(one.get(name) or "") for name in ("job", "name", "purpose", "submitter")}
     lines = [str(one["id"])]

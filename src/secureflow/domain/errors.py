@@ -129,7 +129,9 @@ CATALOGUE: dict[str, Category] = {
     "empty_dataset": Category.INVALID,
     "invalid_rows": Category.INVALID,
     **dict.fromkeys(("bad_credentials", "session_expired"), Category.UNAUTHENTICATED),
-    **dict.fromkeys(("cross_site_request", "two_identities"), Category.FORBIDDEN),
+    **dict.fromkeys(
+        ("cross_site_request", "two_identities", "host_refused", "form_refused"), Category.FORBIDDEN
+    ),
     "token_expired": Category.UNAUTHENTICATED,
     "token_refused": Category.UNAUTHENTICATED,
     "token_malformed": Category.INVALID,

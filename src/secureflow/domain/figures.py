@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import Any, Final
 
 from secureflow.kit.reading import finite, members, objects
@@ -39,6 +40,14 @@ def figure(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+
+
+def cost(value: Any) -> str:
+    """Write a cost for people, rounded up to four digits: never less than it is."""
+    if not isinstance(value, int | float):
+        return "?"
+    up = Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))
+    return f"{float(up):g}"
 
 
 def plus_minus(value: float, error: float, *, counts: bool = False) -> str:

@@ -11,7 +11,7 @@ from peers.agent_world import World
 from secureflow.agent.edge.permissions import PERMISSIONS
 from secureflow.agent.settings import ControlSettings
 
-OPEN: Final = {"people.login", "people.logout"}
+OPEN: Final = {"people.welcome", "people.login", "people.logout"}
 READS: Final = {
     *("status", "log", "leaves", "inbox.list", "inbox.show", "policy.explain", "policy.suggest"),
     *("charter.show", "data.list", "data.show", "data.uses", "data.budget", "bundle.review", "bundle.list"),

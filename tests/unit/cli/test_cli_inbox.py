@@ -16,7 +16,8 @@ from secureflow.agent import api
 from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
-from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, cost, screen
+from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, screen
+from secureflow.domain.figures import cost
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.cli.requestdocument import document
 from secureflow.domain.specs.base import dump, parse, spec_digest

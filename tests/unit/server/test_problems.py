@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.server.rest.languages import prefers_chinese
+from secureflow.texts.negotiation import prefers_chinese
 from tests.unit.server.conftest import Api
 
 

@@ -120,7 +120,7 @@ def test_the_command_line_says_one_file_and_two_files() -> None:
 def test_every_text_of_a_page_has_its_chinese() -> None:
     """Pages look their texts up by key: one that is missing ends the page with an error."""
     pages = "".join(path.read_text() for path in SOURCE.rglob("*.jinja"))
-    texts = set(re.findall(r'say\(\s*"([^"]+)"', pages)) | set(
+    texts = set(re.findall(r'\b(?:say|tr)\(\s*"([^"]+)"', pages)) | set(
         re.findall(r'"([^"]+)"\|both', pages)
     )
     assert len(texts) > 50

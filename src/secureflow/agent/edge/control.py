@@ -23,7 +23,7 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.owner.acting import Actor, as_actor
 from secureflow.kit.canonical import JSON, parse_json
@@ -88,7 +88,7 @@ class ControlServer:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             before = os.umask(0o177)  # the socket is 0600 from the start
             try:
-                with writing(Place(self._path.parent, "own files")), _reachable(self._path) as name:
+                with writing(Place(self._path.parent, "own files")), reachable(self._path) as name:
                     listener.bind(name)
             finally:
                 os.umask(before)
@@ -140,7 +140,7 @@ class ControlServer:
     ) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while (line := await _read_line(reader, most)) is not None:
-                answer = _line(await self._answer(line, user))
+                answer = written(await self._answer(line, user))
                 if len(answer) > MAX_LINE:
                     error = SecureFlowError(
                         "too_large",
@@ -151,7 +151,7 @@ class ControlServer:
                         ),
                         "Ask for fewer entries at once.",
                     )
-                    answer = _line({"error": error.as_json()})
+                    answer = written({"error": error.as_json()})
                 writer.write(answer)
                 await writer.drain()
 
@@ -239,8 +239,30 @@ def call(
         SecureFlowError: `agent_not_running`, `agent_silent`, `too_large`, or the agent's own
             refusal.
     """
+    line = request_line(command, arguments, session)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            with reachable(path) as name:
+                connection.connect(name)
+            connection.sendall(line)
+            with connection.makefile("rb") as answers:
+                data = answers.readline(MAX_LINE)
+    except TimeoutError as error:
+        raise silent(command, timeout) from error
+    except OSError as error:
+        raise away(path, error) from error
+    return result_of(data)
+
+
+def request_line(command: str, arguments: Mapping[str, JSON], session: str) -> bytes:
+    """Return the line that asks for a command.
+
+    Raises:
+        SecureFlowError: `too_large`.
+    """
     shown = {"session": session} if session else {}
-    line = _line({"command": command, "arguments": dict(arguments), **shown})
+    line = written({"command": command, "arguments": dict(arguments), **shown})
     if len(line) > MAX_LINE:
         raise SecureFlowError(
             "too_large",
@@ -251,35 +273,29 @@ def call(
             ),
             "Send less at once.",
         )
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            with _reachable(path) as name:
-                connection.connect(name)
-            connection.sendall(line)
-            with connection.makefile("rb") as answers:
-                data = answers.readline(MAX_LINE)
-    except TimeoutError as error:
-        raise SecureFlowError(
-            "agent_silent",
-            Text(
-                "The agent does not answer {command!r} within {timeout:.0f} s.",
-                command=command,
-                timeout=timeout,
-            ),
-            "See the agent's log.",
-        ) from error
-    except OSError as error:
-        raise SecureFlowError(
-            "agent_not_running",
-            Text(
-                "No agent answers at {path}: {strerror}.",
-                path=path,
-                strerror=reason_of(error),
-            ),
-            "Start it: secureflow agent start --config FILE. It must run as your user.",
-        ) from error
-    return _result(data)
+    return line
+
+
+def silent(command: str, timeout: float) -> SecureFlowError:
+    """Return the error of an agent that does not answer in time."""
+    return SecureFlowError(
+        "agent_silent",
+        Text(
+            "The agent does not answer {command!r} within {timeout:.0f} s.",
+            command=command,
+            timeout=timeout,
+        ),
+        "See the agent's log.",
+    )
+
+
+def away(path: Path, error: OSError) -> SecureFlowError:
+    """Return the error of a socket that nobody answers at."""
+    return SecureFlowError(
+        "agent_not_running",
+        Text("No agent answers at {path}: {strerror}.", path=path, strerror=reason_of(error)),
+        "Start it: secureflow agent start --config FILE. It must run as your user.",
+    )
 
 
 async def _read_line(reader: asyncio.StreamReader, most: int) -> bytes | None:
@@ -295,11 +311,17 @@ async def _read_line(reader: asyncio.StreamReader, most: int) -> bytes | None:
     return None
 
 
-def _line(value: Mapping[str, JSON]) -> bytes:
+def written(value: Mapping[str, JSON]) -> bytes:
+    """Return a request or an answer as a line."""
     return json.dumps(spelled(value)).encode() + b"\n"
 
 
-def _result(data: bytes) -> JSON:
+def result_of(data: bytes) -> JSON:
+    """Return the result of an answer's line.
+
+    Raises:
+        SecureFlowError: the agent's refusal; `agent_not_running` without an answer.
+    """
     answer = read_back(parse_json(data, MAX_LINE)) if data else {}
     if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
         raise SecureFlowError.from_json(answer["error"])
@@ -319,7 +341,7 @@ def _peer_user(writer: asyncio.StreamWriter) -> int:
 
 
 @contextlib.contextmanager
-def _reachable(path: Path) -> Any:
+def reachable(path: Path) -> Iterator[str]:
     """Yield a name short enough for a socket address.
 
     A long directory is opened and named through /proc, which changes nothing else in the process.

@@ -28,6 +28,7 @@ class PeopleCommands:
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
         return {
+            "people.welcome": self.welcome,
             "people.login": self.login,
             "people.logout": self.logout,
             "people.list": self.every,
@@ -43,10 +44,19 @@ class PeopleCommands:
             "people.delegate": self.delegate,
         }
 
-    async def login(self, name: str, password: str, code: str = "") -> dict[str, JSON]:
-        """Return a new session's secret, once."""
-        _check_texts(name, password, code)
-        return await self.logins.login(name, password, code, acting().user)
+    async def welcome(self) -> dict[str, JSON]:
+        """Return what the owner's page shows to who is not logged in: whose agent this is."""
+        return {"organisation": self.people.organisation, "accounts": self.people.any()}
+
+    async def login(
+        self, name: str, password: str, code: str = "", source: str = ""
+    ) -> dict[str, JSON]:
+        """Return a new session's secret, once.
+
+        `source` is from where the owner's page was asked: its guesses are slowed down by it.
+        """
+        _check_texts(name, password, code, source)
+        return await self.logins.login(name, password, code, acting().user, source)
 
     async def logout(self) -> dict[str, JSON]:
         """End the session that is shown."""

@@ -107,6 +107,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "notification.read": _READ,
     "notification.failed": _READ,
     "notification.test": _ADMINISTERS,
+    "people.welcome": Permission("open"),
     "people.login": Permission("open"),
     "people.logout": Permission("open"),
     "people.list": _READ,

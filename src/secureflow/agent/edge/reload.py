@@ -36,6 +36,8 @@ RELOADED: Final = ("datasets", "consent", "attestation")
 """The parts of the settings that a running agent can reload."""
 FIXED: Final = ("organisation", "directory")
 """The identity of the agent: other values mean another agent's file."""
+_OTHERS: Final = "console"
+"""A part that another process reads: the owner's page."""
 
 _log = get_logger(__name__)
 
@@ -208,7 +210,7 @@ class Reload:
         changed = list(_changes(now, read.settings))
         names = {*read.files, *self._files}
         changed += sorted(n for n in names if read.files.get(n) != self._files.get(n))
-        fixed = [name for name in AgentSettings.model_fields if name not in RELOADED]
+        fixed = [name for name in AgentSettings.model_fields if name not in (*RELOADED, _OTHERS)]
         restart = [one for one in fixed if getattr(now, one) != getattr(read.settings, one)]
         state = "edited" if changed or restart else "same"
         return {"state": state, "changed": changed, "restart": restart}

@@ -5,7 +5,8 @@ time without a command, after an absolute time, by logout, when its person is di
 password or second factor changes, and when the agent is restored from a backup.
 
 Guesses are slowed down by (name, Unix user): who guesses slows down only itself, and whoever can
-reach the socket is known by the kernel.
+reach the socket is known by the kernel. Behind the owner's page are many people with one Unix user:
+it tells a *source* of each guess, so that they do not slow one another down (`console.attempts`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ _TOUCH: Final = 60
 """Seconds after which the time of the last command is written again: each write is a disk flush."""
 _GUESSES: Final = 5
 """Burst of guesses at one name; after that one in half a minute."""
+_AIMED: Final = 40
+"""Burst of one Unix user's guesses at one name from all the sources that it tells; after that one
+in ten seconds: who takes the owner's page over can make sources up."""
+_SOURCE: Final = 64
+"""Characters of a source."""
 _FAILURES: Final = 60
 """Burst of one Unix user's guesses at all names, each of which is an entry of the log."""
 
@@ -78,9 +84,12 @@ class Logins:
         self._limits = limits
         self._passwords = passwords
         self._guesses = Throttle(1 / 30, _GUESSES, ticks)
+        self._aimed = Throttle(1 / 10, _AIMED, ticks)
         self._failures = Throttle(1.0, _FAILURES, ticks)
 
-    async def login(self, name: str, password: str, code: str, user: int) -> dict[str, JSON]:
+    async def login(
+        self, name: str, password: str, code: str, user: int, source: str = ""
+    ) -> dict[str, JSON]:
         """Return a new session's secret, once, and whose it is.
 
         Args:
@@ -88,13 +97,17 @@ class Logins:
             password: to compare.
             code: of the second factor, or a recovery code; empty if none was asked for yet.
             user: the Unix user at the other end of the socket.
+            source: who of many people behind one Unix user, as the owner's page tells it.
 
         Raises:
             SecureFlowError: `bad_credentials`, `rate_limited`; `second_factor_required` after the
                 right password of an account that has one.
         """
-        source = f"{user}\n{name[:64]}"
-        if wait := self._guesses.take(source) or self._failures.take(str(user)):
+        named = f"{user}\n{name[:64]}"
+        source = f"{named}\n{source[:_SOURCE]}"
+        if wait := (
+            self._guesses.take(source) or self._aimed.take(named) or self._failures.take(str(user))
+        ):
             raise too_fast(wait)
         known = self._store.person_named(name[:64])
         usable = None if known is None or known.disabled else known
@@ -105,7 +118,9 @@ class Logins:
             await asyncio.to_thread(self._note_failure, known, user)
             raise bad_credentials()
         if usable.confirmed and not code:
-            self._guesses.give_back(source)
+            for spent, by in ((self._guesses, source), (self._aimed, named)):
+                spent.give_back(by)
+            self._failures.give_back(str(user))
             raise SecureFlowError(
                 "second_factor_required",
                 "This account has a second factor.",
@@ -118,6 +133,7 @@ class Logins:
                 await asyncio.to_thread(self._note_failure, usable, user)
             raise
         self._guesses.forget(source)
+        self._aimed.give_back(named)
         self._failures.give_back(str(user))
         return opened
 

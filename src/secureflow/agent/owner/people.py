@@ -78,7 +78,7 @@ class People:
     ) -> None:
         self._store = store
         self._key = key
-        self._organisation = organisation
+        self.organisation = organisation
         self._clock = clock
         self._passwords = passwords
 
@@ -289,7 +289,7 @@ class People:
             sealed = totp.seal(secret, found.id, self._key)
             self._store.keep_person(replace(found, totp=sealed, step=0))
             self._note("person.totp.enrolled", found)
-        where = totp.address(secret, found.name, self._organisation)
+        where = totp.address(secret, found.name, self.organisation)
         return {"secret": secret, "address": where}
 
     def confirm_totp(self, person: str, code: str) -> dict[str, JSON]:

@@ -17,10 +17,10 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.ownpages import SAFE_METHODS, from_same_origin, single_cookie
 from secureflow.server.settings import RestSettings
 
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing."""
+SAFE: Final = SAFE_METHODS
 LONGEST: Final = 128
 """Longer values are no session's."""
 
@@ -36,13 +36,7 @@ def cookie_of(headers: Headers, prefix: str) -> str:
     Two different ones are none: a neighbouring subdomain may have added one (cookie tossing), and
     browsers do not say which is whose.
     """
-    name, found = cookie_name(prefix), set()
-    for header in headers.getlist("cookie"):
-        for pair in header.split(";"):
-            key, _, value = pair.strip().partition("=")
-            if key == name:
-                found.add(value if len(value) <= LONGEST else "")
-    return found.pop() if len(found) == 1 else ""
+    return single_cookie(headers.getlist("cookie"), cookie_name(prefix), LONGEST)
 
 
 def session_of(request: Request) -> str:
@@ -83,9 +77,7 @@ def from_own_page(request: Request) -> None:
         SecureFlowError: `cross_site_request`.
     """
     sites, origins = (request.headers.getlist(name) for name in ("sec-fetch-site", "origin"))
-    own = _own_origins(request)
-    same = all(site == "same-origin" for site in sites)
-    if not (sites or origins) or not same or not all(one.lower() in own for one in origins):
+    if not from_same_origin(sites, origins, _own_origins(request)):
         raise SecureFlowError(
             "cross_site_request",
             "The request does not come from a page of this service.",

@@ -12,11 +12,12 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
+from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
-from secureflow.server.rest.languages import asked, headers_in
-from secureflow.server.rest.problems import status_of
+from secureflow.server.rest.languages import headers_in
 from secureflow.texts import Language, codes, error_in
+from secureflow.texts.negotiation import asked
 
 _PAGE = Markup(
     '<!doctype html>\n<html lang="{language}"><meta charset="utf-8"><title>{title}</title>'

@@ -34,8 +34,9 @@ from secureflow.application.transactions import answering
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, services_of
-from secureflow.server.rest.languages import asked, headers_in
+from secureflow.server.rest.languages import headers_in
 from secureflow.texts import Language
+from secureflow.texts.negotiation import asked
 
 _Tell = Callable[[Any, Language], object]
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])

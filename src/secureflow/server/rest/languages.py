@@ -8,7 +8,6 @@ caches what chose it (`Vary`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -16,8 +15,8 @@ from fastapi import Depends, Header, Response
 
 from secureflow.kit.text import text_in
 from secureflow.texts import Language, error_in, told
+from secureflow.texts.negotiation import asked
 
-_WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _SENTENCES: Final = frozenset(
     {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "what", "who", "why"}
 )
@@ -25,26 +24,6 @@ _SENTENCES: Final = frozenset(
 _UNTOLD: Final = frozenset({"absent", "details", "members"})
 """Members that are the same in every language: for programs, or by the names of organisations,
 which may be called as a member of ours is."""
-
-
-def prefers_chinese(languages: str) -> bool:
-    """Tell whether an `Accept-Language` (RFC 9110, 12.5.4) puts Chinese before English.
-
-    Malformed headers count as English; only the first ranges of a long header are read.
-    """
-    best = {"zh": 0.0, "en": 0.0}
-    for one in languages[:512].lower().split(",")[:16]:
-        tag, *parameters = (part.strip() for part in one.split(";"))
-        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        family = tag.partition("-")[0]
-        if family in best and _WEIGHT.fullmatch(weight):
-            best[family] = max(best[family], float(weight))
-    return best["zh"] > best["en"]
-
-
-def asked(languages: str) -> Language:
-    """Return the language that an `Accept-Language` asks for."""
-    return "zh" if prefers_chinese(languages) else "en"
 
 
 def headers_in(language: Language) -> dict[str, str]:

@@ -12,41 +12,22 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from secureflow.domain.errors import Category, category
 from secureflow.domain.fieldfaults import faults, first_of
+from secureflow.domain.httpstatus import status_of
 from secureflow.domain.specs.base import place_of
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.fieldplaces import Form, Names, Place, place
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
-from secureflow.server.rest.languages import asked, headers_in
+from secureflow.server.rest.languages import headers_in
 from secureflow.texts import codes, error_in
+from secureflow.texts.negotiation import asked
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FIELDS: Final = 20
 _WHERE: Final = frozenset({"body", "query", "path", "header"})
 _OF_KIND: Final = frozenset({"union_tag_not_found", "union_tag_invalid"})
-
-_STATUS: Final = {
-    Category.INVALID: 422,
-    Category.UNAUTHENTICATED: 401,
-    Category.FORBIDDEN: 403,
-    Category.NOT_FOUND: 404,
-    Category.CONFLICT: 409,
-    Category.TOO_LARGE: 413,
-    Category.RATE_LIMITED: 429,
-    Category.UNAVAILABLE: 503,
-    Category.UNTRUSTED: 403,
-    Category.FAILED: 422,
-    Category.INTERNAL: 500,
-}
-_BY_CODE: Final = {
-    "malformed_json": 400,
-    "malformed_request": 400,
-    "method_not_allowed": 405,
-    "record_damaged": 500,
-}
 
 _log = get_logger(__name__)
 
@@ -70,11 +51,6 @@ class Problem(BaseModel):
     details: dict[str, Any] = Field(examples=[{"noun": "job"}])
     instance: str = Field(examples=["/api/v1/jobs/job_01"])
     texts: dict[str, Any] = Field(default_factory=dict)
-
-
-def status_of(code: str) -> int:
-    """Return the HTTP status of an error code."""
-    return _BY_CODE.get(code) or _STATUS[category(code)]
 
 
 def problem(

@@ -1,0 +1,85 @@
+"""Asking the agent over its control socket, with the session of the person who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from secureflow.agent.edge.control import (
+    MAX_OTHERS,
+    away,
+    reachable,
+    request_line,
+    result_of,
+    silent,
+)
+from secureflow.kit.canonical import JSON
+from secureflow.kit.disk import size
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+PATIENCE: Final = 15.0
+"""Seconds to wait for an answer."""
+HASHING: Final = 60.0
+"""Seconds to wait where a password is hashed, on a machine that is busy."""
+MOST: Final = 12
+"""Connections at once: fewer than the agent gives to one Unix user, who has a command line, too."""
+MAX_ANSWER: Final = 16 << 20
+"""Bytes of an answer that are read."""
+
+assert MOST < MAX_OTHERS  # noqa: S101  else the page would be refused when it is busy
+
+
+class AgentSocket:
+    """The agent behind a control socket.
+
+    Args:
+        path: of the socket.
+        most: connections at once; further questions wait.
+    """
+
+    def __init__(self, path: Path, most: int = MOST) -> None:
+        self._path = path
+        self._free = asyncio.Semaphore(most)
+
+    async def ask(
+        self, command: str, session: str = "", patience: float = PATIENCE, /, **arguments: JSON
+    ) -> JSON:
+        """Send one command and return its result.
+
+        Args:
+            command: its name.
+            session: the secret of a person's session, or empty.
+            patience: seconds to wait.
+            arguments: the command's.
+
+        Raises:
+            SecureFlowError: `agent_not_running`, `agent_silent`, `too_large`, or the agent's own
+                refusal.
+        """
+        line = request_line(command, arguments, session)
+        try:
+            async with asyncio.timeout(patience), self._free:
+                return result_of(await self._exchange(line))
+        except TimeoutError as error:
+            raise silent(command, patience) from error
+
+    async def _exchange(self, line: bytes) -> bytes:
+        try:
+            with reachable(self._path) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=MAX_ANSWER)
+            try:
+                writer.write(line)
+                await writer.drain()
+                return await reader.readline()
+            finally:
+                writer.close()
+        except ValueError as error:  # readline's: longer than the limit
+            raise SecureFlowError(
+                "too_large",
+                Text("The agent's answer has more than {most}.", most=size(MAX_ANSWER)),
+                "Use the command line.",
+            ) from error
+        except OSError as error:
+            raise away(self._path, error) from error

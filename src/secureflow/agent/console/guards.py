@@ -1,0 +1,123 @@
+"""What every request passes before any page, and every answer on its way out (ASGI middleware)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from secureflow.agent.console.hosts import Hosts
+from secureflow.kit.errors import SecureFlowError
+
+MAX_BODY: Final = 64 << 10
+"""Bytes of a form."""
+MAX_TARGET: Final = 2048
+"""Bytes of a path, and of a query."""
+MAX_HEADERS: Final = 64
+MAX_HEADER: Final = 8 << 10
+"""Bytes of all headers together."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    # Not `no-referrer`: a browser then says Origin: null of its own forms (Fetch, 3.2.5).
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+TRANSPORT: Final = "max-age=31536000"
+
+Refuse = Callable[[Scope, SecureFlowError], ASGIApp]
+"""Returns the page that refuses a request."""
+
+
+class Guards:
+    """Wraps the pages.
+
+    Args:
+        app: the pages.
+        hosts: the names of the page.
+        refuse: makes the answer to what is refused.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, refuse: Refuse) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            return
+        completed = self._completed(send)
+        try:
+            self._check(scope)
+        except SecureFlowError as error:
+            await self._refuse(scope, error)(scope, receive, completed)
+            return
+        await self._app(scope, capped(receive), completed)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        self._hosts.check(scope["method"], headers)
+        raw = scope["headers"]
+        target = (*scope.get("raw_path", b"")[: MAX_TARGET + 1], *scope["query_string"])
+        long = len(raw) > MAX_HEADERS or sum(len(a) + len(b) for a, b in raw) > MAX_HEADER
+        if long or len(target) > MAX_TARGET:
+            raise SecureFlowError("too_large", "The request is too large.", "Send less at once.")
+        if _CONTROL.search(scope["path"]):
+            raise SecureFlowError(
+                "malformed_request", "The URL holds control characters.", "Remove them."
+            )
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise SecureFlowError(
+                "malformed_request",
+                "The request tells the length of its body in two ways.",
+                "Send either Content-Length or Transfer-Encoding.",
+            )
+        if not length.isdecimal() or int(length[:20]) > MAX_BODY:
+            raise too_large()
+
+    def _completed(self, send: Send) -> Send:
+        more = {"Strict-Transport-Security": TRANSPORT} if self._hosts.scheme == "https" else {}
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in (HEADERS | more).items():
+                    headers[name] = value
+            await send(message)
+
+        return completed
+
+
+def capped(receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Count the received bytes: a chunked body has no length to refuse by."""
+    total = 0
+
+    async def counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY:
+            raise too_large()
+        return message
+
+    return counted
+
+
+def too_large() -> SecureFlowError:
+    """Return the error of a body that is too large."""
+    return SecureFlowError("too_large", "The body is too large.", "Send less at once.")
