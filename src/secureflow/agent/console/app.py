@@ -200,7 +200,7 @@ def _of_http(request: Request, error: HTTPException) -> SecureFlowError:
 
 async def _home(request: Request) -> Response:
     del request
-    return RedirectResponse(HOME, 303)
+    return RedirectResponse("/overview", 303)
 
 
 def _static_files() -> Mapping[str, tuple[bytes, str]]:

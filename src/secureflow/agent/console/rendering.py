@@ -66,6 +66,10 @@ class Pages:
         self._clock = clock
         self._environment = made
 
+    def now(self) -> int:
+        """Return the present in unix seconds."""
+        return int(self._clock())
+
     def page(self, visit: Visit, template: str, status: int, values: Mapping[str, Any]) -> Response:
         """Return a page; see `Visit.page`."""
         made = self._environment.get_template(f"{template}.jinja")

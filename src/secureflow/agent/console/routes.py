@@ -4,8 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.console.views import account, inbox, login
+from secureflow.agent.console.views import (
+    account,
+    activity,
+    budgets,
+    datasets,
+    grantmaking,
+    grants,
+    inbox,
+    login,
+    overview,
+    people,
+)
 from secureflow.agent.console.visits import Page
 
-PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *inbox.PAGES, *account.PAGES)
+PAGES: Final[tuple[Page, ...]] = (
+    *login.PAGES,
+    *overview.PAGES,
+    *inbox.PAGES,
+    *datasets.PAGES,
+    *grantmaking.PAGES,
+    *grants.PAGES,
+    *budgets.PAGES,
+    *activity.PAGES,
+    *people.PAGES,
+    *account.PAGES,
+)
 """The pages; `navigation` in templates/base.jinja names those that the header leads to."""

@@ -6,11 +6,11 @@ import asyncio
 import json
 from typing import Any, Final
 
-from secureflow.agent.console.visits import Page, Visit
 from starlette.responses import Response
 
 from secureflow.agent.console.screens.actionwords import GROUPS
 from secureflow.agent.console.screens.activity import Activity, activity, asked, exported
+from secureflow.agent.console.visits import Page, Visit
 from secureflow.kit.plain import escaped_json
 from secureflow.texts import told
 
@@ -54,4 +54,4 @@ def _number(text: str) -> int:
     return int(text) if known else 0
 
 
-PAGES: Final = (Page("/activity", show), Page("/activity.json", export))
+PAGES: Final = (Page("/activity", show, title="Activity"), Page("/activity.json", export))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from secureflow.agent.console.visits import Page, Visit, see
 from starlette.responses import Response
 
 from secureflow.agent.console.screens.budgets import BudgetView, budget_views
 from secureflow.agent.console.views.permitted import holders
+from secureflow.agent.console.visits import Page, Visit, see
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import members, objects
 from secureflow.kit.text import Text
@@ -71,7 +71,7 @@ def _one(budgets: tuple[BudgetView, ...], visit: Visit) -> BudgetView:
 
 
 PAGES: Final = (
-    Page("/budgets", show),
+    Page("/budgets", show, title="Budgets"),
     Page("/budgets/{domain}", show_one),
     Page("/budgets/{domain}/unlock", ask_unlock, unlock),
 )

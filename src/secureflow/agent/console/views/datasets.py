@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from secureflow.agent.console.visits import Page, Visit
 from starlette.responses import Response
 
 from secureflow.agent.console.screens.budgets import budget_views
 from secureflow.agent.console.screens.datasets import dataset_view, published_word, usage_view
 from secureflow.agent.console.screens.grants import OVER, groups
+from secureflow.agent.console.visits import Page, Visit
 from secureflow.kit.reading import members, objects
 
 
@@ -59,4 +59,4 @@ async def show_one(visit: Visit) -> Response:
     )
 
 
-PAGES: Final = (Page("/data", show), Page("/data/{name}", show_one))
+PAGES: Final = (Page("/data", show, title="Data"), Page("/data/{name}", show_one))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from secureflow.agent.console.visits import Page, Visit, see
-from secureflow.domain.httpstatus import status_of
 from starlette.responses import Response
 
 from secureflow.agent.console.screens.datasets import DatasetView, dataset_view
@@ -23,7 +20,9 @@ from secureflow.agent.console.screens.grantforms import (
 )
 from secureflow.agent.console.screens.grants import grant_row, groups
 from secureflow.agent.console.views.permitted import holders
+from secureflow.agent.console.visits import Page, Visit, see
 from secureflow.domain.grants import read_terms
+from secureflow.domain.httpstatus import status_of
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -50,7 +49,7 @@ async def review(visit: Visit) -> Response:
     """Show the terms that a form asks for, to be signed; or the form again, with what is wrong."""
     form = filled_in(await visit.fields())
     dataset = await _dataset(visit, form.value("dataset"))
-    now = int(time.time())
+    now = visit.site.pages.now()
     try:
         terms = read_terms(terms_in(form, now), now)
         check_columns(dataset, terms.columns)

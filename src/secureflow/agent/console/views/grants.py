@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from secureflow.agent.console.visits import Page, Visit, see
 from starlette.responses import Response
 
 from secureflow.agent.console.screens.grants import grant_row, groups, stopped_under, uses_of
 from secureflow.agent.console.views.permitted import holders
+from secureflow.agent.console.visits import Page, Visit, see
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import members, objects
 
@@ -98,7 +98,7 @@ def _id(visit: Visit) -> str:
 
 
 PAGES: Final = (
-    Page("/grants", show),
+    Page("/grants", show, title="Grants"),
     Page("/grants/{grant}", show_one),
     Page("/grants/{grant}/revoke", ask_revoke, revoke),
     Page("/grants/{grant}/unlock", ask_unlock, unlock),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from secureflow.agent.console.visits import Page, Visit, see
 from starlette.responses import Response
 
 from secureflow.agent.console.screens import overview
+from secureflow.agent.console.visits import Page, Visit, see
 
 _UNREAD: Final = 10
 
@@ -37,4 +37,4 @@ async def read(visit: Visit) -> Response:
     return see("/overview")
 
 
-PAGES: Final = (Page("/overview", show, read),)
+PAGES: Final = (Page("/overview", show, read, title="Overview"),)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.console.asking import HASHING
-from secureflow.agent.console.visits import Page, Visit, see
-from secureflow.domain.httpstatus import status_of
 from starlette.responses import Response
 
+from secureflow.agent.console.asking import HASHING
 from secureflow.agent.console.screens.people import PersonRow, people_rows
 from secureflow.agent.console.views.permitted import holders
+from secureflow.agent.console.visits import Page, Visit, see
+from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.texts import error_in
@@ -113,4 +113,7 @@ def _found(rows: tuple[PersonRow, ...], name: str) -> PersonRow:
     )
 
 
-PAGES: Final = (Page("/people", show, add), Page("/people/{name}", show_one, change))
+PAGES: Final = (
+    Page("/people", show, add, title="People"),
+    Page("/people/{name}", show_one, change),
+)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from secureflow.agent.console.visits import Visit
-
 from secureflow.agent.console.screens.people import people_rows
+from secureflow.agent.console.visits import Visit
 
 _HOLD = {"decider": ("decider", "owner-admin"), "owner-admin": ("owner-admin",)}
 """A role → the roles that include it."""
