@@ -13,6 +13,7 @@ from peers.agent_world import World
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
@@ -22,6 +23,7 @@ from secureflow.agent.owner.notifications import OwnNotifications
 from secureflow.agent.owner.people import ADMIN, DECIDER, VIEWER, People
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
+from secureflow.cli.pagedocument import PageDocuments
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.totp import code_at
 
@@ -70,6 +72,7 @@ class Team:
         self.watch = GrantWatch(link, assembly)
         more = more_commands(assembly, link, self.logins, self.watch)
         self.table = {**commands.table(), **told, **more}
+        self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
     async def gather(self, *names: str) -> Team:

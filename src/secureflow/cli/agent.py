@@ -95,12 +95,13 @@ def enroll(
 
 
 @app.command("start", help=t("Run the agent until SIGTERM."))
-def start(config: Config = _CONFIG) -> None:
+def start(context: typer.Context, config: Config = _CONFIG) -> None:
     """Run the agent."""
     with loading():
         from secureflow.agent.edge.main import run
+        from secureflow.cli.pagedocument import PageDocuments
 
-    raise typer.Exit(run(config))
+    raise typer.Exit(run(config, describe=PageDocuments(context.obj)))
 
 
 @app.command("check", help=t("Verify everything that the agent stores; it may run meanwhile."))

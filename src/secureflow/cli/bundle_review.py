@@ -90,25 +90,37 @@ def brings_code(item: Mapping[str, Any]) -> str:
 def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     """Return the code that a request brings, compared with what was approved before; or None.
 
-    None too if the request is decided and its code is no longer here. The digest is computed again
-    here, from the bytes that are shown: it is the one that the request names, which its id covers.
+    None too if the request is decided and its code is no longer here.
 
     Raises:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
     """
     from secureflow.agent import api
-    from secureflow.domain.specs.bundles import applies, brought, given_beside_settings, runs
 
-    request = item.get("request") or {}
-    digest, decided = brings_code(item), item.get("state") != "waiting"
-    if not digest:
+    if not brings_code(item):
         return None
     try:
         told = api.bundle_review(config, str(item["id"]))
     except SecureFlowError as error:
-        if decided and error.code == "not_found":
+        if item.get("state") != "waiting" and error.code == "not_found":
             return None
         raise
+    return reviewed(told, item)
+
+
+def reviewed(told: Mapping[str, Any], item: Mapping[str, Any]) -> RequestedCode:
+    """Return the code of a request from what the agent tells of it (`bundle.review`).
+
+    The digest is computed again here, from the bytes that are shown: it is the one that the request
+    names, which its id covers.
+
+    Raises:
+        SecureFlowError: `inbox_item_changed` for other bytes.
+    """
+    from secureflow.domain.specs.bundles import applies, brought, given_beside_settings, runs
+
+    request = item.get("request") or {}
+    digest, decided = brings_code(item), item.get("state") != "waiting"
     bundle = _unpacked(told.get("packed"))
     if bundle.digest != digest:
         raise SecureFlowError(

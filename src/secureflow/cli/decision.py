@@ -193,6 +193,31 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
         yield t("Waited"), why, 1
 
 
+def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
+    """Return what a page says in words beside the document's facts, nothing shortened.
+
+    Returns:
+        `starts`, empty for at once; `parties`, `protection`, `privacy`; `holds` and `takes`, empty
+        of a job to which they do not apply.
+    """
+    from secureflow.cli.estimates import line
+    from secureflow.cli.peerkinds import holds
+
+    here = request.details.get("here") or {}
+    kind, spec = kinds.read(request.item.spec)
+    protocol = kind.label(spec)
+    estimate, low = kind.takes(spec, str(here.get("rows") or ""))
+    later = spec.not_before is not None
+    return {
+        "starts": t("not before {when}", when=moment(spec.not_before)) if later else "",
+        "parties": _parties(spec),
+        "protection": _protection(contributing(spec), here),
+        "privacy": _privacy(kind, spec, request.item, here),
+        "holds": holds(protocol) if protocol is not None else "",
+        "takes": _and().join((line(estimate), *map(said, low))) if estimate else "",
+    }
+
+
 def _decision(item: InboxItem) -> str:
     """Say what was decided about a request, when, and the note that was left."""
     told = t("{state} on {when}", state=t(item.state), when=moment(item.decided_at))

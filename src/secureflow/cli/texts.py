@@ -18,22 +18,32 @@ from secureflow.kit.text import Text, filled, foreign
 from secureflow.texts import Language, catalogue, preferred, told
 from secureflow.texts import explained as explained_in
 
-_ENGLISH: Final[ContextVar[bool]] = ContextVar("english", default=False)
+_CHOSEN: Final[ContextVar[Language | None]] = ContextVar("chosen", default=None)
 
 
 @contextmanager
 def untranslated(programs: bool) -> Iterator[None]:
     """Use English inside the block, for output to programs, which is the same in every language."""
-    before = _ENGLISH.set(programs)
+    before = _CHOSEN.set("en" if programs else None)
     try:
         yield
     finally:
-        _ENGLISH.reset(before)
+        _CHOSEN.reset(before)
+
+
+@contextmanager
+def speaking(chosen: Language) -> Iterator[None]:
+    """Use a language inside the block, for a reader who is not whoever runs this process."""
+    before = _CHOSEN.set(chosen)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(before)
 
 
 def language() -> Language:
     """Return `zh` or `en`."""
-    return "en" if _ENGLISH.get() else preferred()
+    return _CHOSEN.get() or preferred()
 
 
 def t(english: str, **values: object) -> str:

@@ -396,7 +396,7 @@ CATALOGUE: dict[str, Category] = {
     **dict.fromkeys(
         (
             *("role_needed", "password_initial"),
-            *("two_people_needed", "same_person", "asked_back"),
+            *("two_people_needed", "same_person", "asked_back", "request_changed"),
         ),
         Category.FORBIDDEN,
     ),

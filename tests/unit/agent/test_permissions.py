@@ -13,8 +13,25 @@ from secureflow.agent.settings import ControlSettings
 
 OPEN: Final = {"people.welcome", "people.login", "people.logout"}
 READS: Final = {
-    *("status", "log", "leaves", "inbox.list", "inbox.show", "policy.explain", "policy.suggest"),
-    *("charter.show", "data.list", "data.show", "data.uses", "data.budget", "bundle.review", "bundle.list"),
+    *(
+        "status",
+        "log",
+        "leaves",
+        "inbox.list",
+        "inbox.show",
+        "inbox.document",
+        "policy.explain",
+        "policy.suggest",
+    ),
+    *(
+        "charter.show",
+        "data.list",
+        "data.show",
+        "data.uses",
+        "data.budget",
+        "bundle.review",
+        "bundle.list",
+    ),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),

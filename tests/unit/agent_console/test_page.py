@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from peers.agent_people import waiting_item
-from peers.owner_page import owner_page
+from peers.owner_page import Browser, owner_page
 
 
 async def test_a_person_logs_in_sees_who_waits_and_logs_out(tmp_path: Path) -> None:
@@ -54,3 +55,30 @@ async def test_an_agent_that_is_away_is_named_and_its_return_too(tmp_path: Path)
         assert browser.session  # it lasts: the agent is only away
         await page.team.server.start()
         assert (await browser.open("/inbox")).status_code == 200
+
+
+async def seen(browser: Browser, item: str) -> str:
+    """Return what a form of the request's screen says that the person saw."""
+    return re.findall(
+        r'name="seen" value="([0-9a-f]{64})"', (await browser.open(f"/r/{item}")).text
+    )[0]
+
+
+async def test_one_screen_has_what_a_decision_needs_and_approves_exactly_that(
+    tmp_path: Path,
+) -> None:
+    async with owner_page(tmp_path) as page:
+        world = page.team.world
+        asking, item = await waiting_item(world)
+        ben = await page.of("ben")
+        screen = (await ben.open(f"/r/{item.id}")).text
+        for told in (item.id, item.digest, "customers", "SENSITIVE: job", "credit", "operator"):
+            assert told in screen, told
+        columns = screen.partition("Which data")[2]
+        assert columns.index("SENSITIVE: job") < columns.index("age, income")
+        answer = await ben.act(f"/r/{item.id}/approve", seen=await seen(ben, item.id))
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/r/{item.id}")
+        await asking
+        after = (await ben.open(f"/r/{item.id}")).text
+        assert "approved" in after
+        assert "Your decision" not in after

@@ -17,9 +17,9 @@ from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, screen
-from secureflow.domain.figures import cost
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.cli.requestdocument import document
+from secureflow.domain.figures import cost
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.statistics import StatisticsSpec

@@ -29,6 +29,7 @@ from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer, is_own
+from secureflow.agent.edge.documents import Describe, document_command
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.grantcommands import GrantCommands
 from secureflow.agent.edge.grantwatch import GrantWatch
@@ -96,6 +97,7 @@ async def serve(
     hangup: Hangup | None = None,
     kinds: AgentKinds = AGENT_KINDS,
     worker: str = WORKER,
+    describe: Describe | None = None,
 ) -> None:
     """Run this party until cancelled.
 
@@ -106,6 +108,7 @@ async def serve(
         hangup: the SIGHUP handler, which is set to reload.
         kinds: the kinds of job that it takes part in.
         worker: the module that worker processes run, with the same kinds in its own table.
+        describe: makes what the owner's page shows of a request.
 
     Raises:
         SecureFlowError: `not_enrolled`, `key_…`, `certificate_foreign`, `agent_running`,
@@ -133,7 +136,8 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
-        control = await asyncio.to_thread(_control, settings, assembly, link, table, granted)
+        parts_of_control = settings, assembly, link, table, granted, describe
+        control = await asyncio.to_thread(_control, *parts_of_control)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
         looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
         try:
@@ -234,10 +238,12 @@ def _control(
     link: Link,
     commands: Mapping[str, Command],
     granted: GrantWatch,
+    describe: Describe | None,
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
     logins = logins_of(assembly, settings.control)
     table = {**commands, **more_commands(assembly, link, logins, granted)}
+    table |= document_command(table, describe)
     gate = Gate(assembly.people, logins, settings.control, is_own)
     return ControlServer(settings.socket, table, gate.admit, settings.control.group)
 
@@ -280,7 +286,12 @@ def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
     )
 
 
-def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> int:
+def run(
+    config: Path,
+    kinds: AgentKinds = AGENT_KINDS,
+    worker: str = WORKER,
+    describe: Describe | None = None,
+) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code. See `serve`."""
     limit_arenas()
     try:
@@ -291,7 +302,7 @@ def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> 
     with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
         hangup = Hangup()
         try:
-            running = serve(settings, None, config, hangup, kinds, worker)
+            running = serve(settings, None, config, hangup, kinds, worker, describe)
             run_until_stopped(running, hangup)
         except SecureFlowError as error:
             tell(error)

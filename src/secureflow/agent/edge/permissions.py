@@ -65,6 +65,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "alarm.clear": _ADMINISTERS,
     "inbox.list": _READ,
     "inbox.show": _READ,
+    "inbox.document": _READ,
     "inbox.approve": _ITEM,
     "inbox.reject": _ITEM,
     "inbox.ask_back": _ITEM,

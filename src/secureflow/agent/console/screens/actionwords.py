@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.agent.console.screens.figures import day, figure, plain, second, texts
+from secureflow.kit.reading import members
 from secureflow.kit.text import Text
 
 Tell = Callable[[Mapping[str, Any]], str]
@@ -66,7 +67,7 @@ _DECISIONS: Final[Mapping[str, ActionKind]] = {
     ),
 }
 _GRANTS: Final[Mapping[str, ActionKind]] = {
-    "grant.created": ActionKind("grants", _fixed("Made a grant.")),
+    "grant.created": ActionKind("grants", lambda f: _granted(f.get("terms"))),
     "grant.revoked": ActionKind("grants", _fixed("Took a grant back."), warns=True),
     "grant.unlocked": ActionKind("grants", _fixed("Confirmed a restored grant again.")),
     "job.stopped": ActionKind(
@@ -239,9 +240,20 @@ def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any
             made[name] = ", ".join(texts(value))
         elif isinstance(value, str):
             made[name] = plain(people.get(value, value) if name in ("of", "to") else value)
-        else:
+        elif isinstance(value, int | float):
             made[name] = figure(value) if name != "until" else value
+        else:
+            made[name] = value
     return made
+
+
+def _granted(terms: Any) -> str:
+    found = members(terms)
+    return Text(
+        "Made a grant for {dataset} in {project}.",
+        dataset=plain(found.get("dataset")),
+        project=plain(found.get("project")),
+    )
 
 
 def _absent(until: Any) -> str:

@@ -65,7 +65,7 @@ def figure(value: Any) -> str:
     """Return a number in four digits; anything else as it is, and nothing for none."""
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value)
-    return f"{value:.4g}" if isinstance(value, int | float) else plain(value)
+    return amount(value) if isinstance(value, int | float) else plain(value)
 
 
 def amount(value: float) -> str:

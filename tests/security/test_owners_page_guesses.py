@@ -1,0 +1,99 @@
+"""Guesses at the owner's page, and what its process consists of.
+
+All of the page come to the agent from one Unix user: who guesses slows down itself, nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from peers.owner_page import OwnerPage, owner_page
+
+from secureflow.agent.edge.control import call
+from secureflow.kit.errors import SecureFlowError
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[OwnerPage]:
+    async with owner_page(tmp_path, people=("ada", "ben")) as served:
+        yield served
+
+
+async def test_an_attacker_at_the_page_locks_nobody_else_out(page: OwnerPage) -> None:
+    """All of the page come from one Unix user: guesses are slowed down by address and by device."""
+    known = await page.of("ada")
+    attacker = page.browser("198.51.100.7")
+    codes = [
+        (await attacker.log_in("ada", f"guess number {n} of it")).status_code for n in range(12)
+    ]
+    assert codes[:5] == [401] * 5
+    assert set(codes[5:]) == {429}
+    for name in ("ben", "root", "eve", "mallory"):  # nor by going through names
+        for number in range(8):
+            await attacker.log_in(name, f"guess number {number} of it")
+    assert (await attacker.log_in("ben")).status_code == 429
+    assert (await page.browser("198.51.100.8").log_in("ada")).status_code == 303
+    assert (await known.log_in("ada")).status_code == 303
+
+
+async def test_a_known_browser_gets_in_from_the_attackers_own_address(page: OwnerPage) -> None:
+    """On one machine, and behind one proxy, all have the same address."""
+    known = await page.of("ben")
+    attacker = page.browser()
+    for number in range(20):
+        last = await attacker.log_in("ben", f"guess number {number} of it")
+    assert last.status_code == 429
+    assert (await page.browser().log_in("ben")).status_code == 429  # a stranger of that address
+    assert (await known.log_in("ben")).status_code == 303
+    # The device is known for the name that logged in there, and no other one.
+    stolen = page.browser()
+    stolen.client.cookies.update(known.client.cookies)
+    assert [
+        (await stolen.log_in("ada", f"guess {number} of words")).status_code for number in range(6)
+    ].count(401) <= 5
+
+
+async def test_many_addresses_slow_strangers_down_and_no_known_browser(page: OwnerPage) -> None:
+    known = await page.of("ada")
+    for number in range(60):
+        attacker = page.browser(f"203.0.113.{number}")
+        last = await attacker.log_in(f"name-{number}", "guess of some words")
+    assert last.status_code == 429
+    assert (await known.log_in("ada")).status_code == 303
+
+
+async def test_a_page_that_makes_sources_up_is_slowed_down_by_the_agent(page: OwnerPage) -> None:
+    """Who took the page's process over names another source for each guess."""
+    socket = page.team.world.settings.socket
+    found = []
+    for number in range(80):
+        told = {"name": "ada", "password": "guess of words", "source": f"made up {number}"}
+        try:
+            await asyncio.to_thread(call, socket, "people.login", told, 60)
+        except SecureFlowError as error:
+            found.append(error.code)
+    assert found.count("bad_credentials") == 40
+    assert found[-1] == "rate_limited"
+
+
+async def test_the_process_loads_neither_the_agents_parts_nor_anything_heavy(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import json, sys; import secureflow.agent.console.serving, secureflow.cli.ownpage;"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
+    )
+    written, _ = await running.communicate()
+    loaded = set(json.loads(written))
+    heavy = {"numpy", "grpc", "sqlalchemy", "dp_accounting", "scipy", "pyarrow", "fastapi", "httpx"}
+    inner = {f"secureflow.agent.{one}" for one in ("edge.main", "record.store", "owner.people")}
+    assert "secureflow.agent.console.app" in loaded
+    assert not loaded & (heavy | inner)
