@@ -77,6 +77,7 @@ CATALOGUE: dict[str, Category] = {
     "label_out_of_range": Category.INVALID,
     "tensors_wrong": Category.INVALID,
     "upload_in_use": Category.CONFLICT,
+    "request_changed": Category.CONFLICT,
     "no_probabilities": Category.INVALID,
     "invalid_moments": Category.INVALID,
     "training_diverged": Category.FAILED,
@@ -396,7 +397,7 @@ CATALOGUE: dict[str, Category] = {
     **dict.fromkeys(
         (
             *("role_needed", "password_initial"),
-            *("two_people_needed", "same_person", "asked_back", "request_changed"),
+            *("two_people_needed", "same_person", "asked_back"),
         ),
         Category.FORBIDDEN,
     ),

@@ -27,7 +27,7 @@ LONGEST: Final = 128
 """Longer values are no session's."""
 _SHAPE: Final = re.compile(r"sfa_[A-Za-z0-9_-]{43}")
 _FORM: Final = b"secureflow/v1 owner's page form"
-_LANGUAGES: Final = ("en", "zh")
+_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 _YEAR: Final = 365 * 86_400
 
 
@@ -64,7 +64,7 @@ class Cookies:
     def language_of(self, headers: Headers) -> Language | None:
         """Return the language that this browser's person chose."""
         found = single_cookie(headers.getlist("cookie"), self._name("language"), LONGEST)
-        return next((one for one in _LANGUAGES if one == found), None)  # type: ignore[return-value]
+        return next((one for one in _LANGUAGES if one == found), None)
 
     def put_language(self, response: Response, language: Language) -> None:
         """Remember the language that this browser's person chose."""

@@ -13,12 +13,18 @@ from secureflow.kit.reading import objects
 MOST: Final = 300
 """Requests that a page lists; at most 256 wait at once, and what is decided is found at the CLI."""
 
+_ABSENT: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("name", "kind", "submitter", "purpose", "dataset", "reason"), ""),
+    **{"sensitive": (), "epsilon": None, "overdue": False, "approved_by": 0, "expires": None},
+}
+"""What a request that was decided, or whose record is damaged, does not have."""
+
 
 async def show(visit: Visit) -> Response:
     """List the requests that wait, or all that the agent tells of."""
     every = visit.request.query_params.get("all") == "1"
     found = objects(await visit.ask("inbox.list", waiting=not every))
-    rows = ordered(found)[:MOST]
+    rows = [{**_ABSENT, **one} for one in ordered(found)[:MOST]]
     return visit.page("inbox", rows=rows, every=every, left=max(0, len(found) - MOST))
 
 
