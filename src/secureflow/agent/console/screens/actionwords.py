@@ -153,7 +153,7 @@ _DATA: Final[Mapping[str, ActionKind]] = {
 }
 _JOBS: Final[Mapping[str, ActionKind]] = {
     "job.finished": ActionKind(
-        "jobs", lambda f: Text("The job has ended here: {outcome}.", outcome=f["outcome"])
+        "jobs", lambda f: Text("The job has ended here: {outcome}.", outcome=_said(f["outcome"]))
     ),
     "job.not_measured": ActionKind(
         "jobs", _fixed("Too few rows here to measure how good the model is.")
@@ -245,6 +245,11 @@ def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any
         else:
             made[name] = value
     return made
+
+
+def _said(code: str) -> str:
+    """Return a code as words."""
+    return code.replace("_", " ")
 
 
 def _granted(terms: Any) -> str:
