@@ -28,7 +28,8 @@ from tests.survival.world import platform
 PASSWORD: Final = "four random words here"
 FIRST: Final = "handed over at the desk"
 OWNER: Final = "bank-b"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 240.0
+"""Seconds; far more than a busy machine needs."""
 BUDGET: Final = DatasetPrivacy("customers", epsilon=8.0, delta=1e-6, required=False)
 _ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:[0-9]+/")
 

@@ -12,10 +12,8 @@ import pytest
 from peers.browsers import chromium, demand_browser, fits, shoot, tab_to, violations
 
 from secureflow.kit.errors import SecureFlowError
-from tests.browser.place import OWNER, PASSWORD, Place, served
+from tests.browser.place import OWNER, PASSWORD, PATIENCE, Place, served
 from tests.survival.world import PLAN, await_end, training
-
-pytestmark = pytest.mark.timeout(300)
 
 WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
@@ -57,7 +55,7 @@ def opens(place: Place, browser: Any, states: dict[str, Any]) -> Iterator[Opens]
             )  # fmt: skip
             stack.callback(made.close)
             page = made.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(PATIENCE * 1000)
             if who and who not in states:
                 page.goto("/login")
                 log_in(page, place, who)
