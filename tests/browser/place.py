@@ -92,9 +92,16 @@ def served(directory: Path) -> Iterator[Place]:
             directory, directory / "logs" / "console.log",
         )  # fmt: skip
         page.start({**made.environment, "SECUREFLOW_LANG": "en"})
-        found = place.until(lambda: _ADDRESS.search(page.tail()))
+        found = place.until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place
+
+
+def _address(page: Born) -> re.Match[str] | None:
+    """Return where the page is served, once it says so."""
+    found = _ADDRESS.search(page.tail())
+    assert found or page.alive, page.tail()
+    return found
 
 
 def _two_decide(place: Place) -> None:

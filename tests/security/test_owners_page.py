@@ -129,7 +129,8 @@ async def test_the_process_keeps_no_session_and_writes_none_into_a_page_or_a_log
         assert secret not in answer.text
         assert secret not in str(answer.headers)
     assert secret not in caplog.text
-    held = [vars(one) for one in (page.app.state, page.app)]
+    site = page.app._refuse.args[0]
+    held = [vars(one) for one in (site.agent, site.pages, site.cookies, site.attempts)]
     assert secret not in repr(held)
 
 
@@ -181,7 +182,7 @@ async def test_a_form_token_is_of_one_session(page: OwnerPage) -> None:
         fields = await approval(ben, item)
         path = f"/r/{item.id}/approve"
         stolen = await page.browser().send(path, fields)
-        assert stolen.headers["location"] == "/login"
+        assert stolen.headers["location"] == f"/login?back=%2Fr%2F{item.id}"
         for form in ("", "0" * 64, fields["form"]):
             answer = await ada.send(path, {**fields, "form": form})
             assert answer.status_code == 403
@@ -267,6 +268,10 @@ async def test_a_deep_link_works_after_the_login(page: OwnerPage) -> None:
         )
         assert 'http-equiv="refresh"' in bare.text
         assert item.job not in bare.text
+        once = await page.browser().client.get(
+            f"/r/{item.id}?arrived=1", headers={"Sec-Fetch-Site": "cross-site"}
+        )
+        assert once.headers["location"].startswith("/login?back=")
 
 
 async def test_session_fixation_a_login_makes_a_new_session_and_ends_the_old(
@@ -468,3 +473,18 @@ async def test_an_error_of_the_agent_is_no_markup(page: OwnerPage) -> None:
     text = (await ben.open("/inbox")).text
     assert "<script" not in text
     assert "\u202e" not in text
+
+
+async def test_a_defect_shows_no_trace_and_keeps_every_guard(page: OwnerPage) -> None:
+    async def nonsense(**_: Any) -> Any:
+        return [{"state": "waiting", "expires": "no number"}]
+
+    ben = await page.of("ben")
+    page.team.server._commands = {**page.team.server._commands, "inbox.list": nonsense}
+    ben.client._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
+    answer = await ben.open("/inbox")
+    assert answer.status_code == 500
+    assert "Traceback" not in answer.text
+    assert "ValueError" not in answer.text
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["cache-control"] == "no-store"

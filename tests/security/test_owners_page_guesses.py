@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from peers.owner_page import OwnerPage, owner_page
 
+from secureflow.agent.console.guards import BURST
 from secureflow.agent.edge.control import call
 from secureflow.kit.errors import SecureFlowError
 
@@ -65,6 +66,15 @@ async def test_many_addresses_slow_strangers_down_and_no_known_browser(page: Own
         last = await attacker.log_in(f"name-{number}", "guess of some words")
     assert last.status_code == 429
     assert (await known.log_in("ada")).status_code == 303
+
+
+async def test_a_flood_from_one_address_takes_the_page_from_nobody_else(page: OwnerPage) -> None:
+    flood = page.browser("198.51.100.9")
+    codes = {(await flood.open("/static/icon.svg")).status_code for _ in range(BURST + 1)}
+    assert codes == {200, 429}
+    assert (await page.browser().open("/login")).status_code == 200
+    page.team.ticks += 1
+    assert (await flood.open("/login")).status_code == 200
 
 
 async def test_a_page_that_makes_sources_up_is_slowed_down_by_the_agent(page: OwnerPage) -> None:

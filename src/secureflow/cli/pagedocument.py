@@ -49,11 +49,10 @@ class PageDocuments:
             SecureFlowError: `inbox_item_changed`; `invalid_spec`, of a kind that is not known.
         """
         from secureflow.cli.decision import recalled, sentences
+        from secureflow.cli.kinds import CLI_KINDS  # all engines
         from secureflow.cli.requestdocument import document
 
-        kinds = self._kinds
-        if kinds is None:
-            from secureflow.cli.kinds import CLI_KINDS as kinds  # noqa: N811  loads all engines
+        kinds = self._kinds or CLI_KINDS
         with speaking(language):
             request = recalled(answer, str(answer.get("id")))
             made = {**document(request, kinds), "sentences": sentences(request, kinds)}

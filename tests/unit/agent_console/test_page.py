@@ -52,6 +52,7 @@ async def test_an_agent_that_is_away_is_named_and_its_return_too(tmp_path: Path)
         assert gone.status_code == 503
         assert "agent_not_running" in gone.text
         assert "secureflow agent start" in gone.text
+        assert str(tmp_path) not in gone.text
         assert browser.session  # it lasts: the agent is only away
         await page.team.server.start()
         assert (await browser.open("/inbox")).status_code == 200

@@ -16,10 +16,12 @@ from secureflow.domain.exits import EXITS
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
+KEEPING = [unit for unit in UNITS if unit.stem != "secureflow-console"]
+"""Those of processes that keep something: the owner's page keeps nothing."""
 HARDENED = {
     "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes",
     "PrivateDevices": "yes", "CapabilityBoundingSet": "",
-    "StateDirectoryMode": "0700", "UMask": "0077", "LimitCORE": "0", "Restart": "on-failure",
+    "UMask": "0077", "LimitCORE": "0", "Restart": "on-failure",
     "StartLimitIntervalSec": "0",
 }  # fmt: skip
 
@@ -34,6 +36,7 @@ def _settings(unit: Path) -> dict[str, list[str]]:
 def test_there_is_one_for_each_process() -> None:
     assert [unit.stem for unit in UNITS] == [
         "secureflow-agent",
+        "secureflow-console",
         "secureflow-enclave",
         "secureflow-server",
     ]
@@ -48,13 +51,27 @@ def test_a_unit_is_hardened_and_starts_what_exists(unit: Path) -> None:
     (start,) = settings["ExecStart"]
     _, *words = start.split()
     command: Any = get_command(app)
-    for word in words[: words.index("--config")]:
+    for word in words[: words.index("--config") if "--config" in words else None]:
         command = command.commands[word]
     assert "--config" in {option for one in command.params for option in one.opts}
-    (state,), (user,) = settings["StateDirectory"], settings["User"]
-    assert state == user == unit.stem
-    assert words[-1].startswith(f"/var/lib/{state}/")
-    assert f"u {user} " in (FOLDER / "secureflow.sysusers.conf").read_text().replace("  ", " ")
+    assert settings["User"] == [unit.stem]
+    assert f"u {unit.stem} " in (FOLDER / "secureflow.sysusers.conf").read_text().replace("  ", " ")
+
+
+@pytest.mark.parametrize("unit", KEEPING, ids=lambda unit: unit.stem)
+def test_what_a_process_keeps_is_its_own(unit: Path) -> None:
+    settings = _settings(unit)
+    assert settings["StateDirectory"] == settings["User"]
+    assert settings["StateDirectoryMode"] == ["0700"]
+    assert settings["ExecStart"][0].split()[-1].startswith(f"/var/lib/{unit.stem}/")
+
+
+def test_the_owners_page_cannot_read_what_the_agent_keeps() -> None:
+    settings = _settings(FOLDER / "secureflow-console.service")
+    (agent,) = _settings(FOLDER / "secureflow-agent.service")["StateDirectory"]
+    assert "StateDirectory" not in settings
+    assert f"-/var/lib/{agent}" in settings["InaccessiblePaths"][0].split()
+    assert settings["User"] != [agent]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -19,23 +18,21 @@ from starlette.types import ASGIApp, Scope
 
 from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
+from secureflow.agent.console.failures import ENDED, error_page, of_http, to_login
 from secureflow.agent.console.guards import Guards
 from secureflow.agent.console.hosts import Hosts
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.routes import PAGES
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.site import Site
-from secureflow.agent.console.visits import HOME, Handler, Page, Visit, login_path
+from secureflow.agent.console.visits import Handler, Page, Visit
 from secureflow.agent.consolesettings import ConsoleSettings
-from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.reading import members
-from secureflow.kit.text import Text
-from secureflow.texts import Language, error_in
+from secureflow.texts import Language
 from secureflow.texts.negotiation import asked
 
-_ENDED: Final = frozenset({"session_needed", "session_expired"})
 _KINDS: Final = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 _log = get_logger(__name__)
@@ -47,8 +44,8 @@ def build_app(
     port: int,
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
-) -> Starlette:
-    """Return the application.
+) -> ASGIApp:
+    """Return the application: its guards are outermost, so that they complete every answer.
 
     Args:
         settings: of the page.
@@ -66,13 +63,9 @@ def build_app(
         *(Route(one.path, _Endpoint(site, one), methods=one.methods) for one in PAGES),
     ]
     failed = partial(_failed, site)
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(Guards, hosts=Hosts.of(settings, port), refuse=partial(_refused, site))
-        ],
-        exception_handlers={HTTPException: failed, SecureFlowError: failed, Exception: failed},
-    )
+    handlers = {HTTPException: failed, SecureFlowError: failed, Exception: failed}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return Guards(app, Hosts.of(settings, port), partial(_refused, site), ticks)
 
 
 class _Endpoint:
@@ -113,37 +106,21 @@ async def _shown(visit: Visit, handler: Handler, *, outside: bool) -> Response:
         # Asked always: for the agent's own Unix user its socket lets commands that read pass.
         person = members(await visit.ask("people.me"))
     except SecureFlowError as error:
-        if error.code not in _ENDED:
+        if error.code not in ENDED:
             raise
-        return _to_login(visit)
-    return await handler(_with(visit, welcome, person))
+        return to_login(visit)
+    return await _handled(handler, _with(visit, welcome, person))
+
+
+async def _handled(handler: Handler, visit: Visit) -> Response:
+    try:
+        return await handler(visit)
+    except SecureFlowError as error:
+        return error_page(visit, error)
 
 
 def _with(visit: Visit, welcome: Mapping[str, Any], person: Mapping[str, Any]) -> Visit:
     return Visit(visit.request, visit.site, visit.language, visit.session, welcome, person)
-
-
-def _to_login(visit: Visit) -> Response:
-    back = visit.path if visit.request.method != "POST" else HOME
-    if visit.request.headers.get("sec-fetch-site") == "cross-site":
-        # A link of elsewhere: the browser keeps a SameSite=Strict cookie back until we ask.
-        return visit.page("arrive", back=visit.path)
-    answer = RedirectResponse(login_path(back), 303)
-    if visit.session:
-        visit.site.cookies.clear_session(answer)
-    return answer
-
-
-def error_page(visit: Visit, error: SecureFlowError) -> Response:
-    """Return an error as a page: what happened, the next step, the code."""
-    if error.code in _ENDED:
-        return _to_login(visit)
-    said = error_in(error.as_json(), visit.language)
-    status = status_of(error.code)
-    answer = visit.page("error", status, error=said)
-    if "retry_after" in error.details:
-        answer.headers["Retry-After"] = str(error.details["retry_after"])
-    return answer
 
 
 def _language(site: Site, request: Request) -> Language:
@@ -165,7 +142,7 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
     if isinstance(error, SecureFlowError):
         return error_page(visit, error)
     if isinstance(error, HTTPException):
-        answer = error_page(visit, _of_http(request, error))
+        answer = error_page(visit, of_http(request, error))
         answer.headers.update(error.headers or {})
         return answer
     _log.error("page failed with an internal error", path=request.url.path, exc_info=error)
@@ -176,25 +153,6 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
             "The owner's page had an internal error.",
             "The log of its process has the trace; the command line works beside it.",
         ),
-    )
-
-
-def _of_http(request: Request, error: HTTPException) -> SecureFlowError:
-    path = request.url.path
-    if error.status_code == 405:
-        return SecureFlowError(
-            "method_not_allowed",
-            Text(
-                "The method {method} is not allowed at {path:.200}.",
-                method=request.method,
-                path=path,
-            ),
-            "Open the page, and act from there.",
-        )
-    return SecureFlowError(
-        "not_found",
-        Text("There is nothing at {path:.200}.", path=path),
-        "Begin at the inbox.",
     )
 
 

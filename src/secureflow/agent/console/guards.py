@@ -10,12 +10,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from secureflow.agent.console.hosts import Hosts
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.kit.addresses import UNKNOWN, source_of
+from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
 
 MAX_BODY: Final = 64 << 10
 """Bytes of a form."""
 MAX_TARGET: Final = 2048
 """Bytes of a path, and of a query."""
+PER_SECOND: Final = 50.0
+BURST: Final = 500
+"""Requests of one address: each asks the agent, which has few connections for the page."""
 MAX_HEADERS: Final = 64
 MAX_HEADER: Final = 8 << 10
 """Bytes of all headers together."""
@@ -49,12 +55,14 @@ class Guards:
         app: the pages.
         hosts: the names of the page.
         refuse: makes the answer to what is refused.
+        ticks: seconds of a monotonic clock.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, refuse: Refuse, ticks: Ticks) -> None:
         self._app = app
         self._hosts = hosts
         self._refuse = refuse
+        self._rate = Throttle(PER_SECOND, BURST, ticks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -70,6 +78,9 @@ class Guards:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        address, _ = scope.get("client") or (UNKNOWN, 0)
+        if wait := self._rate.take(source_of(address)):
+            raise too_fast(wait)
         self._hosts.check(scope["method"], headers)
         raw = scope["headers"]
         target = (*scope.get("raw_path", b"")[: MAX_TARGET + 1], *scope["query_string"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -23,12 +23,21 @@ from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, filled, text_in
 from secureflow.texts import Language, catalogue, error_in, told
 
-if TYPE_CHECKING:
-    from secureflow.agent.console.visits import Page, Visit
-
 _LATEST: Final = 1 << 36
 _SHORT: Final = 8
 _STEPS: Final = ((86_400 * 2, 86_400, "day"), (3600 * 2, 3600, "hour"), (90, 60, "minute"))
+
+
+class Named(Protocol):
+    """What the header leads to (`console.visits.Page`)."""
+
+    @property
+    def path(self) -> str:
+        """Its address."""
+
+    @property
+    def title(self) -> str:
+        """What it is called, in English."""
 
 
 class Pages:
@@ -36,10 +45,10 @@ class Pages:
 
     Args:
         clock: unix seconds, for how long ago something was.
-        navigation: what the header leads to, each a `path` and a `title`.
+        navigation: what the header leads to.
     """
 
-    def __init__(self, clock: Callable[[], float], navigation: Sequence[Page] = ()) -> None:
+    def __init__(self, clock: Callable[[], float], navigation: Sequence[Named] = ()) -> None:
         made = Environment(
             loader=PackageLoader("secureflow.agent.console"),
             autoescape=True,
@@ -53,6 +62,7 @@ class Pages:
             "told": _told,
             "member": _member,
             "word": _word,
+            "words": _words,
             "digest": digest,
             "moment": moment,
             "when": self._when,
@@ -70,20 +80,15 @@ class Pages:
         """Return the present in unix seconds."""
         return int(self._clock())
 
-    def page(self, visit: Visit, template: str, status: int, values: Mapping[str, Any]) -> Response:
+    def page(
+        self, template: str, status: int, language: Language, values: Mapping[str, Any]
+    ) -> Response:
         """Return a page; see `Visit.page`."""
         made = self._environment.get_template(f"{template}.jinja")
-        text = made.render(
-            visit=visit,
-            lang=visit.language,
-            organisation=visit.welcome.get("organisation", ""),
-            person=visit.person,
-            path=visit.path,
-            form=visit.form,
-            **values,
+        headers = {"Content-Language": language, "Vary": "Accept-Language, Cookie"}
+        return HTMLResponse(
+            made.render(lang=language, between=_between(language), **values), status, headers
         )
-        headers = {"Content-Language": visit.language, "Vary": "Accept-Language, Cookie"}
-        return HTMLResponse(text, status, headers)
 
     @pass_context
     def _when(self, context: Context, seconds: Any) -> Markup:
@@ -154,6 +159,12 @@ def _member(context: Context, row: Any, name: str) -> str:
 def _word(context: Context, value: Any) -> str:
     """Return one of our own words: a state, a kind of job, a role."""
     return told(str(value), context["lang"])
+
+
+@pass_context
+def _words(context: Context, values: Any) -> str:
+    """Return some of our own words, one after the other."""
+    return _between(context["lang"]).join(_word(context, one) for one in values or ())
 
 
 @pass_context

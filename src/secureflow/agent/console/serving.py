@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator
@@ -28,6 +29,7 @@ from secureflow.kit.process import run_until_stopped
 from secureflow.kit.text import Text
 
 BACKLOG: Final = 128
+HANDSHAKE_SECONDS: Final = 10.0
 GRACE: Final = 2
 """Seconds that open answers have when the process ends."""
 
@@ -53,6 +55,7 @@ def run(settings: ConsoleSettings, agent: Path, ready: Callable[[str], None]) ->
         SecureFlowError: `address_unavailable`, `invalid_settings`.
     """
     with process_logging("console"):
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         run_until_stopped(serve(settings, agent, ready))
 
 
@@ -61,17 +64,25 @@ async def serve(settings: ConsoleSettings, agent: Path, ready: Callable[[str], N
     encrypted = certificate_of(settings)
     with listening(settings) as listener:
         port = listener.getsockname()[1]
-        server = _Server(configured(build_app(settings, agent, port), encrypted))
-        serving = asyncio.create_task(server.serve([listener]))
+        config = configured(build_app(settings, agent, port))
+        server, loop = _Server(config), asyncio.get_running_loop()
+        accepting = await loop.create_server(
+            lambda: PageProtocol(config, server.server_state, {}),
+            sock=listener,
+            ssl=encrypted,
+            ssl_handshake_timeout=None if encrypted is None else HANDSHAKE_SECONDS,
+        )
+        serving = asyncio.create_task(server.serve([]))
         ready(address_shown(settings, port))
         try:
             await asyncio.shield(serving)
         finally:
+            accepting.close()
             server.should_exit = True
             await serving
 
 
-def configured(app: ASGIApp, encrypted: ssl.SSLContext | None) -> uvicorn.Config:
+def configured(app: ASGIApp) -> uvicorn.Config:
     """Return what uvicorn serves, and within which limits."""
     config = uvicorn.Config(
         app,
@@ -87,7 +98,6 @@ def configured(app: ASGIApp, encrypted: ssl.SSLContext | None) -> uvicorn.Config
         h11_max_incomplete_event_size=2 * MAX_HEADER,
     )
     config.load()
-    config.ssl = encrypted
     return config
 
 

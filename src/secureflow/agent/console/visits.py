@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,12 +13,10 @@ from starlette.responses import RedirectResponse, Response
 
 from secureflow.agent.console.asking import PATIENCE
 from secureflow.agent.console.sessions import form_token, is_token_of
+from secureflow.agent.console.site import Site
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import Language
-
-if TYPE_CHECKING:
-    from secureflow.agent.console.site import Site
 
 Handler = Callable[["Visit"], Awaitable[Response]]
 
@@ -89,7 +87,14 @@ class Visit:
         Every template has `visit`, `organisation`, `person`, `path`, and `form`, the token that
         each of its forms brings back.
         """
-        return self.site.pages.page(self, template, status, values)
+        own: dict[str, Any] = {
+            "visit": self,
+            "organisation": self.welcome.get("organisation", ""),
+            "person": self.person,
+            "path": self.path,
+            "form": self.form,
+        }
+        return self.site.pages.page(template, status, self.language, own | values)
 
     @property
     def path(self) -> str:

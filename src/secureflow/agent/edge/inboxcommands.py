@@ -48,10 +48,11 @@ class InboxCommands(RunningAgent):
         """Return inbox items without their specs."""
         # Reads every request on record: not while others wait for this agent.
         broken = await asyncio.to_thread(self.assembly.context.store.damaged_inbox)
-        return [
-            *(self._listed_item(item) for item in self.assembly.inbox.list(waiting=waiting)),
-            *({"id": key, "job": job, "state": "damaged"} for key, job in broken),
-        ]
+        listed = await asyncio.to_thread(self._every_listed, waiting)
+        return [*listed, *({"id": key, "job": job, "state": "damaged"} for key, job in broken)]
+
+    def _every_listed(self, waiting: bool) -> list[dict[str, JSON]]:
+        return [self._listed_item(item) for item in self.assembly.inbox.list(waiting=waiting)]
 
     async def inbox_show(self, item: str) -> dict[str, JSON]:
         """Return one item: the request, why it waits, the whole spec, and the local settings.
@@ -108,7 +109,10 @@ class InboxCommands(RunningAgent):
             return None
 
     def _listed_item(self, item: InboxItem) -> dict[str, JSON]:
-        """Return an item of the list: `overdue` if it waits for longer than the owner likes."""
+        """Return an item of the list: `overdue` if it waits for longer than the owner likes.
+
+        `two_people`: whether two must decide it; `approved_by`: how many did so far.
+        """
         context = self.assembly.context
         late = context.clock() >= item.at + context.settings.consent.remind_after
         summary = _summary(item)
@@ -116,6 +120,7 @@ class InboxCommands(RunningAgent):
             summary["expires"] = self.assembly.inbox.deadline(item)
             summary["overdue"] = late
             summary["approved_by"] = len(self.assembly.inbox.approvals(item.id))
+            summary["two_people"] = bool(self.assembly.inbox.two_people(item))
         return summary
 
     async def _budget(self, item: InboxItem) -> dict[str, JSON] | None:

@@ -120,9 +120,7 @@ async def serve(
         stack.enter_context(locked_folder(settings.directory))
         reserve_of(settings).run(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
-        require_head(store.fact("head"), proved=store.proved_any())
-        check_at_start(settings, key, store)
-        _check_datasets(settings, store)
+        _check_record(settings, key, store)
         hidden = HiddenPlaces(settings)
         workers = computing or await start_workers(settings, worker, kinds, store, hidden)
         peers = await stack.enter_async_context(peer_links(settings))
@@ -136,8 +134,7 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
-        parts_of_control = settings, assembly, link, table, granted, describe
-        control = await asyncio.to_thread(_control, *parts_of_control)
+        control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
         looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
         try:
@@ -159,7 +156,9 @@ def _certificate_ends(settings: AgentSettings) -> int:
     return CredentialFiles(settings.directory)().span[1]
 
 
-def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
+def _check_record(settings: AgentSettings, key: SigningKey, store: RecordStore) -> None:
+    require_head(store.fact("head"), proved=store.proved_any())
+    check_at_start(settings, key, store)
     for dataset in settings.datasets:
         check_lineage(store, dataset)
         check_library(dataset)
@@ -233,7 +232,6 @@ def _put_together(
 
 
 def _control(
-    settings: AgentSettings,
     assembly: Assembly,
     link: Link,
     commands: Mapping[str, Command],
@@ -241,6 +239,7 @@ def _control(
     describe: Describe | None,
 ) -> ControlServer:
     """Return the socket's server with every command, and the gate before them."""
+    settings = assembly.context.settings
     logins = logins_of(assembly, settings.control)
     table = {**commands, **more_commands(assembly, link, logins, granted)}
     table |= document_command(table, describe)

@@ -16,6 +16,7 @@ MOST: Final = 300
 _ABSENT: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("name", "kind", "submitter", "purpose", "dataset", "reason"), ""),
     **{"sensitive": (), "epsilon": None, "overdue": False, "approved_by": 0, "expires": None},
+    "two_people": False,
 }
 """What a request that was decided, or whose record is damaged, does not have."""
 
