@@ -61,7 +61,8 @@ class Team:
         self.ticks = 0.0
         self.logins: Logins = logins_of(assembly, self.control)
         self.logins._passwords = lambda: self.passwords
-        self.logins._guesses._ticks = self.logins._failures._ticks = lambda: self.ticks
+        for one in (self.logins._guesses, self.logins._aimed, self.logins._failures):
+            one._ticks = lambda: self.ticks
         self.gate = Gate(self.people, self.logins, self.control, lambda user: user == OWN)
         link: Any = self.world.link
         unused: Any = nothing

@@ -68,6 +68,16 @@ async def test_many_addresses_slow_strangers_down_and_no_known_browser(page: Own
     assert (await known.log_in("ada")).status_code == 303
 
 
+async def test_many_addresses_at_one_name_for_long_lock_its_known_browser_out_never(
+    page: OwnerPage,
+) -> None:
+    known = await page.of("ada")
+    for number in range(130):
+        page.team.ticks += 5
+        await page.browser(f"203.0.113.{number}").log_in("ada", "guess of some words")
+    assert (await known.log_in("ada")).status_code == 303
+
+
 async def test_a_flood_from_one_address_takes_the_page_from_nobody_else(page: OwnerPage) -> None:
     flood = page.browser("198.51.100.9")
     codes = {(await flood.open("/static/icon.svg")).status_code for _ in range(BURST + 1)}

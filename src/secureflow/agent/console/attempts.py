@@ -31,6 +31,8 @@ ADDRESS_BURST: Final = 10
 """Guesses of one address at all names at once; after that one in ten seconds."""
 STRANGERS: Final = 40
 """Guesses at once of all addresses without a device cookie; after that one in two seconds."""
+AIMED: Final = 20
+"""As many of them at one name; after that one in 15 seconds: the agent allows more (`Logins`)."""
 
 
 class Attempts:
@@ -47,6 +49,7 @@ class Attempts:
         self._named = Throttle(1 / 30, BURST, ticks)
         self._addresses = Throttle(1 / 10, ADDRESS_BURST, ticks)
         self._strangers = Throttle(1 / 2, STRANGERS, ticks)
+        self._aimed = Throttle(1 / 15, AIMED, ticks)
 
     def begin(self, address: str, name: str, device: str) -> str:
         """Return the source of a login, for the agent.
@@ -63,7 +66,9 @@ class Attempts:
         source = f"device {device.partition('.')[0]}" if known else source_of(address)
         wait = self._named.take(f"{source}\n{name}")
         if not wait and not known:
-            wait = self._addresses.take(source) or self._strangers.take("")
+            wait = (
+                self._addresses.take(source) or self._strangers.take("") or self._aimed.take(name)
+            )
         if wait:
             raise too_fast(wait)
         return source
@@ -73,6 +78,7 @@ class Attempts:
         self._named.forget(f"{source}\n{name}")
         self._addresses.give_back(source)
         self._strangers.give_back("")
+        self._aimed.give_back(name)
         nonce = self._draw(_NONCE)
         return f"{nonce}.{self._mark(nonce, name)}"
 

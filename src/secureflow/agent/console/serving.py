@@ -110,7 +110,7 @@ def certificate_of(settings: ConsoleSettings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key, _no_passphrase)
     except (OSError, ssl.SSLError, ValueError) as error:
