@@ -205,6 +205,7 @@ def pages(place: Place) -> tuple[str, ...]:
         *("/overview", "/inbox", "/inbox?all=1", "/data", f"/data/{dataset['name']}", "/grants"),
         *("/grants/new", *(f"/grants/{one}" for one in grants.values())),
         *("/budgets", "/budgets/customers", "/activity", "/people", "/people/ben", "/account"),
+        "/absence",
         "/nowhere",
     )  # fmt: skip
 

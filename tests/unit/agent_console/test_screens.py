@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,13 +22,13 @@ PROJECT: Final = "prj_0123456789"
 ROLES: Final = {"viewer": "vera", "decider": "ben", "owner-admin": "ada"}
 READ: Final = (
     *("/overview", "/data", "/data/customers", "/grants", "/budgets", "/activity"),
-    *("/activity.json", "/people", "/people/ben"),
+    *("/activity.json", "/people", "/people/ben", "/absence"),
 )
 WRITES: Final = {
     "/overview": "viewer", "/grants/new": "decider", "/grants/make": "decider",
     "/grants/{grant}/revoke": "decider", "/grants/{grant}/unlock": "owner-admin",
     "/budgets/{domain}/unlock": "owner-admin", "/people": "owner-admin",
-    "/people/{name}": "owner-admin",
+    "/people/{name}": "owner-admin", "/absence": "viewer",
 }  # fmt: skip
 """Address → who may act there."""
 
@@ -80,7 +81,9 @@ async def test_the_table_of_these_tests_has_every_address_where_something_is_don
     elsewhere = {"/login", "/logout", "/language"}
     acting = {one.path for one in PAGES if one.act is not None}
     mine = {
-        one for one in acting if one.startswith(("/overview", "/grants", "/budgets", "/people"))
+        one
+        for one in acting
+        if one.startswith(("/overview", "/grants", "/budgets", "/people", "/absence"))
     }
     assert mine == set(WRITES)
     assert elsewhere <= acting
@@ -273,6 +276,26 @@ async def test_an_owner_admin_makes_an_account_gives_roles_and_disables_it(page:
     last = await browser.act("/people/ada", **{"do": "roles", "role.viewer": "yes"})
     assert "last_administrator" in last.text
     assert (await browser.open("/people/nobody")).status_code == 404
+
+
+async def test_a_person_goes_away_and_has_another_decide(page: OwnerPage) -> None:
+    browser, people = await page.of("ben"), page.team.people
+    until = time.strftime("%Y-%m-%d", time.gmtime(page.team.world.now + 5 * 86_400))
+    await browser.act("/absence", do="away", until=until)
+    assert people.named("ben").absent > page.team.world.now + 5 * 86_400 - 86_400
+    await browser.act("/absence", do="delegate", to="vera", until=until)
+    assert people.authorities(people.named("vera")) == (people.named("ben").id,)
+    shown = (await browser.open("/absence")).text
+    assert "vera until" in shown
+    wrong = await browser.act("/absence", do="delegate", to="vera", until="soon")
+    assert "invalid_request" in wrong.text
+    await browser.act("/absence", do="end", to="vera")
+    await browser.act("/absence", do="back")
+    assert not people.authorities(people.named("vera"))
+    assert not people.named("ben").absent
+    viewer = await page.of("vera")
+    refused = await viewer.act("/absence", do="delegate", to="ben", until=until)
+    assert "role_needed" in refused.text
 
 
 async def test_notices_are_marked_as_read(page: OwnerPage) -> None:

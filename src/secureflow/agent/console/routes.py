@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.agent.console.views import (
+    absence,
     account,
     activity,
     budgets,
@@ -31,5 +32,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *activity.PAGES,
     *people.PAGES,
     *account.PAGES,
+    *absence.PAGES,
 )
 """The pages; `navigation` in templates/base.jinja names those that the header leads to."""

@@ -69,6 +69,16 @@ def people_rows(value: Any) -> tuple[PersonRow, ...]:
     return tuple(sorted(rows, key=lambda one: (one.state == "disabled", one.name)))
 
 
+def given_by(name: str, rows: tuple[PersonRow, ...]) -> tuple[Delegation, ...]:
+    """Return who decides in a person's place, until when."""
+    return tuple(
+        Delegation(one.name, each.until)
+        for one in rows
+        for each in one.decides_for
+        if each.name == name
+    )
+
+
 def _state(one: Mapping[str, Any]) -> str:
     if one.get("disabled"):
         return "disabled"
