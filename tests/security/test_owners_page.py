@@ -77,6 +77,7 @@ async def test_a_page_process_without_a_session_approves_nothing_whatever_it_sen
 
 
 async def test_nothing_is_shown_or_done_without_a_login(page: OwnerPage) -> None:
+    assert {one.path for one in PAGES if one.outside} == {"/login", "/language"}
     async with waiting(page) as item:
         for one in PAGES:
             path = one.path.replace("{item}", item.id)
@@ -341,6 +342,9 @@ async def test_bodies_and_headers_are_bounded_before_they_are_parsed(page: Owner
             sent += 4096
             yield b"a" * 4096
 
+    told = {**form, "Content-Length": str(MAX_BODY + 1)}
+    assert (await browser.client.post("/login", content=endless(), headers=told)).status_code == 413
+    assert sent == 0  # by its length, before a byte of it is read
     chunked = await browser.client.post("/login", content=endless(), headers=form)
     assert chunked.status_code == 413
     assert sent <= MAX_BODY + 2 * 4096

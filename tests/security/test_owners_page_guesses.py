@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from peers.owner_page import OwnerPage, owner_page
 
+from secureflow.agent.console.attempts import STRANGERS, Attempts
 from secureflow.agent.console.guards import BURST
 from secureflow.agent.edge.control import call
 from secureflow.kit.errors import SecureFlowError
@@ -51,12 +52,18 @@ async def test_a_known_browser_gets_in_from_the_attackers_own_address(page: Owne
     assert last.status_code == 429
     assert (await page.browser().log_in("ben")).status_code == 429  # a stranger of that address
     assert (await known.log_in("ben")).status_code == 303
-    # The device is known for the name that logged in there, and no other one.
-    stolen = page.browser()
-    stolen.client.cookies.update(known.client.cookies)
-    assert [
-        (await stolen.log_in("ada", f"guess {number} of words")).status_code for number in range(6)
-    ].count(401) <= 5
+
+
+def test_a_device_is_known_for_the_name_that_logged_in_there_and_no_other() -> None:
+    attempts = Attempts(lambda: 0.0)
+    device = attempts.succeeded(attempts.begin("192.0.2.1", "eve", ""), "eve")
+    assert attempts.begin("192.0.2.2", "eve", device).startswith("device ")
+    nonce = device.partition(".")[0]
+    for name, shown in (
+        ("ada", device), ("eve", nonce), ("eve", f"{nonce}."), ("eve", f"{nonce}.{'0' * 64}"),
+        ("eve", f"{device}."), ("eve", Attempts(lambda: 0.0).succeeded("", "eve")), ("eve", ""),
+    ):  # fmt: skip
+        assert attempts.begin("192.0.2.2", name, shown) == "192.0.2.2", (name, shown)
 
 
 async def test_many_addresses_slow_strangers_down_and_no_known_browser(page: OwnerPage) -> None:
@@ -76,6 +83,17 @@ async def test_many_addresses_at_one_name_for_long_lock_its_known_browser_out_ne
         page.team.ticks += 5
         await page.browser(f"203.0.113.{number}").log_in("ada", "guess of some words")
     assert (await known.log_in("ada")).status_code == 303
+
+
+def test_who_logs_in_again_and_again_makes_no_room_for_strangers() -> None:
+    attempts = Attempts(lambda: 0.0)
+    device = attempts.succeeded(attempts.begin("192.0.2.1", "eve", ""), "eve")
+    for number in range(STRANGERS):
+        attempts.begin(f"203.0.113.{number}", f"name-{number}", "")
+        attempts.succeeded(attempts.begin("192.0.2.1", "eve", device), "eve")
+    with pytest.raises(SecureFlowError) as error:
+        attempts.begin("203.0.113.200", "name", "")
+    assert error.value.code == "rate_limited"
 
 
 async def test_a_flood_from_one_address_takes_the_page_from_nobody_else(page: OwnerPage) -> None:

@@ -71,7 +71,7 @@ def test_help_is_chinese_where_it_wraps() -> None:
 def test_what_commands_end_with_is_as_in_english(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("--version")[0] == 0
     for code in (0, 7, 8):
-        monkeypatch.setattr("secureflow.agent.edge.main.run", lambda config, code=code: code)
+        monkeypatch.setattr("secureflow.agent.edge.main.run", lambda config, code=code, **_: code)
         assert run(["agent", "start"]) == code
     monkeypatch.setattr("secureflow.cli.doctor.report", _aborted)
     monkeypatch.setattr("secureflow.agent.api.doctor", lambda *_: [])

@@ -1,12 +1,11 @@
 """Slowing logins down so that nobody locks others out.
 
-At the agent all logins of the page come from one Unix user. So guesses are slowed down here first,
-by the client's address, and by address and name together; the agent slows them down by the
-*source* that the page names. A browser in which somebody logged in before has a *device cookie*
-for that name (OWASP, Slow Down Online Guessing Attacks with Device Cookies): its logins are a
-source of their own, so that others' guesses, from the same address too, do not slow them down.
-Strangers together are given less than the agent allows the page, so that known devices always
-have room.
+At the agent all logins of the page come from one Unix user: it slows them down by the *source* that
+the page names, and by name. A browser in which somebody logged in before has a *device cookie* for
+that name (OWASP, Slow Down Online Guessing Attacks with Device Cookies): its logins are a source of
+their own, so that others' guesses, from the same address too, do not slow them down. All others
+have their address for a source, and are given less here, one by one and together, than the agent
+allows the page: known devices always have room.
 
 The key of device cookies is of this process: a restart forgets the devices.
 """
@@ -25,8 +24,7 @@ from secureflow.kit.clock import Ticks
 
 _NONCE: Final = 16
 _PARTS: Final = 2
-BURST: Final = 5
-"""Guesses of a source at one name at once; after that one in half a minute."""
+_KNOWN: Final = "device "
 ADDRESS_BURST: Final = 10
 """Guesses of one address at all names at once; after that one in ten seconds."""
 STRANGERS: Final = 40
@@ -46,7 +44,6 @@ class Attempts:
     def __init__(self, ticks: Ticks, draw: Callable[[int], str] = secrets.token_hex) -> None:
         self._key = draw(32).encode()
         self._draw = draw
-        self._named = Throttle(1 / 30, BURST, ticks)
         self._addresses = Throttle(1 / 10, ADDRESS_BURST, ticks)
         self._strangers = Throttle(1 / 2, STRANGERS, ticks)
         self._aimed = Throttle(1 / 15, AIMED, ticks)
@@ -62,23 +59,21 @@ class Attempts:
         Raises:
             SecureFlowError: `rate_limited`.
         """
-        known = self._is_of(device, name)
-        source = f"device {device.partition('.')[0]}" if known else source_of(address)
-        wait = self._named.take(f"{source}\n{name}")
-        if not wait and not known:
-            wait = (
-                self._addresses.take(source) or self._strangers.take("") or self._aimed.take(name)
-            )
-        if wait:
+        if self._is_of(device, name):
+            return f"{_KNOWN}{device.partition('.')[0]}"
+        source = source_of(address)
+        if wait := (
+            self._addresses.take(source) or self._strangers.take("") or self._aimed.take(name)
+        ):
             raise too_fast(wait)
         return source
 
     def succeeded(self, source: str, name: str) -> str:
-        """Forget the guesses of a login that succeeded; return a device cookie for the browser."""
-        self._named.forget(f"{source}\n{name}")
-        self._addresses.give_back(source)
-        self._strangers.give_back("")
-        self._aimed.give_back(name)
+        """Count a login that succeeded as no guess; return a device cookie for the browser."""
+        if not source.startswith(_KNOWN):  # whose logins took nothing of the strangers'
+            self._addresses.give_back(source)
+            self._strangers.give_back("")
+            self._aimed.give_back(name)
         nonce = self._draw(_NONCE)
         return f"{nonce}.{self._mark(nonce, name)}"
 

@@ -25,6 +25,8 @@ from secureflow.texts import Language, catalogue, error_in, told
 
 _LATEST: Final = 1 << 36
 _SHORT: Final = 8
+_GROUPED: Final = 10_000
+"""Numbers from here on are shown without decimals."""
 _STEPS: Final = ((86_400 * 2, 86_400, "day"), (3600 * 2, 3600, "hour"), (90, 60, "minute"))
 
 
@@ -203,7 +205,8 @@ def moment(seconds: Any) -> str:
 
 
 def number(value: JSON) -> str:
-    """Format a number: thousands grouped, up to four decimals."""
+    """Format a number: thousands grouped, four digits of a small one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    whole = isinstance(value, int) or abs(value) >= _GROUPED
+    return f"{value:,.0f}" if whole else f"{value:,.4g}"
