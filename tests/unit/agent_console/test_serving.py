@@ -150,6 +150,13 @@ async def test_it_is_served_over_https(tmp_path: Path) -> None:
         assert answer.headers["strict-transport-security"]
 
 
+async def ended(reader: asyncio.StreamReader) -> None:
+    """Wait until the page ends a connection, without an answer."""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(600):
+            assert await reader.read() == b""
+
+
 async def test_who_sends_no_head_is_hung_up_on_and_none_takes_all_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,14 +166,12 @@ async def test_who_sends_no_head_is_hung_up_on_and_none_takes_all_connections(
         port = httpx.URL(address).port
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /login HTTP/1.1\r\nHost: ")
-        with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""  # it is the page that ends it
+        await ended(reader)
         writer.close()
         monkeypatch.setattr(protocol, "HEAD_SECONDS", 60.0)
         many = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""
+        await ended(reader)
         for _, one in [*many, (reader, writer)]:
             one.close()
     assert not protocol._open
