@@ -1,6 +1,6 @@
 """What holds for every file of tests, and what suites need of the machine.
 
-PostgreSQL, libfaketime, bubblewrap: where one is missing, that is said.
+PostgreSQL, libfaketime, bubblewrap, Chromium: where one is missing, that is said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import structlog
 import typer.main
 from hypothesis import HealthCheck, settings
-from peers import clocks, sandboxes
+from peers import browsers, clocks, sandboxes
 from sqlalchemy.engine import make_url
 
 from secureflow.kit import archive, kernels
@@ -85,7 +85,7 @@ def _told() -> str:
 
 def pytest_report_header() -> list[str]:
     """Say it before the tests."""
-    return [_told(), clocks.told(), sandboxes.told()]
+    return [_told(), clocks.told(), sandboxes.told(), browsers.told()]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -99,6 +99,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if sandboxes.program() is None:
         terminalreporter.section("Sandbox", sep="!", red=True, bold=True)
         terminalreporter.line(sandboxes.told(), red=True, bold=True)
+    if browsers.missing():
+        terminalreporter.section("Browser", sep="!", red=True, bold=True)
+        terminalreporter.line(browsers.told(), red=True, bold=True)
 
 
 def demand_postgres() -> Path:

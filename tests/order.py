@@ -15,7 +15,8 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER = ("tests/security/operator/",)
 """Folders whose files share what is dear (a fixture of the package): each is one unit."""
 LONGEST_FIRST = (
-    *("survival", "scenarios", "upgrade", "chaos", "security", "contract", "fuzz", "unit"),
+    *("survival", "scenarios", "upgrade", "chaos", "browser", "security", "contract", "fuzz"),
+    "unit",
 )
 """Folders: whole platforms take minutes, units seconds."""
 

@@ -14,16 +14,14 @@ from peers.agent_world import World
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
 from secureflow.agent.edge.documents import document_command
+from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.permissions import Gate
 from secureflow.agent.owner.logins import Logins
+from secureflow.agent.owner.notifications import OwnNotifications
 from secureflow.agent.owner.people import People
-from secureflow.agent.owner.personrules import (
-    ADMIN,
-    DECIDER,
-    VIEWER,
-)
+from secureflow.agent.owner.personrules import ADMIN, DECIDER, VIEWER
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
 from secureflow.cli.pagedocument import PageDocuments
@@ -70,8 +68,11 @@ class Team:
         link: Any = self.world.link
         unused: Any = nothing
         commands = Commands(assembly, link, unused, unused, unused)
-        told = NotificationCommands(unused).table()
-        more = more_commands(assembly, link, self.logins, unused)
+        settings, clock = context.settings.notifications, context.clock
+        notifications = OwnNotifications(context.store, settings, {}, clock)
+        told = NotificationCommands(notifications).table()
+        self.watch = GrantWatch(link, assembly)
+        more = more_commands(assembly, link, self.logins, self.watch)
         self.table = {**commands.table(), **told, **more}
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)

@@ -266,6 +266,11 @@ def data_list(config: Path) -> list[dict[str, JSON]]:
     return list(control(config, "data.list"))
 
 
+def data_show(config: Path, name: str) -> dict[str, JSON]:
+    """Return one declared dataset with its schema, budget and publication."""
+    return dict(control(config, "data.show", name=name))
+
+
 def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
     """Check a dataset and publish its description; returns its `id`."""
     return dict(control(config, "data.publish", READING, name=name, title=title))

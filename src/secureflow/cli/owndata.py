@@ -93,6 +93,22 @@ def _declared(one: dict[str, Any]) -> dict[str, Any]:
     return one | {"state": state, "published_as": one["published"], "key_column": one.get("key")}
 
 
+@app.command("show", help=t("Show a declared dataset: its columns, budget and publication."))
+def show_data(name: Name, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show one declared dataset, the sensitive columns first."""
+    from secureflow.agent import api
+
+    found = api.data_show(config, name)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    told = {"key_column": found["key"], "published_as": found["published"], **_declared(found)}
+    named = ("name", "title", "state", "published_as", "rows", "format", "path", "key_column")
+    show({one: told[one] for one in named}, output)
+    columns = sorted(found["schema"], key=lambda one: not one["sensitive"])
+    show(columns, output, ("name", "type", "sensitive", "categories", "bounds"))
+
+
 @app.command("publish", help=t("Check a dataset against its schema and publish its description."))
 def publish(
     name: Name,

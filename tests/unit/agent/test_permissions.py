@@ -27,6 +27,7 @@ READS: Final = {
         "policy.suggest",
     ),
     *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
+    "data.show",
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),

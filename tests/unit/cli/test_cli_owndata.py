@@ -309,3 +309,22 @@ def test_a_key_is_told_where_datasets_are_listed(cli: Any, answers: dict[str, An
     assert "key" not in cli("agent", "data", "list")[1]
     answers["data.list"] = [{**one, "key": "customer_id"}]
     assert "customer_id" in cli("agent", "data", "list")[1]
+
+
+@pytest.mark.usefixtures("asked")
+def test_one_dataset_is_shown_with_the_sensitive_columns_first(
+    cli: Any, answers: dict[str, Any]
+) -> None:
+    answers["data.show"] = {
+        "name": "customers", "title": "Customers", "state": "published", "published": "dst_1",
+        "rows": "1k-5k", "format": "csv", "path": "c.csv", "columns": 2, "key": "",
+        "schema": [
+            {"name": "age", "type": "number", "sensitive": False, "bounds": [0, 120]},
+            {"name": "diagnosis", "type": "text", "sensitive": True},
+        ],
+        "privacy": None, "probing": None, "result": None,
+    }  # fmt: skip
+    code, shown, _ = cli("agent", "data", "show", "customers")
+    assert code == 0
+    assert "1k-5k" in shown
+    assert shown.index("diagnosis") < shown.index("age ")

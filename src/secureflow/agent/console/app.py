@@ -25,7 +25,7 @@ from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.routes import PAGES
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.site import Site
-from secureflow.agent.console.visits import HOME, Handler, Page, Visit
+from secureflow.agent.console.visits import Handler, Page, Visit
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -158,7 +158,7 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
 
 async def _home(request: Request) -> Response:
     del request
-    return RedirectResponse(HOME, 303)
+    return RedirectResponse("/overview", 303)
 
 
 def _static_files() -> Mapping[str, tuple[bytes, str]]:

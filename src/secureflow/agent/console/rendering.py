@@ -78,6 +78,10 @@ class Pages:
         self._clock = clock
         self._environment = made
 
+    def now(self) -> int:
+        """Return the present in unix seconds."""
+        return int(self._clock())
+
     def page(
         self, template: str, status: int, language: Language, values: Mapping[str, Any]
     ) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from secureflow.agent.edge.chartercommands import CharterCommands
@@ -11,6 +12,7 @@ from secureflow.agent.record.restored import CODE, restored
 from secureflow.agent.witness.continuations import ACCUSED, SET_BACK
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import fingerprint
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
 
@@ -67,9 +69,17 @@ class Commands(DataCommands, CharterCommands):
             return await self.reloading.preview()
         return await self.reloading.apply(agreed or ())
 
-    async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
-        """Return what this agent did, newest first."""
-        return self.assembly.context.store.actions(job=job, limit=min(limit, 10_000))
+    async def log(
+        self, job: str = "", limit: int = 100, before: int = 0, names: JSON = ()
+    ) -> list[dict[str, JSON]]:
+        """Return what this agent did, newest first: before an entry, and of these names only."""
+        if type(before) is not int or not 0 <= before < 1 << 53:
+            raise SecureFlowError("invalid_request", "An entry of the log is named by its number.")
+        named = [str(one)[:64] for one in names[:200]] if isinstance(names, list) else []
+        return await asyncio.to_thread(
+            self.assembly.context.store.actions,
+            job=job, limit=max(1, min(limit, 10_000)), before=before, names=named,
+        )  # fmt: skip
 
     async def leaves(self, job: str) -> list[dict[str, JSON]]:
         """Return the ledger leaves that this agent signed in a job, oldest first."""

@@ -20,6 +20,7 @@ from secureflow.agent.owner.publications import (
 )
 from secureflow.agent.record.records import InboxItem
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -32,6 +33,7 @@ class DataCommands(InboxCommands):
         """Return the commands by name."""
         return {
             "data.list": self.data_list,
+            "data.show": self.data_show,
             "data.publish": self.data_publish,
             "data.uses": self.data_uses,
             "data.remove": self.data_remove,
@@ -56,6 +58,25 @@ class DataCommands(InboxCommands):
             "key": dataset.key_column or "",
             "state": state,
             "published": kept.get("id", ""),
+        }
+
+    async def data_show(self, name: str) -> dict[str, JSON]:
+        """Return one declared dataset: its schema, budget and limits, and how it is published.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`.
+        """
+        context = self.assembly.context
+        dataset = context.settings.dataset(name)
+        kept = await asyncio.to_thread(context.store.fact, f"dataset/{name}") or {}
+        return {
+            **self._listed(dataset),
+            "title": str(kept.get("title") or ""),
+            "rows": str(kept.get("rows") or ""),
+            "schema": dataset.public_schema(),
+            "privacy": dataset.privacy and dump(dataset.privacy),
+            "probing": dataset.probing and dump(dataset.probing),
+            "result": dataset.result and dump(dataset.result),
         }
 
     async def data_publish(self, name: str, title: str = "") -> dict[str, JSON]:

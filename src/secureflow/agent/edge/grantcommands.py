@@ -157,9 +157,13 @@ class GrantCommands:
         found = await asyncio.to_thread(self.assembly.context.store.stops)
         return [_stop_json(one) for one in found]
 
-    async def usage(self, dataset: str = "") -> dict[str, JSON]:
-        """Return who used what, from the record, and how that differs from the ledger's leaves."""
-        return await asyncio.to_thread(Usage(self.assembly.context).report, dataset)
+    async def usage(self, dataset: str = "", running: bool = False) -> dict[str, JSON]:
+        """Return who used what, from the record, and how that differs from the ledger's leaves.
+
+        Of jobs that are `running` alone, nothing is compared.
+        """
+        usage = Usage(self.assembly.context)
+        return await asyncio.to_thread(usage.running if running else usage.report, dataset)
 
     @property
     def _grants(self) -> Any:

@@ -75,6 +75,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "charter.pin": _ADMINISTERS,
     "charter.sign": _ADMINISTERS,
     "data.list": _READ,
+    "data.show": _READ,
     "data.publish": _DECIDES,
     "data.uses": _READ,
     "data.remove": _DECIDES,

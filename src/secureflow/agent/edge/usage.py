@@ -34,6 +34,12 @@ class Usage:
         self._context = context
         self._store = context.store
 
+    def running(self, dataset: str = "") -> dict[str, JSON]:
+        """Return `{uses}` of the jobs that run now, without a comparison; it blocks."""
+        known = (self._store.job(name) for name in self._store.open_jobs())
+        uses = [self._use(job) for job in known if job is not None and not forgotten(job)]
+        return {"uses": [one for one in uses if dataset in {"", one["dataset"]}]}
+
     def report(self, dataset: str = "") -> dict[str, JSON]:
         """Return `{uses, differences}` of one dataset, or of all, the newest first; it blocks."""
         jobs = self._store.jobs(_MOST)

@@ -322,16 +322,15 @@ class Budgets:
         policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
         budgets = []
         for domain, dataset in sorted(policies.items()):
-            policy = dataset.privacy
-            if policy is None:
+            if (policy := dataset.privacy) is None:
                 continue
-            limit, charges, reservations = await asyncio.to_thread(self._shown, policy)
+            limit, charges, ran, reservations = await asyncio.to_thread(self._shown, policy)
             spent = await self._spent(charges, policy.delta, exact)
             budgets.append(
                 {
-                    "domain": domain,
                     **limit,
                     "spent": spent["rdp-filter"],
+                    "committed": (await self._spent(ran, policy.delta, False))["rdp-filter"],
                     "epsilon_spent": spent,
                     "reservations": reservations,
                     "locked": locked(self._store, domain),
@@ -447,10 +446,10 @@ class Budgets:
         with self._store.transaction():
             self.reserve_now(job, spec)
 
-    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], Charge, list[JSON]]:
+    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], Charge, Charge, list[JSON]]:
         with self._store.transaction():
-            ledger = self._ledger(policy)
-            return ledger.limit.as_json(), ledger.charges, ledger.reservations()
+            found = self._ledger(policy)
+            return found.limit.as_json(), found.charges, found.committed, found.reservations()
 
     def _ledger(self, policy: DatasetPrivacy) -> BudgetLedger:
         """Return the domain's ledger; the caller holds the transaction.

@@ -14,7 +14,7 @@ The file is as secret as the signing key next to it: it holds the per-job secret
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
@@ -437,11 +437,22 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
             at, action, job, json.dumps(facts, sort_keys=True),
         )  # fmt: skip
 
-    def actions(self, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
-        """Return the log of actions, newest first."""
+    def actions(
+        self, *, job: str = "", limit: int = 100, before: int = 0, names: Sequence[str] = ()
+    ) -> list[dict[str, JSON]]:
+        """Return the log of actions, newest first.
+
+        Args:
+            job: of this job only.
+            limit: how many at most.
+            before: only those with a smaller number; 0: from the newest on.
+            names: of these actions only; none: of all.
+        """
         rows = self._all(
             "SELECT id, at, deed AS action, job, facts FROM deeds"
-            " WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2",
-            *(job, limit),
+            " WHERE (?1 = '' OR job = ?1) AND (?2 = 0 OR id < ?2)"
+            " AND (?3 = '[]' OR deed IN (SELECT value FROM json_each(?3)))"
+            " ORDER BY id DESC LIMIT ?4",
+            *(job, before, json.dumps(list(names)), limit),
         )
         return [{**dict(row), "facts": facts_of(row["facts"])} for row in rows]

@@ -268,6 +268,12 @@ class BudgetLedger:
         return _counted(self._reservations.values())
 
     @property
+    def committed(self) -> Charge:
+        """The charges of what has run, or may have: without those that are only reserved."""
+        ran = (one for one in self._reservations.values() if one.state != "reserved")
+        return _counted(ran)
+
+    @property
     def spent(self) -> float:
         """ε so far at the limit's δ, by `rdp-filter`."""
         return self.epsilon_with(())

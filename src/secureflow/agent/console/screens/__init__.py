@@ -1,0 +1,1 @@
+"""What the owner's page shows: typed, from the answers of the agent's socket, and nothing else."""

@@ -1,0 +1,131 @@
+"""The agent's own record as people read it: who did what, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.agent.console.screens.actionwords import ACTIONS, GROUPS, names_of, told
+from secureflow.agent.console.screens.figures import plain, ratio, second, text_of
+from secureflow.kit.reading import members, objects
+from secureflow.kit.text import Text
+
+PAGE: Final = 50
+"""Entries of a page."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One action.
+
+    Args:
+        id: its number in the record.
+        at: unix seconds.
+        who: the person, else whose Unix user it was, else empty: the agent itself.
+        told: what was done.
+        warns: whether it deserves attention.
+        group: one of `GROUPS`; empty for an action that this page does not know.
+        job: that it is about; empty.
+        grant: that it is about; empty.
+        request: that it is about; empty.
+        note: what a person wrote; empty.
+    """
+
+    id: int
+    at: int
+    who: str
+    told: str
+    warns: bool
+    group: str
+    job: str = ""
+    grant: str = ""
+    request: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A page of entries.
+
+    Args:
+        entries: the newest first.
+        group: what it is narrowed to; empty: everything.
+        older: the number before which the next page stands; 0 on the last one.
+        newest: whether it is the first page.
+    """
+
+    entries: tuple[Entry, ...]
+    group: str = ""
+    older: int = 0
+    newest: bool = True
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What it can be narrowed to."""
+        return GROUPS
+
+
+def asked(group: str, before: int, limit: int = PAGE) -> dict[str, Any]:
+    """Return the arguments of `log` for a page: one entry more, to know whether there are older."""
+    return {"limit": limit + 1, "before": before, "names": names_of(group)}
+
+
+def activity(
+    log: Any, people: Any, group: str = "", before: int = 0, limit: int = PAGE
+) -> Activity:
+    """Read a page of the answer of `log`; `people` is that of `people.list`."""
+    names = {text_of(one, "id"): text_of(one, "name") for one in objects(people)}
+    rows = [_entry(one, names) for one in objects(log, limit + 1)]
+    shown = rows[:limit]
+    older = shown[-1].id if len(rows) > limit else 0
+    return Activity(tuple(shown), group if group in GROUPS else "", older, not before)
+
+
+def exported(page: Activity, log: Any, limit: int = PAGE) -> list[dict[str, Any]]:
+    """Return a page for programs: every entry as the record has it, beside what it says."""
+    said = {one.id: one for one in page.entries}
+    return [
+        {**one, "told": str(said[number].told), "who": said[number].who}
+        for one in objects(log, limit)
+        if (number := int(ratio(one.get("id")))) in said
+    ]
+
+
+def _entry(one: Mapping[str, Any], people: Mapping[str, str]) -> Entry:
+    action, facts = text_of(one, "action"), members(one.get("facts"))
+    kind = ACTIONS.get(action)
+    return Entry(
+        id=int(ratio(one.get("id"))),
+        at=second(one.get("at")),
+        who=_who(facts, people),
+        told=told(action, facts, people),
+        warns=kind is not None and kind.warns,
+        group="" if kind is None else kind.group,
+        job=text_of(one, "job"),
+        grant=text_of(facts, "grant") or _grant_of(action, facts),
+        request=text_of(facts, "item"),
+        note=_note(action, facts),
+    )
+
+
+def _who(facts: Mapping[str, Any], people: Mapping[str, str]) -> str:
+    person = plain(facts.get("person"))
+    if person:
+        return people.get(person, person)
+    if facts.get("by") == "centre":
+        return "the centre"
+    user = facts.get("user")
+    known = isinstance(user, int) and not isinstance(user, bool) and user >= 0
+    return Text("Unix user {user}", user=user) if known else ""
+
+
+def _grant_of(action: str, facts: Mapping[str, Any]) -> str:
+    if action == "job.stopped" and facts.get("code") == "grant_revoked":
+        return plain(facts.get("name"))
+    return ""
+
+
+def _note(action: str, facts: Mapping[str, Any]) -> str:
+    """Return the words of a person; those of a refusal are in the sentence already."""
+    return "" if action == "job.refused" else plain(facts.get("reason"))

@@ -1,0 +1,114 @@
+"""A real Chromium, driven by Playwright, and axe-core for what everybody must be able to use.
+
+Where one is missing that is said; with SECUREFLOW_DEMAND_BROWSER=1 (`.ci/run`) it is a failure.
+SECUREFLOW_BROWSER_SHOTS names a folder that takes a picture of every page that is looked at.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+DEMANDED: Final = "SECUREFLOW_DEMAND_BROWSER"
+SHOTS: Final = "SECUREFLOW_BROWSER_SHOTS"
+_MODULES: Final = ("playwright", "axe_playwright_python")
+_FLAGS: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+"""Tests run as root in a container: the page has no part in `--no-sandbox`."""
+
+
+def program() -> str | None:
+    """Return Chromium's path; Playwright's own download is never used."""
+    return shutil.which("chromium")
+
+
+def missing() -> str:
+    """Say what is missing; nothing if a browser can be tested."""
+    absent = [one for one in _MODULES if importlib.util.find_spec(one) is None]
+    if absent:
+        return f"the dev extra's {', '.join(absent)} not installed"
+    return "" if program() else "no chromium in PATH"
+
+
+def told() -> str:
+    """Return the line that says whether a browser is tested."""
+    if lacking := missing():
+        return f"BROWSER NOT TESTED: {lacking} ({DEMANDED}=1 makes this a failure)"
+    return f"Browser: {program()}"
+
+
+def demand_browser() -> None:
+    """Skip, or fail where it is demanded, without a browser."""
+    if not (lacking := missing()):
+        return
+    if os.environ.get(DEMANDED):
+        pytest.fail(f"BROWSER NOT TESTED: {lacking}, and {DEMANDED} is set")
+    pytest.skip(told())
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start Chromium, and end it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program(), args=list(_FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def violations(page: Any) -> list[str]:
+    """Return what axe-core finds wrong with a page: rule, how bad, and where."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:200]}"
+        f" {node.get('failureSummary', '')[:300]}"
+        for one in found
+        for node in one["nodes"]
+    ]
+
+
+def fits(page: Any) -> bool:
+    """Tell whether nothing of a page lies to the right of what is seen."""
+    script = "document.scrollingElement.scrollWidth <= document.scrollingElement.clientWidth"
+    return bool(page.evaluate(script))
+
+
+def shoot(page: Any, name: str) -> None:
+    """Take a picture of a whole page, if somebody wants to look."""
+    if folder := os.environ.get(SHOTS):
+        path = Path(folder) / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(path), full_page=True)
+
+
+def tab_to(page: Any, name: str, most: int = 200) -> None:
+    """Press Tab until what has the focus is called so: by its text, its label or its value."""
+    script = """() => {
+        const one = document.activeElement;
+        const labels = one.labels ? [...one.labels].map(l => l.textContent) : [];
+        return [one.textContent, ...labels, one.getAttribute('aria-label') || ''].join(' ');
+    }"""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if name in " ".join(page.evaluate(script).split()) and _focus_is_seen(page):
+            return
+    raise AssertionError(f"the keyboard does not reach {name!r}")
+
+
+def _focus_is_seen(page: Any) -> bool:
+    script = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+    return bool(page.evaluate(script)) and page.evaluate("document.activeElement.tagName") != "BODY"
