@@ -201,11 +201,18 @@ async def test_an_administrators_old_session_makes_no_way_into_another_account(
     program = await use.tokens.create(mine, "people", 3600, scopes=(Scope.PEOPLE,))
     stage.now[0] += RECENT + 1
 
+    async def back_door(who: Principal, name: str) -> User:
+        facts = {"password": "another long secret", "display": "", "organisation": "bank-a"}
+        return await use.users.create(who, name=name, roles=[Role.ORGANISATION_ADMIN], **facts)
+
     async def deeds(who: Principal) -> None:
+        await back_door(who, f"new-{who.session or who.token}")
         await use.users.update(who, other.user, password="another long secret")
         await use.oidc.identities.bind(who, other.user, "sso", "2")
         await use.second_factors.reset(who, other.user)
 
+    with refused("proof_required"):
+        await back_door(mine, "mallory")
     with refused("proof_required"):
         await use.users.update(mine, other.user, password="another long secret")
     with refused("proof_required"):
