@@ -114,7 +114,9 @@ class Refreshing:
             label="login" if method == "password" else f"login by {method}",
         )
         await work.families.add(family)
-        issued = await self._continue(work, user, family, began=True)
+        # Who approved a program has proven who they are, the program has not: a proof that passed
+        # on would last for ever, from program to program.
+        issued = await self._continue(work, user, family, proof=method != "device")
         about: dict[str, object] = {"user": user.id, "organisation": user.organisation}
         about |= {"token": issued.token.id, "family": family.id, "method": method}
         if await self._places.note(work, user.id, address, client):
@@ -169,12 +171,12 @@ class Refreshing:
         return await self._continue(work, user, family)
 
     async def _continue(
-        self, work: UnitOfWork, user: User, family: TokenFamily, *, began: bool = False
+        self, work: UnitOfWork, user: User, family: TokenFamily, *, proof: bool = False
     ) -> Issued:
-        """Return the family's next tokens; only those of its beginning prove who somebody is."""
+        """Return the family's next tokens; `proof`: somebody has just proven who they are."""
         now = self._clock()
         fresh = fresh_token(user, now, ACCESS_SECONDS, family.label, family=family.id)
-        fresh = proven(fresh) if began else fresh
+        fresh = proven(fresh) if proof else fresh
         mine = await list_readable(work.tokens, user=user.id, unexpired=now)
         older = sorted((one.created, one.id) for one in mine if one.family == family.id)
         for _, old in older[: max(0, len(older) + 1 - ACCESS_TOKENS)]:

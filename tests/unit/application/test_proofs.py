@@ -123,6 +123,21 @@ async def test_a_refreshed_login_proves_nothing(stage: Stage) -> None:
         await make_token(stage, await use.tokens.authenticate(turned.text))
 
 
+async def test_a_program_that_was_approved_has_proven_nothing(stage: Stage) -> None:
+    """Else a proof would never grow old: each program would approve the next one."""
+    who, use = stage.scientist("bank-a"), stage.services
+    await with_password(stage, who)
+    started = await use.devices.start("cli", HERE)
+    mine = await in_browser(stage, who)
+    await use.devices.decide(mine, started.code, HERE, approve=True)
+    program = await use.tokens.authenticate((await use.devices.poll(started.secret)).text)
+    for deed in (enrol, make_token, approve):
+        with refused("proof_required"):
+            await deed(stage, program)
+    await use.proofs.give(program, PASSWORD, HERE)
+    await approve(stage, program)
+
+
 async def test_narrow_tokens_and_what_takes_access_away_need_none(stage: Stage) -> None:
     who, use = stage.scientist("bank-a"), stage.services
     await with_password(stage, who)
