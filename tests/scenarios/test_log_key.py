@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from secureflow.application.derivedkeys import derived_key
+from secureflow.application.listing import list_readable
 from secureflow.application.organisations import Organisations
 from secureflow.application.secretsroot import secrets_root
+from secureflow.application.tokens import Issued
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.server.backup import back_up
 from secureflow.server.centre import Centre
@@ -42,6 +50,26 @@ async def sign(centre: Centre, shown: dict[str, Any]) -> None:
         await centre.services.charters.add_signature(name, draft.charter.digest, signature)
 
 
+async def login(centre: Centre) -> Issued:
+    async with centre.services.begin() as work:
+        (user,) = await list_readable(work.users)
+    return await centre.services.refreshing.begin(user, "password")
+
+
+async def no_login_hangs_on(stolen: SigningKey, centre: Centre, begun: Issued) -> None:
+    """Neither a login of before, nor one of now whose id the thief has read somewhere."""
+    use, fresh = centre.services.refreshing, await login(centre)
+    _, family, turn, _ = fresh.refresh.split("_", 3)
+    mac = hmac.digest(
+        derived_key(stolen, "refresh tokens"), f"fam_{family}/{turn}".encode(), "sha256"
+    )
+    made = base64.urlsafe_b64encode(mac).decode().rstrip("=")
+    for text in (begun.refresh, f"sfr_{family}_{turn}_{made}"):
+        with pytest.raises(SecureFlowError, match="This login has ended"):
+            await use.refresh(text)
+    await use.refresh(fresh.refresh)
+
+
 async def test_the_key_changes_and_the_centre_restarts_under_it(tmp_path: Path) -> None:
     folder, wrapping = tmp_path / "centre", tmp_path / "wrapping.key"
     words = {"rest_port": 0, "link_port": 0, "wrapping_key": wrapping}
@@ -53,9 +81,11 @@ async def test_the_key_changes_and_the_centre_restarts_under_it(tmp_path: Path) 
         for name in BANKS:
             await enrol(services.organisations, name)
         await sign(centre, await services.charters.propose(OPERATOR))
+        stolen, begun = read_log_key(settings), await login(centre)
         await sign(centre, await services.log_key_change.propose(OPERATOR, "suspected theft"))
         assert services.ledger.public == new
         await services.organisations.create(OPERATOR, "bank-d", "D")  # recorded by the new key
+        await no_login_hangs_on(stolen, centre, begun)
         entries = {one.kind: one for one in await services.ledger.entries()}
         assert entries["log.continued"].document["continuation"]["log_key"] == old
         assert parse_note(await services.ledger.head()).verify_log(new)

@@ -226,6 +226,27 @@ async def test_the_session_before_ends_though_the_provider_sends_no_strict_cooki
     assert f"ses_{before.split('_')[1]}" not in site.sessions
 
 
+@pytest.mark.parametrize("where", ["cross-site", "same-site"])
+async def test_another_site_starts_no_login_that_a_hostile_provider_could_answer(
+    site: Site, where: str
+) -> None:
+    """It would end the session that the browser has, and log it in as somebody else."""
+    async with site.browser() as browser:
+        await site.back(browser, site.sso.login(await site.start(browser)))
+        path, query = "/api/v1/oidc/evil/start", "next=/jobs&x=%22%3E%3Cb%3E"
+        page = await browser.get(f"{path}?{query}", headers={"Sec-Fetch-Site": where})
+        assert (page.status_code, page.headers.get_list("set-cookie")) == (200, [])
+        assert "refresh" not in page.text  # it waits for a click
+        assert COOKIE not in browser.cookies
+        (leads,) = re.findall(r'href="([^"]*)"', page.text)
+        there, own = f"{path}{unescape(leads)}", {"Sec-Fetch-Site": "same-origin"}
+        assert there == f"{path}?{query}"
+        assert (await browser.get(there, headers=own)).status_code == 302
+        nobody = await browser.get("/api/v1/oidc/no/start", headers={"Sec-Fetch-Site": where})
+        assert nobody.json()["code"] == "not_found"
+    assert len(site.sessions) == 1
+
+
 async def test_a_neighbouring_subdomain_binds_no_login_under_a_prefix(site: Site) -> None:
     """It can set every cookie but those whose name begins with `__Host-` (RFC 6265bis, 4.1.3)."""
     site.api.app.state.settings = site.api.app.state.settings.model_copy(

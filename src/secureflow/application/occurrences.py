@@ -209,8 +209,10 @@ async def _created(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> 
 
 async def _changed(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
     user, by = _text(document, "user"), _text(document, "by")
+    if document.get("password") is True:  # whoever set it knows it
+        return _way_in(document, "password")
     if user == by:
-        return _way_in(document, "password") if document.get("password") is True else None
+        return None
     return "account_changed", document, Audience(users=(user,))
 
 

@@ -2,9 +2,10 @@
 
 A refresh token is `sfr_<family>_<turn>_<secret>`; the secret is a MAC over family and turn under a
 key that is not in the database, so nothing is stored but the turn, and a spent token is still known
-to be genuine. Each use makes the next turn (rotation). A genuine token of an earlier turn is in two
-hands, and nobody can tell which are the owner's: the whole family ends, its access tokens included
-(RFC 9700, section 4.14.2). A forged one changes nothing: family ids are no secrets.
+to be genuine. That key follows from the log's present one: who stole an earlier one makes no token.
+Each use makes the next turn (rotation). A genuine token of an earlier turn is in two hands, and
+nobody can tell which are the owner's: the whole family ends, its access tokens included (RFC 9700,
+section 4.14.2). A forged one changes nothing: family ids are no secrets.
 
 An answer can be lost. So the turn that was just used may be used once more for `REPEAT_SECONDS`,
 and gets the same next token: the owner is not locked out. What remains: who stole a token and uses
@@ -17,6 +18,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -53,13 +55,18 @@ class Refreshing:
     Args:
         transactions: those whose changes are recorded.
         clock: dates them.
-        key: of the MAC, 32 bytes.
+        key: returns that of the MAC, 32 bytes; another one ends all logins.
         most: families of one user at a time; a further one ends the oldest.
         places: knows from where people log in.
     """
 
     def __init__(
-        self, transactions: Transactions, clock: Clock, key: bytes, most: int, places: Places
+        self,
+        transactions: Transactions,
+        clock: Clock,
+        key: Callable[[], bytes],
+        most: int,
+        places: Places,
     ) -> None:
         self._transactions = transactions
         self._clock = clock
@@ -107,7 +114,9 @@ class Refreshing:
             label="login" if method == "password" else f"login by {method}",
         )
         await work.families.add(family)
-        issued = await self._continue(work, user, family, began=True)
+        # Who approved a program has proven who they are, the program has not: a proof that passed
+        # on would last for ever, from program to program.
+        issued = await self._continue(work, user, family, proof=method != "device")
         about: dict[str, object] = {"user": user.id, "organisation": user.organisation}
         about |= {"token": issued.token.id, "family": family.id, "method": method}
         if await self._places.note(work, user.id, address, client):
@@ -162,12 +171,12 @@ class Refreshing:
         return await self._continue(work, user, family)
 
     async def _continue(
-        self, work: UnitOfWork, user: User, family: TokenFamily, *, began: bool = False
+        self, work: UnitOfWork, user: User, family: TokenFamily, *, proof: bool = False
     ) -> Issued:
-        """Return the family's next tokens; only those of its beginning prove who somebody is."""
+        """Return the family's next tokens; `proof`: somebody has just proven who they are."""
         now = self._clock()
         fresh = fresh_token(user, now, ACCESS_SECONDS, family.label, family=family.id)
-        fresh = proven(fresh) if began else fresh
+        fresh = proven(fresh) if proof else fresh
         mine = await list_readable(work.tokens, user=user.id, unexpired=now)
         older = sorted((one.created, one.id) for one in mine if one.family == family.id)
         for _, old in older[: max(0, len(older) + 1 - ACCESS_TOKENS)]:
@@ -192,7 +201,7 @@ class Refreshing:
         return (key, turn) if hmac.compare_digest(match[3], self._secret(key, turn)) else None
 
     def _secret(self, family: str, turn: int) -> str:
-        made = hmac.digest(self._key, f"{family}/{turn}".encode(), sha256)
+        made = hmac.digest(self._key(), f"{family}/{turn}".encode(), sha256)
         return base64.urlsafe_b64encode(made).decode("ascii").rstrip("=")
 
 

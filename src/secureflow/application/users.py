@@ -85,16 +85,18 @@ class Users:
         organisation: str,
         roles: Sequence[Role],
     ) -> User:
-        """Make an account.
+        """Make an account: whoever took over an administrator's session could come back by it.
 
         Raises:
             SecureFlowError: `forbidden`, `invalid_name`, `invalid_roles`, `weak_password`,
-                `not_found` (organisation), `already_exists`, `quota_exceeded`.
+                `not_found` (organisation), `already_exists`, `quota_exceeded`, `proof_required`.
         """
         require(principal, "user.create")
         if not principal.operator and not principal.acts_for(organisation):
             raise missing("organisation", organisation)
         user = self._new(name, display, organisation, roles, "")
+        async with self._begin() as work:
+            await require_proof(work, principal, self._clock(), others=True)
         user = replace(user, password=await self._hash(principal, password, name, organisation))
         async with self._transactions() as transaction:
             if organisation and await transaction.work.organisations.find(organisation) is None:

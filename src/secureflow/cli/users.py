@@ -82,7 +82,10 @@ def create(
         password = read_secret(password_file)
     with client() as connection:
         roles = role or ["data-scientist"]
-        show(connection.users.create(name, password, organisation, roles), output)
+        made = proven(
+            connection, lambda: connection.users.create(name, password, organisation, roles)
+        )
+        show(made, output)
 
 
 @app.command("roles", help=t("Change what a user may do: their roles, all of them."))

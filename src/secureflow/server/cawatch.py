@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -52,6 +52,10 @@ class CaWatch:
     now: Authorities
     certificate: ServerCertificate
     link: Tells
+    _followed: tuple[dict[str, JSON], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._followed = _state(self.now)
 
     async def poll(self, begin: UnitOfWorkFactory, transactions: Transactions) -> None:
         """Follow a change of the files, if there is one, and record what is not recorded yet.
@@ -60,7 +64,8 @@ class CaWatch:
             SecureFlowError: of the database; `log_set_back` while the log is held.
         """
         await self._reload()
-        await record_roots(self.now, begin, transactions)
+        if self._followed == _state(self.now):
+            await record_roots(self.now, begin, transactions)
 
     async def _reload(self) -> None:
         try:
@@ -68,12 +73,13 @@ class CaWatch:
         except SecureFlowError as error:  # a step is under way; or it was killed, and is repeated
             _log.warning("ca_not_read", code=error.code, message=error.message)
             return
-        if (found.greeting(), found.trusted) == (self.now.greeting(), self.now.trusted):
+        if _state(found) == self._followed:
             return
         self.now.issuing.become(found.issuing)
         self.now = Authorities(self.now.issuing, found.next, found.proof, found.previous)
         await asyncio.to_thread(self.certificate.follow, found.trusted)
         self.link.tell_roots(self.now.greeting())
+        self._followed = _state(self.now)  # last: what a fault cuts short is done again
         _log.info("ca_followed", **_told(self.now))
 
 
@@ -95,6 +101,10 @@ async def record_roots(
         await transaction.work.set_setting(_KNOWN, told)
         transaction.record(ROTATED, {**told, "before": known})
     return True
+
+
+def _state(of: Authorities) -> tuple[dict[str, JSON], str]:
+    return of.greeting(), of.trusted
 
 
 def _told(now: Authorities) -> dict[str, Any]:

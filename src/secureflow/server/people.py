@@ -49,7 +49,7 @@ def make_people(
     clock: Clock,
     ticks: Ticks,
     bounds: Bounds,
-    sealing_key: SigningKey,
+    keys: tuple[SigningKey, SigningKey],
     trust_domain: str,
     providers: Mapping[str, LoginProvider],
 ) -> People:
@@ -59,11 +59,12 @@ def make_people(
         begin, transactions, clock: of the platform.
         ticks: paces their guesses.
         bounds: what settings bound.
-        sealing_key: what the keys are derived from under which secrets lie in the database.
+        keys: what the keys are derived from under which secrets lie in the database; and the log's
+            present one, which logins at the command line hang on.
         trust_domain: the platform's name in an authenticator app.
         providers: of logins elsewhere.
     """
-    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, sealing_key)
+    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, keys[0])
     passwords = Passwords(rules.password_length)
     failed = FailedLogins(transactions, clock)
     factors = SecondFactors(
@@ -71,7 +72,8 @@ def make_people(
         trust_domain,
     )
     places = Places(key("login places"))
-    refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens, places)
+    turning = partial(derived_key, keys[1], "refresh tokens")
+    refreshing = Refreshing(transactions, clock, turning, quotas.tokens, places)
     logins = Logins(begin, passwords, ticks, failed, factors)
     sessions = Sessions(begin, transactions, clock, bounds.sessions, places, factors.allowed)
     identities = Identities(begin, transactions, providers, quotas, clock, failed)

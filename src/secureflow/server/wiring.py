@@ -153,7 +153,7 @@ def make_services(
     quotas, centre = bounds.quotas, CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock, keys=ports.keys)
-    entering = ports.sealing_key, ports.authority.trust_domain, ports.providers
+    entering = (ports.sealing_key, ports.log_key), ports.authority.trust_domain, ports.providers
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
         **vars(make_people(begin, transactions, clock, ticks, bounds, *entering)),

@@ -123,6 +123,21 @@ async def test_a_refreshed_login_proves_nothing(stage: Stage) -> None:
         await make_token(stage, await use.tokens.authenticate(turned.text))
 
 
+async def test_a_program_that_was_approved_has_proven_nothing(stage: Stage) -> None:
+    """Else a proof would never grow old: each program would approve the next one."""
+    who, use = stage.scientist("bank-a"), stage.services
+    await with_password(stage, who)
+    started = await use.devices.start("cli", HERE)
+    mine = await in_browser(stage, who)
+    await use.devices.decide(mine, started.code, HERE, approve=True)
+    program = await use.tokens.authenticate((await use.devices.poll(started.secret)).text)
+    for deed in (enrol, make_token, approve):
+        with refused("proof_required"):
+            await deed(stage, program)
+    await use.proofs.give(program, PASSWORD, HERE)
+    await approve(stage, program)
+
+
 async def test_narrow_tokens_and_what_takes_access_away_need_none(stage: Stage) -> None:
     who, use = stage.scientist("bank-a"), stage.services
     await with_password(stage, who)
@@ -201,11 +216,18 @@ async def test_an_administrators_old_session_makes_no_way_into_another_account(
     program = await use.tokens.create(mine, "people", 3600, scopes=(Scope.PEOPLE,))
     stage.now[0] += RECENT + 1
 
+    async def back_door(who: Principal, name: str) -> User:
+        facts = {"password": "another long secret", "display": "", "organisation": "bank-a"}
+        return await use.users.create(who, name=name, roles=[Role.ORGANISATION_ADMIN], **facts)
+
     async def deeds(who: Principal) -> None:
+        await back_door(who, f"new-{who.session or who.token}")
         await use.users.update(who, other.user, password="another long secret")
         await use.oidc.identities.bind(who, other.user, "sso", "2")
         await use.second_factors.reset(who, other.user)
 
+    with refused("proof_required"):
+        await back_door(mine, "mallory")
     with refused("proof_required"):
         await use.users.update(mine, other.user, password="another long secret")
     with refused("proof_required"):

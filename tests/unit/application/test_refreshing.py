@@ -25,6 +25,10 @@ from tests.unit.application.refusing import refused
 PLACES = Places(bytes(32))
 
 
+def of_zeros() -> bytes:
+    return bytes(32)
+
+
 async def user_of(stage: Stage) -> User:
     async with stage.services.begin() as work:
         return await work.users.get(stage.scientist("bank-a").user)
@@ -142,7 +146,7 @@ async def test_nothing_in_the_database_is_a_refresh_token(stage: Stage) -> None:
     rows = [vars(row) for row in stage.database.tables.rows["families"].values()]
     assert rows
     assert issued.refresh.split("_", 3)[3] not in f"{rows} {stage.database.tables}"
-    elsewhere = Refreshing(stage.services.transactions, lambda: stage.now[0], bytes(32), 50, PLACES)
+    elsewhere = Refreshing(stage.services.transactions, lambda: stage.now[0], of_zeros, 50, PLACES)
     with refused("refresh_ended"):
         await elsewhere.refresh(issued.refresh)
 
@@ -206,7 +210,7 @@ async def test_who_changes_the_password_keeps_their_own_login_alone(stage: Stage
 async def test_there_are_few_of_them_and_they_push_no_personal_token_out(stage: Stage) -> None:
     use, user = stage.services, await user_of(stage)
     program = await use.tokens.create(stage.scientist("bank-a"), "nightly", 7200)
-    few = Refreshing(use.transactions, lambda: stage.now[0], bytes(32), 2, PLACES)
+    few = Refreshing(use.transactions, lambda: stage.now[0], of_zeros, 2, PLACES)
     logins = [await few.begin(user, "password") for _ in range(4)]
     for _ in range(20):
         await few.refresh(logins[-1].refresh)

@@ -61,6 +61,16 @@ async def test_every_way_into_an_account_is_told_to_its_owner(begun: Stage) -> N
     assert await told(begun, other, "account_entered") == []
 
 
+async def test_a_password_that_an_administrator_sets_is_a_way_in(begun: Stage) -> None:
+    """A thief of the administrator's session would log in by it: it is mailed in any case."""
+    who, admin = begun.scientist("bank-a"), begun.admin("bank-a")
+    await begun.services.users.update(admin, who.user, password="another long secret")
+    assert await told(begun, who, "account_entered") == [
+        {"user": who.user, "what": "password", "by": admin.user}
+    ]
+    assert await told(begun, who, "account_changed") == []
+
+
 async def test_a_login_from_a_new_place_is_told_once(begun: Stage) -> None:
     use, who = begun.services, begun.scientist("bank-a")
     user = await account(begun, who)

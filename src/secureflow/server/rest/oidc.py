@@ -3,6 +3,9 @@
 The way back from a provider is a navigation that another site began, so the browser sends no cookie
 of a session (SameSite=Strict). A page of this site stands between: it leads to the same address
 once more, now from this very site, and the session that the browser had before ends with the login.
+
+A login ends that session, and a hostile provider may answer with its own person: so no other site
+starts one. Where it sends a browser, a page asks for a click.
 """
 
 from __future__ import annotations
@@ -48,6 +51,12 @@ _PAGE: Final = Markup(
     '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>SecureFlow</title>'
     '<meta http-equiv="refresh" content="0;url={query}">'
     '<main><a href="{query}">SecureFlow</a></main></html>\n'
+)
+
+
+_ASKING: Final = Markup(
+    '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>SecureFlow</title>'
+    '<main><a href="?{query}">SecureFlow → {title}</a></main></html>\n'
 )
 
 
@@ -119,6 +128,9 @@ async def start_oidc(
     With `fresh` the provider asks again who the person is, unless it has done so just now: a recent
     proof of identity for who has no password here.
     """
+    if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+        title = use.oidc.identities.provider(name).port.title
+        return HTMLResponse(_ASKING.format(query=request.url.query, title=title))
     started = await use.oidc.start(name, leads_to, address_of(request), fresh=fresh)
     answer = RedirectResponse(started.location, 302)
     _keep(request, answer, started)
