@@ -44,9 +44,9 @@ _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the seed of an order, and a part of the chaos suite: a long run can be resumed."""
+    """Take the seed of an order, and a part of what is drawn from seeds: a long run is resumed."""
     parser.addoption("--shuffle", metavar="SEED", help="run the files in an order drawn from SEED")
-    parser.addoption("--seeds", default="", help="A:B: chaos schedules A to B-1 only")
+    parser.addoption("--seeds", default="", help="A:B: seeds A to B-1 only")
 
 
 def pytest_configure(config: pytest.Config) -> None:

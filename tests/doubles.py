@@ -18,6 +18,7 @@ from blake3 import blake3
 from secureflow.application.ports.artifacts import Artifact
 from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.ports.ledger import LogEntry, Recorded
+from secureflow.application.ports.logkeys import LogKeys, OneKey
 from secureflow.application.ports.storage import Event, Filter, Journalled, Page, PendingLeaf
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.datasets import Dataset, Grant
@@ -40,8 +41,9 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
-    "devices": ("digest", "code", "user", "unexpired"),
+    "devices": ("digest", "code", "user", "block", "unexpired"),
     "second_factors": (),
+    "login_places": (),
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
@@ -53,7 +55,8 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
-    "pending_logins": ("unexpired",),
+    "pending_logins": ("block", "unexpired"),
+    "questions": ("job", "organisation"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),
@@ -108,6 +111,14 @@ class MemoryStore:
     async def distinct(self, column: str, **equals: Filter) -> list[str]:
         assert column in FILTERS[self._name], f"{self._name} has no filter {column}"
         return sorted({str(getattr(row, column)) for _, row in self._found(equals)})
+
+    async def crowded(self, column: str, **equals: Filter) -> str:
+        assert column in FILTERS[self._name], f"{self._name} has no filter {column}"
+        counted: dict[str, list[int]] = {}
+        for _, row in self._found(equals):
+            counted.setdefault(getattr(row, column), []).append(row.expires)
+        order = sorted((-len(ends), min(ends), value) for value, ends in counted.items())
+        return order[0][2] if order else ""
 
     def _found(self, equals: Mapping[str, Filter]) -> list[tuple[str, Any]]:
         for name in equals:
@@ -369,11 +380,12 @@ class _Notifications:
 class MemoryLedger:
     """The `Ledger` port over the committed pending leaves of a `MemoryDatabase`."""
 
-    def __init__(self, database: MemoryDatabase, key: SigningKey, origin: str) -> None:
+    def __init__(
+        self, database: MemoryDatabase, key: SigningKey, origin: str, keys: LogKeys | None = None
+    ) -> None:
         self._database = database
-        self._key = key
+        self._keys = keys or OneKey(key)
         self.origin = origin
-        self.public = key.public
         self._tree = MemoryTree()
         self.log = database.log
         self._placed: dict[tuple[str, int, int], int] = {}
@@ -385,12 +397,20 @@ class MemoryLedger:
         self.hold = decide(self.hold, self._tree.size)
         return self.hold
 
-    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    @property
+    def public(self) -> str:
+        return self._keys.signing.public
+
+    async def continue_as(
+        self, origin: str, start: int, root: bytes, leaf: PendingLeaf, key: str = ""
+    ) -> None:
         if self.origin == origin:
             return
         assert await self.root(start) == root
         self.gone_on.append((origin, start, leaf))
         self.origin, self.hold = origin, None
+        if key:
+            self._keys.adopt(key)
 
     async def root(self, size: int) -> bytes:
         if size > self._tree.size:
@@ -426,7 +446,9 @@ class MemoryLedger:
     async def note(self, size: int) -> str:
         if size > self._tree.size:
             raise not_found(f"head of size {size}")
-        note = sign_checkpoint(Checkpoint(self.origin, size, self._tree.root(size)), self._key)
+        note = sign_checkpoint(
+            Checkpoint(self.origin, size, self._tree.root(size)), self._keys.signing
+        )
         return attach(note, self._lines.get(size, []))
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:

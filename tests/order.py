@@ -14,7 +14,9 @@ from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = ("tests/security/operator/",)
 """Folders whose files share what is dear (a fixture of the package): each is one unit."""
-LONGEST_FIRST = ("survival", "scenarios", "upgrade", "chaos", "security", "contract", "unit")
+LONGEST_FIRST = (
+    *("survival", "scenarios", "upgrade", "chaos", "security", "contract", "fuzz", "unit"),
+)
 """Folders: whole platforms take minutes, units seconds."""
 
 

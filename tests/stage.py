@@ -120,7 +120,7 @@ class Stage:
         now = self.now[0]
         token = Token(
             new_id("tok"), principal.user, digest, now, now + 3600, "test",
-            scopes=tuple(principal.scopes),
+            scopes=tuple(principal.scopes), proven=now,
         )  # fmt: skip
         async with self.database.begin() as work:
             await work.tokens.add(token)

@@ -16,17 +16,9 @@ from tests.chaos.platform import PARTIES, Template, make_template
 from tests.chaos.schedules import Schedule
 from tests.chaos.world import play, release
 from tests.memory import in_memory
+from tests.seeded import pytest_generate_tests
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test its seeds in portions, so that several processes share them."""
-    if "seeds" in metafunc.fixturenames:
-        first, end = metafunc.function.default
-        if asked := metafunc.config.getoption("--seeds"):
-            first, end = map(int, asked.split(":"))
-        portion = metafunc.function.portion
-        portions = [range(at, min(at + portion, end)) for at in range(first, end, portion)]
-        metafunc.parametrize("seeds", portions, ids=[f"{p.start}:{p.stop}" for p in portions])
+__all__ = ["pytest_generate_tests"]
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ A hundred with every run of the tests, ten thousand in `make soak` (`--seeds A:B
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.chaos.jobs import EVERY
 from tests.chaos.oracle import Observed, dropouts, violations
 from tests.chaos.schedules import CUT, MUTE, Fault, Schedule, draw
+from tests.seeded import portions
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 """A process whose death is played closes nothing, as a real one; the system does that for it."""
@@ -20,16 +20,6 @@ pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 REPEAT = "python -m pytest tests/chaos/test_in_process.py -k test_seeds --seeds {}:{}"
 Play = Callable[[Schedule], Observed]
 Calm = Callable[[str], Observed]
-
-
-def portions(first: int, end: int, portion: int) -> Callable[[Any], Any]:
-    """Say which seeds a test takes, and how many at once."""
-
-    def told(test: Any) -> Any:
-        test.default, test.portion = (first, end), portion
-        return test
-
-    return told
 
 
 def check(seeds: range, played: Play, calm: Calm) -> None:

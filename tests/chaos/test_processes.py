@@ -17,10 +17,10 @@ from sqlalchemy.engine import make_url
 from tests.chaos.oracle import Observed, violations
 from tests.chaos.processes import Machines, machines
 from tests.chaos.schedules import CLOCK, DISK, Schedule, draw_real
-from tests.chaos.test_in_process import portions
 from tests.conftest import demand_postgres
 from tests.contract.database.postgres import cluster
 from tests.peers import clocks, full_disk
+from tests.seeded import portions
 
 REPEAT = "python -m pytest tests/chaos/test_processes.py -k 'test_seeds and {}' --seeds {}:{}"
 DATABASES = ("sqlite", "postgres")

@@ -18,7 +18,12 @@ from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.permissions import Gate
 from secureflow.agent.owner.logins import Logins
-from secureflow.agent.owner.people import ADMIN, DECIDER, VIEWER, People
+from secureflow.agent.owner.people import People
+from secureflow.agent.owner.personrules import (
+    ADMIN,
+    DECIDER,
+    VIEWER,
+)
 from secureflow.agent.settings import ControlSettings
 from secureflow.application.passwords import Passwords
 from secureflow.cli.pagedocument import PageDocuments

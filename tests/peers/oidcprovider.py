@@ -91,6 +91,9 @@ class Provider:
     asked: list[str] = field(default_factory=list)
     secret: str = SECRET
     reuse: bool = False
+    device: dict[str, Any] = field(default_factory=dict)
+    devices: dict[str, dict[str, str]] = field(default_factory=dict)
+    decided: dict[str, str] = field(default_factory=dict)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
@@ -105,6 +108,7 @@ class Provider:
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/jwks",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
+            "device_authorization_endpoint": f"{self.issuer}/device",
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
             "id_token_signing_alg_values_supported": ["ES256", "RS256"],
@@ -139,18 +143,56 @@ class Provider:
         if path == "/jwks":
             own = [signing_key().as_dict(private=False), rsa_key().as_dict(private=False)]
             return Reply(body=json.dumps({"keys": self.keys or own}).encode())
+        form = {k: v[0] for k, v in parse_qs(body).items()}
+        if path == "/device":
+            return self._device(headers, form)
+        if path == "/token" and form.get("grant_type", "").endswith(":device_code"):
+            return self._polled(headers, form)
         if path == "/token":
-            return self._exchange(headers, {k: v[0] for k, v in parse_qs(body).items()})
+            return self._exchange(headers, form)
         if path == "/userinfo" and headers.get("authorization") == "Bearer access":
             return Reply(body=json.dumps({**self.claims, "groups": ["from-userinfo"]}).encode())
         return Reply(404)
 
+    def _is_client(self, headers: dict[str, str]) -> bool:
+        basic = f"{CLIENT}:{self.secret.replace(' ', '+')}"
+        named = f"Basic {base64.b64encode(basic.encode()).decode()}"
+        return not self.secret or headers.get("authorization") == named
+
+    def _device(self, headers: dict[str, str], form: dict[str, str]) -> Reply:
+        """Give a code (RFC 8628, section 3.2); `device` changes the answer."""
+        if not self._is_client(headers):
+            return Reply(401, b'{"error": "invalid_client"}')
+        code = secrets.token_urlsafe(12)
+        self.devices[code] = {"client_id": CLIENT, **form}
+        given = {
+            **{"device_code": code, "user_code": "WDJB-MJHT", "interval": 5, "expires_in": 300},
+            "verification_uri": f"{self.issuer}/activate",
+            **self.device,
+        }
+        return Reply(body=json.dumps(given).encode())
+
+    def _polled(self, headers: dict[str, str], form: dict[str, str]) -> Reply:
+        """Say what a person decided: `agree`, or an error of section 3.5 (the default: nothing)."""
+        asked = self.devices.get(form.get("device_code", ""))
+        if asked is None or not self._is_client(headers):
+            return Reply(400, b'{"error": "invalid_grant"}')
+        decided = self.decided.get(form["device_code"], "authorization_pending")
+        if decided != "agree":
+            return Reply(400, json.dumps({"error": decided}).encode())
+        if not self.reuse:
+            del self.devices[form["device_code"]]
+        body = {"access_token": "access", "id_token": self.token(self.id_token(asked))}
+        return Reply(body=json.dumps(body).encode())
+
+    def decide(self, word: str = "agree") -> None:
+        """Let a person decide about every code that was given."""
+        self.decided = dict.fromkeys(self.devices, word)
+
     def _exchange(self, headers: dict[str, str], form: dict[str, str]) -> Reply:
         find = self._codes.get if self.reuse else self._codes.pop
         asked = find(form.get("code", ""), None)
-        basic = f"{CLIENT}:{self.secret.replace(' ', '+')}"
-        named = f"Basic {base64.b64encode(basic.encode()).decode()}"
-        if self.secret and headers.get("authorization") != named:
+        if not self._is_client(headers):
             return Reply(401, b'{"error": "invalid_client"}')
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         if (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from secureflow.adapters.link import CredentialFiles, Link
 from secureflow.application.access import Principal
+from secureflow.application.ports.ledger import LogEntry
 from secureflow.domain.users import Role
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.caroots import (
+    issuer_of,
     root_name,
     roots,
     successor_message,
@@ -31,6 +34,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, make_csr, new_link_key, parse_certificate
 from secureflow.kit.version import __version__
 from secureflow.server import authorities
+from secureflow.server import centre as centre_module
 from secureflow.server.authorities import (
     Authorities,
     left,
@@ -40,6 +44,7 @@ from secureflow.server.authorities import (
     standing,
     switch,
 )
+from secureflow.server.cawatch import ROTATED
 from secureflow.server.centre import Centre, open_centre
 from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings
@@ -157,6 +162,67 @@ async def test_two_roots_overlap_and_no_party_enrols_again(tmp_path: Path) -> No
     assert (
         Authority.load(folder / "ca", settings.key_files).pem == read_authorities(settings).trusted
     )
+
+
+async def nobody_left(settings: ServerSettings, wanted: str) -> None:
+    async with asyncio.timeout(30):
+        while await left(settings, wanted):  # noqa: ASYNC110  what another process would see
+            await asyncio.sleep(0.1)
+
+
+async def recorded(centre: Centre, many: int) -> list[LogEntry]:
+    async with asyncio.timeout(30):
+        while True:
+            found = [one for one in await centre.services.ledger.entries() if one.kind == ROTATED]
+            if len(found) >= many:
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_running_centre_follows_each_step_and_links_live_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(centre_module, "CA_SECONDS", 0.02)
+    folder = tmp_path / "centre"
+    await asyncio.to_thread(initialise, folder, trust_domain=DOMAIN, rest_port=0, link_port=0)
+    settings = ServerSettings.load(folder / "server.yaml")
+    old = root_name(roots(read_authorities(settings).issuing.pem)[0])
+
+    def certificate_of(centre: Centre) -> str:
+        return issuer_of(
+            centre.certificate.credentials().leaf, roots(read_authorities(settings).trusted)
+        )
+
+    async with running(settings) as centre:
+        await centre.services.organisations.create(OPERATOR, "bank-a", "A")
+        agent = await enrolled(centre, tmp_path / "agent")
+        async with agent.linked(centre) as link:
+            await until(link.connected.is_set)
+            new = await asyncio.to_thread(rotate, settings)
+            await until(lambda: agent.pinned == [old, new])
+            await nobody_left(settings, "pins")
+            assert certificate_of(centre) == old
+            await asyncio.to_thread(switch, settings, {})
+            await until(lambda: certificate_of(centre) == new)
+            await until(lambda: agent.issuer == new)
+            late = await enrolled(centre, tmp_path / "late", "enclave")  # by the new root alone
+            assert late.pinned == [new]
+            async with late.linked(centre) as other:
+                await until(other.connected.is_set)
+                await nobody_left(settings, "leaf")
+            welcomes = link.welcomes
+            await asyncio.to_thread(retire, settings, {})
+            await until(lambda: agent.pinned == [new])
+            await until(lambda: link.welcomes > welcomes)
+        entries = await recorded(centre, 3)
+    facts = [(one.document["issuing"], one.document["trusted"], one.document["next"])
+             for one in entries]  # fmt: skip
+    assert facts == [(old, [old, new], new), (new, [old, new], ""), (new, [new], "")]
+    shown = json.dumps([one.document for one in entries])
+    assert "BEGIN" not in shown
+    assert "bank-a" not in shown
+    async with running(settings) as centre:  # nothing is recorded twice
+        assert len(await recorded(centre, 3)) == 3
 
 
 def names(pem: str) -> list[str]:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,7 @@ RULES: dict[str, Rule] = {
     "delete_other_sessions": Rule(None),
     "get_me": Rule(None),
     "change_password": Rule(None, body={"old": "x", "new": PASSWORD}, also=(401,)),
+    "prove": Rule(None, body={"password": "x"}, also=(401, 429)),
     "list_tokens": Rule(None),
     "create_token": Rule(None, body={}),
     "delete_token": Rule(None, "token", operator=False, first="own_token"),
@@ -136,6 +138,8 @@ RULES: dict[str, Rule] = {
     "get_charter_candidate": Rule("charter.read", also=(404,)),
     "propose_charter": Rule("charter.propose", body={}),
     "continue_log": Rule("charter.propose", also=(409,)),
+    "change_log_key": Rule("charter.propose", body={"reason": "x"}, also=(409,)),
+    "give_up_log_key": Rule("charter.propose", also=(409,)),
     "sign_charter": Rule(
         "charter.sign", "organisation", "body", {"digest": "0" * 64, "signature": "x"}, also=(404,)
     ),
@@ -177,9 +181,15 @@ RULES: dict[str, Rule] = {
     "explain_job": Rule("job.read", "job"),
     "get_job_recipe": Rule("job.read", "job"),
     "get_job_totals": Rule("job.read", "job"),
+    "list_questions": Rule("job.read", "job"),
+    "answer_question": Rule("job.answer", "job", body={"text": "x"}, operator=False, also=(409,)),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "list_queue": Rule("job.read"),
+    "list_timetables": Rule("job.read", "project", "query"),
+    "get_timetable": Rule("job.read", "job", first="job_timed"),
+    "pause_timetable": Rule("timetable.pause", "job", first="job_timed"),
+    "resume_timetable": Rule("timetable.resume", "job", first="job_timed"),
     "prioritise_job": Rule("job.prioritise", "job", body={"priority": 5}, also=(403, 409)),
     "watch_job": Rule("job.read", "job", first="job_ended"),
     "get_job_report": Rule("job.read", "job", first="job_ended"),
@@ -338,9 +348,14 @@ def operations_of(api: Api) -> dict[str, tuple[str, str]]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Build the stage and describe the app once: both are slow, and calls do not change them."""
+    return build_world(tmp_path_factory.mktemp("stage"))
+
+
+def build_world(directory: Path) -> World:
+    """Build both worlds, with an object of every noun in each."""
 
     async def build() -> Stage:
-        stage = await two_worlds(tmp_path_factory.mktemp("stage"))
+        stage = await two_worlds(directory)
         for organisation in ("bank-a", "outsider"):
             issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
             stage.ids[f"{organisation}.token"] = issued.token.id
@@ -415,9 +430,27 @@ async def stopping(stage: Stage, _: Principal) -> None:
     stage.stopping[0] = True  # else it would watch for ever
 
 
+async def job_timed(stage: Stage, principal: Principal) -> None:
+    """Let the job run again and again."""
+    del principal
+    rows = stage.database.tables.rows["jobs"]
+    job = rows[stage.ids["job"]]
+    times = {"first": stage.now[0], "every": 86_400, "runs": 3, "window": 3600}
+    spec = {**job.spec, "timetable": times, "job": {"kind": "training"}}
+    rows[job.id] = replace(job, kind="timetable", spec=spec)
+
+
 FIRST = {
     one.__name__: one
-    for one in (bank_b_left, job_ended, own_notification, own_session, own_token, stopping)
+    for one in (
+        bank_b_left,
+        job_ended,
+        job_timed,
+        own_notification,
+        own_session,
+        own_token,
+        stopping,
+    )
 }
 
 

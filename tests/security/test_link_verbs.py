@@ -71,6 +71,8 @@ VERBS: dict[str, Verb] = {
     "grant.list": Verb({"submitters": []}),
     "grant.end": Verb({"body": {}, "signature": "00"}),
     "job.withdraw": Verb({"jobs": []}),
+    "question.ask": Verb({"job": "$job", "key": "0" * 32, "text": "Why?"}),
+    "question.answers": Verb({"jobs": ["$job"]}),
     "status": Verb(enclave=True),
     "engines": Verb({"engines": {}}),
 }
@@ -134,7 +136,7 @@ async def links(shared: tuple[Stage, str]) -> AsyncIterator[Links]:
     tables = stage.database.tables
     services = stage.services
     desk = PartyDesk(
-        *(Witnessing(stage.ledger, services.charters.keys), services.organisations.ca, 1 << 20),
+        *(Witnessing(stage.ledger, services.charters.keys), 1 << 20),
         *(lambda: stage.now[0], MemoryArtifacts(), JobStores()),
         Throttle(1e6, 10**6, lambda: 0.0),
     )

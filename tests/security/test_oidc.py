@@ -6,7 +6,9 @@ session, or send a code to somebody whom it was not given for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -195,6 +197,55 @@ async def test_session_fixation(site: Site) -> None:
         fresh = victim.cookies.get(SESSION)
         assert fresh not in {None, planted}
         assert (await attacker.get("/api/v1/me")).status_code == 401  # the planted one ended
+
+
+async def test_the_session_before_ends_though_the_provider_sends_no_strict_cookie(
+    site: Site,
+) -> None:
+    """Browsers keep a SameSite=Strict cookie back on the way from another site."""
+    async with site.browser() as browser:
+        await site.back(browser, site.sso.login(await site.start(browser)))
+        before = browser.cookies.get(SESSION)
+        told = site.sso.login(await site.start(browser))
+        binding, path = browser.cookies.get(COOKIE), "/api/v1/oidc/sso/callback"
+        told["error_description"] = '"><b>'
+        headers = {"Sec-Fetch-Site": "cross-site", "Cookie": f"{COOKIE}={binding}"}
+        browser.cookies.clear()
+        page = await browser.get(path, params=told, headers=headers)
+        assert (page.status_code, page.headers.get_list("set-cookie")) == (200, [])
+        assert len(site.sessions) == 1
+        (leads,) = re.findall(r'content="0;url=([^"]*)"', page.text)
+        assert "<b>" not in page.text
+        there = f"{path}{unescape(leads)}"
+        for site_of_page in ("same-origin", "cross-site"):  # at most one page stands between
+            kept = f"{SESSION}={before}; {COOKIE}={binding}"
+            headers = {"Sec-Fetch-Site": site_of_page, "Cookie": kept}
+            answer = await browser.get(there, headers=headers)
+            assert answer.status_code == (302 if site_of_page == "same-origin" else 401)
+    assert len(site.sessions) == 1
+    assert f"ses_{before.split('_')[1]}" not in site.sessions
+
+
+async def test_a_neighbouring_subdomain_binds_no_login_under_a_prefix(site: Site) -> None:
+    """It can set every cookie but those whose name begins with `__Host-` (RFC 6265bis, 4.1.3)."""
+    site.api.app.state.settings = site.api.app.state.settings.model_copy(
+        update={"prefix": "/secureflow"}
+    )
+    async with site.browser() as attacker, site.browser() as victim:
+        started = await attacker.get("/api/v1/oidc/sso/start")
+        (cookie,) = started.headers.get_list("set-cookie")
+        name, _, value = cookie.partition(";")[0].partition("=")
+        assert name.startswith(f"{COOKIE}-")
+        assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+        told = site.sso.login(started.headers["location"])
+        path = "/api/v1/oidc/sso/callback"
+        for tossed in (name.replace("__Host-", "__Secure-"), "__Secure-secureflow-oidc"):
+            headers = {"Cookie": f"{tossed}={value}"}
+            answer = await victim.get(path, params=told, headers=headers)
+            assert answer.json()["code"] == "login_not_pending"
+        finished = await attacker.get(path, params=told)
+        assert finished.status_code == 302
 
 
 async def test_a_refusal_by_the_provider_is_told_plainly(site: Site) -> None:

@@ -95,7 +95,6 @@ async def test_a_greeting_does_not_undo_a_revocation(
     clock = lambda: stage.now[0]  # noqa: E731
     desk = PartyDesk(
         witnessing,
-        organisations.ca,
         1,
         clock,
         stage.artifacts,

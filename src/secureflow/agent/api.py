@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -98,11 +98,11 @@ def enroll(
     return enrol(directory, token, server, name, wrapping_key)
 
 
-def doctor(config: Path, kinds: SpecKinds | None = None) -> list[dict[str, JSON]]:
+def doctor(config: Path, kinds: SpecKinds | None = None) -> Iterator[dict[str, JSON]]:
     """Check the agent and its connection to the centre; see `agent.edge.doctor.examine`."""
     from secureflow.agent.edge.doctor import examine  # gRPC is loaded only here
 
-    return list(examine(config) if kinds is None else examine(config, kinds=kinds))
+    yield from examine(config) if kinds is None else examine(config, kinds=kinds)
 
 
 def status(config: Path) -> dict[str, JSON]:

@@ -25,8 +25,41 @@ def login(config: Path, name: str, password: str, code: str = "") -> dict[str, J
     opened = dict(
         control(config, "people.login", PATIENCE, name=name, password=password, code=code)
     )
+    return _kept(config, opened)
+
+
+def _kept(config: Path, opened: dict[str, JSON]) -> dict[str, JSON]:
     opened["file"] = str(keep_session(socket_of(config), str(opened.pop("session"))))
     return opened
+
+
+def providers(config: Path) -> list[dict[str, JSON]]:
+    """Return the identity providers at which people may log in: `name`, `title` and `page`."""
+    return list(control(config, "people.providers"))
+
+
+def start_device(config: Path, provider: str) -> dict[str, JSON]:
+    """Begin a login at a provider (`ProviderLogins.start_device`)."""
+    return dict(control(config, "people.device_start", PATIENCE, provider=provider))
+
+
+def finish_device(config: Path, login: str) -> dict[str, JSON]:
+    """Return `waiting` with the `interval`; or keep the session, and return whose it is."""
+    found = dict(control(config, "people.device_finish", PATIENCE, login=login))
+    return found if found.get("waiting") else _kept(config, found)
+
+
+def bind(
+    config: Path, name: str, provider: str, subject: str, roles: Sequence[str] = ()
+) -> dict[str, JSON]:
+    """Let a person of a provider in under an account; with `roles`, a new one."""
+    given: dict[str, JSON] = {"name": name, "provider": provider, "subject": subject}
+    return dict(control(config, "people.bind", PATIENCE, **given, roles=list(roles)))
+
+
+def unbind(config: Path, name: str, provider: str) -> dict[str, JSON]:
+    """Let nobody of a provider in under an account any more."""
+    return dict(control(config, "people.unbind", name=name, provider=provider))
 
 
 def logout(config: Path) -> dict[str, JSON]:

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
 from secureflow.agent.consolesettings import ConsoleSettings
+from secureflow.agent.identitysettings import OwnIdentitySettings
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.references import (
     AmdProduct,
@@ -93,12 +94,15 @@ class ConsentSettings(Section):
     `policies` are Cedar files; `protections` the ones that the owner accepts;
     `min_contributors` the fewest parties of a sum (default three; for two parties, both);
     `two_party` the partners with which alone it computes sums, from which each of the two can
-    derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
+    derive the other's contribution; `max_age` the longest lifetime of an approval in seconds, and
+    `max_timetable` that of the approval of a timetable, which covers all of its runs.
     `two_people` are the rules by which two people decide; `decide_within` the seconds after which
     a request that waits is over, `remind_after` those after which it is shown as overdue.
 
     `grants`: `limit` holds a job to this agent's grants where there are any for its data and
-    project; `required` refuses every job on data for which a person here confirmed none.
+    project; `dataset` where there are any for its data, in whatever project, so that a project of
+    another id leads round none; `required` refuses every job on data for which a person here
+    confirmed none.
     """
 
     policies: tuple[Path, ...] = ()
@@ -106,6 +110,7 @@ class ConsentSettings(Section):
     min_contributors: Annotated[int, Field(ge=2, le=256)] | None = None
     two_party: tuple[Partner, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
+    max_timetable: Annotated[int, Field(ge=600, le=500 * DAY)] = 92 * DAY
     two_people: Annotated[tuple[TwoPeopleRule, ...], Field(max_length=64)] = ()
     decide_within: Annotated[int, Field(ge=60, le=365 * DAY)] | None = None
     remind_after: Annotated[int, Field(ge=60, le=365 * DAY)] = DAY
@@ -264,6 +269,7 @@ class AgentSettings(ProcessSettings):
     storage: StorageSettings = StorageSettings()
     peers: PeerSettings = PeerSettings()
     control: ControlSettings = ControlSettings()
+    identity: OwnIdentitySettings = OwnIdentitySettings()
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     console: ConsoleSettings = ConsoleSettings()

@@ -64,9 +64,12 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "grant.revoke": _OWNERS,
     "job.read": _EVERYONE,
     "job.submit": _SCIENTISTS | _WORKERS,
+    "job.answer": _SCIENTISTS | _WORKERS,
     "job.cancel": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "job.prioritise": _ADMINS | _SCIENTISTS,
     "job.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
+    "timetable.pause": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
+    "timetable.resume": (_EVERYONE - {Role.AUDITOR}) | _WORKERS,
     "model.read": _EVERYONE,
     "model.upload": _SCIENTISTS | _WORKERS,
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
@@ -257,7 +260,19 @@ async def working_project(work: UnitOfWork, principal: Principal, key: str, now:
         SecureFlowError: as `active_project`; `project_frozen`, `project_ended`.
     """
     project = await active_project(work, principal, key)
+    check_working(project, now)
+    return project
+
+
+def check_working(project: Project, now: int) -> None:
+    """Refuse to run jobs in a project that is archived, frozen or over at `now` (unix seconds).
+
+    Raises:
+        SecureFlowError: `project_closed`, `project_frozen`, `project_ended`.
+    """
     state = project.state_at(now)
+    if project.closed is not None:
+        raise archived(project)
     if state is ProjectState.FROZEN and project.frozen is not None:
         raise SecureFlowError(
             "project_frozen",
@@ -279,7 +294,6 @@ async def working_project(work: UnitOfWork, principal: Principal, key: str, now:
                 id=project.id,
             ),
         )
-    return project
 
 
 def sees_work_in(principal: Principal, project: Project) -> bool:

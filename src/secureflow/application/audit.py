@@ -27,7 +27,7 @@ Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
 """Asks a job's parties for a cosignature over the newest head."""
 PERSONAL_KINDS: Final = ("login.", "access.", "token.")
 """When somebody came and went: for themselves, and who sees their organisation's accounts."""
-PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
+PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.", "ca.")
 """Actions that concern every member."""
 
 

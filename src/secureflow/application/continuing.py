@@ -1,5 +1,7 @@
 """How a log that was rolled back continues: by a charter version, signed by its members.
 
+In the same way it continues under another key (`application.logkeychange` drafts that).
+
 While the log is held nothing can be recorded, so drafting and signing leave no entry; the first
 entry of the new origin is the continuation itself. Jobs that began before it end with an error that
 says so. Each step can be repeated: after a crash in the middle the next start finishes it.
@@ -21,6 +23,7 @@ from secureflow.application.membership import (
     CHARTER_LOCK,
     CURRENT,
     check_candidate,
+    continues_log,
     described,
     member_keys,
     stored,
@@ -28,11 +31,13 @@ from secureflow.application.membership import (
     with_signature,
 )
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.logkeys import LogKeys, OneKey
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.restored import settle_restored, spend_invitations
 from secureflow.application.running.driving import retry_stale
 from secureflow.application.running.recording import server_leaf
-from secureflow.application.running.windups import SET_BACK
+from secureflow.application.running.windups import KEY_CHANGED, SET_BACK
+from secureflow.application.secretsroot import carry_secrets
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import keep_answer
 from secureflow.domain.charter import Charter, SignedCharter
@@ -48,6 +53,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 HISTORY: Final = "charter_history"
@@ -61,6 +67,7 @@ PER_SECOND: Final = 2.0
 AT_ONCE: Final = 20
 """Batches of one member."""
 MAX_WEIGHT: Final = 1 << 20
+_log = get_logger(__name__)
 _SALT: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -74,6 +81,7 @@ class Continuing:
         driver: drives jobs.
         clock: unix seconds.
         ticks: rate limit for members that resubmit entries.
+        keys: where the log's next key is found; by default there is none.
     """
 
     def __init__(
@@ -84,10 +92,11 @@ class Continuing:
         driver: Driver,
         clock: Clock,
         ticks: Ticks = time.monotonic,
+        keys: LogKeys | None = None,
     ) -> None:
         self._begin = begin
         self._ledger = ledger
-        self._key = key
+        self._keys = keys or OneKey(key)
         self._driver = driver
         self._clock = clock
         self._turns = Throttle(PER_SECOND, AT_ONCE, ticks)
@@ -129,7 +138,7 @@ class Continuing:
         async with self._begin() as work:
             await work.lock(CHARTER_LOCK)
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
-            if pinned is None or draft is None or not _continues(pinned, draft):
+            if pinned is None or draft is None or not continues_log(pinned, draft):
                 return None
             if pinned.charter.digest == digest:
                 return None
@@ -144,39 +153,47 @@ class Continuing:
         """Carry out a continuation that enough members signed, if there is one."""
         async with self._begin() as work:
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
-        if pinned is None or draft is None or not _continues(pinned, draft):
+        if pinned is None or draft is None or not continues_log(pinned, draft):
             return
         if not await asyncio.to_thread(suffices, draft, pinned):
             return
         origin, hold = draft.charter.origin, self._ledger.hold
         if hold is None and self._ledger.origin != origin:
             return  # the newest database is back: nothing was lost
-        last = draft.charter.continuations[-1]
-        jobs = await self.end_jobs()
+        last, key = draft.charter.continuations[-1], self._keys.find(draft.charter.log_key)
+        if key is None or (last.changes_key and hold is not None and hold.cause != "key"):
+            # The key is on another server of this centre; or a head beyond the named one was shown.
+            _log.error("log_not_continued", origin=origin, key_here=key is not None)
+            return
+        if last.changes_key:
+            await carry_secrets(self._begin, self._keys.signing, key)
+        jobs = await self.end_jobs(KEY_CHANGED if last.changes_key else "")
         try:
             document = continued_document(draft.charter, await self._withdrawn(last))
-            leaf = server_leaf(CONTINUED, document, origin, self._key, self._clock())
+            leaf = server_leaf(CONTINUED, document, origin, key, self._clock())
             root = bytes.fromhex(last.start_root)
             # It checks under the head's lock whether it was done; the charter is adopted only after
             # it.
-            await self._ledger.continue_as(origin, last.start, root, leaf)
+            other = key.public if last.changes_key else ""
+            await self._ledger.continue_as(origin, last.start, root, leaf, other)
             await self._adopt(pinned, draft, hold.at if hold else self._clock())
         finally:  # they end even if the answer to a commit was lost and nobody retries
             await self.restart(jobs)
 
-    async def end_jobs(self) -> list[str]:
+    async def end_jobs(self, why: str = "") -> list[str]:
         """End every unfinished job with an error that says that the log was rolled back.
 
-        One that another server advances meanwhile is tried again.
+        One that another server advances meanwhile is tried again. `why` is `KEY_CHANGED` if the
+        log's key changed instead.
         """
-        return await retry_stale(self._end_jobs)
+        return await retry_stale(lambda: self._end_jobs(why))
 
-    async def _end_jobs(self) -> list[str]:
+    async def _end_jobs(self, why: str) -> list[str]:
         async with self._begin() as work:
             states = [s.value for s in JobState if not s.final and s is not JobState.DRAFT]
             jobs = [job for state in states for job in await list_readable(work.jobs, state=state)]
             for job in jobs:
-                job.progress[SET_BACK] = True
+                job.progress[SET_BACK] = why or True
                 await work.jobs.save(job)
             await work.commit()
         return [job.id for job in jobs]
@@ -254,7 +271,7 @@ class Continuing:
 
     async def _draft(self) -> Continuation:
         hold = self._ledger.hold
-        if hold is None:
+        if hold is None or hold.cause == "key":
             raise not_set_back(self._ledger.origin)
         note = head_only(hold.head or await self._ledger.head())
         head = parse_note(note).checkpoint

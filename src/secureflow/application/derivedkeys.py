@@ -1,8 +1,7 @@
 """Keys for single purposes, derived from the centre's own key (HKDF-SHA256, RFC 5869).
 
-What the database holds under such a key is worth nothing without the key's file. This is the only
-place that says which key that is. After another log key what was sealed under the old one cannot be
-read: people enrol their second factor again, and log in again.
+What the database holds under such a key is worth nothing without the key's file. When the log gets
+another key, the key that these are derived from stays (`application.secretsroot`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ def derived_key(key: SigningKey, purpose: str) -> bytes:
     """Return 32 bytes for one purpose, e.g. `second factors`.
 
     Args:
-        key: the log's key, which every server of the centre holds.
+        key: the first log key, which every server of the centre can read.
         purpose: other purposes have unrelated keys.
     """
     info = f"secureflow/v1 {purpose}".encode()

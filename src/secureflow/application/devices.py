@@ -17,18 +17,22 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import access_of, has_access
 from secureflow.application.listing import list_first
-from secureflow.application.logins import is_active
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.refreshing import Refreshing
+from secureflow.application.shares import Share, make_room
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.tokens import Issued, unauthenticated
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.logins import Device, DeviceState
+from secureflow.kit.addresses import block_of
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
@@ -36,7 +40,7 @@ CODE_LENGTH: Final = 8
 SECONDS: Final = 600
 SLOWER: Final = 5
 """Seconds by which the interval grows when a program asks too early (section 3.5)."""
-MOST: Final = 1000
+SHARE: Final = Share(20, 1000)
 """Devices that may ask at a time: no caller has proven anything yet."""
 _SHAPE: Final = re.compile(r"sfd_([0-9a-z]{20})_([A-Za-z0-9_-]{43})")
 
@@ -77,7 +81,9 @@ class Devices:
         self._refreshing = refreshing
         self._clock = clock
         self._key = key
+        self.share = SHARE
         self._starts = Throttle(1 / 10, 20, ticks)
+        self._blocks = Throttle(1 / 2, 60, ticks)
         self._by_user = Throttle(1 / 10, 10, ticks)
         self._by_address = Throttle(1.0, 60, ticks)
 
@@ -91,18 +97,19 @@ class Devices:
         Raises:
             SecureFlowError: `rate_limited`.
         """
-        if wait := self._starts.take(address):
+        block = block_of(address)
+        if wait := self._starts.take(address) or self._blocks.take(block):
             raise too_fast(wait)
         now, secret = self._clock(), secrets.token_urlsafe(32)
         code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         digest = hashlib.sha256(secret.encode()).hexdigest()
         device = Device(
-            *(new_id("dev"), digest, self._digest(code), client, address, now, now + SECONDS)
+            *(new_id("dev"), digest, self._digest(code), client, address, now, now + SECONDS),
+            block=block,
         )
         async with self._begin() as work:
             await work.lock("devices")
-            if await work.devices.count(unexpired=now) >= MOST:
-                raise too_fast(SECONDS)
+            await make_room(work.devices, block, now, self.share)
             await work.devices.add(device)
             await work.commit()
         text = f"sfd_{device.id.removeprefix('dev_')}_{secret}"
@@ -127,7 +134,7 @@ class Devices:
 
         Raises:
             SecureFlowError: `not_found`, `rate_limited`, `scope_too_narrow`; `unauthenticated` if
-                the caller's own access was ended meanwhile.
+                the caller's own access was ended meanwhile; `proof_required` to approve.
         """
         require_own(principal, "device.decide")
         state = DeviceState.APPROVED if approve else DeviceState.DENIED
@@ -139,10 +146,13 @@ class Devices:
             access = access_of(principal)
             if approve and access and not await has_access(work, principal.user, access):
                 raise unauthenticated()
+            if approve:
+                await require_proof(work, principal, self._clock())
             user = principal.user if approve else ""
             await work.devices.save(replace(device, state=state, user=user))
             about = {"user": principal.user, "organisation": principal.organisation}
-            transaction.record(f"device.{state}", {**about, "device": device.id})
+            kind = "device.approved" if approve else "device.denied"
+            transaction.record(kind, {**about, "device": device.id})
             return transaction.answer(replace(device, digest="", code=""))
 
     async def poll(self, text: str) -> Issued:
@@ -167,7 +177,9 @@ class Devices:
                 refusal = _denied() if device.state is DeviceState.DENIED else _expired()
                 approved = device.state is DeviceState.APPROVED and self._clock() < device.expires
                 if approved and user is not None and await is_active(work, user):
-                    return await self._refreshing.begin_in(transaction, user, "device")
+                    return await self._refreshing.begin_in(
+                        *(transaction, user, "device"), device.address, "device"
+                    )
         raise refusal  # what it changed is committed
 
     async def _ask_again(self, work: UnitOfWork, device: Device) -> SecureFlowError:
@@ -196,7 +208,7 @@ class Devices:
         for throttle, key in ((self._by_user, principal.user), (self._by_address, address)):
             if wait := throttle.take(key):
                 raise too_fast(wait)
-        code = re.sub(r"[\s-]", "", typed[:32]).upper()
+        code = re.sub(r"[\s-]", "", shown(typed[:32])).upper()
         device = await list_first(work.devices, code=self._digest(code), unexpired=self._clock())
         if device is None or device.state is not DeviceState.PENDING:
             raise SecureFlowError(

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import end_access, has_access
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first, list_readable
-from secureflow.application.logins import is_active
 from secureflow.application.ports.identityprovider import IdentityProvider
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.application.users import user_document, visible_user
@@ -107,7 +108,7 @@ class Identities:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `identity_taken`, `identity_refused`,
-                `quota_exceeded`, `invalid_request` for what is no subject.
+                `quota_exceeded`, `invalid_request` for what is no subject, `proof_required`.
         """
         require(principal, "user.update")
         if user == principal.user:
@@ -127,6 +128,8 @@ class Identities:
             )
         async with self._transactions() as transaction:
             account = await visible_user(transaction.work, principal, user)
+            others = user != principal.user
+            await require_proof(transaction.work, principal, self._clock(), others=others)
             bound = await self._bind(transaction, account, provider, subject, principal.user)
             return transaction.answer(bound)
 
@@ -155,7 +158,7 @@ class Identities:
         It ends the account's tokens and sessions, except the caller's own.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`, `scope_too_narrow`.
+            SecureFlowError: `forbidden`, `not_found`, `scope_too_narrow`, `proof_required`.
         """
         own = user == principal.user
         if own:
@@ -167,6 +170,8 @@ class Identities:
             identity = await transaction.work.identities.find(key)
             if identity is None or identity.user != user:
                 raise missing("identity", key)
+            if own:
+                await require_proof(transaction.work, principal, self._clock())
             await transaction.work.identities.remove(key)
             await end_access(
                 transaction,

@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from secureflow.application.accounts import is_active
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.listing import list_first
 from secureflow.application.namedlocks import NamedLocks
@@ -108,7 +109,8 @@ class Logins:
         if user is None or not held or not active:
             self._failed.count(user)
             raise bad_credentials()
-        await self._ask_more(user, code)
+        await self._ask_more(user, code, address)
+        self._failed.finish(user, address)
         self._welcome(source, address)
         return user
 
@@ -131,7 +133,7 @@ class Logins:
         for source in [one for one in self._familiar if one.startswith(prefix)]:
             del self._familiar[source]
 
-    async def _ask_more(self, user: User, code: str) -> None:
+    async def _ask_more(self, user: User, code: str, address: str) -> None:
         if self._second is None:
             return
         try:
@@ -141,6 +143,8 @@ class Logins:
         except SecureFlowError as error:
             if error.code == "bad_credentials":
                 self._failed.count(user)
+            elif error.code == "second_factor_required":
+                self._failed.begin(user, address)
             raise
 
     def _welcome(self, source: str, address: str) -> None:
@@ -152,16 +156,6 @@ class Logins:
         self._familiar.move_to_end(source)
         if len(self._familiar) > FAMILIAR:
             self._familiar.popitem(last=False)
-
-
-async def is_active(work: UnitOfWork, user: User) -> bool:
-    """Tell whether neither the account nor its organisation is disabled."""
-    if user.disabled:
-        return False
-    if not user.organisation:
-        return True
-    organisation = await work.organisations.find(user.organisation)
-    return organisation is not None and not organisation.disabled
 
 
 async def lets_in_as_before(work: UnitOfWork, user: User) -> bool:

@@ -86,6 +86,16 @@ def with_signature(
     return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})
 
 
+def continues_log(pinned: SignedCharter, draft: SignedCharter) -> bool:
+    """Tell whether a draft lets the log continue under its next name."""
+    return len(draft.charter.continuations) > len(pinned.charter.continuations)
+
+
+def is_key_change(pinned: SignedCharter, draft: SignedCharter) -> bool:
+    """Tell whether a draft lets the log continue under another key."""
+    return continues_log(pinned, draft) and draft.charter.continuations[-1].changes_key
+
+
 def suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
     """Tell whether enough members signed: all for a first charter, more than 2/3 for a change."""
     try:

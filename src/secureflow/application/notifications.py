@@ -5,23 +5,23 @@ A person sees their own and nobody else's; an administrator has no way to anothe
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require_own
+from secureflow.application.mailcodes import CONFIRM, MailCodes
 from secureflow.application.notifying import topic
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import keep_answer
 from secureflow.domain.deliveries import Channel, Delivery
 from secureflow.domain.ids import new_id
-from secureflow.domain.notificationkinds import KINDS
+from secureflow.domain.notificationkinds import ENTERED, KINDS
 from secureflow.domain.notifications import Notification, Preferences
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
@@ -29,8 +29,6 @@ from secureflow.kit.text import Text
 
 PAGE: Final = 200
 CODE_TRIES: Final = 5
-CONFIRM: Final = "email_code"
-"""The kind of the one delivery that carries something secret: the code for its own address."""
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
@@ -45,6 +43,7 @@ class Notifications:
         stopping: set to end long streams.
         channels: the channels beside the inbox that are configured.
         domains: of addresses that may be used; empty: any.
+        codes: makes the codes that confirm addresses.
     """
 
     def __init__(
@@ -56,6 +55,8 @@ class Notifications:
         stopping: Callable[[], bool],
         channels: frozenset[Channel] = frozenset(),
         domains: Sequence[str] = (),
+        *,
+        codes: MailCodes,
     ) -> None:
         self._begin = begin
         self._bus = bus
@@ -63,7 +64,8 @@ class Notifications:
         self._stopping = stopping
         self._channels = channels
         self._domains = frozenset(domain.lower() for domain in domains)
-        self._codes = Throttle(1 / 600, 3, ticks)
+        self._paced = Throttle(1 / 600, 3, ticks)
+        self._codes = codes
 
     async def list(
         self, principal: Principal, *, unread: bool = False, cursor: str = "", limit: int = 50
@@ -149,7 +151,8 @@ class Notifications:
 
         Raises:
             SecureFlowError: `invalid_request` for an unknown kind or a malformed address,
-                `channel_off` without a mail server, `rate_limited`, `scope_too_narrow`.
+                `channel_off` without a mail server, `rate_limited`, `scope_too_narrow`;
+                `proof_required` for another address.
         """
         require_own(principal, "account.preferences")
         for names in (silenced, mailed):
@@ -164,10 +167,15 @@ class Notifications:
                 mailed=old.mailed if mailed is None else tuple(sorted(set(mailed))),
             )
             if email is not None and email != old.email:
+                await require_proof(work, principal, self._clock())
+                if old.email and old.confirmed:
+                    await self._tell_old(work, principal, old)
                 new = await self._readdressed(work, principal, new, email)
             await _save(work, new)
             await keep_answer(work, new)
             await work.commit()
+        if new.email != old.email:
+            await self._bus.publish(topic(principal.user))
         return new
 
     async def confirm(self, principal: Principal, code: str) -> Preferences:
@@ -181,7 +189,9 @@ class Notifications:
         async with self._begin() as work:
             await work.lock(f"preferences/{principal.user}")
             old = await _stored(work, principal.user)
-            right = bool(old.code) and hmac.compare_digest(_digest(code), old.code)
+            right = bool(old.code) and hmac.compare_digest(
+                self._codes.digest(principal.user, code), old.code
+            )
             if right:
                 new = replace(old, confirmed=True, code="", tries=0)
             elif old.code and old.tries > 1:
@@ -212,17 +222,33 @@ class Notifications:
                 "The operator sets notifications.smtp in server.yaml.",
             )
         self._check_address(email)
-        if wait := self._codes.take(principal.user):
+        if wait := self._paced.take(principal.user):
             raise too_fast(wait)
-        code, now = f"{secrets.randbelow(10**8):08}", self._clock()
-        key = new_id("dlv")
+        key, now = new_id("dlv"), self._clock()
+        digest = self._codes.digest(principal.user, self._codes.code(key))
         await work.deliveries.add(
             Delivery(
                 key, f"{CONFIRM}/{key}", "email", principal.user, principal.organisation,
-                CONFIRM, now, {"code": code}, now, now,
+                CONFIRM, now, {}, now, now,
             )
         )  # fmt: skip
-        return replace(old, email=email, confirmed=False, code=_digest(code), tries=CODE_TRIES)
+        return replace(old, email=email, confirmed=False, code=digest, tries=CODE_TRIES)
+
+    async def _tell_old(self, work: UnitOfWork, principal: Principal, old: Preferences) -> None:
+        """Tell the person that their address changes, in the inbox and at the address until now."""
+        key, now, kind = new_id("dlv"), self._clock(), KINDS[ENTERED]
+        event, facts = (
+            f"email/{key}",
+            kind.checked({"user": principal.user, "what": "email", "by": principal.user}),
+        )
+        told = Notification(0, principal.user, kind.name, now, facts)
+        await work.notifications.add(event, [told])
+        if "email" in self._channels:
+            row = Delivery(
+                key, event, "email", principal.user, principal.organisation, kind.name, now,
+                dict(facts), now, now, address=old.email,
+            )  # fmt: skip
+            await work.deliveries.add(row)
 
     def _check_address(self, email: str) -> None:
         if len(email) > 254 or not _ADDRESS.fullmatch(email):
@@ -249,10 +275,6 @@ def _check_kinds(names: Sequence[str]) -> None:
                 Text("There is no kind of notification {name!r:.80}.", name=name),
                 "secureflow notification kinds",
             )
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode()).hexdigest()
 
 
 async def _stored(work: UnitOfWork, user: str) -> Preferences:

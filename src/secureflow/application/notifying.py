@@ -17,7 +17,7 @@ from secureflow.application.occurrences import (
     Audience,
     Occurrence,
     enabled,
-    occurrence_of,
+    occurrences_of,
 )
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.ledger import Ledger, LogEntry
@@ -242,14 +242,11 @@ async def _occurrences(work: UnitOfWork, entries: Sequence[LogEntry]) -> list[Oc
     found: list[Occurrence] = []
     for entry in entries:
         try:
-            occurrence = await occurrence_of(work, entry)
+            found += await occurrences_of(work, entry)
         except SecureFlowError as error:
             if error.code != DAMAGED:
                 raise
             _log.warning("entry_not_notified", entry=entry.index, code=error.code)
-            continue
-        if occurrence is not None:
-            found.append(occurrence)
     return found
 
 

@@ -18,6 +18,8 @@ from secureflow.application.ports.ledger import LogEntry
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Grant
 from secureflow.domain.jobs import Job
+from secureflow.domain.notificationkinds import ENTERED
+from secureflow.domain.specs.parts import has_own_turn
 from secureflow.domain.users import Role, User
 from secureflow.engines.ledger.accused import ACCUSATION
 from secureflow.engines.ledger.ends import SERVER
@@ -96,18 +98,20 @@ _Derived = tuple[str, Mapping[str, Any], Audience]
 _Rule = Callable[[UnitOfWork, LogEntry, Mapping[str, Any]], Awaitable[_Derived | None]]
 
 
-async def occurrence_of(work: UnitOfWork, entry: LogEntry) -> Occurrence | None:
+async def occurrences_of(work: UnitOfWork, entry: LogEntry) -> list[Occurrence]:
     """Return what an entry of the ledger tells people, if anything."""
-    rules = _BY_SERVER if entry.author == SERVER else _BY_PARTY
-    rule = rules.get(entry.kind)
-    if rule is None or entry.author == ENCLAVE:
-        return None
-    document = entry.document if isinstance(entry.document, Mapping) else {}
-    derived = await rule(work, entry, document)
-    if derived is None:
-        return None
-    kind, facts, audience = derived
-    return Occurrence(f"log/{entry.hash.hex()}", kind, entry.at, facts, audience)
+    if entry.author == ENCLAVE:
+        return []
+    event, told = f"log/{entry.hash.hex()}", []
+    tables = {event: _BY_SERVER, f"{event}/admins": _TO_ADMINS}
+    for name, rules in tables.items() if entry.author == SERVER else [(event, _BY_PARTY)]:
+        rule = rules.get(entry.kind)
+        document = entry.document if isinstance(entry.document, Mapping) else {}
+        derived = await rule(work, entry, document) if rule else None
+        if derived is not None:
+            kind, facts, audience = derived
+            told.append(Occurrence(name, kind, entry.at, facts, audience))
+    return told
 
 
 async def _invited(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived:
@@ -150,7 +154,7 @@ async def _approved(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> 
 async def _finished(
     work: UnitOfWork, entry: LogEntry, document: Mapping[str, Any]
 ) -> _Derived | None:
-    job = await _whole_job(work, entry.job)
+    job = await _whole_job(work, entry.job, runs=True)
     outcome = document.get("outcome")
     if job is None or outcome not in ("succeeded", "failed", "cancelled"):
         return None
@@ -158,6 +162,14 @@ async def _finished(
     facts = {**_job_facts(job), "code": (code := document.get("error"))}
     kind = "job_refused" if code in REFUSALS else f"job_{outcome}"
     return kind, facts, _with_submitter(job, Audience(everyone, OWNERS))
+
+
+async def _question(work: UnitOfWork, _: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+    job = await _whole_job(work, _text(document, "job"))
+    if job is None:
+        return None
+    told = _with_submitter(job, Audience((job.organisation,)))
+    return "question_asked", {**document, "project": job.project}, told
 
 
 async def _accused(work: UnitOfWork, entry: LogEntry, _: Mapping[str, Any]) -> _Derived | None:
@@ -198,8 +210,51 @@ async def _created(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> 
 async def _changed(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
     user, by = _text(document, "user"), _text(document, "by")
     if user == by:
-        return None
+        return _way_in(document, "password") if document.get("password") is True else None
     return "account_changed", document, Audience(users=(user,))
+
+
+def _way_in(document: Mapping[str, Any], what: str) -> _Derived:
+    user = _text(document, "user")
+    return ENTERED, {"by": user, **document, "what": what}, Audience(users=(user,))
+
+
+def _entered(what: str) -> _Rule:
+    """Tell an account's owner who gets in; at a first login by a provider there is nothing new."""
+
+    async def rule(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+        provisioned = _text(document, "by").startswith("oidc:")
+        return None if provisioned else _way_in(document, what)
+
+    return rule
+
+
+async def _logged_in(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+    if document.get("new_place") is not True:
+        return None
+    login = _text(document, "session") or _text(document, "token")
+    told = Audience(users=(_text(document, "user"),))
+    return "login_from_new_place", {**document, "login": login}, told
+
+
+async def _refused(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+    user, count = _text(document, "user"), document.get("without_code")
+    if not user or not count:
+        return None
+    return "password_known", {"user": user, "count": count}, Audience(users=(user,))
+
+
+def _managed(what: str) -> _Rule:
+    """Tell an organisation's administrators of a change of one of its accounts by somebody else."""
+
+    async def rule(_: UnitOfWork, __: LogEntry, document: Mapping[str, Any]) -> _Derived | None:
+        own, by = _text(document, "organisation"), _text(document, "by")
+        if not by or by == _text(document, "user"):
+            return None
+        where = Audience((own,), ADMINS, but=by) if own else Audience(operators=True, but=by)
+        return "people_changed", {**document, "what": what}, where
+
+    return rule
 
 
 _BY_SERVER: Final[Mapping[str, _Rule]] = {
@@ -211,14 +266,31 @@ _BY_SERVER: Final[Mapping[str, _Rule]] = {
     "job.proposed": _proposed,
     "job.started": _approved,
     "job.finished": _finished,
+    "question.asked": _question,
     "charter.proposed": _charter("charter_proposed", "members"),
     "charter.adopted": _charter("charter_adopted", "signed"),
     "enrolment.used": _agent("agent_enrolled"),
     "agent.revoked": _agent("agent_revoked"),
     "user.created": _created,
     "user.updated": _changed,
+    "token.created": _entered("personal-token"),
+    "device.approved": _entered("device"),
+    "identity.bound": _entered("identity"),
+    "identity.unbound": _entered("identity-removed"),
+    "second_factor.enrolled": _entered("second-factor"),
+    "second_factor.removed": _entered("second-factor-removed"),
+    "login.accepted": _logged_in,
+    "login.refused": _refused,
 }
 """What the centre records."""
+_TO_ADMINS: Final[Mapping[str, _Rule]] = {
+    "user.updated": _managed("account"),
+    "user.erased": _managed("erasure"),
+    "identity.bound": _managed("identity"),
+    "identity.unbound": _managed("identity-removed"),
+    "second_factor.removed": _managed("second-factor-removed"),
+}
+"""What is told to an organisation's administrators besides."""
 _BY_PARTY: Final[Mapping[str, _Rule]] = {ACCUSATION: _accused}
 """What parties sign."""
 
@@ -246,10 +318,15 @@ async def _members(work: UnitOfWork, key: str) -> tuple[str, ...]:
     return tuple(one.organisation for one in project.members if one.state == "active")
 
 
-async def _whole_job(work: UnitOfWork, key: str) -> Job | None:
-    """Return a job; a part of a sweep is nobody's news, its sweep is."""
+async def _whole_job(work: UnitOfWork, key: str, *, runs: bool = False) -> Job | None:
+    """Return a job; a part is nobody's news, its whole is; nor a run of a timetable, until its end.
+
+    `runs`: return those as well.
+    """
     job = await work.jobs.find(key)
-    if job is None or job.spec.get("part_of") is not None:
+    if job is None:
+        return None
+    if job.spec.get("part_of") is not None and not (runs and has_own_turn(job.spec)):
         return None
     return replace(job, report=None)
 

@@ -8,8 +8,6 @@ another browser. The row is gone before the provider is asked: an answer is neve
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -28,15 +26,26 @@ from secureflow.application.ports.identityprovider import (
     IdentityProvider,
 )
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.proofs import RECENT, require_proof
 from secureflow.application.sessions import Opened, Sessions
+from secureflow.application.shares import Share, make_room
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.domain.oidc import PENDING_SECONDS, PendingLogin, local_path, secret_digest
-from secureflow.kit.clock import Clock, Ticks
+from secureflow.domain.oidc import (
+    PENDING_SECONDS,
+    PendingLogin,
+    derived_secret,
+    local_path,
+    secret_digest,
+)
+from secureflow.kit.addresses import block_of
+from secureflow.kit.clock import MAX_SKEW, Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 STARTS: Final = 60
 """Burst of logins started from one address; after that one per second."""
+SHARE: Final = Share(200, 5000)
+"""Logins that may wait for their provider at a time."""
 _REFUSALS: Final = frozenset({"login_denied", "id_token_refused", "provider_untrusted"})
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _DENIED: Final = re.compile(r"[a-z_]{1,40}")
@@ -61,6 +70,7 @@ class Callback:
         issuer: who answers, if it says so (RFC 9207).
         browser: the secret in the cookie.
         session: the session that the browser had before, if any.
+        client: the kind of browser.
     """
 
     state: str = field(repr=False)
@@ -69,6 +79,7 @@ class Callback:
     issuer: str | None = None
     browser: str = field(default="", repr=False)
     session: str = field(default="", repr=False)
+    client: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,13 +116,21 @@ class OidcLogins:
         self._failed = failed
         self._clock = clock
         self._starts = Throttle(1.0, STARTS, ticks)
+        self._blocks = Throttle(4.0, 4 * STARTS, ticks)
+        self.share = SHARE
 
     def list(self) -> list[IdentityProvider]:
         """Return the providers, to choose from on a login page."""
         return [one.port for one in self.identities.providers.values()]
 
     async def start(
-        self, name: str, leads_to: str, address: str, principal: Principal | None = None
+        self,
+        name: str,
+        leads_to: str,
+        address: str,
+        principal: Principal | None = None,
+        *,
+        fresh: bool = False,
     ) -> Started:
         """Start a login, or the binding of an identity to the caller's own account.
 
@@ -120,20 +139,28 @@ class OidcLogins:
             leads_to: a local path.
             address: the source address.
             principal: who binds an identity.
+            fresh: whether the provider has the person prove anew who they are.
 
         Raises:
             SecureFlowError: `not_found`, `invalid_next`, `rate_limited`, `provider_unreachable`,
-                `provider_untrusted`, `scope_too_narrow` for a token that is no login.
+                `provider_untrusted`, `scope_too_narrow` for a token that is no login;
+                `proof_required` to bind an identity.
         """
         if principal is not None:
             require_own(principal, "account.bind")
+            async with self._begin() as work:
+                await require_proof(work, principal, self._clock())
         provider = self.identities.provider(name)
         path = local_path(leads_to)
-        if wait := self._starts.take(address):
+        block = block_of(address)
+        if wait := self._starts.take(address) or self._blocks.take(block):
             raise too_fast(wait)
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         request = AuthorizationRequest(
-            state, _derived(browser, state, "nonce"), _derived(browser, state, "verifier")
+            state,
+            derived_secret(browser, state, "nonce"),
+            derived_secret(browser, state, "verifier"),
+            age=RECENT if fresh else None,
         )
         location = await provider.port.authorization_url(request)
         now = self._clock()
@@ -141,8 +168,12 @@ class OidcLogins:
             *(secret_digest(state), name, secret_digest(browser), path, now),
             *(now + PENDING_SECONDS, principal.user if principal else ""),
             access=access_of(principal) if principal else "",
+            fresh=fresh,
+            block=block,
         )
         async with self._begin() as work:
+            await work.lock("pending_logins")
+            await make_room(work.pending_logins, block, now, self.share)
             await work.pending_logins.add(pending)
             await work.commit()
         return Started(location, browser)
@@ -160,9 +191,15 @@ class OidcLogins:
         if pending.user:
             await self.identities.bind_own(pending.user, provider, claims, pending.access)
             return Finished(pending.next, None)
+        proven = _proven(claims, self._clock(), fresh=pending.fresh)
         user = await self.identities.account(provider, claims)
         opened = await self._sessions.open(
-            user, method=f"oidc:{name}", address=address, brought=callback.session
+            *(user,),
+            method=f"oidc:{name}",
+            address=address,
+            brought=callback.session,
+            proven=proven,
+            client=callback.client,
         )
         return Finished(pending.next, opened)
 
@@ -172,8 +209,8 @@ class OidcLogins:
         answer = AuthorizationAnswer(
             callback.code,
             callback.issuer,
-            _derived(callback.browser, callback.state, "nonce"),
-            _derived(callback.browser, callback.state, "verifier"),
+            derived_secret(callback.browser, callback.state, "nonce"),
+            derived_secret(callback.browser, callback.state, "verifier"),
             pending.created,
         )
         try:
@@ -206,10 +243,23 @@ class OidcLogins:
         return pending
 
 
-def _derived(browser: str, state: str, use: str) -> str:
-    """Return 43 characters that only the browser's secret yields, for one login and use."""
-    mac = hmac.new(browser.encode(), f"{use}\n{state}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+def _proven(claims: Mapping[str, Any], now: int, *, fresh: bool) -> int:
+    """Return when a person proved to the provider who they are: just now, if it does not say.
+
+    Raises:
+        SecureFlowError: `id_token_refused` if that had to be lately (OpenID Connect Core 1.0,
+            section 3.1.2.1, `max_age`) and was not.
+    """
+    told = claims.get("auth_time")
+    at = told if isinstance(told, int) and not isinstance(told, bool) else None
+    if fresh and (at is None or now - at > RECENT + MAX_SKEW):
+        raise SecureFlowError(
+            "id_token_refused",
+            "The identity provider did not have you prove anew who you are.",
+            "Log out there and log in again; if that does not help, ask the provider's "
+            "administrator about max_age and auth_time.",
+        )
+    return now if at is None else at
 
 
 def _not_pending() -> SecureFlowError:

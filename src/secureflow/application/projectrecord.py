@@ -26,7 +26,7 @@ WINDOW: Final = 500
 WINDOWS: Final = 10
 """Reads for a page at most."""
 PAGE_OF_JOBS: Final = 20
-_OF_JOBS: Final = frozenset({"approved", "job.finished", "job.resumed", "results.delivered"})
+_OF_JOBS: Final = frozenset({"approval", "job.finished", "job.resumed", "results.delivered"})
 """Kinds of leaves of jobs that are an activity; the others are steps of computations."""
 _RECEIVED: Final = frozenset({"round.closed", "results.delivered", "results.kept"})
 
@@ -146,6 +146,9 @@ async def _deed(work: UnitOfWork, project: Project, entry: LogEntry) -> Activity
     if not organisation and entry.author not in {"server", "enclave"}:
         organisation = entry.author
     facts = {name: one for name, one in document.items() if name not in _TOLD}
+    frozen = project.frozen
+    if frozen and frozen.salt and facts.get("reason_commitment") == frozen.commitment:
+        facts["reason"] = frozen.reason
     name = user.name if user is not None else ""
     told = entry.index, entry.at, entry.kind, organisation, by, name, entry.job
     return Activity(*told, facts)

@@ -127,6 +127,7 @@ class Projects:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_exists`, `quota_exceeded`.
         """
+        await self._stops.finish(key)
         async with self._transactions() as transaction:
             await permit(transaction.work, principal, "project.invite", key)
             project = await active_project(transaction.work, principal, key)

@@ -7,6 +7,7 @@ so work while the log is held.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -46,16 +47,23 @@ class ProjectStates:
     async def freeze(self, principal: Principal, key: str, reason: str = "") -> Project:
         """Let no job run in a project until it is thawed; unfinished ones are cancelled.
 
+        The reason is kept beside the project until then. The ledger, which nobody can erase, has
+        only a salted commitment to it.
+
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `project_closed`.
         """
         async with self._transactions(held=True) as transaction:
             project = await self._governed(transaction.work, principal, "project.freeze", key)
             if project.frozen is None:
-                freeze = Freeze(principal.organisation, principal.user, self._clock(), reason)
+                freeze = Freeze(
+                    *(principal.organisation, principal.user, self._clock(), reason),
+                    salt=secrets.token_hex(32) if reason else "",
+                )
                 project = replace(project, frozen=freeze)
                 await transaction.work.projects.save(project)
-                transaction.record("project.frozen", _document(project, principal, reason=reason))
+                why = {"reason_commitment": freeze.commitment} if reason else {}
+                transaction.record("project.frozen", _document(project, principal, **why))
             transaction.answer(project)
         await self._stops.carry_out(key, principal.name)
         return project
@@ -66,6 +74,7 @@ class ProjectStates:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `project_closed`.
         """
+        await self._stops.finish(key)
         async with self._transactions() as transaction:
             project = await self._governed(transaction.work, principal, "project.freeze", key)
             if project.frozen is not None:
@@ -92,7 +101,8 @@ class ProjectStates:
                 transaction.work, principal, "project.archive", key, again=True
             )
             if project.closed is None:
-                project = replace(project, closed=self._clock())
+                frozen = project.frozen and replace(project.frozen, reason="", salt="")
+                project = replace(project, closed=self._clock(), frozen=frozen)
                 await transaction.work.projects.save(project)
                 ended = await end_grants(transaction.work, key, self._clock())
                 transaction.record("project.archived", _document(project, principal, grants=ended))
@@ -118,6 +128,7 @@ class ProjectStates:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `project_closed`, `invalid_request`.
         """
+        await self._stops.finish(key)
         async with self._transactions() as transaction:
             old = await self._governed(transaction.work, principal, "project.change", key)
             check_end(ends or None, self._clock())

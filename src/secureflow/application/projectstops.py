@@ -4,6 +4,7 @@ The change of the project is durable first; then each of its unfinished jobs is 
 reason. Whatever prevents that in between (a crash, a busy database, a job that was submitted at the
 same moment) is made up for: every server compares the projects of all unfinished jobs with their
 states when it starts and every few seconds. That finds the same jobs again, and cancels none twice.
+What would make it forget (a thaw, a later end, an invitation of who left) comes after (`finish`).
 """
 
 from __future__ import annotations
@@ -66,7 +67,18 @@ class ProjectStops:
         except SecureFlowError as error:
             _log.warning("project_stop_later", project=project, code=error.code)
 
-    async def _stop(self, key: str, by: str = "") -> int:
+    async def finish(self, project: str) -> None:
+        """Carry out a stop that is due still, before a change of the project undoes its reason.
+
+        Else a crash between decision and stop, and the opposite decision before the next sweep,
+        would let jobs go on that had to end.
+
+        Raises:
+            SecureFlowError: what prevents it; the project must stay as it is.
+        """
+        await self._stop(project, strict=True)
+
+    async def _stop(self, key: str, by: str = "", *, strict: bool = False) -> int:
         async with self._begin() as work:
             project = await work.projects.find(key)
             if project is None or not _stops(project, self._clock()):
@@ -77,6 +89,8 @@ class ProjectStops:
             try:
                 await self._driver.cancel(job.id, by, because)
             except SecureFlowError as error:  # the others are stopped all the same
+                if strict:
+                    raise
                 _log.warning("job_stop_later", job=job.id, project=key, code=error.code)
             else:
                 stopped += 1

@@ -21,11 +21,13 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import end_family, record_ended
 from secureflow.application.listing import list_readable
-from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
+from secureflow.application.loginplaces import Places
+from secureflow.application.logins import bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.tokens import Issued, fresh_token
+from secureflow.application.tokens import Issued, fresh_token, proven
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.logins import TokenFamily
@@ -53,25 +55,44 @@ class Refreshing:
         clock: dates them.
         key: of the MAC, 32 bytes.
         most: families of one user at a time; a further one ends the oldest.
+        places: knows from where people log in.
     """
 
-    def __init__(self, transactions: Transactions, clock: Clock, key: bytes, most: int) -> None:
+    def __init__(
+        self, transactions: Transactions, clock: Clock, key: bytes, most: int, places: Places
+    ) -> None:
         self._transactions = transactions
         self._clock = clock
         self._key = key
         self._most = most
+        self._places = places
 
-    async def begin(self, user: User, method: str) -> Issued:
+    async def begin(self, user: User, method: str, address: str = "", client: str = "") -> Issued:
         """Return a refresh token and its first access token for somebody who just logged in.
 
         Raises:
             SecureFlowError: `bad_credentials` if the account changed since it was checked.
         """
         async with self._transactions(held=True, numbered=False) as transaction:
-            return await self.begin_in(transaction, user, method)
+            return await self.begin_in(transaction, user, method, address, client)
 
-    async def begin_in(self, transaction: Transaction, user: User, method: str) -> Issued:
-        """The same inside a transaction that does more; `method` is for the ledger."""
+    async def begin_in(
+        self,
+        transaction: Transaction,
+        user: User,
+        method: str,
+        address: str = "",
+        client: str = "",
+    ) -> Issued:
+        """The same inside a transaction that does more.
+
+        Args:
+            transaction: of the login.
+            user: who logged in.
+            method: how, for the ledger.
+            address: the source address, as counted by limits; "" if it is not known.
+            client: the kind of program.
+        """
         now, work = self._clock(), transaction.work
         await work.lock(f"families/{user.id}")
         if not await lets_in_as_before(work, user):
@@ -86,9 +107,11 @@ class Refreshing:
             label="login" if method == "password" else f"login by {method}",
         )
         await work.families.add(family)
-        issued = await self._continue(work, user, family)
-        about = {"user": user.id, "organisation": user.organisation, "token": issued.token.id}
-        about |= {"family": family.id, "method": method}
+        issued = await self._continue(work, user, family, began=True)
+        about: dict[str, object] = {"user": user.id, "organisation": user.organisation}
+        about |= {"token": issued.token.id, "family": family.id, "method": method}
+        if await self._places.note(work, user.id, address, client):
+            about["new_place"] = True
         transaction.record("login.accepted", about)
         return issued
 
@@ -138,9 +161,13 @@ class Refreshing:
             return None
         return await self._continue(work, user, family)
 
-    async def _continue(self, work: UnitOfWork, user: User, family: TokenFamily) -> Issued:
+    async def _continue(
+        self, work: UnitOfWork, user: User, family: TokenFamily, *, began: bool = False
+    ) -> Issued:
+        """Return the family's next tokens; only those of its beginning prove who somebody is."""
         now = self._clock()
         fresh = fresh_token(user, now, ACCESS_SECONDS, family.label, family=family.id)
+        fresh = proven(fresh) if began else fresh
         mine = await list_readable(work.tokens, user=user.id, unexpired=now)
         older = sorted((one.created, one.id) for one in mine if one.family == family.id)
         for _, old in older[: max(0, len(older) + 1 - ACCESS_TOKENS)]:

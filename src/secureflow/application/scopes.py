@@ -25,6 +25,7 @@ Allowed = Callable[[UnitOfWork, User, frozenset[Scope]], Awaitable[frozenset[Sco
 
 _NOUNS: Final = {
     "job": Scope.JOBS,
+    "timetable": Scope.JOBS,
     "model": Scope.JOBS,
     "upload": Scope.JOBS,
     "bundle": Scope.JOBS,
@@ -34,6 +35,7 @@ _NOUNS: Final = {
     "token": Scope.PEOPLE,
     "session": Scope.PEOPLE,
     "second_factor": Scope.SECOND_FACTOR,
+    "proof": Scope.SECOND_FACTOR,
     "account": None,
     "device": None,
 }

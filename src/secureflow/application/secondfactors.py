@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secureflow.application.access import Principal, missing, require, require_own
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions
 from secureflow.domain.logins import SecondFactor
@@ -124,12 +125,13 @@ class SecondFactors:
         """Return a new secret; it counts once it is confirmed, and replaces an unconfirmed one.
 
         Raises:
-            SecureFlowError: `already_exists`.
+            SecureFlowError: `already_exists`, `proof_required`.
         """
         require_own(principal, "second_factor.enrol")
         secret = totp.new_secret()
         async with self._begin() as work:
             await work.lock(f"second_factor/{principal.user}")
+            await require_proof(work, principal, self._clock())
             if await _confirmed(work, principal.user) is not None:
                 raise _enrolled()
             await work.second_factors.remove(principal.user)
@@ -144,7 +146,7 @@ class SecondFactors:
 
         Raises:
             SecureFlowError: `second_factor_missing`, `already_exists`, `bad_credentials`,
-                `rate_limited`.
+                `rate_limited`, `proof_required`.
         """
         require_own(principal, "second_factor.enrol")
         self._take(principal.user)
@@ -152,6 +154,7 @@ class SecondFactors:
         async with self._transactions() as transaction:
             work = transaction.work
             await work.lock(f"second_factor/{principal.user}")
+            await require_proof(work, principal, self._clock())
             factor = await work.second_factors.find(principal.user)
             if factor is None:
                 raise _missing()
@@ -169,17 +172,25 @@ class SecondFactors:
         self._guesses.forget(principal.user)
         return codes
 
-    async def remove(self, principal: Principal, code: str) -> None:
+    async def remove(self, principal: Principal, code: str, *, used: bool = False) -> None:
         """Remove the caller's second factor, which takes one of its codes.
 
+        Args:
+            principal: the caller.
+            code: as typed.
+            used: whether the caller's proof of identity has just taken this code.
+
         Raises:
-            SecureFlowError: `second_factor_missing`, `bad_credentials`, `rate_limited`.
+            SecureFlowError: `second_factor_missing`, `bad_credentials`, `rate_limited`,
+                `proof_required`.
         """
         require_own(principal, "second_factor.remove")
         async with self._transactions() as transaction:
             if await _confirmed(transaction.work, principal.user) is None:
                 raise _missing()
-            await self._use(transaction.work, principal.user, code)
+            await require_proof(transaction.work, principal, self._clock())
+            if not used:
+                await self._use(transaction.work, principal.user, code)
             await transaction.work.second_factors.remove(principal.user)
             about = {"user": principal.user, "organisation": principal.organisation}
             transaction.record("second_factor.removed", {**about, "by": principal.user})
@@ -189,7 +200,8 @@ class SecondFactors:
         """Remove the second factor of a person of the caller's organisation, who has lost it.
 
         Raises:
-            SecureFlowError: `forbidden` (also for one's own, which takes a code), `not_found`.
+            SecureFlowError: `forbidden` (also for one's own, which takes a code), `not_found`,
+                `proof_required`.
         """
         require(principal, "user.reset_second_factor")
         if key == principal.user:
@@ -202,6 +214,7 @@ class SecondFactors:
             user = await transaction.work.users.find(key)
             if user is None or not (principal.operator or principal.acts_for(user.organisation)):
                 raise missing("user", key)
+            await require_proof(transaction.work, principal, self._clock(), others=True)
             if await transaction.work.second_factors.find(key) is not None:
                 await transaction.work.second_factors.remove(key)
                 about = {"user": key, "organisation": user.organisation, "by": principal.user}

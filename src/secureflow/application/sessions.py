@@ -21,9 +21,11 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from secureflow.application.access import Principal, missing, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import record_ended
 from secureflow.application.listing import list_readable
-from secureflow.application.logins import bad_credentials, is_active, lets_in_as_before
+from secureflow.application.loginplaces import Places
+from secureflow.application.logins import bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.scopes import EVERYTHING, Allowed, unrestricted
 from secureflow.application.transactions import Transactions
@@ -74,6 +76,7 @@ class Sessions:
         transactions: those whose changes are recorded.
         clock: dates sessions.
         limits: how long they last.
+        places: knows from where people log in.
         allowed: what a session is good for.
     """
 
@@ -83,15 +86,26 @@ class Sessions:
         transactions: Transactions,
         clock: Clock,
         limits: SessionLimits,
+        places: Places,
         allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
         self._clock = clock
         self._limits = limits
+        self._places = places
         self._allowed = allowed
 
-    async def open(self, user: User, *, method: str, address: str, brought: str = "") -> Opened:
+    async def open(
+        self,
+        user: User,
+        *,
+        method: str,
+        address: str,
+        brought: str = "",
+        proven: int | None = None,
+        client: str = "",
+    ) -> Opened:
         """Return a new session of a person who has just proven who they are.
 
         Args:
@@ -100,6 +114,8 @@ class Sessions:
             method: how it was proven, for the ledger: `password`, `oidc`, …
             address: the source address.
             brought: the session in the browser's cookie, if any: it ends.
+            proven: when it was proven, in unix seconds; now, if not given.
+            client: the kind of browser.
 
         Raises:
             SecureFlowError: `bad_credentials`.
@@ -109,6 +125,7 @@ class Sessions:
         session = Session(
             *(new_id("ses"), user.id, _digest(secret), now, now),
             *(self._expiry(now, ends), ends, method, address),
+            proven=now if proven is None else min(proven, now),
         )
         async with self._transactions(held=True, numbered=False) as transaction:
             work = transaction.work
@@ -123,15 +140,11 @@ class Sessions:
             for oldest in living[: max(0, len(living) + 1 - self._limits.most)]:
                 await work.sessions.remove(oldest.id)
             await work.sessions.add(session)
-            transaction.record(
-                "login.accepted",
-                {
-                    "user": user.id,
-                    "organisation": user.organisation,
-                    "method": method,
-                    "session": session.id,
-                },
-            )
+            about: dict[str, object] = {"user": user.id, "organisation": user.organisation}
+            about |= {"method": method, "session": session.id}
+            if await self._places.note(work, user.id, address, client):
+                about["new_place"] = True
+            transaction.record("login.accepted", about)
         return Opened(f"sfs_{session.id.removeprefix('ses_')}_{secret}", session)
 
     async def authenticate(self, text: str) -> Principal:

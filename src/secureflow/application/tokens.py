@@ -15,12 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
+from secureflow.application.accounts import is_active
 from secureflow.application.endings import access_of, end_family, has_access, record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
 from secureflow.application.listing import list_readable
-from secureflow.application.logins import Logins, bad_credentials, is_active, lets_in_as_before
+from secureflow.application.loginplaces import Places
+from secureflow.application.logins import Logins, bad_credentials, lets_in_as_before
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import NARROW, require_proof
 from secureflow.application.scopes import Allowed, narrowed, unrestricted
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
@@ -57,6 +60,7 @@ class Tokens:
         logins: check names and passwords.
         clock: dates tokens.
         most: tokens of one user at a time; a further one removes the oldest.
+        places: knows from where people log in.
         allowed: what is left of a token's scopes.
     """
 
@@ -67,6 +71,7 @@ class Tokens:
         logins: Logins,
         clock: Clock,
         most: int,
+        places: Places,
         allowed: Allowed = unrestricted,
     ) -> None:
         self._begin = begin
@@ -75,17 +80,22 @@ class Tokens:
         self._logins = logins
         self._clock = clock
         self._most = most
+        self._places = places
         self._allowed = allowed
 
-    async def login(self, name: str, password: str, address: str, code: str = "") -> Issued:
+    async def login(
+        self, name: str, password: str, address: str, code: str = "", client: str = ""
+    ) -> Issued:
         """Return a token for a name and password (and a code, where the account needs one).
+
+        `client` is the kind of program.
 
         Raises:
             SecureFlowError: as `Logins.check`.
         """
         user = await self._logins.check(name, password, address, code)
-        fresh = fresh_token(user, self._clock(), LOGIN_SECONDS, "login")
-        await self._issue(fresh, "login.accepted", {"method": "password"})
+        fresh = proven(fresh_token(user, self._clock(), LOGIN_SECONDS, "login"))
+        await self._issue(fresh, "login.accepted", {"method": "password"}, place=(address, client))
         return fresh
 
     async def authenticate(self, text: str) -> Principal:
@@ -141,7 +151,7 @@ class Tokens:
 
         Raises:
             SecureFlowError: `idempotency_conflict`; `scope_too_narrow` if the caller's token makes
-                none, or none with these scopes.
+                none, or none with these scopes; `proof_required` for more than reading and jobs.
         """
         require_own(principal, "token.create")
         chosen = narrowed(principal.scopes, scopes)
@@ -150,7 +160,7 @@ class Tokens:
         request = request_of(principal.user, key)
         fresh = fresh_token(user, self._clock(), min(seconds, MAX_SECONDS), label, chosen, request)
         about = {"scopes": [scope.value for scope in chosen], "expires": fresh.token.expires}
-        await self._issue(fresh, "token.created", about, access_of(principal))
+        await self._issue(fresh, "token.created", about, principal)
         return fresh
 
     async def list(self, principal: Principal) -> Sequence[Token]:
@@ -206,19 +216,33 @@ class Tokens:
                 record_ended(transaction, owner, by=by, why=why, tokens=sorted(gone))
             transaction.answer(None)
 
+    async def _check_maker(self, work: UnitOfWork, by: Principal | None, token: Token) -> None:
+        """Refuse a maker whose own access has ended, or who proves too little for this token."""
+        access = access_of(by) if by else ""
+        if by is None or not access:
+            return
+        if not await has_access(work, by.user, access):
+            raise unauthenticated()
+        if not token.scope <= NARROW:
+            await require_proof(work, by, self._clock())
+
     async def _issue(
-        self, fresh: Issued, kind: str, about: Mapping[str, object], access: str = ""
+        self,
+        fresh: Issued,
+        kind: str,
+        about: Mapping[str, object],
+        by: Principal | None = None,
+        place: tuple[str, str] = ("", ""),
     ) -> None:
         """Store a token, and record it as this kind of entry.
 
-        It is refused if the token or session that makes it (`access`) was ended meanwhile: whoever
+        It is refused if the token or session that makes it (of `by`) was ended meanwhile: whoever
         sends a request slowly must not keep what its owner takes away.
         """
         async with self._transactions(held=True, numbered=False) as transaction:
             work, user, token = transaction.work, fresh.user, fresh.token
             await work.lock(f"tokens/{user.id}")
-            if access and not await has_access(work, user.id, access):
-                raise unauthenticated()
+            await self._check_maker(work, by, token)
             living = await list_readable(work.tokens, user=user.id, unexpired=token.created)
             for lost in [one for one in living if token.request and one.request == token.request]:
                 if _wish(lost) != _wish(token):
@@ -232,8 +256,16 @@ class Tokens:
             await work.tokens.add(token)
             if not await lets_in_as_before(work, user):
                 raise bad_credentials()
-            whose = {"user": user.id, "organisation": user.organisation, "token": token.id}
+            whose: dict[str, object] = {"user": user.id, "organisation": user.organisation}
+            whose["token"] = token.id
+            if await self._places.note(work, user.id, *place):
+                whose["new_place"] = True
             transaction.record(kind, {**whose, **about})
+
+
+def proven(fresh: Issued) -> Issued:
+    """Return a token of somebody who has proven just now who they are."""
+    return replace(fresh, token=replace(fresh.token, proven=fresh.token.created))
 
 
 def fresh_token(

@@ -225,8 +225,8 @@ def _check_size(size: int) -> None:
 
 
 def _initial_of(spec: Mapping[str, Any]) -> object:
-    training = spec.get("training")  # of a sweep
-    initial = (training if isinstance(training, Mapping) else spec).get("initial")
+    of = spec.get("training") or spec.get("job")  # of a sweep, of a timetable
+    initial = (of if isinstance(of, Mapping) else spec).get("initial")
     return initial.get("model") if isinstance(initial, dict) else None
 
 

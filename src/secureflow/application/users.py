@@ -18,6 +18,7 @@ from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.quotas import Quotas
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions
@@ -146,11 +147,15 @@ class Users:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
-                `last_administrator`, `user_erased`.
+                `last_administrator`, `user_erased`; `proof_required` for password or roles.
         """
         require(principal, "user.update")
         if key == principal.user and password is not None:
             require_own(principal, "account.password")
+        if roles is not None or password is not None:
+            others = key != principal.user
+            async with self._begin() as work:
+                await require_proof(work, principal, self._clock(), others=others)
         hashed = await self._new_password(principal, key, password)
         only_less = roles is None and display is None and disabled is not False
         async with self._transactions(held=only_less) as transaction:
@@ -171,7 +176,8 @@ class Users:
             if new.disabled or hashed:
                 why = "disabled" if new.disabled else "password"
                 await end_access(transaction, new, by=principal.user, why=why)
-            transaction.record("user.updated", user_document(new, by=principal.user))
+            about = user_document(new, by=principal.user) | ({"password": True} if hashed else {})
+            transaction.record("user.updated", about)
             transaction.answer(new)
         return new
 
@@ -207,6 +213,7 @@ class Users:
                 await transaction.work.identities.remove(identity.id)
             await transaction.work.second_factors.remove(old.id)
             await transaction.work.preferences.remove(old.id)
+            await transaction.work.login_places.remove(old.id)
             for waiting in await list_readable(transaction.work.deliveries, target=old.id):
                 await transaction.work.deliveries.remove(waiting.id)
             await transaction.work.idempotency.forget(old.id)
@@ -256,7 +263,8 @@ class Users:
                 )
             await transaction.work.users.save(replace(user, password=hashed))
             await end_access(transaction, user, by=user.id, why="password", but=principal)
-            transaction.record("user.updated", user_document(user, by=principal.user))
+            about = user_document(user, by=principal.user) | {"password": True}
+            transaction.record("user.updated", about)
 
     async def _new_password(
         self, principal: Principal, key: str, password: str | None

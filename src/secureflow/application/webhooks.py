@@ -7,9 +7,10 @@ given up on is listed for administrators, who may try it again.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -43,6 +44,16 @@ class IssuedWebhook:
 
     webhook: Webhook
     secret: str = field(repr=False)
+    doubt: SecureFlowError | None = None
+    """Why nothing could be posted there at present."""
+
+
+Judge = Callable[[str], Awaitable[SecureFlowError | None]]
+"""Tells why nothing may, or can at present, be posted to an address (URL); None if it can."""
+
+
+async def _no_judge(_: str) -> SecureFlowError | None:
+    return None
 
 
 class Webhooks:
@@ -55,6 +66,7 @@ class Webhooks:
         clock: unix seconds.
         most: webhooks of one organisation.
         ticks: paces tests.
+        judge: looks at where a new webhook leads.
     """
 
     def __init__(
@@ -66,6 +78,7 @@ class Webhooks:
         clock: Clock,
         most: int,
         ticks: Ticks = time.monotonic,
+        judge: Judge = _no_judge,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -73,6 +86,7 @@ class Webhooks:
         self._notifier = notifier
         self._clock = clock
         self._most = most
+        self._judge = judge
         self._tests = Throttle(1 / 20, 5, ticks)
 
     async def create(
@@ -80,14 +94,21 @@ class Webhooks:
     ) -> IssuedWebhook:
         """Make a webhook of the caller's organisation.
 
+        An address that is refused for good (an IP address that is not public) makes none; a name
+        may lead elsewhere tomorrow, so it makes one with a doubt.
+
         Raises:
-            SecureFlowError: `forbidden`, `invalid_request`, `quota_exceeded`, `channel_off`.
+            SecureFlowError: `forbidden`, `invalid_request`, `quota_exceeded`, `channel_off`,
+                `address_refused`.
         """
         require(principal, "webhook.create")
         if self._notifier is None:
             raise _off()
         check_url(url)
         _check_kinds(kinds)
+        doubt = await self._judge(url)
+        if doubt is not None and _is_literal(url):
+            raise doubt
         key, secret = new_id("whk"), f"whs_{secrets.token_urlsafe(SECRET_BYTES)}"
         webhook = Webhook(
             id=key,
@@ -113,7 +134,7 @@ class Webhooks:
                 )
             await transaction.work.webhooks.add(webhook)
             transaction.record("webhook.created", _document(webhook, principal.user))
-        return IssuedWebhook(webhook, secret)
+        return IssuedWebhook(webhook, secret, doubt)
 
     async def list(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
         """Return the webhooks of the caller's organisation; the operator sees all."""
@@ -212,6 +233,15 @@ def check_url(url: str) -> None:
         raise _malformed()
     if parts.username is not None or parts.password is not None or "\\" in url:
         raise _malformed()
+
+
+def _is_literal(url: str) -> bool:
+    """Tell whether a URL's host is an IP address."""
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _malformed() -> SecureFlowError:

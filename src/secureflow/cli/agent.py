@@ -35,7 +35,15 @@ from secureflow.cli.backups import (
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.keys import WrappingKey, advise_on_wrapping
-from secureflow.cli.texts import explained, listed, part_of, said, t, untranslated
+from secureflow.cli.texts import (
+    explained,
+    listed,
+    part_of,
+    said,
+    said_approval,
+    t,
+    untranslated,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
@@ -233,15 +241,10 @@ def _logged(row: dict[str, Any]) -> dict[str, Any]:
         return row
     told = {_TITLES.get(name, name): one for name, one in facts.items()
             if one not in ("", None, [])}  # fmt: skip
-    return {**row, "facts": {**told, **{name: _said(told[name]) for name in _SAID & set(told)}}}
-
-
-def _said(value: Any) -> str:
-    """Return what a fact of the record says; a person's decision with the note that was left."""
-    who, _, note = str(value).partition(": ")
-    if who in ("a person", "two people") and note:
-        return t("{who}: {note}", who=said(who), note=note)
-    return said(str(value))
+    return {
+        **row,
+        "facts": {**told, **{name: said_approval(told[name]) for name in _SAID & set(told)}},
+    }
 
 
 def _in_force(settings: dict[str, Any]) -> str:

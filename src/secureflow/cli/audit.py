@@ -182,6 +182,24 @@ def _word(status: str) -> str:
 
 def _print_gap(gap: Gap) -> None:
     """Describe what the log lost, how it continues, and who allowed it."""
+    if gap.ended_key:
+        say(
+            t(
+                "Another key: the key {key} of the log {origin} ended at {size} entries "
+                "({reason}), and it continues as {name} since {when}; signed by {signed} of "
+                "{members} members: {who}.",
+                key=gap.ended_key,
+                origin=gap.origin,
+                size=gap.size,
+                reason=gap.reason,
+                name=gap.continued_as,
+                when=moment(gap.at) if gap.at else "?",
+                signed=len(gap.signed),
+                members=gap.members or "?",
+                who=listed(gap.signed) or "?",
+            )
+        )
+        return
     say(
         t(
             "Gap: the log {origin} was rolled back from {size} entries to {start} "

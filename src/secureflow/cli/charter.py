@@ -74,6 +74,38 @@ def draft_continuation(output: Output = Form.TABLE) -> None:
     )
 
 
+@app.command("log-key", help=t("Propose another signing key for the log, or give it up."))
+def change_log_key(
+    reason: Annotated[
+        str, typer.Option(help=t("Why, in one line; the members read it when they sign."))
+    ] = "",
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help=t("Drop the proposed key: the present one goes on."))
+    ] = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Draft the charter that names the log's next key."""
+    if give_up == bool(reason):
+        raise SecureFlowError(
+            "invalid_request",
+            t("Name a reason, or give the change up."),
+            'secureflow charter log-key --reason "planned change"',
+        )
+    with client() as connection:
+        if give_up:
+            connection.charter.give_up_log_key()
+            say(t("The log goes on under its present key."))
+            return
+        published = connection.charter.change_log_key(reason)
+    _show(_received(published), output)
+    say(
+        t(
+            "More than two thirds of the members compare the words and sign: "
+            "secureflow agent charter sign. Until then nothing is signed."
+        )
+    )
+
+
 @app.command("compare", help=t("Show how two charter files differ; exit code 7 if they do."))
 def compare_files(first: File, second: File) -> None:
     """Compare two charter files."""
@@ -145,9 +177,23 @@ def show_both(charters: Mapping[str, Any]) -> None:
 
 
 def print_continuations(charter: Charter) -> None:
-    """Describe what the log lost, and how it continues."""
+    """Describe what the log lost or which key ended, and how it continues."""
     names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
     for one, name in zip(charter.continuations, names, strict=False):
+        if one.changes_key:
+            say(
+                t(
+                    "The key {key} of the log {origin} ends with its head of {size} entries "
+                    "({reason}). It continues as {name} under the key {new}.",
+                    key=one.log_key,
+                    origin=one.origin,
+                    size=one.size,
+                    reason=one.reason,
+                    name=name,
+                    new=charter.log_keys[name],
+                )
+            )
+            continue
         say(
             t(
                 "The log {origin} was rolled back from {size} entries to {start}: "

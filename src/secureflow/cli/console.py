@@ -241,7 +241,9 @@ def _yaml(plain: Any) -> str:
 _TIMES = frozenset(
     ["created", "expires", "updated", "used", "since", "revoked", "at", "removed", "taken_at"]
 )
-_WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit", "stage", "verb"})
+_WORDS = frozenset(
+    ["action", "kind", "link", "outcome", "severity", "stage", "state", "type", "unit", "verb"]
+)
 """Fields whose values are from a short list, translated for people."""
 _FACTS = frozenset({"progress", "facts"})
 """Fields whose member names are ours and translated; in others they are codes, or foreign."""

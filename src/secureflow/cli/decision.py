@@ -168,11 +168,13 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Purpose"), plain(spec.purpose), 1
     if spec.not_before is not None:
         yield t("Starts"), t("not before {when}", when=moment(spec.not_before)), 1
+    if isinstance(times := item.spec.get("timetable"), Mapping):
+        yield t("Runs"), _runs(times), _ALL
     yield t("Data"), _data(item), 2
     if differing := item.request.get("differing_bounds"):
         yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), kind.leaves(spec), 1
-    yield t("Parties"), _parties(spec), _ALL if two_sum(spec) else 1
+    yield t("Parties"), _parties(sharing), _ALL if two_sum(spec) else 1
     yield t("Protection"), _protection(sharing, here), _ALL
     if (protocol := kind.label(spec)) is not None:
         yield t("Holds"), holds(protocol), _ALL
@@ -187,7 +189,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield from known_here(here)
     why = _and().join(plain(said(one)) for one in item.reasons)
     if item.state == "waiting":
-        yield t("Waits"), t("{why}; until {when}", why=why, when=moment(item.expires)), 1
+        until = moment(here.get("decide_by")) or moment(item.expires)
+        yield t("Waits"), t("{why}; until {when}", why=why, when=until), 1
     else:
         yield t("Decided"), _decision(item), 2
         yield t("Waited"), why, 1
@@ -218,6 +221,19 @@ def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
     }
 
 
+def _runs(times: Mapping[str, Any]) -> str:
+    """Say when a timetable runs, and how often: one approval covers all of it."""
+    from secureflow.cli.timetables import spelled
+
+    first, every, runs = int(times["first"]), int(times["every"]), int(times["runs"])
+    return t(
+        "{runs} {runs:run|runs}, every {every}, from {first} to {last}; each begins within "
+        "{window} of its time or is left out. ONE APPROVAL COVERS ALL OF THEM",
+        runs=runs, every=spelled(every), first=moment(first),
+        last=moment(first + (runs - 1) * every), window=spelled(int(times["window"])),
+    )  # fmt: skip
+
+
 def _decision(item: InboxItem) -> str:
     """Say what was decided about a request, when, and the note that was left."""
     told = t("{state} on {when}", state=t(item.state), when=moment(item.decided_at))
@@ -233,6 +249,8 @@ def _asker(spec: JobSpec) -> str:
 
 def _data(item: InboxItem) -> str:
     request = item.request
+    if not request.get("dataset") and not request.get("columns"):
+        return t("none: this party only computes")
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]
@@ -304,6 +322,8 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
         unit=t(privacy.unit),
         noise=t(privacy.noise),
     )
+    if spec.times is not None:
+        text = t("{runs} {runs:run|runs} in all: {cost}", runs=spec.times.runs, cost=text)
     budget = here.get("budget") if item.state != "rejected" else None
     return text + _and() + _spending(budget) if isinstance(budget, Mapping) else text
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from secureflow.cli.console import confirmed, moment, say
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -62,5 +63,5 @@ def decide(code: str, approve: bool, yes: bool) -> None:
             say(t("Approve it only if you began this login yourself just now. Whoever sent you a "
                   "code, by mail or telephone, wants your account."))  # fmt: skip
             confirmed(t("Log it in with all that you may do?"), yes)
-        connection.devices.decide(code, approve)
+        proven(connection, lambda: connection.devices.decide(code, approve))
     say(t("It is logged in.") if approve else t("It is refused."))

@@ -52,27 +52,31 @@ class Diagnosis:
 def doctor(output: Output = Form.TABLE) -> None:
     """Make every check; the exit code is that of the first failure."""
     known = profile()
-    with untranslated(output is not Form.TABLE):
+    if output is Form.TABLE:
+        report(examine(known), output)
+        return
+    with untranslated(programs=True):
         found = list(examine(known))
     report(found, output)
 
 
 def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
-    """Print findings `{check, ok, message, hint, code?}`.
+    """Print findings `{check, ok, message, hint, code?}`: for people each as it comes.
 
     Raises:
         SecureFlowError: the first failed check's.
     """
     from rich.cells import cell_len
 
-    found = list(findings)
-    if output is Form.TABLE:
-        for one in found:
+    found = []
+    for one in findings:
+        found.append(one)
+        if output is Form.TABLE:
             mark = "✓" if one["ok"] else "✗"
             name = _named(one["check"])
             space = " " * (_NAME_WIDTH - cell_len(name))
             write(f"{mark} {name}{space} {said(part_of(one, 'message'))}")
-    else:
+    if output is not Form.TABLE:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)
     if bad is not None:

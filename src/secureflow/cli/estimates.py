@@ -45,6 +45,7 @@ def line(estimate: Mapping[str, Any]) -> str:
     """Return what an attempt takes, for whoever decides about it."""
     figures = dict(told(estimate))
     return t(
-        "up to {traffic} between the parties, {memory} of memory, {time} an attempt",
+        "up to {traffic} between the parties, {memory} of memory, about {time} an attempt "
+        "(an estimate: machines and links differ)",
         **{name: figures[name] for name in ("traffic", "memory", "time")},
     )

@@ -90,6 +90,8 @@ def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
         show(evaluation, output)
         return
     models = [members(one) for one in listed(members(evaluation).get("models"))]
+    if not models:  # of a training: the figures of its last round, which stand above
+        return
     rows = [line for one in models for line in _lines(one)]
     names = [one for one in FIGURES if any(row.get(one) is not None for row in rows)]
     show(rows, output, ("model", "party", *names))

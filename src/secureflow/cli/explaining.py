@@ -21,10 +21,10 @@ _DROPPED: Final = ("party", "round", "stage", "reason")
 
 def show_explanation(explanation: Mapping[str, Any]) -> None:
     """Print an explanation as tables; the JSON and YAML forms have more."""
-    show(
-        {name: _spoken(explanation.get(name)) for name in _HEAD if explanation.get(name)},
-        Form.TABLE,
-    )
+    head = {name: _spoken(explanation.get(name)) for name in _HEAD if explanation.get(name)}
+    if head.get("rounds") == 1:  # one step, which nobody calls a round
+        del head["rounds"]
+    show(head, Form.TABLE)
     _section(t("Who could see what"), explanation.get("disclosure"), ("who", "sees", "why"))
     _section(t("What is stopped"), explanation.get("attacks"), ("attack", "stopped", "why"))
     _section(t("What the protocol gives"), explanation.get("label"), ("what", "why"))

@@ -8,6 +8,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, Yes, group, say, show
 from secureflow.cli.names import decided, named
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.cli.users import User
@@ -37,7 +38,8 @@ def bind(
     with client() as connection:
         question = t("Let the person with this `sub` log in as {user}?")
         (key,) = decided(connection, question, yes, user=user)
-        show(connection.identities.bind(key, provider, subject), output, _COLUMNS)
+        bound = proven(connection, lambda: connection.identities.bind(key, provider, subject))
+        show(bound, output, _COLUMNS)
 
 
 @app.command("unbind", help=t("Remove an identity; it ends the user's tokens and sessions."))
@@ -50,5 +52,5 @@ def unbind(
     with client() as connection:
         question = t("Remove an identity of {user}? Tokens and sessions end.")
         (key,) = decided(connection, question, yes, user=user)
-        connection.identities.unbind(key, identity)
+        proven(connection, lambda: connection.identities.unbind(key, identity))
     say(t("{what} is removed.", what=identity))

@@ -199,17 +199,23 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
     say(t("{what} is rejected.", what=item))
 
 
-@app.command("ask", help=t("End a request with a question to who submitted it."))
+@app.command("ask", help=t("Ask who submitted a request something; it waits on."))
 def ask_back(
     item: Item,
-    question: Annotated[str, typer.Argument(help=t("The question: one line, 200 characters."))],
+    question: Annotated[str, typer.Argument(help=t("The question, of 4096 bytes at most."))],
     config: Config = _CONFIG,
 ) -> None:
-    """Ask back: the submitter sees the question, and submits the job again."""
+    """Ask back: the submitter sees the question, and the answer comes to the inbox."""
     from secureflow.agent import api
 
     api.inbox_ask_back(config, item, question)
-    say(t("{what} is closed with your question; the job can be submitted again.", what=item))
+    say(
+        t(
+            "The question is on its way. {what} waits on; the answer comes to: secureflow agent "
+            "inbox show {what}",
+            what=item,
+        )
+    )
 
 
 @app.command("review", help=t("Review the waiting requests one at a time, and decide."))

@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli.answering import answer, questions, say_open
 from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
-from secureflow.cli.psi import show_intersection
+from secureflow.cli.psi import say_where, show_intersection
 from secureflow.cli.queue import At, Prioritised, timing
+from secureflow.cli.sections import show_sections
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
+from secureflow.cli.timetables import Every, Runs, Until, Window, show_runs, timed, times_of
 from secureflow.domain.ids import part_id
 from secureflow.kit.reading import finite, members
 
@@ -60,8 +64,8 @@ _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
 _RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
-    *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
-    "error",
+    *("id", "name", "state", "kind", "project", "submitter", "digest", "priority", "starts"),
+    *("progress", "absent", "error"),
 )
 
 
@@ -83,7 +87,14 @@ def list_jobs(
 def show_job(job: Id, output: Output = Form.TABLE) -> None:
     """Show a job."""
     with client() as connection:
-        _show(connection.jobs.get(named(connection, "job", job)), output)
+        found = connection.jobs.get(named(connection, "job", job))
+        _show(found, output)
+        if output is Form.TABLE and found.state == "proposed":
+            say_open(connection, found.id)
+
+
+app.command("questions", help=t("List what data owners ask about a job."))(questions)
+app.command("answer", help=t("Answer a data owner's question about a job."))(answer)
 
 
 @app.command("submit", help=t("Submit a job file."))
@@ -93,6 +104,10 @@ def submit(
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
     at: At = "",
+    every: Every = "",
+    runs: Runs = None,
+    until: Until = "",
+    window: Window = "",
     priority: Prioritised = None,
     log_to: LogTo = "",
     log_model: LogModel = False,
@@ -108,12 +123,13 @@ def submit(
 
         observer("", log_to or None, log_model=log_model)  # refuses it before anybody is asked
 
-    more = timing(at, priority)
+    more, times = timing(at, priority), times_of(at, every, runs, until, window)
     if dry_run:
-        _check(file, resume, output, more)
+        _check(file, resume, output, more, times)
         return
     with client() as connection:
-        with brought(requested(connection, file, resume) | more, file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as one:
+            found = timed(one, times)
             found.send(connection)
             job = connection.jobs.submit(found.request)
         if not watch:
@@ -125,9 +141,18 @@ def submit(
 
 
 @app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
-def dry_run(file: RequestFile, resume: From = "", at: At = "", output: Output = Form.TABLE) -> None:
+def dry_run(
+    file: RequestFile,
+    resume: From = "",
+    at: At = "",
+    every: Every = "",
+    runs: Runs = None,
+    until: Until = "",
+    window: Window = "",
+    output: Output = Form.TABLE,
+) -> None:
     """Check a job file without submitting it."""
-    _check(file, resume, output, timing(at, None))
+    _check(file, resume, output, timing(at, None), times_of(at, every, runs, until, window))
 
 
 app.command(
@@ -224,23 +249,31 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    facts = {"contributors": _contributors(answer.get("contributions"))}
+    in_rounds = _has_rounds(answer)
+    facts = {"contributors": _contributors(answer.get("contributions"), rounds=in_rounds)}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
     facts["protection"] = said(str(answer.get("protection") or ""))
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
+    if not in_rounds:
+        lines.remove("rounds")
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     show_points(answer)
+    show_runs(answer.get("runs"))
     if "answers" in answer:
         show_answers(answer, output)
     if "evaluation" in answer:
         show_evaluation(answer, output)
     if "prediction" in answer:
         show_prediction(answer, output)
+    told = show_sections(answer)
     if "intersection" in answer:
-        show_intersection(answer, output)
+        if told:
+            say_where(answer)
+        else:
+            show_intersection(answer, output)
 
 
 @app.command(
@@ -277,9 +310,12 @@ def bundle(
     say(t("Written to {path}.", path=save))
 
 
-def _check(file: Path, resume: str, output: Form, more: dict[str, Any]) -> None:
+def _check(
+    file: Path, resume: str, output: Form, more: dict[str, Any], times: dict[str, Any]
+) -> None:
     with client() as connection:
-        with brought(requested(connection, file, resume) | more, file.parent) as found:
+        with brought(requested(connection, file, resume) | more, file.parent) as one:
+            found = timed(one, times)
             answer = found.check(connection)
         show_dry_run(answer, output)
         found.tell()
@@ -290,7 +326,13 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
+    if progress.get("rounds") == 1 and len(progress) == len({"round", "rounds"}):
+        progress = {}  # one step without figures, which nobody calls a round
+    extra: dict[str, Any] = {"progress": progress, "absent": _absent(job.progress)}
+    extra["error"] = _why(job.error)
+    begins = not job.state.final
+    extra["priority"] = job.priority if begins else None
+    extra["starts"] = _starts(job.spec.get("not_before")) if begins else None
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
@@ -313,6 +355,11 @@ def _show_points(job: Job) -> None:
         ])  # fmt: skip
 
 
+def _starts(not_before: Any) -> str:
+    """Return when a job may begin at the earliest; empty for one that may at once."""
+    return t("not before {when}", when=moment(not_before)) if moment(not_before) else ""
+
+
 def _absent(progress: Mapping[str, Any]) -> str:
     """Return the parties that a job waits for because they have no link to this server."""
     from secureflow.application.jobs.reachability import KEY, absence_notes
@@ -321,14 +368,22 @@ def _absent(progress: Mapping[str, Any]) -> str:
     return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(contributions: Any) -> str:
-    """Return who contributed to how many rounds, with rows if the report has them."""
+def _has_rounds(report: Mapping[str, Any]) -> bool:
+    """Tell whether what was computed went round by round: a training, or more than one step."""
+    rounds = report.get("rounds")
+    return bool(report.get("metrics")) or (finite(rounds) and rounds > 1)
+
+
+def _contributors(contributions: Any, *, rounds: bool) -> str:
+    """Return who contributed, to how many `rounds` if there are, with rows if it has them."""
     told = []
     for party, one in members(contributions).items():
         facts = members(one)
-        rounds, rows = facts.get("rounds"), facts.get("rows")
-        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds)
-        if finite(rows):
+        number, rows = facts.get("rounds"), facts.get("rows")
+        line = plain(party)
+        if rounds:
+            line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=number)
+        if finite(rows) and (rounds or rows):
             line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
         told.append(line)
     return "\n".join(told)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
@@ -14,15 +15,17 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from secureflow.adapters.keyvault import KeySettings, LocalKeySettings
+    from secureflow.kit.keyfiles import KeyFiles, KeyPlace
     from secureflow.kit.keywrapping import KeyFolder
 
 app = group("Private keys on disk: which are wrapped, and by what.")
 
 _FILES: Final = ("server.yaml", "agent.yaml", "enclave.yaml")
-_COLUMNS: Final = ("purpose", "state", "by", "since", "public", "file")
+_COLUMNS: Final = ("purpose", "state", "wrapped by", "since", "public", "file")
 
 Config = Annotated[
     Path | None,
@@ -43,11 +46,20 @@ def list_keys(config: Config = None, output: Output = Form.TABLE) -> None:
     from secureflow.kit.keywrapping import described
 
     rows = described(_named(config).folder)
-    if output is Form.TABLE:
-        rows = [
-            {**one, "state": _state(one["state"]), "since": moment(one["since"])} for one in rows
-        ]
-    show(rows, output, _COLUMNS)
+    if output is not Form.TABLE:
+        show(rows, output)
+        return
+    told = [
+        {
+            **one,
+            "purpose": t(one["purpose"]),
+            "state": _state(one["state"]),
+            "wrapped by": t(one["by"] or ""),
+            "since": moment(one["since"]),
+        }
+        for one in rows
+    ]
+    show(told, output, _COLUMNS)
 
 
 def _state(state: str) -> str:
@@ -79,7 +91,9 @@ def wrap(
         found = _named(found.folder.config)
     done = wrap_keys(found.folder)
     show({"wrapped": [str(path) for path in done]}, output)
-    if done:
+    if not done:
+        say(t("Every key is wrapped already: secureflow keys list"))
+    else:
         say(
             t(
                 "Plain files were overwritten, as far as the disk does what it is told: an SSD, a "
@@ -193,50 +207,54 @@ def _process(config: Path) -> str:
 
 
 def _server(config: Path) -> _Named:
-    from secureflow.kit.keywrapping import KeyFolder
     from secureflow.server.keyfiles import key_places
     from secureflow.server.record import locked_folder
     from secureflow.server.settings import ServerSettings
 
     found = ServerSettings.load(config)
-    folder = KeyFolder(
-        "server",
-        config,
-        found.key_files,
-        key_places(found),
-        lambda: locked_folder(found.directory),
-    )
-    return _Named(folder, found.keys, found.key_folders)
+    return _of("server", config, found, key_places(found), locked_folder)
 
 
 def _agent(config: Path) -> _Named:
     from secureflow.agent.edge.ownidentity import key_places
     from secureflow.agent.record.folder import locked_folder
     from secureflow.agent.settings import AgentSettings
-    from secureflow.kit.keywrapping import KeyFolder
 
     found = AgentSettings.load(config)
-    folder = KeyFolder(
-        "agent",
-        config,
-        found.key_files,
-        key_places(found),
-        lambda: locked_folder(found.directory),
-    )
-    return _Named(folder, found.keys, found.key_folders)
+    return _of("agent", config, found, key_places(found), locked_folder)
 
 
 def _enclave(config: Path) -> _Named:
     from secureflow.enclave.identity import key_places, locked_folder
     from secureflow.enclave.settings import EnclaveSettings
-    from secureflow.kit.keywrapping import KeyFolder
 
     found = EnclaveSettings.load(config)
-    folder = KeyFolder(
-        "enclave",
-        config,
-        found.key_files,
-        key_places(found),
-        lambda: locked_folder(found.directory),
-    )
+    return _of("enclave", config, found, key_places(found), locked_folder)
+
+
+class _Settings(Protocol):
+    """What the settings of each process have alike."""
+
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def keys(self) -> KeySettings | LocalKeySettings: ...
+    @property
+    def key_files(self) -> KeyFiles: ...
+    @property
+    def key_folders(self) -> Sequence[Path]: ...
+
+
+def _of(
+    process: str,
+    config: Path,
+    found: _Settings,
+    places: Sequence[KeyPlace],
+    lock: Callable[[Path], AbstractContextManager[None]],
+) -> _Named:
+    """Return the keys of a process: the one place where a folder of keys is put together."""
+    from secureflow.kit.keywrapping import KeyFolder
+
+    held = partial(lock, found.directory)
+    folder = KeyFolder(process, config, found.key_files, places, held)
     return _Named(folder, found.keys, found.key_folders)

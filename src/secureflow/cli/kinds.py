@@ -20,8 +20,10 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
+from secureflow.domain.specs.timetable import TimetableSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.kinds import TIMETABLE_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
@@ -304,6 +306,36 @@ class SweepText(WithoutPeers):
         return self.training.leaves(spec.training)
 
 
+class TimetableText:
+    """`CliKind`: a timetable is described by what it runs; when is said beside it.
+
+    Args:
+        kinds: of the jobs that a timetable may run.
+    """
+
+    engine: Final[EngineKind] = TIMETABLE_ENGINE
+
+    def __init__(self, *kinds: CliKind) -> None:
+        self._kinds = {kind.engine.spec.name: kind for kind in kinds}
+
+    def task(self, spec: TimetableSpec) -> str:
+        """Return what a run computes."""
+        return t("again and again: {task}", task=self._kinds[spec.job.kind].task(spec.job))
+
+    def leaves(self, spec: TimetableSpec) -> str:
+        """Return what leaves in each run."""
+        leaves = self._kinds[spec.job.kind].leaves(spec.job)
+        return t("in each run: {leaves}", leaves=leaves)
+
+    def label(self, spec: TimetableSpec) -> SecurityLabel | None:
+        """See `CliKind.label`."""
+        return self._kinds[spec.job.kind].label(spec.job)
+
+    def takes(self, spec: TimetableSpec, rows: str) -> Cost:
+        """Return the estimate of one run."""
+        return self._kinds[spec.job.kind].takes(spec.job, rows)
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -321,16 +353,16 @@ class CliKinds:
         return self._kinds[parsed.kind], parsed
 
 
-CLI_KINDS: Final = CliKinds(
+_ALONE: Final[tuple[CliKind, ...]] = (
     TrainingText(),
     StatisticsText(),
     PreparationText(),
     EvaluationText(),
     PredictionText(),
-    SweepText(),
     MpcText(),
     PsiText(),
 )
+CLI_KINDS: Final = CliKinds(*_ALONE, SweepText(), TimetableText(*_ALONE))
 
 
 def given(context: typer.Context) -> CliKinds:

@@ -23,6 +23,8 @@ def known_here(here: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
         yield t("People"), _people(people), _ALL if people.get("two_people") else 1
     if rule := members(here.get("rule")):
         yield t("Rule"), _rule(rule), 1
+    if asked := objects(here.get("questions")):
+        yield t("Questions"), t("; ").join(map(_question, asked)), _ALL
     if "before" in here:
         yield t("Before"), _before(members(here.get("before"))), 2
 
@@ -37,6 +39,31 @@ def _people(people: Mapping[str, Any]) -> str:
     if can := [plain(str(one)) for one in people.get("can_decide") or ()]:
         parts.append(t("here to decide: {names}", names=listed(can)))
     return t("; ").join(parts) or "-"
+
+
+def _question(one: Mapping[str, Any]) -> str:
+    """Say what was asked of the submitter; the answer is the centre's word, and foreign text."""
+    asked = t(
+        "asked on {when}: {question}",
+        when=moment(one.get("asked")),
+        question=plain(str(one.get("question"))),
+    )
+    if not one.get("answered"):
+        return (
+            asked
+            + t("; ")
+            + (t("not answered yet") if one.get("told") else t("not yet told to the centre"))
+        )
+    return (
+        asked
+        + t("; ")
+        + t(
+            "answered, as the centre tells, by {by} on {when}: {answer}",
+            by=plain(str(one.get("by") or "?")),
+            when=moment(one.get("answered")),
+            answer=plain(str(one.get("answer"))),
+        )
+    )
 
 
 def _rule(rule: Mapping[str, Any]) -> str:

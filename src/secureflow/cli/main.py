@@ -43,6 +43,7 @@ from secureflow.cli import (
     server,
     session,
     simulate,
+    timetables,
     totp,
     users,
     weights,
@@ -78,6 +79,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(queue.app, name="queue")
+app.add_typer(timetables.app, name="timetable")
 app.add_typer(preparation.app, name="prep")
 app.add_typer(mpc.app, name="mpc")
 app.add_typer(psi.app, name="psi")

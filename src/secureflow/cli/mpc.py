@@ -114,6 +114,8 @@ def _show_cost(of: Mapping[str, Any], estimate: Mapping[str, Any], output: Form)
 
     read = dict(estimates.told(estimate)) if output is Form.TABLE else estimate
     show({**of, **read}, output)
+    if output is Form.TABLE:
+        say(t("An estimate: machines and links differ."))
 
 
 @app.command("totals", help=t("Write the totals of a query by keys into a file."))

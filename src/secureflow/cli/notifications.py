@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import language, said, t
 from secureflow.kit.errors import SecureFlowError
@@ -90,7 +91,16 @@ def watch(
 def kinds(output: Output = Form.TABLE) -> None:
     """List the kinds."""
     with client() as connection:
-        show(list(connection.notifications.kinds()), output, ("name", "severity", "facts"))
+        found = list(connection.notifications.kinds())
+    if output is Form.TABLE:
+        facts = [[t(fact) for fact in one.facts] for one in found]
+        rows = [
+            {"name": one.name, "severity": t(one.severity), "facts": told}
+            for one, told in zip(found, facts, strict=True)
+        ]
+        show(rows, output)
+    else:
+        show(found, output)
 
 
 @app.command("preferences", help=t("Show or choose what you are told, and where."))
@@ -126,7 +136,7 @@ def preferences(
         if confirm:
             connection.notifications.confirm(confirm)
         if changes:
-            kept = connection.notifications.prefer(**changes)
+            kept = proven(connection, lambda: connection.notifications.prefer(**changes))
         else:
             kept = connection.notifications.preferences()
     _show_preferences(kept, output)
@@ -165,6 +175,8 @@ def create_hook(
     with client() as connection:
         made = connection.webhooks.create(url, wanted)
         show(made, output, _HOOK_COLUMNS)
+        if made.warning:
+            say(t("Nothing can be posted there now: {why}", why=shown(said(made.warning[:500]))))
         say(t("Try it: secureflow notification webhook test {webhook}", webhook=made.id))
 
 
@@ -213,4 +225,12 @@ def _show_preferences(one: NotificationPreferences, output: Form) -> None:
         show(one, output)
         return
     mailed = t("warnings and critical ones") if one.mailed is None else list(one.mailed)
-    show({**vars(one), "mailed": mailed, "silenced": list(one.silenced)}, output)
+    told: dict[str, Any] = {"silenced": list(one.silenced) or t("none")}
+    if one.email:
+        told |= {"email": one.email, "confirmed": one.confirmed, "mailed": mailed}
+    told["language of mails"] = t("Chinese") if one.language == "zh" else t("English")
+    show(told, output)
+    if not one.email:
+        say(t("Nothing is mailed to you: secureflow notification preferences --email ADDRESS"))
+    elif not one.confirmed:
+        say(t("The address was mailed a code: secureflow notification preferences --confirm CODE"))

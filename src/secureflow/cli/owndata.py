@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, said, said_approval, t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("Datasets that this agent declares.")
@@ -259,7 +259,13 @@ def usage(
         show(found, output)
         return
     rows = [
-        {**one, "at": moment(one["at"]), "columns": len(one["columns"])} for one in found["uses"]
+        {
+            **one,
+            "at": moment(one["at"]),
+            "columns": len(one["columns"]),
+            "approval": said_approval(one["approval"]),
+        }
+        for one in found["uses"]
     ]
     show(rows, output, _USAGE)
     for one in found["differences"]:

@@ -177,7 +177,9 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     terms, used = one["terms"], one.get("used", {})
     return {
         "id": one["id"],
-        "state": t("taken back") if one["state"] == "revoked" else one["state"],
+        "state": {"revoked": t("taken back"), "proposed": t("to be confirmed")}.get(
+            one["state"], one["state"]
+        ),
         "dataset": terms["dataset"],
         "project": terms["project"],
         "columns": len(terms["columns"]),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
-from secureflow.cli.texts import t
+from secureflow.cli.texts import language, part_of, said, t
 
 projects = group("Projects that this agent takes no part in.")
 requesters = group("People whose jobs this agent takes no part in.")
@@ -106,4 +106,7 @@ def _stopped(found: dict[str, Any], what: str, output: Form) -> None:
 def say_stopped(stopped: list[dict[str, Any]]) -> None:
     """Name the jobs that were stopped, and what of each cannot be taken back."""
     for one in stopped:
-        say(t("Job {job} was stopped. {told}", job=one["job"], told=" ".join(one["told"])))
+        each = one.get("sentences") or [{"said": line} for line in one["told"]]
+        sentences = [said(part_of(line, "said")) for line in each]
+        told = ("" if language() == "zh" else " ").join(sentences)
+        say(t("Job {job} was stopped. {told}", job=one["job"], told=told))

@@ -20,6 +20,7 @@ from secureflow.engines.mpc.places import length_of
 from secureflow.engines.psi import estimate as psi_cost
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.label import label_of
+from secureflow.engines.psi.sections import JOINS
 from secureflow.engines.run.kind import EngineKind
 
 Cost = tuple[Mapping[str, Any], tuple[str, ...]]
@@ -134,7 +135,7 @@ class PsiText:
         told = t(
             "private set intersection ({join}) of keys ({rules}), {protocol} by {engine} "
             "{version}: {sides}",
-            join=spec.join, rules=rules, protocol=spec.protocol, engine=spec.engine.name,
+            join=t(JOINS[spec.join]), rules=rules, protocol=spec.protocol, engine=spec.engine.name,
             version=plain(spec.engine.version), sides=sides,
         )  # fmt: skip
         if spec.minimum:

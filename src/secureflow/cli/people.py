@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from secureflow.cli import atproviders
 from secureflow.cli.console import (
     Form,
     Output,
@@ -25,6 +26,15 @@ from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("People of this organisation who decide at its agent.")
+app.command("providers", help=t("List the identity providers where people may log in."))(
+    atproviders.providers
+)
+app.command("bind", help=t("Let a person of an identity provider in under an account."))(
+    atproviders.bind
+)
+app.command("unbind", help=t("Let nobody of a provider in under an account any more."))(
+    atproviders.unbind
+)
 
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
@@ -36,9 +46,11 @@ Roles = Annotated[
 PasswordFile = Annotated[
     Path | None, typer.Option(readable=False, help=t("File with the password; `-` reads stdin."))
 ]
-Until = Annotated[str, typer.Option(help=t("Date, such as 2030-01-31 (UTC); `now` ends it."))]
+Until = Annotated[
+    str, typer.Option(help=t("Date (YYYY-MM-DD, UTC), a year ahead at most; `now` ends it."))
+]
 _CONFIG = Path("agent.yaml")
-_COLUMNS = ("name", "id", "roles", "state", "second_factor", "decides_for")
+_COLUMNS = ("name", "id", "roles", "state", "second_factor", "decides_for", "identities")
 
 
 def login(
@@ -49,9 +61,18 @@ def login(
     code: Annotated[str, typer.Option(help=t("Code of the second factor, or a recovery code."))] = (
         ""
     ),
+    provider: Annotated[
+        str,
+        typer.Option(
+            help=t("Log in at this identity provider of your organisation, in any browser.")
+        ),
+    ] = "",
     config: Config = _CONFIG,
 ) -> None:
     """Log in to an agent; a code of the second factor is asked for where there is one."""
+    if provider:
+        _greet(atproviders.by_provider(config, provider))
+        return
     from secureflow.agent import peopleapi
 
     name = name or ask(t("User name"), "secureflow agent login --name NAME --password-file FILE")
@@ -63,6 +84,11 @@ def login(
             raise
         code = ask_secret(t("Code of the second factor"), "--code CODE")
         opened = peopleapi.login(config, name, password, code)
+    _greet(opened)
+
+
+def _greet(opened: dict[str, Any]) -> None:
+    """Say who is logged in, and what to do first."""
     say(
         t(
             "Logged in at the agent as {name} ({roles}) until {until}, or until no command comes "
@@ -72,11 +98,12 @@ def login(
             until=moment(opened["expires"]),
         )
     )
+    own = opened.get("method", "password") == "password"
     if opened["initial_password"]:
         say(t("Choose your own password before you decide: secureflow agent people password"))
-    elif not opened["second_factor"]:
+    elif own and not opened["second_factor"]:
         say(t("This account has no second factor: secureflow agent people totp"))
-    elif opened["recovery_codes"] < 3:
+    elif own and opened["recovery_codes"] < 3:
         say(t("Few recovery codes are left ({count}).", count=opened["recovery_codes"]))
 
 
@@ -266,6 +293,13 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "state": state,
         "second_factor": t("yes") if one["second_factor"] else t("no"),
         "decides_for": listed(given) or "-",
+        "identities": listed(
+            [
+                t("{subject} of {provider}", subject=i["subject"], provider=i["provider"])
+                for i in one.get("identities", ())
+            ]
+        )
+        or "-",
     }
 
 
@@ -281,7 +315,7 @@ def _second(until: str) -> int:
         raise SecureFlowError(
             "invalid_request",
             t("{until!r} is no date.", until=until),
-            "secureflow agent people away --until 2030-01-31",
+            "secureflow agent people away --until YYYY-MM-DD",
         ) from error
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show
+from secureflow.cli.deeds import deed, facts_of
 from secureflow.cli.names import named
 from secureflow.cli.projectpeople import person_of
 from secureflow.cli.session import client
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from secureflow.domain.projecttemplates import ProjectRules
 
 templates = group("Templates of projects: purposes with the rules that jobs keep.")
-COLUMNS: Final = ("at", "kind", "organisation", "name", "job", "facts", "index")
+COLUMNS: Final = ("at", "deed", "organisation", "name", "job", "facts", "index")
 _RECEIVED: Final = (
     *("party", "job", "name", "kind", "state", "rounds", "models", "handed_over", "results"),
 )
@@ -28,7 +28,8 @@ Id = Annotated[str, typer.Argument(help=t("Id or name of the project."))]
 def activity(
     project: Id,
     kind: Annotated[
-        str, typer.Option(help=t("Only kinds that begin so, such as `job` or `member.left`."))
+        str,
+        typer.Option(help=t("Only kinds (-o json) that begin so, such as `job` or `member.left`.")),
     ] = "",
     organisation: Annotated[str, typer.Option("--org", help=t("Slug of the organisation."))] = "",
     user: Annotated[str, typer.Option(help=t("Id or name of the user."))] = "",
@@ -110,14 +111,14 @@ def show_template(
 
 def row(one: Activity) -> dict[str, Any]:
     """Return a deed's line of a table."""
-    facts = json.dumps(one.facts, ensure_ascii=False) if one.facts else ""
-    return {**vars(one), "at": moment(one.at), "name": one.name or one.by, "facts": facts}
+    told = {"at": moment(one.at), "deed": deed(one.kind), "name": one.name or one.by}
+    return {**vars(one), **told, "facts": facts_of(one.kind, one.facts)}
 
 
 def rules(kept: ProjectRules) -> dict[str, Any]:
     """Return the lines of a project's rules."""
     told: dict[str, Any] = {"min_parties": kept.min_parties}
-    told |= {"kinds": list(kept.kinds)} if kept.kinds else {}
-    told |= {"protections": list(kept.protections)} if kept.protections else {}
+    told |= {"kinds": [t(one) for one in kept.kinds]} if kept.kinds else {}
+    told |= {"protections": [t(one) for one in kept.protections]} if kept.protections else {}
     told |= {"epsilon": kept.epsilon} if kept.epsilon is not None else {}
     return told

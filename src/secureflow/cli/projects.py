@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli import projectpeople, projectrecord
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
+from secureflow.cli.deeds import last_day
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
@@ -152,7 +153,7 @@ def change(
 @app.command("freeze", help=t("Let no job run in a project until it is thawed."))
 def freeze(
     project: Id,
-    reason: Annotated[str, typer.Option(help=t("Why, for the members."))] = "",
+    reason: Annotated[str, typer.Option(help=t("Why, for the members, while it is frozen."))] = "",
     yes: Yes = False,
     output: Output = Form.TABLE,
 ) -> None:
@@ -168,13 +169,8 @@ def thaw(project: Id, output: Output = Form.TABLE) -> None:
     """Thaw a project."""
     with client() as connection:
         key = named(connection, "project", project)
-        frozen = connection.projects.get(key).frozen is not None
         _show(connection.projects.thaw(key), output)
-        say(
-            t("Jobs that were cancelled have to be submitted again.")
-            if frozen
-            else t("The project was not frozen.")
-        )
+    say(t("It is not frozen. Jobs that a freeze cancelled have to be submitted again."))
 
 
 @app.command("archive", help=t("Close a project for good; it stays readable and verifiable."))
@@ -238,14 +234,6 @@ def _end(day: str) -> int:
     return int(over.timestamp())
 
 
-def _last(end: int) -> str:
-    """Return an end as it is typed: its last whole day, or the moment if it is no midnight."""
-    over = datetime.fromtimestamp(end, UTC)
-    if over.time() != datetime.min.time():
-        return moment(end)
-    return t("{day} (last day, UTC)", day=(over - timedelta(days=1)).date().isoformat())
-
-
 def _show(project: Project, output: Form) -> None:
     show({**_row(project), **_details(project)} if output is Form.TABLE else project, output)
 
@@ -280,7 +268,7 @@ def _details(project: Project) -> dict[str, Any]:
     if project.closed is not None:
         told["archived"] = moment(project.closed)
     if project.ends is not None:
-        told["ends"] = _last(project.ends)
+        told["ends"] = last_day(project.ends)
     if project.restricted:
         told["restricted"] = project.restricted
     if project.rules is not None:

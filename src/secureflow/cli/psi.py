@@ -145,6 +145,12 @@ def show_intersection(report: Mapping[str, Any], output: Form) -> None:
     if len(attempts) > 1:
         write(f"\n{t('Attempts')}")
         show(attempts, output, _ATTEMPT)
+    say_where(report)
+
+
+def say_where(report: Mapping[str, Any]) -> None:
+    """Say who keeps the result, and how to read it there."""
+    told = reading.members(report.get("intersection"))
     learners = [plain(str(one)) for one in reading.listed(told.get("learners"))]
     say(
         t(

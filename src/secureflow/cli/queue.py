@@ -17,7 +17,11 @@ app = group("Jobs that wait for their turn.")
 
 At = Annotated[
     str,
-    typer.Option("--at", metavar="TIME", help=t("Do not start it before: 2030-01-31T02:00+08:00.")),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help=t("Do not start it before, like 2030-01-31T02:00+08:00; 90 days ahead at most."),
+    ),
 ]
 Prioritised = Annotated[
     int | None,
@@ -42,6 +46,8 @@ def list_queue(output: Output = Form.TABLE) -> None:
         found = connection.queue.list()
     rows = [asdict(one) for one in found.items]
     show(rows if output is not Form.TABLE else list(map(_row, rows)), output, _COLUMNS)
+    if not rows:
+        say(t("No job waits or runs. Submit one: secureflow job submit FILE"))
 
 
 @app.command("prioritise", help=t("Give a job that has not started another priority."))

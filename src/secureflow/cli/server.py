@@ -57,7 +57,11 @@ def init(
     ca_cert: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=t("A root certificate of your own, instead of a new one.")
+            metavar="FILE",
+            help=t(
+                "A CA of your own instead of a new one: its certificate, and those above it up "
+                "to the root."
+            ),
         ),
     ] = None,
     ca_key: Annotated[
@@ -152,6 +156,23 @@ def _size(count: int) -> str:
     from secureflow.kit.disk import size
 
     return t("{count} bytes", count=count) if count < 1000 else size(count)
+
+
+@app.command("log-key", help=t("Make the key that may follow the log's present one."))
+def make_log_key(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
+    """Make the log's next key, or show it; the centre may run."""
+    from secureflow.kit.crypto import fingerprint
+    from secureflow.server.logkeys import make_next
+    from secureflow.server.settings import ServerSettings
+
+    public = make_next(ServerSettings.load(config)).public
+    show({"next_log_key": public, "fingerprint": fingerprint(public)}, output)
+    say(
+        t(
+            "Nothing is signed by it yet. Propose it to the members: "
+            'secureflow charter log-key --reason "WHY"'
+        )
+    )
 
 
 @app.command("config", help=t("Show the effective settings, secrets masked."))

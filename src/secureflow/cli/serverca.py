@@ -36,8 +36,8 @@ def rotate(config: Config = Path("server.yaml"), output: Output = Form.TABLE) ->
     from secureflow.server import authorities
 
     show({"successor": authorities.rotate(_settings(config))}, output)
-    say(t("Start the centre. Once all parties pin it (secureflow server ca status): stop, and "
-          "secureflow server ca switch"))  # fmt: skip
+    say(t("A running centre tells it to the parties within seconds. Once all parties pin it "
+          "(secureflow server ca status): secureflow server ca switch"))  # fmt: skip
 
 
 @app.command("switch", help=t("Let the successor issue; the old root stays trusted."))
@@ -50,9 +50,9 @@ def switch(
     settings = _settings(config)
     left = _left(settings, "pins")
     show({"ca_fingerprint": authorities.switch(settings, left, force=force)}, output)
-    say(t("Start the centre: parties get certificates of the new root when they link up. People "
-          "log in once more, with --ca ca/ca.pem. Once all are certified by it: secureflow server "
-          "ca retire"))  # fmt: skip
+    say(t("A running centre shows a certificate of the new root within seconds, and parties get "
+          "theirs. People log in once more, with --ca ca/ca.pem. Once all are certified by it: "
+          "secureflow server ca retire"))  # fmt: skip
 
 
 @app.command("retire", help=t("End the trust in the old root."))

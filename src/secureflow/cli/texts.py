@@ -82,3 +82,11 @@ def part_of(plain: Mapping[str, Any], name: str) -> str:
         return value
     made_of = plain.get("texts")
     return foreign(value or "", made_of.get(name) if isinstance(made_of, Mapping) else None)
+
+
+def said_approval(value: Any) -> str:
+    """Return by whom a job was approved; a person's decision with the note that was left."""
+    who, _, note = str(value).partition(": ")
+    if who in ("a person", "two people") and note:
+        return t("{who}: {note}", who=said(who), note=note)
+    return said(str(value))

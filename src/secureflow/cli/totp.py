@@ -8,8 +8,10 @@ import typer
 
 from secureflow.cli.console import Form, Output, Yes, ask, group, say, show
 from secureflow.cli.names import decided
+from secureflow.cli.proving import asks_password, password_again, proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
 
 app = group("Your second factor: codes of an authenticator app (RFC 6238).")
 
@@ -22,14 +24,20 @@ Code = Annotated[
 def show_state(output: Output = Form.TABLE) -> None:
     """Show the state of the caller's second factor."""
     with client() as connection:
-        show(connection.second_factor.get(), output)
+        found = connection.second_factor.get()
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    told = {"second_factor": found.enrolled, "since": found.since}
+    show({**told, "recovery_codes": found.recovery_left, "demanded": found.required}, output)
 
 
 @app.command("enrol", help=t("Get a secret for your authenticator app; it is shown only once."))
 def enrol(output: Output = Form.TABLE) -> None:
     """Enrol a second factor, which counts once it is confirmed."""
     with client() as connection:
-        show(connection.second_factor.enrol(), output, ("secret", "uri"))
+        enrolling = proven(connection, connection.second_factor.enrol)
+        show(enrolling, output, ("secret", "uri"))
     say(t("Next, with the code that the app shows: secureflow totp confirm CODE"))
 
 
@@ -38,8 +46,9 @@ def confirm(code: Code = "", output: Output = Form.TABLE) -> None:
     """Confirm the second factor by a code."""
     with client() as connection:
         code = code or ask(t("Code of your second factor"), "secureflow totp confirm CODE")
-        kept = connection.second_factor.confirm(code)
-        show([{"code": one} for one in kept.recovery], output, ("code",))
+        kept = proven(connection, lambda: connection.second_factor.confirm(code))
+    column = "code" if output is not Form.TABLE else "recovery_codes"
+    show([{column: one} for one in kept.recovery], output)
     say(t("Keep these codes apart from the app: each gets you in once without it."))
 
 
@@ -48,7 +57,12 @@ def remove(code: Code = "") -> None:
     """Remove the caller's second factor."""
     with client() as connection:
         code = code or ask(t("Code of your second factor"), "secureflow totp remove CODE")
-        connection.second_factor.remove(code)
+        try:
+            connection.second_factor.remove(code)
+        except SecureFlowError as error:
+            if not asks_password(error):
+                raise
+            connection.second_factor.remove(code, password_again())
     say(t("Your second factor is removed."))
 
 
@@ -59,5 +73,5 @@ def reset(
     """Remove a person's second factor, as their administrator."""
     with client() as connection:
         (key,) = decided(connection, t("Remove the second factor of {user}?"), yes, user=user)
-        connection.second_factor.reset(key)
+        proven(connection, lambda: connection.second_factor.reset(key))
     say(t("{what} has no second factor any more.", what=key))

@@ -10,6 +10,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, ask_secret, confirmed, group, say, show
 from secureflow.cli.files import read_secret
 from secureflow.cli.names import decided, named
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -82,6 +83,29 @@ def create(
     with client() as connection:
         roles = role or ["data-scientist"]
         show(connection.users.create(name, password, organisation, roles), output)
+
+
+@app.command("roles", help=t("Change what a user may do: their roles, all of them."))
+def change_roles(
+    user: User,
+    role: Annotated[
+        list[str],
+        typer.Option(
+            help="platform-admin | organisation-admin | data-owner | data-scientist | auditor"
+        ),
+    ],
+    yes: Yes = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Give a user other roles; it counts at once, for their open sessions and tokens too."""
+    with client() as connection:
+        named_roles = ", ".join(role).replace("{", "").replace("}", "")
+        question = t(
+            "Give {user} these roles and no other: {roles}?", user="{user}", roles=named_roles
+        )
+        (key,) = decided(connection, question, yes, user=user)
+        changed = proven(connection, lambda: connection.users.change(key, roles=role))
+        show(changed, output, _COLUMNS)
 
 
 @app.command("disable", help=t("Disable a user."))
@@ -167,7 +191,7 @@ def create_token(
 ) -> None:
     """Make a token."""
     with client() as connection:
-        made = connection.tokens.create(label, days, scope or ())
+        made = proven(connection, lambda: connection.tokens.create(label, days, scope or ()))
         show(made, output, ("id", "token", "scopes", "expires"))
 
 
@@ -188,7 +212,10 @@ def revoke_token(
 def list_sessions(output: Output = Form.TABLE) -> None:
     """List the caller's browser sessions."""
     with client() as connection:
-        show(list(connection.sessions.list()), output, _SESSION_COLUMNS)
+        found = list(connection.sessions.list())
+        show(found, output, _SESSION_COLUMNS)
+    if not found:
+        say(t("You have no session in a browser. Your tokens: secureflow token list"))
 
 
 @sessions.command("revoke", help=t("End a session in a browser, or all of them."))

@@ -24,6 +24,8 @@ _SHOWN_ROUNDS = 12
 _FIGURES = ("loss", "accuracy", "auc")
 _CENTRE = frozenset({"aggregator", "server"})
 """Parts of the centre that a job can wait for."""
+_QUEUE = "queue"
+"""Where a job waits for its turn."""
 
 
 @dataclass
@@ -90,9 +92,8 @@ class Progress:
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody is waiting any more")
-            case "dropouts" | "point":
-                gone = map(_dropped, objects(event.data.get("dropouts")))
-                return point_line(event.data) if event.kind == "point" else "\n".join(gone)
+            case "dropouts" | "point" | "run":
+                return _part_line(event.kind, event.data)
         return self.reason if event.kind == "error" and not self.repeated else ""
 
     def _round(self, data: Mapping[str, Any]) -> str:
@@ -101,6 +102,8 @@ class Progress:
             for name in (*_FIGURES, *own_figures([data]))
             if isinstance(data.get(name), float)
         ]
+        if not figures and self.rounds == 1:  # one step, which nobody calls a round
+            return t("done: {stage}", stage=t(_text(data, "stage") or "round"))
         if figures and len(self.history) == 1:
             figures.append(_of_which())
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
@@ -110,6 +113,24 @@ def _numbered(data: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """Return what an event says of a point by the point's number; nothing if it has none."""
     number = data.get("point")
     return {number: data} if type(number) is int and 1 <= number <= MOST_PARTS else {}
+
+
+def _part_line(kind: str, data: Mapping[str, Any]) -> str:
+    """Return the line of a sweep's point, of a timetable's run, or of who dropped out."""
+    if kind == "dropouts":
+        return "\n".join(map(_dropped, objects(data.get("dropouts"))))
+    return point_line(data) if kind == "point" else _run_line(data)
+
+
+def _run_line(data: Mapping[str, Any]) -> str:
+    """Return the line of a timetable's run: awaited, begun, ended, or left out."""
+    told = [f"{t('run')} {_text(data, 'run')}/{_text(data, 'runs')}", moment(data.get("at"))]
+    told.append(t(_text(data, "state")))
+    if reason := part_of(data, "reason"):
+        told.append(said(reason))
+    if isinstance(error := data.get("error"), Mapping):
+        told.append(explained(_text(error, "code"), part_of(error, "message")))
+    return "  ".join(told)
 
 
 def point_line(data: Mapping[str, Any]) -> str:
@@ -145,15 +166,18 @@ def waiting_lines(entries: Any) -> list[str]:
     """Return a line for everyone waiting in a job: who, for what, how much, since when."""
     waiting = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return [
-        t(
-            "{party} has been waiting since {since}: {what}",
-            party=t("the centre") if one.get("party") in _CENTRE else _text(one, "party"),
-            since=moment(one.get("since")) or "?",
-            what=explained(_text(one, "code"), part_of(one, "message")),
-        )
-        + (f" → {said(part_of(one, 'hint'))}" if one.get("hint") else "")
+        _waits(one) + (f" → {said(part_of(one, 'hint'))}" if one.get("hint") else "")
         for one in waiting
     ]
+
+
+def _waits(one: Mapping[str, Any]) -> str:
+    since = moment(one.get("since")) or "?"
+    what = explained(_text(one, "code"), part_of(one, "message"))
+    if one.get("party") == _QUEUE:
+        return t("it has been waiting for its turn since {since}: {what}", since=since, what=what)
+    party = t("the centre") if one.get("party") in _CENTRE else _text(one, "party")
+    return t("{party} has been waiting since {since}: {what}", party=party, since=since, what=what)
 
 
 def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -93,14 +93,14 @@ class Process:
             if not self.alive
             else Text("is not up after {patience:.0f} s", patience=patience)
         )
+        tail = self.tail()
         raise SecureFlowError(
             "process_failed",
             Text(
-                "{name} {state}. Its log ends with:\n{tail}",
-                name=self.name,
-                state=state,
-                tail=self.tail(),
-            ),
+                "{name} {state}. Its log ends with:\n{tail}", name=self.name, state=state, tail=tail
+            )
+            if tail
+            else Text("{name} {state}. Its log is empty.", name=self.name, state=state),
             Text("The whole log is in {log}.", log=self.log),
         )
 

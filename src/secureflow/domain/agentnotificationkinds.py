@@ -5,10 +5,10 @@ The names of jobs come from the centre: like every fact they are told only if th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from secureflow.domain.notifications import NotificationKind, Severity
+from secureflow.domain.notifications import Facts, NotificationKind, Severity
 from secureflow.kit.text import Text
 
 _INFO, _WARNING, _CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
@@ -22,6 +22,18 @@ _REQUESTS = (
         "",
         lambda f: Text(
             "A request of job {job} waits for your decision ({item}): secureflow agent inbox list.",
+            job=f["job"],
+            item=f["item"],
+        ),
+    ),
+    NotificationKind(
+        "question_answered",
+        _WARNING,
+        ("job", "item"),
+        "",
+        "",
+        lambda f: Text(
+            "Your question about job {job} was answered: secureflow agent inbox show {item}.",
             job=f["job"],
             item=f["item"],
         ),
@@ -136,7 +148,196 @@ _STATE = (
     ),
 )
 
+_BY = ("account", "by")
+
+
+def _account(name: str, severity: Severity, text: Callable[[Facts], Text]) -> NotificationKind:
+    return NotificationKind(name, severity, _BY, "", "", text)
+
+
+_ACCOUNTS = (
+    _account(
+        "account_made",
+        _CRITICAL,
+        lambda f: Text(
+            "An account was made at this agent ({account}, by {by}): secureflow agent people list.",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "account_disabled",
+        _WARNING,
+        lambda f: Text(
+            "The account {account} was disabled by {by}.", account=f["account"], by=f["by"]
+        ),
+    ),
+    _account(
+        "account_enabled",
+        _CRITICAL,
+        lambda f: Text(
+            "The account {account} was enabled again by {by}.", account=f["account"], by=f["by"]
+        ),
+    ),
+    _account(
+        "account_roles",
+        _CRITICAL,
+        lambda f: Text(
+            "The account {account} was given other roles by {by}: secureflow agent people list.",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "account_reset",
+        _CRITICAL,
+        lambda f: Text(
+            "The account {account} was given another password by {by}.",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "second_factor_removed",
+        _CRITICAL,
+        lambda f: Text(
+            "The account {account} was given another password by {by}, and its second factor was "
+            "removed.",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "account_recovered",
+        _CRITICAL,
+        lambda f: Text(
+            "The account {account} was let in again by whoever has this agent's uid ({by}).",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "account_bound",
+        _CRITICAL,
+        lambda f: Text(
+            "Somebody of an identity provider acts as the account {account} from now on (by {by}).",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+    _account(
+        "account_unbound",
+        _WARNING,
+        lambda f: Text(
+            "Nobody of an identity provider acts as the account {account} any more (by {by}).",
+            account=f["account"],
+            by=f["by"],
+        ),
+    ),
+)
+_GRANTS = (
+    NotificationKind(
+        "grant_made",
+        _WARNING,
+        ("grant", "by"),
+        "",
+        "",
+        lambda f: Text(
+            "A grant was made or confirmed at this agent by {by}: secureflow agent grant show "
+            "{grant}.",
+            grant=f["grant"],
+            by=f["by"],
+        ),
+    ),
+    NotificationKind(
+        "grant_revoked",
+        _WARNING,
+        ("grant", "by"),
+        "",
+        "",
+        lambda f: Text("The grant {grant} was revoked by {by}.", grant=f["grant"], by=f["by"]),
+    ),
+    NotificationKind(
+        "grant_unlocked",
+        _WARNING,
+        ("grant", "by"),
+        "",
+        "",
+        lambda f: Text(
+            "The grant {grant} was confirmed again after a restore by {by}.",
+            grant=f["grant"],
+            by=f["by"],
+        ),
+    ),
+    NotificationKind(
+        "grant_expiring",
+        _WARNING,
+        ("grant", "days"),
+        "",
+        "",
+        lambda f: Text(
+            "The grant {grant} ends in {days} days: secureflow agent grant show {grant}.",
+            grant=f["grant"],
+            days=f["days"],
+        ),
+    ),
+    NotificationKind(
+        "stop_set",
+        _WARNING,
+        ("kind", "name", "by"),
+        "",
+        "",
+        lambda f: Text(
+            "The {kind} {name} was stopped at this agent by {by}: secureflow agent {kind} list.",
+            kind=f["kind"],
+            name=f["name"],
+            by=f["by"],
+        ),
+    ),
+    NotificationKind(
+        "stop_lifted",
+        _WARNING,
+        ("kind", "name", "by"),
+        "",
+        "",
+        lambda f: Text(
+            "The {kind} {name} is no longer stopped at this agent (by {by}).",
+            kind=f["kind"],
+            name=f["name"],
+            by=f["by"],
+        ),
+    ),
+    NotificationKind(
+        "job_unreadable",
+        _CRITICAL,
+        ("job",),
+        "",
+        "",
+        lambda f: Text(
+            "The row of job {job} in this agent's record cannot be read: secureflow agent check.",
+            job=f["job"],
+        ),
+    ),
+)
+_OFTEN = (
+    NotificationKind(
+        "repeated",
+        _WARNING,
+        ("kind", "code", "count"),
+        "",
+        "",
+        lambda f: Text(
+            "And {count} more within an hour: {kind} ({code}). See secureflow agent log.",
+            count=f["count"],
+            kind=f["kind"],
+            code=f["code"],
+        ),
+    ),
+)
+
 AGENT_KINDS: Final[Mapping[str, NotificationKind]] = {
-    kind.name: kind for kind in (*_REQUESTS, *_STATE)
+    kind.name: kind for kind in (*_REQUESTS, *_STATE, *_ACCOUNTS, *_GRANTS, *_OFTEN)
 }
 """Every kind that an agent tells of, by name."""
+SECURITY_KINDS: Final = frozenset(kind.name for kind in (*_ACCOUNTS, *_GRANTS))
+"""Kinds about who may do what here: no setting silences them, and they are never counted up."""

@@ -20,6 +20,7 @@ from secureflow.domain.continuation import (
     Continuation,
     check_continuations,
     check_following,
+    log_keys,
 )
 from secureflow.domain.fingerprintwords import WORDS
 from secureflow.kit import canonical, crypto
@@ -54,7 +55,7 @@ class Charter:
     """One version of the charter. The order of members is irrelevant: they are kept sorted.
 
     `previous` is the hex digest of the version before, "" for version 1; `continuations` are the
-    rollbacks after which the log continued, oldest first.
+    rollbacks after which the log continued, and the changes of its key, oldest first.
 
     Raises:
         SecureFlowError: `malformed_charter` naming the field or member.
@@ -70,8 +71,8 @@ class Charter:
 
     def __post_init__(self) -> None:
         _check_head(self)
-        check_continuations(self.origin, self.continuations)
-        _check_members(self.members, self.log_key)
+        check_continuations(self.origin, self.log_key, self.continuations)
+        _check_members(self.members, frozenset(self.log_keys.values()))
         ordered = tuple(sorted(self.members, key=lambda member: member.organisation))
         object.__setattr__(self, "members", ordered)
 
@@ -110,6 +111,11 @@ class Charter:
     def keys(self) -> dict[str, str]:
         """Organisation to base64 signing key."""
         return {member.organisation: member.key for member in self.members}
+
+    @property
+    def log_keys(self) -> dict[str, str]:
+        """Each of the log's names to the key that signs under it."""
+        return log_keys(self.origin, self.log_key, self.continuations)
 
     def fingerprint_words(self, lang: Literal["en", "zh"] = "en") -> str:
         """Return the fingerprint: twelve English words, or the same 96 bits as digit groups.
@@ -310,17 +316,7 @@ def compare(a: Charter, b: Charter) -> list[str]:
         for name in heads
         if (before := getattr(a, name)) != (after := getattr(b, name))
     ]
-    lines += [
-        Text(
-            ("log {origin}: rolled back from {size} entries to {start}, {lost} are lost"),
-            origin=one.origin,
-            size=one.size,
-            start=one.start,
-            lost=one.lost,
-        )
-        for one in b.continuations
-        if one not in a.continuations
-    ]
+    lines += [_line(one) for one in b.continuations if one not in a.continuations]
     old = {member.organisation: member for member in a.members}
     new = {member.organisation: member for member in b.members}
     lines += [
@@ -346,6 +342,24 @@ def compare(a: Charter, b: Charter) -> list[str]:
     return lines
 
 
+def _line(one: Continuation) -> Text:
+    if one.changes_key:
+        return Text(
+            "log {origin}: its key {key} ends with the head of {size} entries: {reason}",
+            origin=one.origin,
+            key=one.log_key,
+            size=one.size,
+            reason=one.reason,
+        )
+    return Text(
+        ("log {origin}: rolled back from {size} entries to {start}, {lost} are lost"),
+        origin=one.origin,
+        size=one.size,
+        start=one.start,
+        lost=one.lost,
+    )
+
+
 def _check_head(charter: Charter) -> None:
     texts = {
         "trust_domain": (charter.trust_domain, _TRUST_DOMAIN),
@@ -365,7 +379,7 @@ def _check_head(charter: Charter) -> None:
     _check_key(charter.log_key, "log_key")
 
 
-def _check_members(members: tuple[Member, ...], log_key: str) -> None:
+def _check_members(members: tuple[Member, ...], log_keys: frozenset[str]) -> None:
     if not 1 <= len(members) <= MAX_MEMBERS:
         raise _malformed(Text("there must be 1 to {max_members} members", max_members=MAX_MEMBERS))
     for member in members:
@@ -373,7 +387,7 @@ def _check_members(members: tuple[Member, ...], log_key: str) -> None:
     if len({member.organisation for member in members}) != len(members):
         raise _malformed("an organisation is listed twice")
     # One key, one vote: otherwise an operator that shares a member's key would count twice.
-    if len({member.key for member in members} | {log_key}) != len(members) + 1:
+    if len({member.key for member in members} | log_keys) != len(members) + len(log_keys):
         raise _malformed("two members, or a member and the log, have the same key")
 
 

@@ -40,6 +40,7 @@ class Delivery:
         at: when it happened.
         facts: ids, codes, counts and times.
         created, due, tries: when it was made and is tried next; how often it was tried.
+        address: where a mail goes, if not to the person's present address.
         state, code: `failed` after the last try, with the last failure's code.
     """
 
@@ -56,6 +57,7 @@ class Delivery:
     tries: int = 0
     state: DeliveryState = "waiting"
     code: str = ""
+    address: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

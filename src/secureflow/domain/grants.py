@@ -31,7 +31,7 @@ _SLACK: Final = 1e-9
 """Of sums of ε, which are rounded."""
 
 Epsilon = Annotated[float, Field(gt=0.0, le=1e6)]
-GrantsMode = Literal["limit", "required"]
+GrantsMode = Literal["limit", "dataset", "required"]
 """What happens without a grant that a person here confirmed: see `ConsentSettings.grants`."""
 
 
@@ -95,6 +95,8 @@ class GrantRequest:
         epsilon: the job's ε at the owner's δ; None without DP.
         group: the fewest parties of a sum that is opened, or the roster's size.
         bundle: digest of the code that it brings; "" for none.
+        runs: how many uses it takes: of a timetable, its runs.
+        until: unix seconds until which a timetable goes on; 0 for any other job.
     """
 
     dataset: str
@@ -108,6 +110,8 @@ class GrantRequest:
     epsilon: float | None
     group: int
     bundle: str = ""
+    runs: int = 1
+    until: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,8 @@ def fits(
     reasons = [*_of_data(grant, request), *_of_people(grant, request), *_of_privacy(grant, request)]
     if now >= grant.expires:
         reasons.append("it has expired")
+    elif request.until > grant.expires:
+        reasons.append("it expires before the timetable ends")
     if not part:
         reasons += _of_uses(grant, request, used)
     return reasons
@@ -206,7 +212,7 @@ def _of_privacy(grant: GrantTerms, request: GrantRequest) -> Iterable[str]:
     limited = grant.epsilon is not None or grant.epsilon_per_job is not None
     if limited and request.epsilon is None:
         yield "it allows only jobs with differential privacy"
-    most = grant.epsilon_per_job
+    most = grant.epsilon_per_job if request.runs == 1 else None  # of a timetable, each run is asked
     if most is not None and (request.epsilon or 0.0) > most + _SLACK:
         yield Text(
             "it allows ε {most:g} per job, not {asked:.4g}", most=most, asked=request.epsilon
@@ -216,6 +222,13 @@ def _of_privacy(grant: GrantTerms, request: GrantRequest) -> Iterable[str]:
 def _of_uses(grant: GrantTerms, request: GrantRequest, used: Used) -> Iterable[str]:
     if grant.uses is not None and used.uses >= grant.uses:
         yield Text("all of its {uses} uses were approved", uses=grant.uses)
+    elif grant.uses is not None and used.uses + request.runs > grant.uses:
+        yield Text(
+            "{left} of its {uses} uses are left, and the timetable has {runs} runs",
+            left=grant.uses - used.uses,
+            uses=grant.uses,
+            runs=request.runs,
+        )
     total = used.epsilon + (request.epsilon or 0.0)
     if grant.epsilon is not None and total > grant.epsilon + _SLACK:
         yield Text(

@@ -9,6 +9,7 @@ from secureflow.domain.categories import Category
 LOGIN_ERRORS: Final[dict[str, Category]] = {
     "second_factor_required": Category.UNAUTHENTICATED,
     "second_factor_missing": Category.FORBIDDEN,
+    "proof_required": Category.FORBIDDEN,
     "scope_too_narrow": Category.FORBIDDEN,
     "refresh_ended": Category.UNAUTHENTICATED,
     "authorization_pending": Category.CONFLICT,

@@ -49,6 +49,7 @@ class Device:
         interval: seconds between two questions for the outcome.
         asked: when it last asked.
         user: who approved it.
+        block: the network of that address, as shares of strangers are counted.
     """
 
     id: str
@@ -62,6 +63,19 @@ class Device:
     asked: int = 0
     state: DeviceState = DeviceState.PENDING
     user: str = ""
+    block: str = ""
+
+
+@dataclass(frozen=True)
+class LoginPlaces:
+    """From where a person has logged in, the latest last; `id` is the user's.
+
+    Args:
+        seen: keyed digests of network and program: no address is stored.
+    """
+
+    id: str
+    seen: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

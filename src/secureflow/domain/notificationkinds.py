@@ -12,6 +12,8 @@ from typing import Final
 from secureflow.domain.notifications import NotificationKind, Severity
 from secureflow.kit.text import Text
 
+ENTERED: Final = "account_entered"
+"""That an account got another way in: the kind that tells its owner."""
 _INFO, _WARNING, _CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 _JOBS = (
@@ -68,6 +70,19 @@ _JOBS = (
         "job",
         "jobs",
         lambda f: Text("Job {job} was cancelled.", job=f["job"]),
+    ),
+    NotificationKind(
+        "question_asked",
+        _WARNING,
+        ("job", "organisation", "number", "project"),
+        "job",
+        "jobs",
+        lambda f: Text(
+            "{organisation} asks something about job {job}, and waits for the answer: secureflow "
+            "job questions {job}.",
+            organisation=f["organisation"],
+            job=f["job"],
+        ),
     ),
     NotificationKind(
         "accusation",
@@ -269,6 +284,63 @@ _PEOPLE = (
             by=f["by"],
             user=f["user"],
         ),
+    ),
+    NotificationKind(
+        "people_changed",
+        _WARNING,
+        ("user", "organisation", "by", "what"),
+        "user",
+        "users",
+        lambda f: Text(
+            "{by} changed the account {user} of {organisation}: {what}.",
+            by=f["by"],
+            user=f["user"],
+            organisation=f["organisation"],
+            what=f["what"],
+        ),
+    ),
+    NotificationKind(
+        ENTERED,
+        _CRITICAL,
+        ("user", "what", "by"),
+        "user",
+        "users",
+        lambda f: Text(
+            "Who gets into your account {user} has changed: {what}. If it was not you, change your "
+            "password, end what you do not know, and tell your administrator.",
+            user=f["user"],
+            what=f["what"],
+        ),
+        security=True,
+    ),
+    NotificationKind(
+        "login_from_new_place",
+        _CRITICAL,
+        ("user", "method", "login"),
+        "user",
+        "users",
+        lambda f: Text(
+            "Your account {user} was logged in to ({method}) from a network or with a program that "
+            "was new for it: {login}. If it was not you, change your password.",
+            user=f["user"],
+            method=f["method"],
+            login=f["login"],
+        ),
+        security=True,
+    ),
+    NotificationKind(
+        "password_known",
+        _CRITICAL,
+        ("user", "count"),
+        "user",
+        "users",
+        lambda f: Text(
+            "Somebody gave the password of your account {user}, but no code of its second factor "
+            "({count} times). If it was not you, change your password.",
+            user=f["user"],
+            count=f["count"],
+        ),
+        security=True,
     ),
     NotificationKind(
         "token_expiring",

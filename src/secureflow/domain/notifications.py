@@ -46,6 +46,7 @@ class NotificationKind:
         about: the fact whose object it leads to, or "".
         noun: what that object is, as a path of the API names it.
         told: its text.
+        security: whether it is about who gets into an account: it cannot be switched off anywhere.
     """
 
     name: str
@@ -54,6 +55,7 @@ class NotificationKind:
     about: str
     noun: str
     told: Callable[[Facts], Text]
+    security: bool = False
 
     def checked(self, facts: Mapping[str, Any]) -> dict[str, Fact]:
         """Return this kind's facts, with those withheld that are no ids, codes or numbers."""
@@ -92,7 +94,7 @@ class Preferences:
         confirmed: whether the person has shown that mail to the address reaches them.
         mailed: kinds that are e-mailed; None: everything from `warning` on.
         silenced: kinds that the inbox leaves out.
-        code: SHA-256 of the code that confirms the address; `tries` left for it.
+        code: a MAC of the code that confirms the address; `tries` left for it.
     """
 
     id: str
@@ -112,6 +114,8 @@ class Preferences:
         """Tell whether a kind is e-mailed."""
         if not self.email or not self.confirmed:
             return False
+        if kind.security:
+            return True
         if self.mailed is None:
             return kind.severity is not Severity.INFO
         return kind.name in self.mailed

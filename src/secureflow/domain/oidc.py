@@ -7,7 +7,9 @@ do here follows from configured claims, anew at each login.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,6 +66,8 @@ class PendingLogin:
         created, expires: unix seconds.
         user: the account to which the identity will be bound; empty for a login.
         access: the session or token with which its owner began that, by id.
+        fresh: whether the person must prove anew who they are, at the provider.
+        block: the network of who started it, as shares of strangers are counted.
     """
 
     id: str
@@ -74,6 +78,8 @@ class PendingLogin:
     expires: int
     user: str = ""
     access: str = ""
+    fresh: bool = False
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,12 @@ def identity_id(issuer: str, subject: str) -> str:
 def secret_digest(secret: str) -> str:
     """Return the SHA-256 by which a state or a browser's cookie is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def derived_secret(browser: str, state: str, use: str) -> str:
+    """Return 43 characters that only the browser's secret yields, for one login and use."""
+    mac = hmac.new(browser.encode(), f"{use}\n{state}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 def valid_subject(value: object) -> bool:

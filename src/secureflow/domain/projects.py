@@ -7,7 +7,8 @@ purpose is another project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Literal
 
@@ -71,13 +72,20 @@ class NamedPerson:
 class Freeze:
     """Why no job may run for now: by which organisation ("" is the operator) and user, since when.
 
-    Times in unix seconds.
+    Times in unix seconds. Of the reason the ledger has a commitment only, which without the 32
+    bytes of `salt` (hex) tells nothing: so the text can be erased.
     """
 
     organisation: str
     user: str
     at: int
     reason: str = ""
+    salt: str = field(default="", repr=False)
+
+    @property
+    def commitment(self) -> str:
+        """The SHA-256 of salt and reason, in hex."""
+        return hashlib.sha256(bytes.fromhex(self.salt) + self.reason.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

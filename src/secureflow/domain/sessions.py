@@ -16,6 +16,7 @@ class Session:
         ends: when it ends at the latest.
         method: how its owner logged in, such as `password`.
         address: from where, for its owner's own list.
+        proven: when its owner last proved who they are (`application.proofs`); 0: never.
     """
 
     id: str
@@ -27,3 +28,4 @@ class Session:
     ends: int
     method: str = ""
     address: str = ""
+    proven: int = 0

@@ -55,7 +55,8 @@ class Token:
 
     `request` identifies the request that made it, if that may be repeated. `used` is when it was
     last shown, to the minute; 0 for never. `family` is the login that it belongs to, if that is
-    continued by refresh tokens.
+    continued by refresh tokens. `proven` is when who holds it last proved who they are
+    (`application.proofs`); 0 for never.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Token:
     scopes: tuple[Scope, ...] = (Scope.ALL,)
     used: int = 0
     family: str = ""
+    proven: int = 0
 
     @property
     def scope(self) -> frozenset[Scope]:

@@ -12,8 +12,18 @@ from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
+from secureflow.engines.timetable.kind import TimetableEngineKind
 from secureflow.engines.training.kind import TRAINING_ENGINE
 
+TIMETABLE_ENGINE: Final = TimetableEngineKind(
+    TRAINING_ENGINE,
+    STATISTICS_ENGINE,
+    PREPARATION_ENGINE,
+    EVALUATION_ENGINE,
+    PREDICTION_ENGINE,
+    PSI_ENGINE,
+    MPC_ENGINE,
+)
 ENGINE_KINDS: Final = EngineKinds(
     TRAINING_ENGINE,
     STATISTICS_ENGINE,
@@ -23,4 +33,5 @@ ENGINE_KINDS: Final = EngineKinds(
     SWEEP_ENGINE,
     PSI_ENGINE,
     MPC_ENGINE,
+    TIMETABLE_ENGINE,
 )

@@ -115,11 +115,26 @@ class RunJob:
     accounting: Mapping[str, JSON] | None = None
 
 
+@dataclass(frozen=True)
+class AwaitTime:
+    """Wait until a time, and tell whether what is to begin then may begin.
+
+    Args:
+        at: unix seconds.
+        until: unix seconds after which it does not begin any more.
+    Answer: `{"state": "due" | "missed" | "paused"}`; if paused, `by` says by whom.
+    """
+
+    effect: ClassVar[str] = "await_time"
+    at: int
+    until: int
+
+
 REPORTED: Final = (
     *("rounds", "metrics", "metrics_errors", "model", "privacy", "kept_round", "tee"),
 )
 """The members of a part's report that its whole is told."""
-Effect = Ask | Record | Move | Tell | Publish | Now | RunJob
+Effect = Ask | Record | Move | Tell | Publish | Now | RunJob | AwaitTime
 T = TypeVar("T")
 Script = Generator[Effect, JSON, T]
 

@@ -14,6 +14,10 @@ HOST_BITS: Final = 64
 """IPv6 addresses are counted by /64, which one subscriber has as a whole (RFC 6177)."""
 
 
+SITE_BITS: Final = 80
+"""Bits of an IPv6 address below its /48."""
+
+
 def source_of(address: str) -> str:
     """Return what limits count an address as: itself, or the /64 of an IPv6 address."""
     parsed = _parsed(address)
@@ -22,6 +26,28 @@ def source_of(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
     return str(ipaddress.IPv6Network((int(parsed) >> HOST_BITS << HOST_BITS, HOST_BITS)))
+
+
+def block_of(source: str) -> str:
+    """Return the network that somebody may have many addresses in: the IPv4 address, or the /48.
+
+    A site gets a /48 as easily as a /64 (RFC 6177).
+
+    Args:
+        source: as `source_of` returns it.
+    """
+    parsed = _parsed(source.partition("/")[0])
+    if not isinstance(parsed, ipaddress.IPv6Address):
+        return source
+    return str(ipaddress.IPv6Network((int(parsed) >> SITE_BITS << SITE_BITS, 128 - SITE_BITS)))
+
+
+def network_of(source: str) -> str:
+    """Return the coarse network of a source: the /24 of an IPv4 address, or the /48."""
+    parsed = _parsed(source.partition("/")[0])
+    if not isinstance(parsed, ipaddress.IPv4Address):
+        return block_of(source)
+    return str(ipaddress.IPv4Network((int(parsed) >> 8 << 8, 24)))
 
 
 def is_loopback(address: str) -> bool:

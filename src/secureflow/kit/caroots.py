@@ -8,7 +8,7 @@ so whoever holds an old root's key cannot have a newer root forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from cryptography import x509
@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secureflow.kit.canonical import b64decode, sha256
+from secureflow.kit.certchains import MAX_PEM, issuing_path
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import MAX_PEM, parse_certificate, trust_domain_of
+from secureflow.kit.pki import parse_certificate, trust_domain_of
 from secureflow.kit.text import Text
 
 MOST: Final = 4
@@ -61,15 +62,17 @@ def successor_message(certificate: x509.Certificate) -> bytes:
     return _SUCCESSOR + sha256(certificate.public_bytes(serialization.Encoding.DER))
 
 
-def issuer_of(leaf: x509.Certificate, pinned: Collection[x509.Certificate]) -> str:
-    """Return the name of the pinned root that issued a leaf; empty if none did."""
-    for root in pinned:
-        try:
-            leaf.verify_directly_issued_by(root)
-        except (InvalidSignature, ValueError, TypeError):
-            continue
-        return root_name(root)
-    return ""
+def issuer_of(
+    leaf: x509.Certificate,
+    pinned: Collection[x509.Certificate],
+    between: Sequence[x509.Certificate] = (),
+) -> str:
+    """Return the name of the pinned root that vouches for a leaf; empty if none does.
+
+    `between` are the certificates that came with the leaf.
+    """
+    path = issuing_path(leaf, between, list(pinned))
+    return root_name(path[-1]) if path else ""
 
 
 def with_successor(pinned: str, pem: str, proof: str) -> str:
@@ -93,13 +96,18 @@ def with_successor(pinned: str, pem: str, proof: str) -> str:
     return joined([*known, new])
 
 
-def without_left(pinned: str, trusted: Collection[str], leaf: x509.Certificate) -> str:
+def without_left(
+    pinned: str,
+    trusted: Collection[str],
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate] = (),
+) -> str:
     """Return the pinned roots without those that the centre no longer trusts.
 
     Only those are dropped that the party's own certificate has left behind.
     """
     known = roots(pinned)
-    own = issuer_of(leaf, known)
+    own = issuer_of(leaf, known, between)
     at = next((n for n, one in enumerate(known) if root_name(one) == own), 0)
     kept = [one for n, one in enumerate(known) if n >= at or root_name(one) in trusted]
     return joined(kept)

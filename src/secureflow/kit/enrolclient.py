@@ -15,16 +15,11 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
+from secureflow.kit.certchains import issued_chain
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.oserrors import reason_below
-from secureflow.kit.pki import (
-    SpiffeId,
-    issued_chain,
-    parse_certificate,
-    pin_authority,
-    spiffe_id,
-)
+from secureflow.kit.pki import SpiffeId, parse_certificate, pin_authority, spiffe_id
 from secureflow.kit.plain import hidden
 from secureflow.kit.text import Text
 

@@ -70,7 +70,8 @@ class EnrolmentToken:
         Raises:
             SecureFlowError: `token_malformed`; the message never repeats the token.
         """
-        value = _decode(text.strip())
+        line = text.strip()
+        value = _decode(line)
         if not isinstance(value, dict) or value.keys() != _SHAPE.keys():
             raise _malformed("its fields are not the five expected ones")
         for name, shape in _SHAPE.items():
@@ -78,7 +79,10 @@ class EnrolmentToken:
                 raise _malformed(Text("its field {name} is malformed", name=name))
         if bool(value["organisation"]) != (value["kind"] == "agent"):
             raise _malformed("an agent must have an organisation, an enclave must have none")
-        return cls(**value)
+        token = cls(**value)
+        if token.encode() != line:
+            raise _malformed("it is not written as it was given out")
+        return token
 
 
 def proof_body(token_id: str, csr_pem: str, key: str) -> dict[str, str]:

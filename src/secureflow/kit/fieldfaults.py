@@ -90,7 +90,7 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
     """
     english = shown(str(error["msg"]))[:MAX_SAID]
     facts = {name: _plain(one) for name, one in (error.get("ctx") or {}).items()}
-    if error["type"] == "literal_error":
+    if error["type"] in {"literal_error", "enum"}:
         return _if_it_says(english, _QUOTED, {"expected": allowed(error)})
     kind = str(error["type"])
     if kind == "value_error" and isinstance(reason := facts.get("error"), str):

@@ -23,6 +23,7 @@ from secureflow.kit.text import Text
 CA: Final = "link-ca"
 CA_NEXT: Final = "link-ca-next"
 LOG: Final = "log"
+LOG_NEXT: Final = "log-next"
 SIGNING: Final = "signing"
 IDENTITY: Final = "identity"
 LINK: Final = "link"

@@ -1,9 +1,12 @@
 """An authority that an organisation brings: judged before a centre issues a certificate by it.
 
-Every party pins the authority itself, and gRPC takes no intermediate as an anchor: so it is a
-self-signed root, made for this centre (RFC 5280, 4.2.1: CA, keyCertSign, no constraint in the way).
-Its name is the SPIFFE trust domain (SPIFFE X.509-SVID, 4.1), as a URI in its subjectAltName. The
-last check is a handshake in memory by which a server and an agent accept each other under it.
+It is a self-signed root made for this centre, or the intermediate that a company's CA gives, with
+the certificates above it: from the one that issues up to the root, in this order. Every party pins
+the root (gRPC takes no intermediate as an anchor), and the chain travels with each certificate.
+Each of them is checked (RFC 5280, 4.2.1 and 6.1: CA, keyCertSign, path length, times, no constraint
+in the way). The one that issues names the SPIFFE trust domain (SPIFFE X.509-SVID, 4.1), as a URI in
+its subjectAltName. The last check is a handshake in memory by which a server and an agent accept
+each other under the root.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -19,14 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from secureflow.kit.certchains import MAX_ISSUERS, parse_chain
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import (
-    Authority,
-    make_csr,
-    new_link_key,
-    parse_certificate,
-    private_pem,
-)
+from secureflow.kit.pki import Authority, make_csr, new_link_key, private_pem
 from secureflow.kit.text import Text
 from secureflow.kit.tlskeys import load_chain
 
@@ -41,7 +40,7 @@ def own_authority(certificate_pem: str, key_pem: bytes, trust_domain: str, now: 
     """Return the authority of a certificate and its key, once it is known to serve.
 
     Args:
-        certificate_pem: one certificate.
+        certificate_pem: the certificate that issues, and those above it up to the root.
         key_pem: its private key, PEM, not encrypted.
         trust_domain: SPIFFE trust domain of the consortium.
         now: unix seconds.
@@ -49,17 +48,19 @@ def own_authority(certificate_pem: str, key_pem: bytes, trust_domain: str, now: 
     Raises:
         SecureFlowError: `ca_refused` naming what is wrong with it, `certificate_malformed`.
     """
-    certificate = parse_certificate(certificate_pem)
-    if certificate_pem.count(_BEGIN) != 1:
-        raise _refused("the file holds more than one certificate; name the root alone")
+    if certificate_pem.count(_BEGIN) > MAX_ISSUERS:
+        raise _refused(Text("the chain is longer than {most} certificates", most=MAX_ISSUERS))
+    certificate, *above = parse_chain(certificate_pem, MAX_ISSUERS)
     key = _key(key_pem)
     if key.public_key() != certificate.public_key():
-        raise _refused("the key does not belong to it")
-    _check_root(certificate)
-    _check_times(certificate, now)
-    _check_extensions(certificate)
+        raise _refused("the key does not belong to it, the first certificate of the file")
+    _check_root((certificate, *above)[-1])
+    _check_links([certificate, *above])
+    for below, one in enumerate((certificate, *above)):
+        _check_times(one, now)
+        _check_extensions(one, below)
     try:
-        authority = Authority(key, certificate)
+        authority = Authority(key, certificate, above)
     except (SecureFlowError, x509.ExtensionNotFound, ValueError) as error:
         raise _refused(
             Text("its subjectAltName names no trust domain (URI:spiffe://{domain})",
@@ -91,15 +92,28 @@ def _check_root(certificate: x509.Certificate) -> None:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise _refused(
-            "it is an intermediate, not a self-signed root: parties pin the root itself"
+            "its last certificate is no self-signed root: add those above it up to the root"
         ) from error
+
+
+def _check_links(chain: list[x509.Certificate]) -> None:
+    """Refuse a chain in another order, or with a certificate that does not belong to it."""
+    for one, by in pairwise(chain):
+        try:
+            one.verify_directly_issued_by(by)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise _refused(
+                "its certificates are not in order: each is issued by the next one of the file"
+            ) from error
+        if one == by:
+            raise _refused("a certificate stands in it twice")
+
+
+def _check_times(certificate: x509.Certificate, now: int) -> None:
     if not isinstance(
         certificate.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512
     ):
         raise _refused("its signature is not over SHA-256 or stronger")
-
-
-def _check_times(certificate: x509.Certificate, now: int) -> None:
     instant = datetime.fromtimestamp(now, UTC)
     if certificate.not_valid_before_utc > instant:
         raise _refused(
@@ -115,11 +129,19 @@ def _check_times(certificate: x509.Certificate, now: int) -> None:
         )
 
 
-def _check_extensions(certificate: x509.Certificate) -> None:
+def _check_extensions(certificate: x509.Certificate, below: int) -> None:
     """Refuse constraints under which leaves for servers and clients would not be accepted."""
     basic = _extension(certificate, x509.BasicConstraints)
     if basic is None or not basic.value.ca or not basic.critical:
         raise _refused("it is no CA: basicConstraints=critical,CA:TRUE")
+    if basic.value.path_length is not None and basic.value.path_length < below:
+        raise _refused(
+            Text(
+                "its path length allows {allowed} CAs below it, and there are {count}",
+                allowed=basic.value.path_length,
+                count=below,
+            )
+        )
     usage = _extension(certificate, x509.KeyUsage)
     if usage is None or not usage.value.key_cert_sign:
         raise _refused("it may not sign certificates: keyUsage=critical,keyCertSign,cRLSign")
@@ -182,5 +204,6 @@ def _refused(problem: str) -> SecureFlowError:
     return SecureFlowError(
         "ca_refused",
         Text("The certificate authority cannot be used: {problem}.", problem=problem),
-        "Make a root for this centre; docs/keys.md has the command.",
+        "Make a root for this centre, or have an intermediate made for it; docs/keys.md has the "
+        "commands.",
     )

@@ -12,7 +12,6 @@ decides them. Everything that depends on time takes `now` (Unix seconds) as an a
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secureflow.kit.atomic import write_atomically, write_new
 from secureflow.kit.canonical import sha256
+from secureflow.kit.certchains import (
+    MAX_ISSUERS,
+    UNREADABLE,
+    bounded,
+    parse_certificate,
+    parse_chain,
+    pem_of,
+)
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
@@ -64,21 +71,26 @@ AUTHORITY_PAST = timedelta(days=366)
 nothing; but with a clock set to before it every certificate would be refused, renewed ones too."""
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
-MAX_PEM = 16 * 1024
-_BEGIN = "-----BEGIN CERTIFICATE-----"
-
-# What `cryptography` raises on foreign X.509 bytes.
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 _Leaf = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 class Authority:
-    """The link CA: an ECDSA P-256 key and its self-signed certificate in one directory."""
+    """The link CA: an ECDSA P-256 key and its certificate in one directory.
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    The certificate is self-signed, or that of an intermediate: then `above` are the certificates
+    from its own issuer up to the root, which is what parties pin.
+    """
+
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        certificate: x509.Certificate,
+        above: Sequence[x509.Certificate] = (),
+    ) -> None:
         self.key = key
         self.certificate = certificate
+        self.above = tuple(above)
         self.trust_domain = trust_domain_of(certificate)
 
     @classmethod
@@ -95,6 +107,23 @@ class Authority:
         authority = cls(key, self_signed(key, trust_domain, now))
         authority.store(directory, files)
         return authority
+
+    def become(self, other: Authority) -> None:
+        """Issue as another authority of the same trust domain from now on.
+
+        Raises:
+            SecureFlowError: `ca_foreign` for another trust domain.
+        """
+        if other.trust_domain != self.trust_domain:
+            raise SecureFlowError(
+                "ca_foreign",
+                Text(
+                    "The certificate authority is of the trust domain {found}, not {wanted}.",
+                    found=other.trust_domain,
+                    wanted=self.trust_domain,
+                ),
+            )
+        self.key, self.certificate, self.above = other.key, other.certificate, other.above
 
     def store(self, directory: Path, files: KeyFiles | None = None) -> None:
         """Write `ca.key` (0600, wrapped as configured) and `ca.pem`.
@@ -113,7 +142,7 @@ class Authority:
                 Text("{directory} already holds a certificate authority.", directory=directory),
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
-        write_atomically(directory / "ca.pem", self.pem.encode("ascii"), 0o666)
+        write_atomically(directory / "ca.pem", self.chain.encode("ascii"), 0o666)
 
     @classmethod
     def load(cls, directory: Path, files: KeyFiles | None = None) -> Authority:
@@ -133,19 +162,24 @@ class Authority:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise _unreadable(directory, "ca.key holds no private key") from error
         try:
-            certificate = parse_certificate(pem.decode("ascii"))
+            certificate, *above = parse_chain(pem.decode("ascii"), MAX_ISSUERS)
         except (ValueError, SecureFlowError) as error:
             raise _unreadable(directory, "ca.pem holds no certificate") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()
         ):
             raise _unreadable(directory, "ca.key does not belong to ca.pem")
-        return cls(key, certificate)
+        return cls(key, certificate, above)
 
     @property
     def pem(self) -> str:
-        """The CA certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+        """The root, which parties pin, as PEM."""
+        return pem_of([(self.certificate, *self.above)[-1]])
+
+    @property
+    def chain(self) -> str:
+        """The certificates from the one that issues up to the root, as PEM."""
+        return pem_of((self.certificate, *self.above))
 
     def issue(
         self,
@@ -157,7 +191,7 @@ class Authority:
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
     ) -> str:
-        """Return the PEM chain (leaf, CA) of a leaf for the CSR's key under this SPIFFE URI.
+        """Return the PEM chain (leaf, CAs) of a leaf for the CSR's key under this SPIFFE URI.
 
         Agents are clients only and get no DNS or IP names; enclaves are both ends of a link.
 
@@ -190,6 +224,7 @@ class Authority:
             )
         names = _names(identity, dns, ips)
         start = _instant(now) - CLOCK_SKEW
+        ends = [one.not_valid_after_utc for one in (self.certificate, *self.above)]
         leaf = (
             x509.CertificateBuilder()
             .subject_name(_name(identity.common_name))
@@ -197,7 +232,7 @@ class Authority:
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(min(start + life, self.certificate.not_valid_after_utc))
+            .not_valid_after(min([start + life, *ends]))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_purposes(identity)), critical=False)
@@ -205,7 +240,7 @@ class Authority:
             .add_extension(_authority_key(self.key), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        return leaf.public_bytes(serialization.Encoding.PEM).decode("ascii") + self.pem
+        return pem_of([leaf]) + self.chain
 
 
 def new_link_key() -> ec.EllipticCurvePrivateKey:
@@ -227,10 +262,10 @@ def check_csr(pem: str) -> _Leaf:
         SecureFlowError: `csr_malformed`, `csr_forged`, `csr_key_refused`.
     """
     try:
-        csr = x509.load_pem_x509_csr(_bounded(pem))
+        csr = x509.load_pem_x509_csr(bounded(pem))
         public = csr.public_key()
         authentic = csr.is_signature_valid
-    except (*_UNREADABLE, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         message = Text("The certificate signing request is malformed: {error}.", error=error)
         raise SecureFlowError("csr_malformed", message) from error
     if not authentic:
@@ -245,41 +280,6 @@ def check_csr(pem: str) -> _Leaf:
             "csr_key_refused", "A link key is ECDSA P-256 or Ed25519.", "Make a P-256 key."
         )
     return public  # type: ignore[return-value]  # the two tests above are exactly this type
-
-
-def parse_certificate(pem: str) -> x509.Certificate:
-    """Parse the first certificate of a bounded PEM text.
-
-    Raises:
-        SecureFlowError: `certificate_malformed`.
-    """
-    try:
-        return x509.load_pem_x509_certificate(_bounded(pem))
-    except _UNREADABLE as error:
-        raise SecureFlowError(
-            "certificate_malformed", Text("The certificate is malformed: {error}.", error=error)
-        ) from error
-
-
-def issued_chain(pem: str, ca_pem: str) -> str:
-    """Return the PEM of a foreign chain's leaf and of that one of the CAs which issued it.
-
-    Only these two are returned: anything else in the text (a key, a comment, another certificate)
-    never reaches a file.
-
-    Raises:
-        SecureFlowError: `certificate_malformed`, `certificate_foreign`.
-    """
-    leaf, form = parse_certificate(pem), serialization.Encoding.PEM
-    for ca in [parse_certificate(_BEGIN + one) for one in ca_pem.split(_BEGIN)[1:] or [""]]:
-        with contextlib.suppress(InvalidSignature, ValueError, TypeError):
-            leaf.verify_directly_issued_by(ca)
-            return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
-    raise SecureFlowError(
-        "certificate_foreign",
-        "The certificate that the server sent is not issued by the link's authority.",
-        "Tell the operator; someone may be between you and the server.",
-    )
 
 
 def ca_fingerprint(pem: str) -> str:
@@ -463,13 +463,6 @@ def _instant(now: int) -> datetime:
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _bounded(pem: str) -> bytes:
-    if len(pem) > MAX_PEM:
-        message = f"longer than {MAX_PEM} characters"
-        raise ValueError(message)
-    return pem.encode("utf-8")
 
 
 def _unreadable(directory: Path, reason: str) -> SecureFlowError:

@@ -34,6 +34,16 @@ class CharterResource(Resource[D_co]):
         return verbs.post("/charter/continuation", {}, answers.value(PublishedCharter))
 
     @operation
+    def change_log_key(self, reason: str) -> Call[PublishedCharter]:
+        """Draft the charter that names the log's next key; the log is held until it is decided."""
+        return verbs.post("/charter/log-key", {"reason": reason}, answers.value(PublishedCharter))
+
+    @operation
+    def give_up_log_key(self) -> Call[None]:
+        """Drop the key that was proposed for the log."""
+        return verbs.delete("/charter/log-key")
+
+    @operation
     def sign(self, organisation: str, digest: str, signature: str) -> Call[PublishedCharter]:
         """Submit an organisation's signature (agents do this themselves)."""
         body = {"organisation": organisation, "digest": digest, "signature": signature}

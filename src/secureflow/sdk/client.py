@@ -25,7 +25,8 @@ from secureflow.sdk.people import Devices, Identities, SecondFactorResource, Ses
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
-from secureflow.sdk.views import Account, Session
+from secureflow.sdk.timetables import Timetables
+from secureflow.sdk.views import Account, Proof, Session
 
 
 class BaseClient(Resource[D_co]):
@@ -51,6 +52,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.queue = Queue(driver)
+        self.timetables = Timetables(driver)
         self.models = Models(driver)
         self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)
@@ -114,6 +116,22 @@ class BaseClient(Resource[D_co]):
     def me(self) -> Call[Account]:
         """Return whose token this client carries."""
         return verbs.get("/me", Account)
+
+    @operation
+    def prove(self, password: str, code: str = "") -> Call[Proof]:
+        """Prove again who the caller is, for what is refused as `proof_required`.
+
+        It is good for five minutes, for the login that this client carries.
+
+        Args:
+            password: the account's.
+            code: of its second factor, where it has one.
+
+        Raises:
+            SecureFlowError: `second_factor_required` without a code where one is needed.
+        """
+        body = {"password": password} | ({"code": code} if code else {})
+        return verbs.post_once("/me/proof", body, answers.value(Proof))
 
     @operation
     def change_password(self, old: str, new: str) -> Call[None]:

@@ -36,6 +36,7 @@ from secureflow.sdk.events import Subscription
 from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
+from secureflow.sdk.questions import JobQuestion, JobQuestions
 from secureflow.sdk.reports import Report
 from secureflow.sdk.scoring import code_predicts
 from secureflow.sdk.tracking import LogTo, observer
@@ -355,6 +356,21 @@ class Jobs(Resource[D_co]):
                 observed.close()
         raise_if_unsuccessful(found)
         return found
+
+    @operation
+    def questions(self, job: str) -> Call[JobQuestions]:
+        """Return what data owners ask about a job, and the answers."""
+        return verbs.get(f"/jobs/{job}/questions", JobQuestions)
+
+    @operation
+    def answer(self, job: str, text: str, organisation: str = "") -> Call[JobQuestion]:
+        """Answer the open question about a job; name who asked, if several did.
+
+        Raises:
+            SecureFlowError: `no_question`, `already_finished`, `forbidden`, `not_found`.
+        """
+        body = {"text": text, "organisation": organisation}
+        return verbs.post(f"/jobs/{job}/answers", body, answers.value(JobQuestion))
 
     @operation
     def cancel(self, job: str) -> Call[Job]:

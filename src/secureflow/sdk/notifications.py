@@ -49,7 +49,10 @@ class NotificationPreferences:
 
 @dataclass(frozen=True)
 class Webhook:
-    """An address to which notifications are posted; `secret` is shown only once."""
+    """An address to which notifications are posted; `secret` is shown only once.
+
+    `warning` says why nothing can be posted there at present, in the answer that creates it.
+    """
 
     id: str
     organisation: str
@@ -59,6 +62,7 @@ class Webhook:
     by: str = ""
     disabled: bool = False
     secret: str = field(default="", repr=False)
+    warning: str = ""
 
 
 @dataclass(frozen=True)

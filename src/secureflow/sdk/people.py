@@ -159,9 +159,10 @@ class SecondFactorResource(Resource[D_co]):
         )
 
     @operation
-    def remove(self, code: str) -> Call[None]:
-        """Remove it, by one of its codes."""
-        return verbs.post("/me/second-factor/remove", {"code": code}, answers.nothing)
+    def remove(self, code: str, password: str = "") -> Call[None]:
+        """Remove it, by one of its codes, and the password if the login is not recent."""
+        body = {"code": code} | ({"password": password} if password else {})
+        return verbs.post("/me/second-factor/remove", body, answers.nothing)
 
     @operation
     def reset(self, user: str) -> Call[None]:

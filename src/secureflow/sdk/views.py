@@ -37,6 +37,13 @@ class Session(Unpicklable):
 
 
 @dataclass(frozen=True)
+class Proof:
+    """A proof of identity that was taken; it is good until `until` (unix seconds)."""
+
+    until: int
+
+
+@dataclass(frozen=True)
 class DeviceCodes(Unpicklable):
     """A program's own secret, the code for people, its expiry, and the interval of questions."""
 

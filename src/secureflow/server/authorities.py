@@ -4,14 +4,15 @@
     ca/next.key  ca/next.pem      its successor, announced to the parties; ca/next.proof vouches
     ca/previous.pem               its predecessor, still trusted; its key is gone
 
-`rotate` makes the successor, `switch` lets it issue, `retire` ends the predecessor. Each is made
-with the centre stopped for a moment; parties come back by themselves, and jobs go on. A party pins
-the successor when it next links up (`kit.caroots`), over the link that the old root authenticates.
+`rotate` makes the successor, `switch` lets it issue, `retire` ends the predecessor. The centre may
+run: it follows the files (`server.cawatch`), and jobs go on. A party pins the successor when it is
+told (`kit.caroots`), over a link that the old root authenticates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +29,11 @@ from secureflow.kit.caroots import joined, root_name, roots, successor_message
 from secureflow.kit.clock import system_clock
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.keyfiles import CA, CA_NEXT
 from secureflow.kit.pki import Authority, key_digest, new_link_key, private_pem, self_signed
 from secureflow.kit.text import Text
 from secureflow.server.keyfiles import NEXT_KEY, read_authority
-from secureflow.server.record import locked_folder
 from secureflow.server.settings import ServerSettings
 
 NEXT, PROOF, PREVIOUS = "next.pem", "next.proof", "previous.pem"
@@ -94,13 +95,20 @@ def rotate(settings: ServerSettings) -> str:
     """Make a successor of the CA and the proof for it; return its fingerprint.
 
     Raises:
-        SecureFlowError: `server_running`; `ca_moving` if a change is under way.
+        SecureFlowError: `ca_busy`; `ca_moving` if a change is under way.
     """
-    with locked_folder(settings.directory):
+    with _changing(settings):
         found = read_authorities(settings)
         if found.moving:
             raise _moving(
                 "A change of the CA is under way already.", "See it: secureflow server ca status"
+            )
+        if found.issuing.above:
+            raise SecureFlowError(
+                "ca_refused",
+                "The CA is an intermediate, and its key cannot vouch for another root than the "
+                "one that parties pin.",
+                "Make a new centre with another chain before this one ends.",
             )
         now = system_clock()
         key = new_link_key()
@@ -119,14 +127,14 @@ def switch(settings: ServerSettings, left: Mapping[str, str], *, force: bool = F
     """Let the successor issue; the predecessor stays trusted, and its key is destroyed.
 
     Args:
-        settings: of a stopped centre.
+        settings: the centre's.
         left: parties that do not trust the successor yet (`standing`); they would be cut off.
         force: cut them off.
 
     Raises:
-        SecureFlowError: `server_running`, `ca_moving`, `ca_parties_left`.
+        SecureFlowError: `ca_busy`, `ca_moving`, `ca_parties_left`.
     """
-    with locked_folder(settings.directory):
+    with _changing(settings):
         ca, keys = settings.ca, settings.key_files
         if not (ca / NEXT).exists():
             raise _moving(
@@ -151,9 +159,9 @@ def retire(settings: ServerSettings, left: Mapping[str, str], *, force: bool = F
     """End the trust in the predecessor.
 
     Raises:
-        SecureFlowError: `server_running`, `ca_moving`, `ca_parties_left`.
+        SecureFlowError: `ca_busy`, `ca_moving`, `ca_parties_left`.
     """
-    with locked_folder(settings.directory):
+    with _changing(settings):
         if not read_authorities(settings).previous:
             raise _moving(
                 "There is no predecessor of the CA.", "See it: secureflow server ca status"
@@ -161,6 +169,18 @@ def retire(settings: ServerSettings, left: Mapping[str, str], *, force: bool = F
         _require_nobody(left, force=force)
         remove(settings.ca / PREVIOUS)
         flush_directory(settings.ca)
+
+
+@contextmanager
+def _changing(settings: ServerSettings) -> Iterator[None]:
+    """Change the CA's files, as the only one on this folder."""
+    busy = SecureFlowError(
+        "ca_busy",
+        Text("Another change of the CA is being made in {directory}.", directory=settings.ca),
+        "Wait until it is done. See it: secureflow server ca status",
+    )
+    with folder_lock(settings.ca, busy):
+        yield
 
 
 async def note_roots(work: UnitOfWork, party: str, said: JSON) -> bool:

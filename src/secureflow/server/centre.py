@@ -27,6 +27,7 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports.bus import Bus
+from secureflow.application.ports.logkeys import LogKeys
 from secureflow.application.revocations import RevocationWatch
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
@@ -36,6 +37,7 @@ from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
 from secureflow.application.running.waiting import WaitObserver, Waits
+from secureflow.application.secretsroot import secrets_root
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
@@ -47,12 +49,14 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
-from secureflow.kit.pki import Authority
+from secureflow.kit.logging import get_logger
 from secureflow.kit.version import __version__
 from secureflow.server.authorities import read_authorities
 from secureflow.server.awaiting import awaited
+from secureflow.server.cawatch import SECONDS as CA_SECONDS
+from secureflow.server.cawatch import CaWatch
 from secureflow.server.certificate import ServerCertificate
-from secureflow.server.keyfiles import read_log_key
+from secureflow.server.logkeys import LogKeyFiles
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
 from secureflow.server.providers import login_providers
@@ -64,6 +68,7 @@ from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
 from secureflow.server.wiring import Ports, make_services, notify_of
 
+_log = get_logger(__name__)
 LINK_GRACE = 0.5
 """Grace period of open calls when the link stops, in seconds."""
 
@@ -88,17 +93,17 @@ async def open_centre(
     Raises:
         SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
-    clock, key = system_clock, read_log_key(settings)
+    clock, keys = system_clock, LogKeyFiles(settings)
     authorities, reserve = read_authorities(settings), reserve_of(settings)
     authority = authorities.issuing
     identity = settings.tls, authority, settings.host, clock, settings.key_files
     certificate = reserve.run(lambda: ServerCertificate(*identity, authorities.trusted))
-    database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
+    database, ledger, sealing = await _open_record(settings, keys, stack)
     artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
+    desk = _make_desk(settings, witnessing, artifacts, vectors, kinds)
     made = settings.link, certificate, authority.trust_domain, authorities.greeting(), desk
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
@@ -106,14 +111,14 @@ async def open_centre(
     asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
-    parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
+    parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
     queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
     stack.push_async_callback(runner.stop)
-    world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
-    outside = login_providers(settings.identity, clock), notify_of(settings)
+    world = database.begin, ledger, keys.signing, authority, link, runner, bus, artifacts, uploads
+    outside = login_providers(settings.identity, clock), notify_of(settings), keys
     services = make_services(
-        Ports(*world, ProcessAccountant(), kinds, *outside),
+        Ports(*world, clock, ProcessAccountant(), kinds, *outside, sealing),
         address,
         expel=(expel := partial(_expel, link)),
         notify_disabled=link.shut_out,
@@ -133,9 +138,19 @@ async def open_centre(
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
+    _keep(stack, _follow_ca(CaWatch(settings, authorities, certificate, link), services))
     polls = runner.poll, queue.poll, revocation_watch.poll, services.project_stops.poll
     _keep(stack, poll_forever([*polls, services.tokens.uses.poll, *looks]))
     return Centre(services, certificate, address)
+
+
+async def _open_record(
+    settings: ServerSettings, keys: LogKeyFiles, stack: AsyncExitStack
+) -> tuple[Database, SqlLedger, SigningKey]:
+    """Return the database, its log, and the key under which secrets lie in it."""
+    wait = settings.database.wait_seconds
+    database, ledger = await open_ledger(settings, keys.signing, stack, wait=wait, keys=keys)
+    return database, ledger, await secrets_root(database.begin, keys.signing)
 
 
 def _readiness(
@@ -149,13 +164,12 @@ def _readiness(
 def _make_desk(
     settings: ServerSettings,
     witnessing: Witnessing,
-    authority: Authority,
     artifacts: FileArtifacts,
     vectors: ScratchFiles,
     kinds: JobKinds,
 ) -> PartyDesk:
     return PartyDesk(
-        *(witnessing, authority.pem, settings.max_artifact_bytes, system_clock, artifacts, vectors),
+        *(witnessing, settings.max_artifact_bytes, system_clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
         {name for name, kind in kinds.engines.specs.items() if kind.peers},
     )
@@ -171,6 +185,18 @@ def _background(services: Services, clock: Clock) -> Iterator[Coroutine[Any, Any
     # Slow receivers must not hold up the rest.
     yield poll_forever([notices.notifying.poll, notices.expiring.poll, notices.outages.poll])
     yield poll_forever([notices.delivering.poll])
+
+
+async def _follow_ca(watch: CaWatch, services: Services) -> None:
+    """Follow changes of the CA's files until cancelled."""
+    while True:
+        try:
+            await watch.poll(services.begin, services.transactions)
+        except SecureFlowError as error:  # a held log, or a database that is away: later
+            _log.info("ca_not_recorded", code=error.code)
+        except Exception:  # noqa: BLE001  the edge of a task: a full disk is emptied in time
+            _log.exception("ca_not_followed")
+        await asyncio.sleep(CA_SECONDS)
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:
@@ -266,6 +292,7 @@ async def open_ledger(
     *,
     new: bool = False,
     wait: float = 0.0,
+    keys: LogKeys | None = None,
 ) -> tuple[Database, SqlLedger]:
     """Start the database and its log, if they belong to the folder; create them only if `new`.
 
@@ -283,7 +310,7 @@ async def open_ledger(
         await database.start()
 
     await awaited(lambda: reserve.run_async(opened), database.name, wait)
-    ledger = SqlLedger(database, key, settings.origin)
+    ledger = SqlLedger(database, key, settings.origin, keys=keys)
 
     async def started() -> None:
         async with database.reached():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles
 from secureflow.kit.atomic import write_atomically
-from secureflow.kit.caroots import issuer_of
+from secureflow.kit.certchains import issued_by
 from secureflow.kit.clock import Clock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.logging import get_logger
@@ -46,7 +46,7 @@ class ServerCertificate:
         self._authority = authority
         self._clock = clock
         self._dns, self._ips = _names(host)
-        self._keys = keys
+        self._directory = directory
         self.credentials = CredentialFiles(directory, keys)
         if not self.credentials.complete:
             key = new_link_key()
@@ -65,7 +65,7 @@ class ServerCertificate:
         nowhere.
         """
         credentials, now = self.credentials(), self._clock()
-        issued = issuer_of(credentials.leaf, [self._authority.certificate])
+        issued = issued_by(credentials.leaf, self._authority.certificate)
         if issued and not credentials.due(now) and now >= credentials.span[0]:
             return False
         self.credentials.install(self._issue(self.credentials.request()), now)
@@ -75,7 +75,15 @@ class ServerCertificate:
         """Pin the roots for the clients of the link; the own certificate's stays until renewed."""
         if self.credentials.authority() != trusted:
             write_atomically(place, trusted.encode("ascii"), 0o666)
-            self.credentials = CredentialFiles(place.parent, self._keys)
+
+    def follow(self, trusted: str) -> None:
+        """Trust these roots from the next handshake on, and show a certificate of the issuing one.
+
+        Open connections stay.
+        """
+        self._trust(self._directory / "ca.pem", trusted)
+        if self.renew_if_due():
+            self._load()
 
     async def keep_fresh(self) -> None:
         """Renew until cancelled; open connections stay, new handshakes use the new certificate."""

@@ -115,7 +115,7 @@ def _database(
     )
     found = []
     if key is not None:
-        log = LogCheck(connection, settings.origin, key.public, rows.keys)
+        log = LogCheck(connection, settings.origin, key.public, rows.keys, rows.log_keys)
         found = list(log.findings())
         yield from report(
             "log",

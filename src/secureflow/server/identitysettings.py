@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from secureflow.application.providersettings import (
+    ClaimSettings,
+    Line,
+    ProviderSettings,
+    Url,
+    check_different,
+    check_url,
+)
 from secureflow.domain.oidc import ClaimMapping
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role
 from secureflow.kit.settings import Section
 from secureflow.kit.text import Text
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=255), ONE_LINE]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=512)]
-Scope = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,64}$")]
-
-
-class ClaimSettings(Section):
-    """A claim by its name, or by the names that lead to it: `groups`, `[realm_access, roles]`."""
-
-    claim: tuple[Line, ...] = Field((), max_length=8)
-
-    @field_validator("claim", mode="before")
-    @classmethod
-    def _one_name(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
 
 class OrganisationSettings(ClaimSettings):
@@ -62,51 +52,22 @@ class RoleSettings(ClaimSettings):
         return self
 
 
-class OidcSettings(Section):
+class OidcSettings(ProviderSettings):
     """One OpenID Connect provider.
 
     Args:
-        name: in the addresses of this centre; it never changes.
-        title: on login pages; the name if empty.
-        issuer: as the provider's description says, to the letter.
-        client_id: of this centre there.
-        client_secret_file: of mode 0600; none for a public client.
-        scopes: asked for; `openid` is among them.
         redirect: how browsers reach this centre. The callback to register there is
             `REDIRECT/api/v1/oidc/NAME/callback`.
-        hosts: of the provider's endpoints, besides the issuer's.
-        ca: PEM file of the authorities of a private PKI.
-        userinfo: whether claims are fetched from the userinfo endpoint too.
-        provision: whether people get an account at their first login.
         organisation, roles: what the claims mean.
-        loopback_http: whether plain http is allowed on this machine: for tests.
     """
 
-    name: Name
-    title: Annotated[str, StringConstraints(max_length=100), ONE_LINE] = ""
-    issuer: Url
-    client_id: Line
-    client_secret_file: Path | None = None
-    scopes: tuple[Scope, ...] = Field(("openid", "profile"), max_length=32)
     redirect: Url
-    hosts: tuple[Line, ...] = Field((), max_length=16)
-    ca: Path | None = None
-    userinfo: bool = False
-    provision: bool = False
     organisation: OrganisationSettings
     roles: RoleSettings
-    loopback_http: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if "openid" not in self.scopes:
-            raise ValueError(Text("scopes must include openid"))
-        for name, url in (("issuer", self.issuer), ("redirect", self.redirect)):
-            parts = urlsplit(url)
-            if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
-                raise ValueError(Text("{name} must be a URL without query", name=name))
-            if parts.scheme != "https" and not self.loopback_http:
-                raise ValueError(Text("{name} must be an https URL", name=name))
+        check_url("redirect", self.redirect, plain=self.loopback_http)
         return self
 
     @property
@@ -135,7 +96,5 @@ class IdentitySettings(Section):
     @field_validator("oidc")
     @classmethod
     def _different(cls, providers: tuple[OidcSettings, ...]) -> tuple[OidcSettings, ...]:
-        for what in ("name", "issuer"):
-            if len({getattr(one, what) for one in providers}) < len(providers):
-                raise ValueError(Text("each provider has its own {what}", what=what))
+        check_different(providers, "name", "issuer")
         return providers

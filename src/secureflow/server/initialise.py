@@ -168,7 +168,7 @@ def _authority(
 
     _once(directory, make)
     authority = Authority.load(directory, files)
-    other = given is not None and given.pem != authority.pem  # an earlier attempt made it
+    other = given is not None and given.chain != authority.chain  # an earlier attempt made it
     if other or authority.trust_domain != trust_domain:
         raise SecureFlowError(
             "already_initialised",

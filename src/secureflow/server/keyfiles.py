@@ -12,7 +12,16 @@ from typing import Final
 from secureflow.kit.caroots import root_name, roots
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.keyfiles import CA, CA_NEXT, ENROLMENT, FIRST_LOGIN, LOG, KeyPlace, link_places
+from secureflow.kit.keyfiles import (
+    CA,
+    CA_NEXT,
+    ENROLMENT,
+    FIRST_LOGIN,
+    LOG,
+    LOG_NEXT,
+    KeyPlace,
+    link_places,
+)
 from secureflow.kit.keyvault import KeyVaultError
 from secureflow.kit.pki import Authority, ca_fingerprint
 from secureflow.kit.recordmark import read_mark
@@ -87,12 +96,18 @@ def read_authority(settings: ServerSettings) -> Authority:
 def key_places(settings: ServerSettings) -> list[KeyPlace]:
     """Return where the centre's private keys lie, existing or not."""
     ca = [KeyPlace(settings.ca / "ca.key", CA), KeyPlace(settings.ca / NEXT_KEY, CA_NEXT)]
-    own = [*ca, KeyPlace(settings.log_key, LOG)]
+    log = [KeyPlace(settings.log_key, LOG), KeyPlace(next_log_key(settings), LOG_NEXT)]
+    own = [*ca, *log]
     handed = [
         KeyPlace(settings.directory / ADMIN_FILE, FIRST_LOGIN),
         KeyPlace(settings.directory / ENCLAVE_FILE, ENROLMENT),
     ]
     return [*own, *link_places(settings.tls), *handed]
+
+
+def next_log_key(settings: ServerSettings) -> Path:
+    """Return where the successor of the log's key lies, if there is one."""
+    return settings.log_key.with_name(f"{settings.log_key.stem}.next{settings.log_key.suffix}")
 
 
 def _way_back(settings: ServerSettings) -> str:

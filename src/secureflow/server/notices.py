@@ -8,7 +8,9 @@ from functools import cached_property
 
 from secureflow.adapters.notifying.webhook import WebhookNotifier, WebhookPoster
 from secureflow.application.delivering import Delivering
+from secureflow.application.derivedkeys import derived_key
 from secureflow.application.expiring import Expiring
+from secureflow.application.mailcodes import MailCodes
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
 from secureflow.application.outages import Outages
@@ -35,7 +37,8 @@ class NoticeParts:
     """What notifications depend on.
 
     Args:
-        begin, ledger, log_key, courier, bus, clock, ticks: as the use cases'.
+        begin, ledger, courier, bus, clock, ticks: as the use cases'.
+        sealing_key: seals the secrets of webhooks, makes the codes of mails.
         stopping: set to end long streams.
         others: the names of the other servers of the database.
         settings: the channels.
@@ -45,7 +48,7 @@ class NoticeParts:
 
     begin: UnitOfWorkFactory
     ledger: Ledger
-    log_key: SigningKey
+    sealing_key: SigningKey
     courier: Courier
     bus: Bus
     clock: Clock
@@ -62,19 +65,29 @@ class NoticeParts:
         if self.notifiers is not None:
             return self.notifiers
         found: dict[Channel, Notifier] = {}
-        hooks, smtp = self.settings.webhooks, self.settings.smtp
-        if hooks.enabled:
-            poster = WebhookPoster(self.clock, hooks.allow, hooks.ca)
-            found["webhook"] = WebhookNotifier(self.begin, self._sealer, poster)
+        smtp = self.settings.smtp
+        if self.settings.webhooks.enabled:
+            found["webhook"] = WebhookNotifier(self.begin, self._sealer, self._poster)
         if smtp is not None:
             from secureflow.adapters.notifying.smtp import MailNotifier  # who sends mail loads it
 
-            found["email"] = MailNotifier(self.begin, smtp.server(), self.clock, self.link)
+            found["email"] = MailNotifier(
+                self.begin, smtp.server(), self.clock, self.link, self._codes
+            )
         return found
 
     @cached_property
     def _sealer(self) -> SecretSealer:
-        return SecretSealer(self.log_key, SECRETS)
+        return SecretSealer(self.sealing_key, SECRETS)
+
+    @cached_property
+    def _poster(self) -> WebhookPoster:
+        hooks = self.settings.webhooks
+        return WebhookPoster(self.clock, hooks.allow, hooks.ca)
+
+    @cached_property
+    def _codes(self) -> MailCodes:
+        return MailCodes(derived_key(self.sealing_key, "mail codes"))
 
     def notices(self, transactions: Transactions) -> Notices:
         """Return what tells people."""
@@ -97,13 +110,16 @@ class NoticeParts:
             *(self.begin, self.bus, self.clock, self.ticks, self.stopping),
             frozenset(self.channels),
             smtp.domains if smtp else (),
+            codes=self._codes,
         )
 
     def _webhooks(self, transactions: Transactions) -> Webhooks:
         most = self.settings.webhooks.per_organisation
         notifier = self.channels.get("webhook")
         parts = self.begin, transactions, self._sealer, notifier, self.clock, most, self.ticks
-        return Webhooks(*parts)
+        if self.notifiers is not None:
+            return Webhooks(*parts)
+        return Webhooks(*parts, judge=self._poster.doubt)
 
 
 def link_of(settings: ServerSettings) -> str:

@@ -10,10 +10,12 @@ from secureflow.application.derivedkeys import derived_key
 from secureflow.application.devices import Devices
 from secureflow.application.failedlogins import FailedLogins
 from secureflow.application.identities import Identities, LoginProvider
+from secureflow.application.loginplaces import Places
 from secureflow.application.logins import Logins
 from secureflow.application.oidc import OidcLogins
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.proofs import Proofs
 from secureflow.application.refreshing import Refreshing
 from secureflow.application.secondfactors import SecondFactors
 from secureflow.application.sessions import Sessions
@@ -31,6 +33,7 @@ class People:
 
     failed_logins: FailedLogins
     logins: Logins
+    proofs: Proofs
     tokens: Tokens
     sessions: Sessions
     second_factors: SecondFactors
@@ -46,7 +49,7 @@ def make_people(
     clock: Clock,
     ticks: Ticks,
     bounds: Bounds,
-    log_key: SigningKey,
+    sealing_key: SigningKey,
     trust_domain: str,
     providers: Mapping[str, LoginProvider],
 ) -> People:
@@ -56,25 +59,27 @@ def make_people(
         begin, transactions, clock: of the platform.
         ticks: paces their guesses.
         bounds: what settings bound.
-        log_key: what the keys are derived from under which secrets lie in the database.
+        sealing_key: what the keys are derived from under which secrets lie in the database.
         trust_domain: the platform's name in an authenticator app.
         providers: of logins elsewhere.
     """
-    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, log_key)
+    quotas, rules, key = bounds.quotas, bounds.rules, partial(derived_key, sealing_key)
     passwords = Passwords(rules.password_length)
     failed = FailedLogins(transactions, clock)
     factors = SecondFactors(
         *(begin, transactions, clock, ticks, key("second factors"), rules.require_second_factor),
         trust_domain,
     )
-    refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens)
+    places = Places(key("login places"))
+    refreshing = Refreshing(transactions, clock, key("refresh tokens"), quotas.tokens, places)
     logins = Logins(begin, passwords, ticks, failed, factors)
-    sessions = Sessions(begin, transactions, clock, bounds.sessions, factors.allowed)
+    sessions = Sessions(begin, transactions, clock, bounds.sessions, places, factors.allowed)
     identities = Identities(begin, transactions, providers, quotas, clock, failed)
     return People(
         failed_logins=failed,
         logins=logins,
-        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, factors.allowed),
+        proofs=Proofs(begin, logins, clock),
+        tokens=Tokens(begin, transactions, logins, clock, quotas.tokens, places, factors.allowed),
         sessions=sessions,
         second_factors=factors,
         refreshing=refreshing,

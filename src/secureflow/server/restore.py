@@ -42,7 +42,7 @@ from secureflow.adapters.database.tables import (
     SETTINGS,
     TOKENS,
 )
-from secureflow.application.membership import CURRENT
+from secureflow.application.membership import CANDIDATE, CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.setback import read_hold
@@ -320,7 +320,7 @@ async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
 def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     """Verify the log and mark the database; without a time, that of its newest entry counts."""
     keys = _member_keys(connection)
-    log = verify_log(connection, keys)
+    log = verify_log(connection, keys, _log_keys(connection))
     taken_at = min(log.newest or system_clock(), system_clock()) if taken_at is None else taken_at
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     for ended in (TOKENS, FAMILIES, DEVICES, PENDING_LOGINS, SESSIONS, ENROLMENTS):
@@ -345,6 +345,14 @@ def _forget_seen_heads(connection: sa.Connection) -> None:
 def _member_keys(connection: sa.Connection) -> dict[str, str]:
     stored = _setting(connection, CURRENT)
     return {} if stored is None else dict(SignedCharter.from_json(stored).charter.keys)
+
+
+def _log_keys(connection: sa.Connection) -> dict[str, str]:
+    found = [_setting(connection, name) for name in (CURRENT, CANDIDATE)]
+    known = dict[str, str]()
+    for one in found:  # the candidate's too: a change of the log's key may have been interrupted
+        known |= {} if one is None else SignedCharter.from_json(one).charter.log_keys
+    return known
 
 
 def _setting(connection: sa.Connection, name: str) -> Any:

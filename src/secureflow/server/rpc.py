@@ -52,6 +52,7 @@ from secureflow.server.logverbs import (
     show,
 )
 from secureflow.server.peers import check_join
+from secureflow.server.questionverbs import answers, ask
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -161,7 +162,6 @@ class PartyDesk:
 
     Args:
         witnessing: makes the log proofs.
-        ca: the link CA's certificate (PEM).
         max_blob: maximum bytes of one blob of the enclave.
         clock: unix seconds.
         artifacts: where the enclave stores models.
@@ -173,7 +173,6 @@ class PartyDesk:
     def __init__(
         self,
         witnessing: Witnessing,
-        ca: str,
         max_blob: int,
         clock: Clock,
         artifacts: Artifacts,
@@ -186,7 +185,6 @@ class PartyDesk:
         self._vectors = vectors
         self._turns = turns
         self._peer_kinds = peer_kinds
-        self._fingerprint = ca_fingerprint(ca)
         self._max_blob = max_blob
         self._clock = clock
         self._tickets = Tickets()
@@ -211,6 +209,8 @@ class PartyDesk:
             "grant.end": end,
             "grant.list": listed,
             "job.withdraw": withdraw,
+            "question.ask": ask,
+            "question.answers": answers,
             "status": self._status,
             "engines": _engines,
         }
@@ -343,7 +343,7 @@ class PartyDesk:
             "version": __version__,
             "party": peer.party,
             "charter": charter.charter.digest if charter else "",
-            "ca": self._fingerprint,
+            "ca": ca_fingerprint(services.organisations.ca),
             "enclave": {
                 "connected": enclave.connected,
                 "tee": enclave.tee,

@@ -13,6 +13,7 @@ from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
 from secureflow.application.organisations import Organisations
@@ -25,9 +26,11 @@ from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
+from secureflow.application.questions import Questions
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
+from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.webhooks import Webhooks
 from secureflow.kit.errors import SecureFlowError
@@ -68,6 +71,8 @@ class Services(People, Products):
     datasets: Datasets
     jobs: Jobs
     queue: Queue
+    timetables: Timetables
+    questions: Questions
     overdue: OverdueEnds
     audit: Audit
     notices: Notices
@@ -75,6 +80,7 @@ class Services(People, Products):
     ledger: Ledger
     guard: LogGuard
     continuing: Continuing
+    log_key_change: LogKeyChange
     metrics: Metrics
     readiness: Readiness
     record: Callable[[], SecureFlowError | None] = lambda: None

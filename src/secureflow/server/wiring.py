@@ -21,6 +21,7 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.ports.accountant import Accountant
@@ -28,6 +29,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.logkeys import LogKeys, OneKey
 from secureflow.application.ports.notifications import Notifier
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projectpeople import ProjectPeople
@@ -35,12 +37,14 @@ from secureflow.application.projectrecord import ProjectRecord
 from secureflow.application.projects import Projects
 from secureflow.application.projectstates import ProjectStates
 from secureflow.application.projectstops import ProjectStops
+from secureflow.application.questions import Questions
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
+from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.deliveries import Channel
@@ -72,7 +76,8 @@ class Notify:
 class Ports:
     """The ports that the use cases depend on; `uploads` stores what people upload.
 
-    `providers` are where people may log in besides, by name.
+    `providers` are where people may log in besides, by name; `log_keys` is where the log's next key
+    is found, `sealing` the key under which secrets lie in the database (`application.secretsroot`).
     """
 
     begin: UnitOfWorkFactory
@@ -89,6 +94,18 @@ class Ports:
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
     providers: Mapping[str, LoginProvider] = field(default_factory=dict)
     notify: Notify = field(default_factory=Notify)
+    log_keys: LogKeys | None = None
+    sealing: SigningKey | None = None
+
+    @property
+    def keys(self) -> LogKeys:
+        """The log's keys; by default `log_key` is never replaced."""
+        return self.log_keys or OneKey(self.log_key)
+
+    @property
+    def sealing_key(self) -> SigningKey:
+        """What the keys of secrets in the database are derived from."""
+        return self.sealing or self.log_key
 
 
 def notify_of(settings: ServerSettings) -> Notify:
@@ -135,8 +152,8 @@ def make_services(
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
     quotas, centre = bounds.quotas, CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
-    continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
-    entering = ports.log_key, ports.authority.trust_domain, ports.providers
+    continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock, keys=ports.keys)
+    entering = ports.sealing_key, ports.authority.trust_domain, ports.providers
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
         **vars(make_people(begin, transactions, clock, ticks, bounds, *entering)),
@@ -146,10 +163,13 @@ def make_services(
         organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
+        log_key_change=LogKeyChange(begin, transactions, ledger, ports.keys, clock),
         **_projects(ports, transactions, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         queue=Queue(begin, transactions, bounds.queue, clock),
+        timetables=Timetables(begin, transactions, clock, ports.driver.start),
+        questions=Questions(begin, transactions, clock),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),
@@ -184,7 +204,7 @@ def _notices(
 ) -> Notices:
     notify = ports.notify
     return NoticeParts(
-        *(ports.begin, ports.ledger, ports.log_key, ports.courier, ports.bus, ports.clock),
+        *(ports.begin, ports.ledger, ports.sealing_key, ports.courier, ports.bus, ports.clock),
         *(ticks, stopping, others, notify.settings, notify.link, notify.notifiers),
     ).notices(transactions)
 

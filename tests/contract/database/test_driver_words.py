@@ -60,8 +60,8 @@ async def outdate(database: Database) -> None:
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
         old = ("claims", "servers", "bundles", "uploads", "queue")
-        people = ("sessions", "families", "devices", "second_factors", "identities")
-        told = ("notifications", "preferences", "webhooks", "deliveries")
+        people = ("sessions", "families", "devices", "second_factors", "identities", "login_places")
+        told = ("questions", "notifications", "preferences", "webhooks", "deliveries")
         for later in (*old, *people, "pending_logins", *told):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.write(sa.text("DROP INDEX ix_jobs_kind"))

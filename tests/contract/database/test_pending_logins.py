@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from peers.believing import BelievingProvider
 
 from secureflow.adapters.database.engine import Database
 from secureflow.application.identities import LoginProvider
 from secureflow.application.oidc import Callback, OidcLogins
-from secureflow.domain.oidc import PENDING_SECONDS, ClaimMapping
+from secureflow.domain.oidc import PENDING_SECONDS, ClaimMapping, PendingLogin
 from secureflow.kit.errors import SecureFlowError
 
 NOW = 1_800_000_000
@@ -51,3 +52,16 @@ async def test_what_nobody_finished_is_swept(database: Database) -> None:
         async with database.begin() as unit:
             assert await unit.sweep(now) == gone
             await unit.commit()
+
+
+async def test_the_fullest_network_is_found(database: Database) -> None:
+    async with database.begin() as work:
+        assert await work.pending_logins.crowded("block", unexpired=NOW) == ""
+        for number, block in enumerate(["b", "a", "b", "c", "c", "c"]):
+            expires = NOW if block == "c" else NOW + 1
+            row = PendingLogin(str(number), "sso", "x", "/", NOW, expires, block=block)
+            await work.pending_logins.add(row)
+        assert await work.pending_logins.crowded("block", unexpired=NOW) == "b"
+        assert await work.pending_logins.count(block="b", unexpired=NOW) == 2
+        with pytest.raises(TypeError):
+            await work.pending_logins.crowded("user")

@@ -26,7 +26,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
@@ -38,6 +38,7 @@ from secureflow.domain.projects import (
     ProjectPerson,
     ProjectRole,
 )
+from secureflow.domain.questions import Question
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Role, Token, User
@@ -62,6 +63,7 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, 9),
      {"code": "cd" * 32, "digest": "ab" * 32, "user": ""}),
     ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5, 6, 7, ("ab" * 32,)), {}),
+    ("login_places", LoginPlaces("usr_1", ("ab" * 16,)), {}),
     ("organisations", Organisation("bank-a", "Bank A", 5), {}),
     ("enrolments", Enrolment("enr_1", "agent", "bank-a", "ef" * 32, 5, 9),
      {"organisation": "bank-a", "digest": "ef" * 32}),
@@ -85,6 +87,8 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("identities", Identity("idn_1", "usr_1", "sso", "https://sso.example", "248289761001", 5),
      {"user": "usr_1"}),
     ("pending_logins", PendingLogin("ab" * 32, "sso", "cd" * 32, "/jobs", 5, 9), {}),
+    ("questions", Question("job_1.bank-a.1", "job_1", "bank-a", 1, "Why?", "ab" * 16, 5),
+     {"job": "job_1", "organisation": "bank-a"}),
     ("preferences", Preferences("usr_1", "zh", "ann@example.org", mailed=("job_ended",)), {}),
     ("webhooks", Webhook("whk_1", "bank-a", "https://siem.example/", ("job_ended",), 5, "usr_1",
                          "c2VhbGVk"), {"organisation": "bank-a"}),

@@ -1,13 +1,8 @@
-"""A login at a real provider: `oidc-provider-mock`, in a process of its own on a free port."""
+"""A login at a real provider (`oidc-provider-mock`)."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,44 +17,11 @@ from secureflow.kit.clock import system_clock
 from tests.stage import two_worlds
 from tests.unit.server.conftest import Api
 
-MISSING = importlib.util.find_spec("oidc_provider_mock") is None
-if MISSING and os.environ.get("CI"):
-    raise AssertionError("oidc-provider-mock is a requirement of the tests")
-pytestmark = pytest.mark.skipif(
-    MISSING, reason="oidc-provider-mock is not installed: pip install secureflow[dev]"
-)
-SERVER = """
-import os, sys
-import oidc_provider_mock, werkzeug.serving
-users = [oidc_provider_mock.User(sub="ada", claims={"groups": ["scientists"], "name": "Ada L"})]
-app = oidc_provider_mock.app(require_nonce=True, user_claims=users)
-server = werkzeug.serving.make_server("127.0.0.1", 0, app, threaded=True)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
 MAPPING = ClaimMapping(
     organisation="bank-a",
     roles_claim=("groups",),
     role_names={"scientists": Role.DATA_SCIENTIST, "owners": Role.DATA_OWNER},
 )
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[str]:
-    """Run the provider until the file's tests have ended."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SERVER],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "AUTHLIB_INSECURE_TRANSPORT": "1"},
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def port_of(issuer: str, **more: bool) -> OidcProvider:

@@ -11,6 +11,7 @@ import pytest
 
 from secureflow.adapters.notifying.settings import SmtpSettings
 from secureflow.adapters.notifying.smtp import MailNotifier, MailServer, composed, written
+from secureflow.application.mailcodes import MailCodes
 from secureflow.domain.deliveries import Delivery
 from secureflow.domain.notificationkinds import KINDS
 from secureflow.domain.notifications import Preferences
@@ -20,6 +21,7 @@ from tests.contract.notifying.mailserver import MailReceiver
 from tests.doubles import MemoryDatabase
 
 LINK = "https://centre.example:8443"
+CODES = MailCodes(bytes(32))
 READER = Preferences("usr_1", "en", "ada@bank-a.example", confirmed=True)
 
 
@@ -33,7 +35,7 @@ async def notifier(server: MailServer, wishes: Preferences | None = READER) -> M
         async with database.begin() as work:
             await work.preferences.add(wishes)
             await work.commit()
-    return MailNotifier(database.begin, server, lambda: 1_800_000_000, LINK)
+    return MailNotifier(database.begin, server, lambda: 1_800_000_000, LINK, CODES)
 
 
 def to(receiver: MailReceiver, tls: Tls, host: str = "localhost", **more: Any) -> MailServer:
@@ -138,9 +140,10 @@ async def test_an_unconfirmed_address_gets_its_code_and_nothing_else(tls: Tls) -
     async with MailReceiver(tls.context, True).serving() as receiver:
         unsure = replace(READER, confirmed=False)
         one = await notifier(to(receiver, tls, "hook.example"), unsure)
-        await one.deliver(mail("email_code", code="12345678"))
+        await one.deliver(mail("email_code"))
+    code = CODES.code(mail("email_code").id)
     message = message_from_bytes(receiver.mails[0][2], policy=policy.SMTP)
-    assert "--confirm 12345678" in " ".join(message.get_content().split())
+    assert f"--confirm {code}" in " ".join(message.get_content().split())
 
 
 def test_no_header_can_be_added() -> None:

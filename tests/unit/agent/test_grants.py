@@ -76,6 +76,30 @@ async def test_an_owner_may_require_a_grant(tmp_path: Path) -> None:
     assert world.store.grant_use(JOB).grant == made.id  # type: ignore[union-attr]
 
 
+class ByDataset(World):
+    """An owner whose grants for data hold in whatever project."""
+
+    @property
+    def settings(self) -> AgentSettings:
+        settings = super().settings
+        consent = settings.consent.model_copy(update={"grants": "dataset"})
+        return settings.model_copy(update={"consent": consent})
+
+
+async def test_a_project_of_another_id_leads_round_no_grant(tmp_path: Path) -> None:
+    """The centre chooses ids of projects: after a revocation it names the project anew."""
+    for owner, allowed in ((World, True), (ByDataset, False)):
+        world = owner(tmp_path / owner.__name__)
+        assert await world.ask("consent", another(world, 1))  # no grant for the data at all
+        elsewhere = GrantTerms("customers", "prj_elsewhere00", COLUMNS, NOW + 1000)
+        made = world.assembly.grants.create(elsewhere)
+        await world.assembly.stopping.stop(Cause("grant_revoked", made.id))
+        if allowed:
+            assert await world.ask("consent", world.consent_body())
+        else:
+            assert (await refusal(world)).code == "grant_missing"
+
+
 async def test_an_approval_remembers_its_grant_and_ends_with_it(tmp_path: Path) -> None:
     world = World(tmp_path / "agent")
     made = grant(world)
@@ -314,6 +338,71 @@ async def test_the_record_says_who_granted_stopped_and_let_go_again(tmp_path: Pa
     for action in ("grant.created", "grant.revoked", "stop.set", "stop.lifted"):
         assert noted[action] == "psn_one"
     assert (newest["facts"]["name"], newest["facts"].get("person")) == ("usr_1", None)
+
+
+@pytest.mark.parametrize(
+    "damage", ["spec = '{'", "spec = '7'", "spec = '{\"roster\": 7}'", "digest = x'00'"]
+)
+async def test_a_row_that_cannot_be_read_lets_no_other_job_go_on(
+    tmp_path: Path, damage: str
+) -> None:
+    world = World(tmp_path / "agent")
+    made = grant(world)
+    await world.ask("consent", world.consent_body())
+    broken = another(world, 1)["job"]
+    await world.ask("consent", another(world, 1))
+    await world.ask("consent", another(world, 2))
+    with world.store.transaction():
+        world.store._write(f"UPDATE jobs SET {damage} WHERE job = ?", broken)
+    stopped = await world.assembly.stopping.stop(Cause("grant_revoked", made.id))
+    assert {one.job: one.unreadable for one in stopped} == {
+        JOB: False, broken: True, another(world, 2)["job"]: False,
+    }  # fmt: skip
+    assert world.store.open_jobs() == []
+    assert world.assembly.grants.get(made.id).state == "revoked"
+    (named,) = [one for one in stopped if one.unreadable]
+    assert "secureflow agent check" in named.told()[0]
+    assert [one["job"] for one in world.store.actions() if one["action"] == "job.unreadable"] == [
+        broken
+    ]
+    assert await world.assembly.stopping.stop(Cause("grant_revoked", made.id)) == []
+
+
+async def test_a_row_that_cannot_be_read_is_named_where_a_project_is_stopped(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path / "agent")
+    await world.ask("consent", world.consent_body())
+    await world.ask("consent", another(world, 1))
+    broken = another(world, 1)["job"]
+    with world.store.transaction():
+        world.store._write("UPDATE jobs SET spec = '{' WHERE job = ?", broken)
+    stopped = await world.assembly.stopping.stop(Cause("project_stopped", PROJECT))
+    assert {one.job: one.unreadable for one in stopped} == {JOB: False, broken: True}
+    assert world.store.stop("project", PROJECT) is not None
+    assert world.store.open_jobs() == [broken]  # nobody knows whether it was of the project
+
+
+async def test_what_fails_at_the_end_of_a_job_hinders_nothing_else(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    made = grant(world)
+    await world.ask("consent", world.consent_body())
+    stopping, ended = world.assembly.stopping, []
+
+    async def end_run(job: str) -> None:
+        raise SecureFlowError("engine_failed", job)
+
+    async def close(job: str) -> None:
+        ended.append("closed")
+        raise OSError(job)
+
+    async def forget(job: str) -> None:
+        ended.append("forgotten")
+
+    stopping._end_run, stopping._forget = end_run, forget
+    stopping._computing.close = close  # type: ignore[method-assign]
+    assert len(await stopping.stop(Cause("grant_revoked", made.id))) == 1
+    assert ended == ["closed", "forgotten"]
 
 
 def test_ids_of_parts_are_under_the_grant_of_their_whole(tmp_path: Path) -> None:

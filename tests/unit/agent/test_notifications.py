@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from secureflow.agent.edge.notifying import NotificationCommands, OwnWatch, senders
 from secureflow.agent.notificationsettings import OwnNotificationSettings
-from secureflow.agent.owner.notifications import CURSOR, OwnNotifications
+from secureflow.agent.owner import notifications
+from secureflow.agent.owner.folding import PER_CAUSE, PER_KIND, SEVERAL, WINDOW
+from secureflow.agent.owner.notifications import CURSOR, FOLDED, OwnNotifications
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.domain.agentnotificationkinds import AGENT_KINDS
@@ -234,6 +236,147 @@ def test_settings_name_known_kinds_and_plain_addresses() -> None:
     ):  # fmt: skip
         with pytest.raises(ValidationError):
             settings(**bad)
+
+
+# --- a flood, and what it must not bury ---------------------------------------------------------
+
+
+def refuse(owner: Owner, many: int, code: str = "consent_refused") -> None:
+    for number in range(many):
+        owner.note("job.refused", f"job_{code}_{number}", code=code)
+
+
+def test_what_a_centre_provokes_is_told_a_few_times_and_then_counted(owner: Owner) -> None:
+    refuse(owner, 312 + PER_CAUSE)
+    while owner.told.collect():
+        pass
+    assert owner.kinds() == ["request_refused"] * PER_CAUSE
+    refuse(owner, 1, "grant_missing")  # another cause is news
+    assert len(owner.kinds()) == PER_CAUSE + 1
+    owner.now += WINDOW
+    assert owner.kinds()[0] == "repeated"
+    (one,) = [one for one in owner.told.listed(unread=True, limit=9) if one.kind == "repeated"]
+    assert one.facts == {"kind": "request_refused", "code": "consent_refused", "count": 312}
+    assert "312 more" in AGENT_KINDS["repeated"].text(one.facts)
+    assert owner.kinds().count("repeated") == 1  # once
+    refuse(owner, 1)  # another hour
+    assert owner.kinds()[0] == "request_refused"
+
+
+def test_causes_that_a_centre_varies_are_bounded_in_all(owner: Owner) -> None:
+    for number in range(200):
+        refuse(owner, 1, f"code_{number}")
+    while owner.told.collect():
+        pass
+    assert owner.kinds() == ["request_refused"] * PER_KIND
+    owner.now += WINDOW
+    owner.told.collect()
+    (one,) = [one for one in owner.told.listed(unread=True, limit=99) if one.kind == "repeated"]
+    assert one.facts == {"kind": "request_refused", "code": SEVERAL, "count": 200 - PER_KIND}
+
+
+def test_what_was_counted_survives_the_agent_and_a_damaged_count_does_no_harm(
+    owner: Owner,
+) -> None:
+    refuse(owner, PER_CAUSE + 3)
+    owner.told.collect()
+    again = Owner(owner.store, settings())
+    refuse(again, 2)
+    again.told.collect()
+    again.now += WINDOW
+    again.told.collect()
+    (one,) = [one for one in again.told.listed(unread=True, limit=9) if one.kind == "repeated"]
+    assert one.facts["count"] == 5
+    for damaged in (7, {"request_refused": 7}, {"request_refused": {"since": "x"}}):
+        with owner.store.transaction():
+            owner.store.set_fact(FOLDED, damaged)
+        assert again.told.collect() == 0
+
+
+def test_alarms_and_what_people_do_are_always_told(owner: Owner) -> None:
+    for number in range(PER_KIND + 5):
+        owner.note("alarm", code="leaf_missing")
+        owner.note("grant.revoked", grant="a" * 64, by="owner", user=1000)
+        owner.note("stop.set", kind="requester", name=f"usr_{number}", by="centre")
+    kinds = owner.kinds()
+    assert kinds.count("alarm") == kinds.count("grant_revoked") == PER_KIND + 5
+    assert kinds.count("stop_set") == PER_CAUSE  # the centre can cause those
+
+
+def test_a_full_queue_has_room_for_what_matters(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "MOST_WAITING", 20)
+    owner = Owner(store, settings(webhooks=[HOOK]))
+    for number in range(25):
+        owner.told.tell(f"e/{number}", "job_ended", {"job": f"job_{number}", "outcome": "failed"})
+    assert len(owner.store.outgoing("waiting")) == 15
+    for number in range(25):
+        owner.told.tell(f"w/{number}", "alarm_cleared", {})
+    assert owner.told.tell("alarm", "alarm", {"code": "leaf_missing"})
+    waiting = [one.kind for one in owner.store.outgoing("waiting")]
+    assert len(waiting) == 20
+    assert waiting.count("alarm") == 1
+    assert "job_ended" not in waiting
+
+
+def test_an_unread_alarm_is_the_last_to_go(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "MOST_KEPT", 10)
+    owner.told.tell("alarm", "alarm", {"code": "leaf_missing"})
+    for number in range(15):
+        owner.told.tell(f"w/{number}", "alarm_cleared", {})
+    kept = [one.kind for one in owner.told.listed(unread=False, limit=1000)]
+    assert (len(kept), kept.count("alarm")) == (10, 1)
+
+
+def test_grants_and_accounts_are_news_that_no_setting_silences(store: RecordStore) -> None:
+    hook = {**HOOK, "kinds": ["request_waiting"]}
+    owner = Owner(
+        store, settings(smtp=SMTP, to=["a@b.example"], kinds=["request_waiting"], webhooks=[hook])
+    )
+    owner.told.collect()
+    psn = "psn_0123456789"
+    for action, facts in (
+        ("person.added", {"user": 1000, "roles": ["owner-admin"]}),
+        ("person.roles", {"provider": "sso"}),
+        ("person.disabled", {"person": psn, "user": 4711}),
+        ("person.reset", {"person": psn, "second_factor": False}),
+        ("person.reset", {"person": psn, "second_factor": True}),
+        ("person.bound", {"person": psn, "provider": "sso"}),
+    ):
+        owner.note(action, of="psn_9876543210", **facts)
+    owner.note("grant.created", grant="a" * 64, terms={"dataset": "secret"}, person=psn)
+    owner.note("grant.revoked", grant="a" * 64, by="centre", reason="words", user=1000)
+    owner.note("job.finished", "job_1", outcome="succeeded")
+    owner.told.collect()
+    told = {one.kind: one.facts for one in owner.told.listed(unread=True, limit=99)}
+    assert {kind: facts["by"] for kind, facts in told.items() if "by" in facts} == {
+        "account_made": "uid:1000", "account_roles": "oidc:sso", "account_disabled": psn,
+        "account_reset": psn, "second_factor_removed": psn, "account_bound": psn,
+        "grant_made": psn, "grant_revoked": "centre",
+    }  # fmt: skip
+    sent = owner.store.outgoing("waiting", limit=99)
+    assert {one.kind for one in sent} == {*told} - {"job_ended"}
+    assert len(sent) == 2 * (len(told) - 1)
+    assert "secret" not in str(sent)
+    assert "words" not in str(sent)
+
+
+async def test_a_grant_that_ends_soon_is_told_once(owner: Owner) -> None:
+    async def budgets() -> list[dict[str, Any]]:
+        return []
+
+    ends = {"a" * 64: owner.now + 8 * 86_400, "b" * 64: owner.now - 1}
+    far = owner.now + 10**9
+    watch = OwnWatch(owner.told, budgets, lambda: far, 20, lambda: owner.now, lambda: ends)
+    await watch.look()
+    assert owner.kinds() == []
+    owner.now += 86_400
+    await watch.look()
+    await watch.look()
+    assert owner.kinds() == ["grant_expiring"]
+    (one,) = owner.told.listed(unread=True, limit=9)
+    assert one.facts == {"grant": "a" * 64, "days": 7}
 
 
 def test_every_kind_is_said_in_chinese() -> None:

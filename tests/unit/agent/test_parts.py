@@ -15,7 +15,7 @@ from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse, spec_digest
-from secureflow.domain.specs.parts import Part
+from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError

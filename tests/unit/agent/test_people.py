@@ -117,6 +117,16 @@ async def test_a_name_is_plain(team: Team, name: str) -> None:
     assert await team.refusal("people.add", "ada", **given) == "invalid_request"
 
 
+async def test_every_action_of_a_command_names_who_gave_it(team: Team, world: World) -> None:
+    with world.store.transaction():
+        world.store.set_fact("alarm", {"code": "leaf_missing"})
+        world.store.note(world.now, "alarm", code="leaf_missing")  # the agent's own
+    await team.give("alarm.clear", "ada", reason="looked at")
+    (cleared,) = actions(world, "alarm.cleared")
+    assert (cleared["person"], cleared["user"]) == (team.people.named("ada").id, OTHER)
+    assert actions(world, "alarm") == [{"code": "leaf_missing"}]
+
+
 # --- the second factor ------------------------------------------------------------------------
 
 

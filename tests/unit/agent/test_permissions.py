@@ -11,7 +11,10 @@ from peers.agent_world import World
 from secureflow.agent.edge.permissions import PERMISSIONS
 from secureflow.agent.settings import ControlSettings
 
-OPEN: Final = {"people.welcome", "people.login", "people.logout"}
+OPEN: Final = {
+    *("people.welcome", "people.login", "people.logout", "people.providers", "people.device_start"),
+    *("people.device_finish", "people.oidc_start", "people.oidc_finish"),
+}
 READS: Final = {
     *(
         "status",
@@ -42,6 +45,7 @@ DECIDERS: Final = {
 }
 ADMINS: Final = {
     *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),
+    *("people.bind", "people.unbind"),
     *("people.add", "people.disable", "people.reset", "people.roles"),
     *("grant.unlock", "project.unfreeze", "requester.unblock", "notification.test"),
 }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import yaml
 from peers.agent_people import OWN, Team, waiting_item
 from peers.agent_world import World
 
+from benchmarks import policy
 from secureflow.adapters.policy import CedarPolicies, completed
 from secureflow.agent.edge.policyfiles import examined, explained
 from secureflow.domain.policies import Policy
@@ -201,7 +200,7 @@ def _place(tmp_path: Path) -> Path:
 
 def written(place: Path, *tests: dict[str, Any]) -> Path:
     file = place / "tests.yaml"
-    file.write_text(yaml.safe_dump({"tests": list(tests)}))
+    file.write_text(json.dumps({"tests": list(tests)}))  # it spells half a character, too
     return file
 
 
@@ -231,6 +230,8 @@ def test_examples_are_decided_as_the_agent_would(place: Path) -> None:
         ({"kind": "training", "rounds": "5"}, "rounds"),
         ({"kind": "training", "rounds": True}, "rounds"),
         ({"kind": "training", "epsilon": "1"}, "epsilon"),
+        ({"kind": "training", "purpose": "half a \ud83d"}, "purpose"),
+        ({"kind": "training", "columns": ["a\udfff"]}, "columns"),
     ],
 )
 def test_a_misspelt_example_is_an_error_and_not_a_pass(
@@ -243,11 +244,14 @@ def test_a_misspelt_example_is_an_error_and_not_a_pass(
     assert named in error.value.message
 
 
-def test_the_benchmark_prints_json() -> None:
-    command = [sys.executable, "-m", "benchmarks.policy", "--policies", "2", "--count", "20"]
-    root = Path(__file__).parents[3]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=root)
-    found = json.loads(done.stdout)["decisions"]
-    assert {name: one["effect"] for name, one in found.items()} == {
+@pytest.mark.parametrize(("bar", "code"), [(1e9, 0), (0.0, 1)])
+def test_the_benchmark_prints_json_and_fails_beyond_its_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bar: float, code: int
+) -> None:
+    monkeypatch.setattr(policy, "BAR", bar)
+    assert policy.main(["--policies", "2", "--count", "20"]) == code
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["inside"] is (code == 0)
+    assert {name: one["effect"] for name, one in printed["decisions"].items()} == {
         name: name for name in ("allow", "refuse", "ask", "two_people")
     }

@@ -143,3 +143,24 @@ def test_the_record_is_its_owners_alone(tmp_path: Path) -> None:
     modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
     store.close()
     assert set(modes.values()) == {0o600}
+
+
+def test_a_stopped_job_is_told_to_the_centre_also_where_others_have_ended(
+    store: RecordStore,
+) -> None:
+    """An answer to another job's end says nothing of this one."""
+    with store.transaction():
+        for name, outcome in (("job_1", "succeeded"), ("job_2", "grant_revoked")):
+            store.add_job(replace(JOB, job=name))
+            store.finish_job(name, outcome)
+        store.keep_answer("finish/job_1", "job_1", {})
+        store.note(100, "job.stopped", "job_2")
+    stopped = [("job_2", "grant_revoked")]
+    assert store.untold_stops(["grant_revoked"], 99) == []
+    assert store.untold_stops(["grant_revoked"], 100) == stopped
+    with store.transaction():
+        store.keep_answer("withdrawn/job_1", "job_1", True)
+    assert store.untold_stops(["grant_revoked"], 100) == stopped
+    with store.transaction():
+        store.keep_answer("withdrawn/job_2", "job_2", True)
+    assert store.untold_stops(["grant_revoked"], 100) == []

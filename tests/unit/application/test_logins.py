@@ -11,9 +11,11 @@ import pytest
 from argon2 import PasswordHasher
 
 from secureflow.application import failedlogins
+from secureflow.application.access import Principal
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.users import Role, User
 from secureflow.engines.ledger.setback import Hold
+from secureflow.kit import totp
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.stage import PASSWORD, Stage, empty_stage
 from tests.unit.application.refusing import refused
@@ -281,3 +283,35 @@ async def test_a_second_factor_is_asked_for_once_the_password_is_right(stage: St
             await check(stage, code="000000")
     with refused("rate_limited"):  # codes are guessed no faster than passwords
         await check(stage, code="000000")
+
+
+async def operator(stage: Stage) -> Principal:
+    issued = await stage.services.tokens.login("root", PASSWORD, HOME)
+    return await stage.services.tokens.authenticate(issued.text)
+
+
+async def test_a_right_password_that_stays_without_a_code_is_recorded(stage: Stage) -> None:
+    """It is the best sign of a stolen password; it slows down nobody else."""
+    use, failed = stage.services, stage.services.failed_logins
+    who = await operator(stage)
+    await use.second_factors.enrol(who)
+    secret = use.second_factors._open(stage.database.tables.rows["second_factors"][who.user])
+    await use.second_factors.confirm(who, totp.code_at(secret, stage.now[0]))
+    with refused("second_factor_required"):  # a login that goes on
+        await check(stage)
+    stage.now[0] += 60
+    await check(stage, code=totp.code_at(secret, stage.now[0]))
+    stage.now[0] += failedlogins.UNFINISHED
+    await failed.flush()
+    assert await refusals(stage) == {}
+    for _ in range(2):
+        with refused("second_factor_required"):
+            await check(stage, address="203.0.113.9")
+    await failed.flush()
+    assert await refusals(stage) == {who.user: 1}
+    stage.now[0] += failedlogins.UNFINISHED
+    await check(stage, code=totp.code_at(secret, stage.now[0]))
+    await failed.flush()
+    told = [about for kind, about in await entries(stage) if kind == "login.refused"]
+    assert [about["without_code"] for about in told] == [1, 1]
+    assert [about["user"] for about in told] == [who.user, who.user]

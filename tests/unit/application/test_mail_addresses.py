@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from secureflow.application.access import Principal
+from secureflow.application.mailcodes import CONFIRM, MailCodes
 from secureflow.application.notifications import CODE_TRIES, Notifications
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
 
+CODES = MailCodes(bytes(32))
 ADDRESS = "ada@bank-a.example"
 
 
@@ -17,13 +19,13 @@ class Mailing:
         self.stage, self.admin = stage, stage.admin("bank-a")
         self.use = Notifications(
             stage.database.begin, stage.bus, lambda: stage.now[0], lambda: stage.ticks[0],
-            lambda: False, frozenset({"email"}), domains,
+            lambda: False, frozenset({"email"}), domains, codes=CODES,
         )  # fmt: skip
 
     async def codes(self, principal: Principal) -> list[str]:
         async with self.stage.database.begin() as work:
             page = await work.deliveries.list(target=principal.user)
-        return [str(one.facts["code"]) for one in page.items]
+        return [CODES.code(one.id) for one in page.items if one.kind == CONFIRM]
 
 
 @pytest.fixture

@@ -342,7 +342,8 @@ async def test_every_entry_of_the_table_is_recorded_somewhere_and_told_whole(beg
         "project": begun.ids["project"], "organisation": "bank-b", "by": "usr_1", "grant": "grt_1",
         "dataset": "dst_1", "agent": "spiffe://x.example/a", "digest": "ab", "version": 2,
         "members": ["bank-b"], "signed": ["bank-b"], "user": begun.admin("bank-b").user,
-        "outcome": "failed", "error": "party_silent",
+        "outcome": "failed", "error": "party_silent", "new_place": True, "method": "password",
+        "session": "ses_1", "without_code": 2,
     }  # fmt: skip
     for kind in _BY_SERVER:
         assert f'"{kind}"' in code, kind

@@ -382,7 +382,7 @@ async def test_what_a_stolen_session_began_ends_with_it(desk: Desk) -> None:
             opened = await use.sessions.open(account, method="password", address="10.0.0.9")
             thief = await use.sessions.authenticate(opened.text)
         else:
-            issued = await use.tokens.create(who, "t", 3600)
+            issued = await use.refreshing.begin(account, "password")
             thief = await use.tokens.authenticate(issued.text)
         begun = await desk.start(who=thief)
         await use.sessions.revoke_others(who)
@@ -391,7 +391,7 @@ async def test_what_a_stolen_session_began_ends_with_it(desk: Desk) -> None:
         with refused("identity_refused", "has ended"):
             await desk.back(begun)
     assert not desk.stage.database.tables.rows["identities"]
-    issued = await use.tokens.create(who, "t", 3600)
+    issued = await use.refreshing.begin(account, "password")
     await desk.back(await desk.start(who=await use.tokens.authenticate(issued.text)))
     (bound,) = await desk.oidc.identities.list(who, who.user)
     assert bound.user == who.user

@@ -20,17 +20,22 @@ def leaf(on: Stage, seq: int, kind: str, **document: Any) -> Any:
 async def test_activity_is_newest_first_and_of_this_project_alone(stage: Stage) -> None:
     use, key, ana = stage.services.project_record, stage.ids["project"], stage.scientist("bank-a")
     await stage.services.project_states.freeze(stage.admin("bank-a"), key, "a review")
+    await stage.submit_leaves([leaf(stage, 0, "approval", body={"party": "bank-a"})])
     await stage.submit_leaves([leaf(stage, 1, "job.finished", outcome="cancelled")])
     await stage.submit_leaves([leaf(stage, 2, "round.closed", round=1)])
     page = await use.activity(ana, key)
     kinds = [one.kind for one in page.items]
-    assert kinds[:3] == ["job.finished", "project.frozen", "job.proposed"]
+    assert kinds[:4] == ["job.finished", "approval", "project.frozen", "job.proposed"]
     assert kinds[-1] == "project.created"
     assert kinds.count("grant.created") == 3
     assert page.next == 0
-    frozen = page.items[1]
+    frozen = page.items[2]
     assert (frozen.by, frozen.name) == (stage.admin("bank-a").user, stage.admin("bank-a").name)
+    (commitment,) = {frozen.facts.pop("reason_commitment")}
     assert frozen.facts == {"reason": "a review"}
+    await stage.services.project_states.thaw(stage.admin("bank-a"), key)
+    page = await use.activity(ana, key, kind="project.frozen")
+    assert [one.facts for one in page.items] == [{"reason_commitment": commitment}]
     assert all(one.organisation != "outsider" for one in page.items)
 
 

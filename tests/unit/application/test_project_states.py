@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -211,3 +212,62 @@ async def test_a_project_keeps_the_rules_of_its_template(stage: Stage) -> None:
         await stage.services.jobs.dry_run(lead, stage.wanted())
     with refused("project_rule_broken"):
         await stage.services.jobs.submit(lead, stage.wanted())
+
+
+@pytest.mark.parametrize("stopped", ["freeze", "end", "leave"])
+async def test_what_had_to_end_ends_before_the_decision_is_undone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    """The centre crashed between decision and stop, and was asked for the opposite at once."""
+    use, admin, key = stage.services.project_states, stage.admin("bank-a"), stage.ids["project"]
+    cancel = stage.driver.cancel
+
+    async def away(*_: Any) -> None:
+        raise InfrastructureError("database_unavailable", "It is away.")
+
+    monkeypatch.setattr(stage.driver, "cancel", away)
+    if stopped == "freeze":
+        await use.freeze(admin, key)
+    elif stopped == "end":
+        await use.change(admin, key, ends=NOW + 1)
+        stage.now[0] = NOW + 1
+    else:
+        await stage.services.projects.leave(stage.admin("bank-b"), key)
+
+    async def undo() -> None:
+        if stopped == "freeze":
+            await use.thaw(admin, key)
+        elif stopped == "end":
+            await use.change(admin, key, ends=0)
+        else:
+            await stage.services.projects.invite(admin, key, "bank-b")
+
+    before = await project(stage)
+    with refused("database_unavailable"):
+        await undo()
+    assert await project(stage) == before
+    monkeypatch.setattr(stage.driver, "cancel", cancel)
+    await undo()
+    assert list(states(stage)) == [stage.ids["job"]]
+    assert await project(stage) != before
+
+
+async def test_why_it_is_frozen_can_be_erased(stage: Stage) -> None:
+    """The ledger, which nobody can erase, has a commitment that says nothing without its salt."""
+    use, admin, key = stage.services.project_states, stage.admin("bank-a"), stage.ids["project"]
+    frozen = (await use.freeze(admin, key, "Ada copied rows")).frozen
+    assert frozen is not None
+    await stage.ledger.caught_up()
+    document = next(one.document for one in stage.ledger.log if one.kind == "project.frozen")
+    assert document["reason_commitment"] == frozen.commitment
+    assert "Ada" not in str(document)
+    commitment = hashlib.sha256(bytes.fromhex(frozen.salt) + b"Ada copied rows").hexdigest()
+    assert frozen.commitment == commitment
+    await use.thaw(admin, key)
+    assert "Ada" not in str(stage.database.tables.rows["projects"])
+    await use.freeze(admin, key, "Ada copied rows")
+    await use.archive(admin, key)
+    assert "Ada" not in str(stage.database.tables.rows["projects"])
+    await stage.ledger.caught_up()
+    told = [one.document for one in stage.ledger.log if one.kind == "project.frozen"]
+    assert len({one["reason_commitment"] for one in told}) == 2

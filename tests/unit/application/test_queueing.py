@@ -13,6 +13,7 @@ import pytest
 from secureflow.adapters.database.engine import Database
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import Changes
 from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
@@ -37,6 +38,8 @@ class Desk:
 
     async def perform(self, job: str, seq: int, ask: Ask, cancel: asyncio.Event) -> JSON:
         del seq, ask
+        if cancel.is_set():
+            raise SecureFlowError("cancelled", "cancelled")
         asked = self.asked.setdefault(job, asyncio.get_running_loop().create_future())
         self.arrived.set()
         cancelled = asyncio.ensure_future(cancel.wait())
@@ -60,7 +63,11 @@ class Desk:
 def script(job: Job) -> Script[dict[str, Any]]:
     del job
     yield Move("approved")
-    yield Ask(("bank-a",), "challenge")
+    try:
+        yield Ask(("bank-a",), "challenge")
+    except SecureFlowError:  # the parties are told that it is over
+        yield Ask(("bank-a",), "finish")
+        raise
     yield Move("admitted")
     yield Move("running")
     return {"done": True}
@@ -150,8 +157,24 @@ async def test_a_waiting_job_can_be_cancelled_and_leaves_the_queue(world: World)
     await world.submit("job_2")
     await world.until(lambda: ("job_2", "queued") in world.told)
     await world.runner.cancel("job_2", "ada")
+    await world.desk.until("job_1", "job_2")  # what it cleans up waits for no place
+    world.desk.answer("job_2")
     assert await world.ended("job_2") is JobState.CANCELLED
     assert await world.lines() == {"job_1": True}
+
+
+async def test_a_job_that_is_cancelled_before_its_time_ends_at_once(world: World) -> None:
+    await world.submit("job_1", spec={"not_before": 2_000})
+    await world.until(lambda: ("job_1", "scheduled") in world.told)
+    await world.runner.cancel("job_1", "bank-b", withdrawn="grant_revoked")
+    await world.desk.until("job_1")
+    await world.runner.stop()  # while it cleans up
+    world.start(QueueLimits(running=1))
+    await world.runner.resume_all()
+    await world.desk.until("job_1")
+    world.desk.answer("job_1")
+    assert await world.ended("job_1") is JobState.FAILED
+    assert await world.lines() == {}
 
 
 async def test_a_restarted_server_keeps_places_and_the_order(world: World) -> None:
@@ -227,3 +250,34 @@ async def test_two_servers_share_the_places(world: World) -> None:
     await other.queue.poll()
     await other.desk.until("job_2")
     await other.runner.stop()
+
+
+async def test_a_job_that_another_server_took_over_asks_for_its_place_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It paused there and gave its place up; it must not run here uncounted."""
+    await world.submit("job_1")
+    await world.desk.until("job_1")
+    claims = world.runner._claims
+
+    async def lost() -> Changes:
+        return Changes({}, ["job_1"], lapsed=False)
+
+    monkeypatch.setattr(claims, "poll", lost)
+    await world.runner.poll()
+    await asyncio.gather(world.runner._tasks["job_1"], return_exceptions=True)
+    async with world.database.begin() as unit:  # as the other server pauses it
+        await world.queue.leave(unit, "job_1")
+        await unit.commit()
+    await world.submit("job_2")
+    await world.desk.until("job_1", "job_2")
+    assert await world.lines() == {"job_2": True}
+    world.desk.asked.pop("job_1")
+    world.runner.start("job_1")
+    queued = asyncio.create_task(world.until(lambda: ("job_1", "queued") in world.told))
+    asked = asyncio.create_task(world.desk.until("job_1", "job_2"))
+    done, other = await asyncio.wait({queued, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for one in other:
+        one.cancel()
+    assert done == {queued}
+    assert await world.lines() == {"job_1": False, "job_2": True}

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from secureflow.application.loginplaces import Places
 from secureflow.application.passwords import Passwords
 from secureflow.application.refreshing import (
     ACCESS_SECONDS,
@@ -20,6 +21,8 @@ from secureflow.domain.users import User
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import PASSWORD, Stage
 from tests.unit.application.refusing import refused
+
+PLACES = Places(bytes(32))
 
 
 async def user_of(stage: Stage) -> User:
@@ -139,7 +142,7 @@ async def test_nothing_in_the_database_is_a_refresh_token(stage: Stage) -> None:
     rows = [vars(row) for row in stage.database.tables.rows["families"].values()]
     assert rows
     assert issued.refresh.split("_", 3)[3] not in f"{rows} {stage.database.tables}"
-    elsewhere = Refreshing(stage.services.transactions, lambda: stage.now[0], bytes(32), 50)
+    elsewhere = Refreshing(stage.services.transactions, lambda: stage.now[0], bytes(32), 50, PLACES)
     with refused("refresh_ended"):
         await elsewhere.refresh(issued.refresh)
 
@@ -203,7 +206,7 @@ async def test_who_changes_the_password_keeps_their_own_login_alone(stage: Stage
 async def test_there_are_few_of_them_and_they_push_no_personal_token_out(stage: Stage) -> None:
     use, user = stage.services, await user_of(stage)
     program = await use.tokens.create(stage.scientist("bank-a"), "nightly", 7200)
-    few = Refreshing(use.transactions, lambda: stage.now[0], bytes(32), 2)
+    few = Refreshing(use.transactions, lambda: stage.now[0], bytes(32), 2, PLACES)
     logins = [await few.begin(user, "password") for _ in range(4)]
     for _ in range(20):
         await few.refresh(logins[-1].refresh)

@@ -64,6 +64,15 @@ def test_a_log_that_was_set_back_is_told_in_whole_sentences() -> None:
     )
 
 
+def test_every_action_of_an_agents_log_has_its_chinese() -> None:
+    noted = re.compile(r'note\((?:[\w.]+(?:\(\))?,)?\s*"([a-z_.]+)"')
+    files = (SOURCE / "agent").rglob("*.py")
+    actions = {one for path in files for one in noted.findall(path.read_text())}
+    assert len(actions) > 40
+    states = {f"inbox.{one}" for one in ("approved", "rejected", "asked_back")}
+    assert not [one for one in actions | states if not CJK.search(chinese(one) or "")]
+
+
 def test_whoever_has_no_valid_token_is_told_to_log_in_here() -> None:
     templates = list(_texts(SOURCE / "application" / "tokens.py"))
     told = [one for one in templates if one.startswith("Log in")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -102,6 +103,16 @@ def test_json_is_the_same_in_every_language(
         told.append([one for one in json.loads(out) if one["check"] not in {"connection", "clock"}])
     assert told[0] == told[1]
     assert "就绪：" in err  # people are told in their language
+
+
+def test_each_check_is_told_before_the_next_is_made(capsys: Any) -> None:
+    def checks() -> Iterator[dict[str, Any]]:
+        yield {"check": "settings", "ok": True, "message": "read"}
+        assert "✓ settings" in capsys.readouterr().out
+        yield {"check": "record", "ok": True, "message": "whole"}
+
+    doctor.report(checks(), Form.TABLE)
+    assert "✓ record" in capsys.readouterr().out
 
 
 def test_a_check_is_named_by_what_it_checks(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

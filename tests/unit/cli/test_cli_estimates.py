@@ -31,9 +31,9 @@ def psi(most_rows: int = 1_000_000, **limits: Any) -> Any:
     return specified(ROSTER[:2], sides=sides, limits=limits)
 
 
-def shown(spec: JobSpec, rows: str = "") -> str:
+def shown(spec: JobSpec, rows: str = "", **changed: Any) -> str:
     """Return the screen on which an owner decides, as one line."""
-    facts: dict[str, Any] = {"dataset": "d", "columns": ["phone"]}
+    facts: dict[str, Any] = {"dataset": "d", "columns": ["phone"], **changed}
     identity = item_id("job_0123456789", spec_digest(spec), facts, (), 1_800_000_000)
     item = InboxItem(
         identity, "job_0123456789", spec_digest(spec), facts, dump(spec), (), "waiting", 1,
@@ -76,6 +76,20 @@ def test_a_dry_run_tells_units_and_its_json_plain_numbers(
     assert json.loads(out)["details"]["estimate"] == estimate
 
 
+@pytest.mark.parametrize(
+    ("tongue", "told", "joined"),
+    [("en", "none: this party only computes", "(inner join)"),
+     ("zh", "无：本方只参与计算", "（内连接）")],
+)  # fmt: skip
+def test_a_party_without_data_reads_so_and_a_join_in_words(
+    monkeypatch: pytest.MonkeyPatch, tongue: str, told: str, joined: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", tongue)
+    assert told in shown(psi(), dataset="", columns=[])
+    assert told not in shown(psi())
+    assert joined in shown(psi())
+
+
 @pytest.mark.parametrize("tongue", ["en", "zh"])
 def test_so_does_the_catalogue(cli: Any, monkeypatch: pytest.MonkeyPatch, tongue: str) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", tongue)
@@ -91,7 +105,9 @@ def test_so_does_the_catalogue(cli: Any, monkeypatch: pytest.MonkeyPatch, tongue
 
 
 def test_an_owner_is_told_what_it_takes_before_it_decides() -> None:
-    assert "up to 34.1 MB between the parties, 840.0 MB of memory, 7.6 s an attempt" in shown(psi())
+    assert "up to 34.1 MB between the parties, 840.0 MB of memory, about 7.6 s an attempt" in shown(
+        psi()
+    )
     assert "Takes" in shown(summed(ROSTER))
     ranked = computed(ROSTER)
     assert "Takes" in shown(ranked, "10k-50k")

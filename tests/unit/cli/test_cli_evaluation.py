@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from unit.engines.evaluation.world import MODELS, specified
 
+from secureflow.cli.console import Form
+from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.kinds import EvaluationText
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
@@ -149,3 +151,9 @@ def test_a_model_is_called_by_its_name_where_the_report_has_one(cli: Any, centre
     _, out, _ = cli("job", "report", "job_11111111")
     assert "risk@2" in out
     assert "\u202e" not in out
+
+
+def test_the_last_round_of_a_training_is_no_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_evaluation({"evaluation": {"round": 4, "stage": "evaluate", "sums": [1]}}, Form.TABLE)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from secureflow.cli.notifications import _line, _text
+from secureflow.cli.console import Form
+from secureflow.cli.notifications import _line, _show_preferences, _text
+from secureflow.sdk.notifications import NotificationPreferences
 
 ROW: dict[str, Any] = {
     "id": 3, "kind": "job_failed", "severity": "warning", "at": 1_700_000_000,
@@ -35,3 +37,23 @@ def test_a_newer_kind_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None
     assert "\x1b" not in told
     assert len(told) < 1200
     assert _line({"at": "x", "severity": None, "text": None}).endswith(": None")
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"), [("en", ("language of mails", "English")), ("zh", ("邮件语言", "英文"))]
+)
+def test_preferences_are_told_in_words(
+    lang: str, told: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    _show_preferences(NotificationPreferences("en"), Form.TABLE)
+    shown = capsys.readouterr()
+    assert all(word in shown.out for word in told)
+    assert "confirmed" not in shown.out
+    assert "--email ADDRESS" in shown.err
+    _show_preferences(NotificationPreferences("en", "a@b.example"), Form.TABLE)
+    assert "--confirm CODE" in capsys.readouterr().err
+    _show_preferences(NotificationPreferences("en", "a@b.example", confirmed=True), Form.TABLE)
+    shown = capsys.readouterr()
+    assert "a@b.example" in shown.out
+    assert shown.err == ""

@@ -130,3 +130,18 @@ def test_usage_names_the_differences(cli: Any, asked: list[Any]) -> None:
     assert "Job job_2: It lacks" in err
     assert "\x1b" not in err
     assert json.loads(cli("agent", "data", "usage", "-o", "json")[1])["uses"][0]["job"] == "job_1"
+
+
+def test_who_approved_and_what_waits_is_said_in_chinese(
+    cli: Any, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    uses = [{**_USE, "approval": by} for by in ("a person: 同意", "two people", "its grant")]
+    monkeypatch.setattr(api, "data_usage", lambda *_: {"uses": uses, "differences": []})
+    out = cli("agent", "data", "usage")[1]
+    assert "人：同意" in out
+    for english in ("a person", "two people", "its grant"):
+        assert english not in out
+    out, err = cli("agent", "grant", "list")[1:]
+    assert "待确认" in out
+    assert "待批准" not in out + err

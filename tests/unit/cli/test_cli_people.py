@@ -11,6 +11,7 @@ import yaml
 
 from secureflow.agent import api, peopleapi
 from secureflow.agent.edge.keptsessions import keep_session, session_file, shown_session
+from secureflow.cli import atproviders
 from secureflow.cli.knownhere import known_here
 from secureflow.cli.policies import told
 from secureflow.kit.errors import SecureFlowError
@@ -116,6 +117,70 @@ def test_a_code_is_asked_for_only_where_it_is_needed(
     assert agent.asked[-1][1]["code"] == "123456"
 
 
+BEGUN = {
+    "login": "A" * 43,
+    "code": "WDJB-MJHT",
+    "address": "https://sso.example/activate",
+    "complete": "",
+    "interval": 5,
+    "expires": 1_800_000_000,
+}
+
+
+def test_a_login_at_a_provider_shows_a_code_and_waits(
+    agent: Agent, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(atproviders.by_provider, "__defaults__", (slept.append,))
+    opened = {**OPENED, "method": "oidc:sso", "second_factor": False, "recovery_codes": 0}
+    agent.answers = {
+        "people.device_start": BEGUN,
+        "people.device_finish": [
+            {"waiting": True, "interval": 10**9},
+            SecureFlowError("provider_unreachable", "away"),
+            opened,
+        ],
+    }
+    code, out, err = cli("agent", "login", "--provider", "sso")
+    assert code == 0, err
+    assert slept == [5, atproviders.MAX_INTERVAL, atproviders.MAX_INTERVAL]
+    for shown in ("https://sso.example/activate", "WDJB-MJHT", "ada"):
+        assert shown in err
+    assert SECRET not in out + err
+    assert "totp" not in err  # that is the provider's affair
+    assert shown_session(tmp_path / "agent.sock") == SECRET
+    assert agent.asked[0][:2] == ("people.device_start", {"provider": "sso"})
+
+
+def test_a_login_that_a_provider_refuses_ends(
+    agent: Agent, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atproviders.by_provider, "__defaults__", (lambda _: None,))
+    refusal = SecureFlowError("identity_refused", "You cannot be logged in: nobody is bound.")
+    agent.answers = {"people.device_start": BEGUN, "people.device_finish": refusal}
+    code, _, err = cli("agent", "login", "--provider", "sso")
+    assert code != 0
+    assert "nobody is bound" in err
+
+
+def test_accounts_are_bound_to_people_of_providers(agent: Agent, cli: Any) -> None:
+    agent.answers = {
+        "people.bind": {},
+        "people.unbind": {},
+        "people.providers": [[{"name": "sso", "title": "Bank A", "page": False}]],
+    }
+    assert cli("agent", "people", "bind", "ben", "sso", "ben@bank")[0] != 0, "nobody confirmed it"
+    assert agent.asked == []
+    bind = ("agent", "people", "bind", "ben", "sso", "ben@bank", "--yes")
+    assert cli(*bind)[0] == 0
+    given = {"name": "ben", "provider": "sso", "subject": "ben@bank", "roles": []}
+    assert agent.asked[-1][:2] == ("people.bind", given)
+    assert cli(*bind, "--role", "decider")[0] == 0
+    assert agent.asked[-1][1]["roles"] == ["decider"]
+    assert cli("agent", "people", "unbind", "ben", "sso", "--yes")[0] == 0
+    assert "Bank A" in cli("agent", "people", "providers")[1]
+
+
 def test_a_second_approval_is_waited_for(agent: Agent, cli: Any) -> None:
     agent.answers = {"inbox.approve": {"signed": False, "second": True}}
     code, _, err = cli("agent", "inbox", "approve", "a" * 64, "--yes")
@@ -132,6 +197,24 @@ def test_a_question_is_sent(agent: Agent, cli: Any) -> None:
 @pytest.mark.parametrize("until", ["tomorrow", "2030-13-01", "1e99"])
 def test_a_date_is_one(agent: Agent, cli: Any, until: str) -> None:
     assert cli("agent", "people", "away", "--until", until)[0] == 2
+
+
+QUESTIONS = [
+    {"question": "Why?\x1b[2J", "person": "ben", "asked": 1, "told": True, "answer": "",
+     "by": "", "answered": None},
+    {"question": "How?", "person": "ben", "asked": 1, "told": True, "answer": "So.\u202e",
+     "by": "usr_alice", "answered": 2},
+    {"question": "When?", "asked": 1, "told": False},
+]  # fmt: skip
+
+
+def test_questions_and_answers_are_on_the_screen_and_hide_nothing() -> None:
+    ((label, text, least),) = known_here({"questions": QUESTIONS})
+    assert (label, least) == ("Questions", 1_000)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    for said in ("Why?", "not answered yet", "as the centre tells, by usr_alice", "not yet told"):
+        assert said in text
 
 
 # --- what is known beside the spec ------------------------------------------------------------

@@ -180,6 +180,52 @@ def test_a_report_has_counts_and_says_where_the_result_is(cli: Any, centre: Any)
     assert json.loads(out)["intersection"] == REPORT["intersection"]
 
 
+SECTIONS: list[Any] = [
+    {"title": "Intersection", "rows": [
+        {"label": "keys that match, as bank-a counts them", "value": 7, "texts": {
+            "label": {"template": "keys that match, as {party} counts them",
+                      "facts": {"party": "bank-a"}}}},
+        {"label": "learned by", "value": ["bank-a\u202e", True]},
+        {"label": "learned by", "value": "told to nobody else"}]},
+    {"title": "Empty", "rows": []},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_report_tells_the_sections_of_its_kind_and_no_rounds(
+    cli: Any, centre: Any, lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    given = {"rounds": 1, "contributions": {"bank-a\u202e": {"rounds": 0, "rows": None}}}
+    report = {**REPORT, **given, "sections": SECTIONS}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert status == 0, err
+    assert "\u202e" not in out + err
+    assert "Empty" not in out
+    said = {
+        "en": ("keys that match, as bank-a counts them: 7", "learned by: told to nobody else"),
+        "zh": ("：7", "：没有告诉其他人"),
+    }
+    assert all(one in out for one in said[lang]), out
+    assert not [one for one in ("rounds", "轮数", "0 轮", "0 rounds") if one in out]
+    assert "secureflow agent results show job_11111111" in err
+
+
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("rows", [False, True])
+def test_no_sections_of_a_centre_end_the_command_line(
+    cli: Any, centre: Any, rows: bool, value: Any
+) -> None:
+    sections = [{"title": value, "rows": [{"label": value, "value": value}]}] if rows else value
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (
+        200, {**REPORT, "sections": sections},
+    )  # fmt: skip
+    status, out, err = cli("job", "report", "job_11111111")
+    assert status == 0, err
+    assert "\u202e" not in out + err
+
+
 @pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
 @pytest.mark.parametrize("place", ["intersection", "keys", "matched", "attempts", "learners"])
 def test_no_report_of_a_centre_ends_the_command_line(

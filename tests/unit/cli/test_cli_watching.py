@@ -67,6 +67,14 @@ def test_the_sums_of_a_bundle_are_told_of_every_round() -> None:
     assert "\x1b" not in text + "".join(told(*events))
 
 
+def test_one_step_without_figures_is_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = {"round": 1, "rounds": 1, "stage": "intersect", "survivors": 2, "seconds": 3.0}
+    assert told(("round", step)) == ["done: intersect"]
+    assert told(("round", {**step, "stage": "train", "loss": 0.5}))[0].startswith("round 1/1")
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert told(("round", step)) == ["完成：求交"]
+
+
 def test_an_error_and_unknown_events_are_taken() -> None:
     text = drawn(fed(("error", {"message": "bank-b is silent"}), ("later", {"x": 1})))
     assert "bank-b is silent" in text

@@ -93,9 +93,10 @@ def test_it_says_what_is_wanted_in_no_words_of_a_library(part: dict[str, Any], s
     assert "resume.round、resume.model" in told or "," not in told
 
 
-def test_what_may_be_written_is_listed_as_the_language_lists() -> None:
+@pytest.mark.parametrize("kind", ["literal_error", "enum"])
+def test_what_may_be_written_is_listed_as_the_language_lists(kind: str) -> None:
     told = fault(
-        {"type": "literal_error", "msg": "Input should be 'a', 'b' or 'c'",
+        {"type": kind, "msg": "Input should be 'a', 'b' or 'c'",
          "ctx": {"expected": "'a', 'b' or 'c'"}}
     )  # fmt: skip
     assert told == "Input should be 'a', 'b' or 'c'"

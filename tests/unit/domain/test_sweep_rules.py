@@ -17,7 +17,8 @@ from secureflow.domain.specs.base import (
     two_sum,
 )
 from secureflow.domain.specs.kinds import SPEC_KINDS
-from secureflow.domain.specs.parts import Part, setting, settings_of
+from secureflow.domain.specs.partforms import Part
+from secureflow.domain.specs.parts import setting, settings_of
 from secureflow.domain.specs.sweep import SweepSpec, check_sweep, swept_problem
 from secureflow.kit.errors import SecureFlowError
 

@@ -10,7 +10,7 @@ so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.script import Effect, RunJob, effect_digest
+from secureflow.engines.script import AwaitTime, Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.mpc.engine_world import EngineWorld
@@ -27,6 +27,7 @@ from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
+from tests.unit.engines.timetable.world import TimetableWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
 
@@ -116,6 +117,28 @@ SWEEPS: dict[str, Callable[[], Made]] = {
 }
 
 
+def timed(out: Mapping[int, str], *fail: int) -> Callable[[], Made]:
+    def made() -> Made:
+        world = TimetableWorld(count=4)
+        world.out, world.fail = out, frozenset(fail)
+        return world, play
+
+    return made
+
+
+def timed_until_cancelled() -> Made:
+    return TimetableWorld(count=4), lambda w: play(w, lambda _, one: isinstance(one, AwaitTime))
+
+
+TIMETABLES: dict[str, Callable[[], Made]] = {
+    "success": timed({}),
+    "a run fails": timed({}, 2),
+    "left out": timed({1: "missed", 3: "paused"}),
+    "none succeeds": timed({1: "missed"}, 2, 3),
+    "cancelled": timed_until_cancelled,
+}
+
+
 def attempts(verb: str, error: SecureFlowError) -> Callable[[], Made]:
     """Two parties, one of which always refuses something."""
 
@@ -163,6 +186,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "mpc/1": {**{name: course("mpc", name) for name in COURSES}, **ENGINES},
     "psi/1": PSI,
     "sweep/1": SWEEPS,
+    "timetable/1": TIMETABLES,
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -220,6 +244,13 @@ PINS: dict[str, dict[str, str]] = {
         "all points fail": "56b525e5681dfd48b89c77a19b4b0c0b554734b1047441a13c883cfe335e6aaf",
         "cancelled": "405e47b6737f9e4fb577526a6ac01fb081cc9a7dc91d4d65ba0401a783b285bc",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
+    },
+    "timetable/1": {
+        "success": "30325a08814ef72f342d148aa5118640c29ab15d7394f9f51fccb09b45ceaac4",
+        "a run fails": "8b2ba9ee146a30528dc6fa761c2617fe724838f7c2987125f50352e3d671b3c9",
+        "left out": "b1afc3d8f75d0db3490b536c39fc1d215f25b5ae74970316627eee6218e8ee40",
+        "none succeeds": "bdb44230ee3ca58229659042c29b0675a7ccf054561e7a9167ad586adca34200",
+        "cancelled": "daa54b939a5ef442d1f5732e4bfa88a91b6c285b1402d89fc24ad154b5be8330",
     },
     "prediction/1": {
         "success": "fff1b976fe3cf49cee25ecab4c1cdee56dbd16579a23bb6ac64228b22afedb10",

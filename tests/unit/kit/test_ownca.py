@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from secureflow.kit.caroots import issuer_of, root_name, roots
+from secureflow.kit.certchains import issued_chain, issuing_path, parse_chain
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.ownca import own_authority
-from secureflow.kit.pki import Authority, ca_fingerprint, private_pem
+from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
 from secureflow.server.initialise import initialise
 
 NOW = system_clock()
@@ -111,8 +113,112 @@ def test_what_no_party_could_accept_is_refused_before_anything_is_made(
     assert told in refusal(Made(**changes))
 
 
-def test_an_intermediate_is_refused() -> None:
-    assert "intermediate" in refusal(Made(issuer=Made(cn="Company root"), cn="Issuing"))
+class Company:
+    """A company's root, a policy CA under it, and the intermediate that it gives for a centre."""
+
+    def __init__(self, **changes: dict[str, Any]) -> None:
+        def made(cn: str, below: int, issuer: Made | None, **own: Any) -> Made:
+            basic = (x509.BasicConstraints(ca=True, path_length=below), True)
+            return Made(**{"cn": cn, "issuer": issuer, "basic": basic, "name": None, **own,
+                           **changes.get(cn, {})})  # fmt: skip
+
+        self.root = made("root", 2, None)
+        self.policy = made("policy", 1, self.root)
+        self.issuing = made("issuing", 0, self.policy, name=(NAME, False))
+
+    def chain(self) -> str:
+        return self.issuing.pem + self.policy.pem + self.root.pem
+
+    def refusal(self, *chain: str) -> str:
+        return refusal(self.issuing, pem="".join(chain) or self.chain())
+
+
+def test_a_chain_of_a_companys_ca_issues_and_its_root_is_pinned(tmp_path: Path) -> None:
+    company = Company()
+    authority = own_authority(company.chain(), private_pem(company.issuing.key), DOMAIN, NOW)
+    told = initialise(
+        tmp_path / "centre", trust_domain=DOMAIN, rest_port=0, link_port=0, authority=authority
+    )
+    assert told["ca_fingerprint"] == ca_fingerprint(company.root.pem)
+    loaded = Authority.load(tmp_path / "centre" / "ca")
+    assert (loaded.pem, loaded.chain) == (company.root.pem, company.chain())
+    uri = f"spiffe://{DOMAIN}/org/bank-a/agent/main"
+    chain = loaded.issue(make_csr(new_link_key()), uri, NOW)
+    assert chain.endswith(company.chain())
+    assert issued_chain(chain, company.root.pem) == chain
+    leaf, *between = parse_chain(chain, 5)
+    (root,) = roots(company.root.pem)
+    assert issuer_of(leaf, [root], between) == root_name(root)
+    assert issuer_of(leaf, [root]) == ""  # without what stands between, nobody vouches
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"policy": {"basic": (x509.BasicConstraints(ca=False, path_length=None), True)}}, "no CA"),
+        ({"policy": {"usage": (usage(signs=False), True)}}, "may not sign"),
+        ({"policy": {"end": timedelta(days=-1), "begin": timedelta(days=-9)}}, "90 days"),
+        ({"issuing": {"end": timedelta(days=30)}}, "90 days"),
+        ({"policy": {"begin": timedelta(days=1)}}, "valid only from"),
+        ({"policy": {"basic": (BASIC, True)}}, "allows 0 CAs below it, and there are 1"),
+        ({"root": {"basic": (BASIC, True)}}, "allows 0 CAs below it, and there are 2"),
+        (
+            {"policy": {"purposes": (
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)}},
+            "excludes servers",
+        ),
+        (
+            {"policy": {"limits": (
+                x509.NameConstraints([x509.DNSName("bank.example")], None), True)}},
+            "nameConstraints",
+        ),
+        ({"issuing": {"name": None}}, "names no trust domain"),
+    ],
+)  # fmt: skip
+def test_a_chain_with_one_unsound_link_is_refused(changes: dict[str, Any], told: str) -> None:
+    assert told in Company(**changes).refusal()
+
+
+def test_a_chain_that_is_none_is_refused() -> None:
+    company, other = Company(), Company()
+    issuing, policy, root = company.issuing.pem, company.policy.pem, company.root.pem
+    assert "not in order" in company.refusal(issuing, root)
+    assert "not in order" in company.refusal(issuing, other.policy.pem, other.root.pem)
+    assert "first certificate" in company.refusal(policy, issuing, root)
+    assert "no self-signed root" in company.refusal(issuing, policy)
+    assert "no self-signed root" in company.refusal(issuing)
+    assert "twice" in company.refusal(issuing, policy, root, root)
+    assert "longer than 4" in company.refusal(issuing, policy, root, root, root)
+    assert "not in order" in company.refusal(issuing, policy, policy, root)
+
+
+def test_a_loop_of_cas_leads_nowhere() -> None:
+    """A and B issued each other; a path through them is never found, and the search ends."""
+    first, second = Made(cn="A"), Made(cn="B")
+    by_second = Made(cn="A", key=first.key, issuer=second)
+    by_first = Made(cn="B", key=second.key, issuer=by_second)
+    loop = parse_chain(by_second.pem + by_first.pem + by_second.pem, 5)
+    assert issuing_path(loop[0], loop[1:], roots(Made(cn="Root").pem)) == []
+
+
+def test_a_party_takes_no_chain_through_a_leaf_or_of_another_root() -> None:
+    company, other = Company(), Company()
+    authority = own_authority(company.chain(), private_pem(company.issuing.key), DOMAIN, NOW)
+    uri, key = f"spiffe://{DOMAIN}/org/bank-a/agent/main", ec.generate_private_key(ec.SECP256R1())
+    chain = authority.issue(make_csr(key), uri, NOW)
+    with pytest.raises(SecureFlowError) as refused:
+        issued_chain(chain, other.root.pem)
+    assert refused.value.code == "certificate_foreign"
+    end = {"basic": (x509.BasicConstraints(ca=False, path_length=None), True),
+           "usage": (usage(signs=False), True)}  # fmt: skip
+    holder = Made(cn="bank-a", issuer=company.issuing, **end)
+    forged = Made(cn="bank-b", issuer=holder, **end)
+    with pytest.raises(SecureFlowError) as refused:
+        issued_chain(forged.pem + holder.pem + company.chain(), company.root.pem)
+    assert refused.value.code == "certificate_foreign"
+    with pytest.raises(SecureFlowError) as refused:
+        issued_chain(chain + company.chain(), company.root.pem)  # more than a chain can have
+    assert refused.value.code == "certificate_malformed"
 
 
 def test_a_foreign_or_encrypted_key_and_a_chain_are_refused() -> None:
@@ -124,7 +230,7 @@ def test_a_foreign_or_encrypted_key_and_a_chain_are_refused() -> None:
     )  # fmt: skip
     assert "encrypted" in refusal(made, sealed)
     assert "cannot be read" in refusal(made, b"none")
-    assert "more than one certificate" in refusal(made, pem=made.pem + other.pem)
+    assert "not in order" in refusal(made, pem=made.pem + other.pem)
 
 
 def test_a_critical_extension_that_tls_does_not_know_fails_the_trial() -> None:

@@ -406,6 +406,16 @@ def test_token_needs_its_prefix() -> None:
         assert code_of(error) == "token_malformed"
 
 
+def test_a_token_has_one_spelling() -> None:
+    token = EnrolmentToken.create("t1", "agent", "bank-a", "0" * 64)
+    text = token.encode()
+    other = base64.urlsafe_b64encode(json.dumps(asdict(token)).encode()).decode().rstrip("=")
+    for spelled in (f"{text}=", f"{text}==", f"sfe_{other}"):
+        with pytest.raises(SecureFlowError) as error:
+            EnrolmentToken.parse(spelled)
+        assert code_of(error) == "token_malformed"
+
+
 def test_a_ca_names_exactly_one_trust_domain() -> None:
     for uris in (["spiffe://a.test", "spiffe://b.test"], ["https://a.test"], ["spiffe://a/b"]):
         names = [x509.UniformResourceIdentifier(uri) for uri in uris]

@@ -12,7 +12,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from secureflow.domain.jobs import JobState
 from secureflow.domain.notifications import Notification, Preferences
 from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.projects import ProjectRole
-from secureflow.domain.users import Role
+from secureflow.domain.users import Role, Scope
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -36,6 +36,7 @@ from secureflow.server.rest.app import described_app
 from secureflow.server.rest.idempotency import CHANGING, OnceRoute
 from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
+from tests.unit.application.test_logkeychange import Keys
 from tests.unit.server.conftest import Api
 
 SSO = BelievingProvider()
@@ -99,6 +100,8 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "enable_organisation": Post("/organisations/outsider/enable", {}, operator),
         "propose_charter": Post("/charter/candidate", {}, operator),
         "continue_log": Post("/charter/continuation", {}, operator),
+        "change_log_key": Post("/charter/log-key", {"reason": "yearly"}, operator),
+        "give_up_log_key": Post("/charter/log-key", None, operator, "DELETE"),
         "create_project": Post("/projects", {"name": "p", "purpose": "x"}, ada),
         "invite_member": Post(f"{project}/members", {"organisation": "outsider"}, admin),
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
@@ -161,6 +164,10 @@ async def _post(name: str, stage: Stage) -> Post:
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
         await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
+    if name.endswith("_log_key"):
+        services.log_key_change._keys = Keys()
+    if name == "give_up_log_key":
+        await services.log_key_change.propose(operator, "yearly")
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
@@ -202,7 +209,7 @@ async def _preferences(name: str, stage: Stage) -> Post:
     waiting = Preferences(
         admin.user,
         email="ann@bank-a.example",
-        code=hashlib.sha256(code.encode()).hexdigest(),
+        code=stage.services.notifications._codes.digest(admin.user, code),
         tries=5,
     )
     async with stage.database.begin() as work:
@@ -234,6 +241,19 @@ async def _told(name: str, stage: Stage) -> Post:
     return Post(paths[name], {}, admin)
 
 
+async def _timed(name: str, stage: Stage) -> Post:
+    """Return a request about a timetable: one that is paused, if it is to be taken up again."""
+    admin, key = stage.admin("bank-a"), stage.ids["job"]
+    job = await stage.services.jobs.get(stage.operator, key)
+    times = {"first": stage.now[0], "every": 86_400, "runs": 3, "window": 3600}
+    spec = {**job.spec, "timetable": times, "job": {"kind": "training"}}
+    await stage.finish(job, kind="timetable", spec=spec, state=JobState.RUNNING)
+    verb = name.removesuffix("_timetable")
+    if verb == "resume":
+        await stage.services.timetables.pause(admin, key)
+    return Post(f"/timetables/{key}/{verb}", {}, admin)
+
+
 async def _ended(name: str, stage: Stage) -> Post:
     """Return a request that ends or removes what is made for it."""
     services, admin = stage.services, stage.admin("bank-a")
@@ -256,6 +276,8 @@ async def _ended(name: str, stage: Stage) -> Post:
         return await _identity(name, stage)
     if name in {"delete_webhook", "retry_delivery"} or "notification" in name:
         return await _told(name, stage)
+    if name.endswith("_timetable"):
+        return await _timed(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
         ((key, _),) = stage.database.tables.rows["uploads"].items()
@@ -284,7 +306,7 @@ NOT_KEPT = {
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
     *("refresh_login", "start_device", "poll_device"),
     *("enrol_second_factor", "confirm_second_factor"),
-    *("logout", "change_password"),  # done already, they do nothing
+    *("logout", "change_password", "prove"),  # done already, they do nothing
     *("open_session", "close_session"),  # their answers set a cookie
     "link_oidc",  # and this one's
     "create_webhook",  # its answer holds a secret
@@ -443,3 +465,23 @@ async def test_whoever_cancelled_and_did_not_hear_it_is_told_so(api: Api) -> Non
     assert (again.status_code, again.json()["state"]) == (200, "cancelled")
     other = await api.call("POST", post.path, api.stage.person("bank-b", Role.DATA_OWNER), json={})
     assert (other.status_code, other.json()["code"]) == (409, "already_finished")
+
+
+async def test_a_token_of_other_scopes_is_not_told_a_kept_answer(api: Api) -> None:
+    """Whoever knows key and body of a request has not read its answer by that."""
+    post = await _post("create_user", api.stage)
+    assert (await post.to(api)).status_code == 201
+    reader = replace(post, sender=replace(post.sender, scopes=frozenset({Scope.READ})))
+    refused = await reader.to(api)
+    assert refused.json()["code"] == "idempotency_conflict", refused.text
+    # Nor what earlier versions kept for the user.
+    asked = json.dumps(post.body, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = hashlib.sha256(b"POST /api/v1/users\n" + asked).hexdigest()
+    before = {(post.sender.user, "key-9"): (digest, 201, {"id": "usr_before"})}
+    api.stage.database.tables.answers = before
+    assert (await reader.to(api)).json()["code"] == "scope_too_narrow"
+    people = replace(post.sender, scopes=frozenset({Scope.PEOPLE}))
+    again = replace(post, sender=people, body={**post.body, "name": "eve"})
+    made = await again.to(api)
+    assert made.status_code == 201, made.text
+    assert (await again.to(api)).json() == made.json()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from secureflow.texts.negotiation import prefers_chinese
@@ -140,3 +142,14 @@ async def test_a_parameter_of_several_forms_is_told_all_of_them(api: Api) -> Non
     assert [one["field"] for one in told] == ["state"]
     assert told[0]["problem"].startswith("it must be 'draft', 'proposed', ")
     assert told[0]["problem"].endswith(", or ''")
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x85", "\ufeff"])
+async def test_a_path_hides_nothing_in_what_is_told_of_it(api: Api, hidden: str) -> None:
+    ada = api.stage.scientist("bank-a")
+    for method, path in (("GET", "/nowhere/"), ("PUT", "/me"), ("GET", "/jobs/job_")):
+        answer = await api.call(method, f"{path}{hidden}", ada)
+        assert answer.status_code >= 400
+        assert hidden not in answer.text
+        assert quote(hidden) in answer.json()["instance"]
+    assert (await api.call("GET", "/jobs/a,b", ada)).json()["instance"] == "/api/v1/jobs/a,b"

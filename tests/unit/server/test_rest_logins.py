@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from secureflow.application.passwords import Passwords
 from secureflow.application.refreshing import ACCESS_SECONDS
+from secureflow.application.scopes import REQUESTABLE
 from secureflow.kit.totp import code_at
+from secureflow.server.rest.session import RequestableScope
 from tests.stage import PASSWORD
 from tests.unit.server.conftest import Api
 
@@ -70,6 +73,17 @@ async def test_a_device_has_no_name_that_misleads_the_eye(api: Api, client: str)
     assert answer.status_code == 422
 
 
+async def test_a_token_is_offered_the_scopes_that_it_may_have(api: Api) -> None:
+    assert get_args(RequestableScope) == REQUESTABLE
+    ada = api.stage.scientist("bank-a")
+    for scope in ("nonsense", "second-factor"):
+        refused = await api.call("POST", "/tokens", ada, json={"scopes": [scope]})
+        assert refused.status_code == 422
+        assert "second-factor" not in refused.json()["detail"]
+    made = await api.call("POST", "/tokens", ada, json={"scopes": ["jobs"]})
+    assert made.json()["scopes"] == ["jobs"]
+
+
 async def test_a_second_factor_is_used_over_rest(api: Api) -> None:
     name, ada = await with_password(api), api.stage.scientist("bank-a")
     made = (await api.call("POST", "/me/second-factor", ada)).json()
@@ -115,3 +129,14 @@ async def test_strangers_learn_neither_names_nor_second_factors(
         told.append((answer.status_code, answer.text))
     assert told[0] == told[1] == told[2]
     assert len(checked) == 3
+
+
+async def test_a_logout_that_is_refused_has_ended_nothing(api: Api) -> None:
+    name = await with_password(api)
+    body = {"name": name, "password": PASSWORD, "refresh": True}
+    first = (await api.call("POST", "/login", json=body)).json()
+    kept = {"refresh": first["refresh"]}
+    for header in ({}, {"Authorization": "Bearer no token"}):
+        answer = await api.call("POST", "/logout", headers=header, json=kept)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert (await api.call("POST", "/refresh", json=kept)).status_code == 200

@@ -66,7 +66,6 @@ async def desk(stage: Stage) -> Desk:
     witnessing = Witnessing(stage.ledger, services.charters.keys)
     desk = PartyDesk(
         witnessing,
-        services.organisations.ca,
         1 << 20,
         lambda: stage.now[0],
         stage.artifacts,

@@ -15,6 +15,7 @@ from secureflow.application.access import Principal
 from secureflow.application.intake import AT_ONCE
 from secureflow.application.quotas import Quotas
 from secureflow.application.uploads import UPLOAD_LIMIT
+from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.server.rest import edge
 from tests.stage import two_worlds
@@ -171,3 +172,34 @@ async def test_one_organisation_sends_few_large_bodies_at_once(api: Api) -> None
     assert (await post(api, DATA, api.stage.scientist("bank-b"))).status_code == 201
     go_on.set()
     assert {one.status_code for one in await asyncio.gather(*sending)} == {201}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"disabled": True}, 401, "unauthenticated"),
+        ({"roles": (Role.AUDITOR,)}, 409, "stale_version"),
+    ],
+)
+@pytest.mark.parametrize("what", ["weights", "bundle"])
+async def test_who_may_no_longer_when_the_body_ends_has_uploaded_nothing(
+    api: Api, what: str, change: dict[str, Any], status: int, code: str
+) -> None:
+    """A large body takes long: an account that is disabled meanwhile leaves nothing."""
+    stage, sender = api.stage, api.stage.scientist("bank-a")
+    data = DATA if what == "weights" else pack(CODE)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield data[:8]
+        await stage.services.users.update(stage.admin("bank-a"), sender.user, **change)
+        yield data[8:]
+
+    if what == "weights":
+        answer = await post(api, slowly(), sender)
+    else:
+        query = {"project": stage.ids["project"], "digest": CODE.digest}
+        answer = await api.call("POST", "/bundles", sender, content=slowly(), params=query)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    rows = stage.database.tables.rows
+    assert not rows["uploads"]
+    assert not rows["bundles"]

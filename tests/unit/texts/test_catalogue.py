@@ -23,7 +23,7 @@ OTHER_WORDS = {
     "规格": "任务规格", "隐私单位": "保护单位", "隐私预算": "额度",
     "批准": "审批", "联盟": "联合体",
     "声明": "模式自相矛盾", "分箱": "格数", "核验": "校验数据", "代理服务器": "代理拆解",
-    "数据所有者": "所有方",
+    "数据所有者": "所有方", "任务": "作业",
 }  # fmt: skip
 """The word of the glossary, and one that stood beside it."""
 TABLES = files(secureflow.texts).joinpath("zh")

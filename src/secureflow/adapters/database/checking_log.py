@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -44,6 +45,7 @@ class LogCheck:
         origin: as in the settings.
         key: the log's public key.
         keys: party → every signing key that it is known to have had.
+        log_keys: the log's name → the key that signs under it, as far as another one does.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class LogCheck:
         origin: str,
         key: str,
         keys: Mapping[str, Sequence[str]],
+        log_keys: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._connection = connection
         self._first = origin
         self._origin = origin
         self._key = key
         self._keys = keys
+        self._log_keys = log_keys
         self.leaves = 0
         self.heads = 0
         self.cosignatures = 0
@@ -157,7 +161,8 @@ class LogCheck:
             yield self._bad(Text("{where} cannot be read.", where=where))
             return
         leaf = signed.leaf
-        if not verify(signed, signed.key) or (leaf.author == "server" and signed.key != self._key):
+        wrong = leaf.author == "server" and signed.key != self._key_of(leaf.origin)
+        if wrong or not verify(signed, signed.key):
             yield self._bad(Text("{where}: its signature is not valid.", where=where))
         if not continues(self._origin, leaf.origin):
             yield self._bad(
@@ -196,7 +201,7 @@ class LogCheck:
         where = Text("log_checkpoints: the head of size {size}", size=row.size)
         try:
             note = parse_note(str(row.note))
-            signed = note.verify_log(self._key)
+            signed = note.verify_log(self._key_of(note.checkpoint.origin))
         except SecureFlowError:
             yield self._bad(Text("{where} cannot be read.", where=where))
             return
@@ -205,6 +210,9 @@ class LogCheck:
             yield self._bad(Text("{where}: its signature is not valid.", where=where))
         elif (checkpoint.size, checkpoint.root) != (tree.size, tree.root()):
             yield self._bad(Text("{where} does not match the stored leaves.", where=where))
+
+    def _key_of(self, origin: str) -> str:
+        return self._log_keys.get(origin, self._key)
 
     def _cosignatures(self) -> Iterator[Finding]:
         note = LOG_CHECKPOINTS.c.note

@@ -41,6 +41,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.UPLOADS,
     entities.IDENTITIES,
     entities.PENDING_LOGINS,
+    entities.QUESTIONS,
     entities.PREFERENCES,
     entities.WEBHOOKS,
     entities.DELIVERIES,
@@ -57,7 +58,7 @@ class RowsCheck:
         connection: of the transaction.
 
     Results kept for later parts: `jobs`, `models`, `bundles`, `uploads`; `keys`, each party's
-    signing keys.
+    signing keys; `log_keys`, the log's key under each of its names.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -70,6 +71,7 @@ class RowsCheck:
         self.bundles: dict[str, Any] = {}
         self.uploads: dict[str, Any] = {}
         self.keys: dict[str, list[str]] = {}
+        self.log_keys: dict[str, str] = {}
 
     def findings(self) -> Iterator[Finding]:
         """Yield every problem in a row."""
@@ -163,6 +165,7 @@ class RowsCheck:
             )
             return
         keys = signed.charter.keys
+        self.log_keys |= signed.charter.log_keys
         for party, key in keys.items():
             self.keys.setdefault(party, []).append(key)
         known = {name: keys.get(name) or self.keys.get(name, [""])[0] for name in signed.signatures}

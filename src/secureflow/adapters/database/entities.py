@@ -16,12 +16,13 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.questions import Question
 from secureflow.domain.sessions import Session
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
@@ -112,6 +113,7 @@ SESSIONS = EntityKind(Session, "session", tables.SESSIONS)
 FAMILIES = EntityKind(TokenFamily, "login", tables.FAMILIES)
 DEVICES = EntityKind(Device, "device", tables.DEVICES)
 SECOND_FACTORS = EntityKind(SecondFactor, "second factor", tables.SECOND_FACTORS)
+LOGIN_PLACES = EntityKind(LoginPlaces, "login places", tables.LOGIN_PLACES)
 ORGANISATIONS = EntityKind(Organisation, "organisation", tables.ORGANISATIONS)
 ENROLMENTS = EntityKind(Enrolment, "enrolment", tables.ENROLMENTS)
 AGENTS = EntityKind(Agent, "agent", tables.AGENTS)
@@ -124,6 +126,7 @@ BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
+QUESTIONS = EntityKind(Question, "question", tables.QUESTIONS)
 PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
 WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
 DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)
@@ -228,6 +231,16 @@ class EntityStore(Generic[T]):
         chosen = self._table.c[column]
         found = await self._unit.read(sa.select(chosen).where(*self._conditions(equals)).distinct())
         return sorted(found.scalars())
+
+    async def crowded(self, column: str, **equals: Filter) -> str:
+        """Return the value of a filter column that most matching entities have; "" for none."""
+        if column not in self._kind.filters:
+            raise self._no_filter(column)
+        chosen = self._table.c[column]
+        counted = sa.select(chosen).where(*self._conditions(equals)).group_by(chosen)
+        first = sa.func.min(self._table.c.expires)
+        most = counted.order_by(sa.func.count().desc(), first, chosen).limit(1)
+        return (await self._unit.read(most)).scalar_one_or_none() or ""
 
     def _conditions(self, equals: Mapping[str, Filter]) -> Iterator[sa.ColumnElement[bool]]:
         for name, wanted in equals.items():

@@ -31,6 +31,7 @@ from secureflow.adapters.database.tables import (
     LOG_SUBMISSIONS,
 )
 from secureflow.application.ports.ledger import LogEntry, Recorded
+from secureflow.application.ports.logkeys import LogKeys, OneKey
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
@@ -70,13 +71,19 @@ class SqlLedger:
         key: SigningKey,
         origin: str,
         clock: Callable[[], float] = time.time,
+        keys: LogKeys | None = None,
     ) -> None:
-        self.public = key.public
         self._database = database
-        self._store = LogStore(database.url, key, origin, clock, database.file)
+        self._keys = keys or OneKey(key)
+        self._store = LogStore(database.url, self._keys, origin, clock, database.file)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._turn = asyncio.Lock()
         self._group: _Group | None = None
+
+    @property
+    def public(self) -> str:
+        """The log's public key; a change of the key by its members starts another one."""
+        return self._keys.signing.public
 
     @property
     def origin(self) -> str:
@@ -101,9 +108,11 @@ class SqlLedger:
         """Decide under the lock whether the log is held, from what is known of it and its size."""
         return await self._in_turn(lambda: self._store.judge(decide))
 
-    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    async def continue_as(
+        self, origin: str, start: int, root: bytes, leaf: PendingLeaf, key: str = ""
+    ) -> None:
         """Continue under a new origin after the first leaves; see `LogStore.continue_as`."""
-        await self._in_turn(lambda: self._store.continue_as(origin, start, root, leaf))
+        await self._in_turn(lambda: self._store.continue_as(origin, start, root, leaf, key))
 
     async def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves (`not_found` if there are fewer)."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secureflow.adapters.database.tables import JsonText
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.engines.ledger import merkle
-from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
+from secureflow.engines.ledger.ends import SERVER
+from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf, sign_leaf, verify
+from secureflow.kit.crypto import SigningKey
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ def landed_of(
     if cut:
         landed.pop(submitted[-1].effect, None)
     return landed
+
+
+def signed_again(candidate: Candidate, ended: str, key: SigningKey, origin: str) -> Candidate:
+    """Return a leaf of the centre under the log's new key, if the key that ended signed it.
+
+    It was submitted before the key changed and has no number yet: under the old key it would count
+    for nothing. Leaves of the members, and what no key of the log signed, stay as they are.
+    """
+    signed = candidate.signed
+    if signed.leaf.author != SERVER or signed.key != ended or not verify(signed, ended):
+        return candidate
+    return replace(candidate, signed=sign_leaf(replace(signed.leaf, origin=origin), key))
 
 
 def row_of(candidate: Candidate) -> dict[str, Any]:

@@ -38,7 +38,10 @@ _STATEMENTS: dict[str, sa.ClauseElement] = {
     "grow": sa.update(LOG_HEAD).values(size=sa.bindparam("size")),
     "hold": sa.update(LOG_HEAD).values(hold=sa.bindparam("hold", type_=sa.Text)),
     "rename": sa.update(LOG_HEAD).values(
-        origin=sa.bindparam("origin"), size=sa.bindparam("size"), hold=sa.null()
+        origin=sa.bindparam("origin"),
+        key=sa.bindparam("key"),
+        size=sa.bindparam("size"),
+        hold=sa.null(),
     ),
     "beyond": sa.select(LOG_LEAVES.c.data, LOG_LEAVES.c.document, LOG_LEAVES.c.salt)
     .where(LOG_LEAVES.c.number >= sa.bindparam("start"))

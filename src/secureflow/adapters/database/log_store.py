@@ -17,11 +17,18 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
-from secureflow.adapters.database.log_batch import Batch, Candidate, landed_of, row_of
+from secureflow.adapters.database.log_batch import (
+    Batch,
+    Candidate,
+    landed_of,
+    row_of,
+    signed_again,
+)
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.log_statements import compiled
 from secureflow.adapters.database.restored import hold_if_restored, stored_hold
 from secureflow.adapters.database.tables import JsonText
+from secureflow.application.ports.logkeys import LogKeys
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.restored import RESTORED
 from secureflow.domain.origins import continues, following
@@ -53,7 +60,7 @@ class LogStore:
     def __init__(
         self,
         url: URL,
-        key: SigningKey,
+        keys: LogKeys,
         origin: str,
         clock: Callable[[], float],
         file: HeldFile,
@@ -64,15 +71,16 @@ class LogStore:
         # Two clauses that are the same in both databases but missing from SQLAlchemy's core.
         self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
         self._sql["waiting"] += f" LIMIT {MAX_BATCH}"
-        self._key = key
+        self._keys = keys
+        self._key = keys.find(keys.signing.public) or keys.signing
+        self._ended = ""  # the key before this one, if it ended while this process ran
         self._first = origin
         self.origin = origin
         """The log's current name, as last read from the database."""
         self.hold: Hold | None = None
         """Why the log signs nothing, as last read."""
         self._signed = (-1, "", origin)
-        # Exactly as in the database.
-        self._stood: tuple[str, Hold | None, tuple[int, str, str]] = origin, None, self._signed
+        self._stood = self._standing()  # exactly as in the database
         self._clock = clock
         self._size = -1
         self._note = ""
@@ -161,15 +169,24 @@ class LogStore:
             self._keep_hold(cursor, decide(self.hold, size))
         return self.hold
 
-    def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    def continue_as(
+        self, origin: str, start: int, root: bytes, leaf: PendingLeaf, key: str = ""
+    ) -> None:
         """Continue under a new origin after the first `start` leaves, with this leaf as the next.
 
         Existing leaves after them were not seen by the members: they follow this leaf, so that no
         action is without a record. Repeating it changes nothing.
 
+        Args:
+            origin: the new name.
+            start: how many leaves stay in their places.
+            root: over those.
+            leaf: the next one.
+            key: the public key that signs from now on; empty if it stays.
+
         Raises:
-            SecureFlowError: `log_not_set_back` if it is not held; `continuation_refused` if the
-                first `start` leaves do not have this root.
+            SecureFlowError: `log_not_set_back` if it is not held for this; `continuation_refused`
+                if the first `start` leaves do not have this root; `fenced` if the key is not here.
         """
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
@@ -177,18 +194,48 @@ class LogStore:
                 return
             if size is None or self.hold is None or origin != following(self.origin):
                 raise not_set_back(self.origin)
-            if start > size or merkle.root(start, partial(self._stored, cursor)) != root:
+            grown = bool(key) and (self.hold.cause != "key" or start != size)
+            if grown or start > size or merkle.root(start, partial(self._stored, cursor)) != root:
                 raise start_differs(start)
             cut = self._cut(cursor, start, size)
-            self._run(cursor, "rename", {"origin": origin, "size": start})
+            if key:
+                self._change_key(key)
+            named = {"origin": origin, "key": self._key.public, "size": start}
+            self._run(cursor, "rename", named)
             self.origin, self.hold = origin, None
             self._follow(cursor, start)
             rows = [row_of(one) for one in (Candidate.direct(leaf), *cut)]
             for number, row in enumerate(rows, start=start):
                 row["number"] = number
             self._append(cursor, rows)
+            if key:  # what waits is signed by the old key: in the same transaction or never
+                rows += self._number_waiting(cursor)
         self._forget(origin)  # numbers and nodes after the start have changed
         self._remember(rows)
+        self._keys.adopt(self._key.public)
+
+    def _change_key(self, public: str) -> None:
+        """Sign by another key; the caller's transaction stores which."""
+        key = self._keys.find(public)
+        if key is None:
+            raise self._fenced(
+                Text("the log {origin} under another key or name", origin=self.origin)
+            )
+        self._ended, self._key = self._key.public, key
+
+    def _number_waiting(self, cursor: Any) -> list[dict[str, Any]]:
+        """Number all that jobs have submitted, the centre's own under the new key."""
+        rows: list[dict[str, Any]] = []
+        while submitted := [self._own(one) for one in self._waiting(cursor)]:
+            numbers, fresh = self._assign(cursor, submitted, look_up=True)
+            if fresh:
+                self._append(cursor, fresh)
+            self._mark(cursor, submitted, numbers)
+            rows += fresh
+        return rows
+
+    def _own(self, candidate: Candidate) -> Candidate:
+        return signed_again(candidate, self._ended, self._key, self.origin)
 
     def _cut(self, cursor: Any, start: int, size: int) -> list[Candidate]:
         """Remove everything after the first `start` leaves, and return it."""
@@ -221,6 +268,8 @@ class LogStore:
             self._follow(cursor, size)
             submitted = self._waiting(cursor) if waiting else []
             candidates = [*direct, *submitted]
+            if self._ended:  # what was signed before the key ended, and arrives now
+                candidates = [self._own(one) for one in candidates]
             if self.hold is not None and candidates:
                 raise set_back(self.hold, self.origin)
             numbers, fresh = self._assign(cursor, candidates, look_up=look_up)
@@ -272,7 +321,7 @@ class LogStore:
             raise _StandsAlreadyError
         places = [{"place": place(level, index), "hash": node} for level, index, node in nodes]
         self._run_many(cursor, "add_node", places)
-        self._fresh_nodes = [(place(level, index), node) for level, index, node in nodes]
+        self._fresh_nodes += [(place(level, index), node) for level, index, node in nodes]
         size = self._size + len(rows)
         self._run(cursor, "grow", {"size": size})
         made = {(level, index): node for level, index, node in nodes}
@@ -341,14 +390,17 @@ class LogStore:
         if head is None:
             return None
         origin, key, size, hold = head
-        if key != self._key.public or not continues(origin, self._first):
+        if not continues(origin, self._first):
             raise self._fenced(Text("the log {origin} under another key or name", origin=origin))
+        if key != self._key.public:  # another server changed it, or this one before it was killed
+            self._change_key(key)
+            self._keys.adopt(key)
         if origin != self.origin:  # it continued, by whichever server
             self._forget(origin)
             self._size = -1
         self.origin = origin
         self.hold = stored_hold(hold, origin)
-        self._stood = self.origin, self.hold, self._signed
+        self._stood = self._standing()
         return int(size)
 
     def _forget(self, origin: str) -> None:
@@ -402,7 +454,7 @@ class LogStore:
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         connection = self._engine.raw_connection()
-        self._stood = self.origin, self.hold, self._signed
+        self._stood = self._standing()
         try:
             cursor = connection.cursor()
             if self._engine.dialect.name == "sqlite":
@@ -414,13 +466,16 @@ class LogStore:
             forget_rows(error)
             # This batch is treated as failed; if it was committed (an answer lost), the next read
             # of the database shows it.
-            self.origin, self.hold, self._signed = self._stood
+            self.origin, self.hold, self._signed, self._key, self._ended = self._stood
             self._size = -1
             self._fresh_nodes = []
             connection.rollback()
             raise
         finally:
             connection.close()
+
+    def _standing(self) -> tuple[str, Hold | None, tuple[int, str, str], SigningKey, str]:
+        return self.origin, self.hold, self._signed, self._key, self._ended
 
     def _fenced(self, what: str) -> SecureFlowError:
         return SecureFlowError(

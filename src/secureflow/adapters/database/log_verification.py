@@ -7,8 +7,10 @@ where others have seen this very history.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import sqlalchemy as sa
@@ -51,12 +53,17 @@ class VerifiedLog:
     newest: int = 0
 
 
-def verify_log(connection: sa.Connection, keys: Mapping[str, str]) -> VerifiedLog:
+def verify_log(
+    connection: sa.Connection,
+    keys: Mapping[str, str],
+    log_keys: Mapping[str, str] = MappingProxyType({}),
+) -> VerifiedLog:
     """Rebuild the tree and compare everything with it; blocking.
 
     Args:
         connection: to a migrated database.
         keys: the members' signing keys.
+        log_keys: the log's earlier names → the key that signed under each.
 
     Raises:
         SecureFlowError: `log_unproven` naming the first mismatch.
@@ -67,8 +74,9 @@ def verify_log(connection: sa.Connection, keys: Mapping[str, str]) -> VerifiedLo
     tree, fresh, last = GrowingTree(), dict[int, bytes](), b""
     heads = _heads(connection)
     recorded = next(heads, None)
+    key_of = partial(_key_of, log_keys, head.key)
     for number, data, kept in _leaves(connection):
-        recorded = _compare(tree, recorded, heads, head.key)
+        recorded = _compare(tree, recorded, heads, key_of)
         if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
             raise _unproven(Text("entry {size} is missing or altered", size=tree.size))
         last = bytes(data)
@@ -76,7 +84,7 @@ def verify_log(connection: sa.Connection, keys: Mapping[str, str]) -> VerifiedLo
         if len(fresh) >= _ROWS:
             _check_nodes(connection, fresh, tree.size)
             fresh.clear()
-    recorded = _compare(tree, recorded, heads, head.key)
+    recorded = _compare(tree, recorded, heads, key_of)
     _check_nodes(connection, fresh, tree.size)
     if tree.size != head.size or recorded is not None:
         raise _unproven(
@@ -115,18 +123,25 @@ def _heads(connection: sa.Connection) -> Iterator[tuple[int, str]]:
 
 
 def _compare(
-    tree: GrowingTree, recorded: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
+    tree: GrowingTree,
+    recorded: tuple[int, str] | None,
+    heads: Iterator[tuple[int, str]],
+    key_of: Callable[[str], str],
 ) -> tuple[int, str] | None:
     """Compare the head of this size with the tree; return the next head."""
     if recorded is None or recorded[0] != tree.size:
         return recorded
     note = parse_note(recorded[1])
     sound = note.checkpoint.size == tree.size and note.checkpoint.root == tree.root()
-    if not sound or not note.verify_log(key):
+    if not sound or not note.verify_log(key_of(note.checkpoint.origin)):
         raise _unproven(
             Text("the signed head of size {size} does not fit its entries", size=tree.size)
         )
     return next(heads, None)
+
+
+def _key_of(log_keys: Mapping[str, str], key: str, origin: str) -> str:
+    return log_keys.get(origin, key)
 
 
 def _check_nodes(connection: sa.Connection, fresh: Mapping[int, bytes], size: int) -> None:

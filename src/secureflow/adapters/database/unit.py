@@ -47,12 +47,13 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.questions import Question
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
@@ -83,6 +84,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.families: Store[TokenFamily] = EntityStore(self, entities.FAMILIES)
         self.devices: Store[Device] = EntityStore(self, entities.DEVICES)
         self.second_factors: Store[SecondFactor] = EntityStore(self, entities.SECOND_FACTORS)
+        self.login_places: Store[LoginPlaces] = EntityStore(self, entities.LOGIN_PLACES)
         self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
         self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
         self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
@@ -94,6 +96,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
         self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
+        self.questions: Store[Question] = EntityStore(self, entities.QUESTIONS)
         self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
         self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
         self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)

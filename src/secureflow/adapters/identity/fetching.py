@@ -26,13 +26,7 @@ SECONDS: Final = 5.0
 """For one request, from dialling to the last byte."""
 MAX_URL: Final = 2048
 _URL: Final = re.compile(r"[\x21-\x7e]+")
-_REACHABLE: Final = (
-    "Try again later; the operator sees the cause with: secureflow server check --providers."
-)
-TELL: Final = (
-    "Tell the operator, who compares the provider's configuration and this centre's with: "
-    "secureflow server check --providers."
-)
+CENTRE_CHECK: Final = "secureflow server check --providers"
 
 
 class Fetcher:
@@ -44,6 +38,8 @@ class Fetcher:
         ca: PEM file of the authorities of a private PKI; None for the system's.
         loopback_http: whether plain http is allowed to this machine: for tests only.
         seconds: for one request.
+        proxy: through which the provider is reached, if any.
+        check: the command that compares both configurations, for hints.
     """
 
     def __init__(
@@ -54,8 +50,12 @@ class Fetcher:
         *,
         loopback_http: bool = False,
         seconds: float = SECONDS,
+        proxy: str | None = None,
+        check: str = CENTRE_CHECK,
     ) -> None:
         self.name = name
+        self._proxy = proxy
+        self._check = check
         self._hosts = hosts
         self._ca = ca
         self._loopback_http = loopback_http
@@ -116,6 +116,7 @@ class Fetcher:
                 httpx.AsyncClient(
                     verify=await self._trust(url),
                     trust_env=False,
+                    proxy=self._proxy,
                     follow_redirects=False,
                     timeout=self._seconds,
                 ) as client,
@@ -178,7 +179,11 @@ class Fetcher:
                 name=self.name,
                 reason=reason,
             ),
-            TELL,
+            Text(
+                "Tell who runs this; the provider's configuration and the one here are compared "
+                "by: {command}",
+                command=self._check,
+            ),
         )
 
     def _status(self, status: int) -> SecureFlowError:
@@ -192,7 +197,7 @@ class Fetcher:
         return SecureFlowError(
             "provider_unreachable",
             Text("The identity provider {name} does not answer.", name=self.name),
-            _REACHABLE,
+            Text("Try again later; the cause is shown by: {command}", command=self._check),
         )
 
 

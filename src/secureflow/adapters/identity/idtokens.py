@@ -39,20 +39,31 @@ RSA_EXPONENT_BITS: Final = 33
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _FAMILIES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
-_CHECKED: Final = ("iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "at_hash", "amr")
+_CHECKED: Final = ("iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "at_hash", "amr",
+            "auth_time")  # fmt: skip
 
 Key = RSAKey | ECKey | OKPKey
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the claims of one login's ID token must be."""
+    """What the claims of one login's ID token must be.
+
+    Args:
+        issuer, client: the provider, and this client there.
+        nonce: of the request. Where a grant has none (RFC 8628), `nonce_needed` is False, and only
+            another one is refused.
+        started, now: unix seconds.
+        max_age: the oldest login at the provider that counts, in seconds; 0: any.
+    """
 
     issuer: str
     client: str
     nonce: str = field(repr=False)
     started: int
     now: int
+    nonce_needed: bool = True
+    max_age: int = 0
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,9 @@ def verify(token: str, header: Header, key: PublicKey, expected: Expected) -> di
 
 
 def _check(claims: dict[str, Any], expected: Expected, header: Header) -> None:
+    asked: dict[str, Any] = {"client_id": expected.client, "max_age": expected.max_age}
+    if expected.nonce_needed or "nonce" in claims:
+        asked["nonce"] = expected.nonce
     token = CodeIDToken(
         claims,
         {"alg": header.algorithm},
@@ -184,7 +198,7 @@ def _check(claims: dict[str, Any], expected: Expected, header: Header) -> None:
             "iss": {"essential": True, "value": expected.issuer},
             "aud": {"essential": True, "value": expected.client},
         },
-        {"nonce": expected.nonce, "client_id": expected.client},
+        asked,
     )
     try:
         token.validate(expected.now, MAX_SKEW)
@@ -194,8 +208,20 @@ def _check(claims: dict[str, Any], expected: Expected, header: Header) -> None:
     if not valid_subject(claims["sub"]):
         raise _refused_claim("sub")
     oldest = max(expected.started, expected.now - PENDING_SECONDS) - MAX_SKEW
-    if claims["iat"] < oldest or not isinstance(claims.get("nonce"), str):
+    if claims["iat"] < oldest or not isinstance(claims.get("nonce", expected.nonce), str):
         raise refused("it was not made for this login")
+    _check_age(claims, expected)
+
+
+def _check_age(claims: dict[str, Any], expected: Expected) -> None:
+    """Refuse a login at the provider that is too long ago (Core 1.0, 3.1.3.7, point 11)."""
+    at = claims.get("auth_time")
+    if not expected.max_age:
+        return
+    if not isinstance(at, int | float) or isinstance(at, bool) or at > expected.now + MAX_SKEW:
+        raise _refused_claim("auth_time")
+    if expected.now - at > expected.max_age + MAX_SKEW:
+        raise refused("the login at the provider is too long ago")
 
 
 def _refused_claim(claim: str) -> SecureFlowError:
@@ -209,6 +235,6 @@ def refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "id_token_refused",
         Text("The provider's ID token is refused: {reason}.", reason=reason),
-        "Start the login again; if it is refused again, the operator compares client_id, issuer "
-        "and clock of the provider and of this centre.",
+        "Start the login again; if it is refused again, whoever runs this compares client_id, "
+        "issuer and clock of the provider with those here.",
     )

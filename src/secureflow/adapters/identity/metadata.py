@@ -24,6 +24,7 @@ class Metadata:
         algorithms: of ID tokens that both sides know.
         secret_method: how the client's secret is sent.
         names_itself: whether every answer of the browser must name the issuer (RFC 9207).
+        device_authorization_endpoint: of RFC 8628, or "": it is checked where it is used.
     """
 
     authorization_endpoint: str
@@ -33,6 +34,7 @@ class Metadata:
     algorithms: tuple[str, ...]
     secret_method: str
     names_itself: bool
+    device_authorization_endpoint: str = ""
 
 
 async def fetch_metadata(fetcher: Fetcher, issuer: str) -> Metadata:
@@ -75,6 +77,7 @@ def checked(fetcher: Fetcher, issuer: str, found: dict[str, Any]) -> Metadata:
         algorithms,
         next((one for one in _METHODS if one in methods), _METHODS[0]),
         found.get("authorization_response_iss_parameter_supported") is True,
+        device if isinstance(device := found.get("device_authorization_endpoint"), str) else "",
     )
 
 

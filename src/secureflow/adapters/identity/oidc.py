@@ -12,12 +12,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from secureflow.adapters.identity.device import (
+    DEVICE_BYTES,
+    DEVICE_GRANT,
+    device_endpoint,
+    read_authorization,
+    read_refusal,
+)
 from secureflow.adapters.identity.fetching import Fetcher
 from secureflow.adapters.identity.idtokens import (
     Expected,
@@ -31,6 +38,9 @@ from secureflow.adapters.identity.metadata import Metadata, fetch_metadata
 from secureflow.application.ports.identityprovider import (
     AuthorizationAnswer,
     AuthorizationRequest,
+    DeviceAnswer,
+    DeviceAuthorization,
+    DeviceQuestion,
 )
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
@@ -55,13 +65,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Client:
-    """This centre as a client of a provider.
+    """This process as a client of a provider.
 
     Args:
         id, secret: as registered there; no secret for a public client.
         redirect: the callback's URL; one per provider, so that answers cannot be mixed up.
         scopes: asked for.
         userinfo: whether claims are also fetched from the userinfo endpoint.
+        max_age: the oldest login at the provider that counts, in seconds; 0: any.
     """
 
     id: str
@@ -69,6 +80,12 @@ class Client:
     redirect: str
     scopes: tuple[str, ...]
     userinfo: bool = False
+    max_age: int = 0
+
+    @property
+    def age(self) -> dict[str, str]:
+        """The parameter that asks for a login that is recent enough."""
+        return {"max_age": str(self.max_age)} if self.max_age else {}
 
 
 class _Kept(Generic[T]):
@@ -151,6 +168,7 @@ class OidcProvider:
                 nonce=request.nonce,
                 code_challenge=create_s256_code_challenge(request.verifier),
                 code_challenge_method="S256",
+                **(self._client.age if request.age is None else {"max_age": str(request.age)}),
             )
         )
 
@@ -160,16 +178,50 @@ class OidcProvider:
         self._check_issuer(answer.issuer, metadata)
         async with self._exchanges:
             tokens = await self._exchange(answer, metadata)
-            token = tokens.get("id_token")
-            header = read_header(token, metadata.algorithms)
-            key = await self._key(header.kid, header.algorithm)
-            expected = Expected(
-                self.issuer, self._client.id, answer.nonce, answer.started, self._clock()
-            )
-            claims = verify(str(token), header, key, expected)
-            if not self._client.userinfo:
-                return claims
-            return await self._userinfo(claims, tokens.get("access_token"), metadata)
+            return await self.claims_in(tokens, answer.nonce, answer.started)
+
+    async def claims_in(
+        self, tokens: Mapping[str, Any], nonce: str, started: int, *, nonce_needed: bool = True
+    ) -> Mapping[str, Any]:
+        """Return the verified claims of a token endpoint's answer.
+
+        Raises:
+            SecureFlowError: `id_token_refused`, `provider_untrusted`, `provider_unreachable`.
+        """
+        metadata, client = await self._metadata.get(), self._client
+        token = tokens.get("id_token")
+        header = read_header(token, metadata.algorithms)
+        key = await self._key(header.kid, header.algorithm)
+        dates = started, self._clock(), nonce_needed, client.max_age
+        claims = verify(str(token), header, key, Expected(self.issuer, client.id, nonce, *dates))
+        if not client.userinfo:
+            return claims
+        return await self._userinfo(claims, tokens.get("access_token"), metadata)
+
+    async def start_device(self, nonce: str) -> DeviceAuthorization:
+        """Ask for a code that a person enters at the provider (RFC 8628, section 3.1)."""
+        metadata, client = await self._metadata.get(), self._client
+        endpoint = device_endpoint(self._fetcher, metadata)
+        wanted = {"scope": " ".join(client.scopes), "nonce": nonce, **client.age}
+        status, found = await self._ask(endpoint, urlencode(wanted), DEVICE_BYTES, metadata)
+        if status != 200:
+            raise self._misconfigured()
+        return read_authorization(self._fetcher, found)
+
+    async def ask_device(self, asked: DeviceQuestion) -> DeviceAnswer:
+        """Ask whether a person has entered the code (section 3.4)."""
+        metadata = await self._metadata.get()
+        body = urlencode({"grant_type": DEVICE_GRANT, "device_code": asked.code})
+        async with self._exchanges:
+            endpoint = metadata.token_endpoint
+            status, found = await self._ask(endpoint, body, TOKEN_BYTES, metadata)
+            if status != 200:
+                waiting = read_refusal(self.name, found.get("error"))
+                if waiting is None:
+                    raise self._misconfigured()
+                return waiting
+            claims = await self.claims_in(found, asked.nonce, asked.started, nonce_needed=False)
+        return DeviceAnswer(claims)
 
     async def check(self) -> None:
         """Fetch description and keys anew."""
@@ -192,12 +244,7 @@ class OidcProvider:
             code=answer.code,
             code_verifier=answer.verifier,
         )
-        method = metadata.secret_method if client.secret else "none"
-        auth = ClientAuth(*_credentials(client, method), method)
-        _, headers, body = auth.prepare("POST", metadata.token_endpoint, {}, body)
-        status, found = await self._fetcher.post(
-            metadata.token_endpoint, body, TOKEN_BYTES, headers
-        )
+        status, found = await self._ask(metadata.token_endpoint, body, TOKEN_BYTES, metadata)
         if status == 200:
             return found
         if found.get("error") == "invalid_grant":
@@ -206,8 +253,21 @@ class OidcProvider:
                 Text("The identity provider {name} does not take the code.", name=self.name),
                 "Start the login again: a code is good for one login and a short time.",
             )
-        raise self._fetcher.untrusted(
-            "it does not accept this centre's client_id, secret or redirect"
+        raise self._misconfigured()
+
+    async def _ask(
+        self, endpoint: str, body: str, most: int, metadata: Metadata
+    ) -> tuple[int, dict[str, Any]]:
+        """Send a form as this client; return status and answer."""
+        client = self._client
+        method = metadata.secret_method if client.secret else "none"
+        auth = ClientAuth(*_credentials(client, method), method)
+        _, headers, body = auth.prepare("POST", endpoint, {}, body)
+        return await self._fetcher.post(endpoint, body, most, headers)
+
+    def _misconfigured(self) -> SecureFlowError:
+        return self._fetcher.untrusted(
+            "it does not accept the client_id, secret or redirect that are configured here"
         )
 
     async def _key(self, kid: str, algorithm: str) -> PublicKey:

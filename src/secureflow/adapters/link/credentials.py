@@ -15,6 +15,7 @@ import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,11 +26,11 @@ from cryptography.x509 import Certificate, load_pem_x509_csr
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.caroots import issuer_of, root_name, roots, with_successor, without_left
+from secureflow.kit.certchains import MAX_ISSUERS, issued_chain, parse_chain
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import LINK, LINK_BEFORE, LINK_NEXT, KeyFiles, plain_keys
 from secureflow.kit.pki import (
-    issued_chain,
     key_digest,
     make_csr,
     new_link_key,
@@ -59,6 +60,16 @@ class Credentials:
         return parse_certificate(self.certificate.decode("ascii"))
 
     @property
+    def between(self) -> list[Certificate]:
+        """What comes with the leaf: the certificates up to its root."""
+        return parse_chain(self.certificate.decode("ascii"), MAX_ISSUERS + 1)[1:]
+
+    @property
+    def intermediate(self) -> Certificate | None:
+        """The intermediate that issued the leaf; None if a root did."""
+        return _intermediate(self.certificate)
+
+    @property
     def span(self) -> tuple[int, int]:
         """Validity of the leaf, from and until, in unix seconds."""
         leaf = self.leaf
@@ -86,7 +97,7 @@ class CredentialFiles:
     def __init__(self, directory: Path, keys: KeyFiles | None = None) -> None:
         self._directory = directory
         self._keys = keys or plain_keys()
-        self._cached: tuple[tuple[int, int], Credentials] | None = None
+        self._cached: tuple[tuple[int, ...], Credentials] | None = None
 
     @staticmethod
     def judge(ca: str, key: ec.EllipticCurvePrivateKey, certificate: str) -> None:
@@ -146,7 +157,7 @@ class CredentialFiles:
             return False
 
     def __call__(self) -> Credentials:
-        """Return the newest credentials (read again only if the file changed).
+        """Return the newest credentials (read again only if a file changed).
 
         Raises:
             SecureFlowError: `not_enrolled`; `key_exposed` if others can read the key;
@@ -154,8 +165,8 @@ class CredentialFiles:
         """
         path = self._directory / "link.pem"
         try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
+            both = (path.stat(), (self._directory / "ca.pem").stat())
+            stamp = tuple(at for one in both for at in (one.st_mtime_ns, one.st_ino))
             if self._cached is not None and self._cached[0] == stamp:
                 return self._cached[1]
             pem = self._keys.read(path, LINK)
@@ -209,7 +220,10 @@ class CredentialFiles:
         """Return what the centre is told of the roots that are pinned here."""
         known = self()
         pinned = roots(known.ca.decode("ascii"))
-        return {"pinned": [*map(root_name, pinned)], "leaf": issuer_of(known.leaf, pinned)}
+        return {
+            "pinned": [*map(root_name, pinned)],
+            "leaf": issuer_of(known.leaf, pinned, known.between),
+        }
 
     def follow(self, said: JSON) -> tuple[bool, bool]:
         """Pin the centre's new root if an old one vouches for it; drop one that was left behind.
@@ -229,18 +243,19 @@ class CredentialFiles:
         known = self()
         before = pinned = known.ca.decode("ascii")
         successor, trusted = said.get("next"), said.get("trusted")
+        own = known.leaf, known.between
         if isinstance(successor, Mapping):
             pem, proof = str(successor.get("pem", "")), str(successor.get("proof", ""))
             pinned = with_successor(pinned, pem, proof)
         if isinstance(trusted, list) and trusted:
-            pinned = without_left(pinned, [str(one) for one in trusted[:8]], known.leaf)
+            pinned = without_left(pinned, [str(one) for one in trusted[:8]], *own)
         if pinned != before:
             with writing(Place(self._directory, "own files")):
                 write_atomically(self._directory / "ca.pem", pinned.encode("ascii"), 0o666)
             self._cached = None
         names = [*map(root_name, roots(pinned))]
         issuing = said.get("issuing")
-        due = issuing in names and issuer_of(known.leaf, roots(pinned)) != issuing
+        due = issuing in names and issuer_of(own[0], roots(pinned), own[1]) != issuing
         return pinned != before, due
 
     def check(self) -> None:
@@ -385,6 +400,12 @@ class CredentialFiles:
         lines = [*(self._asked() or [(at, key_digest(known.leaf))]), (at, digest)][-ASKED:]
         text = "".join(f"{at} {one}\n" for at, one in lines)
         write_atomically(self._directory / "link.asked", text.encode("ascii"))
+
+
+@lru_cache(maxsize=8)
+def _intermediate(chain: bytes) -> Certificate | None:
+    above = parse_chain(chain.decode("ascii"), MAX_ISSUERS + 1)[1:]
+    return above[0] if len(above) > 1 else None
 
 
 def _pair(key: bytes, certificate: str, ca: str) -> bytes:

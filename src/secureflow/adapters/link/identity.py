@@ -12,17 +12,14 @@ from functools import lru_cache
 from typing import Any
 
 import grpc.aio
+from cryptography import x509
 
 from secureflow.adapters.link.refusals import refuse
+from secureflow.kit.certchains import issued_by
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import (
-    RevocationList,
-    SpiffeId,
-    check_leaf,
-    parse_certificate,
-    serial,
-)
+from secureflow.kit.pki import RevocationList, SpiffeId, check_leaf, parse_certificate, serial
+from secureflow.kit.text import Text
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,12 +51,21 @@ class Gate:
         trust_domain: the only one accepted.
         authorise: knows revocations and parties.
         clock: unix seconds.
+        intermediate: returns the intermediate that issues the certificates of this link, if one
+            does: its root may have others, which vouch for nobody here.
     """
 
-    def __init__(self, trust_domain: str, authorise: Authorise, clock: Clock) -> None:
+    def __init__(
+        self,
+        trust_domain: str,
+        authorise: Authorise,
+        clock: Clock,
+        intermediate: Callable[[], x509.Certificate | None] = lambda: None,
+    ) -> None:
         self._trust_domain = trust_domain
         self._authorise = authorise
         self._clock = clock
+        self._intermediate = intermediate
 
     async def admit(self, context: Context) -> PeerIdentity:
         """Return the peer, or abort the RPC with the reason."""
@@ -85,8 +91,17 @@ class Gate:
         certificate = _parse(certificates[0])
         now = self._clock()
         spiffe = check_leaf(certificate, self._trust_domain, now, RevocationList())
+        by = self._intermediate()
+        if by is not None and not _issued_by(certificate, by):
+            raise SecureFlowError(
+                "certificate_foreign",
+                Text("The certificate of {identity} is not issued by this link's CA.",
+                     identity=spiffe),
+                "Another CA of the same root issued it: enrol with a token of this centre.",
+            )  # fmt: skip
         return await self._authorise(spiffe, serial(certificate))
 
 
 # Parsing costs more than a small RPC; a party uses one certificate for hours.
+_issued_by = lru_cache(maxsize=1024)(issued_by)
 _parse = lru_cache(maxsize=1024)(lambda pem: parse_certificate(pem.decode("ascii")))

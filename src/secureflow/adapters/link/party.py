@@ -108,6 +108,7 @@ class Link:
         self._renewed = False
         self._settled = 0.0
         self._told = self._moves = False
+        self._moved = asyncio.Event()
         self.connected = asyncio.Event()
         """Set while the centre has welcomed this party."""
         self.welcomes = 0
@@ -277,6 +278,8 @@ class Link:
             self._told, self._moves = self._credentials.follow(said)
         except SecureFlowError as error:
             _log.error("ca_refused", code=error.code, message=error.message, hint=error.hint)
+        if self._told or self._moves:
+            self._moved.set()
 
     def _explained(self, error: SecureFlowError) -> SecureFlowError:
         return naming_clocks(error, self._whose, self.clock_ahead)
@@ -309,6 +312,8 @@ class Link:
             self._withdrawn(job)
         elif envelope.kind == "revoked":
             self._bar(envelope.body)
+        elif envelope.kind == "roots":
+            self._follow(envelope.body.get("roots"))
         else:
             raise SecureFlowError(
                 "unknown_kind", Text("The server sent an unknown '{kind}'.", kind=envelope.kind)
@@ -330,7 +335,9 @@ class Link:
                     stream.close()
             except SecureFlowError as error:
                 _log.warning("certificate_not_renewed", code=error.code, message=error.message)
-            await asyncio.sleep(60.0)
+            self._moved.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), 60.0)
 
     async def _renew(self) -> None:
         csr = self._credentials.request()

@@ -136,7 +136,8 @@ class LinkServer:
         if roots is not None:
             self._greeting["roots"] = dict(roots)
         self._bounds = bounds
-        self._gate = Gate(trust_domain, callbacks.authorise, clock)
+        by = lambda: credentials().intermediate  # noqa: E731
+        self._gate = Gate(trust_domain, callbacks.authorise, clock, by)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
         self._relay = Relay(self._gate, callbacks.may_join)
         self._requests = OpenRequests(self._deliver, on_wait)
@@ -152,6 +153,12 @@ class LinkServer:
         self._replacements, self._faults = Replacements(), ThrottledLog(_log)
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
+
+    def tell_roots(self, roots: Mapping[str, JSON]) -> None:
+        """Tell the centre's roots to whoever is linked, and links up: they pin what is new."""
+        self._greeting["roots"] = dict(roots)
+        for stream in self._streams.values():
+            stream.send(Envelope("", "roots", {"roots": dict(roots)}))
 
     async def start(self) -> int:
         """Listen and return the port.

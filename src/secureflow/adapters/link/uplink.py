@@ -96,7 +96,8 @@ class UplinkServer:
         self._handler = handler
         self._bounds = bounds
         self._refusal_of = refusal_of
-        self._gate = Gate(trust_domain, self._authorise, clock)
+        by = lambda: credentials().intermediate  # noqa: E731
+        self._gate = Gate(trust_domain, self._authorise, clock, by)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:

@@ -21,6 +21,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from secureflow.application.mailcodes import CONFIRM, MailCodes
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.domain.deliveries import Delivery
 from secureflow.domain.notificationkinds import KINDS
@@ -100,15 +101,22 @@ class MailNotifier:
         server: where mail is handed in.
         clock: dates mails.
         link: the address of the centre for people; links start with it.
+        codes: makes the codes that confirm addresses.
     """
 
     def __init__(
-        self, begin: UnitOfWorkFactory, server: MailServer, clock: Clock, link: str
+        self,
+        begin: UnitOfWorkFactory,
+        server: MailServer,
+        clock: Clock,
+        link: str,
+        codes: MailCodes,
     ) -> None:
         self._begin = begin
         self._server = server
         self._clock = clock
         self._link = link
+        self._codes = codes
 
     async def deliver(self, delivery: Delivery) -> None:
         """Mail one delivery to its user; to an address that is not confirmed, only its code.
@@ -118,23 +126,19 @@ class MailNotifier:
         """
         async with self._begin() as work:
             wishes = await work.preferences.find(delivery.target)
-        code = code_of(delivery)
-        if wishes is None or not wishes.email or not (wishes.confirmed or code):
+        code = self._codes.code(delivery.id) if delivery.kind == CONFIRM else ""
+        address = delivery.address
+        if not address and wishes is not None and (wishes.confirmed or code):
+            address = wishes.email
+        if wishes is None or not address:
             raise SecureFlowError("not_found", "The person wants no mail any more.")
         language: Language = "zh" if wishes.language == "zh" else "en"
         if code:
             subject, text = confirming(code, language)
         else:
             subject, text = written(KINDS[delivery.kind], delivery, language, self._link)
-        message = composed(
-            subject, text, self._server.sender, wishes.email, delivery.id, self._clock()
-        )
+        message = composed(subject, text, self._server.sender, address, delivery.id, self._clock())
         await asyncio.to_thread(self._server.send, message)
-
-
-def code_of(delivery: Delivery) -> str:
-    """Return the code that a mail is for, if it confirms an address."""
-    return str(delivery.facts.get("code", "")) if delivery.kind == "email_code" else ""
 
 
 def confirming(code: str, language: Language) -> tuple[str, str]:

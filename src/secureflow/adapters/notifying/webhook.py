@@ -29,6 +29,8 @@ from secureflow.kit.version import __version__
 if TYPE_CHECKING:
     import httpx
 
+DOUBT_SECONDS: Final = 5.0
+"""How long a name may take to be found when a webhook is made."""
 TIMEOUT: Final = 10.0
 """Seconds for each of connecting, sending and waiting for the status."""
 LONGEST: Final = 20.0
@@ -89,6 +91,19 @@ class WebhookPoster:
             raise _failed(_reason(error)) from None
         if not 200 <= status < 300:
             raise _failed(Text("it answered with status {status}", status=status))
+
+    async def doubt(self, url: str) -> SecureFlowError | None:
+        """Return why nothing can be posted to a URL at present; None if something can."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+        try:
+            async with asyncio.timeout(DOUBT_SECONDS):
+                await allowed_address(host, port, self._networks, self._resolver)
+        except SecureFlowError as error:
+            return error
+        except TimeoutError:
+            return _failed("its name was not found in time")
+        return None
 
     async def _request(
         self, target: str, delivery: str, body: bytes, signature: str

@@ -22,6 +22,7 @@ import cedarpy
 
 from secureflow.adapters.policy.drafting import drafted
 from secureflow.adapters.policy.explaining import nearly
+from secureflow.adapters.policy.nesting import LEVELS, levels, too_deep
 from secureflow.domain.policies import Decision, Nearly, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -159,6 +160,8 @@ def _read(path: Path) -> Policy:
 
 
 def _check(policy: Policy, known: str) -> None:
+    if too_deep(policy.text):
+        raise _nested(policy.name)
     result = cedarpy.validate_policies(policy.text, known)
     if not result.validation_passed:
         problems = [str(error) for error in result.errors]
@@ -183,7 +186,7 @@ def _annotated(policies: Iterable[Policy]) -> tuple[dict[str, str], dict[str, st
     titles: dict[str, str] = {}
     two: dict[str, str] = {}
     for one in policies:
-        listed = json.loads(cedarpy.policies_to_json_str(one.text))["staticPolicies"]
+        listed = _listed(one)
         for number in range(len(listed)):
             name, policy = f"policy{len(titles)}", listed[f"policy{number}"]
             notes = policy.get("annotations") or {}
@@ -194,6 +197,31 @@ def _annotated(policies: Iterable[Policy]) -> tuple[dict[str, str], dict[str, st
                     raise _misplaced(one.name, titles[name])
                 two[name] = str(notes[TWO_PEOPLE] or titles[name])
     return titles, two
+
+
+def _listed(policy: Policy) -> dict[str, Any]:
+    """Return the policies of a text as JSON, by Cedar's names.
+
+    Raises:
+        SecureFlowError: `policy_invalid` for what is nested too deeply to be read.
+    """
+    try:
+        listed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(policy.text))
+    except RecursionError:
+        raise _nested(policy.name) from None
+    if levels(listed) > LEVELS:
+        raise _nested(policy.name)
+    found: dict[str, Any] = listed["staticPolicies"]
+    return found
+
+
+def _nested(file: str) -> SecureFlowError:
+    return SecureFlowError(
+        "policy_invalid",
+        Text("The policy file {name} is not valid: a policy is nested too deeply.", name=file),
+        'Split the policy; ["a", "b"].contains(context.purpose) asks for one of several texts.',
+        {"file": file},
+    )
 
 
 def _misplaced(file: str, title: str) -> SecureFlowError:
@@ -252,10 +280,15 @@ def completed(request: Mapping[str, Any], kinds: SpecKinds = SPEC_KINDS) -> dict
 
 def _fits(value: Any, form: Fact) -> bool:
     if form == "texts":
-        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list | tuple) and all(map(_is_text, value))
     if form == "decimal":
         return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    return type(value) is (str if form == "text" else int)
+    return _is_text(value) if form == "text" else type(value) is int
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether this is a text of whole characters: YAML can spell halves, Cedar reads none."""
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _unfit(name: str, problem: str) -> SecureFlowError:

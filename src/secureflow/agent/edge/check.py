@@ -427,7 +427,9 @@ def _types(record: Any) -> str:
 
 def _signed(note: str, charter: Charter) -> bool:
     try:
-        return parse_note(note).verify_log(charter.log_key)
+        head = parse_note(note)
+        key = charter.log_keys.get(head.checkpoint.origin, charter.log_key)
+        return head.verify_log(key)
     except SecureFlowError:
         return False
 

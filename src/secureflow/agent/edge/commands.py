@@ -59,11 +59,13 @@ class Commands(DataCommands, CharterCommands):
             ],
         }
 
-    async def reload(self, preview: bool = False, agreed: JSON = ()) -> dict[str, JSON]:
+    async def reload(
+        self, preview: bool = False, agreed: list[JSON] | None = None
+    ) -> dict[str, JSON]:
         """Apply the edited settings file, or only return what it would change."""
         if preview:
             return await self.reloading.preview()
-        return await self.reloading.apply(list(agreed))
+        return await self.reloading.apply(agreed or ())
 
     async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
         """Return what this agent did, newest first."""

@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import grp
-import inspect
 import json
 import os
-import re
 import socket
 import sqlite3
 import struct
@@ -25,6 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from secureflow.agent.edge.arguments import check
 from secureflow.agent.owner.acting import Actor, as_actor
 from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.disk import Place, fault_of, size, writing
@@ -43,8 +42,6 @@ MAX_OTHERS_LINE: Final = 1 << 20
 MAX_OTHERS: Final = 16
 """Connections at the same time of each other Unix user."""
 _CHUNK: Final = 64 << 10
-SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-"""JSON can have half a character, which nothing can store: commands refuse it."""
 _UCRED: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
 """`sun_path` holds 108 bytes; a longer path is reached by a relative one."""
@@ -166,15 +163,12 @@ class ControlServer:
             if command is None or not isinstance(arguments, dict) or not isinstance(session, str):
                 raise SecureFlowError(
                     "unknown_command",
-                    Text("The agent has no command {name!r}.", name=name),
+                    Text("The agent has no command {name!r:.100}.", name=name),
                     "The command line and the agent must have the same version.",
                 )
-            with as_actor(await self._admitted(str(name), session, user)):
-                try:
-                    inspect.signature(command).bind(**arguments)
-                except TypeError as error:
-                    reason = Text("The arguments are not valid: {error}.", error=error)
-                    raise SecureFlowError("invalid_request", reason) from error
+            secret = session.encode("ascii", "replace").decode()  # no session has other letters
+            with as_actor(await self._admitted(str(name), secret, user)):
+                check(command, arguments, line)
                 return {"result": await command(**arguments)}
         except SecureFlowError as error:
             return {"error": error.as_json()}

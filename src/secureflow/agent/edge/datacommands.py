@@ -155,7 +155,7 @@ class DataCommands(InboxCommands):
         """Return what each privacy domain has spent of its budget."""
         return await self.assembly.context.budgets.report(exact=exact)
 
-    async def data_settle(self, domain: str, bundles: JSON = ()) -> dict[str, JSON]:
+    async def data_settle(self, domain: str, bundles: list[JSON] | None = None) -> dict[str, JSON]:
         """Unlock a restored agent's privacy domain, charged for what was spent since the backup."""
         context = self.assembly.context
         recovery = BudgetRecovery(
@@ -163,7 +163,7 @@ class DataCommands(InboxCommands):
             self.link.call, context.clock,
         )  # fmt: skip
         try:
-            settled = await recovery.settle(domain, list(bundles))
+            settled = await recovery.settle(domain, bundles or ())
         finally:
             await self.assembly.rollback.forget_ended_jobs()  # if a rollback was found
         self.assembly.inbox.wake_all()

@@ -38,6 +38,7 @@ from secureflow.agent.edge.ownchecks import (
 )
 from secureflow.agent.edge.ownidentity import key_places, read_signing_key
 from secureflow.agent.edge.peoplecheck import check_people
+from secureflow.agent.edge.providercheck import check_providers
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
@@ -415,6 +416,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("kernels", frozenset({"settings"}), lambda so_far: describe_kernels(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
     ("people", frozenset({"settings", "record", "record_missing"}), check_people),
+    ("providers", frozenset({"settings"}), check_providers),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
 

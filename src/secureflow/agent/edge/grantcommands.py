@@ -22,7 +22,7 @@ from secureflow.domain.grants import read_terms
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, with_texts
 
 _MOST: Final = 128
 
@@ -194,7 +194,9 @@ class GrantCommands:
 
 
 def _told(one: StoppedJob) -> dict[str, JSON]:
-    return {**one.as_json(), "told": list(one.told())}
+    told = one.told()
+    sentences = [with_texts({"said": sentence}) for sentence in told]
+    return {**one.as_json(), "told": list(told), "sentences": sentences}
 
 
 def _stop_json(stop: Stop) -> dict[str, JSON]:

@@ -149,9 +149,17 @@ class GrantWatch:
                 await self._assembly.stopping.stop(Cause("requester_blocked", name, "centre"))
 
     def _submitters(self) -> list[str]:
-        """Return who submitted the jobs that are open here."""
-        jobs = (self._store.job(name) for name in self._store.open_jobs()[:MOST])
-        return sorted({str(job.spec.get("submitter", "")) for job in jobs if job is not None})
+        """Return who submitted the jobs that are open here; a row that is damaged is left out."""
+        found = set()
+        for name in self._store.open_jobs()[:MOST]:
+            try:
+                job = self._store.job(name)
+            except SecureFlowError as error:
+                _log.warning("job_unreadable", job=name, code=error.code)
+                continue
+            if job is not None and isinstance(job.spec, dict):
+                found.add(str(job.spec.get("submitter", "")))
+        return sorted(found)
 
 
 def _read(listed: list[Any]) -> Any:

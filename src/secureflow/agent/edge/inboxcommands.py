@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from secureflow.agent.edge.control import SURROGATE, Command
+from secureflow.agent.edge.arguments import SURROGATE
+from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.running import PATIENCE, RunningAgent
 from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import Publication, rows_of
@@ -15,7 +16,6 @@ from secureflow.agent.owner.requesters import before
 from secureflow.agent.record.records import InboxItem
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.plain import HiddenCharacterError, line
 from secureflow.kit.text import Text
 
 _NAMED: Final = 8
@@ -24,8 +24,6 @@ _LONGEST: Final = 40
 columns the list must fit the socket's line, or nobody could see, and reject, what fills it."""
 
 _LONGEST_NOTE: Final = 2000
-LONGEST_QUESTION: Final = 200
-"""Characters of a question to a submitter: the centre shows this much of it."""
 
 _NEWEST: Final = 500
 """How many approved jobs are looked at, as many as the inbox tells of."""
@@ -62,7 +60,8 @@ class InboxCommands(RunningAgent):
         `refused` if the job's charge was given back: it pays for no second run. `approved` are the
         private jobs whose charge is in neither: they were approved, and have not started. `rule`
         is what policies decide now (`Decisions.explained`), `before` what the submitter asked
-        before (`agent.owner.requesters`), `people` who must decide, may, and did.
+        before (`agent.owner.requesters`), `people` who must decide, may, and did, `decide_by` until
+        when, `questions` what was asked of the submitter, and the answers as the centre told them.
         """
         found, context = self.assembly.inbox.shown(item), self.assembly.context
         here = {
@@ -70,8 +69,10 @@ class InboxCommands(RunningAgent):
             "budget": await self._budget(found),
             "rows": rows_of(context.store, str(found.request.get("dataset"))),
             "people": self._people(found),
+            "decide_by": self.assembly.inbox.deadline(found),
             "rule": await asyncio.to_thread(self._rule, found) if found.spec else None,
             "before": await asyncio.to_thread(before, context.store, found),
+            "questions": self.assembly.questions.told(found.job, self.assembly.people.names()),
         }
         return {**asdict(found), "here": here}
 
@@ -188,10 +189,11 @@ class InboxCommands(RunningAgent):
         return await self._closed(decided)
 
     async def inbox_ask_back(self, item: str, question: str) -> dict[str, JSON]:
-        """End a request with a question to its submitter, who answers and submits it again."""
-        asked = _question(question)
-        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "asked_back", asked)
-        return await self._closed(decided)
+        """Ask a request's submitter something; it goes on waiting, and the answer comes here."""
+        questions = self.assembly.questions
+        asked = await asyncio.to_thread(questions.ask, item, question)
+        questions.asked.set()
+        return {**_summary(self.assembly.inbox.get(item)), "asked": asked.asked}
 
     async def _closed(self, decided: InboxItem) -> dict[str, JSON]:
         self.assembly.inbox.wake(decided.id)
@@ -207,21 +209,6 @@ def _note(reason: JSON) -> str:
         "invalid_request",
         Text("A note is a text of at most {longest} characters.", longest=_LONGEST_NOTE),
     )
-
-
-def _question(text: JSON) -> str:
-    """Return a question that travels to the submitter: short, and nothing in it is hidden."""
-    if not isinstance(text, str) or not 1 <= len(text.strip()) <= LONGEST_QUESTION:
-        raise SecureFlowError(
-            "invalid_request",
-            Text("A question has 1 to {longest} characters.", longest=LONGEST_QUESTION),
-        )
-    try:
-        return line(text.strip())
-    except HiddenCharacterError as error:
-        raise SecureFlowError(
-            "invalid_request", Text("The question is not plain: {reason}.", reason=str(error))
-        ) from error
 
 
 def _first(names: Sequence[str]) -> list[str]:

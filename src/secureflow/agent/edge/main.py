@@ -42,6 +42,8 @@ from secureflow.agent.edge.permissions import Gate
 from secureflow.agent.edge.policycommands import PolicyCommands
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
+from secureflow.agent.edge.providercommands import ProviderCommands, person_providers
+from secureflow.agent.edge.questionwatch import QuestionWatch
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
@@ -52,8 +54,10 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
+from secureflow.agent.owner.identities import PersonIdentities
 from secureflow.agent.owner.logins import Limits, Logins
 from secureflow.agent.owner.predictions import KeptPredictions
+from secureflow.agent.owner.providerlogins import ProviderLogins
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.owner.results import KeptOutcomes
 from secureflow.agent.record.damage import require_head
@@ -135,8 +139,8 @@ async def serve(
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines, granted)
-        looking = [asyncio.create_task(one.run()) for one in (*watching, told, own_watch)]
+        watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
+        looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -274,14 +278,28 @@ def more_commands(
     grants = GrantCommands(assembly, granted)
     people = PeopleCommands(assembly.people, logins)
     policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
-    parts = (bundles, kept, tested, results, people, policies, grants)
+    at_providers = provider_commands(assembly, logins)
+    parts = (bundles, kept, tested, results, people, policies, grants, at_providers)
     return {name: one for part in parts for name, one in part.table().items()}
 
 
-def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
+def provider_commands(assembly: Assembly, logins: Logins) -> ProviderCommands:
+    """Return the commands about the identity providers of this agent's settings."""
     context = assembly.context
-    return HeadWatch(
-        link, context.witness, context.store, context.charter, assembly.continuations, context.clock
+    identities = PersonIdentities(context.store, assembly.people, logins, context.clock)
+    known = person_providers(context.settings.identity.oidc, context.clock)
+    parts = known, identities, logins, context.clock, time.monotonic
+    return ProviderCommands(ProviderLogins(*parts), identities)
+
+
+def _link_watches(link: Link, assembly: Assembly) -> tuple[HeadWatch, MissedEnds, QuestionWatch]:
+    """Return what looks after the log, ends of jobs and questions, while there is a link."""
+    context = assembly.context
+    parts = context.witness, context.store, context.charter, assembly.continuations, context.clock
+    return (
+        HeadWatch(link, *parts),
+        MissedEnds(link, context.store),
+        QuestionWatch(link, context.store, assembly.questions),
     )
 
 

@@ -27,6 +27,8 @@ WATCH_SECONDS: Final = 600.0
 DAY: Final = 86_400
 CERTIFICATE_DAYS: Final = 7
 """A certificate is renewed weeks before its end: one with fewer days left was not."""
+GRANT_DAYS: Final = 7
+"""Days before the end of a grant in which its owner is told of it."""
 SHORTEST_SECRET: Final = 16
 
 _log = get_logger(__name__)
@@ -99,6 +101,7 @@ class OwnWatch:
         ends: returns when the link certificate ends, in unix seconds.
         percent: what is left of a budget when it is low.
         clock: unix seconds.
+        grants: returns when each grant that holds ends, by its id, in unix seconds.
     """
 
     notifications: OwnNotifications
@@ -106,6 +109,7 @@ class OwnWatch:
     ends: Callable[[], int]
     percent: int
     clock: Clock
+    grants: Callable[[], Mapping[str, int]] = dict
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""
@@ -120,6 +124,8 @@ class OwnWatch:
         """Tell of what is low or ends soon; each once."""
         for row in await self.budgets():
             await self._look_at(row)
+        for grant, until in (await asyncio.to_thread(self.grants)).items():
+            await self._look_at_grant(grant, until)
         ends = await asyncio.to_thread(self.ends)
         days = -(-(ends - self.clock()) // DAY)
         if days <= CERTIFICATE_DAYS:
@@ -127,6 +133,13 @@ class OwnWatch:
             await asyncio.to_thread(
                 self.notifications.tell, f"certificate/{ends}", "certificate_expiring", facts
             )
+
+    async def _look_at_grant(self, grant: str, until: int) -> None:
+        days = -(-(until - self.clock()) // DAY)
+        if 0 < days <= GRANT_DAYS:
+            facts: dict[str, Fact] = {"grant": grant, "days": days}
+            event = f"grant/{grant}"
+            await asyncio.to_thread(self.notifications.tell, event, "grant_expiring", facts)
 
     async def _look_at(self, row: Mapping[str, Any]) -> None:
         limit, spent = row.get("epsilon"), row.get("spent")
@@ -162,10 +175,9 @@ class NotificationCommands:
         )
         return [_shown(one) for one in found]
 
-    async def read(self, ids: JSON = None) -> dict[str, JSON]:
+    async def read(self, ids: list[int] | None = None) -> dict[str, JSON]:
         """Mark notifications as read, or all."""
-        named = [int(one) for one in ids] if isinstance(ids, list) else None
-        return {"read": await asyncio.to_thread(self.notifications.read, named)}
+        return {"read": await asyncio.to_thread(self.notifications.read, ids)}
 
     async def failed(self) -> list[dict[str, JSON]]:
         """Return the deliveries that were given up on."""
@@ -192,6 +204,14 @@ def _shown(one: Notification) -> dict[str, JSON]:
     return with_texts(plain)
 
 
+def _grant_ends(context: AgentContext) -> dict[str, int]:
+    """Return when each grant that was not revoked ends; one that is damaged is left out."""
+    kept = [one for one in context.store.grants() if one.state == "granted"]
+    terms = {one.id: one.body.get("terms") for one in kept}
+    until = {key: one.get("expires") for key, one in terms.items() if isinstance(one, dict)}
+    return {key: end for key, end in until.items() if type(end) is int}
+
+
 def own_notifications(
     context: AgentContext, ends: Callable[[], int]
 ) -> tuple[OwnNotifications, OwnWatch]:
@@ -204,5 +224,7 @@ def own_notifications(
     settings, clock = context.settings.notifications, context.clock
     notifications = OwnNotifications(context.store, settings, senders(settings, clock), clock)
     budgets = partial(context.budgets.report, exact=False)
-    watch = OwnWatch(notifications, budgets, ends, settings.budget_percent, clock)
+    watch = OwnWatch(
+        notifications, budgets, ends, settings.budget_percent, clock, partial(_grant_ends, context)
+    )
     return notifications, watch

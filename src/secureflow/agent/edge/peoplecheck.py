@@ -9,7 +9,10 @@ from typing import Any
 
 from secureflow.agent.edge.check import opened_record
 from secureflow.agent.edge.diagnosis import Diagnosis
-from secureflow.agent.owner.people import DECIDER, holds
+from secureflow.agent.owner.personrules import (
+    DECIDER,
+    holds,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -35,7 +38,8 @@ def check_people(so_far: Diagnosis) -> str:
         )
     if not people:
         return "no people accounts: whoever has this uid decides"
-    without = [one for one in deciders if not one["confirmed"]]
+    here = [one for one in deciders if one["password"]]  # of the others, the provider says it
+    without = [one for one in here if not one["confirmed"]]
     if without and settings.control.second_factor == "required":
         raise SecureFlowError(
             "second_factor_missing",
@@ -64,6 +68,8 @@ def _accounts(so_far: Diagnosis) -> Sequence[Any]:
     """Return the rows of accounts; a record of an older version has none."""
     with opened_record(so_far.known.record) as database:
         try:
-            return database.execute("SELECT roles, disabled, confirmed FROM people").fetchall()
+            return database.execute(
+                "SELECT roles, disabled, confirmed, password FROM people"
+            ).fetchall()
         except sqlite3.OperationalError:
             return ()

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.agent.edge.control import SURROGATE, Command
+from secureflow.agent.edge.arguments import SURROGATE
+from secureflow.agent.edge.control import Command
 from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.people import People

@@ -20,16 +20,16 @@ from typing import Final, Literal
 
 from secureflow.agent.owner.acting import Actor
 from secureflow.agent.owner.logins import Logins
-from secureflow.agent.owner.people import (
+from secureflow.agent.owner.people import People
+from secureflow.agent.owner.personrules import (
     ADMIN,
     DECIDER,
     VIEWER,
-    People,
     holds,
     role_needed,
     session_needed,
 )
-from secureflow.agent.record.peoplerows import Person
+from secureflow.agent.record.peoplerows import PASSWORD, Person, PersonSession
 from secureflow.agent.settings import ControlSettings
 from secureflow.kit.errors import SecureFlowError
 
@@ -110,6 +110,13 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "people.welcome": Permission("open"),
     "people.login": Permission("open"),
     "people.logout": Permission("open"),
+    "people.providers": Permission("open"),
+    "people.device_start": Permission("open"),
+    "people.device_finish": Permission("open"),
+    "people.oidc_start": Permission("open"),
+    "people.oidc_finish": Permission("open"),
+    "people.bind": _ADMINISTERS,
+    "people.unbind": _ADMINISTERS,
     "people.list": _READ,
     "people.add": _ADMINISTERS,
     "people.disable": _ADMINISTERS,
@@ -173,34 +180,42 @@ class Gate:
                 return Actor(user=user)
             raise session_needed()
         try:
-            person = self._logins.recognise(session)
+            person, shown = self._logins.session(session)
         except SecureFlowError as error:
             if free and error.code == "session_expired":
                 return Actor(user=user)
             raise
-        return self._as_person(needed, person, session, user)
+        authorities = self._authorities(needed, person)
+        if needed.need == "decision":
+            self._check_credentials(person, shown)
+        return Actor(person.id, user, authorities, session)
 
-    def _as_person(self, needed: Permission, person: Person, session: str, user: int) -> Actor:
+    def _authorities(self, needed: Permission, person: Person) -> tuple[str, ...]:
         authorities = self._people.authorities(person)
         if not holds(person.roles, needed.least) and not (needed.delegable and authorities):
             raise role_needed(needed.least)
-        if needed.need == "decision":
-            self._check_credentials(person)
-        return Actor(person.id, user, authorities, session)
+        return authorities
 
-    def _check_credentials(self, person: Person) -> None:
-        """Refuse decisions under a password that others know, or without a second factor."""
-        if person.initial:
+    def _check_credentials(self, person: Person, session: PersonSession) -> None:
+        """Refuse decisions under a password that others know, or without a second factor.
+
+        Of who logged in at a provider, the provider says whether a second factor was shown.
+        """
+        own = session.method == PASSWORD
+        if own and person.initial:
             raise SecureFlowError(
                 "password_initial",
                 "Somebody else chose the password of this account.",
                 "Choose your own: secureflow agent people password",
             )
-        if self._settings.second_factor == "required" and not person.confirmed:
+        shown = person.confirmed if own else session.factor
+        if self._settings.second_factor == "required" and not shown:
             raise SecureFlowError(
                 "second_factor_missing",
                 "Decisions at this agent need an account with a second factor.",
-                "secureflow agent people totp",
+                "secureflow agent people totp"
+                if own
+                else "Log in again, with a second factor at your identity provider.",
             )
 
 

@@ -21,6 +21,7 @@ from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
+from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
@@ -31,6 +32,7 @@ from secureflow.agent.owner.grants import Grants
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
+from secureflow.agent.owner.questions import OwnQuestions
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.agent.record.restored import ForgottenJobs
@@ -104,6 +106,7 @@ class Assembly:
     people: People
     grants: Grants
     stopping: Stopping
+    questions: OwnQuestions
 
 
 def assemble(
@@ -115,6 +118,7 @@ def assemble(
 ) -> Assembly:
     """Return an agent over its record, for these kinds of job; nothing runs yet."""
     clock, party = ports.clock, settings.organisation
+    store.actor = lambda: acting().facts()
     charter = PinnedCharter(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
@@ -162,7 +166,8 @@ def assemble(
     parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    return Assembly(agent, *parts, bundles, code, people, grants, stopping)
+    questions = OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

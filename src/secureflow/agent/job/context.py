@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.job.guards import check_approved, check_cosigned
+from secureflow.agent.job.guards import check_approved, check_cosigned, check_not_late
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.probing import Probing
@@ -33,6 +33,9 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+
+APPROVAL: Final = "approval"
+"""The kind of the leaf of an approval: the first of a job, before it begins here."""
 
 
 class Computing(Protocol):
@@ -200,7 +203,10 @@ class AgentContext:
         """Return an approved job and its spec; see `guards.check_approved`."""
         known = self.store.job(job)
         check_not_before_restore(self.store, job, known)
-        record = check_approved(known, job, digest, self.clock())
+        now = self.clock()
+        record = check_approved(known, job, digest, now)
+        if not any(leaf.kind != APPROVAL for leaf in self.store.leaves(job)):  # it has not begun
+            check_not_late(job, record.spec.get("not_after"), now)
         return record, self.kinds.specs.parse(record.spec, stored=True)
 
     def publication(self, spec: JobSpec) -> Publication | None:

@@ -106,7 +106,12 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             Text("The approval of job {job} has expired.", job=job),
             "Submit the job again; consent is asked for again.",
         )
-    not_before = record.spec.get("not_before")
+    check_not_early(job, record.spec.get("not_before"), now)
+    return record
+
+
+def check_not_early(job: str, not_before: object, now: int) -> None:
+    """Refuse a job before its time, less the difference that clocks may have (`too_early`)."""
     if isinstance(not_before, int) and now + MAX_SKEW < not_before:
         raise SecureFlowError(
             "too_early",
@@ -114,7 +119,17 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             "The centre must wait for the time that the approved spec names.",
             {"not_before": not_before},
         )
-    return record
+
+
+def check_not_late(job: str, not_after: object, now: int) -> None:
+    """Refuse to begin a run after its window, and the difference of clocks (`too_late`)."""
+    if isinstance(not_after, int) and now - MAX_SKEW > not_after:
+        raise SecureFlowError(
+            "too_late",
+            Text("Job {job} was approved to begin earlier than this.", job=job),
+            "The run is left out; the next one of its timetable begins at its own time.",
+            {"not_after": not_after},
+        )
 
 
 def job_finished(record: JobRecord) -> SecureFlowError:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.job.guards import job_finished
+from secureflow.agent.job.guards import check_not_early, check_not_late, job_finished
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.partforms import PartOf
+from secureflow.domain.specs.partforms import Part
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -25,7 +25,7 @@ _HINT: Final = "The centre must follow the spec that was approved."
 
 
 def check_part(
-    store: RecordStore, kinds: SpecKinds, job: str, spec: JobSpec, part_of: PartOf
+    store: RecordStore, kinds: SpecKinds, job: str, spec: JobSpec, part_of: Part
 ) -> JobRecord:
     """Return the approved job that a part belongs to, if it is exactly what that one starts next.
 
@@ -52,7 +52,7 @@ def check_part(
     return whole
 
 
-def check_next(store: RecordStore, job: str, part_of: PartOf) -> JobRecord:
+def check_next(store: RecordStore, job: str, part_of: Part) -> JobRecord:
     """Return the approved job that a part belongs to, while it goes on and comes to this part.
 
     Raises:
@@ -83,10 +83,16 @@ def check_same_data(
 ) -> None:  # fmt: skip
     """Refuse a part on data that was declared or published anew since its whole was approved.
 
+    A timetable is for data that goes on: its runs read what the owner has published by then, as
+    long as the declaration (columns, bounds, budget) is the one that was approved.
+
     Raises:
         SecureFlowError: `declaration_changed`.
     """
-    if whole.declared == (None if publication is None else publication.as_json()):
+    approved, now = whole.declared, None if publication is None else publication.as_json()
+    if whole.spec.get("timetable") is not None and approved is not None and now is not None:
+        approved, now = approved["dataset"], now["dataset"]
+    if approved == now:
         return
     raise SecureFlowError(
         "declaration_changed",
@@ -99,7 +105,7 @@ def check_same_data(
     )
 
 
-def keep_approved(store: RecordStore, part_of: PartOf) -> None:
+def keep_approved(store: RecordStore, part_of: Part) -> None:
     """Remember which part of a job was approved last; the caller's transaction."""
     store.set_fact(_NEWEST + part_of.job, part_of.number)
 
@@ -118,3 +124,31 @@ def _refused(job: str, whole: JobRecord, reason: str) -> SecureFlowError:
         _HINT,
         {"whole": whole.job},
     )  # fmt: skip
+
+
+def check_run(job: str, spec: JobSpec, whole: JobRecord, now: int) -> None:
+    """Refuse a run of a timetable outside of its time, or after its approval has expired.
+
+    Nobody is asked about such a run: what was approved once covers it, or nothing does.
+
+    Args:
+        job: its id.
+        spec: its spec, exactly as the timetable lists it.
+        whole: the timetable.
+        now: unix seconds.
+
+    Raises:
+        SecureFlowError: `too_early`, `too_late`, `approval_expired`.
+    """
+    check_not_early(job, spec.not_before, now)
+    check_not_late(job, spec.not_after, now)
+    if now >= whole.expires:
+        raise SecureFlowError(
+            "approval_expired",
+            Text(
+                "The approval of the timetable {whole}, of which {job} is a run, has expired.",
+                whole=whole.job,
+                job=job,
+            ),
+            "Submit the timetable again; consent is asked for again.",
+        )

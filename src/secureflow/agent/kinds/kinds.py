@@ -12,8 +12,18 @@ from secureflow.agent.kinds.preparation import PREPARATION_AGENT
 from secureflow.agent.kinds.psi import PSI_AGENT
 from secureflow.agent.kinds.statistics import STATISTICS_AGENT
 from secureflow.agent.kinds.sweep import SWEEP_AGENT
+from secureflow.agent.kinds.timetable import TimetableAgentKind
 from secureflow.agent.kinds.training.kind import TRAINING_AGENT
 
+TIMETABLE_AGENT: Final = TimetableAgentKind(
+    TRAINING_AGENT,
+    STATISTICS_AGENT,
+    PREPARATION_AGENT,
+    EVALUATION_AGENT,
+    PREDICTION_AGENT,
+    PSI_AGENT,
+    MPC_AGENT,
+)
 AGENT_KINDS: Final = AgentKinds(
     TRAINING_AGENT,
     STATISTICS_AGENT,
@@ -23,4 +33,5 @@ AGENT_KINDS: Final = AgentKinds(
     SWEEP_AGENT,
     PSI_AGENT,
     MPC_AGENT,
+    TIMETABLE_AGENT,
 )

@@ -33,13 +33,7 @@ from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, any_contributes, brings_rows, dataset_name
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.privacy import (
-    BudgetLedger,
-    Charge,
-    Limit,
-    epsilon,
-    unit_fixed,
-)
+from secureflow.engines.privacy import BudgetLedger, Charge, Limit, epsilon, unit_fixed
 from secureflow.engines.privacy.accounting import Conversion
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.canonical import JSON
@@ -234,7 +228,12 @@ class Budgets:
         """Return ε at the owner's δ of a settled job's charge; None if that is not known here."""
         spec = self._private_spec(job)
         policy = self._policy(spec, job)
-        if spec is None or policy is None or spec.parts(job.job):
+        if spec is None or policy is None:
+            return None
+        if spec.times is not None:  # what its runs drew, by those that were approved
+            drawn = self._charge(spec.parts("")[0]) * self._store.count_parts(job.job)
+            return epsilon(drawn, policy.delta) if drawn else 0.0
+        if spec.parts(job.job):
             return None
         state = self._ledger(policy).state_of(job.job)
         return kept_epsilon(state, self._charge(spec, self._read(job)), policy.delta)

@@ -217,7 +217,7 @@ class Grants:
         held = self._held(request.dataset, request.project)
         if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
             held = [one for one in held if one[0].id == use.grant]
-        if not held and self._mode() == "required":
+        if not held and self._needed(request.dataset):
             raise self._missing(job, request, {})
         if not held:
             return None
@@ -245,26 +245,44 @@ class Grants:
         """
         request = grant_request(self._party, spec, asked)
         if under is None:
-            if request.dataset and self._held(request.dataset, request.project):
+            came = request.dataset and (
+                self._held(request.dataset, request.project) or self._needed(request.dataset)
+            )
+            if came:
                 raise self._missing(job, request, {})
             return
         kept = self.get(under.grant)
         found = self._reasons(job, kept, self.terms_of(kept), request)
         if found:
             raise self._missing(job, request, {kept.id: found})
-        self._store.keep_grant_use(GrantUse(job, kept.id, request.epsilon or 0.0, 1, self._clock()))
+        taken = request.epsilon or 0.0, request.runs
+        self._store.keep_grant_use(GrantUse(job, kept.id, *taken, self._clock()))
 
-    def take_part(self, job: str, whole: str) -> None:
-        """Put a part under the grant of its whole, which is charged; the caller's transaction."""
+    def take_part(self, job: str, whole: str, *, run: bool = False) -> None:
+        """Put a part under the grant of its whole, which is charged; the caller's transaction.
+
+        `run`: it is a use of its own, which its timetable holds for it.
+        """
         use = self._store.grant_use(whole)
-        if use is not None:
-            self._store.keep_grant_use(GrantUse(job, use.grant, 0.0, 0, self._clock()))
+        if use is None:
+            return
+        own = 1 if run and use.counted > 0 else 0
+        if own:
+            self._store.keep_grant_use(replace(use, counted=use.counted - own))
+        self._store.keep_grant_use(GrantUse(job, use.grant, 0.0, own, self._clock()))
 
-    def settle(self, job: str, spent: float | None) -> None:
-        """Keep of an ended job's ε what its rounds spent; None keeps all of it. Uses stay."""
+    def settle(self, job: str, spent: float | None, *, timetable: bool = False) -> None:
+        """Keep of an ended job's ε what its rounds spent; None keeps all of it.
+
+        Uses stay, but those that a `timetable` held for runs that never were.
+        """
         use = self._store.grant_use(job)
-        if use is not None and spent is not None and spent < use.epsilon:
-            self._store.keep_grant_use(replace(use, epsilon=spent))
+        if use is None:
+            return
+        kept = use.epsilon if spent is None else min(spent, use.epsilon)
+        counted = 0 if timetable else use.counted
+        if (kept, counted) != (use.epsilon, use.counted):
+            self._store.keep_grant_use(replace(use, epsilon=kept, counted=counted))
 
     # Parts.
 
@@ -272,6 +290,18 @@ class Grants:
         """Return the grants for a dataset and a project, in force or not."""
         found = [(kept, self.terms_of(kept)) for kept in self._store.grants()]
         return [one for one in found if (one[1].dataset, one[1].project) == (dataset, project)]
+
+    def _needed(self, dataset: str) -> bool:
+        """Return whether a job on a dataset needs a grant for its project, though there is none.
+
+        The centre chooses a project's id: where grants for the data in another project are enough
+        to need one, a new id leads round none of them, revoked ones included.
+        """
+        mode = self._mode()
+        return mode == "required" or (
+            mode == "dataset"
+            and any(self.terms_of(kept).dataset == dataset for kept in self._store.grants())
+        )
 
     def _reasons(
         self, job: str, kept: KeptGrant, terms: GrantTerms, request: GrantRequest
@@ -325,6 +355,8 @@ def grant_request(party: str, spec: JobSpec, asked: Mapping[str, JSON]) -> Grant
         epsilon=None if epsilon is None else float(epsilon),
         group=summed.min_contributors if sums else len(spec.roster),
         bundle=str(asked.get("bundle_digest") or ""),
+        runs=1 if spec.times is None else spec.times.runs,
+        until=0 if spec.times is None else spec.times.ends,
     )
 
 

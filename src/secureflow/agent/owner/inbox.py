@@ -28,7 +28,11 @@ from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 from secureflow.agent.owner.acting import Actor, acting
-from secureflow.agent.owner.people import distinct, session_ended
+from secureflow.agent.owner.personrules import (
+    apart,
+    distinct,
+    session_ended,
+)
 from secureflow.agent.owner.twopeople import TWO
 from secureflow.agent.record.peoplerows import ItemApproval
 from secureflow.agent.record.records import InboxItem
@@ -211,8 +215,31 @@ class Inbox:
             self._store.decide_inbox_item(new)
         self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
 
+    def still_waiting(self, item: str) -> InboxItem:
+        """Return a request about which whoever acts may still decide, as it is shown.
+
+        Raises:
+            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`,
+                `session_ended`.
+        """
+        self._check_present(acting())
+        found = self.get(item)
+        if found.state != "waiting":
+            raise SecureFlowError(
+                "already_decided",
+                Text("Request {item} is already {state}.", item=item, state=found.state),
+                "A decision is final; a changed job comes as a new request.",
+            )
+        if self._clock() >= self.deadline(found):
+            raise SecureFlowError(
+                "expired",
+                Text("Request {item} has expired: nobody waits for it any more.", item=item),
+                "Have the job submitted again.",
+            )
+        return checked(found)
+
     def decide(
-        self, item: str, state: Literal["approved", "rejected", "asked_back"], reason: str = ""
+        self, item: str, state: Literal["approved", "rejected"], reason: str = ""
     ) -> InboxItem:
         """Store a person's decision on exactly the content behind this id; it is final.
 
@@ -224,23 +251,11 @@ class Inbox:
         """
         actor = acting()
         with self._store.transaction():
-            self._check_present(actor)
-            found = self.get(item)
-            now = self._clock()
-            if found.state != "waiting":
-                raise SecureFlowError(
-                    "already_decided",
-                    Text("Request {item} is already {state}.", item=item, state=found.state),
-                    "A decision is final; a changed job comes as a new request.",
-                )
-            if now >= self.deadline(found):
-                raise SecureFlowError(
-                    "expired",
-                    Text("Request {item} has expired: nobody waits for it any more.", item=item),
-                    "Have the job submitted again.",
-                )
-            decided = replace(checked(found), state=state, decided_at=now, reason=reason)
+            found, now = self.still_waiting(item), self._clock()
+            decided = replace(found, state=state, decided_at=now, reason=reason)
             facts = {"item": item, "spec": found.digest, "reason": reason, **actor.facts()}
+            if read := [(one.question, one.answer) for one in self._store.questions(found.job)]:
+                facts["questions"] = digest([list(one) for one in read])  # as they were then
             if state == "approved":
                 one, enough = self._approved(found, actor, reason, now)
                 if one is not None and one.authority != one.person:
@@ -269,13 +284,24 @@ class Inbox:
         earlier = self._store.item_approvals(item.id)
         for authority in actor.authorities or (actor.person,):
             one = ItemApproval(item.id, actor.person, authority, actor.user, now, reason)
-            if distinct((*earlier, one)):
+            if distinct((*earlier, one)) and all(self._apart(one, each) for each in earlier):
                 self._store.add_item_approval(one)
                 return one, not two or len(earlier) > 0
         raise SecureFlowError(
             "same_person",
             Text("Request {item} needs the decision of another person.", item=item.id),
-            "You approved it already, or would decide in the place of who did.",
+            "You approved it already, or would decide in the place of who did; or an account that "
+            "a login made could be of who approved first: an owner-admin binds both accounts to "
+            "one provider.",
+        )
+
+    def _apart(self, one: ItemApproval, other: ItemApproval) -> bool:
+        """Return whether nobody of the one can be somebody of the other under another account."""
+        known = self._store.identities_of
+        return all(
+            mine == theirs or apart(known(mine), known(theirs))
+            for mine in {one.person, one.authority}
+            for theirs in {other.person, other.authority}
         )
 
     def _check_present(self, actor: Actor) -> None:

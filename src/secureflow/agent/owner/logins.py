@@ -14,14 +14,18 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secureflow.agent.owner import totp
-from secureflow.agent.owner.people import bad_credentials, session_ended, session_token
-from secureflow.agent.record.peoplerows import Person, PersonSession
+from secureflow.agent.owner.personrules import (
+    bad_credentials,
+    session_ended,
+    session_token,
+)
+from secureflow.agent.record.peoplerows import PASSWORD, Person, PersonSession
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.kit.canonical import JSON
@@ -110,7 +114,7 @@ class Logins:
         ):
             raise too_fast(wait)
         known = self._store.person_named(name[:64])
-        usable = None if known is None or known.disabled else known
+        usable = None if known is None or known.disabled or not known.password else known
         right = await self._passwords().matches(
             None if usable is None else usable.password, password
         )
@@ -171,19 +175,45 @@ class Logins:
             if person.confirmed:
                 person = self._second_factor(person, code, now)
                 self._store.keep_person(person)
-            for old in self._store.sessions_of(person.id)[MOST - 1 :]:
-                self._store.end_person_session(old.token)
-            session = PersonSession(session_token(secret), person.id, now, now, user)
-            self._store.keep_person_session(session)
-            self._store.note(now, "person.login", "", person=person.id, user=user)
+            return self.begin(person, user, secret=secret)
+
+    def begin(
+        self,
+        person: Person,
+        user: int,
+        *,
+        secret: str = "",
+        method: str = PASSWORD,
+        factor: bool = False,
+    ) -> dict[str, JSON]:
+        """Begin a session of somebody who has proved who it is, in the caller's transaction.
+
+        Args:
+            person: who is not disabled.
+            user: the Unix user at the other end of the socket.
+            secret: of the session; drawn if left out.
+            method: how the person logged in.
+            factor: whether an identity provider said that a second factor was shown.
+        """
+        secret, now = secret or f"sfa_{secrets.token_urlsafe(32)}", self._clock()
+        for old in self._store.sessions_of(person.id)[MOST - 1 :]:
+            self._store.end_person_session(old.token)
+        own = method == PASSWORD
+        session = PersonSession(
+            *(session_token(secret), person.id, now, now, user, method, int(factor))
+        )
+        self._store.keep_person_session(session)
+        told = {} if own else {"method": method}
+        self._store.note(now, "person.login", "", person=person.id, user=user, **told)
         return {
             "session": secret,
             "id": person.id,
             "name": person.name,
             "roles": list(person.roles),
             "expires": now + self._limits.absolute,
-            "initial_password": bool(person.initial),
-            "second_factor": bool(person.confirmed),
+            "method": method,
+            "initial_password": own and bool(person.initial),
+            "second_factor": bool(person.confirmed) if own else factor,
             "recovery_codes": len(person.recovery),
         }
 
@@ -203,9 +233,18 @@ class Logins:
         return replace(person, step=step)
 
     def _note_failure(self, known: Person | None, user: int) -> None:
-        facts = {} if known is None else {"person": known.id}  # a wrong name may be a password
         with self._store.transaction():
-            self._store.note(self._clock(), "person.login_failed", "", **facts, user=user)
+            self.note_failure(known, user)
+
+    def note_refusal(self, user: int, facts: Mapping[str, JSON]) -> None:
+        """Log a login that an identity provider did not confirm."""
+        with self._store.transaction():
+            self.note_failure(None, user, **facts)
+
+    def note_failure(self, known: Person | None, user: int, **more: JSON) -> None:
+        """Log a failed login, in the caller's transaction; a wrong name may be a password."""
+        facts = more if known is None else {**more, "person": known.id}
+        self._store.note(self._clock(), "person.login_failed", "", **facts, user=user)
 
     def recognise(self, secret: str) -> Person:
         """Return whose session this is, and keep it alive.
@@ -213,6 +252,10 @@ class Logins:
         Raises:
             SecureFlowError: `session_expired`: unknown here, too old, or its person is disabled.
         """
+        return self.session(secret)[0]
+
+    def session(self, secret: str) -> tuple[Person, PersonSession]:
+        """Return a session and whose it is, and keep it alive; raises as `recognise`."""
         session = (
             self._store.person_session(session_token(secret)) if _SHAPE.fullmatch(secret) else None
         )
@@ -229,7 +272,7 @@ class Logins:
         if now >= session.used + _TOUCH:
             with self._store.transaction():
                 self._store.keep_person_session(replace(session, used=now))
-        return person
+        return person, session
 
     def logout(self, secret: str) -> dict[str, JSON]:
         """End a session; one that has ended already is no error."""

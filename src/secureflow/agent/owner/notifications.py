@@ -8,15 +8,17 @@ under one id. The centre has no part in it.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from secureflow.agent.notificationsettings import OwnNotificationSettings
+from secureflow.agent.owner.folding import Folding
 from secureflow.agent.owner.occurrences import notification_of
 from secureflow.agent.record.store import RecordStore
-from secureflow.domain.agentnotificationkinds import AGENT_KINDS
+from secureflow.domain.agentnotificationkinds import AGENT_KINDS, SECURITY_KINDS
 from secureflow.domain.deliveries import (
     MOST_FAILED,
     MOST_TRIES,
@@ -33,6 +35,13 @@ from secureflow.kit.logging import get_logger
 
 CURSOR: Final = "notified"
 """Name of the fact with the number of the last action that the owner was told of."""
+FOLDED: Final = "notified_often"
+"""Name of the fact with what was told how often in the hour that runs."""
+REPEATED: Final = "repeated"
+_RANK: Final = {one: rank for rank, one in enumerate(Severity)}
+_MATTERS: Final = tuple(
+    name for name, kind in AGENT_KINDS.items() if kind.severity is Severity.CRITICAL
+)
 INTERVAL: Final = 5.0
 """Seconds between two looks at the record."""
 
@@ -86,12 +95,20 @@ class OwnNotifications:
             if not isinstance(last, int):
                 store.set_fact(CURSOR, store.newest_action())
                 return 0
+            folding = Folding(store.fact(FOLDED))
+            before = json.dumps(folding.as_json(), sort_keys=True)
+            for facts in folding.ended(now := self._clock()):
+                one = Notification(0, "", REPEATED, now, AGENT_KINDS[REPEATED].checked(facts))
+                told += self._tell(f"repeated/{facts['kind']}/{now}", one)
             actions = store.actions_after(last)
             for action in actions:
-                if (one := notification_of(action)) is not None:
-                    told += self._tell(f"action/{action['id']}", one)
+                one_of = notification_of(action)
+                if one_of and folding.tells(AGENT_KINDS[one_of.kind], one_of.facts, now):
+                    told += self._tell(f"action/{action['id']}", one_of)
             if actions:
                 store.set_fact(CURSOR, actions[-1]["id"])
+            if json.dumps(folding.as_json(), sort_keys=True) != before:
+                store.set_fact(FOLDED, folding.as_json())
         return told
 
     def tell(self, event: str, kind: str, facts: Mapping[str, Fact]) -> bool:
@@ -144,10 +161,10 @@ class OwnNotifications:
         store = self._store
         if not store.add_notification(event, one):
             return False
-        store.trim_notifications(MOST_KEPT)
+        store.trim_notifications(MOST_KEPT, _MATTERS)
         now = self._clock()
         for channel, target in self._receivers(one.kind):
-            if len(store.outgoing("waiting", target=target, limit=MOST_WAITING)) >= MOST_WAITING:
+            if not self._has_room(target, one.kind):
                 _log.warning("delivery_dropped", channel=channel, kind=one.kind)
                 continue
             key = new_id("dlv")
@@ -156,16 +173,38 @@ class OwnNotifications:
             store.add_outgoing(delivery)
         return True
 
+    def _has_room(self, target: str, kind: str) -> bool:
+        """Return whether one more delivery may wait for a receiver; what matters less makes room.
+
+        Information may fill three quarters of the queue; for the rest, the oldest one that matters
+        less goes.
+        """
+        waiting = self._store.outgoing("waiting", target=target, limit=MOST_WAITING)
+        if len(waiting) < MOST_WAITING * 3 // 4:
+            return True
+        own = _RANK[AGENT_KINDS[kind].severity]
+        if own and len(waiting) < MOST_WAITING:
+            return True
+        ranks = {one.id: _RANK[_severity(one.kind)] for one in waiting}
+        less = [one for one in waiting if ranks[one.id] < own]
+        if not less:
+            return False
+        gone = min(less, key=lambda one: ranks[one.id])  # the first, which is the oldest
+        self._store.remove_outgoing(gone.id)
+        _log.warning("delivery_dropped", channel=gone.channel, kind=gone.kind)
+        return True
+
     def _receivers(self, kind: str | None) -> list[tuple[Any, str]]:
-        """Return the receivers of a kind, or all."""
+        """Return the receivers of a kind, or all; of grants and accounts everybody is told."""
         found: list[tuple[Any, str]] = []
         mailed = self._settings.kinds
         info = kind is not None and AGENT_KINDS[kind].severity is Severity.INFO
-        wanted = kind is None or (kind in mailed if mailed else not info)
+        always = kind is None or kind in SECURITY_KINDS
+        wanted = always or (kind in mailed if mailed else not info)
         if self._settings.smtp is not None and wanted:
             found += [("email", address) for address in self._settings.to]
         for hook in self._settings.webhooks:
-            if kind is None or not hook.kinds or kind in hook.kinds:
+            if always or not hook.kinds or kind in hook.kinds:
                 found.append(("webhook", hook.url))
         return found
 
@@ -191,6 +230,12 @@ class OwnNotifications:
     def _remove(self, key: str) -> None:
         with self._store.transaction():
             self._store.remove_outgoing(key)
+
+
+def _severity(kind: str) -> Severity:
+    """Return how much a kind matters; one of another version counts as information."""
+    known = AGENT_KINDS.get(kind)
+    return known.severity if known else Severity.INFO
 
 
 def _shown(channel: str, target: str) -> str:

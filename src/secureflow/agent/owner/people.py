@@ -6,21 +6,31 @@
 - A password that somebody else chose is *initial*: its person changes it before deciding.
 - A delegation gives the decider's right of one person to another until a date, never further. It
   makes no second person of one: who decides, and in whose place, must both differ (`distinct`).
-- The record and its log have pseudonymous ids (`psn_…`); names stand in one table.
+- The record and its log have pseudonymous ids (`psn_…`); names stand in two tables.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from secureflow.agent.owner import totp
 from secureflow.agent.owner.acting import acting
-from secureflow.agent.record.peoplerows import Delegation, ItemApproval, Person
+from secureflow.agent.owner.personrules import (
+    ADMIN,
+    DECIDER,
+    bad_credentials,
+    check_name,
+    checked_roles,
+    holds,
+    no_admin,
+    role_needed,
+    session_needed,
+    session_token,
+)
+from secureflow.agent.record.peoplerows import Delegation, Person
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import new_id
 from secureflow.kit.canonical import JSON
@@ -33,28 +43,8 @@ from secureflow.kit.totp import new_recovery_codes
 if TYPE_CHECKING:
     from secureflow.application.passwords import Passwords
 
-VIEWER: Final = "viewer"
-DECIDER: Final = "decider"
-ADMIN: Final = "owner-admin"
-ROLES: Final = (VIEWER, DECIDER, ADMIN)
-"""From the least to the most: each may do what those before it may."""
 LONGEST: Final = 366 * 86_400
 """Seconds of the longest delegation or absence."""
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
-
-
-def holds(roles: Collection[str], least: str) -> bool:
-    """Return whether one of the roles is `least` or more."""
-    return any(ROLES.index(one) >= ROLES.index(least) for one in roles if one in ROLES)
-
-
-def distinct(approvals: Sequence[ItemApproval]) -> bool:
-    """Return whether all of these are of different people, in the places of different people."""
-    people = {one.person for one in approvals}
-    authorities = {one.authority for one in approvals}
-    return len(people) == len(authorities) == len(approvals) and not any(
-        one.person in authorities - {one.authority} for one in approvals
-    )
 
 
 class People:
@@ -119,6 +109,11 @@ class People:
                     for d in given
                     if d.taker == one.id and d.until > now
                 ],
+                "has_password": bool(one.password),
+                "identities": [
+                    {"provider": known.provider, "issuer": known.issuer, "subject": known.subject}
+                    for known in self._store.identities_of(one.id)
+                ],
                 "sessions": len(self._store.sessions_of(one.id)),
                 "at": one.at,
             }
@@ -132,31 +127,43 @@ class People:
             SecureFlowError: `invalid_request`, `already_exists`, `weak_password`,
                 `last_administrator`.
         """
-        if not _NAME.fullmatch(name):
-            raise SecureFlowError(
-                "invalid_request",
-                "A name has 1 to 64 of the characters a-z, 0-9, . _ @ and -, a letter or digit "
-                "first.",
-            )
+        check_name(name)
         chosen, hashed = checked_roles(roles), await self._passwords().hash(password)
-        return await asyncio.to_thread(self._add, name, hashed, chosen)
 
-    def _add(self, name: str, hashed: str, roles: tuple[str, ...]) -> dict[str, JSON]:
-        with self._store.transaction():
-            first = not self._store.has_people()
-            if first and ADMIN not in roles:
-                raise _no_admin()
-            if self._store.person_named(name) is not None:
-                raise SecureFlowError(
-                    "already_exists", Text("This agent has an account {name!r} already.", name=name)
-                )
-            made = Person(
-                *(new_id("psn"), name, hashed, int(not first), roles, "", 0, 0, (), 0, 0),
-                at=self._clock(),
+        def keep() -> dict[str, JSON]:
+            with self._store.transaction():
+                return self.insert(name, hashed, chosen)[1]
+
+        return await asyncio.to_thread(keep)
+
+    def insert(
+        self, name: str, hashed: str, roles: tuple[str, ...], **facts: JSON
+    ) -> tuple[Person, dict[str, JSON]]:
+        """Make an account in the caller's transaction; return it, and what its maker is told.
+
+        Args:
+            name: checked.
+            hashed: the password's hash; empty for who logs in at a provider alone.
+            roles: checked.
+            facts: for the log.
+
+        Raises:
+            SecureFlowError: `already_exists`, `last_administrator`.
+        """
+        first = not self._store.has_people()
+        if first and ADMIN not in roles:
+            raise no_admin()
+        if self._store.person_named(name) is not None:
+            raise SecureFlowError(
+                "already_exists", Text("This agent has an account {name!r} already.", name=name)
             )
-            self._store.keep_person(made)
-            self._note("person.added", made, roles=list(roles), first=first)
-        return {"id": made.id, "name": name, "roles": list(roles), "first": first}
+        initial = int(bool(hashed) and not first)
+        made = Person(
+            *(new_id("psn"), name, hashed, initial, roles, "", 0, 0, (), 0, 0), at=self._clock()
+        )
+        self._store.keep_person(made)
+        self.note("person.added", made, roles=list(roles), first=first, **facts)
+        return made, {"id": made.id, "name": name, "roles": list(roles), "first": first}
 
     def set_roles(self, name: str, roles: Sequence[str]) -> dict[str, JSON]:
         """Give an account exactly these roles; approvals of no decider end where they wait.
@@ -170,7 +177,7 @@ class People:
             self._keep(found)
             if not holds(chosen, DECIDER):
                 self._store.forget_authority(found.id)
-            self._note("person.roles", found, roles=list(chosen))
+            self.note("person.roles", found, roles=list(chosen))
         return {"id": found.id, "name": name, "roles": list(chosen)}
 
     def disable(self, name: str, *, disabled: bool) -> dict[str, JSON]:
@@ -191,7 +198,7 @@ class People:
                 for one in self._store.delegations():
                     if found.id in (one.giver, one.taker):
                         self._store.end_delegation(one.giver, one.taker)
-            self._note("person.disabled" if disabled else "person.enabled", found)
+            self.note("person.disabled" if disabled else "person.enabled", found)
         return {"id": found.id, "name": name, "disabled": disabled}
 
     async def recover(self, name: str, password: str) -> dict[str, JSON]:
@@ -206,7 +213,7 @@ class People:
         with self._store.transaction():
             found = replace(self.named(name), disabled=0)
             self._store.keep_person(found)
-            self._note("person.recovered", found)
+            self.note("person.recovered", found)
         return done
 
     async def reset(self, name: str, password: str, *, second_factor: bool) -> dict[str, JSON]:
@@ -224,7 +231,7 @@ class People:
                     found = replace(found, totp="", confirmed=0, step=0, recovery=())
                 self._store.keep_person(found)
                 self._store.end_person_sessions(found.id)
-                self._note("person.reset", found, second_factor=second_factor)
+                self.note("person.reset", found, second_factor=second_factor)
             return {"id": found.id, "name": name}
 
         return await asyncio.to_thread(keep)
@@ -235,7 +242,7 @@ class People:
         Raises:
             SecureFlowError: `bad_credentials`, `weak_password`.
         """
-        known = self.own(person)
+        known = self._with_password(person)
         if not await self._passwords().matches(known.password, old):
             raise bad_credentials()
         hashed = await self._passwords().hash(new)
@@ -245,7 +252,7 @@ class People:
                 found = replace(self.own(person), password=hashed, initial=0)
                 self._store.keep_person(found)
                 self._store.end_person_sessions(found.id)
-                self._note("person.password", found)
+                self.note("person.password", found)
             return {"id": found.id, "name": found.name}
 
         return await asyncio.to_thread(keep)
@@ -261,6 +268,16 @@ class People:
             raise session_needed()
         return found
 
+    def _with_password(self, person: str) -> Person:
+        known = self.own(person)
+        if not known.password:
+            raise SecureFlowError(
+                "invalid_request",
+                "This account logs in at an identity provider, and has no password here.",
+                "Passwords and second factors of such accounts are kept at the provider.",
+            )
+        return known
+
     # The second factor.
 
     async def enrol_totp(self, person: str, password: str) -> dict[str, JSON]:
@@ -271,7 +288,8 @@ class People:
         Raises:
             SecureFlowError: `bad_credentials`, `already_exists` with a confirmed one.
         """
-        if not await self._passwords().matches(self.own(person).password, password):
+        known = self._with_password(person)
+        if not await self._passwords().matches(known.password, password):
             raise bad_credentials()
         return await asyncio.to_thread(self._enrol_totp, person)
 
@@ -288,7 +306,7 @@ class People:
                 )
             sealed = totp.seal(secret, found.id, self._key)
             self._store.keep_person(replace(found, totp=sealed, step=0))
-            self._note("person.totp.enrolled", found)
+            self.note("person.totp.enrolled", found)
         where = totp.address(secret, found.name, self.organisation)
         return {"secret": secret, "address": where}
 
@@ -323,7 +341,7 @@ class People:
             for one in self._store.sessions_of(found.id):
                 if one.token != own:  # it was begun by the password alone
                     self._store.end_person_session(one.token)
-            self._note("person.totp.confirmed", found)
+            self.note("person.totp.confirmed", found)
         return {"recovery_codes": list(codes)}
 
     # Absence and delegation.
@@ -333,7 +351,7 @@ class People:
         with self._store.transaction():
             found = replace(self.own(person), absent=self._until(until) if until else 0)
             self._store.keep_person(found)
-            self._note("person.absent", found, until=found.absent)
+            self.note("person.absent", found, until=found.absent)
         return {"name": found.name, "until": found.absent}
 
     def delegate(self, person: str, taker: str, until: int) -> dict[str, JSON]:
@@ -357,7 +375,7 @@ class People:
                     )
                 end = self._until(until)
                 self._store.keep_delegation(Delegation(giver.id, other.id, end, self._clock()))
-            self._note("person.delegated", giver, to=other.id, until=until)
+            self.note("person.delegated", giver, to=other.id, until=until)
         return {"from": giver.name, "to": other.name, "until": until}
 
     def authorities(self, person: Person) -> tuple[str, ...]:
@@ -393,79 +411,16 @@ class People:
         raise SecureFlowError(
             "invalid_request",
             "The date must lie ahead, by a year at most.",
-            "secureflow agent people away --until 2030-01-31",
+            "secureflow agent people away --until YYYY-MM-DD",
         )
 
     def _keep(self, person: Person) -> None:
         """Store a changed account, if an owner-admin remains (`last_administrator`)."""
         self._store.keep_person(person)
         if not any(not one.disabled and ADMIN in one.roles for one in self._store.people()):
-            raise _no_admin()
+            raise no_admin()
 
-    def _note(self, action: str, person: Person, **facts: JSON) -> None:
+    def note(self, action: str, person: Person, **facts: JSON) -> None:
         """Log a change of an account, and who made it."""
         by = acting().facts()
         self._store.note(self._clock(), action, "", **{**facts, "of": person.id, **by})
-
-
-def session_token(secret: str) -> str:
-    """Return under which name the record has a session."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
-    """Return roles in their order.
-
-    Raises:
-        SecureFlowError: `invalid_request` for none, or one that does not exist.
-    """
-    unknown = sorted(set(roles) - set(ROLES))
-    if unknown or not roles:
-        raise SecureFlowError(
-            "invalid_request",
-            Text("{role!r} is no role of people at an agent.", role=unknown[0][:40])
-            if unknown
-            else "An account needs a role.",
-            Text("The roles are: {roles}.", roles=", ".join(ROLES)),
-        )
-    return tuple(one for one in ROLES if one in roles)
-
-
-def bad_credentials() -> SecureFlowError:
-    """Return the error of a login that failed, whichever part was wrong."""
-    return SecureFlowError("bad_credentials", "Name, password or code is wrong.")
-
-
-def session_needed() -> SecureFlowError:
-    """Return the error of a command that needs a person."""
-    return SecureFlowError(
-        "session_needed",
-        "People have accounts at this agent: this needs a person's session.",
-        "secureflow agent login",
-    )
-
-
-def session_ended() -> SecureFlowError:
-    """Return the error of a session that is unknown here, too old, or of a disabled account."""
-    return SecureFlowError(
-        "session_expired",
-        "The session has ended, or is none of this agent.",
-        "Log in again: secureflow agent login",
-    )
-
-
-def role_needed(least: str) -> SecureFlowError:
-    """Return the error of a person whose roles do not suffice."""
-    return SecureFlowError(
-        "role_needed",
-        Text("This needs the role {role} at this agent.", role=least),
-        "An owner-admin gives roles: secureflow agent people roles NAME ROLE….",
-    )
-
-
-def _no_admin() -> SecureFlowError:
-    return SecureFlowError(
-        "last_administrator",
-        "This agent needs an owner-admin who is not disabled.",
-        "Give another account the role owner-admin first.",
-    )

@@ -54,7 +54,8 @@ class GrantUse(RowRecord):
         job: the approved job.
         grant: the grant's id.
         epsilon: what is reserved or spent of its ceiling; 0 once given back.
-        counted: approvals: 1, and 0 for a part of a job that was approved under the grant.
+        counted: approvals: 1; of a timetable, its runs that are still to come; 0 for a part of a
+            sweep that was approved under the grant.
         at: unix seconds of the approval.
     """
 
@@ -151,9 +152,9 @@ class GrantRows(BundleRows):
         """
         rows = self._all(
             "SELECT job, outcome FROM jobs WHERE outcome IN (SELECT value FROM json_each(?1)) AND "
-            "NOT EXISTS (SELECT 1 FROM answers WHERE request IN ('withdrawn/' || job, "
-            "'finish/' || job)) AND NOT EXISTS (SELECT 1 FROM deeds WHERE deeds.job = jobs.job AND "
-            "deed = 'job.stopped' AND at > ?2) ORDER BY approved_at DESC LIMIT ?3",
+            "NOT EXISTS (SELECT 1 FROM answers WHERE request IN ('withdrawn/' || jobs.job, "
+            "'finish/' || jobs.job)) AND NOT EXISTS (SELECT 1 FROM deeds WHERE deeds.job = "
+            "jobs.job AND deed = 'job.stopped' AND at > ?2) ORDER BY approved_at DESC LIMIT ?3",
             json.dumps(sorted(codes)), until, limit,
         )  # fmt: skip
         return [(str(row["job"]), str(row["outcome"])) for row in rows]

@@ -62,13 +62,17 @@ class NotificationRows(BundleRows):
             self._write("UPDATE notifications SET read = ? WHERE read IS NULL AND id = ?", at, one)
         return before - self._unread()
 
-    def trim_notifications(self, most: int) -> None:
-        """Delete notifications beyond `most`: read ones first, then the oldest."""
+    def trim_notifications(self, most: int, last: Sequence[str] = ()) -> None:
+        """Delete notifications beyond `most`: read ones first, then the oldest.
+
+        Unread ones of the kinds in `last` go when nothing else is left.
+        """
         self._write(
-            "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications "
-            "ORDER BY read IS NULL DESC, id DESC LIMIT -1 OFFSET ?)",
-            most,
-        )
+            "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications ORDER BY "
+            "read IS NULL AND kind IN (SELECT value FROM json_each(?1)) DESC, "
+            "read IS NULL DESC, id DESC LIMIT -1 OFFSET ?2)",
+            json.dumps(list(last)), most,
+        )  # fmt: skip
 
     def add_outgoing(self, one: Delivery) -> None:
         """Store what is to be delivered."""

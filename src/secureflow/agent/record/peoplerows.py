@@ -1,16 +1,20 @@
 """People in the agent's record: accounts, sessions, delegations, and approvals of requests.
 
-Part of `store.RecordStore`, with its rules: writers require an open transaction. Names are in this
-table alone: other rows, the log of actions and the ledger have pseudonymous ids.
+Part of `store.RecordStore`, with its rules: writers require an open transaction. Names are in two
+tables alone, of people and of their identities at providers: other rows, the log of actions and
+the ledger have pseudonymous ids.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.record.bundlerows import BundleRows
 from secureflow.agent.record.records import RowRecord
+
+PASSWORD: Final = "password"  # noqa: S105  a method, not a secret
+"""How a session was begun that no provider vouches for."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Person(RowRecord):
     Args:
         id: pseudonymous, `psn_…`.
         name: what the person logs in with.
-        password: Argon2id hash.
+        password: Argon2id hash; empty for who logs in at a provider alone.
         initial: 1 while somebody else chose the password.
         roles: of `agent.owner.people.ROLES`.
         totp: the sealed TOTP secret, empty without one.
@@ -65,6 +69,8 @@ class PersonSession(RowRecord):
         begun: unix seconds of the login.
         used: unix seconds of the last command, at most a minute late.
         user: the Unix user that logged in.
+        method: `password`, or `oidc:` and the provider's name.
+        factor: 1 if the provider said that a second factor was shown.
     """
 
     token: str = field(repr=False)
@@ -72,6 +78,30 @@ class PersonSession(RowRecord):
     begun: int
     used: int
     user: int
+    method: str = PASSWORD
+    factor: int = 0
+
+
+@dataclass(frozen=True)
+class PersonIdentity(RowRecord):
+    """Who a person is at an identity provider, by issuer and subject and nothing else.
+
+    Args:
+        id: `domain.oidc.identity_id` of both.
+        person: whose account it leads to.
+        provider: its name in the settings of then.
+        issuer, subject: of the provider.
+        made: 1 if a login made the account: nobody here said who that is.
+        at: unix seconds of the binding.
+    """
+
+    id: str
+    person: str
+    provider: str
+    issuer: str
+    subject: str
+    made: int
+    at: int
 
 
 @dataclass(frozen=True)
@@ -161,6 +191,24 @@ class PeopleRows(BundleRows):
     def end_person_sessions(self, person: str) -> None:
         """Remove every session of a person."""
         self._write("DELETE FROM person_sessions WHERE person = ?", person)
+
+    def identity(self, key: str) -> PersonIdentity | None:
+        """Return an identity by its id."""
+        row = self._one("SELECT * FROM person_identities WHERE id = ?", key)
+        return None if row is None else PersonIdentity.from_row(row)
+
+    def identities_of(self, person: str) -> list[PersonIdentity]:
+        """Return who a person is at providers, the oldest binding first."""
+        rows = self._all("SELECT * FROM person_identities WHERE person = ? ORDER BY at, id", person)
+        return [PersonIdentity.from_row(row) for row in rows]
+
+    def add_identity(self, identity: PersonIdentity) -> None:
+        """Insert who a person is at a provider; its id is unique."""
+        self._insert("person_identities", identity.row())
+
+    def remove_identity(self, key: str) -> None:
+        """Remove who a person is at a provider."""
+        self._write("DELETE FROM person_identities WHERE id = ?", key)
 
     def delegations(self) -> list[Delegation]:
         """Return every delegation, ended ones included."""

@@ -172,6 +172,27 @@ CREATE TABLE stops (
 """
 """What this owner granted, what of it was used, and which projects and requesters it stopped."""
 
+_IDENTITIES = """
+CREATE TABLE person_identities (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES people, provider TEXT NOT NULL,
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, made INTEGER NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX person_identities_by_person ON person_identities (person);
+ALTER TABLE person_sessions ADD COLUMN method TEXT NOT NULL DEFAULT 'password';
+ALTER TABLE person_sessions ADD COLUMN factor INTEGER NOT NULL DEFAULT 0
+"""
+"""Who people are at the organisation's identity providers, and how sessions were begun."""
+
+_QUESTIONS = """
+CREATE TABLE questions (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, job TEXT NOT NULL, item TEXT NOT NULL,
+    question TEXT NOT NULL, person TEXT NOT NULL, asked INTEGER NOT NULL, told INTEGER NOT NULL,
+    answer TEXT NOT NULL, by TEXT NOT NULL, answered INTEGER
+);
+CREATE INDEX questions_by_job ON questions (job, number)
+"""
+"""Questions of people here to a job's submitter, and the answers that the centre told."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -186,6 +207,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _PEOPLE,
     _NOTIFICATIONS,
     _GRANTS,
+    _IDENTITIES,
+    _QUESTIONS,
 )
 
 

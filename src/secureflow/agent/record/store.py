@@ -21,6 +21,7 @@ from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
 from secureflow.agent.record.peoplerows import PeopleRows
+from secureflow.agent.record.questionrows import QuestionRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -46,8 +47,11 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(GrantRows, NotificationRows, PeopleRows):
+class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
     """The agent's durable record (`agent.record.recordfile`)."""
+
+    actor: Callable[[], Mapping[str, JSON]] = staticmethod(dict)
+    """Returns who gives the command that runs now (`owner.acting`), as facts of its actions."""
 
     def reached(self) -> dict[str, JSON]:
         """Return the record's newest own leaf and action."""
@@ -114,6 +118,14 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows):
     def is_running(self, job: str) -> bool:
         """Return whether a job was approved here and is not over."""
         return self._one("SELECT 1 FROM jobs WHERE job = ? AND outcome = ''", job) is not None
+
+    def count_parts(self, whole: str) -> int:
+        """Return how many of a job's parts were approved here."""
+        row = self._one(
+            "SELECT count(*) AS count FROM jobs WHERE json_extract(spec, '$.part_of.job') = ?",
+            whole,
+        )
+        return 0 if row is None else int(row["count"])
 
     def unended(self) -> list[str]:
         """Return jobs that are not over here, wait for a person, or have leaves without a proof.
@@ -418,7 +430,8 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows):
     # The agent's own log of its actions; the table keeps its original name.
 
     def note(self, at: int, action: str, job: str = "", **facts: JSON) -> None:
-        """Append to the log of actions."""
+        """Append to the log of actions, with who gave the command that runs now, if any."""
+        facts = {**self.actor(), **facts}
         self._write(
             "INSERT INTO deeds (at, deed, job, facts) VALUES (?, ?, ?, ?)",
             at, action, job, json.dumps(facts, sort_keys=True),

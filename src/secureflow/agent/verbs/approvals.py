@@ -5,7 +5,8 @@ contributors, and the pseudonyms of the people who decided, if people have accou
 ledger leaf, and it is on disk with the job's secret before it is sent.
 
 The approval of a job that starts others covers these (`agent.job.parts`): each is checked like any
-job and must not be forbidden by a policy, but nobody is asked again.
+job and must not be forbidden by a policy, but nobody is asked again. A run of a timetable is
+covered at its time alone, and by nothing else.
 
 One that has expired while its job waits or runs is *renewed*: policies and people decide again,
 about the same spec and the same publication of the data, and a new signature replaces it. Until
@@ -19,7 +20,13 @@ import secrets
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import job_finished
-from secureflow.agent.job.parts import check_next, check_part, check_same_data, keep_approved
+from secureflow.agent.job.parts import (
+    check_next,
+    check_part,
+    check_run,
+    check_same_data,
+    keep_approved,
+)
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
@@ -106,6 +113,8 @@ class Approvals:
             error = _dated(request.job)
             await asyncio.to_thread(self._note_refusal, request.job, error)
             raise error
+        if whole is not None and spec.not_after is not None and lapsed is None:
+            check_run(request.job, spec, whole, context.clock())
         asked, publication = self._check(spec)
         if whole is not None:
             check_same_data(request.job, whole, publication)
@@ -123,7 +132,7 @@ class Approvals:
         await self._check_parts(request.job, spec, asked, under)
         # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
-        expires = self._expiry(request, under)
+        expires = self._expiry(request, spec, under)
         decided = await self._decide(
             request, spec, whole, asked, expires, renewing=lapsed is not None, under=under
         )
@@ -193,10 +202,19 @@ class Approvals:
             await asyncio.to_thread(self._code.refused, spec)
             raise
 
-    def _expiry(self, request: ConsentRequest, under: Under | None) -> int:
-        """Return until when an approval is valid at most, in unix seconds (`approval_expired`)."""
-        now = self._context.clock()
-        expires = min(request.expires, now + self._context.settings.consent.max_age)
+    def _expiry(self, request: ConsentRequest, spec: JobSpec, under: Under | None) -> int:
+        """Return until when an approval is valid at most, in unix seconds.
+
+        Raises:
+            SecureFlowError: `approval_expired`; `timetable_too_long`.
+        """
+        now, consent = self._context.clock(), self._context.settings.consent
+        longest = consent.max_age
+        if spec.times is not None:
+            longest = consent.max_timetable
+            if spec.times.ends > now + longest:
+                raise _too_long(request.job, self._context.party, longest)
+        expires = min(request.expires, now + longest)
         if expires > now:
             return expires if under is None else min(expires, under.terms.expires)
         raise SecureFlowError(
@@ -230,7 +248,8 @@ class Approvals:
         self, job: str, spec: JobSpec, asked: dict[str, JSON], under: Under | None
     ) -> None:
         """Refuse a job for what its parts would be refused for: nobody is asked about them."""
-        for number, part in enumerate(spec.parts(job), 1):
+        # The runs of a timetable are all alike.
+        for number, part in enumerate(spec.parts(job if spec.times is None else ""), 1):
             request, _ = self._check(part)
             request["epsilon"] = self._context.budgets.epsilon_of(part_id(job, number), part)
             self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})
@@ -303,7 +322,8 @@ class Approvals:
             if spec.part_of is not None:
                 check_next(context.store, request.job, spec.part_of)  # it may have ended meanwhile
                 keep_approved(context.store, spec.part_of)
-                self._grants.take_part(request.job, spec.part_of.job)
+                run = spec.not_after is not None
+                self._grants.take_part(request.job, spec.part_of.job, run=run)
             else:
                 self._grants.take(request.job, spec, asked, under)
             self._code.approve(spec, request.job)
@@ -353,4 +373,19 @@ def _dated(job: str) -> SecureFlowError:
             job=job,
         ),
         "Submit the job again.",
+    )
+
+
+def _too_long(job: str, party: str, longest: int) -> SecureFlowError:
+    days = longest // 86_400
+    return SecureFlowError(
+        "timetable_too_long",
+        Text(
+            "{party} approves timetables for at most {days} days; {job} goes on for longer.",
+            party=party,
+            days=days,
+            job=job,
+        ),
+        "Submit it with fewer runs, and again afterwards; its data owner sets "
+        "consent.max_timetable.",
     )

@@ -73,5 +73,7 @@ class Settling:
 
     def _settle_grant(self, job: JobRecord) -> None:
         """Keep of the grant's ε what the budget keeps; its use stays."""
-        if self._context.store.grant_use(job.job) is not None:
-            self._grants.settle(job.job, self._context.budgets.kept_epsilon(job))
+        if self._context.store.grant_use(job.job) is None:
+            return
+        spent, timetable = self._context.budgets.kept_epsilon(job), "timetable" in job.spec
+        self._grants.settle(job.job, spent, timetable=timetable)

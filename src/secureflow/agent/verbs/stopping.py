@@ -1,10 +1,11 @@
 """Stopping jobs that run: the owner takes back what it allowed, and no link is needed for it.
 
 One transaction records why (a grant revoked, a project or requester stopped), ends every job that
-it covers in the record, and signs a leaf `revoked` in each. From then on every request of such a
-job is refused, after a restart too, and whatever commits this party checks it in its own
-transaction (`going.check_going`): no vote follows. Then what runs is ended: requests, workers,
-engines, channels; secrets and rows are dropped.
+it covers in the record, and signs a leaf `revoked` in each. A job whose row cannot be read hinders
+none of the others: it is named, and ended without a leaf where the grant is known to be its. From
+then on every request of such a job is refused, after a restart too, and whatever commits this party
+checks it in its own transaction (`going.check_going`): no vote follows. Then what runs is ended:
+requests, workers, engines, channels; secrets and rows are dropped.
 
 What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a
 vote that was cast, so a sum that a certificate may open; and, where the others' votes are enough
@@ -16,13 +17,14 @@ nothing opens; of four it is three, unless the job (or the grant's `min_group`) 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.grants import Grants
+from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.grantrows import Stop
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
@@ -30,13 +32,18 @@ from secureflow.agent.verbs.settling import Settling
 from secureflow.domain.quorum import threshold_of
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 LEAF = "revoked"
 """The kind of leaf that says that this party took its approval of a job back."""
 Code = Literal["grant_revoked", "project_stopped", "requester_blocked"]
 By = Literal["owner", "centre"]
+_UNREADABLE = (
+    "Its row in the agent's record cannot be read, and what it had given out is not known: nothing "
+    "more of it is answered. Look for what else is damaged: secureflow agent check."
+)
 _log = get_logger(__name__)
 
 
@@ -68,6 +75,7 @@ class StoppedJob:
         needed: how many votes certify a set of the roster.
         parties: how many parties the roster has.
         kept: whether this party's result of the job was kept, or given to peers.
+        unreadable: whether nothing is known of it, because its row is damaged.
     """
 
     job: str
@@ -76,6 +84,7 @@ class StoppedJob:
     needed: int
     parties: int
     kept: bool
+    unreadable: bool = False
 
     @property
     def opens(self) -> bool:
@@ -84,6 +93,8 @@ class StoppedJob:
 
     def told(self) -> list[str]:
         """Return sentences for people: what cannot be taken back, and what is safe."""
+        if self.unreadable:
+            return [_UNREADABLE]
         lines: list[str] = []
         if self.voted:
             lines.append(
@@ -123,6 +134,7 @@ class StoppedJob:
             "needed": self.needed,
             "parties": self.parties,
             "kept": self.kept,
+            **({"unreadable": True} if self.unreadable else {}),
         }
 
 
@@ -172,28 +184,57 @@ class Stopping:
         return stopped
 
     async def _end(self, job: str) -> None:
-        await self._end_run(job)
-        await self._computing.close(job)  # a handler may hold the job's lock a moment longer
-        await self._forget(job)
+        """End what runs of a job; what fails of it hinders neither the rest nor other jobs."""
+        # A handler may hold the job's lock a moment longer: its files and rows are dropped last.
+        for step in (self._end_run, self._computing.close, self._forget):
+            (problem,) = await asyncio.gather(step(job), return_exceptions=True)
+            if isinstance(problem, Exception):
+                _log.error("job_not_ended", job=job, step=step.__name__, message=str(problem))
 
     def _record(self, cause: Cause) -> list[StoppedJob]:
-        context, stopped = self._context, []
-        store, now = context.store, context.clock()
+        store, now = self._context.store, self._context.clock()
+        stopped: list[StoppedJob] = []
         with store.transaction():
             self._apply(cause, now)
             for name in store.open_jobs():
-                job = store.job(name)
-                if job is None or not self._covers(cause, job):
+                try:
+                    job = _read(store, name)
+                    if not self._covers(cause, job):
+                        continue
+                    found = given(store, job)
+                except InfrastructureError:
+                    raise
+                except (SecureFlowError, TypeError, ValueError) as error:
+                    stopped += self._unread(cause, name, error, now)
                     continue
-                found = given(store, job)
-                self._settling.settle(name, cause.code)
-                document = {"code": cause.code, "by": cause.by, **found.as_json()}
-                context.witness.leaf(LEAF, name, job.digest, document)
-                facts = {**document, "name": cause.name, "reason": cause.reason}
-                del facts["job"]
-                store.note(now, "job.stopped", name, **facts)
+                self._stop(cause, job, found, now)
                 stopped.append(found)
         return stopped
+
+    def _stop(self, cause: Cause, job: JobRecord, found: StoppedJob, now: int) -> None:
+        """End a job in the record, and sign that."""
+        self._settling.settle(job.job, cause.code)
+        document = {"code": cause.code, "by": cause.by, **found.as_json()}
+        self._context.witness.leaf(LEAF, job.job, job.digest, document)
+        facts = {**document, "name": cause.name, "reason": cause.reason}
+        del facts["job"]
+        self._context.store.note(now, "job.stopped", job.job, **facts)
+
+    def _unread(self, cause: Cause, name: str, error: Exception, now: int) -> list[StoppedJob]:
+        """End a job whose rows cannot be read, if it is under the revoked grant; name it anyway.
+
+        Of a project or a requester, only the unreadable row says whether the job is theirs: it
+        stays as it is, and nothing of it is answered, because it cannot be read.
+        """
+        store = self._context.store
+        use = store.grant_use(name)
+        if cause.code == "grant_revoked" and (use is None or use.grant != cause.name):
+            return []
+        if cause.code == "grant_revoked":
+            store.finish_job(name, cause.code)
+        _log.error("job_unreadable", job=name, message=str(error))
+        store.note(now, "job.unreadable", name, cause=cause.code, name=cause.name)
+        return [StoppedJob(name, (), (), 0, 0, kept=False, unreadable=True)]
 
     def _apply(self, cause: Cause, now: int) -> None:
         """Keep the cause itself: later jobs are refused for it too."""
@@ -223,6 +264,18 @@ class Stopping:
         return bool(job.spec.get(named) == cause.name)
 
 
+def _read(store: RecordStore, name: str) -> JobRecord:
+    """Return an approved job, if what is needed of its row is as it was written.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    job = store.job(name)
+    if job is None or not isinstance(job.spec, dict) or not isinstance(job.digest, str):
+        raise damaged(Text("the row of job {job} is not as it was written", job=name))
+    return job
+
+
 def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     """Return what this party has given out in a job: what it sent, and what it voted on."""
     rounds = [(one.round, one.stage) for one in store.rounds(job.job)]
@@ -234,5 +287,16 @@ def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     return StoppedJob(job.job, voted, sent, needed, parties, kept)
 
 
-def _places(rounds: tuple[tuple[int, str], ...]) -> str:
-    return ", ".join(Text("round {n} ({stage})", n=n, stage=stage) for n, stage in rounds[-20:])
+def _places(rounds: Sequence[tuple[int, str]]) -> str:
+    """Return all rounds, those of a stage that follow one another as a range."""
+    ranges: list[tuple[int, int, str]] = []
+    for n, stage in sorted(rounds):
+        same = ranges and ranges[-1][2] == stage and ranges[-1][1] == n - 1
+        first = ranges.pop()[0] if same else n
+        ranges.append((first, n, stage))
+    return Joined(", ", [
+        Text("round {n} ({stage})", n=first, stage=stage)
+        if first == last
+        else Text("rounds {first} to {last} ({stage})", first=first, last=last, stage=stage)
+        for first, last, stage in ranges
+    ])  # fmt: skip

@@ -106,6 +106,8 @@ class HeadWatch:
         answer = await self._show([newest] if newest else [], [])
         if await self._hand_over_charters(answer):
             answer = await self._show([newest] if newest else [], [])
+        if isinstance(note := answer.get("note"), str):
+            await self._witness.check_key(note)
         problem = await self._follow_continuation(answer) or judged(newest, answer)
         if problem is not None and newest:
             theirs = noted_size(str(answer.get("note", "")))

@@ -29,6 +29,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
+from secureflow.engines.ledger.gaps import beyond_its_key
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
@@ -54,7 +55,9 @@ MAX_EVIDENCE_FILES = 64
 """The first ones are sufficient evidence; a log could sign heads until the disk is full."""
 
 _log = get_logger(__name__)
-_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
+_KEY_ENDED = "ledger_key_ended"
+_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing", _KEY_ENDED})
+_EVIDENCE = frozenset({"ledger_inconsistent", "ledger_rollback", _KEY_ENDED})
 _CATCH_UP_TRIES = 5
 
 
@@ -157,12 +160,25 @@ class Witness:
             try:
                 view = await self._observe(head, proofs)
             except SecureFlowError as error:
-                if error.code in {"ledger_inconsistent", "ledger_rollback"}:
+                if error.code in _EVIDENCE:
                     await asyncio.to_thread(self._keep_evidence, error)
                 raise
             self._seen = view
         checkpoint = parse_note(head).checkpoint
         return Observed(checkpoint, self._proved(checkpoint, proofs))
+
+    async def check_key(self, head: str) -> None:
+        """Raise the alarm for a head that a key of the log signed after it ended.
+
+        Raises:
+            SecureFlowError: `ledger_key_ended`, `malformed_note`.
+        """
+        try:
+            self._check_key(head)
+        except SecureFlowError as error:
+            if error.code in _EVIDENCE and self._store.fact("alarm") is None:
+                await asyncio.to_thread(self._keep_evidence, error)
+            raise
 
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
@@ -248,7 +264,24 @@ class Witness:
         self._store.add_leaf(leaf)
         return leaf
 
+    def _check_key(self, head: str) -> None:
+        one = beyond_its_key(self._charter(), parse_note(head))
+        if one is not None:
+            raise SecureFlowError(
+                _KEY_ENDED,
+                Text(
+                    "A head of {origin} is shown that a key signed after it ended at {size} "
+                    "entries: the old key of the log is still in use.",
+                    origin=one.origin,
+                    size=one.size,
+                ),
+                "Give both notes to the other members: the centre, or a thief, signs by a key "
+                "that you have withdrawn.",
+                {"known": one.note, "shown": head, "log_key": one.log_key},
+            )
+
     async def _observe(self, head: str, proofs: LogProofs) -> WitnessView:
+        self._check_key(head)
         view = self.view
         size = parse_note(head).checkpoint.size
         pair = (min(view.size, size), max(view.size, size))
@@ -312,7 +345,7 @@ class Witness:
         """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
         self.troubled = True
         known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
-        key = self.view.log_key
+        key = str(error.details.get("log_key") or self.view.log_key)
         record = {
             **error.as_json(),
             "log_key": key,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from secureflow.application import bundles, uploads
 from secureflow.application.access import (
     Principal,
+    check_working,
     permit,
     require,
     seen_projects,
@@ -27,7 +28,12 @@ from secureflow.application.jobs.rosters import purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
 from secureflow.application.jobs.steering import check_steers
 from secureflow.application.jobs.submission import Submission
-from secureflow.application.jobs.timing import check_priority, scheduled
+from secureflow.application.jobs.timing import (
+    check_priority,
+    checked_by_rules,
+    consent_until,
+    scheduled,
+)
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
@@ -55,11 +61,9 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text, text_in, with_texts
 
-CONSENT_SECONDS: Final = 7 * 86_400
-"""How long approvals are requested: a data owner may be on holiday."""
 PAGE: Final = 500
 """Events per read."""
-_RELEASING: Final = frozenset({"round", "point"})
+_RELEASING: Final = frozenset({"round", "point", "run"})
 """Events of something that released figures or a model."""
 MERGE_SECONDS: Final = 0.05
 """Seconds between reads: a busy job wakes its watchers many times a second."""
@@ -187,7 +191,7 @@ class Jobs:
                 priority=wanted.priority,
                 progress=course_of(
                     drafted.charter,
-                    max(now, drafted.spec.not_before or 0) + CONSENT_SECONDS,
+                    consent_until(drafted.spec, now),
                     None if priced is None else priced.answer,
                 ),
             )
@@ -268,7 +272,8 @@ class Jobs:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`, `not_paused`,
-                `resumed_too_often`, `script_changed`, `rate_limited`.
+                `resumed_too_often`, `script_changed`, `rate_limited`; `project_closed`,
+                `project_frozen`, `project_ended`.
         """
         job = await self._steered(principal, "job.resume", key)
         check_resumable(job)
@@ -293,6 +298,9 @@ class Jobs:
         async with self._transactions() as transaction:
             paused = await transaction.work.jobs.get(key)
             check_resumable(paused)
+            await lock_project(transaction.work, paused.project)
+            if (project := await transaction.work.projects.find(paused.project)) is not None:
+                check_working(project, now)
             job = resumed(paused, state, principal.name, now)
             await transaction.work.jobs.save(job)
             data = with_texts(
@@ -451,7 +459,7 @@ class Jobs:
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
         if project.rules is not None:
-            project.rules.check(drafted.spec)
+            project.rules.check(checked_by_rules(drafted.spec))
         if drafted.start is not None:
             await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:

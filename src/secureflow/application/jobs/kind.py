@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -18,6 +18,9 @@ from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Cost(Protocol):
     @property
     def answer(self) -> Mapping[str, Any]:
         """The accountant's answer."""
+
+    @property
+    def charge(self) -> Charge:
+        """The mechanisms that were priced, which the spec costs."""
 
 
 class JobKind(Protocol):

@@ -12,8 +12,18 @@ from secureflow.application.jobs.preparation import PREPARATION_JOBS
 from secureflow.application.jobs.psi import PSI_JOBS
 from secureflow.application.jobs.statistics import STATISTICS_JOBS
 from secureflow.application.jobs.sweep import SWEEP_JOBS
+from secureflow.application.jobs.timetable import TimetableJobs
 from secureflow.application.jobs.training import TRAINING_JOBS
 
+TIMETABLE_JOBS: Final = TimetableJobs(
+    TRAINING_JOBS,
+    STATISTICS_JOBS,
+    PREPARATION_JOBS,
+    EVALUATION_JOBS,
+    PREDICTION_JOBS,
+    PSI_JOBS,
+    MPC_JOBS,
+)
 JOB_KINDS: Final = JobKinds(
     TRAINING_JOBS,
     STATISTICS_JOBS,
@@ -23,4 +33,5 @@ JOB_KINDS: Final = JobKinds(
     SWEEP_JOBS,
     PSI_JOBS,
     MPC_JOBS,
+    TIMETABLE_JOBS,
 )

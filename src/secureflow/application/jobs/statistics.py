@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.application.jobs.declarations import agreed_column, declared_in, unit_of_owners
 from secureflow.application.jobs.kind import Drafted, Wanted
@@ -47,6 +47,9 @@ from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
+
 ROWS: Final = 1000
 """The group size for which a dry run estimates the width of an answer's interval."""
 _REQUESTED: Final = ("queries", "limits", "min_contributors")
@@ -59,6 +62,13 @@ class StatisticsPrice:
 
     spec: StatisticsSpec
     answer: Mapping[str, JSON]
+
+    @property
+    def charge(self) -> Charge:
+        """The mechanisms of all queries."""
+        from secureflow.engines.statistics.charges import charge
+
+        return charge(self.spec)
 
     def facts(self) -> dict[str, JSON]:
         """Return the facts shown to people before anything runs."""

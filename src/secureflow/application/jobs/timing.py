@@ -13,7 +13,7 @@ from secureflow.application.transactions import Transactions
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.priorities import HIGHEST, OF_ORGANISATION, USUAL
 from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, standing
-from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -21,6 +21,26 @@ from secureflow.kit.text import Text
 
 LONGEST: Final = 90 * 86_400
 """Seconds ahead of which a start can be set: approvals are renewed until then."""
+
+CONSENT_SECONDS: Final = 7 * 86_400
+"""How long approvals are requested: a data owner may be on holiday."""
+
+
+def consent_until(spec: JobSpec, now: int) -> int:
+    """Return the unix seconds until which a job asks for approvals: a timetable's last all of it.
+
+    Args:
+        spec: the job's.
+        now: unix seconds.
+    """
+    if spec.times is not None:
+        return spec.times.ends
+    return max(now, spec.not_before or 0) + CONSENT_SECONDS
+
+
+def checked_by_rules(spec: JobSpec) -> JobSpec:
+    """Return the spec that a project's rules look at: of a timetable, a run's."""
+    return spec if spec.times is None else spec.parts("")[0]
 
 
 def scheduled(drafted: Drafted, wanted: Wanted, now: int) -> Drafted:
@@ -144,7 +164,8 @@ class Queue:
             await work.jobs.save(job)
             if line is not None:
                 await work.queue.save(replace(line, priority=priority))
-            document = {"job": key, "priority": priority, "by": principal.user}
+            document = {"job": key, "project": job.project, "priority": priority}
+            document |= {"by": principal.user, "organisation": principal.organisation}
             transaction.record("job.prioritised", document)
             transaction.answer(job)
         return job

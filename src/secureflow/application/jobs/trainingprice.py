@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from secureflow.application.jobs.pricing import CEILING, check_ceiling
 from secureflow.application.ports.accountant import Accountant
@@ -17,6 +17,9 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ class Price:
     privacy: Privacy
     rounds: int
     answer: Mapping[str, JSON]
+
+    @property
+    def charge(self) -> Charge:
+        """The mechanisms of the whole plan."""
+        from secureflow.engines.training.private import charge_of
+
+        return charge_of(self.privacy, self.rounds)
 
     def facts(self) -> dict[str, JSON]:
         """Return what people are told before anything runs."""

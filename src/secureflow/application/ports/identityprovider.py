@@ -15,11 +15,14 @@ class AuthorizationRequest:
         state: identifies the login when the browser comes back.
         nonce: must stand in the ID token.
         verifier: of PKCE (RFC 7636); the request carries its SHA-256 only.
+        age: seconds that a login at the provider may be old, and its ID token says how old; None:
+            as the provider likes.
     """
 
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
+    age: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,63 @@ class AuthorizationAnswer:
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
     started: int
+
+
+@dataclass(frozen=True)
+class DeviceAuthorization:
+    """A login that a person confirms in any browser (RFC 8628).
+
+    Args:
+        code: the secret with which the outcome is asked for.
+        user_code: what the person enters.
+        address: where; printable ASCII, on a host that is configured.
+        complete: the same with the code in it, or empty.
+        seconds: how long it is good.
+        interval: least seconds between two questions.
+    """
+
+    code: str = field(repr=False)
+    user_code: str
+    address: str
+    complete: str
+    seconds: int
+    interval: int
+
+
+@dataclass(frozen=True)
+class DeviceQuestion:
+    """What is asked: of which device code, with which nonce, of a login that began then."""
+
+    code: str = field(repr=False)
+    nonce: str = field(repr=False)
+    started: int
+
+
+@dataclass(frozen=True)
+class DeviceAnswer:
+    """The verified claims, or None while nobody has decided; then `slower` by so many seconds."""
+
+    claims: Mapping[str, Any] | None
+    slower: int = 0
+
+
+class DeviceProvider(Protocol):
+    """A provider with the device authorisation grant (RFC 8628)."""
+
+    async def start_device(self, nonce: str) -> DeviceAuthorization:
+        """Begin a login.
+
+        Raises:
+            SecureFlowError: `provider_unreachable`, `provider_untrusted`.
+        """
+
+    async def ask_device(self, asked: DeviceQuestion) -> DeviceAnswer:
+        """Ask once what came of a login.
+
+        Raises:
+            SecureFlowError: `provider_unreachable`, `provider_untrusted`, `id_token_refused`,
+                `login_denied`, `device_code_expired`.
+        """
 
 
 class IdentityProvider(Protocol):

@@ -38,7 +38,9 @@ class LogEntry:
 class Ledger(Protocol):
     """The append-only, provable record (RFC 9162 log; anchors may follow it)."""
 
-    public: str
+    @property
+    def public(self) -> str:
+        """The log's public key; a change of the key by its members starts another one."""
 
     @property
     def origin(self) -> str:
@@ -51,10 +53,13 @@ class Ledger(Protocol):
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
         """Decide under the lock whether the log is held, from what is known of it and its size."""
 
-    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    async def continue_as(
+        self, origin: str, start: int, root: bytes, leaf: PendingLeaf, key: str = ""
+    ) -> None:
         """Continue under a new origin after the first `start` leaves, with this leaf as the next.
 
-        Existing leaves after them follow it. Repeating it changes nothing.
+        Existing leaves after them follow it. Repeating it changes nothing. With a `key` the log is
+        signed by that one from then on, and no leaf may have come after the first `start`.
 
         Raises:
             SecureFlowError: `log_not_set_back`, `continuation_refused`.

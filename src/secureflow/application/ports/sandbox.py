@@ -1,4 +1,16 @@
-"""Where code runs that must not reach more than it is given.
+"""Where code runs that must not reach more than it is given: the agent's port to a scheduler.
+
+Everything that an agent has computed is a unit of work that starts here: its workers, code that
+others bring, engines, trainers. The embedded default are local processes (`adapters.sandbox`);
+another scheduler is another adapter of this port, held to one suite (`tests/contract/scheduler`):
+- a unit gets what its `Launch` says, and nothing else: command, variables, files in and out, limits
+  of memory, processes, processors and files, devices, and no network but its own;
+- its end is observed, with its exit code and whether memory was wanting; it is ended within seconds
+  with everything that it started, and can be kept still meanwhile;
+- nothing outlives who started it: what an earlier life of the agent left is ended with that life,
+  or by the next one before it starts anything;
+- several run beside each other. How many, and for how long, is the caller's to say (`worker: warm`,
+  `seconds`), for the caller knows what a request is.
 
 What a process gets is said in full by a `Launch`: nothing is inherited from the agent. Its standard
 input and output are one end of a Unix stream socket, the `channel`, whose other end the caller

@@ -11,12 +11,13 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
 from secureflow.domain.jobs import Job
-from secureflow.domain.logins import Device, SecondFactor, TokenFamily
+from secureflow.domain.logins import Device, LoginPlaces, SecondFactor, TokenFamily
 from secureflow.domain.models import Model, Upload
 from secureflow.domain.notifications import Preferences
 from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
+from secureflow.domain.questions import Question
 from secureflow.domain.queue import QueuedJob
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
@@ -71,6 +72,12 @@ class Store(Protocol[T]):
 
     async def distinct(self, column: str, **equals: Filter) -> Sequence[str]:
         """Return the different values of a filter column among the entities that match, sorted."""
+
+    async def crowded(self, column: str, **equals: Filter) -> str:
+        """Return the value of a filter column that most matching entities have; "" for none.
+
+        Of several the one whose first entity expires first; it is for entities that expire.
+        """
 
 
 @dataclass(frozen=True)
@@ -246,6 +253,7 @@ class UnitOfWork(Protocol):
     families: Store[TokenFamily]
     devices: Store[Device]
     second_factors: Store[SecondFactor]
+    login_places: Store[LoginPlaces]
     organisations: Store[Organisation]
     enrolments: Store[Enrolment]
     agents: Store[Agent]
@@ -258,6 +266,7 @@ class UnitOfWork(Protocol):
     uploads: Store[Upload]
     identities: Store[Identity]
     pending_logins: Store[PendingLogin]
+    questions: Store[Question]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]

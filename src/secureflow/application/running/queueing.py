@@ -15,6 +15,7 @@ from typing import Final
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, due, standing
+from secureflow.domain.specs.parts import has_own_turn
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -90,6 +91,13 @@ class JobQueue:
         if self._waiting and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
 
+    def forget(self, job: str) -> None:
+        """Forget the place of a job that another server drives: it may pause there, and give it up.
+
+        If it comes back here it asks for its place again.
+        """
+        self._placed.discard(job)
+
     async def poll(self) -> None:
         """Start what is due: a time has come, or another server gave a place back."""
         if self._waiting:
@@ -106,7 +114,7 @@ class JobQueue:
         async with self._begin() as unit:
             await unit.lock(LOCK)
             entity = await unit.jobs.get(job)
-            if entity.spec.get("part_of") is not None:
+            if not has_own_turn(entity.spec):
                 return True
             line = await unit.queue.of(job)
             if line is None:

@@ -9,7 +9,15 @@ from typing import Final, cast
 
 from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import JobState
-from secureflow.engines.script import Ask, Effect, Move, Record, RunJob, Script, effect_digest
+from secureflow.engines.script import (
+    Ask,
+    Effect,
+    Move,
+    Record,
+    RunJob,
+    Script,
+    effect_digest,
+)
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -24,7 +32,8 @@ NAMED: Final = 5
 class RunningJob:
     """A running job: its script, the pending effect, and what is not yet durable.
 
-    `spec` is the spec's digest, `state` the script's last state before the journal ended.
+    `spec` is the spec's digest, `state` the script's last state before the journal ended. `ends`:
+    it only cleans up, after it was cancelled or instead of its script, and waits for no place.
     """
 
     job: str
@@ -37,6 +46,7 @@ class RunningJob:
     report: dict[str, JSON] | None = None
     error: SecureFlowError | None = None
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: bool = False
 
     def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
         """Send an outcome into the script; afterwards `effect` is None only if it has ended."""

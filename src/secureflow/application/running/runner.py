@@ -40,6 +40,7 @@ from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
 from secureflow.application.running.scripts import ScriptSource
+from secureflow.application.running.timetabling import Timetabling
 from secureflow.application.running.waiting import SERVER as DRIVER
 from secureflow.application.running.windups import (
     WindUp,
@@ -55,7 +56,7 @@ from secureflow.application.running.windups import (
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import Ask, Move, Now, Publish, Record, RunJob, Tell
+from secureflow.engines.script import Ask, AwaitTime, Move, Now, Publish, Record, RunJob, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
@@ -69,7 +70,7 @@ _log = get_logger(__name__)
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
-OUTSIDE: Final = (Ask, Record, RunJob)
+OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime)
 """Effects whose answers come from outside of the job's own transaction."""
 
 
@@ -113,6 +114,7 @@ class Runner:
         self._claims = claims or JobClaims(begin)
         self._queue = queue or JobQueue(begin, UNLIMITED, lambda: now_ms() // 1000)
         self._parts = PartJobs(begin, ledger, log_key, self._claims, self.start, self.cancel)
+        self._times = Timetabling(begin, lambda: now_ms() // 1000)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, DriverBackoff] = {}
@@ -138,6 +140,7 @@ class Runner:
             return
         if job in self._backoffs:
             self._backoffs[job].wake()
+        self._times.wake(job)
         if self.drives(job):
             self._wanted.add(job)  # it may be about to stop
         else:
@@ -162,12 +165,17 @@ class Runner:
             else:
                 self._claims.acknowledge(job, calls)
         for job in changes.lost:
-            self._claims.lose(job)
+            self._lose(job)
             if self.drives(job):
                 self._tasks[job].cancel()
                 self._tasks[job].add_done_callback(partial(self._start_if_wanted, job))
         if changes.lapsed:
             await self.resume_all()
+
+    def _lose(self, job: str) -> None:
+        """Take note that another server drives a job."""
+        self._claims.lose(job)
+        self._queue.forget(job)
 
     async def _called(self, job: str) -> None:
         """Handle what was decided at another server about a job that is driven here."""
@@ -253,7 +261,7 @@ class Runner:
                 _log.error("job_damaged", job=job, message=error.message, hint=error.hint)
                 return True
             if error.code == "fenced":  # another server drives it, or did until now: not an error
-                self._claims.lose(job)
+                self._lose(job)
                 return False
             if not passes(error):
                 raise
@@ -303,7 +311,8 @@ class Runner:
                 self._queue.left(job)
                 self._parts.ended(job)
                 return
-            await self._queue.turn(job, running.state, running.cancel)
+            if not running.ends:
+                await self._queue.turn(job, running.state, running.cancel)
             try:
                 answer = await self._perform_outside(running)
             except InfrastructureError:  # a local fault, not an outcome of the effect
@@ -313,6 +322,7 @@ class Runner:
                     raise
                 if running.cancel.is_set() and error.code == "cancelled":
                     running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
+                    running.ends = True
                     error = await why_cancelled(self._begin, job) or error
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
@@ -359,12 +369,12 @@ class Runner:
         if end is not None:
             ending = await script_of(job, end, self._ledger)
             heard = asyncio.Event() if end.error["code"] == "cancelled" else cancel
-            running = RunningJob(job.id, job.digest, ending, seq=end.first, cancel=heard)
+            running = RunningJob(job.id, job.digest, ending, seq=end.first, cancel=heard, ends=True)
         else:
             script = await asyncio.to_thread(self._scripts.of, job)  # it may import its engine
             running = RunningJob(job.id, job.digest, script, cancel=cancel)
             if any(map(is_cancellation, lines)):  # told once, on replay too
-                running.cancel = asyncio.Event()
+                running.cancel, running.ends = asyncio.Event(), True
             elif "cancel" in job.progress:
                 cancel.set()
         await asyncio.to_thread(replay, running, lines)
@@ -423,7 +433,7 @@ class Runner:
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             elif isinstance(running.effect, RunJob):
                 await self._parts.propose(unit, running.job, running.effect, self._now)
-            else:
+            elif running.effect is None:
                 await self._queue.leave(unit, running.job)
                 await unit.claims.release(running.job)
                 await moving.end(unit, running, self._now)
@@ -450,6 +460,8 @@ class Runner:
             return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
         if isinstance(effect, RunJob):
             return await self._parts.run(running.job, effect, running.cancel)
+        if isinstance(effect, AwaitTime):
+            return await self._times.wait(running.job, effect, running.cancel)
         ask = cast("Ask", effect)
         return await self._asking.perform(running.job, running.seq, ask, running.cancel)
 

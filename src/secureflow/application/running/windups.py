@@ -25,6 +25,8 @@ KEY: Final = "windup"
 """Its key in a job's progress."""
 SET_BACK: Final = "set_back"
 """Key in a job's progress that says that the log was rolled back."""
+KEY_CHANGED: Final = "log_key"
+"""Its value if the log's signing key changed instead."""
 BECAUSE: Final = "cancelled_because"
 """Key in a job's progress for why its project cancelled it: `{why, project, organisation}`."""
 AWAITED_SECONDS: Final = 60.0
@@ -150,6 +152,15 @@ def overtaken(job: Job) -> SecureFlowError | None:
     """Return the error with which a job ends that began before the log was rolled back."""
     if SET_BACK not in job.progress:
         return None
+    if job.progress[SET_BACK] == KEY_CHANGED:
+        return SecureFlowError(
+            "job_set_back",
+            Text(
+                "Job {id} began before the log got another signing key, and cannot continue.",
+                id=job.id,
+            ),
+            "Submit it again; consent is then asked for again.",
+        )
     return SecureFlowError(
         "job_set_back",
         Text(

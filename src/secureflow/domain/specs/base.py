@@ -26,7 +26,7 @@ from secureflow.domain.fieldfaults import (
 )
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
-from secureflow.domain.specs.partforms import CodePart, PartOf, Patience, PrivacyPart
+from secureflow.domain.specs.partforms import CodePart, Part, Patience, PrivacyPart, Times
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
@@ -206,7 +206,15 @@ class JobSpec(Protocol):
         """Return the same, not to be started before."""
 
     @property
-    def part_of(self) -> PartOf | None:
+    def not_after(self) -> int | None:
+        """Unix seconds after which it does not begin; None but for a run of a timetable."""
+
+    @property
+    def times(self) -> Times | None:
+        """When its parts start, if they have times of their own: of a timetable."""
+
+    @property
+    def part_of(self) -> Part | None:
         """The job that starts this one, and whose approval covers it; None if a person did."""
 
     def parts(self, job: str) -> tuple[JobSpec, ...]:
@@ -224,7 +232,8 @@ class SpecBase:
     """The fields that every kind's spec begins with, and what follows from them.
 
     `not_before`: unix seconds before which the job does not start, whoever has approved it; None
-    for as soon as it may.
+    for as soon as it may. `not_after`: those after which it does not begin, of a run of a
+    timetable. `part_of`: the job that starts this one, if one does.
     """
 
     __pydantic_config__ = STRICT
@@ -234,6 +243,8 @@ class SpecBase:
     submitter: UserId
     roster: Annotated[tuple[RosterEntry, ...], Field(min_length=1, max_length=256)]
     not_before: NotBefore = field(default=None, kw_only=True)
+    not_after: NotBefore = field(default=None, kw_only=True)
+    part_of: Annotated[Part | None, UNLESS_NONE] = field(default=None, kw_only=True)
 
     def starting_at(self, not_before: int) -> Self:
         """Return the same, not to be started before (unix seconds)."""
@@ -280,8 +291,8 @@ class SpecBase:
         return None
 
     @property
-    def part_of(self) -> PartOf | None:
-        """It is no part, unless a kind of job says otherwise."""
+    def times(self) -> Times | None:
+        """Its parts have no times of their own, unless a kind of job says otherwise."""
         return None
 
     @property

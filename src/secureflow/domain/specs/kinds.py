@@ -21,6 +21,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
 from secureflow.domain.specs.sweep import SweepSpec, check_sweep
 from secureflow.domain.specs.sweep_request import SweepRequest
+from secureflow.domain.specs.timetable import timetable_kind
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
@@ -106,6 +107,15 @@ PSI_SPEC: Final = SpecKind(
     },
     peers=True,
 )
+TIMETABLE_SPEC: Final = timetable_kind(
+    TRAINING_SPEC,
+    STATISTICS_SPEC,
+    PREPARATION_SPEC,
+    EVALUATION_SPEC,
+    PREDICTION_SPEC,
+    PSI_SPEC,
+    MPC_SPEC,
+)
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC,
     STATISTICS_SPEC,
@@ -115,4 +125,5 @@ SPEC_KINDS: Final = SpecKinds(
     SWEEP_SPEC,
     PSI_SPEC,
     MPC_SPEC,
+    TIMETABLE_SPEC,
 )

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Annotated, Final, Protocol
+
+from pydantic import ConfigDict, Field
+
+from secureflow.domain.fieldfaults import ID_PATTERN
+
+MOST_RUNS: Final = 500
+"""Most jobs that one job starts: runs of a timetable."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The job that starts this one, and which of its parts this one is, from 1."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+    job: Annotated[str, Field(pattern=ID_PATTERN)]
+    number: Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 class Patience(Protocol):
@@ -49,13 +66,21 @@ class CodePart(Protocol):
         """Digest of the lock of the environment that runs it; "" where an engine does."""
 
 
-class PartOf(Protocol):
-    """The job that starts this one."""
+class Times(Protocol):
+    """When the runs of a timetable start."""
 
     @property
-    def job(self) -> str:
-        """Its id."""
+    def first(self) -> int:
+        """Unix seconds of the first run."""
 
     @property
-    def number(self) -> int:
-        """Which of its parts this one is, from 1."""
+    def every(self) -> int:
+        """Seconds from each run to the next."""
+
+    @property
+    def runs(self) -> int:
+        """How many there are."""
+
+    @property
+    def ends(self) -> int:
+        """Unix seconds until which an approval of all runs holds."""

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Any, Final
 
-from pydantic import Field
-
-from secureflow.domain.specs.base import STRICT, Id
 from secureflow.kit.canonical import JSON
 from secureflow.kit.plain import shown
 
 MOST_PARTS: Final = 64
-"""Most jobs that one job starts."""
+"""Most points of a sweep."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """`base.PartOf`: the job that starts this one, and which of its parts this one is, from 1."""
+def has_own_turn(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a stored job takes a place in the queue: a timetable only waits.
 
-    __pydantic_config__ = STRICT
-    job: Id
-    number: Annotated[int, Field(ge=1, le=MOST_PARTS)]
+    A part runs in the place of its whole, but for a run of a timetable, which has its own time.
+    """
+    if spec.get("timetable") is not None:
+        return False
+    return spec.get("part_of") is None or spec.get("not_after") is not None
 
 
 def settings_of(sets: Mapping[str, JSON]) -> str:

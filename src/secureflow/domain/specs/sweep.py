@@ -34,7 +34,8 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
-from secureflow.domain.specs.parts import MOST_PARTS, Part
+from secureflow.domain.specs.partforms import Part
+from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.privacy import Placement, Privacy
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check

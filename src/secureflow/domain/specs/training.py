@@ -41,7 +41,6 @@ from secureflow.domain.specs.inputs import (
     Texts,
 )
 from secureflow.domain.specs.measured import Metric
-from secureflow.domain.specs.parts import Part
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -295,7 +294,6 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, UNLESS_NONE] = None
     wire: Annotated[WireType | None, UNLESS_NONE] = None
-    part_of: Annotated[Part | None, UNLESS_NONE] = None
 
     @property
     def parameters(self) -> int:

@@ -37,7 +37,7 @@ from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.accused import Accusation, accusations_of, without_document
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
-from secureflow.engines.ledger.gaps import Gap, lineage_of
+from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_key, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.kit.canonical import digest
@@ -103,10 +103,11 @@ def verify_bundle(
     failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
     failures += [*_consent_failures(bundle), *ends.broken]
     missing = [*ends.missing, *without_document(bundle)]
-    charter = charter and (lineage.charter or charter)
+    pinned, charter = charter, charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)
     failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
+    failures += _ended_key_failures(bundle, pinned)
     cosigners, quorum = frozenset[str](), quorum_of(len(bundle.roster))
     if charter is None:
         failures += _self_signed_failures(bundle)
@@ -292,14 +293,33 @@ def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
             yield Text("{title}: its author signs with two keys", title=entry.title)
 
 
+def _ended_key_failures(bundle: Bundle, pinned: Charter | None) -> Iterator[str]:
+    """Check against the reader's own charter that no log key signs after its end.
+
+    A bundle that somebody made with a stolen key names a charter from before the key ended.
+    """
+    if pinned is None:
+        return
+    if one := beyond_its_key(pinned, bundle.note):
+        yield Text(
+            "the head of size {size} is signed by a log key that ended at size {end}",
+            size=bundle.note.checkpoint.size,
+            end=one.size,
+        )
+    for entry in bundle.entries:
+        if leaf_beyond_its_key(pinned, entry):
+            yield Text("{title}: the centre's key of its log had ended before", title=entry.title)
+
+
 def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
     """With a charter, check that each leaf is signed by the author that it names."""
-    keys = {SERVER: charter.log_key, **charter.keys}
+    keys, log_keys = charter.keys, charter.log_keys
     vouchers = _vouchers(bundle, charter)
     needed = colluders_of(len(bundle.roster)) + 1
     for entry in bundle.entries:
         signed = entry.signed
         author = signed.leaf.author
+        key = log_keys.get(signed.leaf.origin) if author == SERVER else keys.get(author)
         if author == ENCLAVE:
             if len(vouchers[signed.key]) < needed:
                 yield (
@@ -313,9 +333,9 @@ def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
                 )
             elif not leaves.verify(signed, signed.key):
                 yield Text("{title}: the attested enclave key did not sign it", title=entry.title)
-        elif author not in keys:
+        elif author != SERVER and key is None:
             yield Text("{title}: its author is not a member of the charter", title=entry.title)
-        elif not leaves.verify(signed, keys[author]):
+        elif key is None or not leaves.verify(signed, key):
             yield Text(
                 "{title}: the charter's key of {author} did not sign it",
                 title=entry.title,

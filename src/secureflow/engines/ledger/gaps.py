@@ -1,5 +1,8 @@
 """The gaps of a log in an audit bundle: every rollback after which its members continued it.
 
+A change of the log's key is one as well, of no entries: under the key that ended, nothing counts
+beyond the head with which it ended.
+
 A bundle that was made after a continuation carries the signed charters, starting with the version
 before the first one, and the entry with which each new origin begins. So a reader who pinned any
 of these versions sees each gap, who signed for it, and that none is left out.
@@ -16,7 +19,7 @@ from secureflow.domain.charter import Charter, SignedCharter, accept_change, is_
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import SERVER
-from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.notes import Note, parse_note
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -30,7 +33,8 @@ class Gap:
     """A rollback: the log `origin` had `size` entries, continued as `continued_as` with `start`.
 
     `at` is the time of the continuation's own entry in unix seconds (0 if the bundle lacks it),
-    `signed` the members of the version before who signed it, `members` their total number.
+    `signed` the members of the version before who signed it, `members` their total number. For a
+    change of the log's key, `ended_key` is the old one and `reason` why; else both are empty.
     """
 
     origin: str
@@ -41,6 +45,8 @@ class Gap:
     at: int
     signed: tuple[str, ...]
     members: int
+    ended_key: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,11 +150,11 @@ def _gap(
             wrong.append(
                 Text("the entry with which {name} begins names another continuation", name=name)
             )
-    if not signed_by_the_log(one, charter.log_key):
+    if not signed_by_the_log(one, charter.log_keys[one.origin]):
         wrong.append(Text("the old head of {origin} is not signed by the log", origin=one.origin))
     at = entry.signed.leaf.at if entry else 0
-    gap = Gap(one.origin, name, one.size, one.start, one.lost, at, tuple(sorted(signed)), members)
-    return gap, wrong
+    counted = one.size, one.start, one.lost, at, tuple(sorted(signed)), members
+    return Gap(one.origin, name, *counted, one.log_key, one.reason), wrong
 
 
 def _opens(before: SignedCharter, after: SignedCharter, number: int) -> bool:
@@ -170,6 +176,31 @@ def _says(entry: BundleEntry, charter: Charter, one: Continuation) -> bool:
     if not isinstance(document, dict) or document.get("charter") != charter.digest:
         return False
     return bool(document.get("continuation") == one.json())
+
+
+def beyond_its_key(charter: Charter, note: Note) -> Continuation | None:
+    """Return the change of the key that a head contradicts: signed by the old key, after its end.
+
+    Args:
+        charter: the newest that is known.
+        note: a foreign head; one that the old key did not sign contradicts nothing.
+    """
+    head = note.checkpoint
+    for one in charter.continuations:
+        if not one.changes_key or one.origin != head.origin:
+            continue
+        later = head.size > one.size or (head.size == one.size and head.root.hex() != one.root)
+        return one if later and note.verify_log(one.log_key) else None
+    return None
+
+
+def leaf_beyond_its_key(charter: Charter, entry: BundleEntry) -> bool:
+    """Tell whether a leaf of the centre lies after the end of the key of its name."""
+    leaf = entry.signed.leaf
+    return leaf.author == SERVER and any(
+        one.changes_key and leaf.origin == one.origin and entry.index >= one.size
+        for one in charter.continuations
+    )
 
 
 def signed_by_the_log(one: Continuation, log_key: str) -> bool:

@@ -3,7 +3,8 @@
 A log is *held* from the moment that someone shows a head that it signed itself and does not hold
 (`shown`), that its own process finds it smaller than what that process signed (`shrunk`), or that
 it was restored from a backup (`restored`): nobody knows then what was signed after the backup, and
-a smaller head under the same origin would be the log's own proof of fraud.
+a smaller head under the same origin would be the log's own proof of fraud. It is held as well while
+its members decide on another signing key (`key`): the old one ends with the head that they sign.
 
 A party's statement counts only if the log's own key signed it: nobody can put a log on hold with
 an invented head.
@@ -20,12 +21,14 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
-Cause = Literal["restored", "shown", "shrunk"]
+Cause = Literal["restored", "shown", "shrunk", "key"]
 
 MAX_SHOWN: Final = 64
 """Heads that a party shows at once, and own leaves of which it states the index."""
 CONTINUE: Final = "secureflow charter continue"
 """The operator's way out if the newest database is lost."""
+SIGN_KEY: Final = "secureflow agent charter sign"
+"""What members do about a log that is held while its key changes."""
 
 
 @dataclass(frozen=True)
@@ -122,24 +125,10 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
         waiting: members whose newest head is not known yet, of a restored log.
     """
     facts = {**hold.facts(origin), "waiting": list(waiting)}
+    if hold.cause == "key":
+        return _key_changing(hold, origin, facts)
     if hold.cause == "restored" and not hold.head:
-        missing = ", ".join(waiting) or "the members' agents"
-        return InfrastructureError(
-            "log_set_back",
-            Text(
-                "The centre was restored from a backup: its log {origin} of {own} entries"
-                " signs nothing until every member's agent has shown its newest head. Not"
-                " yet: {missing}.",
-                origin=origin,
-                own=hold.own,
-                missing=missing,
-            ),
-            Text(
-                "Have them start their agents. If one holds a newer head: {command}.",
-                command=CONTINUE,
-            ),
-            facts,
-        )
+        return _restored(hold, origin, waiting, facts)
     who = Text("{party} holds", party=hold.by) if hold.by else "it signed"
     message = Text(
         "The log {origin} was rolled back: {who} its head of size {old_size}, and the "
@@ -169,6 +158,46 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
             "Put the newest database back and start the server again. If it is lost, the "
             "members can continue the log under a new name: {command}.",
             command=CONTINUE,
+        ),
+        facts,
+    )
+
+
+def _restored(
+    hold: Hold, origin: str, waiting: tuple[str, ...], facts: dict[str, JSON]
+) -> InfrastructureError:
+    missing = ", ".join(waiting) or "the members' agents"
+    return InfrastructureError(
+        "log_set_back",
+        Text(
+            "The centre was restored from a backup: its log {origin} of {own} entries"
+            " signs nothing until every member's agent has shown its newest head. Not"
+            " yet: {missing}.",
+            origin=origin,
+            own=hold.own,
+            missing=missing,
+        ),
+        Text(
+            "Have them start their agents. If one holds a newer head: {command}.",
+            command=CONTINUE,
+        ),
+        facts,
+    )
+
+
+def _key_changing(hold: Hold, origin: str, facts: dict[str, JSON]) -> InfrastructureError:
+    return InfrastructureError(
+        "log_set_back",
+        Text(
+            "The log {origin} gets another signing key: it signs nothing after its {own} entries "
+            "until more than two thirds of the members have signed the charter that names it.",
+            origin=origin,
+            own=hold.own,
+        ),
+        Text(
+            "Members compare the words and sign: {command}. The operator can give it up: "
+            "secureflow charter log-key --give-up.",
+            command=SIGN_KEY,
         ),
         facts,
     )

@@ -20,6 +20,14 @@ _LEARNS: Final = {
     "all": "which keys match, each party of its own",
     "size": "how many keys match",
 }
+JOINS: Final = {
+    "inner": "inner join",
+    "left": "left join",
+    "right": "right join",
+    "full": "full join",
+    "difference": "difference",
+}
+"""What the rows of a result are, by the spec's word."""
 
 
 def sections(spec: PsiSpec, told: Mapping[str, Any]) -> list[dict[str, JSON]]:
@@ -41,7 +49,7 @@ def sections(spec: PsiSpec, told: Mapping[str, Any]) -> list[dict[str, JSON]]:
 def _result(spec: PsiSpec, told: Mapping[str, Any]) -> Iterator[dict[str, JSON]]:
     yield {"label": "learned by", "value": list(spec.learners)}
     yield {"label": "learned", "value": _LEARNS[spec.learns]}
-    yield with_texts({"label": "rows", "value": Text("{join} join", join=spec.join)})
+    yield {"label": "rows", "value": JOINS[spec.join]}
     engine = Text(
         "{protocol} by {engine} {version}",
         protocol=spec.protocol, engine=spec.engine.name, version=spec.engine.version,

@@ -27,11 +27,13 @@ from secureflow.server.rest import (
     projectpeople,
     projectrecord,
     projects,
+    questions,
     queue,
     renewals,
     secondfactors,
     session,
     sessions,
+    timetables,
     users,
     webhooks,
 )
@@ -81,7 +83,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [one.router for one in (jobs, queue, models, bundles, audit, health)]
+    routers += [jobs.router, questions.router, queue.router, timetables.router]
+    routers += [one.router for one in (models, bundles, audit, health)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router]
     app.router.routes.extend(route for router in routers for route in router.routes)

@@ -156,6 +156,31 @@ async def body_parts(request: Request) -> AsyncIterator[bytes]:
         ) from None
 
 
+async def sent_parts(request: Request, caller: Principal) -> AsyncIterator[bytes]:
+    """Yield the parts of a large body; at its end its sender must be who they were at its start.
+
+    Raises:
+        SecureFlowError: as `body_parts` and `check_sender`.
+    """
+    async for part in body_parts(request):
+        yield part
+    await check_sender(request, caller)
+
+
+async def check_sender(request: Request, caller: Principal) -> None:
+    """Look up again who sent a body: what they may do may have ended while it came.
+
+    Raises:
+        SecureFlowError: as `authenticate`; `stale_version` if roles or scopes are others now.
+    """
+    if await authenticate(request) != caller:
+        raise SecureFlowError(
+            "stale_version",
+            "Your account or token was changed while the body was sent.",
+            "See what you may do: secureflow user me. Then send it again.",
+        )
+
+
 def _check_size(text: bytes, most: int, caller: Principal | None, request: Request) -> None:
     """Refuse a body with too many names and values, before any of them is built."""
     values = sum(map(text.count, (b",", b":", b"[", b"{")))

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from secureflow.domain.bundles import KeptBundle
 from secureflow.engines.bundles import MAX_BYTES
-from secureflow.server.rest.bodies import BINARY, BYTES, read_body
+from secureflow.server.rest.bodies import BINARY, BYTES, check_sender, read_body
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, body_in_query
 from secureflow.server.rest.routers import PREFIX, router_of
@@ -48,6 +48,7 @@ async def upload_bundle(
     """Keep a packed bundle for a project's jobs; the same one is kept once."""
     async with use.bundles.admitted(caller, project, digest):
         packed = await read_body(request, MAX_BYTES)
+        await check_sender(request, caller)
         return await use.bundles.upload(caller, project, packed, digest=digest, name=name)
 
 

@@ -22,6 +22,17 @@ BELONGS: Final = "belongs"
 Belongs = Callable[[str], bool]
 """Counts the connection for this user; False if they have too many."""
 
+_PROGRAMS: Final = (
+    ("secureflow/", "secureflow"),
+    ("edg/", "edge"),
+    ("firefox/", "firefox"),
+    ("chrome/", "chrome"),
+    ("safari/", "safari"),
+    ("curl/", "curl"),
+    ("python", "python"),
+)
+"""What a user agent says that is of a kind: the first that it contains."""
+
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="sft_…", description="A token from POST /api/v1/login"
 )
@@ -156,6 +167,12 @@ def recognise(request: Request, token: str, user: str) -> None:
 def address_of(request: Request) -> str:
     """Return the source address of a request, as counted by limits."""
     return source_of(request.client.host) if request.client else UNKNOWN
+
+
+def client_of(request: Request) -> str:
+    """Return the kind of program that a request says it comes from, without its version."""
+    said = request.headers.get("user-agent", "")[:1000].lower()
+    return next((kind for mark, kind in _PROGRAMS if mark in said), "other")
 
 
 Use = Annotated[Services, Depends(services_of)]

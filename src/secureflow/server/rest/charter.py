@@ -35,6 +35,12 @@ class CandidateRequest(RequestBody):
     members: list[Slug] | None = Field(None, max_length=1000, examples=[["bank-a", "bank-b"]])
 
 
+class LogKeyRequest(RequestBody):
+    """Why the log gets another key; the members read it."""
+
+    reason: Annotated[str, ONE_LINE] = Field(min_length=1, max_length=200)
+
+
 class SignatureRequest(RequestBody):
     """An organisation's signature (kind `charter`) over the candidate."""
 
@@ -71,6 +77,23 @@ async def continue_log(use: Use, caller: Caller) -> CharterShown:
     two thirds of the members have signed it.
     """
     return CharterShown(**await use.charters.draft_continuation(caller))
+
+
+@router.post("/log-key", summary="Propose another key for the log", status_code=201)
+@shown_as(_shown)
+async def change_log_key(body: LogKeyRequest, use: Use, caller: Caller) -> CharterShown:
+    """Draft the charter that names the log's next key (the operator), which lies at the centre.
+
+    The log signs nothing until more than two thirds of the members have signed it, or it is given
+    up.
+    """
+    return CharterShown(**await use.log_key_change.propose(caller, body.reason))
+
+
+@router.delete("/log-key", summary="Give up another key for the log", status_code=204)
+async def give_up_log_key(use: Use, caller: Caller) -> None:
+    """Drop the proposed key (the operator): the log goes on under its present one."""
+    await use.log_key_change.give_up(caller)
 
 
 @router.post("/signatures", summary="Sign the charter")

@@ -70,4 +70,7 @@ def _may_scrape(request: Request) -> bool:
         return hmac.compare_digest(bearer_of(request).encode(), token.encode())
     # Requests through a proxy on this machine come from elsewhere, whether it is listed or not.
     passed_on = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers)
-    return request.client is not None and is_loopback(request.client.host) and not passed_on
+    # A page that looks at this machine under a name of its own (DNS rebinding) is no scraper.
+    page = request.headers.get("sec-fetch-site", "none") != "none" or "origin" in request.headers
+    local = request.client is not None and is_loopback(request.client.host)
+    return local and not passed_on and not page

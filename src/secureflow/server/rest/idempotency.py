@@ -2,13 +2,14 @@
 
 This applies to every change (POST, PATCH, DELETE). The first success under a key is kept per user
 and returned again. The same key with another request is refused, so a key can never stand for two
-changes. The answer is kept in the transaction of the change (`application.transactions`): a caller
-who did not receive it, because the database or the server failed just then, gets it on a retry.
-Answers that hold a secret are not kept (routes without this class), because secrets are never
-stored: there a new one replaces the one that was made under the same key
-(`application.idempotency`). The stored answer is English and is told in the language of the caller
-(`told_as`). Of the request, only a digest is stored, keyed with its idempotency key: the body may
-hold a password, and a reader of the database cannot guess it offline.
+changes; so is it with a token of other scopes, which may not read every answer. The answer is kept
+in the transaction of the change (`application.transactions`): a caller who did not receive it,
+because the database or the server failed just then, gets it on a retry. Answers that hold a secret
+are not kept (routes without this class), because secrets are never stored: there a new one replaces
+the one that was made under the same key (`application.idempotency`). The stored answer is English
+and is told in the language of the caller (`told_as`). Of the request, only a digest is stored,
+keyed with its idempotency key: the body may hold a password, and a reader of the database cannot
+guess it offline.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from secureflow.application.access import Principal
 from secureflow.application.idempotency import conflict
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.transactions import answering
+from secureflow.domain.users import Scope
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, services_of
@@ -99,15 +101,17 @@ class _Kept:
     """One request's key, and the answer kept under it."""
 
     def __init__(
-        self, user: str, key: str, asked: bytes, status: int, shape: Callable[[Any], Any]
+        self, caller: Principal, key: str, asked: bytes, status: int, shape: Callable[[Any], Any]
     ) -> None:
         self.done = False
-        self._user = user
+        self._user, scopes = caller.user, caller.scopes
+        whose = b"" if Scope.ALL in scopes else ",".join(sorted(scopes)).encode() + b"\n"
         self._place = (
             hashlib.sha256(key.encode()).hexdigest(),
-            hmac.digest(key.encode(), asked, "sha256").hex(),
+            hmac.digest(key.encode(), whose + asked, "sha256").hex(),
         )
-        self._older = (key, hashlib.sha256(asked).hexdigest())  # as earlier versions kept it
+        # As earlier versions kept it; they knew no scopes.
+        self._older = (key, hashlib.sha256(asked).hexdigest()) if Scope.ALL in scopes else None
         self._status = status
         self._shape = shape
 
@@ -117,7 +121,7 @@ class _Kept:
         Raises:
             SecureFlowError: `idempotency_conflict`.
         """
-        for place, wanted in (self._place, self._older):
+        for place, wanted in filter(None, (self._place, self._older)):
             kept = await work.idempotency.find(self._user, place)
             if kept is not None:
                 digest, status, body = kept
@@ -156,10 +160,10 @@ class OnceRoute(StrictRoute):
             key = key_of(request)
             if key is None:
                 return await inner(request)
-            user = await _user(request)
-            lock = locks.setdefault((user, key), asyncio.Lock())
+            caller = await _caller(request)
+            lock = locks.setdefault((caller.user, key), asyncio.Lock())
             async with lock:
-                kept = _Kept(user, key, await asks(request), status, shape)
+                kept = _Kept(caller, key, await asks(request), status, shape)
                 return await _answer(request, inner, kept)
 
         async def told(request: Request) -> Response:
@@ -187,9 +191,9 @@ def _shape_of(endpoint: Callable[..., Any]) -> Callable[[Any], Any]:
     return lambda told: adapter.dump_python(shape(told), mode="json", by_alias=True)
 
 
-async def _user(request: Request) -> str:
+async def _caller(request: Request) -> Principal:
     known: Principal | None = getattr(request.state, "caller", None)
-    return (known or await authenticate(request)).user
+    return known or await authenticate(request)
 
 
 async def _asked(request: Request) -> bytes:

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from secureflow.application.uploads import Weights
 from secureflow.domain.models import KeptUpload, Model
-from secureflow.server.rest.bodies import BINARY, BYTES, body_parts
+from secureflow.server.rest.bodies import BINARY, BYTES, sent_parts
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, body_in_query
 from secureflow.server.rest.routers import PREFIX, router_of
@@ -69,7 +69,7 @@ async def upload_model(
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
     weights = Weights(digest, layout, size)
-    return await use.uploads.upload(caller, project, weights, body_parts(request))
+    return await use.uploads.upload(caller, project, weights, sent_parts(request, caller))
 
 
 @router.get("/uploads", summary="List uploaded weights", response_model=Listed[KeptUpload])

@@ -1,11 +1,18 @@
-"""Login at identity providers, and the identities of accounts."""
+"""Login at identity providers, and the identities of accounts.
+
+The way back from a provider is a navigation that another site began, so the browser sends no cookie
+of a session (SameSite=Strict). A page of this site stands between: it leads to the same address
+once more, now from this very site, and the session that the browser had before ends with the login.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from hashlib import sha256
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
+from markupsafe import Markup
 from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.oidc import Callback, Started
@@ -13,7 +20,7 @@ from secureflow.application.ports.storage import Page
 from secureflow.domain.oidc import MAX_NEXT, PENDING_SECONDS, Identity
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.bodies import StrictRoute
-from secureflow.server.rest.callers import Caller, Use, address_of
+from secureflow.server.rest.callers import Caller, Use, address_of, client_of
 from secureflow.server.rest.cookies import put_session, session_of, settings_of
 from secureflow.server.rest.errorpages import NavigatedRoute
 from secureflow.server.rest.idempotency import OnceRoute
@@ -28,6 +35,20 @@ identities = router_of("users", OnceRoute)
 
 Next = Annotated[str, Query(alias="next", max_length=MAX_NEXT, description="A path of this site")]
 Foreign = Annotated[str, Query(max_length=4096)]
+
+
+_KIND: Final[dict[str, Any]] = {
+    "path": "/",
+    "secure": True,
+    "httponly": True,
+    "samesite": "lax",
+}
+"""How the cookie is kept; Lax: the way back is a navigation that another site begins."""
+_PAGE: Final = Markup(
+    '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>SecureFlow</title>'
+    '<meta http-equiv="refresh" content="0;url={query}">'
+    '<main><a href="{query}">SecureFlow</a></main></html>\n'
+)
 
 
 class Provider(BaseModel):
@@ -90,9 +111,15 @@ async def list_providers(use: Use) -> Listed[Provider]:
     response_class=RedirectResponse,
     responses={302: {"description": "To the provider"}},
 )
-async def start_oidc(name: Key, request: Request, use: Use, leads_to: Next = "/") -> Response:
-    """Send the browser to the provider; it comes back to the callback."""
-    started = await use.oidc.start(name, leads_to, address_of(request))
+async def start_oidc(
+    name: Key, request: Request, use: Use, leads_to: Next = "/", fresh: bool = False
+) -> Response:
+    """Send the browser to the provider; it comes back to the callback.
+
+    With `fresh` the provider asks again who the person is, unless it has done so just now: a recent
+    proof of identity for who has no password here.
+    """
+    started = await use.oidc.start(name, leads_to, address_of(request), fresh=fresh)
     answer = RedirectResponse(started.location, 302)
     _keep(request, answer, started)
     return answer
@@ -113,13 +140,20 @@ async def finish_oidc(
     code: Foreign = "",
     error: Foreign = "",
     iss: Annotated[str | None, Query(max_length=512)] = None,
+    here: bool = False,
 ) -> Response:
-    """Finish the login that this browser started, and open its session."""
+    """Finish the login that this browser started, and open its session.
+
+    A browser that another site sends here gets a page first that leads on at once (`here`).
+    """
+    if request.headers.get("sec-fetch-site") == "cross-site" and not here:
+        return HTMLResponse(_PAGE.format(query=f"?{request.url.query}&here=true"))
     browser = request.cookies.get(cookie_name(request), "")
-    callback = Callback(state, code, error, iss, browser, session_of(request))
+    kept = browser, session_of(request), client_of(request)
+    callback = Callback(state, code, error, iss, *kept)
     finished = await use.oidc.finish(name, callback, address_of(request))
     answer = RedirectResponse(finished.next, 302)
-    answer.set_cookie(cookie_name(request), "", max_age=0, **_kind(request))
+    answer.set_cookie(cookie_name(request), "", max_age=0, **_KIND)
     if finished.opened is not None:
         put_session(request, answer, finished.opened.text)
     return answer
@@ -157,20 +191,19 @@ async def unbind_identity(key: Key, identity: Key, use: Use, caller: Caller) -> 
 
 
 def cookie_name(request: Request) -> str:
-    """Return the name of the cookie that binds a started login to its browser."""
-    return "__Secure-secureflow-oidc" if settings_of(request).prefix else "__Host-secureflow-oidc"
+    """Return the name of the cookie that binds a started login to its browser.
+
+    It is a host's own under a path prefix too: a neighbouring subdomain could set any other one,
+    and so log a browser in to its own account (login CSRF). The prefix is part of the name: another
+    service may share the host.
+    """
+    prefix = settings_of(request).prefix
+    tail = f"-{sha256(prefix.encode()).hexdigest()[:8]}" if prefix else ""
+    return f"__Host-secureflow-oidc{tail}"
 
 
 def _keep(request: Request, answer: Response, started: Started) -> None:
-    answer.set_cookie(
-        cookie_name(request), started.browser, max_age=PENDING_SECONDS, **_kind(request)
-    )
-
-
-def _kind(request: Request) -> dict[str, Any]:
-    """Return how the cookie is kept; Lax: the way back is a navigation that another site begins."""
-    path = settings_of(request).prefix or "/"
-    return {"path": path, "secure": True, "httponly": True, "samesite": "lax"}
+    answer.set_cookie(cookie_name(request), started.browser, max_age=PENDING_SECONDS, **_KIND)
 
 
 def _shown(identity: Identity) -> IdentityShown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,7 @@ from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.fieldplaces import Form, Names, Place, place
 from secureflow.kit.logging import get_logger
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 from secureflow.server.rest.languages import headers_in
 from secureflow.texts import codes, error_in
@@ -27,6 +29,8 @@ from secureflow.texts.negotiation import asked
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FIELDS: Final = 20
 _WHERE: Final = frozenset({"body", "query", "path", "header"})
+_IN_PATHS: Final = "/:@!$&'()*+,;=~"
+"""What stands in a path as it is (RFC 3986, 3.3)."""
 _OF_KIND: Final = frozenset({"union_tag_not_found", "union_tag_invalid"})
 
 _log = get_logger(__name__)
@@ -64,7 +68,7 @@ def problem(
 
     Args:
         error: what happened.
-        instance: the path that was asked.
+        instance: the path that was asked, not encoded.
         headers: more headers of the answer.
         languages: the request's `Accept-Language`.
     """
@@ -85,7 +89,7 @@ def problem(
         code=error.code,
         hint=said["hint"],
         details=error.details,
-        instance=instance[:512],
+        instance=quote(instance, safe=_IN_PATHS)[:512],
         texts=said.get("texts", {}),
     )
     return JSONResponse(body.model_dump(), status, sent, media_type=MEDIA_TYPE)
@@ -177,7 +181,7 @@ def _kind_field(error: Mapping[str, Any]) -> dict[str, str]:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for exactly this
-    path = request.url.path
+    path = shown(request.url.path)
     known = {
         400: SecureFlowError("malformed_request", "The body cannot be read.", "Send valid JSON."),
         404: SecureFlowError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.server.rest.bodies import StrictRoute
-from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.callers import Caller, Use, address_of
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.session import Code
@@ -20,6 +23,12 @@ class CodeRequest(RequestBody):
     """A code of the second factor."""
 
     code: Code = Field(min_length=1, examples=["492039"])
+
+
+class RemovalRequest(CodeRequest):
+    """A code, and the password where the caller's login is older than five minutes."""
+
+    password: Annotated[str, StringConstraints(max_length=256)] = Field("", repr=False)
 
 
 class FactorShown(BaseModel):
@@ -70,9 +79,16 @@ async def confirm_second_factor(body: CodeRequest, use: Use, caller: Caller) -> 
 
 
 @router.post("/me/second-factor/remove", summary="Remove my second factor", status_code=204)
-async def remove_second_factor(body: CodeRequest, use: Use, caller: Caller) -> None:
-    """Remove the caller's second factor, by one of its codes."""
-    await use.second_factors.remove(caller, body.code)
+async def remove_second_factor(
+    body: RemovalRequest, use: Use, caller: Caller, request: Request
+) -> None:
+    """Remove the caller's second factor, by one of its codes.
+
+    With the password the code counts as a proof of identity as well, as at `POST /me/proof`.
+    """
+    if body.password:
+        await use.proofs.give(caller, body.password, address_of(request), body.code)
+    await use.second_factors.remove(caller, body.code, used=bool(body.password))
 
 
 @router.delete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, Field, StringConstraints
@@ -12,7 +12,7 @@ from secureflow.application.tokens import Issued
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Scope, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
-from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
+from secureflow.server.rest.callers import Caller, Shown, Use, address_of, client_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
@@ -21,6 +21,8 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 Code = Annotated[str, StringConstraints(max_length=64), Field(repr=False), ONE_LINE]
 Refresh = Annotated[str, StringConstraints(max_length=128), ONE_LINE]
+RequestableScope = Literal["all", "read", "jobs", "data", "people", "admin"]
+"""`application.scopes.REQUESTABLE`, as the schema of a request names it."""
 
 LOGIN_BYTES: Final = 4096
 """Maximum size of a name and a password, however they are escaped."""
@@ -81,13 +83,26 @@ class PasswordChange(RequestBody):
     new: Password = Field(repr=False)
 
 
+class ProofRequest(RequestBody):
+    """The caller's password again, and a code where the account needs one."""
+
+    password: Password = Field(repr=False)
+    code: Code = Field("", description="Of the second factor, where the account has one")
+
+
+class ProofShown(BaseModel):
+    """A proof of identity was taken for the caller's session or token."""
+
+    until: int = Field(description="Until when it is good; unix seconds")
+
+
 class TokenRequest(RequestBody):
     """A token for a program."""
 
     label: OptionalLine = Field("", examples=["nightly training"])
     days: int = Field(30, ge=1, le=90)
-    scopes: list[Scope] = Field(
-        [Scope.ALL],
+    scopes: list[RequestableScope] = Field(
+        ["all"],
         min_length=1,
         max_length=8,
         description="What it is good for, within the roles of its user",
@@ -154,12 +169,12 @@ async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     An account with a second factor needs its `code`; without it the answer says so
     (`second_factor_required`) once the password is right.
     """
-    address = address_of(request)
+    address, client = address_of(request), client_of(request)
     if body.refresh:
         user = await use.logins.check(body.name, body.password, address, body.code)
-        issued = await use.refreshing.begin(user, "password")
+        issued = await use.refreshing.begin(user, "password", address, client)
     else:
-        issued = await use.tokens.login(body.name, body.password, address, body.code)
+        issued = await use.tokens.login(body.name, body.password, address, body.code, client)
     return session_of(request, issued)
 
 
@@ -177,9 +192,9 @@ async def refresh_login(body: RefreshRequest, request: Request, use: Use) -> Ses
 @router.post("/logout", summary="Log out", status_code=204)
 async def logout(use: Use, token: Shown, body: LogoutRequest | None = None) -> None:
     """Revoke the token that this request carries; one that has already ended is not an error."""
+    await use.tokens.logout(token)  # first: what is refused has ended nothing
     if body is not None and body.refresh:
         await use.refreshing.end(body.refresh)
-    await use.tokens.logout(token)
 
 
 @router.get("/me", summary="Who am I")
@@ -192,6 +207,19 @@ async def get_me(use: Use, caller: Caller) -> Account:
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
     """Set a new password; the caller's other tokens and sessions end."""
     await use.users.change_password(caller, body.old, body.new)
+
+
+@router.post("/me/proof", summary="Prove again who I am")
+@at_most(LOGIN_BYTES)
+async def prove(body: ProofRequest, use: Use, caller: Caller, request: Request) -> ProofShown:
+    """Take the caller's password again, for what is refused as `proof_required`.
+
+    It is good for five minutes, for the session or token that this request carries. A login is such
+    a proof itself.
+    """
+    address = address_of(request)
+    until = await use.proofs.give(caller, body.password, address, body.code)
+    return ProofShown(until=until)
 
 
 @router.get("/tokens", summary="List my tokens")
@@ -210,7 +238,8 @@ async def create_token(
     If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
-    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, body.scopes)
+    scopes = [Scope(one) for one in body.scopes]
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key, scopes)
     return shown_token(issued.token, issued.text)
 
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel, Field
 from secureflow.application.ports.storage import Page
 from secureflow.domain.sessions import Session
 from secureflow.server.rest.bodies import StrictRoute, at_most
-from secureflow.server.rest.callers import Caller, ShownSession, Use, address_of, recognise
+from secureflow.server.rest.callers import (
+    Caller,
+    ShownSession,
+    Use,
+    address_of,
+    client_of,
+    recognise,
+)
 from secureflow.server.rest.cookies import clear_session, from_own_page, put_session, session_of
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import router_of
@@ -58,7 +65,11 @@ async def open_session(
     address = address_of(request)
     user = await use.logins.check(body.name, body.password, address, body.code)
     opened = await use.sessions.open(
-        user, method="password", address=address, brought=session_of(request)
+        *(user,),
+        method="password",
+        address=address,
+        brought=session_of(request),
+        client=client_of(request),
     )
     recognise(request, opened.text, user.id)
     put_session(request, response, opened.text)

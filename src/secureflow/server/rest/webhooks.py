@@ -50,6 +50,9 @@ class WebhookShown(BaseModel):
     by: str
     disabled: bool
     secret: str = Field("", repr=False)
+    warning: str = Field(
+        "", description="Why nothing can be posted there at present; in the answer that creates it"
+    )
 
 
 class DeliveryShown(BaseModel):
@@ -71,7 +74,7 @@ class Tested(BaseModel):
     delivery: str
 
 
-def _webhook(one: Webhook, secret: str = "") -> WebhookShown:
+def _webhook(one: Webhook, secret: str = "", warning: str = "") -> WebhookShown:
     return WebhookShown(
         id=one.id,
         organisation=one.organisation,
@@ -81,6 +84,7 @@ def _webhook(one: Webhook, secret: str = "") -> WebhookShown:
         by=one.by,
         disabled=one.disabled,
         secret=secret,
+        warning=warning,
     )
 
 
@@ -111,7 +115,8 @@ async def list_webhooks(
 async def create_webhook(body: WebhookRequest, use: Use, caller: Caller) -> WebhookShown:
     """Create a webhook of the caller's organisation; its secret is shown only in this answer."""
     issued = await use.webhooks.create(caller, body.url, body.kinds)
-    return _webhook(issued.webhook, issued.secret)
+    warning = issued.doubt.message if issued.doubt else ""
+    return _webhook(issued.webhook, issued.secret, warning)
 
 
 @router.delete("/webhooks/{key}", summary="Remove a webhook", status_code=204)

@@ -1,0 +1,1 @@
+"""Timetables: one job run again and again, at the times that its owners approved."""
