@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.console.views import account, decision, inbox, login
+from secureflow.agent.console.views import account, decision, inbox, login, oidc
 from secureflow.agent.console.visits import Page
 
-PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *inbox.PAGES, *decision.PAGES, *account.PAGES)
+PAGES: Final[tuple[Page, ...]] = (
+    *login.PAGES,
+    *oidc.PAGES,
+    *inbox.PAGES,
+    *decision.PAGES,
+    *account.PAGES,
+)
 """The pages; `navigation` in templates/base.jinja names those that the header leads to."""
