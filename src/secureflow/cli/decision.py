@@ -200,8 +200,8 @@ def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
     """Return what a page says in words beside the document's facts, nothing shortened.
 
     Returns:
-        `starts`, empty for at once; `parties`, `protection`, `privacy`; `holds` and `takes`, empty
-        of a job to which they do not apply.
+        `starts`, empty for at once; `runs`, of a timetable; `parties`, `protection`, `privacy`;
+        `holds` and `takes`, empty of a job to which they do not apply.
     """
     from secureflow.cli.estimates import line
     from secureflow.cli.peerkinds import holds
@@ -210,8 +210,9 @@ def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
     kind, spec = kinds.read(request.item.spec)
     protocol = kind.label(spec)
     estimate, low = kind.takes(spec, str(here.get("rows") or ""))
-    later = spec.not_before is not None
+    later, times = spec.not_before is not None, request.item.spec.get("timetable")
     return {
+        "runs": _runs(times) if isinstance(times, Mapping) else "",
         "starts": t("not before {when}", when=moment(spec.not_before)) if later else "",
         "parties": _parties(spec),
         "protection": _protection(contributing(spec), here),
