@@ -24,7 +24,8 @@ def document(request: PendingRequest, kinds: CliKinds) -> dict[str, JSON]:
         `parties`, `protection`; `privacy`: ε of the job, and of the owner's budget `before` and
         `after` it; `outputs`: who sees what, and why; `label`: what the protocol among parties
         gives; `estimate`: what an attempt takes, and which limits are below that; `code` that the
-        job brings; `rule`, `before` and `people`: what the agent's own record says.
+        job brings; `rule`, `before` and `people`: what the agent's own record says;
+        `questions` to the submitter, and the answers as the centre told them.
 
     Raises:
         SecureFlowError: `invalid_spec`, of a kind that is not in the table.
@@ -55,7 +56,12 @@ def document(request: PendingRequest, kinds: CliKinds) -> dict[str, JSON]:
         "rule": here.get("rule"),
         "before": here.get("before"),
         "people": here.get("people"),
-        "waits": {"reasons": list(item.reasons), "since": item.at, "until": item.expires},
+        "questions": here.get("questions") or [],
+        "waits": {
+            "reasons": list(item.reasons),
+            "since": item.at,
+            "until": here.get("decide_by") or item.expires,
+        },
     }
 
 

@@ -324,11 +324,20 @@ async def test_logins_that_are_begun_are_few(desk: Desk) -> None:
     codes = [await desk.refusal("people.device_start", provider="sso") for _ in range(STARTS + 1)]
     assert codes == [""] * STARTS + ["rate_limited"]
     assert await desk.refusal("people.device_start", provider="sso", user=OWN) == ""
-    assert len(desk.at.logins._pending) == MOST_PENDING + 1
+    assert len(desk.at.logins._pending) == STARTS + 1
+    for _ in range(MOST_PENDING):
+        desk.ticks += 6
+        await desk.give("people.device_start", provider="sso")
+    assert len(desk.at.logins._pending) == MOST_PENDING + 1  # and the one of the other user
     desk.world.now += PENDING_SECONDS
     desk.ticks += 60
     await desk.give("people.device_start", provider="sso")
     assert len(desk.at.logins._pending) == 1
+
+
+def test_nobody_at_the_owners_page_ends_anothers_login() -> None:
+    """All of them are one Unix user at the agent."""
+    assert STARTS + PENDING_SECONDS // 6 < MOST_PENDING
 
 
 async def page(desk: Desk, name: str = "sso") -> dict[str, Any]:

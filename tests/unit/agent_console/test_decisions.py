@@ -16,6 +16,7 @@ from peers.owner_page import Browser, OwnerPage, owner_page
 
 from secureflow.agent.console.views.decision import budget_bar
 from secureflow.agent.console.views.inbox import ordered
+from secureflow.domain.questions import MOST_TURNS
 
 TWO = '@two_people("all") permit(principal, action, resource);'
 
@@ -106,13 +107,49 @@ async def test_a_rejection_needs_a_reason_and_a_question_its_words(tmp_path: Pat
         assert "not for marketing" in (await ben.open("/inbox?all=1")).text
 
 
-async def test_a_question_goes_to_the_submitter(tmp_path: Path) -> None:
+async def test_a_question_goes_to_the_submitter_and_the_request_waits_on(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        fields = {**await form(ben, item), "question": "Why the column job?"}
-        assert (await ben.send(f"/r/{item.id}/ask", fields)).status_code == 303
-        kept = page.team.world.assembly.inbox.get(item.id)
-        assert (kept.state, kept.reason) == ("asked_back", "Why the column job?")
+        first = await form(ben, item)
+        fields, path = {**first, "question": "Why the\r\ncolumn job?"}, f"/r/{item.id}/ask"
+        assert (await ben.send(path, fields)).status_code == 303
+        assert (await ben.send(path, fields)).status_code == 303  # the second click of a double one
+        (kept,) = page.team.world.store.questions(item.job)
+        assert (kept.question, state(page, item)) == ("Why the\ncolumn job?", "waiting")
+        screen = (await ben.open(f"/r/{item.id}")).text
+        assert "Why the<br>column job?" in screen
+        assert "asked by ben" in screen
+        assert "A question waits for its answer." in screen
+        assert 'name="question"' not in screen
+        another = await ben.send(path, {**await form(ben, item), "question": "And when?"})
+        assert (another.status_code, "question_open" in another.text) == (409, True)
+        stale = await ben.send(f"/r/{item.id}/approve", first)  # shown without the question
+        assert "request_changed" in stale.text
+        assert (await ben.send(f"/r/{item.id}/approve", await form(ben, item))).status_code == 303
+        assert state(page, item) == "approved"
+
+
+async def test_an_answer_is_the_centres_word_and_text(tmp_path: Path) -> None:
+    async with asked(tmp_path) as (page, item):
+        ben, questions = await page.of("ben"), page.team.world.assembly.questions
+        store, told = page.team.world.store, "For the\nstudy <script>alert(1)</script>\u202e"
+        for number in range(MOST_TURNS):
+            fields = {**await form(ben, item), "question": f"Question {number}?"}
+            assert (await ben.send(f"/r/{item.id}/ask", fields)).status_code == 303
+            before = await form(ben, item)
+            kept = store.questions(item.job)[-1]
+            questions.keep_answers([kept], [{"key": kept.key, "text": told, "by": "usr_<b>"}])
+            late = await ben.send(f"/r/{item.id}/approve", before)
+            assert "request_changed" in late.text  # nobody decides beside an answer unread
+        screen = (await ben.open(f"/r/{item.id}")).text
+        assert "For the<br>study &lt;script&gt;" in screen
+        assert "answered, as the centre tells, by usr_&lt;b&gt;" in screen
+        for hostile in ("<script", "\u202e", "usr_<b>"):
+            assert hostile not in screen
+        assert f"{MOST_TURNS} questions were asked already" in screen
+        last = await ben.send(f"/r/{item.id}/ask", {**await form(ben, item), "question": "More?"})
+        assert (last.status_code, "questions_exhausted" in last.text) == (409, True)
+        assert state(page, item) == "waiting"
 
 
 async def test_what_somebody_else_decided_meanwhile_is_said(tmp_path: Path) -> None:

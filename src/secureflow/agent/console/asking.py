@@ -23,6 +23,8 @@ PATIENCE: Final = 15.0
 """Seconds to wait for an answer."""
 HASHING: Final = 60.0
 """Seconds to wait where a password is hashed, on a machine that is busy."""
+ATTENDED: Final = 60.0
+"""Seconds to wait where the agent asks an identity provider."""
 MOST: Final = 12
 """Connections at once: fewer than the agent gives to one Unix user, who has a command line, too."""
 MAX_ANSWER: Final = 16 << 20

@@ -19,6 +19,11 @@ MAX_BODY: Final = 64 << 10
 """Bytes of a form."""
 MAX_TARGET: Final = 2048
 """Bytes of a path, and of a query."""
+CALLBACK: Final = "/oidc/{provider}/callback"
+"""Where identity providers send browsers back to."""
+MAX_CALLBACK: Final = 6 << 10
+"""Bytes of such an address: codes of some providers have thousands."""
+_CALLBACK: Final = re.compile(r"/oidc/[^/]{1,64}/callback")
 PER_SECOND: Final = 50.0
 BURST: Final = 500
 """Requests of one address: each asks the agent, which has few connections for the page."""
@@ -83,9 +88,10 @@ class Guards:
             raise too_fast(wait)
         self._hosts.check(scope["method"], headers)
         raw = scope["headers"]
-        target = (*scope.get("raw_path", b"")[: MAX_TARGET + 1], *scope["query_string"])
+        target = len(scope.get("raw_path", b"")) + len(scope["query_string"])
+        most = MAX_CALLBACK if _CALLBACK.fullmatch(scope["path"]) else MAX_TARGET
         long = len(raw) > MAX_HEADERS or sum(len(a) + len(b) for a, b in raw) > MAX_HEADER
-        if long or len(target) > MAX_TARGET:
+        if long or target > most:
             raise SecureFlowError("too_large", "The request is too large.", "Send less at once.")
         if _CONTROL.search(scope["path"]):
             raise SecureFlowError(

@@ -15,6 +15,7 @@ from secureflow.agent.console.views import (
     grants,
     inbox,
     login,
+    oidc,
     overview,
     people,
 )
@@ -22,6 +23,7 @@ from secureflow.agent.console.visits import Page
 
 PAGES: Final[tuple[Page, ...]] = (
     *login.PAGES,
+    *oidc.PAGES,
     *overview.PAGES,
     *inbox.PAGES,
     *decision.PAGES,

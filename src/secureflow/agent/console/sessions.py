@@ -20,6 +20,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from secureflow.agent.console.loginstates import MOST, SECONDS, LoginState, kept, mark_of, read
 from secureflow.kit.ownpages import single_cookie
 from secureflow.texts import Language
 
@@ -70,24 +71,59 @@ class Cookies:
         """Remember the language that this browser's person chose."""
         self._put(response, self._name("language"), language, _YEAR)
 
-    def device_of(self, headers: Headers) -> str:
-        """Return the device cookie that a request brings, valid or not, or ""."""
-        return single_cookie(headers.getlist("cookie"), self._name("device"), LONGEST)
+    def device_of(self, headers: Headers, *, elsewhere: bool = False) -> str:
+        """Return the device cookie that a request brings, valid or not, or "".
 
-    def put_device(self, response: Response, device: str) -> None:
+        Args:
+            headers: of the request.
+            elsewhere: the one of logins at identity providers.
+        """
+        return single_cookie(headers.getlist("cookie"), self._device(elsewhere), LONGEST)
+
+    def put_device(self, response: Response, device: str, *, elsewhere: bool = False) -> None:
         """Let this browser be known at its next login (`console.attempts`)."""
-        self._put(response, self._name("device"), device, _YEAR)
+        self._put(response, self._device(elsewhere), device, _YEAR)
+
+    def login_of(self, headers: Headers, state: str) -> LoginState:
+        """Return the login at a provider that a browser began with a state."""
+        return read(headers.getlist("cookie"), self._login(mark_of(state)), state)
+
+    def put_login(self, response: Response, headers: Headers, begun: LoginState) -> None:
+        """Let the browser keep a login that it began; forget those that are too many."""
+        known = kept(headers.getlist("cookie"), self._login(""))
+        for name in known if len(known) >= MOST else ():
+            self._put(response, name, "", 0, strict=False)
+        name = self._login(mark_of(begun.state))
+        self._put(response, name, begun.value, SECONDS, strict=False)
+
+    def clear_login(self, response: Response, state: str) -> None:
+        """Have the browser forget a login that is over."""
+        self._put(response, self._login(mark_of(state)), "", 0, strict=False)
+
+    def _login(self, mark: str) -> str:
+        return self._name("login") + f"-{mark}"
+
+    def _device(self, elsewhere: bool) -> str:
+        return self._name("provider-device" if elsewhere else "device")
 
     def _name(self, what: str) -> str:
         return f"{'__Host-' if self.encrypted else ''}secureflow-{what}-{self.port}"
 
-    def _put(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+    def _put(
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        seconds: int | None = None,
+        *,
+        strict: bool = True,
+    ) -> None:
         response.set_cookie(
             *(name, value, seconds),
             path="/",
             secure=self.encrypted,
             httponly=True,
-            samesite="strict",
+            samesite="strict" if strict else "lax",
         )
 
 

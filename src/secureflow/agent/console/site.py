@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
@@ -19,9 +20,11 @@ class Site:
         pages: makes pages from templates.
         cookies: of browsers.
         attempts: slows logins down.
+        dialling: questions to the agent at once that make it dial an identity provider.
     """
 
     agent: AgentSocket
     pages: Pages
     cookies: Cookies
     attempts: Attempts
+    dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))

@@ -98,7 +98,12 @@ class Visit:
 
     @property
     def path(self) -> str:
-        """The address that was asked for, with its query."""
+        """The address that was asked for, with its query; of a login at a provider, the login.
+
+        What comes back from a provider is secret, and good once.
+        """
+        if self.request.url.path.startswith("/oidc/"):
+            return "/login"
         query = self.request.url.query
         return self.request.url.path + (f"?{query}" if query else "")
 

@@ -35,8 +35,9 @@ from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-MOST_PENDING: Final = 8
-"""Logins of one Unix user that wait; a further one ends the oldest."""
+MOST_PENDING: Final = 128
+"""Logins of one Unix user that wait; a further one ends the oldest. More than `STARTS` lets begin
+in `PENDING_SECONDS`: all people at the owner's page are one Unix user, and none ends another's."""
 STARTS: Final = 10
 """Burst of logins that one Unix user begins; after that one in six seconds."""
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")

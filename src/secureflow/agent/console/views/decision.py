@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from secureflow.agent.console.visits import Page, Visit, see
 from secureflow.domain.httpstatus import status_of
+from secureflow.domain.questions import LONGEST, MOST_TURNS
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import finite, members, objects
@@ -25,6 +26,10 @@ _ID: Final = re.compile(r"[0-9a-f]{64}")
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,5}")
 RECKONING: Final = 60.0
 """Seconds to wait for a document: a cost may have to be reckoned anew."""
+_NOT_ASKED: Final = frozenset(
+    {"question_open", "questions_exhausted", "already_decided", "expired", "invalid_request"}
+)
+"""Codes of a question that was not asked, which the screen shows."""
 WIDTH: Final = 100.0
 """Of the bar of a budget."""
 
@@ -38,7 +43,7 @@ class Shown:
 
     @property
     def seen(self) -> str:
-        """A digest of what a decision depends on and may change: who approved, budget, rule."""
+        """A digest of what a decision depends on and may change: approvals, budget, answers."""
         document = self.document or {}
         people = members(document.get("people"))
         parts = {
@@ -50,8 +55,19 @@ class Shown:
             "privacy": document.get("privacy"),
             "rule": members(document.get("rule")).get("effect"),
             "code": members(document.get("code")).get("digest"),
+            "questions": [(one.get("question"), one.get("answer")) for one in self.questions],
         }
         return digest(parts)
+
+    @property
+    def questions(self) -> tuple[Mapping[str, Any], ...]:
+        """What was asked of the submitter, and the answers as the centre told them."""
+        return objects((self.document or {}).get("questions"))
+
+    @property
+    def open_question(self) -> Mapping[str, Any] | None:
+        """The question that waits for its answer, if there is one."""
+        return next((one for one in self.questions if not one.get("answered")), None)
 
     def approved_by(self, person: Any) -> bool:
         """Tell whether a person approved it already, in the own place or another's."""
@@ -77,6 +93,9 @@ def _screen(visit: Visit, shown: Shown, error: SecureFlowError | None = None) ->
         mine=mine,
         decides=waits and decides and not mine and shown.document is not None,
         may=decides,
+        open_question=shown.open_question,
+        most_questions=MOST_TURNS,
+        longest_question=LONGEST,
         bar=budget_bar(members((shown.document or {}).get("privacy"))),
         unsigned=visit.request.query_params.get("unsigned") == "1",
         error=None if error is None else error_in(error.as_json(), visit.language),
@@ -120,10 +139,21 @@ async def reject(visit: Visit) -> Response:
 
 
 async def ask_back(visit: Visit) -> Response:
-    """End a request with a question to its submitter."""
+    """Ask the submitter something; the request waits on, and the answer comes to its screen."""
     fields = await visit.fields()
-    question = _said(fields, "question", "Write the question: its submitter reads it.")
-    return await _decide(visit, fields, "asked_back", "inbox.ask_back", question=question)
+    question = _text(fields, "question", "Write the question: its submitter reads it.")
+    shown = await _shown(visit)
+    if (shown.open_question or {}).get("question") == question:  # the second click of a double one
+        return see(f"/r/{_item(visit)}")
+    if fields.get("seen") != shown.seen:
+        return _screen(visit, shown, _changed())
+    try:
+        await visit.ask("inbox.ask_back", item=_item(visit), question=question)
+    except SecureFlowError as error:
+        if error.code not in _NOT_ASKED:
+            raise
+        return _screen(visit, await _shown(visit), error)
+    return see(f"/r/{_item(visit)}")
 
 
 async def _decide(
@@ -175,7 +205,16 @@ def _said(fields: Mapping[str, str], name: str, hint: str) -> str:
     Raises:
         SecureFlowError: `invalid_request`.
     """
-    said = " ".join(fields.get(name, "").split())
+    return " ".join(_text(fields, name, hint).split())
+
+
+def _text(fields: Mapping[str, str], name: str, hint: str) -> str:
+    """Return a text that must not be empty.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    said = fields.get(name, "").strip()
     if not said:
         raise SecureFlowError("invalid_request", "Nothing was decided: a text is missing.", hint)
     return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Final
 
 from starlette.responses import RedirectResponse, Response
@@ -11,12 +12,13 @@ from secureflow.agent.console.asking import HASHING
 from secureflow.agent.console.visits import HOME, Page, Visit, form_fields, own_path, see
 from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.reading import members
+from secureflow.kit.reading import members, objects
 from secureflow.texts import error_in
 
 _AGAIN: Final = frozenset({"bad_credentials", "second_factor_required", "rate_limited"})
 """Codes of logins that are shown above the form, to try again."""
 _NAME: Final = 64
+_PROVIDER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 async def show(visit: Visit) -> Response:
@@ -24,7 +26,33 @@ async def show(visit: Visit) -> Response:
     back = own_path(visit.request.query_params.get("back", HOME))
     if visit.session and await _lasts(visit):
         return see(back)
-    return visit.page("login", back=back, name="", error=None)
+    return await screen(visit, back)
+
+
+async def screen(
+    visit: Visit, back: str, *, name: str = "", error: SecureFlowError | None = None
+) -> Response:
+    """Return the login: the form, and a way to each identity provider that knows this page.
+
+    Args:
+        visit: the request.
+        back: where the login leads.
+        name: typed already.
+        error: of the login before.
+    """
+    told = objects(await visit.site.agent.ask("people.providers"))
+    shown = [one for one in told if one.get("page") and _PROVIDER.fullmatch(str(one.get("name")))]
+    said = None if error is None else error_in(error.as_json(), visit.language)
+    status = 200 if error is None else status_of(error.code)
+    answer = visit.page("login", status, back=back, name=name, error=said, providers=shown)
+    if error is not None and "retry_after" in error.details:
+        answer.headers["Retry-After"] = str(error.details["retry_after"])
+    return answer
+
+
+def address_of(visit: Visit) -> str:
+    """Return the address of the client, or ""."""
+    return visit.request.client.host if visit.request.client else ""
 
 
 async def _lasts(visit: Visit) -> bool:
@@ -40,9 +68,8 @@ async def log_in(visit: Visit) -> Response:
     fields = await form_fields(visit.request)
     name, back = fields.get("name", "").strip()[:_NAME], own_path(fields.get("back", HOME))
     cookies, attempts = visit.site.cookies, visit.site.attempts
-    address = visit.request.client.host if visit.request.client else ""
     try:
-        source = attempts.begin(address, name, cookies.device_of(visit.request.headers))
+        source = attempts.begin(address_of(visit), name, cookies.device_of(visit.request.headers))
         told = {"name": name, "password": fields.get("password", ""), "source": source}
         code = fields.get("code", "").strip()
         asking = visit.site.agent.ask("people.login", "", HASHING, **told, code=code)
@@ -50,12 +77,7 @@ async def log_in(visit: Visit) -> Response:
     except SecureFlowError as error:
         if error.code not in _AGAIN:
             raise
-        said = error_in(error.as_json(), visit.language)
-        values = {"back": back, "name": name, "error": said}
-        answer = visit.page("login", status_of(error.code), **values)
-        if "retry_after" in error.details:
-            answer.headers["Retry-After"] = str(error.details["retry_after"])
-        return answer
+        return await screen(visit, back, name=name, error=error)
     if visit.session:
         with contextlib.suppress(SecureFlowError):
             await visit.ask("people.logout")
