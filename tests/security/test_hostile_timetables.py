@@ -9,6 +9,7 @@ decided once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,24 @@ async def a_run_after_the_owner_stopped_the_project(
     return part_id(TIMETABLE, 1), spec.run(TIMETABLE, 1)
 
 
+@attack("job_finished")
+async def a_run_after_the_owner_withdrew_its_approval(
+    world: World, spec: TimetableSpec
+) -> tuple[str, JobSpec]:
+    await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    world.now = FIRST
+    return part_id(TIMETABLE, 1), spec.run(TIMETABLE, 1)
+
+
+@attack("approval_withdrawn")
+async def the_timetable_again_after_the_owner_withdrew_its_approval(
+    world: World, spec: TimetableSpec
+) -> tuple[str, JobSpec]:
+    await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    world.reopen()
+    return TIMETABLE, spec
+
+
 @attack("spec_digest_mismatch")
 async def the_timetable_again_with_more_runs(
     world: World, spec: TimetableSpec
@@ -198,3 +217,47 @@ async def test_no_run_follows_a_revoked_grant_the_centre_silent(tmp_path: Path) 
         await world.ask("train", {**world.train_body(1), **named})
     assert caught.value.code == "grant_revoked"
     assert world.worker.calls == []
+
+
+async def test_a_withdrawn_approval_ends_the_run_that_goes_on_and_no_other_job(
+    tmp_path: Path,
+) -> None:
+    """By the owner alone, the centre silent: in the record at once, and after a restart."""
+    world = World(tmp_path / "agent", policy=ASKS)
+    spec = await approved(world)
+    other = await world.ask("consent", body(spec, OTHER))
+    world.now = FIRST
+    await world.ask("consent", run_body(spec, 1))
+    began = time.monotonic()
+    stopped = await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    assert time.monotonic() - began < 5.0
+    assert {one.job for one in stopped} == {TIMETABLE, part_id(TIMETABLE, 1)}
+    named = {"job": part_id(TIMETABLE, 1), "digest": spec_digest(spec.run(TIMETABLE, 1))}
+    for _ in range(2):
+        with pytest.raises(SecureFlowError) as caught:
+            await world.ask("train", {**world.train_body(1), **named})
+        assert caught.value.code == "approval_withdrawn"
+        world.reopen()
+    assert [leaf.kind for leaf in world.store.leaves(TIMETABLE)] == ["approval", "revoked"]
+    assert (await world.ask("consent", body(spec, OTHER)))["approval"] == other["approval"]
+    assert world.worker.calls == []
+
+
+async def test_a_run_alone_is_withdrawn_and_the_next_one_follows(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy=ASKS)
+    spec = await approved(world)
+    world.now = FIRST
+    await world.ask("consent", run_body(spec, 1))
+    (stopped,) = await world.assembly.stopping.stop(
+        Cause("approval_withdrawn", part_id(TIMETABLE, 1))
+    )
+    assert stopped.job == part_id(TIMETABLE, 1)
+    world.now = FIRST + DAY
+    assert await world.ask("consent", run_body(spec, 2))
+
+
+async def test_only_an_approval_that_was_given_is_withdrawn(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy=ASKS)
+    with pytest.raises(SecureFlowError) as caught:
+        await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    assert caught.value.code == "not_found"

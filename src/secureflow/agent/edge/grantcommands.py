@@ -48,6 +48,7 @@ class GrantCommands:
             "grant.confirm": self.confirm,
             "grant.revoke": self.revoke,
             "grant.unlock": self.unlock,
+            "job.withdraw": self.withdraw,
             "project.freeze": self.freeze,
             "project.unfreeze": self.unfreeze,
             "requester.block": self.block,
@@ -129,6 +130,11 @@ class GrantCommands:
             raise SecureFlowError("invalid_request", "Uses and ε are numbers of 0 or more.")
         kept = await asyncio.to_thread(self._grants.unlock, grant, uses, float(epsilon))
         return self._listed(kept)
+
+    async def withdraw(self, job: str, reason: str = "") -> dict[str, JSON]:
+        """Withdraw the approval of one job, and end it and the jobs that it starts, at once."""
+        cause = Cause("approval_withdrawn", _name(job), reason=_short(reason))
+        return {"job": job, "stopped": await self._stop(cause)}
 
     async def freeze(self, project: str, reason: str = "") -> dict[str, JSON]:
         """Stop a project here: its jobs end, and no request of it is answered."""

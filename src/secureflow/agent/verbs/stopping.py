@@ -1,10 +1,10 @@
 """Stopping jobs that run: the owner takes back what it allowed, and no link is needed for it.
 
-One transaction records why (a grant revoked, a project or requester stopped), ends every job that
-it covers in the record, and signs a leaf `revoked` in each. From then on every request of such a
-job is refused, after a restart too, and whatever commits this party checks it in its own
-transaction (`going.check_going`): no vote follows. Then what runs is ended: requests, workers,
-engines, channels; secrets and rows are dropped.
+One transaction records why (an approval withdrawn, a grant revoked, a project or requester
+stopped), ends every job that it covers in the record, and signs a leaf `revoked` in each. From then
+on every request of such a job is refused, after a restart too, and whatever commits this party
+checks it in its own transaction (`going.check_going`): no vote follows. Then what runs is ended:
+requests, workers, engines, channels; secrets and rows are dropped.
 
 What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a
 vote that was cast, so a sum that a certificate may open; and, where the others' votes are enough
@@ -30,12 +30,13 @@ from secureflow.agent.verbs.settling import Settling
 from secureflow.domain.quorum import threshold_of
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 LEAF = "revoked"
 """The kind of leaf that says that this party took its approval of a job back."""
-Code = Literal["grant_revoked", "project_stopped", "requester_blocked"]
+Code = Literal["approval_withdrawn", "grant_revoked", "project_stopped", "requester_blocked"]
 By = Literal["owner", "centre"]
 _log = get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Cause:
 
     Args:
         code: the outcome of the jobs.
-        name: the grant's id, the project's, or the requester as the centre names them.
+        name: the job's id, the grant's, the project's, or the requester as the centre names them.
         by: who says so: the owner, or the centre, which can only take away.
         reason: in the owner's words.
     """
@@ -161,7 +162,7 @@ class Stopping:
         """Record why, and end every job that it covers; return those that this ended.
 
         Raises:
-            SecureFlowError: `not_found` for a grant that is not on record.
+            SecureFlowError: `not_found` for a grant or a job that is not on record.
         """
         stopped = await asyncio.to_thread(self._record, cause)
         for one in stopped:  # first everything that is being done, then what takes time
@@ -198,6 +199,12 @@ class Stopping:
     def _apply(self, cause: Cause, now: int) -> None:
         """Keep the cause itself: later jobs are refused for it too."""
         store = self._context.store
+        if cause.code == "approval_withdrawn":
+            if store.job(cause.name) is None:
+                raise _not_approved(cause.name)
+            facts = {"by": cause.by, "reason": cause.reason, **acting().facts()}
+            store.note(now, "approval.withdrawn", cause.name, **facts)
+            return
         if cause.code == "grant_revoked":
             kept = self._grants.get(cause.name)
             if kept.state == "revoked":
@@ -216,6 +223,9 @@ class Stopping:
             store.note(now, "stop.set", "", **facts, **acting().facts())
 
     def _covers(self, cause: Cause, job: JobRecord) -> bool:
+        if cause.code == "approval_withdrawn":  # of a timetable: the run that goes on, too
+            whole = (job.spec.get("part_of") or {}).get("job")
+            return cause.name in {job.job, whole}
         if cause.code == "grant_revoked":
             use = self._context.store.grant_use(job.job)
             return use is not None and use.grant == cause.name
@@ -232,6 +242,15 @@ def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     sent = tuple(one for one in rounds if one not in voted)
     needed = max(threshold_of(parties), int(job.spec.get("min_contributors", 0)))
     return StoppedJob(job.job, voted, sent, needed, parties, kept)
+
+
+def _not_approved(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "not_found",
+        Text("This organisation has approved no job {job!r}.", job=job[:80]),
+        "secureflow agent data usage shows the approved jobs; one that still waits is rejected: "
+        "secureflow agent inbox reject ID.",
+    )
 
 
 def _places(rounds: tuple[tuple[int, str], ...]) -> str:
