@@ -261,3 +261,16 @@ async def test_only_an_approval_that_was_given_is_withdrawn(tmp_path: Path) -> N
     with pytest.raises(SecureFlowError) as caught:
         await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
     assert caught.value.code == "not_found"
+
+
+async def test_a_run_whose_approval_is_renewed_is_still_one_use_of_the_grant(
+    tmp_path: Path,
+) -> None:
+    """Short approvals, asked for again and again, would take the uses of the runs that follow."""
+    world = World(tmp_path / "agent", policy=ASKS)
+    made = world.assembly.grants.create(GrantTerms(*GRANTED, NOW + 90 * DAY, uses=3))
+    spec = await approved(world)
+    for seconds in (0, 60, 120):
+        world.now = FIRST + seconds
+        await world.ask("consent", run_body(spec, 1, expires=world.now + 30))
+    assert world.assembly.grants.used(made.id).uses == 3
