@@ -32,6 +32,8 @@ def policies(condition: str) -> CedarPolicies:
         "true || " * 1200 + "true",
         "context.rounds + " * 400 + "1 > 0",
         "if true then " * 400 + "true" + " else false" * 400,
+        "if true then true else " * 63 + "true",
+        "!(" * 63 + "true" + ")" * 63,
         "(" * 100_000 + "true" + ")" * 100_000,
     ],
     ids=lambda condition: condition[:20],
@@ -49,6 +51,8 @@ def test_what_goes_too_deep_is_refused(condition: str) -> None:
     [
         "(" * 40 + "true" + ")" * 40,
         "context.rounds <= 20 && " * 120 + "true",
+        "!(" * 56 + "true" + ")" * 56,
+        "if false then false else " * 37 + "true",
         f'context.purpose != "{"(" * 500}" // {"(" * 500}\n',
         'context.purpose like "credit*" && !(context.purpose == "\\"")',
         "[" + ", ".join(f'"purpose {n}"' for n in range(500)) + '].contains("purpose 3")',

@@ -21,8 +21,8 @@ from typing import Any, Final
 import cedarpy
 
 from secureflow.adapters.policy.drafting import drafted
-from secureflow.adapters.policy.explaining import nearly
-from secureflow.adapters.policy.nesting import LEVELS, levels, too_deep
+from secureflow.adapters.policy.explaining import nearly, part_levels
+from secureflow.adapters.policy.nesting import LEVELS, PART_LEVELS, levels, too_deep
 from secureflow.domain.policies import Decision, Nearly, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -212,6 +212,8 @@ def _listed(policy: Policy) -> dict[str, Any]:
     if levels(listed) > LEVELS:
         raise _nested(policy.name)
     found: dict[str, Any] = listed["staticPolicies"]
+    if any(part_levels(one) > PART_LEVELS for one in found.values()):
+        raise _nested(policy.name)  # it decides, but nothing about it could be explained
     return found
 
 
