@@ -34,6 +34,7 @@ def policies(condition: str) -> CedarPolicies:
         "if true then " * 400 + "true" + " else false" * 400,
         "if true then true else " * 63 + "true",
         "!(" * 63 + "true" + ")" * 63,
+        "true // ends at a carriage return\r && " + "(" * 900 + "true" + ")" * 900,
         "(" * 100_000 + "true" + ")" * 100_000,
     ],
     ids=lambda condition: condition[:20],

@@ -20,7 +20,7 @@ LEVELS: Final = 300
 PART_LEVELS: Final = 120
 """Levels of one of those conditions: Cedar reads JSON of 128 with what stands around it."""
 _TOKEN: Final = re.compile(
-    r'"(?:[^"\\]|\\.)*"?|//[^\n]*|[(\[{]|[)\]}]|;|&&|\|\||[+*.!-]|\bif\b', re.DOTALL
+    r'"(?:[^"\\]|\\.)*"?|//[^\r\n]*|[(\[{]|[)\]}]|;|&&|\|\||[+*.!-]|\bif\b', re.DOTALL
 )
 
 
