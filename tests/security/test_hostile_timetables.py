@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.agent_people import waiting_item
 from peers.agent_world import NOW, World
 
+from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
@@ -274,3 +276,44 @@ async def test_a_run_whose_approval_is_renewed_is_still_one_use_of_the_grant(
         world.now = FIRST + seconds
         await world.ask("consent", run_body(spec, 1, expires=world.now + 30))
     assert world.assembly.grants.used(made.id).uses == 3
+
+
+async def test_an_approval_that_the_centre_has_not_fetched_is_withdrawn_too(
+    tmp_path: Path,
+) -> None:
+    """A person approved while the link was down: the centre gets no signature for it later."""
+    world = World(tmp_path / "agent", policy="")
+    spec = timetable_of(world)
+    asking, item = await waiting_item(world, body(spec, TIMETABLE))
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    world.assembly.inbox.decide(item.id, "approved")
+    assert await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE)) == []
+    world.reopen()
+    with pytest.raises(SecureFlowError) as caught:
+        async with asyncio.timeout(20):
+            await world.ask("consent", body(spec, TIMETABLE))
+    assert caught.value.code == "consent_refused"
+    assert world.store.job(TIMETABLE) is None
+
+
+async def test_an_approval_that_is_withdrawn_while_it_is_signed_is_not_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "agent", policy="")
+    spec = timetable_of(world)
+    commit = Approvals._commit
+
+    def withdrawn_before(self: Approvals, *given: Any) -> Any:
+        world.assembly.stopping._record(Cause("approval_withdrawn", TIMETABLE))
+        return commit(self, *given)
+
+    monkeypatch.setattr(Approvals, "_commit", withdrawn_before)
+    asking, item = await waiting_item(world, body(spec, TIMETABLE))
+    world.assembly.inbox.decide(item.id, "approved")
+    world.assembly.inbox.wake_all()
+    async with asyncio.timeout(20):
+        with pytest.raises(SecureFlowError) as caught:
+            await asking
+    assert caught.value.code == "approval_withdrawn"
+    assert world.store.job(TIMETABLE) is None

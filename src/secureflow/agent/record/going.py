@@ -29,9 +29,14 @@ def check_going(record: JobRecord | None) -> None:
             `requester_blocked`.
     """
     if record is not None and record.outcome in STOPPED:
-        raise SecureFlowError(
-            record.outcome,
-            Text.of_table(STOPPED[record.outcome], {"job": record.job}),
-            "Nothing more of this organisation's goes into it: ask its data owner, then submit a "
-            "new job.",
-        )
+        raise stopped_here(record.outcome, record.job)
+
+
+def stopped_here(code: str, job: str) -> SecureFlowError:
+    """Return the error of a request of a job that this owner has stopped, by the code of why."""
+    return SecureFlowError(
+        code,
+        Text.of_table(STOPPED[code], {"job": job}),
+        "Nothing more of this organisation's goes into it: ask its data owner, then submit a "
+        "new job.",
+    )

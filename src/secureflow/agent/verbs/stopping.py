@@ -23,6 +23,7 @@ from typing import Literal
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.grants import Grants
+from secureflow.agent.owner.stops import recall
 from secureflow.agent.record.grantrows import Stop
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
@@ -200,7 +201,7 @@ class Stopping:
         """Keep the cause itself: later jobs are refused for it too."""
         store = self._context.store
         if cause.code == "approval_withdrawn":
-            if store.job(cause.name) is None:
+            if store.job(cause.name) is None and not recall(store, cause.name, cause.reason):
                 raise _not_approved(cause.name)
             facts = {"by": cause.by, "reason": cause.reason, **acting().facts()}
             store.note(now, "approval.withdrawn", cause.name, **facts)
