@@ -70,3 +70,12 @@ def test_many_policies_are_many() -> None:
     one = text('context.rounds <= 20 && context.purpose like "credit*"') + "\n"
     assert not too_deep(one * LONGEST)
     assert too_deep(text("(" * DEEPEST + "true" + ")" * DEEPEST))
+
+
+def test_a_template_is_refused_as_such() -> None:
+    template = "permit(principal == ?principal, action, resource);"
+    for one in (template, template + text("true"), text("true") + template):
+        with pytest.raises(SecureFlowError) as caught:
+            CedarPolicies([Policy("deep.cedar", one, "")])
+        assert caught.value.code == "policy_invalid"
+        assert "template" in caught.value.message
