@@ -58,14 +58,19 @@ def recall(store: RecordStore, job: str, reason: str) -> bool:
     return bool(approved)
 
 
-def check_not_recalled(store: RecordStore, job: str, digest: str) -> None:
+def check_not_recalled(store: RecordStore, job: str, item: str) -> None:
     """Refuse to sign what a person approved and took back since; the caller's transaction.
+
+    Args:
+        store: the record.
+        job: the job's id.
+        item: what was decided in the inbox; "" if nobody was asked.
 
     Raises:
         SecureFlowError: `approval_withdrawn`.
     """
-    item = store.inbox_request(job, digest)
-    if item is not None and item.state == "withdrawn":
+    found = store.inbox_item(item) if item else None
+    if found is not None and found.state == "withdrawn":
         raise stopped_here("approval_withdrawn", job)
 
 

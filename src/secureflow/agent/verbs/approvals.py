@@ -314,7 +314,7 @@ class Approvals:
         )  # fmt: skip
         with context.store.transaction():
             check_unstopped(context.store, request.job, spec)
-            check_not_recalled(context.store, request.job, request.digest)
+            check_not_recalled(context.store, request.job, decided.item)
             renewed = context.store.job(request.job) is not None
             if renewed:
                 context.store.renew_job(request.job, f"consent/{request.job}", expires)
