@@ -150,6 +150,7 @@ def arguments(item: str, grant: str, person: str) -> dict[str, dict[str, Any]]:
         "grant.confirm": {"proposal": "grt_0123456789", "terms": TERMS},
         "grant.revoke": {"grant": "ab" * 32, "reason": "over"},
         "grant.unlock": {"grant": grant, "uses": 1, "epsilon": 0.5},
+        "job.withdraw": {"job": JOB, "reason": "over"},
         **dict.fromkeys(("project.freeze", "project.unfreeze"), project),
         **{key: {"user": "usr_bob"} for key in ("requester.block", "requester.unblock")},
         "notification.list": {"unread": True, "limit": 5},

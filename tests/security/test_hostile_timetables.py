@@ -9,14 +9,17 @@ decided once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.agent_people import waiting_item
 from peers.agent_world import NOW, World
 
+from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
@@ -142,6 +145,24 @@ async def a_run_after_the_owner_stopped_the_project(
     return part_id(TIMETABLE, 1), spec.run(TIMETABLE, 1)
 
 
+@attack("job_finished")
+async def a_run_after_the_owner_withdrew_its_approval(
+    world: World, spec: TimetableSpec
+) -> tuple[str, JobSpec]:
+    await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    world.now = FIRST
+    return part_id(TIMETABLE, 1), spec.run(TIMETABLE, 1)
+
+
+@attack("approval_withdrawn")
+async def the_timetable_again_after_the_owner_withdrew_its_approval(
+    world: World, spec: TimetableSpec
+) -> tuple[str, JobSpec]:
+    await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    world.reopen()
+    return TIMETABLE, spec
+
+
 @attack("spec_digest_mismatch")
 async def the_timetable_again_with_more_runs(
     world: World, spec: TimetableSpec
@@ -198,3 +219,101 @@ async def test_no_run_follows_a_revoked_grant_the_centre_silent(tmp_path: Path) 
         await world.ask("train", {**world.train_body(1), **named})
     assert caught.value.code == "grant_revoked"
     assert world.worker.calls == []
+
+
+async def test_a_withdrawn_approval_ends_the_run_that_goes_on_and_no_other_job(
+    tmp_path: Path,
+) -> None:
+    """By the owner alone, the centre silent: in the record at once, and after a restart."""
+    world = World(tmp_path / "agent", policy=ASKS)
+    spec = await approved(world)
+    other = await world.ask("consent", body(spec, OTHER))
+    world.now = FIRST
+    await world.ask("consent", run_body(spec, 1))
+    began = time.monotonic()
+    stopped = await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    assert time.monotonic() - began < 5.0
+    assert {one.job for one in stopped} == {TIMETABLE, part_id(TIMETABLE, 1)}
+    named = {"job": part_id(TIMETABLE, 1), "digest": spec_digest(spec.run(TIMETABLE, 1))}
+    for _ in range(2):
+        with pytest.raises(SecureFlowError) as caught:
+            await world.ask("train", {**world.train_body(1), **named})
+        assert caught.value.code == "approval_withdrawn"
+        world.reopen()
+    assert [leaf.kind for leaf in world.store.leaves(TIMETABLE)] == ["approval", "revoked"]
+    assert (await world.ask("consent", body(spec, OTHER)))["approval"] == other["approval"]
+    assert world.worker.calls == []
+
+
+async def test_a_run_alone_is_withdrawn_and_the_next_one_follows(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy=ASKS)
+    spec = await approved(world)
+    world.now = FIRST
+    await world.ask("consent", run_body(spec, 1))
+    (stopped,) = await world.assembly.stopping.stop(
+        Cause("approval_withdrawn", part_id(TIMETABLE, 1))
+    )
+    assert stopped.job == part_id(TIMETABLE, 1)
+    world.now = FIRST + DAY
+    assert await world.ask("consent", run_body(spec, 2))
+
+
+async def test_only_an_approval_that_was_given_is_withdrawn(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy=ASKS)
+    with pytest.raises(SecureFlowError) as caught:
+        await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE))
+    assert caught.value.code == "not_found"
+
+
+async def test_a_run_whose_approval_is_renewed_is_still_one_use_of_the_grant(
+    tmp_path: Path,
+) -> None:
+    """Short approvals, asked for again and again, would take the uses of the runs that follow."""
+    world = World(tmp_path / "agent", policy=ASKS)
+    made = world.assembly.grants.create(GrantTerms(*GRANTED, NOW + 90 * DAY, uses=3))
+    spec = await approved(world)
+    for seconds in (0, 60, 120):
+        world.now = FIRST + seconds
+        await world.ask("consent", run_body(spec, 1, expires=world.now + 30))
+    assert world.assembly.grants.used(made.id).uses == 3
+
+
+async def test_an_approval_that_the_centre_has_not_fetched_is_withdrawn_too(
+    tmp_path: Path,
+) -> None:
+    """A person approved while the link was down: the centre gets no signature for it later."""
+    world = World(tmp_path / "agent", policy="")
+    spec = timetable_of(world)
+    asking, item = await waiting_item(world, body(spec, TIMETABLE))
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    world.assembly.inbox.decide(item.id, "approved")
+    assert await world.assembly.stopping.stop(Cause("approval_withdrawn", TIMETABLE)) == []
+    world.reopen()
+    with pytest.raises(SecureFlowError) as caught:
+        async with asyncio.timeout(20):
+            await world.ask("consent", body(spec, TIMETABLE))
+    assert caught.value.code == "consent_refused"
+    assert world.store.job(TIMETABLE) is None
+
+
+async def test_an_approval_that_is_withdrawn_while_it_is_signed_is_not_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "agent", policy="")
+    spec = timetable_of(world)
+    commit = Approvals._commit
+
+    def withdrawn_before(self: Approvals, *given: Any) -> Any:
+        world.assembly.stopping._record(Cause("approval_withdrawn", TIMETABLE))
+        return commit(self, *given)
+
+    monkeypatch.setattr(Approvals, "_commit", withdrawn_before)
+    asking, item = await waiting_item(world, body(spec, TIMETABLE))
+    world.assembly.inbox.decide(item.id, "approved")
+    world.assembly.inbox.wake_all()
+    async with asyncio.timeout(20):
+        with pytest.raises(SecureFlowError) as caught:
+            await asking
+    assert caught.value.code == "approval_withdrawn"
+    assert world.store.job(TIMETABLE) is None

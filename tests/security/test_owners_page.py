@@ -451,10 +451,10 @@ async def test_hostile_texts_of_the_centre_are_harmless(page: OwnerPage) -> None
         words = dict.fromkeys(("question", "person", "answer", "by"), HOSTILE)
         bad["document"]["questions"] = [{**asked, **words}]
 
-        async def document(**_: Any) -> Any:
+        async def document(item: str, language: str = "en", page: int = 1) -> Any:
             return bad
 
-        async def every(**_: Any) -> Any:
+        async def every(waiting: bool = True) -> Any:
             return poisoned(listed)
 
         page.team.server._commands = {**table, "inbox.document": document, "inbox.list": every}

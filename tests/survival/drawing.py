@@ -74,6 +74,7 @@ AGENTS: Final = AgentKinds(
     AGENT_KINDS["preparation"],
     AGENT_KINDS["evaluation"],
     AGENT_KINDS["sweep"],
+    AGENT_KINDS["timetable"],
     AGENT_KINDS["prediction"],
 )
 WORKERS: Final = WorkerKinds(

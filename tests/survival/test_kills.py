@@ -33,8 +33,9 @@ from secureflow.sdk import StatisticsRequest, query
 from secureflow.sdk.jobs import AnyRequest
 from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
-from tests.survival.points import Arming
+from tests.survival.points import Arming, deaths
 from tests.survival.sweeps import check_sweep, sweep_request
+from tests.survival.timetables import check_timetable, timetable_request
 from tests.survival.world import ALLOW, ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
@@ -447,3 +448,13 @@ def test_a_process_killed_within_a_sweep(
     job, died = run_under(place, arming, sweep_request(place))
     assert len(died) >= 4, died
     check_sweep(place, job)
+
+
+def test_processes_killed_within_a_timetable(place: Platform) -> None:
+    """Between a run's time, its derivation and its record: it is one job, and charged once."""
+    fatal = ("await_time after", "run_job before", "15 uncommitted", "setup uncommitted")
+    job, _ = run_under(place, Arming("*", fatal), timetable_request(place))
+    died = {name: deaths(place.directory / "points", name) for name in ("server", *place.parties)}
+    assert len(died["server"]) >= 2, died
+    assert all(died[party] == ["setup uncommitted"] for party in place.parties), died
+    check_timetable(place, job)

@@ -335,6 +335,11 @@ def grant_unlock(config: Path, grant: str, uses: int, epsilon: float) -> dict[st
     return dict(control(config, "grant.unlock", grant=grant, uses=uses, epsilon=epsilon))
 
 
+def job_withdraw(config: Path, job: str, reason: str = "") -> dict[str, JSON]:
+    """Withdraw this organisation's approval of a job, and of the jobs that it starts."""
+    return dict(control(config, "job.withdraw", job=job, reason=reason))
+
+
 def project_freeze(config: Path, project: str, reason: str = "") -> dict[str, JSON]:
     """Stop a project at this agent."""
     return dict(control(config, "project.freeze", project=project, reason=reason))

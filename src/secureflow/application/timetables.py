@@ -2,8 +2,8 @@
 
 A timetable is a job (`domain.specs.timetable`): it is submitted, watched, reported and cancelled
 like any other. While it is paused its runs are left out; only the organisation that paused it, or
-the operator, takes it up again. Both are ledger entries. An owner who must be sure stops it at its
-own agent: a pause is the centre's word.
+the operator, takes it up again. Both are ledger entries. An owner who must be sure withdraws its
+approval at its own agent (`secureflow agent job withdraw`): a pause is the centre's word.
 """
 
 from __future__ import annotations

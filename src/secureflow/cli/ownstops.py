@@ -1,4 +1,4 @@
-"""`secureflow agent project` and `requester`: what this organisation stops at its own agent."""
+"""`secureflow agent job`, `project`, `requester`: what this organisation stops at its agent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.texts import language, part_of, said, t
 
+jobs = group("Jobs that this organisation approved.")
 projects = group("Projects that this agent takes no part in.")
 requesters = group("People whose jobs this agent takes no part in.")
 
@@ -19,6 +20,21 @@ Config = Annotated[
 Reason = Annotated[str, typer.Option(help=t("Why; it stays in the agent's record."))]
 _CONFIG = Path("agent.yaml")
 _STOPS: Final = ("name", "by", "at", "reason")
+
+
+@jobs.command("withdraw", help=t("Withdraw the approval of a job: it ends here at once."))
+def withdraw(
+    job: Annotated[str, typer.Argument(help=t("The job's id: of a timetable, or of one run."))],
+    reason: Reason = "",
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Take back the approval of one job and what it starts, whatever the centre says."""
+    from secureflow.agent import api
+
+    confirmed(t("Withdraw the approval of {what}, and of the jobs that it starts?", what=job), yes)
+    _stopped(api.job_withdraw(config, job, reason), job, output)
 
 
 @projects.command("freeze", help=t("Stop a project at this agent: its jobs end at once."))

@@ -11,10 +11,13 @@ GRANT_CODES: Final[Mapping[str, str]] = {
     "grant_locked": "conflict",
     "grant_not_locked": "conflict",
     "grant_forged": "untrusted",
+    "approval_withdrawn": "forbidden",
     "grant_revoked": "forbidden",
     "project_stopped": "forbidden",
     "requester_blocked": "forbidden",
 }
 """Code → the value of its category."""
-STOPPING: Final = frozenset({"grant_revoked", "project_stopped", "requester_blocked"})
+STOPPING: Final = frozenset(
+    {"approval_withdrawn", "grant_revoked", "project_stopped", "requester_blocked"}
+)
 """Those with which an owner stops a job: they name the job's end, whatever else failed."""

@@ -80,6 +80,7 @@ class Job:
 
 
 WITHDRAWALS: Final[Mapping[str, str]] = {
+    "approval_withdrawn": "{party} has withdrawn its approval of job {job}.",
     "grant_revoked": "{party} has revoked the grant under which it took part in job {job}.",
     "project_stopped": "{party} has stopped the project of job {job} at its agent.",
     "requester_blocked": "{party} takes part in no job of who submitted job {job}.",

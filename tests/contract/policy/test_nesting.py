@@ -32,6 +32,9 @@ def policies(condition: str) -> CedarPolicies:
         "true || " * 1200 + "true",
         "context.rounds + " * 400 + "1 > 0",
         "if true then " * 400 + "true" + " else false" * 400,
+        "if true then true else " * 63 + "true",
+        "!(" * 63 + "true" + ")" * 63,
+        "true // ends at a carriage return\r && " + "(" * 900 + "true" + ")" * 900,
         "(" * 100_000 + "true" + ")" * 100_000,
     ],
     ids=lambda condition: condition[:20],
@@ -49,6 +52,8 @@ def test_what_goes_too_deep_is_refused(condition: str) -> None:
     [
         "(" * 40 + "true" + ")" * 40,
         "context.rounds <= 20 && " * 120 + "true",
+        "!(" * 56 + "true" + ")" * 56,
+        "if false then false else " * 37 + "true",
         f'context.purpose != "{"(" * 500}" // {"(" * 500}\n',
         'context.purpose like "credit*" && !(context.purpose == "\\"")',
         "[" + ", ".join(f'"purpose {n}"' for n in range(500)) + '].contains("purpose 3")',
@@ -65,3 +70,12 @@ def test_many_policies_are_many() -> None:
     one = text('context.rounds <= 20 && context.purpose like "credit*"') + "\n"
     assert not too_deep(one * LONGEST)
     assert too_deep(text("(" * DEEPEST + "true" + ")" * DEEPEST))
+
+
+def test_a_template_is_refused_as_such() -> None:
+    template = "permit(principal == ?principal, action, resource);"
+    for one in (template, template + text("true"), text("true") + template):
+        with pytest.raises(SecureFlowError) as caught:
+            CedarPolicies([Policy("deep.cedar", one, "")])
+        assert caught.value.code == "policy_invalid"
+        assert "template" in caught.value.message

@@ -58,6 +58,13 @@ def test_what_does_not_fit_is_refused(changed: dict[str, Any]) -> None:
     assert code(**{"item": "x", **changed}) == "invalid_request"
 
 
+def test_half_a_character_is_found_however_deep_it_lies() -> None:
+    deep = '{"item": "x", "more": ' + "[" * 800 + r'"\ud800"' + "]" * 800 + "}"
+    with pytest.raises(SecureFlowError) as caught:
+        check(command, json.loads(deep), deep.encode())
+    assert "half a character" in caught.value.message
+
+
 def test_a_command_without_what_it_needs_is_refused() -> None:
     assert code() == "invalid_request"
 

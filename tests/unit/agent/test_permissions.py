@@ -42,7 +42,7 @@ DECIDERS: Final = {
     *ITEMS,
     *("data.publish", "data.remove", "prediction.remove", "results.remove", "people.delegate"),
     *("grant.create", "grant.confirm", "grant.revoke"),
-    *("project.freeze", "requester.block"),
+    *("job.withdraw", "project.freeze", "requester.block"),
 }
 ADMINS: Final = {
     *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),

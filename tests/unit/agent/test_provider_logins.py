@@ -390,7 +390,9 @@ async def test_a_device_code_is_no_state_and_a_state_no_device_code(desk: Desk) 
 
 
 async def test_what_the_provider_refused_is_told_without_its_words(desk: Desk) -> None:
-    back = {**await page(desk), "error": "\x1b[31mcall 555"}
+    back = {**await page(desk), "error": "call 555"}
+    hidden = {**back, "error": "\x1b[31mcall 555"}
+    assert await desk.refusal("people.oidc_finish", **hidden) == "invalid_request"
     with pytest.raises(SecureFlowError) as caught:
         await desk.give("people.oidc_finish", **back)
     assert caught.value.code == "login_denied"

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from peers.agent_world import NOW, World
 
+from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.job.parts import check_same_data
+from secureflow.agent.owner.decisions import Decisions
 from secureflow.agent.record.records import JobRecord
+from secureflow.agent.settings import TwoPeopleRule
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
+from secureflow.domain.policies import Policy
 from secureflow.domain.specs.base import JobSpec, dump, parse, spec_digest
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.timetable import TimetableSpec
@@ -230,14 +234,29 @@ def test_a_changed_declaration_covers_no_run() -> None:
 
 
 async def test_a_policy_that_came_later_forbids_a_run(world: World) -> None:
-    from secureflow.adapters.policy import CedarPolicies
-    from secureflow.domain.policies import Policy
-
     spec = await approved(world)
     none = ASKS + 'forbid(principal, action == Action::"training", resource);'
     world.assembly.consent.replace_policies(CedarPolicies([Policy("new.cedar", none, "")]))
     world.now = FIRST
     await refused(world, run_body(spec, 1), "consent_refused")
+
+
+@pytest.mark.parametrize("by", ["a rule", "a policy"])
+async def test_what_two_people_decide_once_they_decide_as_a_timetable(
+    world: World, by: str
+) -> None:
+    """Else a training that two people must decide is a timetable of one run, and one decides."""
+    two = '@two_people("why") permit(principal, action == Action::"training", resource);'
+    policies = CedarPolicies([Policy("own.cedar", ASKS + (two if by == "a policy" else ""), "")])
+    rules = (TwoPeopleRule(kinds=("training",), reason="why"),) if by == "a rule" else ()
+    decisions = Decisions(policies, lambda: rules)
+    asked, _ = world.assembly.agent._approvals._check(timetable_of(world, {"runs": 1}))
+    decided = decisions.decision(asked)
+    assert (decided.effect, decided.two_people) == ("ask", ("why",))
+    assert decisions.two_people(asked) == ("why",)
+    assert (
+        Decisions(CedarPolicies([Policy("own.cedar", ASKS, "")])).decision(asked).effect == "allow"
+    )
 
 
 async def test_policies_see_what_runs_and_how_often(tmp_path: Path) -> None:

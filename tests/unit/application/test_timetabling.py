@@ -129,6 +129,21 @@ async def test_a_cancelled_timetable_waits_no_longer(place: Place) -> None:
     assert caught.value.code == "cancelled"
 
 
+async def test_a_timetable_of_an_account_that_is_disabled_ends_long_before_its_next_run(
+    place: Place,
+) -> None:
+    task = place.wait()
+    await place.look(1)
+    assert not task.done()
+    async with place.database.begin() as work:
+        await work.users.save(replace(ANN, disabled=True))
+        await work.commit()
+    await place.look(2)
+    with pytest.raises(SecureFlowError) as caught:
+        await answer(task)
+    assert caught.value.code == "submitter_gone"
+
+
 @pytest.mark.parametrize(
     "gone", [{"disabled": True}, {"created": 10}, {"name": "other"}, {"organisation": "none"}],
     ids=str,

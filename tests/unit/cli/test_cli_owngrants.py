@@ -1,4 +1,4 @@
-"""`secureflow agent grant`, `project`, `requester` and `data usage`, over what an agent tells."""
+"""`secureflow agent grant`, `job`, `project`, `requester`, `data usage`, over what it tells."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     answers("grant_confirm", SHOWN)
     answers("grant_revoke", {**SHOWN, "stopped": STOPPED})
     answers("grant_unlock", SHOWN)
+    answers("job_withdraw", {"job": "job_1", "stopped": STOPPED})
     answers("project_freeze", {"project": "prj_0123456789", "stopped": STOPPED})
     answers("project_unfreeze", {})
     answers("requester_block", {"requester": "usr_eve", "stopped": []})
@@ -109,6 +110,14 @@ def test_revoking_says_what_cannot_be_taken_back(cli: Any, asked: list[Any]) -> 
     assert "job_1 was stopped. Nothing of it had been given out." in err
     assert cli("agent", "grant", "unlock", GRANT, "--uses", "2", "--yes")[0] == 0
     assert asked[-1] == ("grant_unlock", GRANT, 2, 0.0)
+
+
+def test_the_approval_of_one_job_is_withdrawn(cli: Any, asked: list[Any]) -> None:
+    assert cli("agent", "job", "withdraw", "job_1")[0] != 0, "nobody confirmed it"
+    assert asked == []
+    status, _, err = cli("agent", "job", "withdraw", "job_1", "--reason", "over", "--yes")
+    assert (status, asked) == (0, [("job_withdraw", "job_1", "over")])
+    assert "job_1 was stopped. Nothing of it had been given out." in err
 
 
 def test_projects_and_requesters_are_stopped_and_let_in_again(cli: Any, asked: list[Any]) -> None:

@@ -21,8 +21,8 @@ from typing import Any, Final
 import cedarpy
 
 from secureflow.adapters.policy.drafting import drafted
-from secureflow.adapters.policy.explaining import nearly
-from secureflow.adapters.policy.nesting import LEVELS, levels, too_deep
+from secureflow.adapters.policy.explaining import nearly, part_levels
+from secureflow.adapters.policy.nesting import LEVELS, PART_LEVELS, levels, too_deep
 from secureflow.domain.policies import Decision, Nearly, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -203,7 +203,8 @@ def _listed(policy: Policy) -> dict[str, Any]:
     """Return the policies of a text as JSON, by Cedar's names.
 
     Raises:
-        SecureFlowError: `policy_invalid` for what is nested too deeply to be read.
+        SecureFlowError: `policy_invalid` for what is nested too deeply to be read, and for
+            templates: nothing fills their slots, and policies would be numbered around them.
     """
     try:
         listed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(policy.text))
@@ -211,7 +212,11 @@ def _listed(policy: Policy) -> dict[str, Any]:
         raise _nested(policy.name) from None
     if levels(listed) > LEVELS:
         raise _nested(policy.name)
+    if listed.get("templates"):
+        raise _templates(policy.name)
     found: dict[str, Any] = listed["staticPolicies"]
+    if any(part_levels(one) > PART_LEVELS for one in found.values()):
+        raise _nested(policy.name)  # it decides, but nothing about it could be explained
     return found
 
 
@@ -220,6 +225,15 @@ def _nested(file: str) -> SecureFlowError:
         "policy_invalid",
         Text("The policy file {name} is not valid: a policy is nested too deeply.", name=file),
         'Split the policy; ["a", "b"].contains(context.purpose) asks for one of several texts.',
+        {"file": file},
+    )
+
+
+def _templates(file: str) -> SecureFlowError:
+    return SecureFlowError(
+        "policy_invalid",
+        Text("The policy file {name} is not valid: it has a template (?principal).", name=file),
+        "Write the policy with a name in its place, or with a condition.",
         {"file": file},
     )
 

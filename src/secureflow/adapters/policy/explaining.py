@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import cedarpy
 
+from secureflow.adapters.policy.nesting import levels
 from secureflow.domain.policies import Nearly, Policy
 
 _ANY: Final = {"principal": {"op": "All"}, "action": {"op": "All"}, "resource": {"op": "All"}}
@@ -47,6 +48,11 @@ def nearly(
             if policy["effect"] == "permit":
                 found.append(Nearly(title, _missing(policy, request)))
     return tuple(sorted(found, key=lambda one: len(one.missing)))
+
+
+def part_levels(policy: Mapping[str, Any]) -> int:
+    """Return how many levels the deepest part of a policy has: each is read from JSON again."""
+    return max(map(levels, _parts(policy)), default=0)
 
 
 def _missing(policy: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ LONGEST: Final = 1000
 """Operators and accesses of one policy."""
 LEVELS: Final = 300
 """Levels of a policy as JSON: chains of about 150 conditions."""
+PART_LEVELS: Final = 120
+"""Levels of one of those conditions: Cedar reads JSON of 128 with what stands around it."""
 _TOKEN: Final = re.compile(
-    r'"(?:[^"\\]|\\.)*"?|//[^\n]*|[(\[{]|[)\]}]|;|&&|\|\||[+*.!-]|\bif\b', re.DOTALL
+    r'"(?:[^"\\]|\\.)*"?|//[^\r\n]*|[(\[{]|[)\]}]|;|&&|\|\||[+*.!-]|\bif\b', re.DOTALL
 )
 
 

@@ -71,11 +71,17 @@ def _forms(command: _Command) -> Mapping[str, TypeAdapter[Any]]:
 
 
 def _has_half(value: JSON) -> bool:
-    if isinstance(value, str):
-        return SURROGATE.search(value) is not None
-    if isinstance(value, Mapping):
-        return any(_has_half(one) for item in value.items() for one in item)
-    return isinstance(value, list) and any(map(_has_half, value))
+    """Tell whether a text in it holds half a character; it may be nested as deep as JSON is."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and SURROGATE.search(one):
+            return True
+        if isinstance(one, Mapping):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
 def _invalid(problem: str) -> SecureFlowError:

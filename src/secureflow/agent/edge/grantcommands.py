@@ -15,9 +15,10 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.usage import Usage
 from secureflow.agent.edge.wiring import Assembly
+from secureflow.agent.owner.stoppedjobs import StoppedJob
 from secureflow.agent.owner.stops import lifted
 from secureflow.agent.record.grantrows import KeptGrant, Stop
-from secureflow.agent.verbs.stopping import Cause, StoppedJob
+from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import read_terms
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON
@@ -48,6 +49,7 @@ class GrantCommands:
             "grant.confirm": self.confirm,
             "grant.revoke": self.revoke,
             "grant.unlock": self.unlock,
+            "job.withdraw": self.withdraw,
             "project.freeze": self.freeze,
             "project.unfreeze": self.unfreeze,
             "requester.block": self.block,
@@ -129,6 +131,11 @@ class GrantCommands:
             raise SecureFlowError("invalid_request", "Uses and ε are numbers of 0 or more.")
         kept = await asyncio.to_thread(self._grants.unlock, grant, uses, float(epsilon))
         return self._listed(kept)
+
+    async def withdraw(self, job: str, reason: str = "") -> dict[str, JSON]:
+        """Withdraw the approval of one job, and end it and the jobs that it starts, at once."""
+        cause = Cause("approval_withdrawn", _name(job), reason=_short(reason))
+        return {"job": job, "stopped": await self._stop(cause)}
 
     async def freeze(self, project: str, reason: str = "") -> dict[str, JSON]:
         """Stop a project here: its jobs end, and no request of it is answered."""

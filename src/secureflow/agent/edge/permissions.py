@@ -100,6 +100,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "grant.confirm": _DECIDES,
     "grant.revoke": _DECIDES,
     "grant.unlock": _ADMINISTERS,
+    "job.withdraw": _DECIDES,
     "project.freeze": _DECIDES,
     "project.unfreeze": _ADMINISTERS,
     "requester.block": _DECIDES,

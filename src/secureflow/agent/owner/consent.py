@@ -176,11 +176,13 @@ class Allowed:
         expires: unix seconds; for a person's decision the time that the person was shown, whatever
             the centre asks for later.
         people: ids of the people who decided, the first one first; none without accounts.
+        item: the request in the inbox that they decided; "" if nobody was asked.
     """
 
     by: str
     expires: int
     people: tuple[str, ...] = ()
+    item: str = ""
 
 
 class Consent:
@@ -247,7 +249,7 @@ class Consent:
             raise refused(job, TWO, "policy")
         by = "two people" if len(people) > 1 else "a person"
         by = f"{by}: {decided.reason}" if decided.reason else by
-        return Allowed(by, min(expires, decided.expires), people)
+        return Allowed(by, min(expires, decided.expires), people, item)
 
     def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
         """Refuse what a policy forbids, whatever else was approved.

@@ -6,6 +6,7 @@ annotations of policies say which requests two people must decide, whatever a po
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -92,7 +93,13 @@ class Decisions:
         return self._by_two(request, decision)
 
     def _by_two(self, request: Mapping[str, JSON], decision: Decision) -> tuple[str, ...]:
+        """Return why two people must decide: what they decide once, they decide as a timetable."""
         found = (*reasons_for_two(self._rules(), request), *decision.two_people)
+        if isinstance(kind := request.get("of"), str):
+            once = {**request, "kind": kind}
+            found += reasons_for_two(self._rules(), once)
+            with contextlib.suppress(KeyError):  # facts that an example left out
+                found += self.policies.decide(once).two_people
         return tuple(dict.fromkeys(found))
 
     def explained(self, request: Mapping[str, JSON]) -> dict[str, JSON]:

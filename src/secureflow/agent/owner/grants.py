@@ -261,10 +261,11 @@ class Grants:
     def take_part(self, job: str, whole: str, *, run: bool = False) -> None:
         """Put a part under the grant of its whole, which is charged; the caller's transaction.
 
-        `run`: it is a use of its own, which its timetable holds for it.
+        `run`: it is a use of its own, which its timetable holds for it. A part whose approval is
+        renewed has its use already.
         """
         use = self._store.grant_use(whole)
-        if use is None:
+        if use is None or self._store.grant_use(job) is not None:
             return
         own = 1 if run and use.counted > 0 else 0
         if own:

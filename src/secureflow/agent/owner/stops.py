@@ -7,7 +7,10 @@ centre renames, and is for people whom the centre names honestly. Projects are i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from secureflow.agent.owner.acting import acting
+from secureflow.agent.record.going import stopped_here
 from secureflow.agent.record.grantrows import Stop, StopKind
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import JobSpec
@@ -42,6 +45,33 @@ def check_unstopped(store: RecordStore, job: str, spec: JobSpec) -> None:
             ),
             "Ask its data owner: secureflow agent requester unblock USER.",
         )
+
+
+def recall(store: RecordStore, job: str, reason: str) -> bool:
+    """Take back a person's approval that is not signed yet; tell whether there was one.
+
+    The caller's transaction. The centre may ask for it any time later, or be asking now.
+    """
+    approved = [one for one in store.inbox() if one.job == job and one.state == "approved"]
+    for one in approved:
+        store.decide_inbox_item(replace(one, state="withdrawn", reason=reason, spec={}))
+    return bool(approved)
+
+
+def check_not_recalled(store: RecordStore, job: str, item: str) -> None:
+    """Refuse to sign what a person approved and took back since; the caller's transaction.
+
+    Args:
+        store: the record.
+        job: the job's id.
+        item: what was decided in the inbox; "" if nobody was asked.
+
+    Raises:
+        SecureFlowError: `approval_withdrawn`.
+    """
+    found = store.inbox_item(item) if item else None
+    if found is not None and found.state == "withdrawn":
+        raise stopped_here("approval_withdrawn", job)
 
 
 def lifted(store: RecordStore, kind: StopKind, name: str, now: int) -> Stop:

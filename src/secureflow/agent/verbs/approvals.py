@@ -34,7 +34,7 @@ from secureflow.agent.owner.grants import Grants, Under
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.owner.publications import Publication
-from secureflow.agent.owner.stops import check_unstopped
+from secureflow.agent.owner.stops import check_not_recalled, check_unstopped
 from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
@@ -314,6 +314,7 @@ class Approvals:
         )  # fmt: skip
         with context.store.transaction():
             check_unstopped(context.store, request.job, spec)
+            check_not_recalled(context.store, request.job, decided.item)
             renewed = context.store.job(request.job) is not None
             if renewed:
                 context.store.renew_job(request.job, f"consent/{request.job}", expires)

@@ -1,11 +1,12 @@
 """Stopping jobs that run: the owner takes back what it allowed, and no link is needed for it.
 
-One transaction records why (a grant revoked, a project or requester stopped), ends every job that
-it covers in the record, and signs a leaf `revoked` in each. A job whose row cannot be read hinders
-none of the others: it is named, and ended without a leaf where the grant is known to be its. From
-then on every request of such a job is refused, after a restart too, and whatever commits this party
-checks it in its own transaction (`going.check_going`): no vote follows. Then what runs is ended:
-requests, workers, engines, channels; secrets and rows are dropped.
+One transaction records why (an approval withdrawn, a grant revoked, a project or requester
+stopped), ends every job that it covers in the record, and signs a leaf `revoked` in each. A job
+whose row cannot be read hinders none of the others: it is named, and ended without a leaf where the
+grant is known to be its. From then on every request of such a job is refused, after a restart too,
+and whatever commits this party checks it in its own transaction (`going.check_going`): no vote
+follows. Then what runs is ended: requests, workers, engines, channels; secrets and rows are
+dropped.
 
 What cannot be taken back is named, per job (`given`): an approval and leaves that were signed; a
 vote that was cast, so a sum that a certificate may open; and, where the others' votes are enough
@@ -17,13 +18,15 @@ nothing opens; of four it is three, unless the job (or the grant's `min_group`) 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.owner.acting import acting
 from secureflow.agent.owner.grants import Grants
+from secureflow.agent.owner.stoppedjobs import StoppedJob
+from secureflow.agent.owner.stops import recall
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.grantrows import Stop
 from secureflow.agent.record.records import JobRecord
@@ -31,19 +34,14 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.verbs.settling import Settling
 from secureflow.domain.quorum import threshold_of
 from secureflow.engines.run.kept import KEPT
-from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.text import Joined, Text
+from secureflow.kit.text import Text
 
 LEAF = "revoked"
 """The kind of leaf that says that this party took its approval of a job back."""
-Code = Literal["grant_revoked", "project_stopped", "requester_blocked"]
+Code = Literal["approval_withdrawn", "grant_revoked", "project_stopped", "requester_blocked"]
 By = Literal["owner", "centre"]
-_UNREADABLE = (
-    "Its row in the agent's record cannot be read, and what it had given out is not known: nothing "
-    "more of it is answered. Look for what else is damaged: secureflow agent check."
-)
 _log = get_logger(__name__)
 
 
@@ -53,7 +51,7 @@ class Cause:
 
     Args:
         code: the outcome of the jobs.
-        name: the grant's id, the project's, or the requester as the centre names them.
+        name: the job's id, the grant's, the project's, or the requester as the centre names them.
         by: who says so: the owner, or the centre, which can only take away.
         reason: in the owner's words.
     """
@@ -62,80 +60,6 @@ class Cause:
     name: str
     by: By = "owner"
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class StoppedJob:
-    """A job that was stopped, and what of it cannot be taken back.
-
-    Args:
-        job: its id.
-        voted: rounds of each stage on which this party had voted: `[round, stage]`.
-        sent: rounds whose update was sent without a vote: `[round, stage]`.
-        needed: how many votes certify a set of the roster.
-        parties: how many parties the roster has.
-        kept: whether this party's result of the job was kept, or given to peers.
-        unreadable: whether nothing is known of it, because its row is damaged.
-    """
-
-    job: str
-    voted: tuple[tuple[int, str], ...]
-    sent: tuple[tuple[int, str], ...]
-    needed: int
-    parties: int
-    kept: bool
-    unreadable: bool = False
-
-    @property
-    def opens(self) -> bool:
-        """Whether the others' votes are enough to open an update that was sent."""
-        return bool(self.sent) and self.needed < self.parties
-
-    def told(self) -> list[str]:
-        """Return sentences for people: what cannot be taken back, and what is safe."""
-        if self.unreadable:
-            return [_UNREADABLE]
-        lines: list[str] = []
-        if self.voted:
-            lines.append(
-                Text(
-                    "It had voted on {rounds}: those sums may be open, and cannot be taken back.",
-                    rounds=_places(self.voted),
-                )
-            )
-        if self.sent and self.opens:
-            lines.append(
-                Text(
-                    "Its update of {rounds} was sent without a vote: {needed} of the {parties} "
-                    "parties can still certify a sum with it, if they had not heard of this.",
-                    rounds=_places(self.sent),
-                    needed=self.needed,
-                    parties=self.parties,
-                )
-            )
-        elif self.sent:
-            lines.append(
-                Text(
-                    "Its update of {rounds} was sent without a vote, and never opens: a "
-                    "certificate needs every party's.",
-                    rounds=_places(self.sent),
-                )
-            )
-        if self.kept:
-            lines.append("Its result was computed and committed to; what peers learned stays.")
-        return lines or ["Nothing of it had been given out."]
-
-    def as_json(self) -> dict[str, JSON]:
-        """Return the JSON form, for the owner and for the leaf."""
-        return {
-            "job": self.job,
-            "voted": [list(one) for one in self.voted],
-            "sent": [list(one) for one in self.sent],
-            "needed": self.needed,
-            "parties": self.parties,
-            "kept": self.kept,
-            **({"unreadable": True} if self.unreadable else {}),
-        }
 
 
 class Stopping:
@@ -173,7 +97,7 @@ class Stopping:
         """Record why, and end every job that it covers; return those that this ended.
 
         Raises:
-            SecureFlowError: `not_found` for a grant that is not on record.
+            SecureFlowError: `not_found` for a grant or a job that is not on record.
         """
         stopped = await asyncio.to_thread(self._record, cause)
         for one in stopped:  # first everything that is being done, then what takes time
@@ -239,6 +163,12 @@ class Stopping:
     def _apply(self, cause: Cause, now: int) -> None:
         """Keep the cause itself: later jobs are refused for it too."""
         store = self._context.store
+        if cause.code == "approval_withdrawn":
+            if store.job(cause.name) is None and not recall(store, cause.name, cause.reason):
+                raise _not_approved(cause.name)
+            facts = {"by": cause.by, "reason": cause.reason, **acting().facts()}
+            store.note(now, "approval.withdrawn", cause.name, **facts)
+            return
         if cause.code == "grant_revoked":
             kept = self._grants.get(cause.name)
             if kept.state == "revoked":
@@ -257,6 +187,9 @@ class Stopping:
             store.note(now, "stop.set", "", **facts, **acting().facts())
 
     def _covers(self, cause: Cause, job: JobRecord) -> bool:
+        if cause.code == "approval_withdrawn":  # of a timetable: the run that goes on, too
+            whole = (job.spec.get("part_of") or {}).get("job")
+            return cause.name in {job.job, whole}
         if cause.code == "grant_revoked":
             use = self._context.store.grant_use(job.job)
             return use is not None and use.grant == cause.name
@@ -287,16 +220,10 @@ def given(store: RecordStore, job: JobRecord) -> StoppedJob:
     return StoppedJob(job.job, voted, sent, needed, parties, kept)
 
 
-def _places(rounds: Sequence[tuple[int, str]]) -> str:
-    """Return all rounds, those of a stage that follow one another as a range."""
-    ranges: list[tuple[int, int, str]] = []
-    for n, stage in sorted(rounds):
-        same = ranges and ranges[-1][2] == stage and ranges[-1][1] == n - 1
-        first = ranges.pop()[0] if same else n
-        ranges.append((first, n, stage))
-    return Joined(", ", [
-        Text("round {n} ({stage})", n=first, stage=stage)
-        if first == last
-        else Text("rounds {first} to {last} ({stage})", first=first, last=last, stage=stage)
-        for first, last, stage in ranges
-    ])  # fmt: skip
+def _not_approved(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "not_found",
+        Text("This organisation has approved no job {job!r}.", job=job[:80]),
+        "secureflow agent data usage shows the approved jobs; one that still waits is rejected: "
+        "secureflow agent inbox reject ID.",
+    )

@@ -1,9 +1,10 @@
 """`AwaitTime`: a run of a timetable begins at its time, or within the window after it, or never.
 
 Whether it may is read from the job's own row when its time has come: somebody may have paused the
-timetable (`PAUSED` in its progress; while the window lasts, taking it up again starts the run), or
-its submitter's account is gone, which ends it. The answer is journalled with the run that it
-starts, in one transaction, so a crash neither repeats nor loses one.
+timetable (`PAUSED` in its progress; while the window lasts, taking it up again starts the run). An
+account of its submitter that is gone ends it within a minute, however far the next run is: one that
+is enabled again finds nothing that goes on as if it had not been. The answer is journalled with the
+run that it starts, in one transaction, so a crash neither repeats nor loses one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from secureflow.kit.text import Text
 LOOK_SECONDS: Final = 3.0
 """Seconds between looks at a paused timetable: it may be taken up again at another server."""
 LONGEST_SECONDS: Final = 60.0
-"""Seconds after which the clock is read again: it may have been set."""
+"""Seconds after which clock and account are read again: the clock may have been set."""
 PAUSED: Final = "paused"
 """Key in a job's progress that says who paused it, and when."""
 
@@ -68,12 +69,12 @@ class Timetabling:
         while not cancel.is_set():
             event.clear()
             now = self._clock()
-            if now < effect.at:
-                await _pause(event, min(effect.at - now, LONGEST_SECONDS))
-                continue
             async with self._begin() as unit:
                 entity = await unit.jobs.get(job)
                 await check_submitter(unit, entity)
+            if now < effect.at:
+                await _pause(event, min(effect.at - now, LONGEST_SECONDS))
+                continue
             paused = entity.progress.get(PAUSED)
             if not paused:
                 return {"state": "missed" if now > effect.until else "due"}

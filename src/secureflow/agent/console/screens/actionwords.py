@@ -48,6 +48,13 @@ _DECISIONS: Final[Mapping[str, ActionKind]] = {
     ),
     "inbox.rejected": ActionKind("decisions", _fixed("Rejected a request.")),
     "inbox.asked_back": ActionKind("decisions", _fixed("Sent a request back with a question.")),
+    "inbox.asked": ActionKind("decisions", _fixed("Asked the submitter a question.")),
+    "inbox.answered": ActionKind(
+        "decisions", _fixed("The submitter's answer came, as the centre tells it.")
+    ),
+    "approval.withdrawn": ActionKind(
+        "decisions", _fixed("Withdrew the approval of the job."), warns=True
+    ),
     "job.approved": ActionKind(
         "decisions",
         lambda f: Text("The job was approved; decided by {by}.", by=f["by"]),
@@ -72,6 +79,13 @@ _GRANTS: Final[Mapping[str, ActionKind]] = {
     "grant.unlocked": ActionKind("grants", _fixed("Confirmed a restored grant again.")),
     "job.stopped": ActionKind(
         "grants", lambda f: Text("Stopped the job ({code}).", code=f["code"]), warns=True
+    ),
+    "job.unreadable": ActionKind(
+        "grants",
+        lambda f: Text(
+            "The job's row cannot be read; it was stopped all the same ({cause}).", cause=f["cause"]
+        ),
+        warns=True,
     ),
     "stop.set": ActionKind(
         "grants",
@@ -108,6 +122,21 @@ _PEOPLE: Final[Mapping[str, ActionKind]] = {
     ),
     "person.reset": ActionKind(
         "people", lambda f: Text("Gave {name} another initial password.", name=f["of"])
+    ),
+    "person.bound": ActionKind(
+        "people",
+        lambda f: Text(
+            "Let {name} log in at the provider {provider}.", name=f["of"], provider=f["provider"]
+        ),
+        warns=True,
+    ),
+    "person.unbound": ActionKind(
+        "people",
+        lambda f: Text(
+            "No longer lets {name} log in at the provider {provider}.",
+            name=f["of"],
+            provider=f["provider"],
+        ),
     ),
     "person.password": ActionKind("people", _fixed("Chose another password.")),
     "person.totp.enrolled": ActionKind("people", _fixed("Drew a secret for a second factor.")),
