@@ -22,7 +22,8 @@ from peers.psi_world import PsiAgentWorld
 from peers.sandboxes import demand_sandbox
 from peers.statistics_world import StatisticsWorld
 
-from secureflow.agent.verbs.stopping import Cause, StoppedJob
+from secureflow.agent.verbs.stoppedjobs import StoppedJob
+from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import GrantTerms
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.secagg import Conductor, SecAggClient, open_sum

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from secureflow.agent.edge.grantcommands import _told
-from secureflow.agent.verbs.stopping import StoppedJob
+from secureflow.agent.verbs.stoppedjobs import StoppedJob
 from secureflow.cli.ownstops import say_stopped
 from secureflow.texts import chinese
 

@@ -17,7 +17,8 @@ from secureflow.agent.edge.usage import Usage
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.owner.stops import lifted
 from secureflow.agent.record.grantrows import KeptGrant, Stop
-from secureflow.agent.verbs.stopping import Cause, StoppedJob
+from secureflow.agent.verbs.stoppedjobs import StoppedJob
+from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import read_terms
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON

@@ -16,7 +16,7 @@ from secureflow.agent.console.screens.figures import (
     text_of,
     texts,
 )
-from secureflow.agent.verbs.stopping import StoppedJob
+from secureflow.agent.verbs.stoppedjobs import StoppedJob
 from secureflow.kit.reading import listed, members, objects
 
 STATES: Final = ("proposed", "in force", "locked", "forged", "used up", "expired", "taken back")
