@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.agent.edge.control import Command
@@ -37,10 +37,12 @@ class GrantCommands:
     Args:
         assembly: the agent.
         watch: tells the centre, and knows its proposals.
+        reporting: who reads the whole record, one after the other: the threads are the agent's.
     """
 
     assembly: Assembly
     watch: GrantWatch
+    reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
@@ -168,7 +170,10 @@ class GrantCommands:
         Of jobs that are `running` alone, nothing is compared.
         """
         usage = Usage(self.assembly.context)
-        return await asyncio.to_thread(usage.running if running else usage.report, dataset)
+        if running:
+            return await asyncio.to_thread(usage.running, dataset)
+        async with self.reporting:
+            return await asyncio.to_thread(usage.report, dataset)
 
     @property
     def _grants(self) -> Any:
