@@ -397,3 +397,20 @@ async def test_the_doctor_says_who_decides(world: World) -> None:
     with pytest.raises(SecureFlowError) as again:
         check_people(demanding)
     assert again.value.code == "two_people_needed"
+
+
+async def test_made_up_names_do_not_make_room_for_more_guesses_at_a_real_one(team: Team) -> None:
+    """Counters are few: whoever fills them with made-up names does not push a real one's out."""
+    for counters in (team.logins._guesses, team.logins._aimed):
+        counters._keys = 50
+
+    async def guessed(name: str, source: str) -> str:
+        given = {"name": name, "password": "guess of words", "source": source}
+        return await team.refusal("people.login", **given)
+
+    assert {await guessed("ben", f"a{number}") for number in range(40)} == {"bad_credentials"}
+    for number in range(200):
+        await guessed(f"nobody{number}", "flood")
+    team.ticks += 30
+    again = [await guessed("ben", f"b{number}") for number in range(20)]
+    assert again.count("bad_credentials") == 3  # one in ten seconds, as after 40 guesses

@@ -140,6 +140,21 @@ async def test_roles_follow_from_the_claims_at_each_login(desk: Desk) -> None:
     asking.cancel()
 
 
+async def test_a_session_of_one_provider_gets_no_role_of_another(desk: Desk) -> None:
+    """Who pretends to be ben at a provider that makes him a viewer waits for his own login."""
+    await desk.bound()
+    await desk.bound(subject="ben@other", name="other")
+    weak = await desk.device("other", sub="ben@other", groups=["sf-viewers"])
+    assert weak["roles"] == ["viewer"]
+    strong = await desk.device()
+    assert strong["roles"] == ["decider"]
+    asking, item = await waiting_item(desk.world)
+    assert await desk.refusal("inbox.approve", weak["session"], item=item.id) == "session_expired"
+    assert (await desk.device())["roles"] == ["decider"]  # nothing changes: both sessions stay
+    assert await desk.refusal("inbox.approve", strong["session"], item=item.id) == ""
+    asking.cancel()
+
+
 async def test_whom_the_provider_gives_no_role_has_none_and_no_session(desk: Desk) -> None:
     await desk.bound()
     session = (await desk.device())["session"]

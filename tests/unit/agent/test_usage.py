@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+from peers.agent_people import Team
 from peers.agent_world import JOB, NOW, World
 
 from secureflow.agent.edge.usage import Usage
@@ -89,3 +92,28 @@ async def test_a_person_is_named_as_the_approval(tmp_path: Path) -> None:
     decide(world, (await arrived(world)).id, "approved", "board 12")
     await asking
     assert report(world)["uses"][0]["approval"] == "a person: board 12"
+
+
+async def test_reports_are_read_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer who asks again and again takes one thread of the agent's few, and not all."""
+    team = await Team(World(tmp_path / "agent", policy="")).gather("ada", "vera")
+    reading, most, guard, both = 0, 0, threading.Lock(), threading.Event()
+
+    def report(_: Usage, dataset: str = "") -> dict[str, Any]:
+        nonlocal reading, most
+        with guard:
+            reading += 1
+            most = max(most, reading)
+            if reading > 1:
+                both.set()
+        both.wait(0.05)  # until a second one reads, which none does
+        with guard:
+            reading -= 1
+        return {"uses": [], "differences": [], "of": dataset}
+
+    monkeypatch.setattr(Usage, "report", report)
+    asked = [team.give("data.usage", "vera", dataset=f"d{number}") for number in range(4)]
+    assert [one["of"] for one in await asyncio.gather(*asked)] == ["d0", "d1", "d2", "d3"]
+    assert most == 1

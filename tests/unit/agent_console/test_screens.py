@@ -206,6 +206,28 @@ async def test_a_proposal_is_confirmed_with_the_terms_that_were_shown(page: Owne
     assert team.world.assembly.grants.terms_of(kept).columns == ("age",)
 
 
+async def test_a_form_that_is_sent_twice_makes_one_grant_and_brings_none_back(
+    page: OwnerPage,
+) -> None:
+    """Two clicks would make two grants, with twice the uses and twice the budget."""
+    team = page.team
+    browser, grants = await page.of("ben"), team.world.assembly.grants
+    fields = {"dataset": "customers", "project": PROJECT, "column.age": "yes", "days": "9",
+              "uses": "5"}  # fmt: skip
+    review = (await browser.act("/grants/new", **fields)).text
+    form = {name: _field(review, name) for name in ("terms", "proposal", "once")}
+    first, second = [await browser.act("/grants/make", **form) for _ in range(2)]
+    (kept,) = grants.every()
+    assert first.headers["location"] == second.headers["location"] == f"/grants/{kept.id}"
+    await browser.act(f"/grants/{kept.id}/revoke", reason="over")
+    back = await browser.act("/grants/make", **form)  # by the browser's button
+    assert back.headers["location"] == f"/grants/{kept.id}"
+    assert [one.state for one in grants.every()] == ["revoked"]
+    other = json.dumps(json.loads(form["terms"]) | {"uses": 6})
+    await browser.act("/grants/make", **{**form, "terms": other})
+    assert len(grants.every()) == 2
+
+
 async def test_the_page_of_a_revocation_names_what_stops_and_afterwards_what_stays(
     tmp_path: Path,
 ) -> None:

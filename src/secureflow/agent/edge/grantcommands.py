@@ -7,8 +7,9 @@ Every one works without a link; what the centre is to know it is told when there
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.agent.edge.control import Command
@@ -26,6 +27,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, with_texts
 
 _MOST: Final = 128
+_ONCE: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class GrantCommands:
     Args:
         assembly: the agent.
         watch: tells the centre, and knows its proposals.
+        reporting: who reads the whole record, one after the other: the threads are the agent's.
     """
 
     assembly: Assembly
     watch: GrantWatch
+    reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
@@ -78,15 +82,15 @@ class GrantCommands:
         jobs = [{"job": one.job, "epsilon": one.epsilon, "at": one.at} for one in uses]
         return {**self._listed(kept), "signature": kept.signature, "jobs": jobs}
 
-    async def create(self, terms: JSON) -> dict[str, JSON]:
-        """Make a grant; the centre is told of it.
+    async def create(self, terms: JSON, once: str = "") -> dict[str, JSON]:
+        """Make a grant; the centre is told of it. A form that is sent twice makes one (`once`).
 
         Raises:
             SecureFlowError: `invalid_grant`, `dataset_unknown`, `unknown_column`.
         """
-        return await self._make(terms, "")
+        return await self._make(terms, "", once)
 
-    async def confirm(self, proposal: str, terms: JSON) -> dict[str, JSON]:
+    async def confirm(self, proposal: str, terms: JSON, once: str = "") -> dict[str, JSON]:
         """Confirm a grant that was made at the centre, with the terms that a person here was shown.
 
         What the centre shows meanwhile changes nothing: the person's terms are signed.
@@ -100,10 +104,12 @@ class GrantCommands:
                 Text("The centre shows no grant {proposal!r} to confirm.", proposal=proposal[:80]),
                 "secureflow agent grant list shows proposals while the link is up.",
             )
-        return await self._make(terms, proposal)
+        return await self._make(terms, proposal, once)
 
-    async def _make(self, value: JSON, proposal: str) -> dict[str, JSON]:
+    async def _make(self, value: JSON, proposal: str, once: str) -> dict[str, JSON]:
         context = self.assembly.context
+        if once and not _ONCE.fullmatch(once):
+            raise SecureFlowError("invalid_request", "`once` has 32 hex digits.")
         terms = read_terms(value, context.clock())
         declared = {one.name for one in context.settings.dataset(terms.dataset).columns}
         if unknown := sorted(set(terms.columns) - declared):
@@ -116,7 +122,7 @@ class GrantCommands:
                 ),
                 "Grant declared columns only.",
             )
-        kept = await asyncio.to_thread(self._grants.create, terms, proposal)
+        kept = await asyncio.to_thread(self._grants.create, terms, proposal, once)
         self.watch.hurry()
         return self._listed(kept)
 
@@ -170,7 +176,10 @@ class GrantCommands:
         Of jobs that are `running` alone, nothing is compared.
         """
         usage = Usage(self.assembly.context)
-        return await asyncio.to_thread(usage.running if running else usage.report, dataset)
+        if running:
+            return await asyncio.to_thread(usage.running, dataset)
+        async with self.reporting:
+            return await asyncio.to_thread(usage.report, dataset)
 
     @property
     def _grants(self) -> Any:

@@ -100,8 +100,13 @@ class Grants:
 
     # A person's commands.
 
-    def create(self, terms: GrantTerms, proposal: str = "") -> KeptGrant:
-        """Sign and keep a grant; `proposal` is the grant at the centre that it confirms.
+    def create(self, terms: GrantTerms, proposal: str = "", once: str = "") -> KeptGrant:
+        """Sign and keep a grant; one of the same `once` and terms was made before, and is returned.
+
+        Args:
+            terms: what it allows.
+            proposal: the grant at the centre that it confirms; empty.
+            once: 32 hex digits of a form that may be sent twice; drawn if left out.
 
         Raises:
             SecureFlowError: `already_exists` for a proposal that was confirmed.
@@ -109,14 +114,18 @@ class Grants:
         now = self._clock()
         body = {
             **statement("", self._party, dump(terms), now),
-            "nonce": secrets.token_hex(16),
+            "nonce": once or secrets.token_hex(16),
             "proposal": proposal,
         }
         grant = grant_id(body)
         signed = {**body, "grant": grant}
         kept = KeptGrant(grant, signed, self._key.sign(KIND, signed), "granted", proposal, now)
         with self._store.transaction():
-            if proposal and any(one.proposal == proposal for one in self._store.grants()):
+            known = self._store.grants() if once or proposal else ()
+            for one in known:
+                if once and (one.body.get("nonce"), one.body.get("terms")) == (once, body["terms"]):
+                    return one
+            if proposal and any(one.proposal == proposal for one in known):
                 raise SecureFlowError(
                     "already_exists",
                     Text("The grant {proposal} was confirmed before.", proposal=proposal),

@@ -4,8 +4,9 @@
   an account (OpenID Connect Core 1.0, section 5.7).
 - An owner-admin binds an account to one, or the settings let a first login make the account; the
   very first account of an agent is made by whoever has its uid.
-- Roles follow from the claims at each login. Whom the provider no longer gives a role has none
-  here, and its sessions end; the last owner-admin keeps its role, and does not get in.
+- Roles follow from the claims at each login; where they change, older sessions end. Whom the
+  provider no longer gives a role has none here, and its sessions end; the last owner-admin keeps
+  its role, and does not get in.
 """
 
 from __future__ import annotations
@@ -179,11 +180,15 @@ class PersonIdentities:
     def _with_roles(
         self, provider: PersonProvider, person: Person, roles: tuple[str, ...]
     ) -> Person:
-        """Store the roles that the provider gives; raises `last_administrator`."""
+        """Store the roles that the provider gives; raises `last_administrator`.
+
+        What was begun before ends: another provider, or a password, gave no claim to these roles.
+        """
         if ADMIN not in roles and not self._others(person):
             raise no_admin()
         changed = replace(person, roles=roles)
         self._store.keep_person(changed)
+        self._store.end_person_sessions(person.id)
         if not holds(roles, DECIDER):
             self._store.forget_authority(person.id)
         self._people.note("person.roles", changed, roles=list(roles), provider=provider.name)

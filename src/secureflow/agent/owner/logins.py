@@ -109,9 +109,11 @@ class Logins:
         """
         named = f"{user}\n{name[:64]}"
         source = f"{named}\n{source[:_SOURCE]}"
-        if wait := (
-            self._guesses.take(source) or self._aimed.take(named) or self._failures.take(str(user))
-        ):
+        # The few keys first: names and sources that are made up would push out those that count.
+        if wait := self._failures.take(str(user)):
+            raise too_fast(wait)
+        if wait := self._guesses.take(source) or self._aimed.take(named):
+            self._failures.give_back(str(user))
             raise too_fast(wait)
         known = self._store.person_named(name[:64])
         usable = None if known is None or known.disabled or not known.password else known

@@ -57,6 +57,16 @@ def test_every_field_of_the_terms_is_on_the_page() -> None:
     assert shown["bundles"] == ()
 
 
+def test_whoever_signs_sees_every_column_and_no_rounded_number() -> None:
+    """A proposal of the centre has as many columns as it likes: the last ones may matter most."""
+    many = (*(f"c{number}" for number in range(4095)), "diagnosis")
+    terms = {**dump(TERMS), "columns": list(many), "epsilon": 1234.567, "epsilon_per_job": 1.00049}
+    row = grant_row({"id": "grt_0123456789", "state": "proposed", "terms": terms})
+    shown = {one.name: one.values for one in row.terms}
+    assert shown["columns"] == row.columns == many
+    assert (shown["epsilon"], shown["epsilon_per_job"]) == (("1,234.567",), ("1.00049",))
+
+
 def test_code_by_digest_by_person_or_none() -> None:
     def code(bundles: Any) -> tuple[str, ...]:
         value = listed() | {"terms": {**dump(TERMS), "bundles": bundles}}

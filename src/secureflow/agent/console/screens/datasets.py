@@ -172,7 +172,7 @@ def _use(one: Mapping[str, Any]) -> UseRow:
         kind=text_of(one, "kind"),
         requester=text_of(one, "requester"),
         parties=texts(one.get("parties")),
-        columns=texts(one.get("columns")),
+        columns=texts(one.get("columns"), 4096),
         approval=text_of(one, "approval"),
         grant=text_of(one, "grant"),
         epsilon=None if epsilon is None else ratio(epsilon),

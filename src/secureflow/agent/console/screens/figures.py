@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.kit.plain import shown
-from secureflow.kit.reading import listed
+from secureflow.kit.reading import MAX_LINES
 from secureflow.kit.text import Text
 
 DAY: Final = 86_400
@@ -80,9 +80,14 @@ def plain(value: Any) -> str:
     return value if isinstance(value, Text) else shown(str(value))
 
 
-def texts(value: Any) -> tuple[str, ...]:
-    """Return the texts of a list, plain."""
-    return tuple(plain(one) for one in listed(value))
+def exact(value: float) -> str:
+    """Return a number as it is meant, not rounded: of what somebody signs."""
+    return f"{value:,.15g}"
+
+
+def texts(value: Any, most: int = MAX_LINES) -> tuple[str, ...]:
+    """Return the texts of a list, plain, and of a longer one the first."""
+    return tuple(plain(one) for one in value[:most]) if isinstance(value, list | tuple) else ()
 
 
 def second(value: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from secureflow.agent.console.screens.figures import (
     Share,
-    amount,
+    exact,
     limit,
     plain,
     ratio,
@@ -23,6 +23,8 @@ STATES: Final = ("proposed", "in force", "locked", "forged", "used up", "expired
 """In the order of the page: what somebody must do something about stands before what is over."""
 OVER: Final = frozenset({"used up", "expired", "taken back"})
 _WORDS: Final = {"granted": "in force", "revoked": "taken back"}
+_COLUMNS: Final = 4096
+"""As many as a grant may name: whoever signs it must see each."""
 REVOCABLE: Final = frozenset({"in force", "locked", "forged", "used up"})
 
 
@@ -129,7 +131,7 @@ def grant_row(value: Mapping[str, Any]) -> GrantRow:
         state=_state(text_of(value, "state"), uses, epsilon),
         dataset=text_of(terms, "dataset"),
         project=text_of(terms, "project"),
-        columns=texts(terms.get("columns")),
+        columns=texts(terms.get("columns"), _COLUMNS),
         expires=second(terms.get("expires")),
         uses=uses,
         epsilon=epsilon,
@@ -158,12 +160,12 @@ def terms_of(terms: Mapping[str, Any]) -> Iterable[Term]:
     """Yield every field of a grant's terms, with what it means where it names nothing."""
     yield Term("dataset", (text_of(terms, "dataset"),))
     yield Term("project", (text_of(terms, "project"),))
-    yield Term("columns", texts(terms.get("columns")))
+    yield Term("columns", texts(terms.get("columns"), _COLUMNS))
     for name in ("purposes", "kinds", "parties", "protections"):
         yield Term(name, texts(terms.get(name)))
     for name in ("epsilon", "epsilon_per_job", "min_group", "uses"):
         most = limit(terms.get(name))
-        yield Term(name, () if most is None else (amount(most),))
+        yield Term(name, () if most is None else (exact(most),))
     bundles = terms.get("bundles", "none")
     listed_code = texts(bundles) if not isinstance(bundles, str) else ()
     named = () if bundles == "none" else ("person",)

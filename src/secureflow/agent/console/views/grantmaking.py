@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -68,13 +69,14 @@ async def ask_confirm(visit: Visit) -> Response:
 
 
 async def make(visit: Visit) -> Response:
-    """Have the agent sign the terms that the person was shown."""
+    """Have the agent sign the terms that the person was shown, once however often it is sent."""
     fields = await visit.fields()
     terms, proposal = parse_json(fields.get("terms", ""), _LONGEST), fields.get("proposal", "")
+    once = fields.get("once", "")
     if proposal:
-        made = await visit.ask("grant.confirm", proposal=proposal, terms=terms)
+        made = await visit.ask("grant.confirm", proposal=proposal, terms=terms, once=once)
     else:
-        made = await visit.ask("grant.create", terms=terms)
+        made = await visit.ask("grant.create", terms=terms, once=once)
     return see(f"/grants/{members(made).get('id', '')}")
 
 
@@ -127,6 +129,7 @@ async def _terms(
         grant=grant_row({"id": proposal, "state": "proposed", "terms": terms, "by": by}),
         terms=json.dumps(terms, ensure_ascii=True),
         proposal=proposal,
+        once=secrets.token_hex(16),
         who=await holders(visit, "decider"),
     )
 
