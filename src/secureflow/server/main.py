@@ -21,6 +21,7 @@ from secureflow.domain.exits import exit_code
 from secureflow.kit.disk import FULL, Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.folder import claim_folder
+from secureflow.kit.listening import listening_socket
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import freeze_loaded, limit_arenas
@@ -179,15 +180,9 @@ async def serve_rest(
 def _listen(settings: ServerSettings) -> socket.socket:
     """Return a listening socket; early connections wait in its backlog."""
     bind, port = settings.rest.bind, settings.rest.port
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setblocking(False)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((bind, port))
-        listener.listen(BACKLOG)
+        return listening_socket(bind, port, BACKLOG)
     except OSError as error:
-        listener.close()
         raise SecureFlowError(
             "address_unavailable",
             Text(
@@ -198,7 +193,6 @@ def _listen(settings: ServerSettings) -> socket.socket:
             ),
             "Stop the other process on this port, or set rest.port (0 picks a free one).",
         ) from error
-    return listener
 
 
 def _literal(host: str) -> str:

@@ -23,6 +23,7 @@ from secureflow.agent.console.guards import MAX_HEADER
 from secureflow.agent.console.protocol import PageProtocol
 from secureflow.agent.consolesettings import ConsoleSettings, address_of
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.listening import listening_socket
 from secureflow.kit.logging import process_logging
 from secureflow.kit.oserrors import reason_of
 from secureflow.kit.process import run_until_stopped
@@ -138,14 +139,9 @@ def listening(settings: ConsoleSettings) -> socket.socket:
         SecureFlowError: `address_unavailable`.
     """
     host, port = address_of(settings.listen)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setblocking(False)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        return listening_socket(host, port, BACKLOG)
     except OSError as error:
-        listener.close()
         raise SecureFlowError(
             "address_unavailable",
             Text(
@@ -155,7 +151,6 @@ def listening(settings: ConsoleSettings) -> socket.socket:
             ),
             "Stop the other process on this port, or choose another: --listen 127.0.0.1:8766",
         ) from error
-    return listener
 
 
 def address_shown(settings: ConsoleSettings, port: int) -> str:
