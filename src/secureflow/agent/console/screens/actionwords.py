@@ -151,6 +151,13 @@ _DATA: Final[Mapping[str, ActionKind]] = {
         "data", lambda f: Text("Gave unused ids of {domain} back.", domain=f["domain"])
     ),
 }
+OUTCOMES: Final[Mapping[str, str]] = {
+    "grant_revoked": "grant revoked",
+    "project_stopped": "project stopped",
+    "requester_blocked": "requester blocked",
+    "record_set_back": "record set back",
+}
+"""How a job has ended here, beside what every job may: each has its Chinese."""
 _JOBS: Final[Mapping[str, ActionKind]] = {
     "job.finished": ActionKind(
         "jobs", lambda f: Text("The job has ended here: {outcome}.", outcome=_said(f["outcome"]))
@@ -249,7 +256,7 @@ def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any
 
 def _said(code: str) -> str:
     """Return a code as words."""
-    return code.replace("_", " ")
+    return OUTCOMES.get(code) or code.replace("_", " ")
 
 
 def _granted(terms: Any) -> str:
