@@ -82,7 +82,9 @@ async def test_a_question_is_not_followed_by_a_full_stop(monkeypatch: pytest.Mon
     error = disapproval(PARTIES, {"bank-a": {}}, {"bank-b": asks.as_json()})
     assert error.message.startswith('bank-b refused: "why two rounds?". Approved: bank-a;')
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
-    assert explained(error.code, error.message).startswith("bank-b 拒绝了：“why two rounds?”。已同意")
+    assert explained(error.code, error.message).startswith(
+        "bank-b 拒绝了：“why two rounds?”。已同意"
+    )
 
 
 async def test_what_no_person_decided_is_told_with_its_code() -> None:

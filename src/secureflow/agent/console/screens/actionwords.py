@@ -50,7 +50,7 @@ _DECISIONS: Final[Mapping[str, ActionKind]] = {
     "inbox.asked_back": ActionKind("decisions", _fixed("Sent a request back with a question.")),
     "job.approved": ActionKind(
         "decisions",
-        lambda f: Text("The job was approved; decided by {by}.", by=f["by"]),
+        lambda f: Text("The job was approved; decided by {by}.", by=_decided(f["by"])),
     ),
     "job.renewed": ActionKind(
         "decisions",
@@ -71,7 +71,7 @@ _GRANTS: Final[Mapping[str, ActionKind]] = {
     "grant.revoked": ActionKind("grants", _fixed("Took a grant back."), warns=True),
     "grant.unlocked": ActionKind("grants", _fixed("Confirmed a restored grant again.")),
     "job.stopped": ActionKind(
-        "grants", lambda f: Text("Stopped the job ({code}).", code=f["code"]), warns=True
+        "grants", lambda f: Text("Stopped the job ({code}).", code=_said(f["code"])), warns=True
     ),
     "stop.set": ActionKind(
         "grants",
@@ -252,6 +252,14 @@ def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any
         else:
             made[name] = value
     return made
+
+
+def _decided(by: str) -> str:
+    """Return by whom a job was approved; a person's decision with the note that was left."""
+    who, _, note = by.partition(": ")
+    if who in ("a person", "two people") and note:
+        return Text("{who} ({note})", who=who, note=note)
+    return by
 
 
 def _said(code: str) -> str:
