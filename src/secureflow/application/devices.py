@@ -113,8 +113,7 @@ class Devices:
             await work.devices.add(device)
             await work.commit()
         text = f"sfd_{device.id.removeprefix('dev_')}_{secret}"
-        shown = f"{code[: CODE_LENGTH // 2]}-{code[CODE_LENGTH // 2 :]}"
-        return Started(text, shown, device.expires, device.interval)
+        return Started(text, _spelled(code), device.expires, device.interval)
 
     async def find(self, principal: Principal, code: str, address: str) -> Device:
         """Return who asks, for the person who is to decide.
@@ -209,11 +208,12 @@ class Devices:
             if wait := throttle.take(key):
                 raise too_fast(wait)
         code = re.sub(r"[\s-]", "", shown(typed[:32])).upper()
+        spelled = _spelled(code) if len(code) == CODE_LENGTH else code
         device = await list_first(work.devices, code=self._digest(code), unexpired=self._clock())
         if device is None or device.state is not DeviceState.PENDING:
             raise SecureFlowError(
                 "not_found",
-                Text("No program waits with the code {code}.", code=code),
+                Text("No program waits with the code {code}.", code=spelled),
                 "Compare it with what the program shows; a code lasts ten minutes.",
             )
         self._by_user.give_back(principal.user)
@@ -222,6 +222,10 @@ class Devices:
 
     def _digest(self, code: str) -> str:
         return hmac.digest(self._key, code.encode(), "sha256").hex()
+
+
+def _spelled(code: str) -> str:
+    return f"{code[: CODE_LENGTH // 2]}-{code[CODE_LENGTH // 2 :]}"
 
 
 async def _holder(work: UnitOfWork, text: str) -> Device:

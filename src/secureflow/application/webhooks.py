@@ -179,12 +179,17 @@ class Webhooks:
             raise too_fast(wait)
         now, delivery = self._clock(), new_id("dlv")
         facts = {"webhook": key}
-        await self._notifier.deliver(
-            Delivery(
-                delivery, f"test/{delivery}", "webhook", key, webhook.organisation, "test", now,
-                facts, now, now,
-            )
+        test = Delivery(
+            delivery, f"test/{delivery}", "webhook", key, webhook.organisation, "test", now,
+            facts, now, now,
         )  # fmt: skip
+        try:
+            await self._notifier.deliver(test)
+        except SecureFlowError as error:
+            if error.code != "delivery_failed":
+                raise
+            hint = "Check the receiver, then test again: a test is not repeated by itself."
+            raise SecureFlowError(error.code, error.message, hint) from None
         return delivery
 
     async def failed(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:

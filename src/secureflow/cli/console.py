@@ -276,7 +276,10 @@ def _plain_cell(name: str, value: Any) -> str:
         return t("yes") if value else t("no")
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < _EXACT else f"{value:.4g}"
-    return t(value) if name in _WORDS and isinstance(value, str) else str(value)
+    if name not in _WORDS or not isinstance(value, str):
+        return str(value)
+    said = t(value)
+    return t(value.replace("_", " ")) if name == "outcome" and said == value else said
 
 
 def _table(rows: list[Any], columns: Sequence[str]) -> None:

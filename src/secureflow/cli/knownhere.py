@@ -77,13 +77,18 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return text or "-"
 
 
+def _state(name: object) -> str:
+    said = t(str(name))
+    return str(name).replace("_", " ") if said == name else said
+
+
 def _before(told: Mapping[str, Any]) -> str:
     """Say what came under this submitter's name before."""
     count = int(number(told.get("jobs")) or 0)
     if not count:
         return t("nothing was asked under this name before")
     states = [
-        t("{count} {state}", count=value, state=t(str(name)))
+        t("{count} {state}", count=value, state=_state(name))
         for name, value in members(told.get("states")).items()
     ]
     text = t("{count} {count:job|jobs}: {states}", count=count, states=listed(states))
@@ -94,7 +99,7 @@ def _before(told: Mapping[str, Any]) -> str:
             job=last["job"],
             purpose=last["purpose"],
             when=moment(one.get("at")),
-            state=t(str(one.get("state"))),
+            state=_state(one.get("state")),
         )
         if one.get("reason"):
             text += t("; ") + plain(said(str(one["reason"])))

@@ -117,8 +117,9 @@ def confirm(
     from secureflow.agent import api
 
     found = api.grant_show(config, grant)
-    show(_terms(found["terms"]), Form.TABLE)
-    confirmed(t("Grant this?"), yes)
+    if found["state"] == "proposed":  # the agent says why another one cannot be confirmed
+        show(_terms(found["terms"]), Form.TABLE)
+        confirmed(t("Grant this?"), yes)
     _made(api.grant_confirm(config, grant, found["terms"]), output)
 
 

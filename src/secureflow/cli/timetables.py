@@ -50,6 +50,13 @@ _UNITS: Final[Mapping[str, int]] = {"m": 60, "h": 3600, "d": 86_400, "w": 604_80
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhdw])")
 _COLUMNS: Final = ("job", "name", "of", "every", "runs", "next", "state", "paused_by")
 _LINES: Final = (*_COLUMNS[:5], "first", "last_at", "window", "next", "state", "paused_by")
+_TITLES: Final = {
+    "of": "kind",
+    "runs": "number of runs",
+    "first": "first run",
+    "last_at": "last run",
+    "window": "may begin within",
+}
 _WHY: Final = {
     "missed": "left out: its time passed before it could begin",
     "overlapped": "left out: the run before it had not ended",
@@ -66,7 +73,10 @@ def list_timetables(
     with client() as connection:
         within = named(connection, "project", project) if project else ""
         found = list(connection.timetables.list(within))
-    show(found if output is not Form.TABLE else list(map(_row, found)), output, _COLUMNS)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    show([_row(one) for one in found], output, tuple(_TITLES.get(one, one) for one in _COLUMNS))
 
 
 @app.command("show", help=t("Show a timetable: the next run, and the newest ones."))
@@ -77,7 +87,7 @@ def show_timetable(job: Id, output: Output = Form.TABLE) -> None:
     if output is not Form.TABLE:
         show(found, output)
         return
-    show(_row(found), output, _LINES)
+    show(_row(found), output, tuple(_TITLES.get(one, one) for one in _LINES))
     show_runs(found.last)
 
 
@@ -176,7 +186,7 @@ def show_runs(runs: Any) -> None:
 
 def _row(one: Timetable) -> dict[str, Any]:
     coming = f"{one.next_run}: {moment(one.next_at)}" if one.next_run else ""
-    return {
+    row = {
         **asdict(one),
         "every": spelled(one.every),
         "window": spelled(one.window),
@@ -185,6 +195,7 @@ def _row(one: Timetable) -> dict[str, Any]:
         "next": coming,
         "state": t(one.state),
     }
+    return {_TITLES.get(name, name): value for name, value in row.items()}
 
 
 def _run(one: Mapping[str, Any]) -> dict[str, Any]:

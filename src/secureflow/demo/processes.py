@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 _BIND = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, which exec keeps

@@ -121,10 +121,9 @@ _STATE = (
         ("days",),
         "",
         "",
-        lambda f: Text(
-            "The agent's link certificate ends in {days} days and was not renewed: secureflow "
-            "agent doctor.",
-            days=f["days"],
+        lambda _: Text(
+            "The agent's link certificate ends within hours and was not renewed: secureflow agent "
+            "doctor."
         ),
     ),
     NotificationKind(

@@ -167,11 +167,13 @@ async def test_what_a_person_decided_becomes_a_rule(tmp_path: Path) -> None:
 
 
 async def test_two_people_s_decision_drafts_a_rule_for_two(tmp_path: Path) -> None:
-    text = '@two_people("all training") permit(principal, action, resource);'
+    text = '@id("trainings") @two_people("all training") permit(principal, action, resource);'
     world = World(tmp_path / "agent", policy=text)
     team = await Team(world).gather("ada", "ben")
     asking, item = await waiting_item(world)
-    assert (await team.give("policy.explain", "ben", item=item.id))["two_people"]
+    told = await team.give("policy.explain", "ben", item=item.id)
+    assert told["two_people"] == ["all training"]
+    assert told["by"] == ["trainings", "two people must decide", "all training"]
     await asyncio.gather(*(team.give("inbox.approve", who, item=item.id) for who in ("ada", "ben")))
     await asking
     draft = (await team.give("policy.suggest", "ben", item=item.id))["policy"]

@@ -77,6 +77,16 @@ async def test_a_refusal_says_who_and_why_once() -> None:
     assert error.details["failures"]["bank-b"]["code"] == "consent_refused"  # for accusations
 
 
+async def test_a_question_is_not_followed_by_a_full_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = SecureFlowError("consent_refused", "No.", "", {"reason": "why two rounds?"})
+    error = disapproval(PARTIES, {"bank-a": {}}, {"bank-b": asks.as_json()})
+    assert error.message.startswith('bank-b refused: "why two rounds?". Approved: bank-a;')
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert explained(error.code, error.message).startswith(
+        "bank-b 拒绝了：“why two rounds?”。已同意"
+    )
+
+
 async def test_what_no_person_decided_is_told_with_its_code() -> None:
     over = SecureFlowError("budget_exceeded", "The budget of visits has ε = 0.1 left.")
     error = await refused(bank_a={"approval": {}}, bank_b=over)

@@ -97,11 +97,31 @@ def test_a_grant_is_made_from_options_or_a_file(cli: Any, asked: list[Any], tmp_
     assert asked[-1][1] == {**TERMS, "uses": 2}
 
 
-def test_a_proposal_is_confirmed_as_it_was_shown(cli: Any, asked: list[Any]) -> None:
+def test_a_proposal_is_confirmed_as_it_was_shown(
+    cli: Any, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed = {"id": "grt_0123456789", "state": "proposed", "terms": TERMS}
+    monkeypatch.setattr(api, "grant_show", lambda *_: proposed)
     status, out, _ = cli("agent", "grant", "confirm", "grt_0123456789", "--yes")
     assert status == 0
     assert "customers" in out
     assert asked[-1] == ("grant_confirm", "grt_0123456789", TERMS)
+
+
+def test_nobody_is_asked_about_what_was_confirmed_before(cli: Any, asked: list[Any]) -> None:
+    _, out, err = cli("agent", "grant", "confirm", "grt_0123456789")
+    assert [one[0] for one in asked] == ["grant_show", "grant_confirm"], "the agent says why not"
+    assert "Grant this?" not in out + err
+
+
+def test_the_outcome_of_a_use_is_words(
+    cli: Any, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = {**_USE, "outcome": "grant_revoked"}
+    monkeypatch.setattr(api, "data_usage", lambda *_: {"uses": [use], "differences": []})
+    assert "grant revoked" in cli("agent", "data", "usage")[1]
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert "授权已撤销" in cli("agent", "data", "usage")[1]
 
 
 def test_revoking_says_what_cannot_be_taken_back(cli: Any, asked: list[Any]) -> None:

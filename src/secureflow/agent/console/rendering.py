@@ -65,6 +65,7 @@ class Pages:
             "member": _member,
             "word": _word,
             "words": _words,
+            "approval": _approval,
             "digest": digest,
             "moment": moment,
             "when": self._when,
@@ -160,6 +161,15 @@ def _member(context: Context, row: Any, name: str) -> str:
 @pass_context
 def _word(context: Context, value: Any) -> str:
     """Return one of our own words: a state, a kind of job, a role."""
+    return told(str(value), context["lang"])
+
+
+@pass_context
+def _approval(context: Context, value: Any) -> str:
+    """Return by whom a job was approved; a person's decision with the note that was left."""
+    who, colon, note = str(value).partition(": ")
+    if who in ("a person", "two people"):
+        return told(who, context["lang"]) + colon + note
     return told(str(value), context["lang"])
 
 

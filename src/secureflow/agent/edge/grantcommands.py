@@ -16,6 +16,7 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.usage import Usage
 from secureflow.agent.edge.wiring import Assembly
+from secureflow.agent.owner.grants import confirmed_before
 from secureflow.agent.owner.stoppedjobs import StoppedJob
 from secureflow.agent.owner.stops import lifted
 from secureflow.agent.record.grantrows import KeptGrant, Stop
@@ -74,11 +75,14 @@ class GrantCommands:
         return [*kept, *proposed]
 
     async def show(self, grant: str) -> dict[str, JSON]:
-        """Return one grant with its terms, and the jobs that were approved under it."""
+        """Return one grant with its terms, and the jobs that were approved under it.
+
+        A proposal that was confirmed has its grant's id here.
+        """
         if grant in self.watch.proposals:
             return {**self.watch.proposals[grant], "state": "proposed"}
-        kept = self._grants.get(grant)
-        uses = await asyncio.to_thread(self.assembly.context.store.grant_uses, grant)
+        kept = self._grants.confirmed(grant) or self._grants.get(grant)
+        uses = await asyncio.to_thread(self.assembly.context.store.grant_uses, kept.id)
         jobs = [{"job": one.job, "epsilon": one.epsilon, "at": one.at} for one in uses]
         return {**self._listed(kept), "signature": kept.signature, "jobs": jobs}
 
@@ -96,8 +100,11 @@ class GrantCommands:
         What the centre shows meanwhile changes nothing: the person's terms are signed.
 
         Raises:
-            SecureFlowError: `not_found` for what is no proposal; those of `create`.
+            SecureFlowError: `already_exists` for one that was confirmed; `not_found` for what is
+                no proposal; those of `create`.
         """
+        if (kept := self._grants.confirmed(proposal)) is not None:
+            raise confirmed_before(proposal, kept)
         if proposal not in self.watch.proposals:
             raise SecureFlowError(
                 "not_found",

@@ -25,8 +25,8 @@ from secureflow.kit.text import Text, with_texts
 
 WATCH_SECONDS: Final = 600.0
 DAY: Final = 86_400
-CERTIFICATE_DAYS: Final = 7
-"""A certificate is renewed weeks before its end: one with fewer days left was not."""
+CERTIFICATE_SECONDS: Final = 6 * 3600
+"""A link certificate lasts 24 hours and is renewed long before: one with less left was not."""
 GRANT_DAYS: Final = 7
 """Days before the end of a grant in which its owner is told of it."""
 SHORTEST_SECRET: Final = 16
@@ -127,9 +127,9 @@ class OwnWatch:
         for grant, until in (await asyncio.to_thread(self.grants)).items():
             await self._look_at_grant(grant, until)
         ends = await asyncio.to_thread(self.ends)
-        days = -(-(ends - self.clock()) // DAY)
-        if days <= CERTIFICATE_DAYS:
-            facts = {"days": max(days, 0)}
+        left = ends - self.clock()
+        if left <= CERTIFICATE_SECONDS:
+            facts = {"days": max(-(-left // DAY), 0)}
             await asyncio.to_thread(
                 self.notifications.tell, f"certificate/{ends}", "certificate_expiring", facts
             )

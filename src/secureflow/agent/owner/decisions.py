@@ -106,16 +106,18 @@ class Decisions:
         """Return the decision of policies and rules on a request, and which nearly decided.
 
         Returns:
-            `effect`; `by`: what decided, or why nothing did; `two_people`: why two people must;
+            `effect`; `by`: what decided, the policies by which two people must first, or why
+            nothing did; `two_people`: why two people must;
             `nearly`: up to three policies that permit, each with its `title` and what is `missing`.
         """
         decision = self.decision(request)
+        permits = self.by_policies(request).reasons if decision.two_people else ()
         policies = self.policies
         near = policies.explain(request) if isinstance(policies, Explaining) else ()
         missed = [one for one in near if one.missing][:_NEAREST]
         return {
             "effect": decision.effect,
-            "by": list(decision.reasons),
+            "by": list(dict.fromkeys((*permits, *decision.reasons))),
             "two_people": list(self._by_two(request, decision)),
             "nearly": [{"title": one.title, "missing": list(one.missing)} for one in missed],
         }

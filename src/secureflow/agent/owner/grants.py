@@ -121,17 +121,11 @@ class Grants:
         signed = {**body, "grant": grant}
         kept = KeptGrant(grant, signed, self._key.sign(KIND, signed), "granted", proposal, now)
         with self._store.transaction():
-            known = self._store.grants() if once or proposal else ()
-            for one in known:
-                if once and (one.body.get("nonce"), one.body.get("terms")) == (once, body["terms"]):
+            for one in self._store.grants() if once else ():
+                if (one.body.get("nonce"), one.body.get("terms")) == (once, body["terms"]):
                     return one
-            if proposal and any(one.proposal == proposal for one in known):
-                raise SecureFlowError(
-                    "already_exists",
-                    Text("The grant {proposal} was confirmed before.", proposal=proposal),
-                    "secureflow agent grant list shows it; a revoked grant does not come back: "
-                    "create another one.",
-                )
+            if (before := self.confirmed(proposal)) is not None:
+                raise confirmed_before(proposal, before)
             self._store.keep_grant(kept)
             settle(self._store, _LOCK + grant)  # its owner knows what was used of it: nothing
             facts = {"grant": grant, "terms": signed["terms"], **acting().facts()}
@@ -148,6 +142,11 @@ class Grants:
                 "Give the whole id, all 64 characters: secureflow agent grant list.",
             )
         return found
+
+    def confirmed(self, proposal: str) -> KeptGrant | None:
+        """Return the grant by which a proposal of the centre was confirmed here; None if none."""
+        found = (one for one in self._store.grants() if one.proposal == proposal)
+        return next(found, None) if proposal else None
 
     def every(self) -> list[KeptGrant]:
         """Return every grant, oldest first."""
@@ -367,6 +366,21 @@ def grant_request(party: str, spec: JobSpec, asked: Mapping[str, JSON]) -> Grant
         bundle=str(asked.get("bundle_digest") or ""),
         runs=1 if spec.times is None else spec.times.runs,
         until=0 if spec.times is None else spec.times.ends,
+    )
+
+
+def confirmed_before(proposal: str, kept: KeptGrant) -> SecureFlowError:
+    """Return the error of a proposal that was confirmed, with the grant that it became here."""
+    return SecureFlowError(
+        "already_exists",
+        Text(
+            "The proposal {proposal} was confirmed before: here it is the grant {grant}.",
+            proposal=proposal,
+            grant=kept.id,
+        ),
+        "secureflow agent grant show GRANT shows it; a revoked grant does not come back: create "
+        "another one.",
+        {"grant": kept.id},
     )
 
 

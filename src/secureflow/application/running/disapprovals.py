@@ -24,6 +24,8 @@ _MADE_OF: Final = 4 * _LONGEST
 """Characters of its template and facts as JSON."""
 _NAMED: Final = 20
 """Maximum parties named in the sentence; `details.refusals` has all of them."""
+_ENDINGS: Final = ("?", "!", "？", "！", "。")
+"""Ends of a reason after which no full stop goes."""
 
 
 def disapproval(
@@ -94,6 +96,8 @@ def _sentence(
 
 def _reason(one: Mapping[str, Any], *, coded: bool = True) -> str:
     party, code, reason = one["party"], one["code"], without_stop(one["reason"])
+    if reason.endswith(_ENDINGS):
+        reason = Text('"{words}"', words=reason)
     if not coded:
         return Text("{party} refused: {reason}", party=party, reason=reason)
     if one["refused"]:

@@ -57,7 +57,7 @@ _DECISIONS: Final[Mapping[str, ActionKind]] = {
     ),
     "job.approved": ActionKind(
         "decisions",
-        lambda f: Text("The job was approved; decided by {by}.", by=f["by"]),
+        lambda f: Text("The job was approved; decided by {by}.", by=_decided(f["by"])),
     ),
     "job.renewed": ActionKind(
         "decisions",
@@ -78,7 +78,7 @@ _GRANTS: Final[Mapping[str, ActionKind]] = {
     "grant.revoked": ActionKind("grants", _fixed("Took a grant back."), warns=True),
     "grant.unlocked": ActionKind("grants", _fixed("Confirmed a restored grant again.")),
     "job.stopped": ActionKind(
-        "grants", lambda f: Text("Stopped the job ({code}).", code=f["code"]), warns=True
+        "grants", lambda f: Text("Stopped the job ({code}).", code=_said(f["code"])), warns=True
     ),
     "job.unreadable": ActionKind(
         "grants",
@@ -180,6 +180,13 @@ _DATA: Final[Mapping[str, ActionKind]] = {
         "data", lambda f: Text("Gave unused ids of {domain} back.", domain=f["domain"])
     ),
 }
+OUTCOMES: Final[Mapping[str, str]] = {
+    "grant_revoked": "grant revoked",
+    "project_stopped": "project stopped",
+    "requester_blocked": "requester blocked",
+    "record_set_back": "record set back",
+}
+"""How a job has ended here, beside what every job may: each has its Chinese."""
 _JOBS: Final[Mapping[str, ActionKind]] = {
     "job.finished": ActionKind(
         "jobs", lambda f: Text("The job has ended here: {outcome}.", outcome=_said(f["outcome"]))
@@ -276,9 +283,17 @@ def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any
     return made
 
 
+def _decided(by: str) -> str:
+    """Return by whom a job was approved; a person's decision with the note that was left."""
+    who, _, note = by.partition(": ")
+    if who in ("a person", "two people") and note:
+        return Text("{who} ({note})", who=who, note=note)
+    return by
+
+
 def _said(code: str) -> str:
     """Return a code as words."""
-    return code.replace("_", " ")
+    return OUTCOMES.get(code) or code.replace("_", " ")
 
 
 def _granted(terms: Any) -> str:
