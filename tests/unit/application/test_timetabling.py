@@ -145,13 +145,14 @@ async def test_a_timetable_of_an_account_that_is_disabled_ends_long_before_its_n
 
 
 @pytest.mark.parametrize(
-    "gone", [{"disabled": True}, {"created": 10}, {"name": "other"}, {"organisation": "none"}],
+    "gone", [{"disabled": True}, {"created": 10}, {"name": "other"}, {"organisation": "none"},
+     {"roles": ()}],
     ids=str,
 )  # fmt: skip
 async def test_nobody_runs_anything_for_an_account_that_is_gone(
     tmp_path: Path, gone: dict[str, Any]
 ) -> None:
-    """Disabled, erased and its name given to another, or of an organisation that is not there."""
+    """Disabled, erased and its name given to another, of no organisation, or without the role."""
     async with opened(tmp_path, **gone) as place:
         place.now = AT
         with pytest.raises(SecureFlowError) as caught:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from typing import Final
 
+from secureflow.application.access import Principal, permit
 from secureflow.application.accounts import is_active
 from secureflow.application.listing import list_first
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -85,7 +86,8 @@ class Timetabling:
 
 
 async def check_submitter(unit: UnitOfWork, job: Job) -> None:
-    """Refuse to start a run for an account that is disabled or gone, or whose organisation is.
+    """Refuse to start a run for whom could not submit it now: an account that is disabled or gone,
+    whose organisation is, or which has lost the role.
 
     Raises:
         SecureFlowError: `submitter_gone`.
@@ -93,12 +95,15 @@ async def check_submitter(unit: UnitOfWork, job: Job) -> None:
     user = await list_first(unit.users, name=job.submitter)
     # The name of an erased account is free again: who has it since then did not submit the job.
     if user is not None and user.created <= job.created and await is_active(unit, user):
-        return
+        principal = Principal(user.id, user.name, user.organisation, frozenset(user.roles), "")
+        with contextlib.suppress(SecureFlowError):
+            await permit(unit, principal, "job.submit", job.project)
+            return
     raise SecureFlowError(
         "submitter_gone",
         Text(
-            "The account of {name}, who submitted {job}, is disabled or gone: it starts no "
-            "further runs.",
+            "The account of {name}, who submitted {job}, is disabled, gone, or has lost the role "
+            "for it: it starts no further runs.",
             name=job.submitter,
             job=job.id,
         ),
