@@ -19,6 +19,7 @@ from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.knownhere import known_here
 from secureflow.cli.texts import language, listed, part_of, said, t
+from secureflow.cli.timespans import runs_in_words
 from secureflow.domain.figures import cost
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import between_peers, traits_of
@@ -169,7 +170,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     if spec.not_before is not None:
         yield t("Starts"), t("not before {when}", when=moment(spec.not_before)), 1
     if isinstance(times := item.spec.get("timetable"), Mapping):
-        yield t("Runs"), _runs(times), _ALL
+        yield t("Runs"), runs_in_words(times), _ALL
     yield t("Data"), _data(item), 2
     if differing := item.request.get("differing_bounds"):
         yield t("Bounds"), _differing(differing), 1
@@ -196,19 +197,6 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
         yield t("Waited"), why, 1
 
 
-def _runs(times: Mapping[str, Any]) -> str:
-    """Say when a timetable runs, and how often: one approval covers all of it."""
-    from secureflow.cli.timetables import spelled
-
-    first, every, runs = int(times["first"]), int(times["every"]), int(times["runs"])
-    return t(
-        "{runs} {runs:run|runs}, every {every}, from {first} to {last}; each begins within "
-        "{window} of its time or is left out. ONE APPROVAL COVERS ALL OF THEM",
-        runs=runs, every=spelled(every), first=moment(first),
-        last=moment(first + (runs - 1) * every), window=spelled(int(times["window"])),
-    )  # fmt: skip
-
-
 def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
     """Return what a page says in words beside the document's facts, nothing shortened.
 
@@ -226,7 +214,7 @@ def sentences(request: PendingRequest, kinds: CliKinds) -> dict[str, str]:
     later = spec.not_before is not None
     times = request.item.spec.get("timetable")
     return {
-        "runs": _runs(times) if isinstance(times, Mapping) else "",
+        "runs": runs_in_words(times) if isinstance(times, Mapping) else "",
         "starts": t("not before {when}", when=moment(spec.not_before)) if later else "",
         "parties": _parties(spec),
         "protection": _protection(contributing(spec), here),

@@ -75,6 +75,10 @@ def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
         if name == "estimate" and isinstance(value, Mapping):
             yield from told(value, "estimated_")
+        elif name == "timetable" and isinstance(value, Mapping):
+            from secureflow.cli.timespans import runs_in_words
+
+            yield name, runs_in_words(value)
         elif name == "program" and isinstance(value, Mapping):
             yield from _program(value)
         elif name not in {"expected", "privacy", "points", "label"}:

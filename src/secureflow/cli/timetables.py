@@ -16,6 +16,7 @@ from secureflow.cli.names import named
 from secureflow.cli.queue import unix_seconds
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.cli.timespans import UNITS, spelled
 from secureflow.kit.reading import objects
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ Window = Annotated[
                "next one, at most 1d."),
     ),
 ]  # fmt: skip
-_UNITS: Final[Mapping[str, int]] = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhdw])")
 _COLUMNS: Final = ("job", "name", "of", "every", "runs", "next", "state", "paused_by")
 _LINES: Final = (*_COLUMNS[:5], "first", "last_at", "window", "next", "state", "paused_by")
@@ -160,15 +160,7 @@ def span(text: str) -> int:
         raise typer.BadParameter(
             t("{text!r} is no span of time; write it like 10m, 6h, 1d or 1w.", text=text[:40])
         )
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def spelled(seconds: int) -> str:
-    """Return a span of time as people write it, exactly."""
-    for unit in ("w", "d", "h", "m"):
-        if seconds % _UNITS[unit] == 0:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return f"{seconds}s"
+    return int(found[1]) * UNITS[found[2]]
 
 
 def timed(found: Brought, times: Mapping[str, Any]) -> Brought:

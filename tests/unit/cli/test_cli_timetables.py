@@ -12,7 +12,8 @@ from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import PendingRequest, screen
 from secureflow.cli.kinds import CLI_KINDS
-from secureflow.cli.timetables import span, spelled, times_of
+from secureflow.cli.timespans import spelled
+from secureflow.cli.timetables import span, times_of
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.statistics import StatisticsSpec
@@ -91,6 +92,11 @@ def test_a_job_file_is_submitted_as_a_timetable(centre: Any, cli: Any, tmp_path:
     assert sent["run"]["kind"] == "statistics"
     assert set(sent["run"]) == {"kind", "queries", "privacy"}
     assert parse(SPEC_KINDS["timetable"].request, sent)
+    times = {"first": 1_896_055_200, "every": DAY, "runs": 30, "window": 3600, "of": "statistics"}
+    answer = {"digest": "d" * 64, "spec": {}, "details": {"timetable": times}}
+    centre.answers["POST /jobs/dry-run"] = (200, answer)
+    _, out, _ = cli("job", "dry-run", file, "--every", "1d", "--runs", "30")
+    assert "30 runs, every 1d, from 2030-01-31" in " ".join(out.split())
 
 
 def test_the_newest_runs_say_why_one_was_left_out(centre: Any, cli: Any) -> None:
