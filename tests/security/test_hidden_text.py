@@ -40,7 +40,7 @@ HOSTILE = (
     "\u200b", "\u200d", "\u200e", "\u202e", "\u2066", "\u2028", "\u2029", "\ufeff", "\u00ad",
     "\U000e0041",
 )  # fmt: skip
-SEVERAL_LINES = {"description", "csr"}
+SEVERAL_LINES = {"description", "csr", "text"}
 NEVER_SHOWN = {"password", "old", "new"}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from secureflow.application.access import Principal, permit, visible_job
+from secureflow.application.access import Principal, permit, require, visible_job
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.transactions import Transactions
@@ -77,8 +77,9 @@ class Questions:
         Others see those of their own organisation, and the operator all.
 
         Raises:
-            SecureFlowError: `not_found`.
+            SecureFlowError: `not_found`, `forbidden`, `scope_too_narrow`.
         """
+        require(principal, "job.read")
         async with self._begin() as work:
             found = await visible_job(work, principal, job)
             listed = await list_readable(work.questions, job=job)

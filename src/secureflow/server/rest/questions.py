@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from secureflow.domain.questions import LONGEST, Question
+from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import PREFIX, router_of
@@ -38,9 +39,13 @@ class JobQuestions(BaseModel):
 class Answer(RequestBody):
     """The answer to a question."""
 
-    text: Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["To join regions."])]
+    text: Annotated[
+        str, Field(min_length=1, max_length=LONGEST, examples=["To join regions."]), SEVERAL_LINES
+    ]
     organisation: Annotated[
-        str, Field(max_length=63, description="Who asked, if several do", examples=["bank-b"])
+        str,
+        Field(max_length=63, description="Who asked, if several do", examples=["bank-b"]),
+        ONE_LINE,
     ] = ""
 
 
