@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.link import PeerIdentity
-from secureflow.application.occurrences import occurrence_of
+from secureflow.application.occurrences import occurrences_of
 from secureflow.domain.jobs import JobState
 from secureflow.domain.questions import LONGEST, MOST_TURNS
 from secureflow.kit.pki import SpiffeId
@@ -62,8 +62,7 @@ async def test_the_ledger_says_that_and_who_and_not_what(stage: Stage) -> None:
     assert [one.kind for one in entries] == ["question.asked", "question.answered"]
     assert "secret" not in str([one.document for one in entries])
     async with stage.database.begin() as work:
-        found = await occurrence_of(work, entries[0])
-        assert found is not None
+        (found,) = await occurrences_of(work, entries[0])
         assert found.kind == "question_asked"
         people = await found.audience.people(work)
     assert [one.id for one in people] == [stage.scientist("bank-a").user]
