@@ -19,6 +19,7 @@ from peers.agent_people import OTHER, OWN, PASSWORD, PEOPLE, Team, waiting_item
 from peers.agent_world import JOB, NOW, World
 
 from secureflow.agent.edge.commands import Commands
+from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.main import more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
@@ -35,7 +36,7 @@ TERMS: Final = {
     **{"dataset": "customers", "project": "prj_0123456789", "columns": ["age"]},
     "expires": NOW + 1000,
 }
-OPEN: Final = {"people.login", "people.logout"}
+OPEN: Final = {name for name, one in PERMISSIONS.items() if one.need == "open"}
 TABLES: Final = ("people", "grants", "stops", "delegations")
 ADDS: Final = {"people.add", "grant.create", "grant.confirm", "project.freeze", "requester.block",
                "people.delegate"}  # fmt: skip
@@ -83,6 +84,7 @@ class Staff(Team):
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
         }
+        self.table |= document_command(self.table, None)
         assert self.table.keys() == PERMISSIONS.keys()
         self.server._commands = self.table
         await self.gather()
