@@ -106,7 +106,14 @@ async def closing(stage: Stage, job: Job, ends: dict[str, End]) -> list[PendingL
     async with stage.database.begin() as work:
         own = await work.leaves.end(job.id, SERVER)
     return pending_leaves(
-        job.id, 99, close, stage.ledger.origin, stage.ledger._key, job.digest, stage.now[0], own
+        job.id,
+        99,
+        close,
+        stage.ledger.origin,
+        stage.ledger._keys.signing,
+        job.digest,
+        stage.now[0],
+        own,
     )
 
 

@@ -81,7 +81,7 @@ async def abandoned(stage: Stage) -> tuple[Job, Back]:
         own = await work.leaves.end(job.id, SERVER)
     ledger = stage.ledger
     await stage.submit_leaves(
-        pending_leaves(job.id, 99, close, ledger.origin, ledger._key, job.digest, 1, own)
+        pending_leaves(job.id, 99, close, ledger.origin, ledger._keys.signing, job.digest, 1, own)
     )
     job = await stage.finish(job, state=JobState.FAILED)
     return job, Back(stage, job, ends)

@@ -22,7 +22,9 @@ __all__ = ["desk"]
 
 def greater(desk: Desk) -> str:
     """A head that the log signed and does not hold."""
-    return sign_checkpoint(Checkpoint(ORIGIN, 10_000, b"\x05" * 32), desk.stage.ledger._key)
+    return sign_checkpoint(
+        Checkpoint(ORIGIN, 10_000, b"\x05" * 32), desk.stage.ledger._keys.signing
+    )
 
 
 async def test_a_greeting_with_a_newer_head_holds_the_log_before_anything_is_asked(
