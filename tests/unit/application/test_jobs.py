@@ -215,8 +215,8 @@ async def test_a_job_goes_on_only_from_what_a_job_of_its_project_released(stage:
             job = await work.jobs.get(stage.ids[name])
             own = await work.leaves.end(job.id, SERVER)
         await stage.submit_leaves(pending_leaves(
-            job.id, 50, closed, stage.ledger.origin, stage.ledger._keys.signing, job.digest, stage.now[0],
-            own,
+            job.id, 50, closed, stage.ledger.origin, stage.ledger._keys.signing, job.digest,
+            stage.now[0], own,
         ))  # fmt: skip
     ada, jobs = stage.scientist("bank-a"), stage.services.jobs
     await jobs.dry_run(ada, resumed(stage.ids["job"]))
