@@ -350,9 +350,7 @@ async def test_every_entry_of_the_table_is_recorded_somewhere_and_told_whole(beg
         await begun.services.notices.notifying.poll()
         told = await begun.services.notifications.unread(begun.admin("bank-b"))
         asked = await begun.services.notifications.unread(begun.scientist("bank-a"))
-        await record(
-            begun, kind, document, job.id if kind.startswith(("job.", "question.")) else ""
-        )
+        await record(begun, kind, document, job.id if kind.startswith("job.") else "")
         await begun.services.notices.notifying.poll()
         after = await begun.services.notifications.unread(begun.admin("bank-b"))
         now = await begun.services.notifications.unread(begun.scientist("bank-a"))
