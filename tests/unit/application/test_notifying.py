@@ -350,7 +350,8 @@ async def test_every_entry_of_the_table_is_recorded_somewhere_and_told_whole(beg
         await begun.services.notices.notifying.poll()
         told = await begun.services.notifications.unread(begun.admin("bank-b"))
         asked = await begun.services.notifications.unread(begun.scientist("bank-a"))
-        await record(begun, kind, document, job.id if kind.startswith("job.") else "")
+        more = {"job": job.id, "number": 1} if kind == "question.asked" else {}
+        await record(begun, kind, document | more, job.id if kind.startswith("job.") else "")
         await begun.services.notices.notifying.poll()
         after = await begun.services.notifications.unread(begun.admin("bank-b"))
         now = await begun.services.notifications.unread(begun.scientist("bank-a"))
