@@ -27,6 +27,7 @@ from secureflow.domain.jobs import JobState
 from secureflow.domain.notifications import Notification, Preferences
 from secureflow.domain.oidc import ClaimMapping, identity_id
 from secureflow.domain.projects import ProjectRole
+from secureflow.domain.questions import Question
 from secureflow.domain.users import Role, Scope
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
@@ -242,7 +243,14 @@ async def _told(name: str, stage: Stage) -> Post:
 
 
 async def _timed(name: str, stage: Stage) -> Post:
-    """Return a request about a timetable: one that is paused, if it is to be taken up again."""
+    """Return a request about a question, or a timetable: a paused one, to be taken up again."""
+    if name == "answer_question":
+        asked = Question("q", stage.ids["job"], "bank-b", 1, "Why?", "ab" * 16, stage.now[0])
+        async with stage.database.begin() as work:
+            await work.questions.add(asked)
+            await work.commit()
+        path = f"/jobs/{stage.ids['job']}/answers"
+        return Post(path, {"text": "Because."}, stage.scientist("bank-a"))
     admin, key = stage.admin("bank-a"), stage.ids["job"]
     job = await stage.services.jobs.get(stage.operator, key)
     times = {"first": stage.now[0], "every": 86_400, "runs": 3, "window": 3600}
@@ -276,7 +284,7 @@ async def _ended(name: str, stage: Stage) -> Post:
         return await _identity(name, stage)
     if name in {"delete_webhook", "retry_delivery"} or "notification" in name:
         return await _told(name, stage)
-    if name.endswith("_timetable"):
+    if name.endswith("_timetable") or name == "answer_question":
         return await _timed(name, stage)
     if name == "delete_upload":
         await _plain(stage)["upload_model"].to(Api(stage))
