@@ -62,7 +62,6 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("families", TokenFamily("fam_1", "usr_1", 5, 9, 20, 3, 6, "password"), {"user": "usr_1"}),
     ("devices", Device("dev_1", "ab" * 32, "cd" * 32, "laptop", "10.0.0.1", 5, 9),
      {"code": "cd" * 32, "digest": "ab" * 32, "user": ""}),
-    ("login_places", LoginPlaces("usr_1", ("ab" * 16,)), {}),
     ("second_factors", SecondFactor("usr_1", "c2VhbGVk", 5, 6, 7, ("ab" * 32,)), {}),
     ("login_places", LoginPlaces("usr_1", ("ab" * 16,)), {}),
     ("organisations", Organisation("bank-a", "Bank A", 5), {}),

@@ -28,6 +28,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.SESSIONS,
     entities.FAMILIES,
     entities.DEVICES,
+    entities.LOGIN_PLACES,
     entities.SECOND_FACTORS,
     entities.ORGANISATIONS,
     entities.ENROLMENTS,
