@@ -13,15 +13,16 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.running import timetabling
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.runner import Runner
-from secureflow.application.running.timetabling import PAUSED, Timetabling
+from secureflow.application.running.timetabling import PAUSED, Timetabling, check_submitter
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Organisation
 from secureflow.domain.users import Role, User
 from secureflow.engines.script import AwaitTime, Move, RunJob, Script
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import Played
 from tests.migrated import migrated
 from tests.unit.application.test_partjobs import Courier, Log, succeeds
@@ -237,3 +238,15 @@ async def test_a_centre_that_was_away_leaves_a_run_out_and_repeats_none(place: P
         first = await work.jobs.get("job_11")
     assert first.state is JobState.SUCCEEDED
     assert set(centre.began) == {"job_11"}
+
+
+async def test_a_fault_of_the_database_is_no_lost_role(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise InfrastructureError("database_unavailable", "Away.")
+
+    monkeypatch.setattr(timetabling, "permit", broken)
+    async with place.database.begin() as work:
+        with pytest.raises(InfrastructureError):
+            await check_submitter(work, await work.jobs.get(TIMED.id))
