@@ -78,19 +78,25 @@ async def test_beyond_the_bound_read_ones_go_first_then_the_oldest(database: Dat
     assert left == [ids[1], ids[2], ids[3], ids[5]]
 
 
-async def test_of_two_at_once_the_later_commit_has_the_larger_ids(database: Database) -> None:
-    async def one(number: int) -> None:
-        async with database.begin() as work:
-            await work.notifications.add(f"log/{number}", told("usr_a"))
-            await asyncio.sleep(0)
-            await work.commit()
-            async with database.begin() as later:
-                seen.append(await later.notifications.newest("usr_a"))
+async def test_no_smaller_id_is_seen_after_a_larger_one(database: Database) -> None:
+    added, seen = asyncio.Event(), list[set[int]]()
 
-    seen: list[int] = []
-    await asyncio.gather(*map(one, range(4)))
-    assert seen == sorted(seen)
-    assert len(await _after(database)) == 4
+    async def first() -> None:
+        async with database.begin() as work:
+            await work.notifications.add("log/1", told("usr_a"))
+            added.set()
+            await asyncio.wait({other}, timeout=0.3)  # it would pass by here
+            await work.commit()
+
+    async def second() -> None:
+        await added.wait()
+        await add(database, "log/2", "usr_a")
+        seen.append({one.id for one in await _after(database)})
+
+    other = asyncio.create_task(second())
+    await asyncio.gather(first(), other)
+    assert seen == [{one.id for one in await _after(database)}]
+    assert len(seen[0]) == 2
 
 
 async def _after(database: Database) -> list[Notification]:
