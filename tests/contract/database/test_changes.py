@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 import sqlalchemy as sa
 
-from secureflow.adapters.database import changes
+from secureflow.adapters.database import noted
 from secureflow.adapters.database.engine import Database
-from secureflow.adapters.database.tables import CHANGES
+from secureflow.adapters.database.tables import CHANGES, Written
+from secureflow.application.access import Principal
+from secureflow.application.feed import Feed
+from secureflow.application.live import Live
 from secureflow.application.ports.changes import Change, ChangeKind
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.notifications import Notification
+from secureflow.domain.projects import Membership, Project
+from secureflow.domain.users import Role
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "ann", "training", "training/1", {}, "ab" * 32,
           JobState.DRAFT, 5, 6)  # fmt: skip
@@ -95,8 +102,8 @@ async def test_a_change_that_commits_late_is_not_passed_over(
     slow = another()
     async with slow.begin() as work:
         work.changes.note(ChangeKind.LINK, "first")
-        noted, work.noted = work.noted, {}
-        await changes.write_noted(work, noted)
+        rows, work.noted = noted.noted_rows(work.noted), {}
+        await work.write(noted.insert_noted(single_writer=False), rows)
         await note(database, "second")
         given = await after(database)
         assert [one.about for one in given] == []
@@ -124,7 +131,7 @@ async def test_a_cursor_is_good_at_every_server_and_after_a_restart(
 
 
 async def test_old_changes_are_forgotten(database: Database, monkeypatch: object) -> None:
-    monkeypatch.setattr(changes, "MOST_KEPT", 2)  # type: ignore[attr-defined]
+    monkeypatch.setattr(noted, "MOST_KEPT", 2)  # type: ignore[attr-defined]
     for number in range(5):
         await note(database, f"party-{number}")
     async with database.begin() as work:
@@ -145,6 +152,19 @@ async def test_changes_of_another_cluster_are_dropped_at_the_start(database: Dat
         await work.changes.open()
         await work.commit()
     assert [one.kind for one in await after(database)] == [ChangeKind.START]
+
+
+async def test_a_row_that_cannot_be_read_stops_no_reader(database: Database) -> None:
+    await note(database, "bank-a")
+    await note(database, "bank-b")
+    await note(database, "bank-c")
+    async with database.begin() as work:
+        broken = sa.update(CHANGES).where(CHANGES.c.about == "bank-a")
+        await work.write(broken.values(data=Written("{")))
+        later = sa.update(CHANGES).where(CHANGES.c.about == "bank-b")
+        await work.write(later.values(kind="of a later version"))
+        await work.commit()
+    assert [one.about for one in await after(database)] == ["", "", "bank-c"]
 
 
 async def test_commits_that_changed_something_wake_the_reader(database: Database) -> None:
@@ -168,3 +188,41 @@ async def test_reading_on_scans_no_table(database: Database) -> None:
         )
         (line,) = [row[3] for row in plan]
     assert "USING INDEX ix_changes_tx_id" in line
+
+
+async def test_a_page_is_told_what_another_server_did_and_resumes_there(
+    database: Database, another: Callable[[], Database]
+) -> None:
+    """Two servers of one database; the second takes over the page that was at the first."""
+    operator = Principal("usr_o", "ops", "", frozenset({Role.PLATFORM_ADMIN}), "tok_o")
+    here, there = database, another()
+    members = (Membership("bank-a", "active", 1),)
+    async with here.begin() as work:
+        await work.projects.add(Project("prj_1", "p", "p", "bank-a", members, 1))
+        await work.jobs.add(JOB)
+        await work.commit()
+
+    async def move(at: Database, number: int) -> None:
+        async with at.begin() as work:
+            await work.events.append("job_1", "round", number, {"round": number})
+            await work.commit()
+
+    def live(at: Database) -> Live:
+        feed = Feed(at.begin, lambda: 1, look=0.01)
+        at.on_change = feed.changed
+        return Live(at.begin, feed, lambda: 0.0, lambda: False)
+
+    got = []
+    async with asyncio.timeout(60):
+        async with aclosing(live(here).messages(operator, jobs=["job_1"])) as first:
+            assert (await anext(first)).kind == "hello"
+            for number in range(3):
+                await move(there, number)
+            got += [await anext(first) for _ in range(2)]
+        await move(here, 3)
+        second = live(there).messages(operator, got[-1].cursor, ["job_1"])
+        async with aclosing(second):
+            got += [await anext(second) for _ in range(2)]
+            await move(here, 4)
+            got.append(await anext(second))
+    assert [one.data["event"]["data"]["round"] for one in got] == [0, 1, 2, 3, 4]

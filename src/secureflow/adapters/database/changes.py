@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from secureflow.adapters.database.damage import load_json
+from secureflow.adapters.database.noted import transaction_number
 from secureflow.adapters.database.tables import BIG, CHANGES
 from secureflow.application.ports.changes import Change, ChangeKind, Position
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.adapters.database.transaction import SqlTransaction
 
-MOST_KEPT: Final = 100_000
-"""Changes that a reader may be behind before it has to start again."""
-Noted = tuple[ChangeKind, str, int]
+_KINDS: Final = frozenset(ChangeKind)
 
 
 class SqlChanges:
@@ -47,21 +48,21 @@ class SqlChanges:
         never give them.
         """
         if not self._unit.single_writer:
-            table, now = CHANGES, _number(sa.func.pg_current_xact_id())
+            table, now = CHANGES, transaction_number(sa.func.pg_current_xact_id())
             await self._unit.write(sa.delete(table).where(table.c.tx >= now))
         self.note(ChangeKind.START, "", secrets.randbits(53))
 
     async def newest(self) -> Change | None:
         """Return the last change that a reader is given now."""
         table = CHANGES
-        query = self._settled(sa.select(table)).order_by(table.c.tx.desc(), table.c.id.desc())
+        query = self._settled(_rows()).order_by(table.c.tx.desc(), table.c.id.desc())
         row = (await self._unit.read(query.limit(1))).first()
         return None if row is None else _change(row)
 
     async def find(self, number: int, mark: str) -> Change | None:
         """Return the change that a cursor names, if it is still known."""
         table = CHANGES
-        query = sa.select(table).where(table.c.id == number, table.c.mark == mark)
+        query = _rows().where(table.c.id == number, table.c.mark == mark)
         row = (await self._unit.read(query)).first()
         return None if row is None else _change(row)
 
@@ -69,7 +70,7 @@ class SqlChanges:
         """Return the changes after a position, in order."""
         table = CHANGES
         place = sa.tuple_(table.c.tx, table.c.id)
-        query = self._settled(sa.select(table)).where(place > sa.tuple_(*map(_literal, position)))
+        query = self._settled(_rows()).where(place > sa.tuple_(*map(_literal, position)))
         rows = await self._unit.read(query.order_by(table.c.tx, table.c.id).limit(limit))
         return [_change(row) for row in rows]
 
@@ -77,38 +78,26 @@ class SqlChanges:
         if self._unit.single_writer:
             return query
         oldest = sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot())
-        return query.where(CHANGES.c.tx < _number(oldest))
-
-
-async def write_noted(unit: SqlTransaction, noted: dict[Noted, dict[str, JSON]]) -> None:
-    """Write what a unit of work noted, as the last thing before its commit."""
-    told = {about for kind, about, _ in noted if kind is ChangeKind.EVENT}
-    rows = [
-        {
-            "mark": secrets.token_hex(5), "kind": kind.value, "about": about, "ref": ref,
-            "data": data,
-        }
-        for (kind, about, ref), data in noted.items()
-        if not (kind is ChangeKind.JOB and about in told)  # its event says so, too
-    ]  # fmt: skip
-    tx = sa.literal(0) if unit.single_writer else _number(sa.func.pg_current_xact_id())
-    await unit.write(sa.insert(CHANGES).values(tx=tx), rows)
-
-
-def forgotten() -> sa.Delete:
-    """Return the statement that deletes what is too old to go on from."""
-    newest = sa.select(sa.func.max(CHANGES.c.id)).scalar_subquery()
-    return sa.delete(CHANGES).where(CHANGES.c.id <= newest - MOST_KEPT)
-
-
-def _number(xid: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return sa.cast(sa.cast(xid, sa.Text), sa.BigInteger)
+        return query.where(CHANGES.c.tx < transaction_number(oldest))
 
 
 def _literal(value: int) -> sa.ColumnElement[int]:
     return sa.literal(value, BIG)
 
 
+def _rows() -> sa.Select[Any]:
+    """Return the query of rows, with their data as text: a damaged one stops no reader."""
+    columns = (c for c in CHANGES.columns if c.name != "data")
+    return sa.select(*columns, sa.type_coerce(CHANGES.c.data, sa.Text).label("data"))
+
+
 def _change(row: Any) -> Change:
-    data = row.data if isinstance(row.data, dict) else {}
-    return Change((row.tx, row.id), row.mark, ChangeKind(row.kind), row.about, row.ref, data)
+    """Return the change of a row; one that cannot be read, or of a later version, tells nothing."""
+    position = (row.tx, row.id)
+    try:
+        data = load_json(row.data)
+    except SecureFlowError:
+        data = None
+    if row.kind not in _KINDS or not isinstance(data, dict):
+        return Change(position, str(row.mark), ChangeKind.START, "")
+    return Change(position, row.mark, ChangeKind(row.kind), row.about, row.ref, data)

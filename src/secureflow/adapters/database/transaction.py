@@ -16,11 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from secureflow.adapters.database.changes import Noted, write_noted
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import fault_of, typed_faults
-from secureflow.kit.canonical import JSON
+from secureflow.adapters.database.noted import Noted, insert_noted, noted_rows
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.shielding import shielded
@@ -40,7 +39,7 @@ class SqlTransaction:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.damage = damage or DamageLog()
-        self.noted: dict[Noted, dict[str, JSON]] = {}
+        self.noted: Noted = {}
         self._on_change = on_change
         self._engine = engine
         self._turn = turn
@@ -88,7 +87,7 @@ class SqlTransaction:
         noted, self.noted = self.noted, {}
         try:
             if noted:
-                await write_noted(self, noted)
+                await self.write(insert_noted(self.single_writer), noted_rows(noted))
             with self._noted_faults():
                 await shielded(self._open.commit())
         finally:

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from secureflow.adapters.database import entities
-from secureflow.adapters.database.changes import SqlChanges, forgotten
+from secureflow.adapters.database.changes import SqlChanges
 from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.noted import forgotten
 from secureflow.adapters.database.notifications import SqlNotifications
 from secureflow.adapters.database.queue import SqlQueue
 from secureflow.adapters.database.records import (
