@@ -15,6 +15,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from secureflow.application.listing import words_of
 from secureflow.application.ports.artifacts import Artifact
 from secureflow.application.ports.changes import Change, ChangeKind, Position
 from secureflow.application.ports.courier import PartyStatus, Request
@@ -37,8 +38,9 @@ from secureflow.engines.script import Script
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
+LISTED = ("text", "since", "until")
 FILTERS: dict[str, tuple[str, ...]] = {
-    "users": ("name", "organisation"),
+    "users": (*LISTED, "name", "organisation"),
     "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
@@ -49,10 +51,10 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
     "projects": ("id", "organisation", "member", "active"),
-    "datasets": ("id", "organisation", "name", "state"),
+    "datasets": (*LISTED, "id", "organisation", "name", "state"),
     "grants": ("project", "dataset", "organisation", "state", "unexpired", "expired"),
-    "jobs": ("id", "project", "organisation", "state", "digest", "kind"),
-    "models": ("project", "job", "name"),
+    "jobs": ("submitter", *LISTED, "id", "project", "organisation", "state", "digest", "kind"),
+    "models": (*LISTED, "project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
@@ -104,8 +106,12 @@ class MemoryStore:
     async def remove(self, key: str) -> None:
         self._rows.pop(key, None)
 
-    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
-        found = [row for key, row in self._found(equals) if key > cursor]
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
+    ) -> Page:
+        found = [row for key, row in self._found(equals) if newest or key > cursor]
+        if newest:
+            found = [row for row in reversed(found) if not cursor or row.id < cursor]
         more = found[limit - 1].id if len(found) > limit else ""
         return Page(found[:limit], more)
 
@@ -130,12 +136,20 @@ class MemoryStore:
         return [
             (key, row)
             for key, row in sorted(self._rows.items())
-            if all(_matches(row, name, wanted) for name, wanted in equals.items())
+            if all(self._matches(row, name, wanted) for name, wanted in equals.items())
         ]
+
+    def _matches(self, row: Any, name: str, wanted: Filter) -> bool:
+        if name == "text":
+            words = words_of(self._name, row)
+            return all(word in words for word in str(wanted).casefold().split())
+        return _matches(row, name, wanted)
 
 
 def _matches(row: Any, name: str, wanted: Filter) -> bool:
     if isinstance(wanted, int):
+        if name in LISTED:
+            return bool(row.created >= wanted if name == "since" else row.created < wanted)
         if name == "due":
             return bool(row.due <= wanted)
         return bool(row.expires <= wanted if name == "expired" else row.expires > wanted)
