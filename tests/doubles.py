@@ -273,6 +273,14 @@ class _Outbox:
         for key in [key for key in self._tables.outbox if key[0] == job and key[1] <= seq]:
             del self._tables.outbox[key]
 
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        verb, parties = self._tables.outbox[job, seq]
+        self._tables.outbox[job, seq] = (verb, tuple(one for one in parties if one != party))
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        rows = self._tables.outbox.items()
+        return [(job, party) for (job, _), (said, to) in rows if said == verb for party in to]
+
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         rows = self._tables.outbox.items()
         return [(party, verb) for (one, _), (verb, to) in rows if one == job for party in to]
@@ -544,6 +552,21 @@ class MemoryLedger:
 
     async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
         return [e for e in reversed(self.log) if e.author == author][:limit]
+
+    async def search(
+        self, *, kind: str = "", author: str = "", job: str = "", since: int = 0, until: int = 0,
+        before: int = 0, limit: int = 50,
+    ) -> list[LogEntry]:  # fmt: skip
+        found = [
+            one
+            for one in self.log
+            if (one.kind.startswith(kind) if kind.endswith(".") else kind in ("", one.kind))
+            and author in ("", one.author)
+            and job in ("", one.job)
+            and since <= one.at < (until or one.at + 1)
+            and one.index < (before or one.index + 1)
+        ]
+        return found[::-1][:limit]
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         return [(e.author, e.hash.hex()) for e in self.log[:size] if e.job == job]

@@ -130,6 +130,12 @@ class Outbox(Protocol):
     async def clear(self, job: str, seq: int) -> None:
         """Record that every effect up to this one is answered."""
 
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        """Note that a party owes no answer to an effect any more; others may."""
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        """Return (job, party) of the open requests of a verb."""
+
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job."""
 
