@@ -106,12 +106,14 @@ class MemoryStore:
     async def remove(self, key: str) -> None:
         self._rows.pop(key, None)
 
-    async def list(
-        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
-    ) -> Page:
-        found = [row for key, row in self._found(equals) if newest or key > cursor]
-        if newest:
-            found = [row for row in reversed(found) if not cursor or row.id < cursor]
+    async def latest(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        rows = reversed(self._found(equals))
+        found = [row for key, row in rows if not cursor or key < cursor]
+        more = found[limit - 1].id if len(found) > limit else ""
+        return Page(found[:limit], more)
+
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        found = [row for key, row in self._found(equals) if key > cursor]
         more = found[limit - 1].id if len(found) > limit else ""
         return Page(found[:limit], more)
 

@@ -204,7 +204,7 @@ async def _open_jobs(work: UnitOfWork, seen: dict[str, list[str]] | None) -> tup
     """Return the newest unfinished jobs, oldest first, and whether there are more."""
     if seen is None:
         return [], False
-    page = await work.jobs.list(limit=4 * MOST, newest=True, state=_OPEN, **seen)
+    page = await work.jobs.latest(cursor="", limit=4 * MOST, state=_OPEN, **seen)
     return page.items[::-1], bool(page.next)
 
 
@@ -212,7 +212,7 @@ async def _failed(work: UnitOfWork, seen: dict[str, list[str]] | None) -> list[J
     if seen is None:
         return []
     state = JobState.FAILED.value
-    page = await work.jobs.list(limit=FAILED, newest=True, state=state, **seen)
+    page = await work.jobs.latest(cursor="", limit=FAILED, state=state, **seen)
     return [JobSummary.of(job) for job in page.items]
 
 

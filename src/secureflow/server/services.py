@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
+from secureflow.application.auditsearch import AuditSearch
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
@@ -81,6 +82,7 @@ class Services(People, Products):
     questions: Questions
     overdue: OverdueEnds
     audit: Audit
+    audit_search: AuditSearch
     notices: Notices
     feed: Feed
     live: Live

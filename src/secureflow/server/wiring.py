@@ -10,6 +10,7 @@ from typing import Any
 
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
+from secureflow.application.auditsearch import AuditSearch
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
@@ -227,6 +228,7 @@ def _for_pages(
         "links": links,
         "overviews": Overviews(begin, links, ledger),
         "attestations": Attestations(begin, ledger),
+        "audit_search": AuditSearch(begin, ledger),
         "limits": Limits(begin, bounds.quotas, bounds.queue, clock),
     }
 

@@ -85,7 +85,8 @@ def _entity(
     """Return an entity's table; each named column can be filtered on.
 
     `plain` ones have no index of their own. With `listed` there are `created` and `words` (what a
-    search looks at), and an index that answers a list's query alone: documents are large.
+    search looks at), and indexes that answer a list's query alone, of an owner or of all, since
+    documents are large.
     """
     columns: list[Any] = [
         sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed
@@ -98,6 +99,8 @@ def _entity(
             sa.Column("words", sa.Text, nullable=False),
         ]
         columns.append(sa.Index(f"ix_{name}_list", *listed, "created", "words"))
+        everywhere = listed[listed.index("id") :]
+        columns.append(sa.Index(f"ix_{name}_all", *everywhere, "created", "words"))
     for column, wanted in (("expires", expiring), ("due", due)):
         if wanted:
             columns.append(sa.Column(column, BIG, nullable=False, index=True))

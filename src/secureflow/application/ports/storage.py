@@ -60,16 +60,17 @@ class Store(Protocol[T]):
     async def remove(self, key: str) -> None:
         """Remove the entity of this id, if it exists."""
 
-    async def list(
-        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
-    ) -> Page:
-        """Return entities ordered by id, which is by age, after the cursor; or the newest first.
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        """Return entities ordered by id, which is by age, after the cursor.
 
         `equals` filters on columns: a string must equal, a sequence must contain. The number
         `unexpired` leaves out entities that have expired by that time, `expired` all others; `due`
         those that are due later; `since` those created before, `until` those created then or later.
         `text` are words that all must occur in an entity (`listing.WORDS`).
         """
+
+    async def latest(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        """Return the newest entities first; arguments as of `list`."""
 
     async def count(self, **equals: Filter) -> int:
         """Return how many entities match; arguments as of `list`."""

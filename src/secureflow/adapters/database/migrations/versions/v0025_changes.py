@@ -29,7 +29,9 @@ def upgrade() -> None:
     """Create the table of changes; add the columns and indexes of lists."""
     _create_changes()
     for table, (indexed, searched) in _LISTS.items():
-        added = [sa.Column("created", _BIG, nullable=False, server_default="0")]
+        added: list[sa.Column[Any]] = [
+            sa.Column("created", _BIG, nullable=False, server_default="0")
+        ]
         added.append(sa.Column("words", sa.Text, nullable=False, server_default=""))
         if table == "jobs":
             added.append(sa.Column("submitter", sa.Text, nullable=False, server_default=""))
@@ -37,8 +39,9 @@ def upgrade() -> None:
             op.add_column(table, column)
         _fill(table, searched)
         op.create_index(f"ix_{table}_list", table, [*indexed, "created", "words"])
-    for column in ("kind", "author", "at"):
-        op.create_index(f"ix_log_leaves_{column}_number", "log_leaves", [column, "number"])
+        op.create_index(f"ix_{table}_all", table, [*indexed[1:], "created", "words"])
+    for name in ("kind", "author", "at"):
+        op.create_index(f"ix_log_leaves_{name}_number", "log_leaves", [name, "number"])
 
 
 def _fill(table: str, searched: tuple[str, ...]) -> None:
