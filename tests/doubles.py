@@ -15,7 +15,9 @@ from typing import Any
 
 from blake3 import blake3
 
+from secureflow.application.listing import words_of
 from secureflow.application.ports.artifacts import Artifact
+from secureflow.application.ports.changes import Change, ChangeKind, Position
 from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.ports.ledger import LogEntry, Recorded
 from secureflow.application.ports.logkeys import LogKeys, OneKey
@@ -36,8 +38,9 @@ from secureflow.engines.script import Script
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
+LISTED = ("text", "since", "until")
 FILTERS: dict[str, tuple[str, ...]] = {
-    "users": ("name", "organisation"),
+    "users": (*LISTED, "name", "organisation"),
     "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
@@ -47,11 +50,11 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
-    "projects": ("organisation", "member", "active"),
-    "datasets": ("id", "organisation", "name", "state"),
+    "projects": ("id", "organisation", "member", "active"),
+    "datasets": (*LISTED, "id", "organisation", "name", "state"),
     "grants": ("project", "dataset", "organisation", "state", "unexpired", "expired"),
-    "jobs": ("project", "organisation", "state", "digest", "kind"),
-    "models": ("project", "job", "name"),
+    "jobs": ("submitter", *LISTED, "id", "project", "organisation", "state", "digest", "kind"),
+    "models": (*LISTED, "project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
@@ -73,9 +76,10 @@ def not_found(what: str) -> SecureFlowError:
 
 
 class MemoryStore:
-    def __init__(self, name: str, rows: dict[str, Any]) -> None:
+    def __init__(self, name: str, rows: dict[str, Any], note: Callable[[str], None]) -> None:
         self._name = name
         self._rows = rows
+        self._note = note
 
     async def get(self, key: str) -> Any:
         if key not in self._rows:
@@ -91,14 +95,22 @@ class MemoryStore:
         if entity.id in self._rows or (unique and getattr(entity, unique) in taken):
             raise SecureFlowError("already_exists", f"{entity.id} exists.")
         self._rows[entity.id] = entity
+        self._note(entity.id)
 
     async def save(self, entity: Any) -> None:
         if entity.id not in self._rows:
             raise not_found(entity.id)
         self._rows[entity.id] = entity
+        self._note(entity.id)
 
     async def remove(self, key: str) -> None:
         self._rows.pop(key, None)
+
+    async def latest(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        rows = reversed(self._found(equals))
+        found = [row for key, row in rows if not cursor or key < cursor]
+        more = found[limit - 1].id if len(found) > limit else ""
+        return Page(found[:limit], more)
 
     async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
         found = [row for key, row in self._found(equals) if key > cursor]
@@ -126,12 +138,20 @@ class MemoryStore:
         return [
             (key, row)
             for key, row in sorted(self._rows.items())
-            if all(_matches(row, name, wanted) for name, wanted in equals.items())
+            if all(self._matches(row, name, wanted) for name, wanted in equals.items())
         ]
+
+    def _matches(self, row: Any, name: str, wanted: Filter) -> bool:
+        if name == "text":
+            words = words_of(self._name, row)
+            return all(word in words for word in str(wanted).casefold().split())
+        return _matches(row, name, wanted)
 
 
 def _matches(row: Any, name: str, wanted: Filter) -> bool:
     if isinstance(wanted, int):
+        if name in LISTED:
+            return bool(row.created >= wanted if name == "since" else row.created < wanted)
         if name == "due":
             return bool(row.due <= wanted)
         return bool(row.expires <= wanted if name == "expired" else row.expires > wanted)
@@ -156,6 +176,7 @@ class Tables:
     answers: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
     queue: dict[str, QueuedJob] = field(default_factory=dict)
     told: list[tuple[str, Notification]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 class MemoryDatabase:
@@ -167,6 +188,7 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.tables = Tables()
         self.log: list[LogEntry] = []
+        self.on_change: Callable[[], None] = lambda: None
 
     def begin(self) -> MemoryUnit:
         return MemoryUnit(self)
@@ -182,22 +204,27 @@ class MemoryUnit:
         for name, value in vars(self._database.tables).items():
             setattr(self.tables, name, copy.copy(value))
         self.tables.rows = {name: dict(rows) for name, rows in self._database.tables.rows.items()}
+        self.changes = _Changes(self.tables)
         for name, rows in self.tables.rows.items():
-            setattr(self, name, MemoryStore(name, rows))
+            note = self.changes.job if name == "jobs" else str
+            setattr(self, name, MemoryStore(name, rows, note))
         self.journal = _Journal(self.tables)
         self.outbox = _Outbox(self.tables)
-        self.events = _Events(self.tables)
+        self.events = _Events(self.tables, self.changes)
         self.leaves = _Leaves(self.tables, self._database.log)
         self.idempotency = _Answers(self.tables)
         self.queue = _Queue(self.tables)
-        self.notifications = _Notifications(self.tables)
+        self.notifications = _Notifications(self.tables, self.changes)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return
 
     async def commit(self) -> None:
+        noted = self.changes.write()
         self._database.tables = self.tables
+        if noted:
+            self._database.on_change()
 
     async def setting(self, name: str) -> Any:
         return self.tables.settings.get(name)
@@ -248,23 +275,75 @@ class _Outbox:
         for key in [key for key in self._tables.outbox if key[0] == job and key[1] <= seq]:
             del self._tables.outbox[key]
 
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        verb, parties = self._tables.outbox[job, seq]
+        self._tables.outbox[job, seq] = (verb, tuple(one for one in parties if one != party))
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        rows = self._tables.outbox.items()
+        return [(job, party) for (job, _), (said, to) in rows if said == verb for party in to]
+
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         rows = self._tables.outbox.items()
         return [(party, verb) for (one, _), (verb, to) in rows if one == job for party in to]
 
 
-class _Events:
+class _Changes:
+    """`Changes`: one transaction at a time, so the order is that of the numbers."""
+
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._noted: dict[tuple[ChangeKind, str, int], dict[str, Any]] = {}
+
+    def job(self, key: str) -> None:
+        self._noted.setdefault((ChangeKind.JOB, key, 0), {})
+
+    def note(
+        self, kind: ChangeKind, about: str, ref: int = 0, data: dict[str, Any] | None = None
+    ) -> None:
+        self._noted[kind, about, ref] = data or {}
+
+    def write(self) -> int:
+        noted, self._noted = self._noted, {}
+        told = {about for kind, about, _ in noted if kind is ChangeKind.EVENT}
+        for (kind, about, ref), data in noted.items():
+            if kind is not ChangeKind.JOB or about not in told:
+                last = self._tables.changes[-1].position[1] if self._tables.changes else 0
+                one = Change((0, last + 1), f"{last:x}", kind, about, ref, data)
+                self._tables.changes.append(one)
+        return len(noted)
+
+    async def open(self) -> None:
+        self.note(ChangeKind.START, "")
+
+    async def newest(self) -> Change | None:
+        return self._tables.changes[-1] if self._tables.changes else None
+
+    async def find(self, number: int, mark: str) -> Change | None:
+        known = ((one.position[1], one.mark, one) for one in self._tables.changes)
+        return next((one for place, said, one in known if (place, said) == (number, mark)), None)
+
+    async def after(self, position: Position, limit: int = 500) -> list[Change]:
+        return [one for one in self._tables.changes if one.position > position][:limit]
+
+
+class _Events:
+    def __init__(self, tables: Tables, changes: _Changes) -> None:
+        self._tables = tables
+        self._changes = changes
 
     async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
         event = Event(len(self._tables.events) + 1, job, kind, at, dict(data))
         self._tables.events.append(event)
+        self._changes.note(ChangeKind.EVENT, job, event.id)
         return event.id
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         found = [event for event in self._tables.events if event.job == job and event.id > last]
         return found[:limit]
+
+    async def of(self, ids: Sequence[int]) -> list[Event]:
+        return [event for event in self._tables.events if event.id in ids]
 
 
 class _Leaves:
@@ -320,8 +399,9 @@ class _Answers:
 
 
 class _Notifications:
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, changes: _Changes) -> None:
         self._tables = tables
+        self._changes = changes
 
     def _of(self, user: str) -> list[Notification]:
         return [one for _, one in self._tables.told if one.user == user]
@@ -333,6 +413,8 @@ class _Notifications:
         self._tables.told += [
             (event, replace(one, id=last + number)) for number, one in enumerate(new, 1)
         ]
+        for number, one in enumerate(new, 1):
+            self._changes.note(ChangeKind.NOTIFICATION, one.user, last + number)
         return [one.user for one in new]
 
     async def page(
@@ -363,6 +445,8 @@ class _Notifications:
             if one.user == user and one.read is None and key in (None, one.id):
                 self._tables.told[place] = (event, replace(one, read=at))
                 marked += 1
+        if marked:
+            self._changes.note(ChangeKind.READ, user)
         return marked
 
     async def find(self, user: str, key: int) -> Notification | None:
@@ -470,6 +554,21 @@ class MemoryLedger:
 
     async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
         return [e for e in reversed(self.log) if e.author == author][:limit]
+
+    async def search(
+        self, *, kind: str = "", author: str = "", job: str = "", since: int = 0, until: int = 0,
+        before: int = 0, limit: int = 50,
+    ) -> list[LogEntry]:  # fmt: skip
+        found = [
+            one
+            for one in self.log
+            if (one.kind.startswith(kind) if kind.endswith(".") else kind in ("", one.kind))
+            and author in ("", one.author)
+            and job in ("", one.job)
+            and since <= one.at < (until or one.at + 1)
+            and one.index < (before or one.index + 1)
+        ]
+        return found[::-1][:limit]
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         return [(e.author, e.hash.hex()) for e in self.log[:size] if e.job == job]

@@ -17,6 +17,7 @@ from secureflow.adapters.database.tables import (
     OUTBOX,
     Written,
 )
+from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Event, Journalled, PendingLeaf
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -106,6 +107,17 @@ class SqlOutbox:
             sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
         )
 
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        """Note that a party owes no answer to an effect any more; others may."""
+        row = OUTBOX.c
+        mine = sa.and_(row.job == job, row.seq == seq, row.party == party)
+        await self._unit.write(sa.delete(OUTBOX).where(mine))
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        """Return (job, party) of the open requests of a verb."""
+        query = sa.select(OUTBOX.c.job, OUTBOX.c.party).where(OUTBOX.c.verb == verb)
+        return [(row.job, row.party) for row in await self._unit.read(query)]
+
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job, oldest first."""
         query = sa.select(OUTBOX).where(OUTBOX.c.job == job).order_by(OUTBOX.c.seq, OUTBOX.c.party)
@@ -127,12 +139,21 @@ class SqlEvents:
         await self._unit.lock(f"events/{job}")
         row = {"job": job, "kind": kind, "at": at, "data": dict(data)}
         result = await self._unit.write(sa.insert(EVENTS).values(row).returning(EVENTS.c.id))
-        return int(result.scalar_one())
+        key = int(result.scalar_one())
+        self._unit.noted[ChangeKind.EVENT, job, key] = {}
+        return key
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         """Return the job's events with id > last."""
         query = sa.select(EVENTS).where(EVENTS.c.job == job).where(EVENTS.c.id > last)
-        rows = await self._unit.read(query.order_by(EVENTS.c.id).limit(limit))
+        return await self._read(query.order_by(EVENTS.c.id).limit(limit))
+
+    async def of(self, ids: Sequence[int]) -> list[Event]:
+        """Return the events of these ids."""
+        return await self._read(sa.select(EVENTS).where(EVENTS.c.id.in_(ids)))
+
+    async def _read(self, query: sa.Select[Any]) -> list[Event]:
+        rows = await self._unit.read(query)
         return [Event(row.id, row.job, row.kind, row.at, row.data) for row in rows]
 
 

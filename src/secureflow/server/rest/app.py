@@ -13,16 +13,19 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
 from secureflow.server.rest import (
     audit,
+    auditsearch,
     bundles,
     charter,
     datasets,
     devices,
+    events,
     health,
     jobs,
     models,
     notifications,
     oidc,
     organisations,
+    overview,
     problems,
     projectpeople,
     projectrecord,
@@ -84,9 +87,9 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [jobs.router, questions.router, queue.router, timetables.router]
-    routers += [one.router for one in (models, bundles, audit, health)]
+    routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
-    routers += [webhooks.secret_router, notifications.router, webhooks.router]
+    routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
     problems.install(app)
     describe(app)
