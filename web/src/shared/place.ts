@@ -1,0 +1,21 @@
+/** Where this page is served, as its server wrote into it. */
+
+function meta(selector: string): HTMLMetaElement | null {
+  return typeof document === 'undefined' ? null : document.querySelector<HTMLMetaElement>(selector);
+}
+
+/** The path under which a proxy publishes the service, such as `/secureflow`; mostly empty. */
+export function prefix(): string {
+  const said = meta('meta[name="secureflow-prefix"]')?.content ?? '';
+  return /^(\/[A-Za-z0-9._~-]+)*$/.test(said) ? said : '';
+}
+
+/** The nonce that the content policy of this very answer allows for styles. */
+export function nonce(): string | undefined {
+  return meta('meta[property="csp-nonce"]')?.nonce || undefined;
+}
+
+/** The address that requests start with. */
+export function origin(): string {
+  return typeof location === 'undefined' ? 'http://localhost' : location.origin;
+}
