@@ -2,7 +2,7 @@ import { createRoot } from 'react-dom/client';
 import { RouterProvider } from 'react-router';
 import { queryClient } from '../api/queries';
 import { startTexts } from '../shared/i18n';
-import { prefix } from '../shared/place';
+import { allowOwnStyles, prefix } from '../shared/place';
 import { Root } from '../shared/Root';
 import { reloadAfterUpgrade } from '../shared/parts/PageFailed';
 import { routerOf, routesOf } from '../shared/router';
@@ -15,6 +15,7 @@ const router = routerOf(
   prefix(),
 );
 
+allowOwnStyles();
 reloadAfterUpgrade();
 await startTexts();
 const place = document.getElementById('root');

@@ -23,6 +23,7 @@ export function Bell() {
     <Popover
       trigger="click"
       placement="bottomRight"
+      getPopupContainer={(trigger) => trigger.parentElement ?? document.body}
       open={open}
       onOpenChange={setOpen}
       title={t('shell:bell')}

@@ -43,6 +43,9 @@ export function Navigation() {
   });
   return (
     <nav aria-label={t('shell:navigation')} className={css['navigation']}>
+      <Link to="/" className={css['product']} aria-label={t('shell:home')}>
+        S<span>ecureFlow</span>
+      </Link>
       <ul>
         {places.map(({ section, to }) => (
           <li key={section}>

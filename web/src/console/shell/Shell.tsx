@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'react';
 import { Alert } from 'antd';
-import { Link, Navigate, Outlet, useLocation } from 'react-router';
+import { Navigate, Outlet, useLocation } from 'react-router';
 import { asProblem } from '../../api/problem';
 import { useTexts } from '../../shared/i18n';
 import { useLiveState } from '../../shared/live';
@@ -36,9 +36,6 @@ function Framed() {
   return (
     <div className={css['frame']}>
       <div className={css['side']}>
-        <Link to="/" className={css['product']} aria-label={t('shell:home')}>
-          S<span>ecureFlow</span>
-        </Link>
         <Navigation />
       </div>
       <header className={css['head']}>
