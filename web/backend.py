@@ -34,7 +34,7 @@ def _node() -> list[str]:
         return []
     try:
         bundle.tools()
-    except bundle.NodeMissing:
+    except bundle.NodeMissingError:
         return [bundle.NODE_PIN]
     return []
 

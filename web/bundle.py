@@ -51,7 +51,7 @@ class Tools(NamedTuple):
     npm: list[str]
 
 
-class NodeMissing(Exception):
+class NodeMissingError(Exception):
     """No Node.js of the right age is there."""
 
 
@@ -59,7 +59,7 @@ def tools() -> Tools:
     """Return the Node.js to build with.
 
     Raises:
-        NodeMissing: there is none, or it is too old.
+        NodeMissingError: there is none, or it is too old.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _version(node) >= OLDEST:
@@ -69,7 +69,7 @@ def tools() -> Tools:
         base = Path(found.origin).parent
         cli = base / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         return Tools(base / "bin" / "node", [str(base / "bin" / "node"), str(cli)])
-    raise NodeMissing(
+    raise NodeMissingError(
         f"Building the web pages takes Node.js {OLDEST[0]}.{OLDEST[1]} or newer with npm, and there"
         f" is none. Install it, or {sys.executable} -m pip install {NODE_PIN}, or build without "
         f"the pages: {WITHOUT}=1."
@@ -117,7 +117,7 @@ def build() -> None:
     """Build both pages, unless they are built.
 
     Raises:
-        NodeMissing: there is no Node.js to build with.
+        NodeMissingError: there is no Node.js to build with.
     """
     if fresh():
         return
@@ -125,7 +125,7 @@ def build() -> None:
     for folder in PLACES.values():
         (folder / STAMP).unlink(missing_ok=True)
     install(use)
-    _npm(use, "run", "--silent", "build", "--", "--logLevel", "warn")
+    _npm(use, "run", "--silent", "build")
     for folder in PLACES.values():
         (folder / STAMP).write_text(stamp)
     _say(f"web: built in {time.monotonic() - began:.0f} s")
@@ -160,7 +160,7 @@ def main() -> int:
     task = parser.parse_args().task
     try:
         {"build": build, "check": check, "node": tools}[task]()
-    except NodeMissing as missing:
+    except NodeMissingError as missing:
         _say(str(missing))
         return 3
     except subprocess.CalledProcessError as failed:

@@ -30,8 +30,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
 def _bundle() -> Any:
     path = Path(__file__).with_name("bundle.py")
     spec = importlib.util.spec_from_file_location("secureflow_web_bundle", path)
-    assert spec is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
     module = importlib.util.module_from_spec(spec)
-    assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
