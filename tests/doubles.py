@@ -16,6 +16,7 @@ from typing import Any
 from blake3 import blake3
 
 from secureflow.application.ports.artifacts import Artifact
+from secureflow.application.ports.changes import Change, ChangeKind, Position
 from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.ports.ledger import LogEntry, Recorded
 from secureflow.application.ports.logkeys import LogKeys, OneKey
@@ -47,10 +48,10 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "organisations": (),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
-    "projects": ("organisation", "member", "active"),
+    "projects": ("id", "organisation", "member", "active"),
     "datasets": ("id", "organisation", "name", "state"),
     "grants": ("project", "dataset", "organisation", "state", "unexpired", "expired"),
-    "jobs": ("project", "organisation", "state", "digest", "kind"),
+    "jobs": ("id", "project", "organisation", "state", "digest", "kind"),
     "models": ("project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
@@ -73,9 +74,10 @@ def not_found(what: str) -> SecureFlowError:
 
 
 class MemoryStore:
-    def __init__(self, name: str, rows: dict[str, Any]) -> None:
+    def __init__(self, name: str, rows: dict[str, Any], note: Callable[[str], None]) -> None:
         self._name = name
         self._rows = rows
+        self._note = note
 
     async def get(self, key: str) -> Any:
         if key not in self._rows:
@@ -91,11 +93,13 @@ class MemoryStore:
         if entity.id in self._rows or (unique and getattr(entity, unique) in taken):
             raise SecureFlowError("already_exists", f"{entity.id} exists.")
         self._rows[entity.id] = entity
+        self._note(entity.id)
 
     async def save(self, entity: Any) -> None:
         if entity.id not in self._rows:
             raise not_found(entity.id)
         self._rows[entity.id] = entity
+        self._note(entity.id)
 
     async def remove(self, key: str) -> None:
         self._rows.pop(key, None)
@@ -156,6 +160,7 @@ class Tables:
     answers: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
     queue: dict[str, QueuedJob] = field(default_factory=dict)
     told: list[tuple[str, Notification]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 class MemoryDatabase:
@@ -167,6 +172,7 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.tables = Tables()
         self.log: list[LogEntry] = []
+        self.on_change: Callable[[], None] = lambda: None
 
     def begin(self) -> MemoryUnit:
         return MemoryUnit(self)
@@ -182,22 +188,27 @@ class MemoryUnit:
         for name, value in vars(self._database.tables).items():
             setattr(self.tables, name, copy.copy(value))
         self.tables.rows = {name: dict(rows) for name, rows in self._database.tables.rows.items()}
+        self.changes = _Changes(self.tables)
         for name, rows in self.tables.rows.items():
-            setattr(self, name, MemoryStore(name, rows))
+            note = self.changes.job if name == "jobs" else str
+            setattr(self, name, MemoryStore(name, rows, note))
         self.journal = _Journal(self.tables)
         self.outbox = _Outbox(self.tables)
-        self.events = _Events(self.tables)
+        self.events = _Events(self.tables, self.changes)
         self.leaves = _Leaves(self.tables, self._database.log)
         self.idempotency = _Answers(self.tables)
         self.queue = _Queue(self.tables)
-        self.notifications = _Notifications(self.tables)
+        self.notifications = _Notifications(self.tables, self.changes)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return
 
     async def commit(self) -> None:
+        noted = self.changes.write()
         self._database.tables = self.tables
+        if noted:
+            self._database.on_change()
 
     async def setting(self, name: str) -> Any:
         return self.tables.settings.get(name)
@@ -253,18 +264,62 @@ class _Outbox:
         return [(party, verb) for (one, _), (verb, to) in rows if one == job for party in to]
 
 
-class _Events:
+class _Changes:
+    """`Changes`: one transaction at a time, so the order is that of the numbers."""
+
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._noted: dict[tuple[ChangeKind, str, int], dict[str, Any]] = {}
+
+    def job(self, key: str) -> None:
+        self._noted.setdefault((ChangeKind.JOB, key, 0), {})
+
+    def note(
+        self, kind: ChangeKind, about: str, ref: int = 0, data: dict[str, Any] | None = None
+    ) -> None:
+        self._noted[kind, about, ref] = data or {}
+
+    def write(self) -> int:
+        noted, self._noted = self._noted, {}
+        told = {about for kind, about, _ in noted if kind is ChangeKind.EVENT}
+        for (kind, about, ref), data in noted.items():
+            if kind is not ChangeKind.JOB or about not in told:
+                last = self._tables.changes[-1].position[1] if self._tables.changes else 0
+                one = Change((0, last + 1), f"{last:x}", kind, about, ref, data)
+                self._tables.changes.append(one)
+        return len(noted)
+
+    async def open(self) -> None:
+        self.note(ChangeKind.START, "")
+
+    async def newest(self) -> Change | None:
+        return self._tables.changes[-1] if self._tables.changes else None
+
+    async def find(self, number: int, mark: str) -> Change | None:
+        known = ((one.position[1], one.mark, one) for one in self._tables.changes)
+        return next((one for place, said, one in known if (place, said) == (number, mark)), None)
+
+    async def after(self, position: Position, limit: int = 500) -> list[Change]:
+        return [one for one in self._tables.changes if one.position > position][:limit]
+
+
+class _Events:
+    def __init__(self, tables: Tables, changes: _Changes) -> None:
+        self._tables = tables
+        self._changes = changes
 
     async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
         event = Event(len(self._tables.events) + 1, job, kind, at, dict(data))
         self._tables.events.append(event)
+        self._changes.note(ChangeKind.EVENT, job, event.id)
         return event.id
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         found = [event for event in self._tables.events if event.job == job and event.id > last]
         return found[:limit]
+
+    async def of(self, ids: Sequence[int]) -> list[Event]:
+        return [event for event in self._tables.events if event.id in ids]
 
 
 class _Leaves:
@@ -320,8 +375,9 @@ class _Answers:
 
 
 class _Notifications:
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, changes: _Changes) -> None:
         self._tables = tables
+        self._changes = changes
 
     def _of(self, user: str) -> list[Notification]:
         return [one for _, one in self._tables.told if one.user == user]
@@ -333,6 +389,8 @@ class _Notifications:
         self._tables.told += [
             (event, replace(one, id=last + number)) for number, one in enumerate(new, 1)
         ]
+        for number, one in enumerate(new, 1):
+            self._changes.note(ChangeKind.NOTIFICATION, one.user, last + number)
         return [one.user for one in new]
 
     async def page(
@@ -363,6 +421,8 @@ class _Notifications:
             if one.user == user and one.read is None and key in (None, one.id):
                 self._tables.told[place] = (event, replace(one, read=at))
                 marked += 1
+        if marked:
+            self._changes.note(ChangeKind.READ, user)
         return marked
 
     async def find(self, user: str, key: int) -> Notification | None:

@@ -253,6 +253,7 @@ def empty_stage(
         others=lambda: others,
         stopping=lambda: stopping[0],
     )
+    database.on_change = services.feed.changed
     return Stage(
         services, database, ledger, driver, bus, artifacts, store, now, ticks, expelled,
         told_disabled, stopping, delivered,

@@ -19,8 +19,9 @@ from secureflow.adapters.link import (
     LogProgress,
     PeerIdentity,
 )
+from secureflow.adapters.link.callbacks import Callbacks
 from secureflow.adapters.link.relay import PeerPlace
-from secureflow.adapters.link.server import Callbacks, LinkServer
+from secureflow.adapters.link.server import LinkServer
 from secureflow.application.ports.courier import Request
 from secureflow.domain.blobs import BlobPlace
 from secureflow.kit.errors import SecureFlowError

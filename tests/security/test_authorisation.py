@@ -229,6 +229,7 @@ RULES: dict[str, Rule] = {
     "update_preferences": Rule(None, body={"language": "zh"}),
     "confirm_address": Rule(None, body={"code": "00000000"}, also=(422,)),
     "watch_notifications": Rule(None, first="stopping"),
+    "watch_events": Rule("job.read", first="stopping"),
     "list_webhooks": Rule("webhook.read"),
     "create_webhook": Rule("webhook.create", body={"url": "https://siem.example/"}),
     "delete_webhook": Rule("webhook.remove", "webhook"),

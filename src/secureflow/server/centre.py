@@ -135,6 +135,7 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services := replace(services, record=lambda: database.fault))
+    database.on_change = services.feed.changed
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
@@ -182,6 +183,7 @@ def _background(services: Services, clock: Clock) -> Iterator[Coroutine[Any, Any
     yield keep_swept(services.begin, clock, also=sweeps)
     yield services.transactions.keep_numbered()
     yield services.failed_logins.keep_flushed()
+    yield services.feed.keep_links()
     # Slow receivers must not hold up the rest.
     yield poll_forever([notices.notifying.poll, notices.expiring.poll, notices.outages.poll])
     yield poll_forever([notices.delivering.poll])
@@ -205,6 +207,7 @@ async def _resume_work(services: Services, runner: Runner) -> None:
         await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
+    await services.feed.open()
     with suppress(SecureFlowError):  # the next look does it
         await services.project_stops.sweep()
     await runner.resume_all()

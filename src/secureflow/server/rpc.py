@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from secureflow.adapters.artifacts.several import SeveralArtifacts
 from secureflow.adapters.link import LogProgress, PeerIdentity
+from secureflow.adapters.link.callbacks import Callbacks
 from secureflow.adapters.link.relay import PeerPlace
-from secureflow.adapters.link.server import Callbacks
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
 from secureflow.application.ports.artifacts import Artifacts
@@ -231,7 +231,13 @@ class PartyDesk:
             revoked=self.revoked,
             certificate_problem=self.certificate_problem,
             may_join=self.may_join,
+            on_link=self.linked,
         )
+
+    def linked(self, party: str, connected: bool) -> None:
+        """Tell open pages that a party's link opened or is gone."""
+        if self._services.done():
+            self._services.result().feed.linked(party, connected)
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
         """Return the peer of a certificate; called at the start of every RPC.

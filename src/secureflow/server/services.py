@@ -11,8 +11,10 @@ from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
+from secureflow.application.feed import Feed
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.live import Live
 from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
@@ -76,6 +78,8 @@ class Services(People, Products):
     overdue: OverdueEnds
     audit: Audit
     notices: Notices
+    feed: Feed
+    live: Live
     courier: Courier
     ledger: Ledger
     guard: LogGuard

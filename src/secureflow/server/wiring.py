@@ -12,6 +12,7 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.feed import Feed
 from secureflow.application.identities import LoginProvider
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.driver import Driver
@@ -21,6 +22,7 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.live import Live
 from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import CentreDescription, Organisations
@@ -171,6 +173,8 @@ def make_services(
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),
+        feed=(feed := Feed(begin, clock)),
+        live=Live(begin, feed, ticks, stopping),
         courier=ports.courier,
         ledger=ledger,
         guard=LogGuard(begin, ledger, continuing, clock),

@@ -177,6 +177,7 @@ FREE = {
     *(("claims", name) for name in ("job", "server", "called")),
     *(("servers", name) for name in ("id", "name", "beats")),
     *(("queue", one.name) for one in METADATA.tables["queue"].c),
+    *(("changes", one.name) for one in METADATA.tables["changes"].c),
     *(("notifications", one.name) for one in METADATA.tables["notifications"].c),
     *(("log_submissions", name) for name in ("arrival", "job", "seq", "position")),
     *(("log_submissions", name) for name in ("document", "salt")),

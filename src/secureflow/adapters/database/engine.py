@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,8 @@ class Database:
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
         self._started = False
         self.damage = DamageLog()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after a commit of something that open pages follow."""
 
     @property
     def fault(self) -> SecureFlowError | None:
@@ -139,7 +141,8 @@ class Database:
 
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
-        return SqlUnitOfWork(self.engine, self.turn, self.damage, self.file)
+        told = self.on_change
+        return SqlUnitOfWork(self.engine, self.turn, self.damage, self.file, told)
 
     async def try_writing(self) -> None:
         """Write a row, remove it and commit: that fails on a full or read-only disk.

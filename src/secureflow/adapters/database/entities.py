@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database import tables
 from secureflow.adapters.database.damage import damaged, load_json
+from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
@@ -165,6 +166,7 @@ class EntityStore(Generic[T]):
                 "Choose another name, or change the one that exists.",
             )
         self._seen[key] = 1
+        self._note(key)
         await self._link(entity)
 
     async def save(self, entity: T) -> None:
@@ -184,6 +186,7 @@ class EntityStore(Generic[T]):
         if changed.rowcount:
             if key in self._seen:
                 self._seen[key] += 1
+            self._note(key)
             await self._link(entity)
             return
         if await self.find(key) is None:
@@ -265,6 +268,11 @@ class EntityStore(Generic[T]):
         if name not in self._kind.filters:
             raise self._no_filter(name)
         return self._table.c[name].in_(values)
+
+    def _note(self, key: str) -> None:
+        """Note for open pages that a job changed."""
+        if self._kind is JOBS:
+            self._unit.noted.setdefault((ChangeKind.JOB, key, 0), {})
 
     async def _link(self, entity: Any) -> None:
         """Store a project's memberships for lists; its own row was written before."""

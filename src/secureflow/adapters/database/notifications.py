@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from secureflow.adapters.database.tables import NOTIFICATIONS
+from secureflow.application.ports.changes import ChangeKind
 from secureflow.domain.notifications import Notification
 from secureflow.kit.errors import SecureFlowError
 
@@ -46,7 +47,15 @@ class SqlNotifications:
         rows = [_row(event, one) for one in wanted.values()]
         if rows:
             await self._unit.write(sa.insert(table), rows)
+            await self._note(event, list(wanted))
         return list(wanted)
+
+    async def _note(self, event: str, users: Sequence[str]) -> None:
+        table = NOTIFICATIONS
+        new = sa.select(table.c.id, table.c.user)
+        new = new.where(table.c.event == event, table.c.user.in_(users)).order_by(table.c.id)
+        for row in await self._unit.read(new):
+            self._unit.noted[ChangeKind.NOTIFICATION, row.user, row.id] = {}
 
     async def page(
         self, user: str, *, unread: bool = False, cursor: str = "", limit: int = 50
@@ -90,7 +99,10 @@ class SqlNotifications:
         change = sa.update(table).where(table.c.user == user, table.c.read.is_(None))
         if key is not None:
             change = change.where(table.c.id == key)
-        return int((await self._unit.write(change.values(read=at))).rowcount)
+        count = int((await self._unit.write(change.values(read=at))).rowcount)
+        if count:
+            self._unit.noted[ChangeKind.READ, user, 0] = {}
+        return count
 
     async def find(self, user: str, key: int) -> Notification | None:
         """Return one of a person's notifications."""

@@ -17,6 +17,7 @@ from secureflow.adapters.database.tables import (
     OUTBOX,
     Written,
 )
+from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Event, Journalled, PendingLeaf
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -127,12 +128,21 @@ class SqlEvents:
         await self._unit.lock(f"events/{job}")
         row = {"job": job, "kind": kind, "at": at, "data": dict(data)}
         result = await self._unit.write(sa.insert(EVENTS).values(row).returning(EVENTS.c.id))
-        return int(result.scalar_one())
+        key = int(result.scalar_one())
+        self._unit.noted[ChangeKind.EVENT, job, key] = {}
+        return key
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         """Return the job's events with id > last."""
         query = sa.select(EVENTS).where(EVENTS.c.job == job).where(EVENTS.c.id > last)
-        rows = await self._unit.read(query.order_by(EVENTS.c.id).limit(limit))
+        return await self._read(query.order_by(EVENTS.c.id).limit(limit))
+
+    async def of(self, ids: Sequence[int]) -> list[Event]:
+        """Return the events of these ids."""
+        return await self._read(sa.select(EVENTS).where(EVENTS.c.id.in_(ids)))
+
+    async def _read(self, query: sa.Select[Any]) -> list[Event]:
+        rows = await self._unit.read(query)
         return [Event(row.id, row.job, row.kind, row.at, row.data) for row in rows]
 
 

@@ -204,7 +204,22 @@ QUEUE = sa.Table(
     sa.Column("started", BIG, nullable=False),
 )
 
-PASSING = {CLAIMS.name, SERVERS.name, QUEUE.name}
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("id", BIG, primary_key=True),
+    sa.Column("tx", BIG, nullable=False),
+    sa.Column("mark", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("ref", BIG, nullable=False),
+    sa.Column("data", JsonText, nullable=False),
+    sa.Index("ix_changes_tx_id", "tx", "id"),
+    sqlite_autoincrement=True,
+)
+"""What happened lately, for open pages (`changes`)."""
+
+PASSING = {CLAIMS.name, SERVERS.name, QUEUE.name, CHANGES.name}
 """State of running processes, which is not in backups."""
 
 EVENTS = sa.Table(

@@ -8,7 +8,7 @@ work, or for the ledger, between a write and `commit`: over SQLite that is a dea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import fault_of, typed_faults
+from secureflow.adapters.database.noted import Noted, insert_noted, noted_rows
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.shielding import shielded
@@ -35,8 +36,11 @@ class SqlTransaction:
         turn: WriteTurn,
         damage: DamageLog | None = None,
         file: HeldFile | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.damage = damage or DamageLog()
+        self.noted: Noted = {}
+        self._on_change = on_change
         self._engine = engine
         self._turn = turn
         self._file = file or HeldFile(None, InfrastructureError)
@@ -80,11 +84,16 @@ class SqlTransaction:
         """
         if self._failure is not None:
             raise self._failure
+        noted, self.noted = self.noted, {}
         try:
+            if noted:
+                await self.write(insert_noted(self.single_writer), noted_rows(noted))
             with self._noted_faults():
                 await shielded(self._open.commit())
         finally:
             self._release()
+            if noted:
+                self._on_change()
 
     async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
         """Run a query on the committed state and this unit of work's own changes."""
@@ -134,6 +143,11 @@ class SqlTransaction:
         """Mark this unit of work as failed: it can no longer commit; return the error."""
         self._failure = error
         return error
+
+    @property
+    def single_writer(self) -> bool:
+        """Whether the database has one writer at a time."""
+        return self._turn.exclusive
 
     @property
     def _open(self) -> AsyncConnection:

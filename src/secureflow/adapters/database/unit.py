@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from secureflow.adapters.database import entities
+from secureflow.adapters.database.changes import SqlChanges
 from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.noted import forgotten
 from secureflow.adapters.database.notifications import SqlNotifications
 from secureflow.adapters.database.queue import SqlQueue
 from secureflow.adapters.database.records import (
@@ -32,6 +35,7 @@ from secureflow.adapters.database.tables import (
     TOKENS,
 )
 from secureflow.adapters.database.transaction import SqlTransaction
+from secureflow.application.ports.changes import Changes
 from secureflow.application.ports.notifications import NotificationStore
 from secureflow.application.ports.storage import (
     ClaimStore,
@@ -75,8 +79,9 @@ class SqlUnitOfWork(SqlTransaction):
         turn: WriteTurn,
         damage: DamageLog | None = None,
         file: HeldFile | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(engine, turn, damage, file)
+        super().__init__(engine, turn, damage, file, on_change)
         self._settings: dict[str, int] = {}
         self.users: Store[User] = EntityStore(self, entities.USERS)
         self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
@@ -109,6 +114,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.idempotency: Idempotency = SqlIdempotency(self)
         self.claims: ClaimStore = SqlClaims(self)
         self.queue: QueueStore = SqlQueue(self)
+        self.changes: Changes = SqlChanges(self)
 
     async def setting(self, name: str) -> Any:
         """Return a platform-wide JSON value or None."""
@@ -157,4 +163,4 @@ class SqlUnitOfWork(SqlTransaction):
             (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
         ):
             gone += (await self.write(sa.delete(column.table).where(column <= since))).rowcount
-        return gone
+        return gone + (await self.write(forgotten())).rowcount

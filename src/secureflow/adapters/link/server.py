@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
+from secureflow.adapters.link.callbacks import Callbacks
 from secureflow.adapters.link.credentials import Credentials
-from secureflow.adapters.link.data import DataService, MayRead, MayWrite
-from secureflow.adapters.link.identity import Authorise, Context, Gate, PeerIdentity
+from secureflow.adapters.link.data import DataService
+from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.messages import (
     LogProgress,
     answer,
@@ -26,7 +27,7 @@ from secureflow.adapters.link.messages import (
     parse_reply,
 )
 from secureflow.adapters.link.refusals import refuse
-from secureflow.adapters.link.relay import MayJoin, PeerPlace, Relay
+from secureflow.adapters.link.relay import Relay
 from secureflow.adapters.link.replacements import Replacements
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
@@ -50,13 +51,6 @@ from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 from secureflow.wire import PARTY_DEPTH, Envelope, decode, encode
 
-CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
-"""Answers a party's call: (peer, kind, body)."""
-OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
-"""Called with every new stream; raises to refuse it."""
-MakeLogProofs = Callable[[str, Mapping[str, JSON], LogProgress], Awaitable[JSON]]
-"""Makes a request's log proofs on delivery: (party, body, the party's newest progress)."""
-
 _TOLD = ("version", "tee", "measurement")
 
 MESSAGES_PER_SECOND: Final = 200.0
@@ -68,35 +62,6 @@ UNIT: Final = 64 * 1024
 """This many bytes of a message count as one more message."""
 
 _log = get_logger(__name__)
-
-
-async def _nobody() -> Sequence[str]:
-    return ()
-
-
-async def _holds(_party: str) -> str:
-    return ""
-
-
-async def _no_channels(peer: PeerIdentity, _place: PeerPlace) -> None:
-    raise SecureFlowError("forbidden", Text("{party} has no channels.", party=peer.party))
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """The application's callbacks for the link."""
-
-    authorise: Authorise
-    on_hello: OnHello
-    call: CallHandler
-    log_proofs: MakeLogProofs
-    may_read: MayRead
-    may_write: MayWrite
-    revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
-    certificate_problem: Callable[[str], Awaitable[str]] = _holds
-    """Says why a party's newest certificate is not valid by the centre's clock; else empty."""
-    may_join: MayJoin = _no_channels
-    """Raises unless an agent may open this channel to another one."""
 
 
 class LinkServer:
@@ -386,6 +351,7 @@ class LinkServer:
             greeting |= {"revoked": revoked, "disabled": sorted(self._disabled)}
         # No `await` since the stream was registered: its first message must be the welcome.
         stream.send(Envelope("", "welcome", greeting))
+        self._callbacks.on_link(peer.party, True)
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
 
@@ -432,6 +398,7 @@ class LinkServer:
         if self._streams.get(party) is stream:
             del self._streams[party]
             self._parties[party] = replace(self._parties[party], connected=False)
+            self._callbacks.on_link(party, False)
 
     def _deliver(self, request: Request) -> None:
         if stream := self._streams.get(request.party):

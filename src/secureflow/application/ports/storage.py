@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from secureflow.application.ports.changes import Changes
 from secureflow.application.ports.notifications import NotificationStore
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
@@ -138,6 +139,9 @@ class Events(Protocol):
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         """Return the job's events with id > last."""
+
+    async def of(self, ids: Sequence[int]) -> list[Event]:
+        """Return the events of these ids."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,7 @@ class UnitOfWork(Protocol):
     idempotency: Idempotency
     claims: ClaimStore
     queue: QueueStore
+    changes: Changes
 
     async def setting(self, name: str) -> JSON:
         """Return a platform-wide JSON value (e.g. `charter`, `charter_candidate`) or None."""

@@ -18,6 +18,7 @@ from secureflow.server.rest import (
     charter,
     datasets,
     devices,
+    events,
     health,
     jobs,
     models,
@@ -88,7 +89,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [jobs.router, questions.router, queue.router, timetables.router]
     routers += [one.router for one in (models, bundles, audit, health)]
     routers += [oidc.router, oidc.pages, oidc.identities]
-    routers += [webhooks.secret_router, notifications.router, webhooks.router]
+    routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
     app.router.default = otherwise(app.router.default)
     problems.install(app)

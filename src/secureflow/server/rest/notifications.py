@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Path, Query
+from fastapi import Header, Path, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ from secureflow.application.ports.storage import Page
 from secureflow.domain.notificationkinds import KINDS
 from secureflow.domain.notifications import Notification, Preferences, Severity
 from secureflow.domain.texts import ONE_LINE
-from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.callers import Caller, Use, lets_in
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.languages import Spoken
 from secureflow.server.rest.routers import PREFIX, router_of
@@ -206,6 +206,7 @@ async def confirm_address(body: Code, use: Use, caller: Caller) -> PreferencesSh
 async def watch_notifications(
     use: Use,
     caller: Counted,
+    request: Request,
     language: Spoken,
     after: Annotated[
         int | None, Query(ge=0, lt=1 << 53, description="Only those with id > this; absent: new")
@@ -214,13 +215,17 @@ async def watch_notifications(
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the caller's new notifications (`notification`).
 
-    A broken stream is resumed with `Last-Event-ID`. It ends soon after the caller's token.
+    A broken stream is resumed with `Last-Event-ID`. It ends soon after the caller's token
+    or session.
     """
     since = max(after or 0, int(last)) if last else after
     events = use.notifications.events(caller, since)
-    async for one in while_let_in(events, lambda: use.tokens.holds(caller)):
-        yield ServerSentEvent(id=str(one.id), event="notification", data=_data(one, language))
+    async for one in while_let_in(events, lambda: lets_in(request, caller)):
+        yield ServerSentEvent(
+            id=str(one.id), event="notification", data=notification_shown(one, language)
+        )
 
 
-def _data(one: Notification, language: Language) -> dict[str, Any]:
+def notification_shown(one: Notification, language: Language) -> dict[str, Any]:
+    """Return a notification as JSON, told in a language."""
     return _shown(one, language).model_dump(mode="json")
