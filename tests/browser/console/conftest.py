@@ -1,4 +1,4 @@
-"""A running centre and a browser, shared by the tests of the console in one worker."""
+"""A running centre and a browser, shared by the tests of a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Opens = Callable[..., Any]
 """Opens a page in a browser of its own, logged in as somebody or as nobody."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
     demand_browser()
     demand_build()
@@ -31,7 +31,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     demand_browser()
     with chromium() as started:

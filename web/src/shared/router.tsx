@@ -31,7 +31,10 @@ export function routesOf(pages: readonly Page[], frame: Frame, absent: Component
   ].map((route) => ({ ...route, hydrateFallbackElement: <Loading /> }));
 }
 
-/** The router, under the path that a proxy publishes the service at. */
-export function routerOf(routes: RouteObject[], basename: string) {
-  return createBrowserRouter(routes, { basename: basename || '/' });
+/**
+ * The router, under the path that a proxy publishes the service at. That path ends with a slash,
+ * also in the address of the first page: what is published there begins behind it.
+ */
+export function routerOf(routes: RouteObject[], prefix: string) {
+  return createBrowserRouter(routes, { basename: `${prefix}/` });
 }

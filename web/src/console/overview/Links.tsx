@@ -51,7 +51,7 @@ function LinkLine({ party }: { party: Party }) {
         <span>
           <Tag color={party.connected ? 'success' : 'error'}>
             {t(party.connected ? 'overview:links.here' : 'overview:links.away')}
-          </Tag>
+          </Tag>{' '}
           {party.last_progress ? <Moment at={Math.floor(party.last_progress)} /> : null}
         </span>
       </div>

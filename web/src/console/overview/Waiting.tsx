@@ -17,6 +17,8 @@ import { Panel } from './Panel';
 
 type Notice = Schemas['NotificationShown'];
 
+const SHOWN = 8;
+
 /** The projects that an organisation is invited to and has not answered. */
 export function invitations(projects: readonly Project[], organisation: string): Project[] {
   return projects.filter(
@@ -26,6 +28,11 @@ export function invitations(projects: readonly Project[], organisation: string):
   );
 }
 
+/** Of the unread ones those that want something done; mere news stays in the inbox. */
+export function urgent(notices: readonly Notice[]): Notice[] {
+  return notices.filter((one) => one.severity !== 'info').slice(0, SHOWN);
+}
+
 /** What waits for me: invitations, unread messages, jobs that are not approved yet. */
 export function Waiting() {
   const { t } = useTexts('overview');
@@ -33,11 +40,11 @@ export function Waiting() {
   const projects = useProjects();
   const proposed = useJobs('proposed');
   const notices = api.useQuery('get', '/api/v1/notifications', {
-    params: { query: { unread: true, limit: 8 } },
+    params: { query: { unread: true, limit: 50 } },
   });
   const invited = invitations(projects.data?.items ?? [], me.data?.organisation ?? '');
   const jobs = proposed.data?.items ?? [];
-  const news = notices.data?.items ?? [];
+  const news = urgent(notices.data?.items ?? []);
   const asked = [projects, proposed, notices];
   const failed = asked.find((one) => one.isError && one.data === undefined);
   if (failed) {

@@ -20,8 +20,15 @@ export function Enrolling({ begun, onCodes }: Props) {
   return (
     <>
       <p>{t('settings:factor.scan')}</p>
-      <div role="img" aria-label={t('settings:factor.picture')}>
-        <QRCode type="svg" value={begun.uri} size={200} color="#000" bgColor="#fff" />
+      <div>
+        <QRCode
+          type="svg"
+          value={begun.uri}
+          size={200}
+          color="#000"
+          bgColor="#fff"
+          aria-label={t('settings:factor.picture')}
+        />
       </div>
       <p>
         {t('settings:factor.secret')}{' '}
