@@ -60,7 +60,7 @@ class Audit:
         async with self._begin() as work:
             if job:
                 await visible_job(work, principal, job)
-            sight = await _Sight.of(work, principal)
+            sight = await Sight.of(work, principal)
         found = await self._ledger.entries(job=job or None, start=start, limit=limit)
         async with self._begin() as work:
             return [shown(entry, await sight.sees(work, entry)) for entry in found]
@@ -179,7 +179,7 @@ def _too_few(note: str | None, parties: Sequence[str]) -> bool:
     return len(signed.intersection(parties)) < quorum_of(len(parties))
 
 
-class _Sight:
+class Sight:
     """One caller's view of the log; caches which jobs are visible."""
 
     def __init__(self, principal: Principal, projects: set[str]) -> None:
@@ -188,11 +188,13 @@ class _Sight:
         self._jobs: dict[str, bool] = {}
 
     @classmethod
-    async def of(cls, work: UnitOfWork, principal: Principal) -> _Sight:
+    async def of(cls, work: UnitOfWork, principal: Principal) -> Sight:
+        """Return the view of a caller."""
         seen = await seen_projects(work, principal) or {}
         return cls(principal, set(seen.get("project", ())))
 
     async def sees(self, work: UnitOfWork, entry: LogEntry) -> bool:
+        """Tell whether the caller may see what an entry is about."""
         if self._principal.operator or self._principal.acts_for(entry.author):
             return True
         if entry.job:

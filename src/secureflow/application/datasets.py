@@ -23,7 +23,14 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.listing import list_complete, list_readable, list_with_damaged
+from secureflow.application.listing import (
+    EVERYTHING,
+    Narrowing,
+    list_complete,
+    list_readable,
+    list_with_damaged,
+    narrowed,
+)
 from secureflow.application.membership import member_keys
 from secureflow.application.ownergrants import ended, shown, told
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
@@ -151,13 +158,19 @@ class Datasets:
             return await self._visible(work, principal, key)
 
     async def list(
-        self, principal: Principal, *, project: str = "", cursor: str = "", limit: int = 50
+        self,
+        principal: Principal,
+        *,
+        project: str = "",
+        narrowing: Narrowing = EVERYTHING,
+        cursor: str = "",
+        limit: int = 50,
     ) -> Page:
         """Return visible datasets: those granted to a project, or own and granted ones alike."""
         require(principal, "dataset.read")
         async with self._begin() as work:
             if principal.operator and not project:
-                return await work.datasets.list(cursor=cursor, limit=limit, state="published")
+                return await narrowed(work.datasets, narrowing, cursor, limit, state="published")
             keys = await self._granted(work, principal, project)
             if not project and principal.organisation:
                 own = principal.organisation
@@ -167,8 +180,8 @@ class Datasets:
                 keys |= {*(dataset.id for dataset in mine), *damaged}
             if not keys:
                 return Page([])
-            return await work.datasets.list(
-                cursor=cursor, limit=limit, id=sorted(keys), state="published"
+            return await narrowed(
+                work.datasets, narrowing, cursor, limit, id=sorted(keys), state="published"
             )
 
     async def remove(self, principal: Principal, key: str) -> None:

@@ -2,14 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from secureflow.application.ports.storage import Filter, Page, Store
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "users": ("id", "name", "display"),
+    "datasets": ("id", "name", "title", "organisation"),
+    "jobs": ("id", "name", "submitter"),
+    "models": ("id", "name", "family"),
+}
+"""What a search of a list looks at."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """How a list is narrowed and sorted.
+
+    Args:
+        text: words that all must occur (`WORDS`), without case.
+        since, until: unix seconds of creation, the latter exclusive; 0 for any.
+        newest: the newest first, else the oldest.
+    """
+
+    text: str = ""
+    since: int = 0
+    until: int = 0
+    newest: bool = False
+
+    @property
+    def filters(self) -> dict[str, str | int]:
+        """The filters of a store's list that it asks for."""
+        given: dict[str, str | int] = {
+            "text": self.text.strip(),
+            "since": self.since,
+            "until": self.until,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+EVERYTHING: Final = Narrowing()
 T = TypeVar("T")
 EMPTY = Page([])
+
+
+def words_of(noun: str, entity: object) -> str:
+    """Return what a search looks at, without case."""
+    return "\n".join(str(getattr(entity, name)) for name in WORDS[noun]).casefold()
+
+
+async def narrowed(
+    store: Store[T], narrowing: Narrowing, cursor: str, limit: int, **equals: Filter
+) -> Page:
+    """Return a page of a list as somebody narrowed and sorted it."""
+    pages = store.latest if narrowing.newest else store.list
+    return await pages(cursor=cursor, limit=limit, **narrowing.filters, **equals)
 
 
 async def list_readable(store: Store[T], **equals: Filter) -> list[T]:

@@ -14,6 +14,7 @@ from secureflow.application.access import (
     sees_work_of,
     visible_job,
 )
+from secureflow.application.listing import EVERYTHING, Narrowing, narrowed
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWorkFactory
 from secureflow.domain.models import Model
@@ -46,10 +47,12 @@ class Models:
         *,
         project: str = "",
         job: str = "",
+        name: str = "",
+        narrowing: Narrowing = EVERYTHING,
         cursor: str = "",
         limit: int = 50,
     ) -> Page:
-        """Return the models that the caller sees, optionally of one project or job.
+        """Return the models that the caller sees, optionally of one project, job or name.
 
         Their `card` is left empty, since it grows with the features; use `card`.
         """
@@ -60,8 +63,8 @@ class Models:
             seen = await seen_projects(work, principal, project)
             if seen is None:
                 return Page([])
-            equals = {"job": job} if job else {}
-            page = await work.models.list(cursor=cursor, limit=limit, **seen, **equals)
+            equals = {key: value for key, value in (("job", job), ("name", name)) if value}
+            page = await narrowed(work.models, narrowing, cursor, limit, **seen, **equals)
         return replace(page, items=[replace(model, card={}) for model in page.items])
 
     async def card(self, principal: Principal, key: str) -> dict[str, Any]:

@@ -14,7 +14,13 @@ from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
 from secureflow.application.endings import end_access
-from secureflow.application.listing import list_first, list_readable
+from secureflow.application.listing import (
+    EVERYTHING,
+    Narrowing,
+    list_first,
+    list_readable,
+    narrowed,
+)
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
@@ -121,7 +127,13 @@ class Users:
             return await visible_user(work, principal, key)
 
     async def list(
-        self, principal: Principal, *, organisation: str = "", cursor: str = "", limit: int = 50
+        self,
+        principal: Principal,
+        *,
+        organisation: str = "",
+        narrowing: Narrowing = EVERYTHING,
+        cursor: str = "",
+        limit: int = 50,
     ) -> Page:
         """Return the people of one organisation, or all for the operator."""
         require(principal, "user.read")
@@ -131,7 +143,7 @@ class Users:
             organisation = principal.organisation
         equals = {"organisation": organisation} if organisation else {}
         async with self._begin() as work:
-            return await work.users.list(cursor=cursor, limit=limit, **equals)
+            return await narrowed(work.users, narrowing, cursor, limit, **equals)
 
     async def update(
         self,

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secureflow.cli.console import say
 from secureflow.cli.texts import t
+from secureflow.kit.spreadsheets import FORMULA_STARTS, SIGN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
-FIRST: Final = tuple("=+-@\t\r\n＝＋－＠")
-"""With what a formula begins, in any spreadsheet; the wide signs are those of East Asian input."""
+FIRST: Final = FORMULA_STARTS
+"""With what a formula begins."""
 _FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
 _NUMBER: Final = r"^[+\-][0-9]+(\.[0-9]+)?$"
-_SIGN: Final = "'"
+_SIGN: Final = SIGN
 
 
 def plain_names(names: Iterable[str]) -> list[str]:

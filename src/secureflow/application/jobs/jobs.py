@@ -34,10 +34,11 @@ from secureflow.application.jobs.timing import (
     consent_until,
     scheduled,
 )
+from secureflow.application.listing import EVERYTHING, Narrowing, narrowed
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
-from secureflow.application.ports.storage import Event, Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.ports.storage import Event, Filter, Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.projectstops import lock_project
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.partjobs import PART
@@ -228,20 +229,22 @@ class Jobs:
         principal: Principal,
         *,
         project: str = "",
-        state: str = "",
+        state: str | Sequence[str] = "",
         kind: str = "",
+        submitter: str = "",
+        narrowing: Narrowing = EVERYTHING,
         cursor: str = "",
         limit: int = 50,
     ) -> Page:
-        """Return summaries of the jobs that the caller sees."""
+        """Return summaries of the jobs that the caller sees; `state` may be several."""
         require(principal, "job.read")
         async with self._begin() as work:
             seen = await seen_projects(work, principal, project)
             if seen is None:
                 return Page([])
-            given = {"state": state, "kind": kind}
+            given: dict[str, Filter] = {"state": state, "kind": kind, "submitter": submitter}
             equals = {name: value for name, value in given.items() if value}
-            page = await work.jobs.list(cursor=cursor, limit=limit, **seen, **equals)
+            page = await narrowed(work.jobs, narrowing, cursor, limit, **seen, **equals)
         return replace(page, items=[JobSummary.of(job) for job in page.items])
 
     async def cancel(self, principal: Principal, key: str) -> Job:
@@ -371,6 +374,15 @@ class Jobs:
                 ]
                 after = events[-1].id
         return await asyncio.to_thread(self._scripts.explain, job, rounds, dropouts)
+
+    async def history(
+        self, principal: Principal, key: str, *, after: int = 0, limit: int = PAGE
+    ) -> Sequence[Event]:
+        """Return stored events of a job with id > `after`, oldest first (`not_found`)."""
+        require(principal, "job.read")
+        async with self._begin() as work:
+            await visible_job(work, principal, key)
+            return await work.events.after(key, after, limit)
 
     async def events(
         self, principal: Principal, key: str, after: int

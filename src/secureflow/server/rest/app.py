@@ -14,6 +14,7 @@ from secureflow.kit.version import __version__
 from secureflow.server.console.pages import Console, otherwise
 from secureflow.server.rest import (
     audit,
+    auditsearch,
     bundles,
     charter,
     datasets,
@@ -25,6 +26,7 @@ from secureflow.server.rest import (
     notifications,
     oidc,
     organisations,
+    overview,
     problems,
     projectpeople,
     projectrecord,
@@ -87,7 +89,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [jobs.router, questions.router, queue.router, timetables.router]
-    routers += [one.router for one in (models, bundles, audit, health)]
+    routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)

@@ -18,6 +18,7 @@ from secureflow.server.rest.shapes import (
     Limit,
     Line,
     Listed,
+    Narrowed,
     Reference,
     RequestBody,
     decode_cursor,
@@ -40,11 +41,16 @@ class GrantRequest(RequestBody):
 
 @router.get("/datasets", summary="List datasets", response_model=Listed[Dataset])
 async def list_datasets(
-    use: Use, caller: Caller, project: Reference = "", cursor: Cursor = "", limit: Limit = LIMIT
+    use: Use,
+    caller: Caller,
+    narrowed: Narrowed,
+    project: Reference = "",
+    cursor: Cursor = "",
+    limit: Limit = LIMIT,
 ) -> object:
     """Return descriptions: the caller's own and those granted to its projects (or to one)."""
     page = await use.datasets.list(
-        caller, project=project, cursor=decode_cursor(cursor), limit=limit
+        caller, project=project, narrowing=narrowed, cursor=decode_cursor(cursor), limit=limit
     )
     return listed(page)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
 
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.bodies import BINARY, BYTES
@@ -23,6 +24,7 @@ from secureflow.server.rest.shapes import (
     Key,
     Limit,
     Listed,
+    Narrowed,
     Reference,
     decode_cursor,
     listed,
@@ -33,6 +35,22 @@ from secureflow.texts import Language
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 router = router_of("jobs", OnceRoute, f"{PREFIX}/jobs")
+
+
+class EventShown(BaseModel):
+    """An event of a job, as its stream has it; `at` in unix seconds."""
+
+    id: int
+    kind: str
+    at: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """Events, oldest first."""
+
+    items: list[EventShown]
+    next: int
 
 
 def _spoken(job: Job, language: Language) -> Job:
@@ -50,18 +68,25 @@ async def list_jobs(
     use: Use,
     caller: Caller,
     language: Spoken,
+    narrowed: Narrowed,
     project: Reference = "",
-    state: JobState | Literal[""] = "",
+    state: Annotated[list[JobState | Literal[""]], Query(max_length=16)] = [],  # noqa: B006
     kind: Annotated[str, Query(max_length=64)] = "",
+    submitter: Reference = "",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
-    """Return summaries of the jobs of the caller's projects, oldest first."""
+    """Return summaries of the jobs of the caller's projects, oldest first unless `newest`.
+
+    Several states: `state=failed&state=cancelled`. `text` is looked for in ids, names, submitters.
+    """
     page = await use.jobs.list(
         caller,
         project=project,
-        state=state,
+        state=[one for one in state if one],
         kind=kind,
+        submitter=submitter,
+        narrowing=narrowed,
         cursor=decode_cursor(cursor),
         limit=limit,
     )
@@ -132,6 +157,27 @@ async def watch_job(
             event=event.kind,
             data=spoken(event.data, language),
         )
+
+
+@router.get("/{key}/history", summary="List a job's events", response_model=EventPage)
+async def list_job_events(
+    key: Key,
+    use: Use,
+    caller: Caller,
+    language: Spoken,
+    after: Annotated[int, Query(ge=0, lt=1 << 53, description="Only events with id > this")] = 0,
+    limit: Limit = 500,
+) -> object:
+    """Return stored events of a job, oldest first; newer ones come by a stream.
+
+    `next` is the next page's `after`, 0 at the end.
+    """
+    found = await use.jobs.history(caller, key, after=after, limit=limit)
+    items = [
+        {"id": one.id, "kind": one.kind, "at": one.at, "data": spoken(one.data, language)}
+        for one in found
+    ]
+    return {"items": items, "next": found[-1].id if len(found) == limit else 0}
 
 
 @router.get(

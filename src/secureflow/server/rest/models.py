@@ -19,6 +19,7 @@ from secureflow.server.rest.shapes import (
     Key,
     Limit,
     Listed,
+    Narrowed,
     Reference,
     decode_cursor,
     listed,
@@ -40,14 +41,22 @@ router = router_of("models", OnceRoute, f"{PREFIX}/models")
 async def list_models(
     use: Use,
     caller: Caller,
+    narrowed: Narrowed,
     project: Reference = "",
     job: Reference = "",
+    name: Reference = "",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
-    """Return the models of the caller's projects (of one project or job), without their cards."""
+    """Return the models of the caller's projects, without their cards."""
     page = await use.models.list(
-        caller, project=project, job=job, cursor=decode_cursor(cursor), limit=limit
+        caller,
+        project=project,
+        job=job,
+        name=name,
+        narrowing=narrowed,
+        cursor=decode_cursor(cursor),
+        limit=limit,
     )
     return listed(page)
 

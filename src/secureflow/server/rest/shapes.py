@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from secureflow.application.listing import Narrowing
 from secureflow.application.ports.storage import Page
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.kit.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, decode_cursor, encode_cursor
@@ -29,6 +30,26 @@ Limit = Annotated[
     int, Query(ge=1, le=MAX_LIMIT, description="The maximum number of items on a page")
 ]
 LIMIT = DEFAULT_LIMIT
+
+
+def narrowing_of(
+    text: Annotated[
+        str, ONE_LINE, Query(max_length=100, description="Words that all must occur")
+    ] = "",
+    since: Annotated[
+        int, Query(ge=0, lt=1 << 53, description="Created then or later: unix seconds; 0: any")
+    ] = 0,
+    until: Annotated[
+        int, Query(ge=0, lt=1 << 53, description="Created before then: unix seconds; 0: any")
+    ] = 0,
+    newest: Annotated[bool, Query(description="The newest first; else the oldest")] = False,
+) -> Narrowing:
+    """Return how a request narrows and sorts a list (a dependency)."""
+    return Narrowing(text, since, until, newest)
+
+
+Narrowed = Annotated[Narrowing, Depends(narrowing_of)]
+"""How a list is narrowed by words and time of creation, and sorted."""
 
 
 class RequestBody(BaseModel):
@@ -60,6 +81,7 @@ __all__ = [
     "Limit",
     "Line",
     "Listed",
+    "Narrowed",
     "OptionalLine",
     "Paragraph",
     "Reference",

@@ -16,6 +16,7 @@ from secureflow.server.rest.shapes import (
     Key,
     Limit,
     Listed,
+    Narrowed,
     OptionalLine,
     Reference,
     RequestBody,
@@ -49,13 +50,18 @@ class UserChange(RequestBody):
 async def list_users(
     use: Use,
     caller: Caller,
+    narrowed: Narrowed,
     organisation: Reference = "",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> Listed[Account]:
     """Return the people of the caller's organisation; the operator sees all."""
     page = await use.users.list(
-        caller, organisation=organisation, cursor=decode_cursor(cursor), limit=limit
+        caller,
+        organisation=organisation,
+        narrowing=narrowed,
+        cursor=decode_cursor(cursor),
+        limit=limit,
     )
     return Listed[Account](**listed(Page([account(user) for user in page.items], page.next)))
 
