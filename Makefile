@@ -11,7 +11,7 @@ WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install dev check test green lint soak bench docs proto lock clean
+.PHONY: help demo install web webcheck dev check test green lint soak bench docs proto lock clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,14 @@ install: $(VENV)/.core ## Set up .venv with what running needs
 
 dev: $(VENV)/.dev ## Set up .venv with what developing needs
 
+web: install ## Build the web console and the owner's page
+	@$(BIN)/python web/bundle.py node 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt
+	@$(BIN)/python web/bundle.py build
+
+webcheck: web
+	@$(BIN)/python web/bundle.py check
+
 demo: install ## Train one model with three banks on this machine
 	$(BIN)/secureflow demo
 
@@ -44,7 +52,7 @@ check: dev ## For daily work: lint and the fast tests, in a minute
 	&& $(PYTEST) $(SPREAD) -q -m 'not soak and not slow' tests/unit \
 	&& echo "make check: $$(($$(date +%s) - began)) s"
 
-test: lint ## Everything that a pull request must pass
+test: lint webcheck ## Everything that a pull request must pass
 	$(PYTEST) $(SPREAD) --durations=15
 
 green: dev ## Run `make test` ten times: quiet, beside busy loops, shuffled; logs in .green
@@ -72,6 +80,8 @@ lock: ## Lock the requirements (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/core.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements/core.txt pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/node.in -o requirements/node.txt
 
 clean: ## Remove what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache web/node_modules
+	rm -rf src/secureflow/server/console/dist src/secureflow/agent/console/dist

@@ -40,6 +40,7 @@ from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
 from secureflow.kit.text import Text
+from secureflow.server.console.files import Files
 from secureflow.server.settings import ServerSettings
 from secureflow.texts import Language
 
@@ -283,6 +284,21 @@ def _leave(platform: Platform, say: Words) -> None:
     _advise(say("The platform keeps running. Explore it:"), lines)
     beside = say("As another owner, in another shell (a profile file each, in place of contexts):")
     _advise(beside, _entry(platform, second.party, f"{second.party}.json"))
+    _advise(say("In a browser:"), _console(platform, owner.party, say))
+
+
+def _console(platform: Platform, party: str, say: Words) -> tuple[str, ...]:
+    """Return where the console is and how one gets in, or how it is built."""
+    if Files().built() is None:
+        return say(
+            "The console is not built here: run `make web`, then load its address."
+        ), platform.url
+    password = platform.directory / f"{party}.password"
+    return (
+        platform.url,
+        say("Name: {name}; the password is in {file}", name=party, file=password),
+        say("The browser warns of a certificate that this centre made for itself."),
+    )
 
 
 def _kept(config: Path) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ CATALOGUE: dict[str, Category] = {
     "malformed_reply": Category.FAILED,
     "party_busy": Category.UNAVAILABLE,
     "inbox_full": Category.UNAVAILABLE,
+    "console_not_built": Category.UNAVAILABLE,
     "inbox_item_changed": Category.UNTRUSTED,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.CONFLICT,

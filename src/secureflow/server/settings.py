@@ -67,6 +67,7 @@ class RestSettings(Section):
             removes from requests; empty where the service has a host to itself.
         origins: addresses of the pages that may use a session cookie, such as
             `https://flow.example`; by default the host that a request names.
+        console: whether the web console is served beside the API.
         metrics_token: bearer token for scrapers on other machines. Without one `/metrics` answers
             this machine only.
     """
@@ -81,6 +82,7 @@ class RestSettings(Section):
     proxies: tuple[IPvAnyNetwork, ...] = ()
     prefix: Annotated[str, Field(max_length=128, pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     origins: tuple[Annotated[str, Field(pattern=r"^https://[^/?#\s]+$")], ...] = ()
+    console: bool = True
     metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = None
     connections: ConnectionSettings = ConnectionSettings()
 

@@ -28,6 +28,7 @@ from secureflow.demo.platform import MODULE, TRUST_DOMAIN
 from secureflow.demo.words import Words
 from secureflow.enclave.__main__ import command
 from secureflow.kit.errors import SecureFlowError
+from secureflow.server.console.files import Files
 
 
 @pytest.fixture
@@ -83,6 +84,30 @@ def test_a_kept_demo_says_how_to_be_another_owner_beside_the_first(
         at = lines.index(f"export SECUREFLOW_PROFILE={tmp_path / profile}")
         login = lines[at + 1]
         assert f"--name {party} --password-file {tmp_path / party}.password" in login
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_kept_demo_says_where_the_console_is_or_how_it_is_built(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    built: bool,
+) -> None:
+    monkeypatch.setattr(Files, "built", lambda _: object() if built else None)
+    parties = {
+        name: SimpleNamespace(party=name, password="secret", config=tmp_path / name)
+        for name in ("bank-a", "bank-b")
+    }
+    platform: Any = SimpleNamespace(
+        directory=tmp_path, processes={}, url="https://c.example", ca=tmp_path / "ca.pem",
+        parties=parties, charter_file=lambda: tmp_path / "charter.json",
+    )  # fmt: skip
+    _leave(platform, Words("en"))
+    told = capsys.readouterr().err.partition("In a browser:")[2]
+    assert "https://c.example" in told
+    assert (str(tmp_path / "bank-a.password") in told) is built
+    assert ("make web" in told) is not built
     assert "secret" not in told
 
 

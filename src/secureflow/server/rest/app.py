@@ -11,6 +11,7 @@ from starlette.datastructures import State
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
+from secureflow.server.console.pages import Console, otherwise
 from secureflow.server.rest import (
     audit,
     auditsearch,
@@ -58,6 +59,7 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     app.state.rates = rates = Rates(settings)
     app.state.settings = settings
     app.state.streams = Streams(settings.max_streams)
+    app.state.console = Console(settings)
     app.add_middleware(Edge, settings=settings, metrics=services.metrics, rates=rates)
     return app
 
@@ -91,6 +93,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
+    app.router.default = otherwise(app.router.default)
     problems.install(app)
     describe(app)
     return app

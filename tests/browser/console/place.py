@@ -1,0 +1,98 @@
+"""A centre whose console a real browser visits: its process, the agents and the people are real.
+
+`ada` administers bank-a and submits jobs there, `ben` has a second factor, `vera` only reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from secureflow.demo.platform import Platform
+from secureflow.domain.users import Role
+from secureflow.kit.totp import code_at
+from secureflow.sdk import Client
+from secureflow.server.console.files import DIST
+from tests.survival.world import platform
+
+PASSWORD: Final = "four random words here"
+PATIENCE: Final = 60.0
+"""Seconds; far more than a busy machine needs."""
+LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
+WIDE: Final = {"width": 1280, "height": 800}
+TABLET: Final = {"width": 820, "height": 1180}
+LOGIN: Final = {
+    "en": ("Name", "Password", "Log in"),
+    "zh": ("用户名", "密码", "登录"),
+}
+"""Words of the login form: name, password, button."""
+ROLES: Final = {
+    "ada": [Role.ORGANISATION_ADMIN, Role.DATA_OWNER, Role.DATA_SCIENTIST],
+    "ben": [Role.DATA_SCIENTIST],
+    "vera": [Role.AUDITOR],
+}
+
+
+@dataclass
+class Centre:
+    """What is served.
+
+    Args:
+        platform: the consortium.
+        secrets: person → secret of the second factor.
+        states: person → cookies of a login, which is made once.
+    """
+
+    platform: Platform
+    secrets: dict[str, str] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The console's address, without its last slash."""
+        return self.platform.url.rstrip("/")
+
+    def client(self, name: str) -> Client:
+        """Return a client of a person, for what a test prepares or looks up."""
+        made = Client(self.url, ca=self.platform.ca)
+        made.login(name, PASSWORD)
+        return made
+
+    def code(self, name: str, away: int = 0) -> str:
+        """Return the code that the app of a person shows now, or so many steps away."""
+        secret = base64.b32decode(self.secrets[name])
+        return code_at(secret, int(time.time()) + 30 * away)
+
+
+def demand_build() -> None:
+    """Fail without a build: `make web` makes one, and so does `make test`."""
+    if not (DIST / "index.html").exists():
+        pytest.fail("the console is not built: run `make web`")
+
+
+@contextmanager
+def served(directory: Path, banks: int = 2) -> Iterator[Centre]:
+    """Build the platform, and give bank-a its people."""
+    with platform(directory, banks, mortal=False, sealing=False) as made:
+        centre = Centre(made)
+        with made.client() as admin:
+            for name, roles in ROLES.items():
+                admin.users.create(name, PASSWORD, "bank-a", roles, name.title())
+        yield centre
+
+
+def log_in(page: Any, who: str, language: str = "en", code: str = "") -> None:
+    """Fill in the login form that a page shows, and send it."""
+    name, password, enter = LOGIN[language]
+    page.get_by_label(name, exact=True).fill(who)
+    page.get_by_label(password, exact=True).fill(PASSWORD)
+    if code:
+        page.get_by_label("Code of the second factor").fill(code)
+    page.get_by_role("button", name=enter, exact=True).click()

@@ -1,0 +1,45 @@
+import { UserOutlined } from '@ant-design/icons';
+import { Button, Dropdown } from 'antd';
+import { useNavigate } from 'react-router';
+import { api } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { prefix } from '../../shared/place';
+import { prefer, usePreferences } from '../../shared/preferences';
+import { useMe } from '../session';
+
+/** Who is logged in: settings, the other language, and the way out. */
+export function UserMenu() {
+  const { t } = useTexts('shell');
+  const go = useNavigate();
+  const me = useMe();
+  const { language } = usePreferences();
+  const leave = api.useMutation('delete', '/api/v1/session', {
+    // A whole load: nothing of this person stays in the tab.
+    onSettled: () => window.location.assign(`${prefix()}/login`),
+  });
+  const who = me.data?.display || me.data?.name || '';
+  const chosen = (key: string) => {
+    if (key === 'settings') void go('/settings');
+    if (key === 'language') prefer({ language: language === 'zh' ? 'en' : 'zh' });
+    if (key === 'leave') leave.mutate({});
+  };
+  return (
+    <Dropdown
+      trigger={['click']}
+      menu={{
+        onClick: ({ key }) => chosen(key),
+        items: [
+          { key: 'who', label: `${who} · ${me.data?.organisation ?? ''}`, disabled: true },
+          { key: 'settings', label: t('shell:menu.settings') },
+          { key: 'language', label: t('shell:menu.language') },
+          { type: 'divider' },
+          { key: 'leave', label: t('shell:menu.leave') },
+        ],
+      }}
+    >
+      <Button type="text" icon={<UserOutlined />} aria-label={t('shell:menu', { who })}>
+        {who}
+      </Button>
+    </Dropdown>
+  );
+}

@@ -1,0 +1,21 @@
+import { useRouteError } from 'react-router';
+import { Failed } from '../states/Failed';
+
+const RELOADED = 'secureflow.reloaded';
+
+/** A page that broke, or whose program is not there: never a blank screen. */
+export function PageFailed() {
+  const error = useRouteError();
+  return <Failed error={error} retry={() => window.location.reload()} />;
+}
+
+/** After an upgrade of the server the old program's parts are gone: loads the new one, once. */
+export function reloadAfterUpgrade(): void {
+  window.addEventListener('vite:preloadError', (event) => {
+    const last = Number(sessionStorage.getItem(RELOADED) ?? 0);
+    if (Date.now() - last < 60_000) return;
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+    event.preventDefault();
+    window.location.reload();
+  });
+}
