@@ -176,6 +176,7 @@ CATALOGUE: dict[str, Category] = {
     "no_report": Category.CONFLICT,
     "idempotency_conflict": Category.CONFLICT,
     "method_not_allowed": Category.INVALID,
+    "not_json": Category.INVALID,
     "fenced": Category.CONFLICT,
     "log_set_back": Category.UNAVAILABLE,
     "log_not_set_back": Category.CONFLICT,

@@ -46,9 +46,7 @@ def error_page(visit: Visit, error: SecureFlowError) -> Response:
     """Return an error as a page: what happened, the next step, the code."""
     if error.code in ENDED:
         return to_login(visit)
-    if error.code == "agent_not_running":
-        _log.warning("agent_away", message=str(error))  # the socket's path is for the owner
-        error = _away()
+    error = for_people(error)
     said = error_in(error.as_json(), visit.language)
     status = status_of(error.code)
     answer = visit.page("error", status, error=said)
@@ -57,7 +55,11 @@ def error_page(visit: Visit, error: SecureFlowError) -> Response:
     return answer
 
 
-def _away() -> SecureFlowError:
+def for_people(error: SecureFlowError) -> SecureFlowError:
+    """Return an error as a visitor may read it: the socket's path is for the owner's log."""
+    if error.code != "agent_not_running":
+        return error
+    _log.warning("agent_away", message=str(error))
     return SecureFlowError(
         "agent_not_running",
         "The agent of this page does not answer.",

@@ -9,6 +9,7 @@ from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.sessions import Cookies
+from secureflow.agent.console.visitors import Visitors
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Site:
         pages: makes pages from templates.
         cookies: of browsers.
         attempts: slows logins down.
+        visitors: know whose a session is.
         dialling: questions to the agent at once that make it dial an identity provider.
     """
 
@@ -27,4 +29,5 @@ class Site:
     pages: Pages
     cookies: Cookies
     attempts: Attempts
+    visitors: Visitors
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))

@@ -80,6 +80,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "data.uses": _READ,
     "data.remove": _DECIDES,
     "data.budget": _READ,
+    "data.course": _READ,
     "data.settle": _ADMINISTERS,
     "bundle.review": _READ,
     "bundle.list": _READ,
@@ -156,13 +157,14 @@ class Gate:
         self._settings = settings
         self._own = own
 
-    def admit(self, command: str, session: str, user: int) -> Actor:
+    def admit(self, command: str, session: str, user: int, *, strict: bool = False) -> Actor:
         """Return who gives a command.
 
         Args:
             command: its name.
             session: the secret of a person's session, or empty.
             user: the Unix user at the other end of the socket.
+            strict: whether a session is demanded of whoever it is.
 
         Raises:
             SecureFlowError: `session_needed`, `session_expired`, `role_needed`, `password_initial`,
@@ -171,7 +173,7 @@ class Gate:
         needed = PERMISSIONS.get(command, _ADMINISTERS)
         if needed.need == "open":
             return Actor(user=user, session=session)
-        own = self._own(user)
+        own = self._own(user) and not strict
         if not self._people.any():
             if own and needed.need != "own":
                 return Actor(user=user)
