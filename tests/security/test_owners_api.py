@@ -47,9 +47,18 @@ BODIES: Final[dict[str, Any]] = {
     "addPerson": {"name": "new", "password": "six other random words right here", "roles": []},
     "setRoles": {"roles": ["viewer"]},
     "setPersonState": {"disabled": True},
+    "tryPolicy": {"text": ""},
+    "savePolicy": {"text": "", "version": SEEN},
     "resetPerson": {"password": "six other random words right here"},
 }
-PARTS: Final = {"item": SEEN, "name": "nobody", "grant": SEEN, "domain": "none", "provider": "sso"}
+PARTS: Final = {
+    "item": SEEN,
+    "name": "nobody",
+    "grant": SEEN,
+    "domain": "none",
+    "provider": "sso",
+    "job": "job_x",
+}
 
 
 @pytest.fixture

@@ -339,6 +339,7 @@ CATALOGUE: dict[str, Category] = {
     "not_contributed": Category.CONFLICT,
     "policy_invalid": Category.INVALID,
     "policy_unreadable": Category.INVALID,
+    "policy_read_only": Category.CONFLICT,
     "protection_refused": Category.FORBIDDEN,
     "server_unreachable": Category.UNAVAILABLE,
     "spec_digest_mismatch": Category.UNTRUSTED,

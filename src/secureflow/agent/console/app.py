@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
@@ -20,9 +20,9 @@ from secureflow.agent.console.addresses import is_api
 from secureflow.agent.console.api.endpoints import routes as api_routes
 from secureflow.agent.console.api.problems import problem
 from secureflow.agent.console.api.routes import OPERATIONS
-from secureflow.agent.console.asking import AgentSocket
+from secureflow.agent.console.asking import ENDED, AgentSocket
 from secureflow.agent.console.attempts import Attempts
-from secureflow.agent.console.failures import ENDED, error_page, of_http, to_login
+from secureflow.agent.console.failures import error_page, of_http, to_login
 from secureflow.agent.console.guards import Guards
 from secureflow.agent.console.hosts import Hosts
 from secureflow.agent.console.language import language_of
@@ -32,7 +32,10 @@ from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.site import Site
 from secureflow.agent.console.visitors import Visitors
 from secureflow.agent.console.visits import Handler, Page, Visit
+from secureflow.agent.console.watching import Watching
+from secureflow.agent.console.web import Web
 from secureflow.agent.consolesettings import ConsoleSettings
+from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.texts.negotiation import asked
@@ -48,6 +51,7 @@ def build_app(
     port: int,
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
+    built: BuiltPage | None = None,
 ) -> ASGIApp:
     """Return the application: its guards are outermost, so that they complete every answer.
 
@@ -57,14 +61,16 @@ def build_app(
         port: where it is served.
         clock: unix seconds.
         ticks: seconds of a monotonic clock.
+        built: the page that was built for browsers, if it is served.
     """
     pages = Pages(clock, [one for one in PAGES if one.title])
     cookies = Cookies(settings.encrypted, port)
     agent = AgentSocket(socket)
-    site = Site(agent, pages, cookies, Attempts(ticks), Visitors(agent, ticks))
+    parts = Attempts(ticks), Visitors(agent, ticks), Watching(AgentSocket(socket, 1, 1))
+    site = Site(agent, pages, cookies, *parts)
     routes = [
         Route("/static/{name}", partial(_static, _static_files())),
-        Route("/", _home),
+        *Web(built).routes(),
         *api_routes(site, OPERATIONS),
         *(Route(one.path, _Endpoint(site, one), methods=one.methods) for one in PAGES),
     ]
@@ -162,11 +168,6 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
             "The log of its process has the trace; the command line works beside it.",
         ),
     )
-
-
-async def _home(request: Request) -> Response:
-    del request
-    return RedirectResponse("/overview", 303)
 
 
 def _static_files() -> Mapping[str, tuple[bytes, str]]:

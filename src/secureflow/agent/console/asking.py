@@ -23,6 +23,8 @@ from secureflow.kit.disk import size
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+ENDED: Final = frozenset({"session_needed", "session_expired"})
+"""Codes of a person who logs in (again)."""
 PATIENCE: Final = 15.0
 """Seconds to wait for an answer."""
 HASHING: Final = 60.0

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from secureflow.agent.console.asking import ENDED
 from secureflow.agent.console.visits import HOME, Visit, login_path
 from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
@@ -16,8 +17,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 from secureflow.texts import error_in
 
-ENDED: Final = frozenset({"session_needed", "session_expired"})
-"""Codes of a person who logs in (again)."""
 _ARRIVED: Final = "arrived=1"
 """In the query of an address that we asked for once more."""
 _ITEM: Final = re.compile(r"/r/[0-9a-f]{64}(?=/)")

@@ -48,6 +48,8 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+_OWN: Final = frozenset({"Content-Security-Policy", "Cache-Control"})
+"""Headers that the built page and its parts have of their own."""
 TRANSPORT: Final = "max-age=31536000"
 
 Refuse = Callable[[Scope, SecureFlowError], ASGIApp]
@@ -115,7 +117,8 @@ class Guards:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in (HEADERS | more).items():
-                    headers[name] = value
+                    if name not in _OWN or name not in headers:
+                        headers[name] = value
             await send(message)
 
         return completed

@@ -10,6 +10,7 @@ from secureflow.agent.console.attempts import Attempts
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.visitors import Visitors
+from secureflow.agent.console.watching import Watching
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Site:
         cookies: of browsers.
         attempts: slows logins down.
         visitors: know whose a session is.
+        watching: wakes open pages when something changes.
         dialling: questions to the agent at once that make it dial an identity provider.
     """
 
@@ -30,4 +32,5 @@ class Site:
     cookies: Cookies
     attempts: Attempts
     visitors: Visitors
+    watching: Watching
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from secureflow.agent.console.failures import ENDED, for_people
+from secureflow.agent.console.asking import ENDED
+from secureflow.agent.console.failures import for_people
 from secureflow.agent.console.visits import Visit
 from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError

@@ -9,10 +9,13 @@ from secureflow.agent.console.api import (
     activity,
     budgets,
     datasets,
+    events,
+    evidence,
     grants,
     inbox,
     overview,
     people,
+    policies,
     session,
 )
 from secureflow.agent.console.api.operations import Operation
@@ -27,4 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *budgets.OPERATIONS,
     *activity.OPERATIONS,
     *people.OPERATIONS,
+    *policies.OPERATIONS,
+    *evidence.OPERATIONS,
+    *events.OPERATIONS,
 )

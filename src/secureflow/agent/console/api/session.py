@@ -10,8 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from secureflow.agent.console.api.operations import Answered, Call, Operation
-from secureflow.agent.console.asking import HASHING
-from secureflow.agent.console.failures import ENDED
+from secureflow.agent.console.asking import ENDED, HASHING
 from secureflow.agent.console.screens.people import PersonRow, person_row
 from secureflow.agent.console.sessions import form_token
 from secureflow.agent.console.views.login import address_of, usable

@@ -229,6 +229,9 @@ _AGENT: Final[Mapping[str, ActionKind]] = {
         "agent", lambda f: Text("Raised an alarm ({code}).", code=f["code"]), warns=True
     ),
     "alarm.cleared": ActionKind("agent", _fixed("Cleared the alarm."), warns=True),
+    "policy.saved": ActionKind(
+        "agent", lambda f: Text("Saved the policy file {name}.", name=f["name"]), warns=True
+    ),
     "settings.reloaded": ActionKind("agent", _fixed("Applied the edited settings.")),
     "charter.pinned": ActionKind("agent", _fixed("Pinned a charter.")),
     "charter.signed": ActionKind("agent", _fixed("Signed a charter.")),

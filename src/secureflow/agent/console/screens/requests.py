@@ -352,8 +352,11 @@ def _people(value: Any) -> PeopleAsked | None:
 
 
 def _rule(value: Any) -> RuleAsked | None:
-    if not isinstance(value, Mapping):
-        return None
+    return rule_asked(value) if isinstance(value, Mapping) else None
+
+
+def rule_asked(value: Mapping[str, Any]) -> RuleAsked:
+    """Read `rule` of a document, or `policy.explain`."""
     nearly = (
         NearlyRule(text_of(one, "title"), tuple(map(figure, one.get("missing") or ())))
         for one in objects(value.get("nearly"))
