@@ -44,7 +44,7 @@ class Web:
         """Return its addresses."""
         return [
             Route("/", self.home),
-            Route(f"{WEB}/assets/{{name}}", self.part),
+            Route(f"{WEB}/assets/{{name:path}}", self.part),
             Route(WEB, self.page),
             Route(f"{WEB}/{{path:path}}", self.page),
         ]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from secureflow.agent.console.screens.figures import day, figure, plain, second, texts
 from secureflow.kit.reading import members
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, text_in
 
 Tell = Callable[[Mapping[str, Any]], str]
 """Says an action by its facts, in which every value is plain text or a list of it."""
@@ -275,7 +275,9 @@ def told(action: str, facts: Mapping[str, Any], people: Mapping[str, str]) -> st
 def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in facts.items():
-        if isinstance(value, list | tuple):
+        if isinstance(value, str) and name in members(facts.get("texts")):
+            made[name] = plain(text_in(facts, name))  # a sentence of ours, and what it was made of
+        elif isinstance(value, list | tuple):
             made[name] = ", ".join(texts(value))
         elif isinstance(value, str):
             made[name] = plain(people.get(value, value) if name in ("of", "to") else value)
