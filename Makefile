@@ -69,8 +69,9 @@ bench: dev ## Print the benchmarks' JSON
 	$(BIN)/python -m benchmarks.secagg --parties 8 --dim 100000
 	$(BIN)/python -m benchmarks.peers
 
-docs: dev ## Regenerate api/openapi.json and the CLI reference
+docs: dev ## Regenerate api/openapi.json, api/owner.json and the CLI reference
 	$(BIN)/python -m secureflow.server.rest.export api/openapi.json
+	$(BIN)/python -m secureflow.agent.console.api.export api/owner.json
 	SECUREFLOW_LANG=en $(BIN)/python -m secureflow.cli.reference docs/cli.md
 
 proto: dev ## Regenerate the wire code

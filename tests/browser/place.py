@@ -91,7 +91,8 @@ def served(directory: Path) -> Iterator[Place]:
              "--listen", "127.0.0.1:0"],
             directory, directory / "logs" / "console.log",
         )  # fmt: skip
-        page.start({**made.environment, "SECUREFLOW_LANG": "en"})
+        plain = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": "false"}
+        page.start({**made.environment, **plain})  # whether or not the other page was built
         found = place.until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place

@@ -17,7 +17,9 @@ from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.main import logins_of, more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
+from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.permissions import Gate
+from secureflow.agent.edge.reload import Reload
 from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.notifications import OwnNotifications
 from secureflow.agent.owner.people import People
@@ -66,6 +68,7 @@ class Team:
             one._ticks = lambda: self.ticks
         self.gate = Gate(self.people, self.logins, self.control, lambda user: user == OWN)
         link: Any = self.world.link
+        link.connected, link.trouble = asyncio.Event(), None
         unused: Any = nothing
         commands = Commands(assembly, link, unused, unused, unused)
         settings, clock = context.settings.notifications, context.clock
@@ -73,7 +76,10 @@ class Team:
         told = NotificationCommands(notifications).table()
         self.watch = GrantWatch(link, assembly)
         more = more_commands(assembly, link, self.logins, self.watch)
-        self.table = {**commands.table(), **told, **more}
+        self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
+        config, specs = self.world.directory / "agent.yaml", context.kinds.specs
+        own = page_commands(assembly, link, self.reload, self.watch, config, specs)
+        self.table = {**commands.table(), **told, **more, **own}
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 

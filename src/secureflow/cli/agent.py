@@ -46,6 +46,7 @@ from secureflow.cli.texts import (
 )
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
+from secureflow.kit.text import text_in
 
 app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
@@ -240,11 +241,15 @@ def _logged(row: dict[str, Any]) -> dict[str, Any]:
     facts = row.get("facts")
     if not isinstance(facts, dict):
         return row
+    from secureflow.agent.console.screens.actionwords import told as in_words
+
     told = {_TITLES.get(name, name): one for name, one in facts.items()
-            if one not in ("", None, [])}  # fmt: skip
+            if name != "texts" and one not in ("", None, [])}  # fmt: skip
+    said_of = {name: said_approval(text_in(facts, name)) for name in _SAID & set(told)}
     return {
         **row,
-        "facts": {**told, **{name: said_approval(told[name]) for name in _SAID & set(told)}},
+        "action": said(in_words(str(row.get("action")), facts, {})),
+        "facts": {**told, **said_of},
     }
 
 

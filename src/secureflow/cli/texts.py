@@ -89,4 +89,4 @@ def said_approval(value: Any) -> str:
     who, _, note = str(value).partition(": ")
     if who in ("a person", "two people") and note:
         return t("{who}: {note}", who=said(who), note=note)
-    return said(str(value))
+    return said(value if isinstance(value, Text) else str(value))

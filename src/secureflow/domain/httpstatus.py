@@ -23,6 +23,7 @@ _BY_CODE: Final = {
     "malformed_json": 400,
     "malformed_request": 400,
     "method_not_allowed": 405,
+    "not_json": 415,
     "record_damaged": 500,
 }
 

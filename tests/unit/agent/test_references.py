@@ -15,7 +15,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from secureflow.agent.edge.main import verifier
+from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.settings import AgentSettings, AttestationSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.engines.attestation import (

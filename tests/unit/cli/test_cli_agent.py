@@ -29,7 +29,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
             "pinned": {"charter": {"version": 1}, "signatures": {}},
             "candidate": {"charter": CHARTER.json(), "signatures": {}},
         },
-        "log": [{"at": 1, "what": "charter.pinned", "facts": {"taken_at": 1_795_869_074}}],
+        "log": [{"at": 1, "action": "charter.pinned", "facts": {"taken_at": 1_795_869_074}}],
         "status": {
             "settings": {"state": "same", "changed": [], "restart": []},
             "trouble": {"code": "link_broken", "message": "It broke.", "hint": "Mend it."},
@@ -112,7 +112,7 @@ def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) 
 
 
 def test_log_and_status(cli: Any, asked: Any) -> None:
-    assert "charter.pinned" in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
+    assert "Pinned a charter." in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
     assert "taken_at=2026-11-2" in cli("agent", "log", "--limit", 5)[1]
     out = cli("agent", "status")[1]

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from secureflow.agent.console.api.description import text as description_of_owners_page
+from secureflow.agent.console.api.routes import OPERATIONS
 from secureflow.cli.main import app
 from secureflow.server.rest.export import description
 
@@ -104,6 +106,8 @@ def test_every_dependency_has_its_reason() -> None:
 def test_the_api_description_is_that_of_the_code() -> None:
     written = json.loads((ROOT / "api" / "openapi.json").read_text())
     assert written == json.loads(description()), "make docs"
+    owners = json.loads((ROOT / "api" / "owner.json").read_text())
+    assert owners == json.loads(description_of_owners_page(OPERATIONS)), "make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

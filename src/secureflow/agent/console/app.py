@@ -12,25 +12,32 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
-from secureflow.agent.console.asking import AgentSocket
+from secureflow.agent.console.addresses import is_api
+from secureflow.agent.console.api.endpoints import routes as api_routes
+from secureflow.agent.console.api.problems import problem
+from secureflow.agent.console.api.routes import OPERATIONS
+from secureflow.agent.console.asking import ENDED, AgentSocket
 from secureflow.agent.console.attempts import Attempts
-from secureflow.agent.console.failures import ENDED, error_page, of_http, to_login
+from secureflow.agent.console.failures import error_page, of_http, to_login
 from secureflow.agent.console.guards import Guards
 from secureflow.agent.console.hosts import Hosts
+from secureflow.agent.console.language import language_of
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.routes import PAGES
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.site import Site
+from secureflow.agent.console.visitors import Visitors
 from secureflow.agent.console.visits import Handler, Page, Visit
+from secureflow.agent.console.watching import Watching
+from secureflow.agent.console.web import Web
 from secureflow.agent.consolesettings import ConsoleSettings
+from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.reading import members
-from secureflow.texts import Language
 from secureflow.texts.negotiation import asked
 
 _KINDS: Final = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -44,6 +51,7 @@ def build_app(
     port: int,
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
+    built: BuiltPage | None = None,
 ) -> ASGIApp:
     """Return the application: its guards are outermost, so that they complete every answer.
 
@@ -53,13 +61,17 @@ def build_app(
         port: where it is served.
         clock: unix seconds.
         ticks: seconds of a monotonic clock.
+        built: the page that was built for browsers, if it is served.
     """
     pages = Pages(clock, [one for one in PAGES if one.title])
     cookies = Cookies(settings.encrypted, port)
-    site = Site(AgentSocket(socket), pages, cookies, Attempts(ticks))
+    agent = AgentSocket(socket)
+    parts = Attempts(ticks), Visitors(agent, ticks), Watching(AgentSocket(socket, 1, 1))
+    site = Site(agent, pages, cookies, *parts)
     routes = [
         Route("/static/{name}", partial(_static, _static_files())),
-        Route("/", _home),
+        *Web(built).routes(),
+        *api_routes(site, OPERATIONS),
         *(Route(one.path, _Endpoint(site, one), methods=one.methods) for one in PAGES),
     ]
     failed = partial(_failed, site)
@@ -83,33 +95,36 @@ class _Endpoint:
 
     async def _answered(self, request: Request) -> Response:
         visit = Visit(
-            request, self._site, _language(self._site, request),
+            request, self._site, language_of(self._site, request),
             self._site.cookies.session_of(request.headers),
         )  # fmt: skip
-        handler = self._page.act if request.method == "POST" else self._page.show
-        assert handler is not None  # noqa: S101  the route's methods
         try:
-            return await _shown(visit, handler, outside=self._page.outside)
+            return await _shown(visit, self._page)
         except SecureFlowError as error:
             return error_page(visit, error)
 
 
-async def _shown(visit: Visit, handler: Handler, *, outside: bool) -> Response:
+async def _shown(visit: Visit, page: Page) -> Response:
     """Return a page for who may see it: without accounts nothing but how the first is made."""
-    welcome = members(await visit.site.agent.ask("people.welcome"))
+    handler = page.act if visit.request.method == "POST" else page.show
+    assert handler is not None  # noqa: S101  the route's methods
+    welcome = await visit.site.visitors.welcome()
     visit = _with(visit, welcome, {})
     if not welcome.get("accounts"):
         return visit.page("first")
-    if outside:
+    if page.outside:
         return await handler(visit)
     try:
-        # Asked always: for the agent's own Unix user its socket lets commands that read pass.
-        person = members(await visit.ask("people.me"))
+        person = await visit.site.visitors.person(visit.session, fresh=page.fresh)
     except SecureFlowError as error:
         if error.code not in ENDED:
             raise
         return to_login(visit)
-    return await _handled(handler, _with(visit, welcome, person))
+    try:
+        return await _handled(handler, _with(visit, welcome, person))
+    finally:
+        if visit.request.method == "POST":  # whose account it is may have changed
+            visit.site.visitors.forget_all()
 
 
 async def _handled(handler: Handler, visit: Visit) -> Response:
@@ -123,30 +138,29 @@ def _with(visit: Visit, welcome: Mapping[str, Any], person: Mapping[str, Any]) -
     return Visit(visit.request, visit.site, visit.language, visit.session, welcome, person)
 
 
-def _language(site: Site, request: Request) -> Language:
-    chosen = site.cookies.language_of(request.headers)
-    return chosen or asked(request.headers.get("accept-language", ""))
-
-
 def _refused(site: Site, scope: Scope, error: SecureFlowError) -> ASGIApp:
     """Return the answer to a request that no page sees: without session, person or links."""
     request = Request(scope)
-    return error_page(
-        Visit(request, site, asked(request.headers.get("accept-language", ""))), error
-    )
+    return _answer(Visit(request, site, asked(request.headers.get("accept-language", ""))), error)
+
+
+def _answer(visit: Visit, error: SecureFlowError) -> Response:
+    """Return an error as who asked reads it: a person, or a program."""
+    of_api = is_api(visit.request.url.path)
+    return problem(visit, error) if of_api else error_page(visit, error)
 
 
 async def _failed(site: Site, request: Request, error: Exception) -> Response:
     """Answer what no page caught: no such address, a wrong method, a defect."""
-    visit = Visit(request, site, _language(site, request))
+    visit = Visit(request, site, language_of(site, request))
     if isinstance(error, SecureFlowError):
-        return error_page(visit, error)
+        return _answer(visit, error)
     if isinstance(error, HTTPException):
-        answer = error_page(visit, of_http(request, error))
+        answer = _answer(visit, of_http(request, error))
         answer.headers.update(error.headers or {})
         return answer
     _log.error("page failed with an internal error", path=request.url.path, exc_info=error)
-    return error_page(
+    return _answer(
         visit,
         SecureFlowError(
             "internal",
@@ -154,11 +168,6 @@ async def _failed(site: Site, request: Request, error: Exception) -> Response:
             "The log of its process has the trace; the command line works beside it.",
         ),
     )
-
-
-async def _home(request: Request) -> Response:
-    del request
-    return RedirectResponse("/overview", 303)
 
 
 def _static_files() -> Mapping[str, tuple[bytes, str]]:

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from secureflow.agent.console.asking import ENDED
 from secureflow.agent.console.visits import HOME, Visit, login_path
 from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
@@ -16,8 +17,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 from secureflow.texts import error_in
 
-ENDED: Final = frozenset({"session_needed", "session_expired"})
-"""Codes of a person who logs in (again)."""
 _ARRIVED: Final = "arrived=1"
 """In the query of an address that we asked for once more."""
 _ITEM: Final = re.compile(r"/r/[0-9a-f]{64}(?=/)")
@@ -46,9 +45,7 @@ def error_page(visit: Visit, error: SecureFlowError) -> Response:
     """Return an error as a page: what happened, the next step, the code."""
     if error.code in ENDED:
         return to_login(visit)
-    if error.code == "agent_not_running":
-        _log.warning("agent_away", message=str(error))  # the socket's path is for the owner
-        error = _away()
+    error = for_people(error)
     said = error_in(error.as_json(), visit.language)
     status = status_of(error.code)
     answer = visit.page("error", status, error=said)
@@ -57,7 +54,11 @@ def error_page(visit: Visit, error: SecureFlowError) -> Response:
     return answer
 
 
-def _away() -> SecureFlowError:
+def for_people(error: SecureFlowError) -> SecureFlowError:
+    """Return an error as a visitor may read it: the socket's path is for the owner's log."""
+    if error.code != "agent_not_running":
+        return error
+    _log.warning("agent_away", message=str(error))
     return SecureFlowError(
         "agent_not_running",
         "The agent of this page does not answer.",

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from secureflow.agent.console.addresses import POLICIES
 from secureflow.agent.console.hosts import Hosts
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.kit.addresses import UNKNOWN, source_of
@@ -16,11 +17,11 @@ from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
 
 MAX_BODY: Final = 64 << 10
-"""Bytes of a form."""
+"""Bytes of a form, and of most bodies of the API."""
+MAX_POLICY: Final = 512 << 10
+"""Bytes of a body with the text of a policy."""
 MAX_TARGET: Final = 2048
 """Bytes of a path, and of a query."""
-CALLBACK: Final = "/oidc/{provider}/callback"
-"""Where identity providers send browsers back to."""
 MAX_CALLBACK: Final = 6 << 10
 """Bytes of such an address: codes of some providers have thousands."""
 _CALLBACK: Final = re.compile(r"/oidc/[^/]{1,64}/callback")
@@ -47,6 +48,8 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+_OWN: Final = frozenset({"Content-Security-Policy", "Cache-Control"})
+"""Headers that the built page and its parts have of their own."""
 TRANSPORT: Final = "max-age=31536000"
 
 Refuse = Callable[[Scope, SecureFlowError], ASGIApp]
@@ -79,7 +82,7 @@ class Guards:
         except SecureFlowError as error:
             await self._refuse(scope, error)(scope, receive, completed)
             return
-        await self._app(scope, capped(receive), completed)
+        await self._app(scope, capped(receive, longest_body(scope["path"])), completed)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -104,7 +107,7 @@ class Guards:
                 "The request tells the length of its body in two ways.",
                 "Send either Content-Length or Transfer-Encoding.",
             )
-        if not length.isdecimal() or int(length[:20]) > MAX_BODY:
+        if not length.isdecimal() or int(length[:20]) > longest_body(scope["path"]):
             raise too_large()
 
     def _completed(self, send: Send) -> Send:
@@ -114,13 +117,19 @@ class Guards:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in (HEADERS | more).items():
-                    headers[name] = value
+                    if name not in _OWN or name not in headers:
+                        headers[name] = value
             await send(message)
 
         return completed
 
 
-def capped(receive: Receive) -> Callable[[], Awaitable[Message]]:
+def longest_body(path: str) -> int:
+    """Return how many bytes may be sent to an address."""
+    return MAX_POLICY if path.startswith(f"{POLICIES}/") else MAX_BODY
+
+
+def capped(receive: Receive, most: int = MAX_BODY) -> Callable[[], Awaitable[Message]]:
     """Count the received bytes: a chunked body has no length to refuse by."""
     total = 0
 
@@ -128,7 +137,7 @@ def capped(receive: Receive) -> Callable[[], Awaitable[Message]]:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MAX_BODY:
+        if total > most:
             raise too_large()
         return message
 

@@ -1,8 +1,8 @@
 """HTTP/1.1 connections of the page, which nobody holds open, or takes all of.
 
 Uvicorn waits for a request's head, and for a reader, as long as it takes. Here a head has
-`HEAD_SECONDS`, a whole exchange `EXCHANGE_SECONDS`, and one address at most `PER_ADDRESS`
-connections of the `MOST` that there are.
+`HEAD_SECONDS`, a whole exchange `EXCHANGE_SECONDS` (the stream of an open page `STREAM_SECONDS`),
+and one address at most `PER_ADDRESS` connections of the `MOST` that there are.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from secureflow.agent.console.addresses import EVENTS
 from secureflow.kit.addresses import is_loopback, source_of
 
 HEAD_SECONDS: Final = 15.0
 EXCHANGE_SECONDS: Final = 120.0
 """More than the agent has for any answer that a page asks for."""
+STREAM_SECONDS: Final = 3600.0
+"""After which an open page connects anew; nothing is lost (`api.events`)."""
 MOST: Final = 256
 PER_ADDRESS: Final = 32
 
@@ -55,7 +58,8 @@ class PageProtocol(H11Protocol):
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
-            self._wait(EXCHANGE_SECONDS)
+            streams = self.scope is not None and self.scope["path"] == EVENTS
+            self._wait(STREAM_SECONDS if streams else EXCHANGE_SECONDS)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""

@@ -16,6 +16,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from secureflow.agent.console.screens.spoken import approval_in
 from secureflow.domain.figures import cost
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import size
@@ -167,10 +168,7 @@ def _word(context: Context, value: Any) -> str:
 @pass_context
 def _approval(context: Context, value: Any) -> str:
     """Return by whom a job was approved; a person's decision with the note that was left."""
-    who, colon, note = str(value).partition(": ")
-    if who in ("a person", "two people"):
-        return told(who, context["lang"]) + colon + note
-    return told(str(value), context["lang"])
+    return approval_in(str(value), context["lang"])
 
 
 @pass_context

@@ -9,6 +9,8 @@ from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
 from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.sessions import Cookies
+from secureflow.agent.console.visitors import Visitors
+from secureflow.agent.console.watching import Watching
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Site:
         pages: makes pages from templates.
         cookies: of browsers.
         attempts: slows logins down.
+        visitors: know whose a session is.
+        watching: wakes open pages when something changes.
         dialling: questions to the agent at once that make it dial an identity provider.
     """
 
@@ -27,4 +31,6 @@ class Site:
     pages: Pages
     cookies: Cookies
     attempts: Attempts
+    visitors: Visitors
+    watching: Watching
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))

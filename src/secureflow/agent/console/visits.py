@@ -39,6 +39,7 @@ class Page:
         act: answers POST; None: nothing can be done there.
         outside: whether it is for those who are not logged in.
         title: what the navigation calls it; empty: it is not named there.
+        fresh: whether the agent is asked anew whose session it is: nothing else asks it.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Page:
     act: Handler | None = None
     outside: bool = False
     title: str = ""
+    fresh: bool = False
 
     @property
     def methods(self) -> list[str]:

@@ -25,7 +25,7 @@ SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _SPELLED: Final = re.compile(rb"\\ud[89a-f]", re.IGNORECASE)
 """How JSON spells half a character; in strict UTF-8 it stands nowhere else."""
 _FORMS: Final[WeakKeyDictionary[Any, Mapping[str, TypeAdapter[Any]]]] = WeakKeyDictionary()
-_WRITTEN: Final = frozenset({"reason", "question", "password", "old", "new"})
+_WRITTEN: Final = frozenset({"reason", "question", "password", "old", "new", "text", "examples"})
 """What people write in several lines, or choose; everything else is a name, an id or a code."""
 _Command = Callable[..., Any]
 

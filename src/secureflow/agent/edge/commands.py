@@ -26,6 +26,7 @@ class Commands(DataCommands, CharterCommands):
             "reload": self.reload,
             "log": self.log,
             "leaves": self.leaves,
+            "ledger.head": self.ledger_head,
             "alarm.clear": self.clear_alarm,
             **self.inbox_table(),
             **self.charter_table(),
@@ -88,6 +89,25 @@ class Commands(DataCommands, CharterCommands):
             {"kind": one.kind, "hash": one.hash, "proved": bool(one.proved), **one.bundle}
             for one in found
         ]
+
+    async def ledger_head(self) -> dict[str, JSON]:
+        """Return the last head of the log that this agent accepted, for who verifies against it.
+
+        `note` is that head as the log signed it, with the cosignatures that came with it; `root` is
+        in hex. Nothing here is asked of the centre.
+        """
+        context = self.assembly.context
+        view = context.witness.view
+        return {
+            "origin": view.origin,
+            "log_key": view.log_key,
+            "size": view.size,
+            "root": view.root.hex(),
+            "note": view.note,
+            "head": context.witness.newest,
+            "unproved": context.witness.unproved(),
+            "alarm": context.store.fact("alarm"),
+        }
 
     async def clear_alarm(self, reason: str) -> dict[str, JSON]:
         """Let the agent continue after an alarm; the owner gives a reason."""

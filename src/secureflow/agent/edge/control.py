@@ -5,7 +5,9 @@ agent's own user or root. Where the owner names a group, its members may connect
 *gate* decides by the person's session that they show (`agent.edge.permissions`).
 
 One JSON object per line: `{"command", "arguments", "session"}` is answered with `{"result"}` or
-`{"error"}`; `session` is the secret of a person's session, and may be left out.
+`{"error"}`; `session` is the secret of a person's session, and may be left out. With `strict` the
+agent demands it even of its own Unix user, whose reading commands pass without: who serves others,
+as the owner's page does, asks so.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text, read_back, spelled
 
 Command = Callable[..., Awaitable[JSON]]
-Admit = Callable[[str, str, int], Actor]
-"""Returns who gives a command, of its name, the session that is shown and the peer's user id."""
+Admit = Callable[..., Actor]
+"""Returns who gives a command, of its name, the session that is shown and the peer's user id; with
+`strict=True` only for a session, unless the command is open to everybody."""
 MAX_LINE: Final = 64 << 20
 """Bytes of a request or an answer: all leaves of the longest job, all bundles of a settlement."""
 MAX_OTHERS_LINE: Final = 1 << 20
@@ -167,7 +170,8 @@ class ControlServer:
                     "The command line and the agent must have the same version.",
                 )
             secret = session.encode("ascii", "replace").decode()  # no session has other letters
-            with as_actor(await self._admitted(str(name), secret, user)):
+            strict = {"strict": True} if request.get("strict") is True else {}
+            with as_actor(await self._admitted(str(name), secret, user, **strict)):
                 check(command, arguments, line)
                 return {"result": await command(**arguments)}
         except SecureFlowError as error:
@@ -175,10 +179,10 @@ class ControlServer:
         except Exception as error:  # noqa: BLE001  the edge of a command: its owner must get the error
             return {"error": self._fault(error).as_json()}
 
-    async def _admitted(self, name: str, session: str, user: int) -> Actor:
+    async def _admitted(self, name: str, session: str, user: int, **strict: bool) -> Actor:
         if self._admit is None:
             return Actor(user=user)
-        return await asyncio.to_thread(self._admit, name, session, user)
+        return await asyncio.to_thread(self._admit, name, session, user, **strict)
 
     def _fault(self, error: Exception) -> SecureFlowError:
         """Name the cause of a failed command: a fault of this machine, or a bug."""
@@ -249,13 +253,22 @@ def call(
     return result_of(data)
 
 
-def request_line(command: str, arguments: Mapping[str, JSON], session: str) -> bytes:
+def request_line(
+    command: str, arguments: Mapping[str, JSON], session: str, *, strict: bool = False
+) -> bytes:
     """Return the line that asks for a command.
+
+    Args:
+        command: its name.
+        arguments: the command's.
+        session: the secret of a person's session, or empty.
+        strict: whether a session is demanded whoever asks.
 
     Raises:
         SecureFlowError: `too_large`.
     """
-    shown = {"session": session} if session else {}
+    shown: dict[str, JSON] = {"session": session} if session else {}
+    shown |= {"strict": True} if strict else {}
     line = written({"command": command, "arguments": dict(arguments), **shown})
     if len(line) > MAX_LINE:
         raise SecureFlowError(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.inboxcommands import InboxCommands
 from secureflow.agent.edge.running import PATIENCE
+from secureflow.agent.owner.budgetcourse import course
 from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.owner.publications import (
     check_publishable,
@@ -38,6 +39,7 @@ class DataCommands(InboxCommands):
             "data.uses": self.data_uses,
             "data.remove": self.data_remove,
             "data.budget": self.data_budget,
+            "data.course": self.data_course,
             "data.settle": self.data_settle,
         }
 
@@ -175,6 +177,11 @@ class DataCommands(InboxCommands):
     async def data_budget(self, *, exact: bool = True) -> list[dict[str, JSON]]:
         """Return what each privacy domain has spent of its budget."""
         return await self.assembly.context.budgets.report(exact=exact)
+
+    async def data_course(self, domain: str) -> list[dict[str, JSON]]:
+        """Return how a domain's budget stood after each event, the oldest first."""
+        context = self.assembly.context
+        return await course(context.budgets, context.store, domain)
 
     async def data_settle(self, domain: str, bundles: list[JSON] | None = None) -> dict[str, JSON]:
         """Unlock a restored agent's privacy domain, charged for what was spent since the backup."""

@@ -19,7 +19,6 @@ from secureflow.adapters.mpcengines.registry import Engines
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.sandbox import PlainSandbox
-from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.worker_process import MODULE as WORKER
@@ -36,6 +35,7 @@ from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.notifying import NotificationCommands, own_notifications
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.peoplecommands import PeopleCommands
 from secureflow.agent.edge.permissions import Gate
@@ -48,6 +48,7 @@ from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
 from secureflow.agent.edge.running import Describing
+from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
 from secureflow.agent.job.context import Computing, Fetching
 from secureflow.agent.kinds.kind import AgentKinds
@@ -78,10 +79,8 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.memory import limit_arenas
-from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_stopped
-from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -119,7 +118,7 @@ async def serve(
             `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`,
             `library_missing`, `data_…`, `record_…`, `disk_full`: its reserve is too small.
     """
-    key = read_signing_key(settings)
+    key, specs = read_signing_key(settings), kinds.engines.specs
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(locked_folder(settings.directory))
         reserve_of(settings).run(lambda: claim_folder(settings.directory))
@@ -131,13 +130,14 @@ async def serve(
         parts = _put_together(settings, key, store, workers, kinds, peers)
         link, uplink, assembly, workers, engines = parts
         hidden.follow(assembly.context.active)
-        read = partial(rules, kinds=kinds.engines.specs)
-        reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
+        read, file = partial(rules, kinds=specs), config or settings.directory / "agent.yaml"
+        reload = Reload(file, assembly, read)
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         table = {**commands.table(), **NotificationCommands(told).table()}
+        table |= page_commands(assembly, link, reload, granted, file, specs)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
         looking = [asyncio.create_task(one.run()) for one in watching]
@@ -361,33 +361,6 @@ def take_limits(assembly: Assembly) -> None:
         _log.warning("budget_limit_changed", **one)
     for one in tested:
         _log.warning("probing_limit_changed", **one)
-
-
-def verifier(settings: AgentSettings) -> TeeVerifier:
-    """Return the verifier of evidence; a simulated root needs the owner's explicit permission.
-
-    Raises:
-        SecureFlowError: `simulated_root_refused`.
-    """
-    attestation = settings.attestation
-    floors = {str(product): floor.tcb for product, floor in attestation.snp_minimum_tcb.items()}
-    make = partial(TeeVerifier, minimum_tcb=floors, without_crl=attestation.snp_without_crl)
-    if not attestation.allow_simulated or not attestation.roots:
-        return make()
-    path = attestation.roots[0]
-    try:
-        root = path.read_text()
-    except (OSError, UnicodeError) as error:
-        raise SecureFlowError(
-            "simulated_root_refused",
-            Text(
-                "The simulated root {path} cannot be read: {reason}.",
-                path=path,
-                reason=reason_of(error),
-            ),
-            "Correct `attestation.roots` in agent.yaml.",
-        ) from error
-    return make(root)
 
 
 def _facts(settings: AgentSettings) -> dict[str, str]:

@@ -10,8 +10,8 @@ from secureflow.agent.edge.computing import RAN, describe_sandbox
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.keptsessions import shown_session
-from secureflow.agent.edge.main import verifier
 from secureflow.agent.edge.ownidentity import read_signing_key
+from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import Publication, differs

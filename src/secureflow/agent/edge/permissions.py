@@ -4,6 +4,8 @@ Without any account, whoever has the agent's own uid (or root) may do everything
 
 - a command that only *reads* may come from that uid without a session, unless `control.sessions` is
   `all`; other Unix users always show a person's session;
+- a command that *watches* needs a session, and does not keep it alive: a page that is open and
+  that nobody looks at does not stay logged in;
 - an *own* command is about the account of the session that is shown;
 - a *decision* needs a session, its role, a password that the person chose itself, and a second
   factor if the settings say so.
@@ -33,7 +35,7 @@ from secureflow.agent.record.peoplerows import PASSWORD, Person, PersonSession
 from secureflow.agent.settings import ControlSettings
 from secureflow.kit.errors import SecureFlowError
 
-Need = Literal["open", "read", "own", "decision"]
+Need = Literal["open", "watch", "read", "own", "decision"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Permission:
 
 
 _READ: Final = Permission("read")
+_WATCH: Final = Permission("watch")
 _OWN: Final = Permission("own")
 _ITEM: Final = Permission("decision", DECIDER, delegable=True)
 _DECIDES: Final = Permission("decision", DECIDER)
@@ -62,6 +65,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "reload": _ADMINISTERS,
     "log": _READ,
     "leaves": _READ,
+    "ledger.head": _READ,
+    "changes": _WATCH,
+    "doctor": Permission("read", DECIDER),
     "alarm.clear": _ADMINISTERS,
     "inbox.list": _READ,
     "inbox.show": _READ,
@@ -71,6 +77,10 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "inbox.ask_back": _ITEM,
     "policy.explain": _READ,
     "policy.suggest": _READ,
+    "policy.files": _READ,
+    "policy.read": _READ,
+    "policy.try": _READ,
+    "policy.save": _ADMINISTERS,
     "charter.show": _READ,
     "charter.pin": _ADMINISTERS,
     "charter.sign": _ADMINISTERS,
@@ -80,6 +90,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "data.uses": _READ,
     "data.remove": _DECIDES,
     "data.budget": _READ,
+    "data.course": _READ,
     "data.settle": _ADMINISTERS,
     "bundle.review": _READ,
     "bundle.list": _READ,
@@ -156,13 +167,14 @@ class Gate:
         self._settings = settings
         self._own = own
 
-    def admit(self, command: str, session: str, user: int) -> Actor:
+    def admit(self, command: str, session: str, user: int, *, strict: bool = False) -> Actor:
         """Return who gives a command.
 
         Args:
             command: its name.
             session: the secret of a person's session, or empty.
             user: the Unix user at the other end of the socket.
+            strict: whether a session is demanded of whoever it is.
 
         Raises:
             SecureFlowError: `session_needed`, `session_expired`, `role_needed`, `password_initial`,
@@ -171,9 +183,9 @@ class Gate:
         needed = PERMISSIONS.get(command, _ADMINISTERS)
         if needed.need == "open":
             return Actor(user=user, session=session)
-        own = self._own(user)
+        own = self._own(user) and not strict
         if not self._people.any():
-            if own and needed.need != "own":
+            if own and needed.need not in ("own", "watch"):
                 return Actor(user=user)
             raise _no_accounts() if own else session_needed()
         free = needed.need == "read" and own and self._settings.sessions == "decisions"
@@ -182,7 +194,7 @@ class Gate:
                 return Actor(user=user)
             raise session_needed()
         try:
-            person, shown = self._logins.session(session)
+            person, shown = self._logins.session(session, keep=needed.need != "watch")
         except SecureFlowError as error:
             if free and error.code == "session_expired":
                 return Actor(user=user)

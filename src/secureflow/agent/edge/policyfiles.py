@@ -25,7 +25,7 @@ def examined(config: Path, file: Path, kinds: SpecKinds) -> list[dict[str, JSON]
     """
     decisions = _decisions(config, kinds)
     examples = parse(PolicyTests, read_mapping(file), "file").tests
-    return [_result(decisions, one, kinds) for one in examples]
+    return [result_of_example(decisions, one, kinds) for one in examples]
 
 
 def explained(config: Path, file: Path, kinds: SpecKinds) -> list[dict[str, JSON]]:
@@ -41,7 +41,10 @@ def explained(config: Path, file: Path, kinds: SpecKinds) -> list[dict[str, JSON
     ]
 
 
-def _result(decisions: Decisions, example: PolicyTest, kinds: SpecKinds) -> dict[str, JSON]:
+def result_of_example(
+    decisions: Decisions, example: PolicyTest, kinds: SpecKinds
+) -> dict[str, JSON]:
+    """Return an example's `name`, what was `expected`, the `effect`, `by` what, and `ok`."""
     found = decisions.decision(completed(example.request, kinds))
     effect = "two_people" if found.effect == "ask" and found.two_people else found.effect
     named = not example.by or any(example.by in reason for reason in found.reasons)

@@ -12,7 +12,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -154,6 +155,20 @@ class Reload:
             self._files = read.files
         _log.info("settings_reloaded", changed=changes["changed"], restart=changes["restart"])
         return changes
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Keep files from being read anew while one of them is changed."""
+        async with self._lock:
+            yield
+
+    def in_force(self, path: Path) -> str:
+        """Return the SHA-256 of a named file as it was when it was read; empty for another."""
+        return self._files.get(str(path), "")
+
+    def took(self, path: Path) -> None:
+        """Know that what a named file holds now is in force."""
+        self._files = {**self._files, str(path): _fingerprint(path)}
 
     def listen(self, hangup: Hangup) -> None:
         """Reload on SIGHUP: nobody can be asked, so the result is logged."""

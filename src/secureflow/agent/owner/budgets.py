@@ -245,14 +245,16 @@ class Budgets:
         policy = self._policy(spec)
         return None if policy is None else policy.domain
 
-    async def precompute_curves(self, domain: str, specs: Sequence[JobSpec]) -> None:
-        """Precompute every curve that charging these jobs to a domain needs.
+    async def precompute_curves(
+        self, domain: str, specs: Sequence[JobSpec], more: Charge = ()
+    ) -> None:
+        """Precompute every curve that charging these jobs, or this, to a domain needs.
 
         Raises:
             SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
         """
         wanted = tuple(one for spec in specs for one in self._charge(spec))
-        await self._learn(self.declared_policy(domain), wanted)
+        await self._learn(self.declared_policy(domain), (*wanted, *more))
 
     def charge_in_full(self, domain: str, job: str, spec: JobSpec) -> None:
         """Charge a job's whole plan, as spent, unconditionally; the caller's transaction.

@@ -256,8 +256,13 @@ class Logins:
         """
         return self.session(secret)[0]
 
-    def session(self, secret: str) -> tuple[Person, PersonSession]:
-        """Return a session and whose it is, and keep it alive; raises as `recognise`."""
+    def session(self, secret: str, *, keep: bool = True) -> tuple[Person, PersonSession]:
+        """Return a session and whose it is; raises as `recognise`.
+
+        Args:
+            secret: of the session.
+            keep: whether it is kept alive, because somebody uses it.
+        """
         session = (
             self._store.person_session(session_token(secret)) if _SHAPE.fullmatch(secret) else None
         )
@@ -271,7 +276,7 @@ class Logins:
             or now >= session.used + self._limits.idle
         ):
             raise session_ended()
-        if now >= session.used + _TOUCH:
+        if keep and now >= session.used + _TOUCH:
             with self._store.transaction():
                 self._store.keep_person_session(replace(session, used=now))
         return person, session

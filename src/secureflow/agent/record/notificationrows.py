@@ -23,6 +23,11 @@ class NotificationRows(BundleRows):
         row = self._one("SELECT max(id) AS id FROM deeds")
         return int((row and row["id"]) or 0)
 
+    def count_waiting(self) -> int:
+        """Return how many requests wait for a person."""
+        row = self._one("SELECT count(*) AS waiting FROM inbox WHERE state = 'waiting'")
+        return int((row and row["waiting"]) or 0)
+
     def actions_after(self, last: int, limit: int = 200) -> list[dict[str, Any]]:
         """Return the agent's own actions after a number, oldest first."""
         rows = self._all(

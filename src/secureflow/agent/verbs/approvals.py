@@ -45,7 +45,7 @@ from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_bod
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, with_texts
 
 _log = get_logger(__name__)
 
@@ -347,7 +347,7 @@ class Approvals:
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:
         with self._context.store.transaction():
             by = error.details.get("by", "the agent's own rules")
-            facts = {"code": error.code, "by": by, "reason": error.message}
+            facts = with_texts({"code": error.code, "by": by, "reason": error.message})
             self._context.store.note(self._context.clock(), "job.refused", job, **facts)
 
 

@@ -403,6 +403,51 @@ def check_sums(events: Sequence[Event]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a budget stood after an event.
+
+    Args:
+        job: whose event it is; empty: the limit changed.
+        state: of the job's charge then; empty for a limit.
+        charges: everything that counted.
+        committed: what of it had run.
+        limit: of that time.
+    """
+
+    job: str
+    state: str
+    charges: Charge
+    committed: Charge
+    limit: Limit
+
+
+def standings(events: Sequence[Event]) -> list[Standing]:
+    """Return how a stored budget stood after each event, the oldest first.
+
+    Raises:
+        SecureFlowError: `budget_corrupt`.
+        KeyError: the first event is not a limit.
+    """
+    if not events:
+        return []
+    first = events[0]
+    limit = Limit(first["domain"], first["unit"], first["epsilon"], first["delta"])
+    ledger = BudgetLedger(limit, events[:1], lambda _: None)
+    found = [Standing("", "", (), (), limit)]
+    for event in events[1:]:
+        ledger._replay(event)
+        known = ledger._reservations.get(str(event.get("id", "")))
+        found.append(
+            Standing(
+                "" if known is None else known.job,
+                "" if known is None else known.state,
+                *(ledger.charges, ledger.committed, ledger.limit),
+            )
+        )
+    return found
+
+
 def _counted(reservations: Iterable[_Reservation]) -> Charge:
     return tuple(m for one in reservations if one.state != "voided" for m in one.charge)
 

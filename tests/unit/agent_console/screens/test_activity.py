@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import secureflow.agent
 from secureflow.agent.console.screens.actionwords import ACTIONS, GROUPS, names_of, told
 from secureflow.agent.console.screens.activity import activity, asked, exported
 from secureflow.agent.kinds import psi
+from secureflow.kit.text import Text, with_texts
 from secureflow.texts import told as told_in
 
 PEOPLE = [{"id": "psn_1", "name": "ada"}, {"id": "psn_2", "name": "ben"}]
@@ -78,6 +80,17 @@ def test_notes_of_people_are_told_and_hidden_characters_are_visible() -> None:
 def test_what_this_version_does_not_know_is_told_by_its_name() -> None:
     assert told("new.thing", {}, {}) == "new.thing"
     assert told("job.approved", {"damaged": True}, {}) == "job.approved"
+
+
+def test_why_a_job_was_refused_is_told_in_the_readers_language_though_it_was_stored() -> None:
+    reason = Text("{owner} allows no {name}.", owner="bank-a", name="code")
+    facts = json.loads(json.dumps(with_texts({"code": "bundle_refused", "reason": reason})))
+    (one,) = activity([entry(1, "job.refused", "job_1", **facts)], PEOPLE).entries
+    assert one.told.endswith("bank-a allows no code.")
+    stored = one.told.facts["reason"]  # type: ignore[attr-defined]
+    assert (stored.template, dict(stored.facts)) == (reason.template, dict(reason.facts))
+    older = {"code": "policy_refused", "reason": "a policy forbids it\u202e"}
+    assert told("job.refused", older, {}).endswith("a policy forbids it\\u202e")
 
 
 def test_a_page_knows_whether_there_are_older_ones() -> None:

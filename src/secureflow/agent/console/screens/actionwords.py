@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from secureflow.agent.console.screens.figures import day, figure, plain, second, texts
 from secureflow.kit.reading import members
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, text_in
 
 Tell = Callable[[Mapping[str, Any]], str]
 """Says an action by its facts, in which every value is plain text or a list of it."""
@@ -229,6 +229,9 @@ _AGENT: Final[Mapping[str, ActionKind]] = {
         "agent", lambda f: Text("Raised an alarm ({code}).", code=f["code"]), warns=True
     ),
     "alarm.cleared": ActionKind("agent", _fixed("Cleared the alarm."), warns=True),
+    "policy.saved": ActionKind(
+        "agent", lambda f: Text("Saved the policy file {name}.", name=f["name"]), warns=True
+    ),
     "settings.reloaded": ActionKind("agent", _fixed("Applied the edited settings.")),
     "charter.pinned": ActionKind("agent", _fixed("Pinned a charter.")),
     "charter.signed": ActionKind("agent", _fixed("Signed a charter.")),
@@ -272,7 +275,9 @@ def told(action: str, facts: Mapping[str, Any], people: Mapping[str, str]) -> st
 def _plain(facts: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in facts.items():
-        if isinstance(value, list | tuple):
+        if isinstance(value, str) and name in members(facts.get("texts")):
+            made[name] = plain(text_in(facts, name))  # a sentence of ours, and what it was made of
+        elif isinstance(value, list | tuple):
             made[name] = ", ".join(texts(value))
         elif isinstance(value, str):
             made[name] = plain(people.get(value, value) if name in ("of", "to") else value)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from secureflow.agent.console.screens.actionwords import ACTIONS, GROUPS, names_of, told
 from secureflow.agent.console.screens.figures import plain, ratio, second, text_of
+from secureflow.agent.console.screens.spoken import Spoken
 from secureflow.kit.reading import members, objects
 from secureflow.kit.text import Text
 
@@ -16,7 +17,7 @@ PAGE: Final = 50
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One action.
 
     Args:
@@ -34,8 +35,8 @@ class Entry:
 
     id: int
     at: int
-    who: str
-    told: str
+    who: Spoken
+    told: Spoken
     warns: bool
     group: str
     job: str = ""
@@ -55,7 +56,7 @@ class Activity:
         newest: whether it is the first page.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LogEntry, ...]
     group: str = ""
     older: int = 0
     newest: bool = True
@@ -92,10 +93,10 @@ def exported(page: Activity, log: Any, limit: int = PAGE) -> list[dict[str, Any]
     ]
 
 
-def _entry(one: Mapping[str, Any], people: Mapping[str, str]) -> Entry:
+def _entry(one: Mapping[str, Any], people: Mapping[str, str]) -> LogEntry:
     action, facts = text_of(one, "action"), members(one.get("facts"))
     kind = ACTIONS.get(action)
-    return Entry(
+    return LogEntry(
         id=int(ratio(one.get("id"))),
         at=second(one.get("at")),
         who=_who(facts, people),

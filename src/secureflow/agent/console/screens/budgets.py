@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.agent.console.screens.figures import Share, ratio, text_of
+from secureflow.agent.console.screens.figures import Share, ratio, second, text_of
 from secureflow.kit.reading import objects
 
 
 @dataclass(frozen=True)
-class Entry:
+class BudgetEntry:
     """What one job has of a budget.
 
     Args:
@@ -48,8 +48,44 @@ class BudgetView:
     delta: float
     share: Share
     locked: bool
-    entries: tuple[Entry, ...]
+    entries: tuple[BudgetEntry, ...]
     datasets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """How a budget stood after an event.
+
+    Args:
+        at: when its job was approved here, in unix seconds; 0 where the record has no time.
+        job: whose event it is; empty: the limit changed.
+        state: of the job's charge then: `reserved`, `committed` (spent) or `voided` (given back).
+        spent: ε that is spent and reserved.
+        committed: what of it is spent.
+        limit: ε of the budget then.
+    """
+
+    at: int
+    job: str
+    state: str
+    spent: float
+    committed: float
+    limit: float
+
+
+def course_of(value: Any) -> tuple[Point, ...]:
+    """Read `data.course`."""
+    return tuple(
+        Point(
+            second(one.get("at")),
+            text_of(one, "job"),
+            text_of(one, "state"),
+            ratio(one.get("spent")),
+            ratio(one.get("committed")),
+            ratio(one.get("limit")),
+        )
+        for one in objects(value, 10_000)
+    )
 
 
 def budget_views(
@@ -83,11 +119,11 @@ def _view(
     )
 
 
-def _entry(one: Mapping[str, Any], costs: Mapping[str, Any]) -> Entry:
+def _entry(one: Mapping[str, Any], costs: Mapping[str, Any]) -> BudgetEntry:
     job = text_of(one, "job")
     releases = sum(max(1, int(ratio(m.get("count", 1)))) for m in objects(one.get("charge")))
     cost = costs.get(job)
-    return Entry(
+    return BudgetEntry(
         job, text_of(one, "state"), text_of(one, "of"), releases,
         None if cost is None else ratio(cost),
     )  # fmt: skip

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import computed_field
+
 from secureflow.agent.console.screens.figures import figure, plain, ratio, second, text_of, texts
+from secureflow.agent.console.screens.spoken import Spoken, SpokenApproval
 from secureflow.kit.reading import listed, members, objects
 from secureflow.kit.text import Text
 
@@ -65,6 +68,7 @@ class DatasetView:
     probing: Mapping[str, Any] | None = None
     result_of: str = ""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def sensitive(self) -> int:
         """How many columns are sensitive."""
@@ -84,13 +88,14 @@ class UseRow:
     requester: str
     parties: tuple[str, ...]
     columns: tuple[str, ...]
-    approval: str
+    approval: SpokenApproval
     grant: str
     epsilon: float | None
     rounds: int
     votes: int
     outcome: str
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
@@ -103,7 +108,7 @@ class Difference:
 
     job: str
     kind: str
-    message: str
+    message: Spoken
 
 
 @dataclass(frozen=True)

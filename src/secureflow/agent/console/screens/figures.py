@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import computed_field
+
 from secureflow.kit.plain import shown
 from secureflow.kit.reading import MAX_LINES
 from secureflow.kit.text import Text
@@ -32,16 +34,19 @@ class Share:
     limit: float | None
     reserved: float = 0.0
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def left(self) -> float | None:
         """What is left; None without a limit."""
         return None if self.limit is None else max(0.0, self.limit - self.used)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def spent(self) -> float:
         """What is used up, without what is only reserved."""
         return max(0.0, self.used - self.reserved)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left."""
@@ -53,6 +58,7 @@ class Share:
         left = self.left
         return not self.exhausted and left is not None and left < LITTLE * (self.limit or 0.0)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def level(self) -> str:
         """How it stands, as a class of the style sheet: `none`, `ok`, `low` or `over`."""

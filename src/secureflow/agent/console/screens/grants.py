@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import computed_field
+
 from secureflow.agent.console.screens.figures import (
     Share,
     exact,
@@ -16,6 +18,7 @@ from secureflow.agent.console.screens.figures import (
     text_of,
     texts,
 )
+from secureflow.agent.console.screens.spoken import Spoken
 from secureflow.agent.owner.stoppedjobs import StoppedJob
 from secureflow.kit.reading import listed, members, objects
 
@@ -81,6 +84,7 @@ class GrantRow:
     revoked: int = 0
     reason: str = ""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def revocable(self) -> bool:
         """Whether there is anything to revoke."""
@@ -98,6 +102,7 @@ class GrantUseRow:
     purpose: str = ""
     requester: str = ""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def running(self) -> bool:
         """Whether it would stop if the grant were revoked."""
@@ -110,7 +115,7 @@ class Stopped:
 
     job: str
     at: int
-    told: tuple[str, ...]
+    told: tuple[Spoken, ...]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from secureflow.agent.console.screens.budgets import BudgetView, budget_views
 from secureflow.agent.console.screens.datasets import Usage, usage_view
 from secureflow.agent.console.screens.figures import plain, second, text_of
 from secureflow.agent.console.screens.grants import GrantRow, groups
+from secureflow.agent.console.screens.spoken import Spoken
 from secureflow.kit.reading import members, objects
 
 LAST: Final = 8
@@ -50,8 +51,8 @@ class Notice:
     id: int
     severity: str
     at: int
-    message: str
-    hint: str = ""
+    message: Spoken
+    hint: Spoken = ""
 
 
 @dataclass(frozen=True)

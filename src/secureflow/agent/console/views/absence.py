@@ -31,10 +31,10 @@ async def change(visit: Visit) -> Response:
     what = fields.get("do", "")
     try:
         if what in ("away", "back"):
-            until = _end_of(fields.get("until", "")) if what == "away" else 0
+            until = end_of(fields.get("until", "")) if what == "away" else 0
             await visit.ask("people.absent", until=until)
         elif what in ("delegate", "end"):
-            until = _end_of(fields.get("until", "")) if what == "delegate" else 0
+            until = end_of(fields.get("until", "")) if what == "delegate" else 0
             await visit.ask("people.delegate", to=fields.get("to", "").strip(), until=until)
         else:
             raise SecureFlowError("invalid_request", "The form does not say what is to be done.")
@@ -60,7 +60,7 @@ async def _screen(visit: Visit, error: SecureFlowError | None = None) -> Respons
     )
 
 
-def _end_of(written: str) -> int:
+def end_of(written: str) -> int:
     """Return the end of a day (UTC) as unix seconds.
 
     Raises:

@@ -80,7 +80,7 @@ def _again(visit: Visit, error: SecureFlowError) -> Response:
 
 
 PAGES: Final = (
-    Page("/account", show),
+    Page("/account", show, fresh=True),
     Page("/account/password", act=choose_password),
     Page("/account/second-factor", act=draw),
     Page("/account/second-factor/confirm", act=confirm),

@@ -20,18 +20,18 @@ SETTLING: Final = 120.0
 
 async def show(visit: Visit) -> Response:
     """List the budgets."""
-    return visit.page("budgets", budgets=await _budgets(visit))
+    return visit.page("budgets", budgets=await budgets_of(visit))
 
 
 async def show_one(visit: Visit) -> Response:
     """Show one budget with its entries."""
-    budget = _one(await _budgets(visit, entries=True), visit)
+    budget = budget_named(await budgets_of(visit, entries=True), _domain(visit))
     return visit.page("budget", budget=budget, who=await holders(visit, "owner-admin"))
 
 
 async def ask_unlock(visit: Visit) -> Response:
     """Ask whether nothing was spent since the backup."""
-    budget = _one(await _budgets(visit), visit)
+    budget = budget_named(await budgets_of(visit), _domain(visit))
     return visit.page("budget_unlock", budget=budget, who=await holders(visit, "owner-admin"))
 
 
@@ -43,7 +43,8 @@ async def unlock(visit: Visit) -> Response:
     return see(f"/budgets/{domain}")
 
 
-async def _budgets(visit: Visit, *, entries: bool = False) -> tuple[BudgetView, ...]:
+async def budgets_of(visit: Visit, *, entries: bool = False) -> tuple[BudgetView, ...]:
+    """Return every budget; `entries`: with what each job cost alone."""
     asked: list[Any] = [visit.ask("data.budget", exact=False), visit.ask("data.list")]
     if entries:
         asked.append(visit.ask("data.usage"))
@@ -58,8 +59,12 @@ async def _budgets(visit: Visit, *, entries: bool = False) -> tuple[BudgetView, 
     return budget_views(found, members(usage[0]).get("uses") if usage else None, domains)
 
 
-def _one(budgets: tuple[BudgetView, ...], visit: Visit) -> BudgetView:
-    domain = str(visit.request.path_params["domain"])
+def _domain(visit: Visit) -> str:
+    return str(visit.request.path_params["domain"])
+
+
+def budget_named(budgets: tuple[BudgetView, ...], domain: str) -> BudgetView:
+    """Return the budget of a domain (`not_found`)."""
     found = next((one for one in budgets if one.domain == domain), None)
     if found is None:
         raise SecureFlowError(

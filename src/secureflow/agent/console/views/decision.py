@@ -9,70 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import Response
 
+from secureflow.agent.console.deciding import ITEM, Shown, changed, shown_of
 from secureflow.agent.console.visits import Page, Visit, see
 from secureflow.domain.httpstatus import status_of
 from secureflow.domain.questions import LONGEST, MOST_TURNS
-from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.reading import finite, members, objects
+from secureflow.kit.reading import finite, members
 from secureflow.texts import error_in
 
-_ID: Final = re.compile(r"[0-9a-f]{64}")
+_ID: Final = re.compile(ITEM)
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,5}")
-RECKONING: Final = 60.0
-"""Seconds to wait for a document: a cost may have to be reckoned anew."""
 _NOT_ASKED: Final = frozenset(
     {"question_open", "questions_exhausted", "already_decided", "expired", "invalid_request"}
 )
 """Codes of a question that was not asked, which the screen shows."""
 WIDTH: Final = 100.0
 """Of the bar of a budget."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A request as the agent tells it: `item` is the summary, `document` None if that is all."""
-
-    item: Mapping[str, Any]
-    document: Mapping[str, Any] | None
-
-    @property
-    def seen(self) -> str:
-        """A digest of what a decision depends on and may change: approvals, budget, answers."""
-        document = self.document or {}
-        people = members(document.get("people"))
-        parts = {
-            "id": self.item.get("id"),
-            "spec": self.item.get("digest"),
-            "state": self.item.get("state"),
-            "two_people": people.get("two_people"),
-            "approved": [one.get("id") for one in objects(people.get("approved"))],
-            "privacy": document.get("privacy"),
-            "rule": members(document.get("rule")).get("effect"),
-            "code": members(document.get("code")).get("digest"),
-            "questions": [(one.get("question"), one.get("answer")) for one in self.questions],
-        }
-        return digest(parts)
-
-    @property
-    def questions(self) -> tuple[Mapping[str, Any], ...]:
-        """What was asked of the submitter, and the answers as the centre told them."""
-        return objects((self.document or {}).get("questions"))
-
-    @property
-    def open_question(self) -> Mapping[str, Any] | None:
-        """The question that waits for its answer, if there is one."""
-        return next((one for one in self.questions if not one.get("answered")), None)
-
-    def approved_by(self, person: Any) -> bool:
-        """Tell whether a person approved it already, in the own place or another's."""
-        people = members((self.document or {}).get("people"))
-        return any(one.get("id") == person for one in objects(people.get("approved")))
 
 
 async def show(visit: Visit) -> Response:
@@ -105,12 +61,7 @@ def _screen(visit: Visit, shown: Shown, error: SecureFlowError | None = None) ->
 async def _shown(visit: Visit) -> Shown:
     page = visit.request.query_params.get("page", "1")
     number = int(page) if _PAGE.fullmatch(page) else 1
-    asking = visit.ask(
-        "inbox.document", RECKONING, item=_item(visit), language=visit.language, page=number
-    )
-    answer = members(await asking)
-    document = answer.get("document")
-    return Shown(members(answer.get("item")), document if isinstance(document, Mapping) else None)
+    return await shown_of(visit, _item(visit), number)
 
 
 def _item(visit: Visit) -> str:
@@ -146,7 +97,7 @@ async def ask_back(visit: Visit) -> Response:
     if (shown.open_question or {}).get("question") == question:  # the second click of a double one
         return see(f"/r/{_item(visit)}")
     if fields.get("seen") != shown.seen:
-        return _screen(visit, shown, _changed())
+        return _screen(visit, shown, changed())
     try:
         await visit.ask("inbox.ask_back", item=_item(visit), question=question)
     except SecureFlowError as error:
@@ -161,37 +112,23 @@ async def _decide(
 ) -> Response:
     """Give a decision's command once, and lead to what became of the request."""
     shown = await _shown(visit)
-    if _done(visit, shown, state):  # the second click of a double one
+    if shown.decided(visit.person, state):  # the second click of a double one
         return see(f"/r/{_item(visit)}")
     if fields.get("seen") != shown.seen:
-        return _screen(visit, shown, _changed())
+        return _screen(visit, shown, changed())
     try:
         came = members(await visit.ask(command, item=_item(visit), **given))
     except SecureFlowError as error:
         if error.code not in ("already_decided", "same_person"):
             raise
         shown = await _shown(visit)
-        if not _done(visit, shown, state):
+        if not shown.decided(visit.person, state):
             return _screen(visit, shown, error)
         came = {"signed": True}
     if refusal := members(came.get("refused")):
         return _screen(visit, await _shown(visit), SecureFlowError.from_json(refusal))
     waits = state == "approved" and not came.get("signed") and not came.get("second")
     return see(f"/r/{_item(visit)}{'?unsigned=1' if waits else ''}")
-
-
-def _done(visit: Visit, shown: Shown, state: str) -> bool:
-    """Tell whether this very decision was taken already."""
-    mine = state == "approved" and shown.approved_by(visit.person.get("id"))
-    return mine or shown.item.get("state") == state
-
-
-def _changed() -> SecureFlowError:
-    return SecureFlowError(
-        "request_changed",
-        "The request is not as this page had shown it: nothing was decided.",
-        "Look at it again; below it is as it is now.",
-    )
 
 
 def _note(fields: Mapping[str, str]) -> str:
@@ -231,7 +168,7 @@ def budget_bar(privacy: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 PAGES: Final = (
-    Page("/r/{item}", show),
+    Page("/r/{item}", show, fresh=True),
     Page("/r/{item}/approve", act=approve),
     Page("/r/{item}/reject", act=reject),
     Page("/r/{item}/ask", act=ask_back),

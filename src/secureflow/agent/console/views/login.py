@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
 
@@ -41,13 +42,18 @@ async def screen(
         error: of the login before.
     """
     told = objects(await visit.site.agent.ask("people.providers"))
-    shown = [one for one in told if one.get("page") and _PROVIDER.fullmatch(str(one.get("name")))]
+    shown = usable(told)
     said = None if error is None else error_in(error.as_json(), visit.language)
     status = 200 if error is None else status_of(error.code)
     answer = visit.page("login", status, back=back, name=name, error=said, providers=shown)
     if error is not None and "retry_after" in error.details:
         answer.headers["Retry-After"] = str(error.details["retry_after"])
     return answer
+
+
+def usable(told: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the identity providers that know this page."""
+    return [one for one in told if one.get("page") and _PROVIDER.fullmatch(str(one.get("name")))]
 
 
 def address_of(visit: Visit) -> str:

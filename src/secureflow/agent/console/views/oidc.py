@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from secureflow.agent.console.addresses import CALLBACK
 from secureflow.agent.console.asking import ATTENDED
-from secureflow.agent.console.guards import CALLBACK
 from secureflow.agent.console.loginstates import LoginState
 from secureflow.agent.console.views.login import address_of, screen
 from secureflow.agent.console.visits import HOME, Page, Visit, form_fields, own_path
@@ -50,26 +51,47 @@ _UNUSED: Final = frozenset(
 async def start(visit: Visit) -> Response:
     """Begin a login, and lead the browser to the provider; a session that it had ends."""
     fields = await form_fields(visit.request)
-    back = own_path(fields.get("back", HOME))
-    cookies, name = visit.site.cookies, str(visit.request.path_params["provider"])
+    back, name = own_path(fields.get("back", HOME)), str(visit.request.path_params["provider"])
     try:
-        visit.site.attempts.begin_elsewhere(
-            address_of(visit), cookies.device_of(visit.request.headers, elsewhere=True)
-        )
-        begun = members(await _ask(visit, "people.oidc_start", provider=name))
-        url = _checked(visit, str(begun.get("url") or ""))
+        url, complete = await begin(visit, name, back)
     except SecureFlowError as error:
         return await screen(visit, back, error=error)
-    host = urlsplit(url).netloc
-    answer = visit.page("leave", url=url, host=host, path="/login")
+    answer = visit.page("leave", url=url, host=urlsplit(url).netloc, path="/login")
+    complete(answer)
+    return answer
+
+
+async def begin(visit: Visit, name: str, back: str) -> tuple[str, Callable[[Response], None]]:
+    """Begin a login at a provider.
+
+    Args:
+        visit: the request; a session that it brings ends.
+        name: of the provider.
+        back: where the login leads in the end.
+
+    Returns:
+        The address at the provider, and what has the browser keep the login that it began.
+
+    Raises:
+        SecureFlowError: `rate_limited`, `provider_…`, `host_refused`, the agent's refusals.
+    """
+    cookies, headers = visit.site.cookies, visit.request.headers
+    device = cookies.device_of(headers, elsewhere=True)
+    visit.site.attempts.begin_elsewhere(address_of(visit), device)
+    begun = members(await _ask(visit, "people.oidc_start", provider=name))
+    url = _checked(visit, str(begun.get("url") or ""))
     if visit.session:
         # Now: on the way back from another site the browser does not bring it.
         with contextlib.suppress(SecureFlowError):
             await visit.ask("people.logout")
-        cookies.clear_session(answer)
-    begun_here = LoginState(str(begun["state"]), str(begun["browser"]), back)
-    cookies.put_login(answer, visit.request.headers, begun_here)
-    return answer
+    here = LoginState(str(begun["state"]), str(begun["browser"]), back)
+
+    def complete(answer: Response) -> None:
+        if visit.session:
+            cookies.clear_session(answer)
+        cookies.put_login(answer, headers, here)
+
+    return url, complete
 
 
 def _checked(visit: Visit, url: str) -> str:

@@ -14,7 +14,12 @@ _UNREAD: Final = 10
 
 
 async def show(visit: Visit) -> Response:
-    """Show it; the agent is asked everything at once."""
+    """Show it."""
+    return visit.page("overview", view=await gathered(visit))
+
+
+async def gathered(visit: Visit) -> overview.Overview:
+    """Return the first screen; the agent is asked everything at once."""
     asked = {
         "status": visit.ask("status"),
         "inbox.list": visit.ask("inbox.list"),
@@ -26,7 +31,7 @@ async def show(visit: Visit) -> Response:
         "log": visit.ask("log", **overview.asked()),
     }
     answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-    return visit.page("overview", view=overview.overview(answers))
+    return overview.overview(answers)
 
 
 async def read(visit: Visit) -> Response:

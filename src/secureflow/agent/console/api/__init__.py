@@ -1,0 +1,1 @@
+"""The JSON API of the owner's page: the same process, guards and sessions as its pages."""

@@ -1,0 +1,220 @@
+"""The stream of an open page: what changed, since when, for whom, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_people import waiting_item
+from peers.owner_api import Caller, caller_of
+from peers.owner_page import PORT, OwnerPage, owner_page
+
+from secureflow.agent.console import watching
+from secureflow.agent.console.addresses import EVENTS
+from secureflow.agent.console.api import events
+from secureflow.agent.edge import watchcommands
+
+
+@pytest.fixture
+async def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnerPage]:
+    monkeypatch.setattr(watchcommands, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(events, "SETTLE_SECONDS", 0.0)
+    async with owner_page(tmp_path, people=("ada", "ben", "vera")) as served:
+        yield served
+
+
+@dataclass
+class Stream:
+    """What a browser has received of a stream: httpx would wait for its end."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+
+    async def send(self, message: Any) -> None:
+        """Take a message of the application."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            self.text += message.get("body", b"").decode()
+            self.ended = not message.get("more_body", False)
+        self.more.set()
+
+    def told(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return each event: its id, its name, its data."""
+        found = []
+        for block in self.text.split("\n\n"):
+            lines = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+            if "event" in lines:
+                found.append((lines.get("id", ""), lines["event"], json.loads(lines["data"])))
+        return found
+
+    async def until(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+        """Wait for so many events."""
+        while len(self.told()) < count and not self.ended:
+            self.more.clear()
+            await self.more.wait()
+        return self.told()
+
+
+@asynccontextmanager
+async def stream(page: OwnerPage, who: Caller, last: str = "") -> AsyncIterator[Stream]:
+    """Open the stream in somebody's browser."""
+    cookie = f"secureflow-owner-{PORT}={who.browser.session}"
+    headers = {"host": f"127.0.0.1:{PORT}", "cookie": cookie, "sec-fetch-site": "same-origin"}
+    headers |= {"last-event-id": last} if last else {}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http", "method": "GET", "path": EVENTS, "raw_path": EVENTS.encode(),
+        "query_string": b"", "headers": raw, "client": ("127.0.0.1", 4711), "scheme": "http",
+        "server": ("127.0.0.1", PORT), "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    found, gone = Stream(), asyncio.Event()
+    began = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if began:
+            return began.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    task = asyncio.create_task(page.app(scope, receive, found.send))
+    try:
+        yield found
+    finally:
+        gone.set()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def site(page: OwnerPage) -> Any:
+    return page.app._refuse.args[0]
+
+
+async def test_a_request_that_comes_is_told_to_the_open_page(page: OwnerPage) -> None:
+    ben = await caller_of(page, "ben")
+    async with stream(page, ben) as open_page:
+        first = (await open_page.until(1))[0]
+        assert first[1:] == ("now", {"waiting": 0, "running": 0, "link": "down", "parts": []})
+        assert open_page.headers["content-type"].startswith("text/event-stream")
+        asking, _ = await waiting_item(page.team.world)
+        told = (await open_page.until(2))[1]
+        assert told[1] == "changed"
+        assert "inbox" in told[2]["parts"]
+        assert told[2]["waiting"] == 1
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_who_comes_back_is_told_what_changed_meanwhile_once(page: OwnerPage) -> None:
+    ben = await caller_of(page, "ben")
+    async with stream(page, ben) as open_page:
+        last = (await open_page.until(1))[0][0]
+    asking, item = await waiting_item(page.team.world)
+    async with stream(page, ben, last) as again:
+        marker, name, data = (await again.until(1))[0]
+        assert (name, data["parts"]) == ("changed", ["inbox"])
+    async with stream(page, ben, marker) as third:
+        assert (await third.until(1))[0][2]["parts"] == []
+    page.team.world.assembly.inbox.withdraw(item.job)
+    async with stream(page, ben, "999999.0.0.0.down") as set_back:
+        assert (await set_back.until(1))[0][2]["parts"] == list(events.PARTS)
+    for foreign in ("x", "1.2.3", "-1.0.0.0.down", "1.0.0.0.up", "1" * 200):
+        async with stream(page, ben, foreign) as unknown:
+            assert (await unknown.until(1))[0][1] == "now"
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_stream_ends_with_its_session_and_does_not_keep_it_alive(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.01)
+    ben, ada = await caller_of(page, "ben"), await caller_of(page, "ada")
+    async with stream(page, ben) as open_page:
+        await open_page.until(1)
+        page.team.world.now += 29 * 60
+        await ada.log_in("ada")
+        await open_page.until(2)  # it was asked with his session meanwhile
+        page.team.world.now += 60
+        told = await open_page.until(3)
+        assert told[-1][1] == "ended"
+        assert open_page.ended
+    assert (await ben.get("/inbox")).status_code == 401
+
+
+async def test_a_disabled_account_is_told_nothing_more(page: OwnerPage) -> None:
+    ben, ada = await caller_of(page, "ben"), await caller_of(page, "ada")
+    async with stream(page, ben) as open_page:
+        await open_page.until(1)
+        await ada.send("PUT", "/people/ben/state", {"disabled": True})
+        assert [one[1] for one in await open_page.until(2)] == ["now", "ended"]
+
+
+async def test_nobody_without_a_session_gets_a_stream(page: OwnerPage) -> None:
+    ben = await caller_of(page, "ben")
+    await ben.send("DELETE", "/session")
+    async with stream(page, ben) as refused:
+        while not refused.ended:
+            refused.more.clear()
+            await refused.more.wait()
+        assert refused.status == 401
+        assert json.loads(refused.text)["code"] == "session_needed"
+
+
+async def test_the_agent_is_asked_by_one_question_and_by_none_when_nobody_looks(
+    page: OwnerPage,
+) -> None:
+    ben = await caller_of(page, "ben")
+    watch = site(page).watching
+    async with stream(page, ben) as one, stream(page, ben) as other:
+        await one.until(1)
+        await other.until(1)
+        assert watch.count == 2
+        assert page.team.server._connections
+    assert watch.count == 0
+    assert watch._task is None
+
+
+async def test_a_session_has_so_many_streams_and_all_have_so_many(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "EACH", 1)
+    ben = await caller_of(page, "ben")
+    async with stream(page, ben) as one:
+        await one.until(1)
+        async with stream(page, ben) as refused:
+            while not refused.ended:
+                refused.more.clear()
+                await refused.more.wait()
+            assert refused.status == 429
+    async with stream(page, ben) as again:
+        assert await again.until(1)
+
+
+async def test_an_agent_that_is_away_is_told_and_that_it_is_back(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
+    site(page).watching._away = 0.01
+    ben = await caller_of(page, "ben")
+    async with stream(page, ben) as open_page:
+        await open_page.until(1)
+        await page.team.server.stop()
+        assert (await open_page.until(2))[1][1] == "away"
+        await page.team.server.start()
+        with page.team.world.store.transaction():
+            page.team.world.store.note(page.team.world.now, "settings.reloaded", "")
+        while not any(one[1] == "changed" for one in open_page.told()):
+            open_page.more.clear()
+            await open_page.more.wait()
+        assert open_page.told()[-1][2]["parts"] == ["agent"]
