@@ -429,7 +429,7 @@ def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: flo
     assert reports[0] == reports[1]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platform) -> None:
     """The same of a family that is built in: its optimiser's state is taken up where it was."""
     demand_torch()
@@ -450,7 +450,7 @@ def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platf
     ("process", "kinds", "share"),
     [
         ("server", (" before", " after", "uncommitted"), 0.12),
-        ("bank-b", ("consent ", "setup ", "finish "), 1.0),
+        soaked("bank-b", ("consent ", "setup ", "finish "), 1.0),
     ],
     ids=["server", "agent"],
 )
