@@ -1,7 +1,7 @@
 """Which file is run when: whole files, the long ones first, or shuffled by a seed.
 
-A file is the unit that a worker takes (`--dist loadfile`): what its tests share is made once. A few
-folders are such a unit too. Workers end together when the long files come first.
+A file is the unit that a worker takes (`--dist loadfile`): what its tests share is made once. Some
+files are such a unit together. Workers end together when the long files come first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from collections.abc import Callable
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("tests/security/operator/",)
-"""Folders whose files share what is dear (a fixture of the package): each is one unit."""
+TOGETHER = {
+    "tests/security/operator/": ("tests/security/operator/",),
+    "tests/chaos/test_in_process.py": (
+        "tests/chaos/test_oracle.py",
+        "tests/chaos/test_full_store.py",
+    ),
+}
+"""Unit → beginnings of files that are in it too: they share what is dear, made once a process."""
 LONGEST_FIRST = (
-    *("survival", "scenarios", "upgrade", "chaos", "browser", "security", "contract", "fuzz"),
+    *("chaos", "survival", "scenarios", "upgrade", "browser", "security", "contract", "fuzz"),
     "unit",
 )
 """Folders: whole platforms take minutes, units seconds."""
@@ -24,7 +30,7 @@ LONGEST_FIRST = (
 def unit(nodeid: str) -> str:
     """Return what a test belongs to: its file, or the folder that is kept together."""
     file = nodeid.split("::", maxsplit=1)[0]
-    return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+    return next((one for one, files in TOGETHER.items() if file.startswith(files)), file)
 
 
 class Units(LoadFileScheduling):
@@ -57,7 +63,7 @@ class Order:
     def pytest_xdist_make_scheduler(
         self, config: pytest.Config, log: Callable[..., None]
     ) -> Units | None:
-        """Keep folders together where files are."""
+        """Keep units together where files are."""
         return Units(config, log) if config.getoption("dist") == "loadfile" else None
 
     def pytest_report_header(self) -> str | None:

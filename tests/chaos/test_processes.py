@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from tests.chaos.jobs import KINDS
 from tests.chaos.oracle import Observed, violations
 from tests.chaos.processes import Machines, machines
 from tests.chaos.schedules import CLOCK, DISK, Schedule, draw_real
@@ -59,12 +61,25 @@ def place(directory: Path, drawn: list[Schedule], database: str) -> Iterator[Mac
         )
 
 
-def check(seeds: range, database: str, directory: Path) -> None:
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Machines over SQLite, whose disks are large and whose clocks are right."""
+    with place(tmp_path_factory.mktemp("plain") / "m", [], "sqlite") as made:
+        yield made
+
+
+def check(seeds: range, database: str, directory: Path, request: Any) -> None:
     """Play each seed; tell of all that break a promise, with the command that repeats them."""
     drawn = schedules(seeds, database)
     demand(drawn)
     found = []
-    with place(directory, drawn, database) as made:
+    with ExitStack() as stack:
+        if database == "sqlite" and not {DISK, CLOCK} & {
+            f.what for one in drawn for f in one.faults
+        }:
+            made = request.getfixturevalue("plain")
+        else:
+            made = stack.enter_context(place(directory, drawn, database))
         for one in drawn:
             seen = made.play(one)
             wrong = violations(one, seen, made.calm(one.kind, seen))
@@ -74,29 +89,35 @@ def check(seeds: range, database: str, directory: Path) -> None:
     assert not found, "\n\n".join(found)
 
 
-def test_jobs_of_every_kind_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "twice",
+    [
+        pytest.param(("masked", "both"), id="masked"),
+        pytest.param(tuple(kind.name for kind in KINDS), id="all", marks=pytest.mark.soak),
+    ],
+)
+def test_jobs_of_every_kind_at_once(plain: Machines, twice: tuple[str, ...]) -> None:
     """No fault but one another: the masked vectors of equal shapes were filed crosswise."""
-    with place(tmp_path, [], "sqlite") as made:
-        ended = made.together(2)
-        assert [(kind, one.state, one.error) for kind, one in ended] == [
-            (kind, "succeeded", None) for kind, _ in ended
-        ]
-        for kind in ("sealed", "masked", "both", "agents"):  # without noise
-            calm = made.calm(kind, Observed(charter=made.charter)).job
-            digests = {(one.report or {})["model"]["digest"] for name, one in ended if name == kind}
-            assert digests == {(calm.report or {})["model"]["digest"]}
+    ended = plain.together(*twice)
+    assert [(kind, one.state, one.error) for kind, one in ended] == [
+        (kind, "succeeded", None) for kind, _ in ended
+    ]
+    for kind in ("sealed", "masked", "both", "agents"):  # without noise
+        calm = plain.calm(kind, Observed(charter=plain.charter)).job
+        digests = {(one.report or {})["model"]["digest"] for name, one in ended if name == kind}
+        assert digests == {(calm.report or {})["model"]["digest"]}
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("database", DATABASES)
 @portions(161, 166, 5)
-def test_seeds(seeds: range, database: str, tmp_path: Path) -> None:
+def test_seeds(seeds: range, database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Even seeds on SQLite, odd ones on PostgreSQL; a single one on both.
 
     These five need neither a small disk nor a wrong clock, which cost the most time.
     """
     step = 1 if len(seeds) == 1 else 2
-    check(seeds[DATABASES.index(database) % step :: step], database, tmp_path)
+    check(seeds[DATABASES.index(database) % step :: step], database, tmp_path, request)
 
 
 @pytest.mark.soak
@@ -104,5 +125,7 @@ def test_seeds(seeds: range, database: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("database", DATABASES)
 @portions(0, 200, 20)
-def test_many_seeds(seeds: range, database: str, tmp_path: Path) -> None:
-    check(seeds[DATABASES.index(database) :: 2], database, tmp_path)
+def test_many_seeds(
+    seeds: range, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    check(seeds[DATABASES.index(database) :: 2], database, tmp_path, request)

@@ -1,4 +1,7 @@
-"""`secureflow demo` as a person runs it: the result, the promises, and nothing left behind."""
+"""`secureflow demo` as a person runs it: the result, the promises, and nothing left behind.
+
+One demo that is kept is looked at by everybody, until the last test puts another in its place.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,10 +68,29 @@ def processes_of(directory: Path) -> list[int]:
     return found
 
 
-def test_the_demo(directory: Path) -> None:
-    done = secureflow("demo", "--json", "--directory", str(directory))
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout.splitlines()[-1])
+@dataclass(frozen=True)
+class Kept:
+    """A demo that has ended and whose processes run on: where, and what it told."""
+
+    directory: Path
+    outcome: dict[str, Any]
+    told: str
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    place = tmp_path_factory.mktemp("kept") / "demo"
+    try:
+        done = secureflow("demo", "--json", "--keep", "--directory", str(place))
+        assert done.returncode == 0, done.stderr
+        yield Kept(place, json.loads(done.stdout.splitlines()[-1]), done.stderr)
+    finally:
+        for pid in processes_of(place):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_the_demo(kept: Kept) -> None:
+    outcome, directory = kept.outcome, kept.directory
     assert outcome["accuracy"] >= 0.846
     assert outcome["auc"] >= 0.90
     alone = {party: line["auc"] for party, line in outcome["alone"].items()}
@@ -91,8 +116,7 @@ def test_the_demo(directory: Path) -> None:
         "Together beats",
         "Bank C alone",
     ):
-        assert told in done.stderr
-    assert processes_of(directory) == []
+        assert told in kept.told
     bundle, charter = str(directory / "bundle.json"), str(directory / "charter.json")
     assert secureflow("audit", "verify", bundle, "--charter", charter).returncode == 0
     assert secureflow("audit", "verify", bundle).returncode != 0  # nobody vouches for its keys
@@ -119,9 +143,44 @@ def test_the_demo_with_an_own_table(directory: Path, tmp_path: Path) -> None:
     assert '<html lang="zh">' in Path(outcome["report"]).read_text()
 
 
-@pytest.mark.parametrize("when", ["Enrolling one agent", "round 2/"])
-def test_an_interrupted_demo_leaves_no_process(directory: Path, when: str) -> None:
-    """Nor does a second one in the same directory disturb it meanwhile."""
+def test_a_kept_demo_can_be_used(kept: Kept) -> None:
+    directory = kept.directory
+    assert len(processes_of(directory)) >= 5
+    use(directory, kept.told)
+
+
+def use(directory: Path, told: str) -> None:
+    """Log in as the demo tells, and see its job."""
+    state = json.loads((directory / "demo.json").read_text())
+    profile = {"SECUREFLOW_PROFILE": str(directory / "profile.json")}
+    password = directory / "bank-a.password"
+    assert password.stat().st_mode & 0o077 == 0
+    assert f"--name bank-a --password-file {password}" in told
+    ca = str(directory / "server" / "ca" / "ca.pem")
+    login = secureflow(
+        "login", state["url"], "--ca", ca, "--name", "bank-a",
+        "--password-file", str(password), **profile,
+    )  # fmt: skip
+    assert login.returncode == 0, login.stderr
+    listed = secureflow("job", "list", "-o", "json", **profile)
+    assert [job["state"] for job in json.loads(listed.stdout)] == ["succeeded"]
+
+
+def test_an_interrupted_demo_leaves_no_process(directory: Path) -> None:
+    interrupt(directory, "Enrolling one agent")
+
+
+def test_the_next_demo_takes_its_place_and_interrupted_leaves_no_process(kept: Kept) -> None:
+    """Nor does a third one in the same directory disturb it meanwhile."""
+    earlier = set(processes_of(kept.directory))
+    assert len(earlier) >= 5
+    interrupt(kept.directory, "round 2/", earlier)
+    stopped = secureflow("demo", "stop", "--directory", str(kept.directory))
+    assert stopped.returncode == 0
+
+
+def interrupt(directory: Path, when: str, earlier: AbstractSet[int] = frozenset()) -> None:
+    """Run a demo up to what it tells there, send it Ctrl-C, and see that nothing of it is left."""
     line, environment = command("demo", "--rounds", "500", "--directory", str(directory))
     with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
@@ -133,13 +192,16 @@ def test_an_interrupted_demo_leaves_no_process(directory: Path, when: str) -> No
         for told in demo.stderr:
             if when in told:
                 break
-        assert len(processes_of(directory)) > 1
+        running = set(processes_of(directory))
+        assert len(running) > 1
+        assert not earlier & running
         demo.send_signal(signal.SIGINT)
         demo.stderr.read()
         assert demo.wait(120) == 130
     await_nobody(directory)
 
 
+@pytest.mark.soak
 def test_a_kept_demo_can_be_used_repeated_and_stopped(directory: Path) -> None:
     words = ("demo", "--rounds", "2", "--json", "--keep", "--directory", str(directory))
     first = secureflow(*words)
@@ -149,19 +211,7 @@ def test_a_kept_demo_can_be_used_repeated_and_stopped(directory: Path) -> None:
     again = secureflow(*words)  # ends the first one and takes its place
     assert again.returncode == 0, again.stderr
     assert not kept & set(processes_of(directory))
-    state = json.loads((directory / "demo.json").read_text())
-    profile = {"SECUREFLOW_PROFILE": str(directory / "profile.json")}
-    password = directory / "bank-a.password"
-    assert password.stat().st_mode & 0o077 == 0
-    assert f"--name bank-a --password-file {password}" in again.stderr
-    ca = str(directory / "server" / "ca" / "ca.pem")
-    login = secureflow(
-        "login", state["url"], "--ca", ca, "--name", "bank-a",
-        "--password-file", str(password), **profile,
-    )  # fmt: skip
-    assert login.returncode == 0, login.stderr
-    listed = secureflow("job", "list", "-o", "json", **profile)
-    assert [job["state"] for job in json.loads(listed.stdout)] == ["succeeded"]
+    use(directory, again.stderr)
     stopped = secureflow("demo", "stop", "--directory", str(directory))
     assert stopped.returncode == 0
     await_nobody(directory)

@@ -40,6 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield built
 
 
+@pytest.mark.soak
 def test_the_demo_reaches_its_bar_under_masks_alone(tmp_path: Path) -> None:
     """With the enclave, `test_demo` is the same; that rows are hidden holds for both."""
     study = adult_study(tmp_path / "data", 3, rounds=25)
@@ -121,7 +122,9 @@ def test_masked_jobs_of_one_shape_run_at_once(place: Platform) -> None:
         assert verified(place, one.id)
 
 
-@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+@pytest.mark.parametrize(
+    "protection", [pytest.param("secagg", marks=pytest.mark.soak), "sealed+secagg"]
+)
 def test_a_dropout_that_comes_back(place: Platform, protection: str) -> None:
     """Four go on as three; the fourth applies the means that it missed and is one of four again."""
     everybody = tuple(place.parties)

@@ -18,13 +18,27 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 5
 
 
-@pytest.mark.parametrize("protection", ["secagg", pytest.param("sealed", marks=pytest.mark.soak)])
-def test_a_small_curve_is_measured(protection: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.scale", "--agents", "3", "4", "--nice", "1"]
+def measured(protection: str, *words: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scale", *words]
     command += ["--rounds", str(ROUNDS), "--parameters", "20000", "--protection", protection]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    result = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert (result["parameters"], result["protection"]) == (20_000, protection)
+    return result
+
+
+def test_one_point_is_measured() -> None:
+    result = measured("secagg", "--agents", "3")
+    assert result["load_nice"] == 10
+    (row,) = result["curve"]
+    assert row["agents"] == 3
+    _check(row)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("protection", ["secagg", "sealed"])
+def test_a_small_curve_is_measured(protection: str) -> None:
+    result = measured(protection, "--agents", "3", "4", "--nice", "1")
     assert result["load_nice"] == 1
     assert [row["agents"] for row in result["curve"]] == [3, 4]
     for row in result["curve"]:

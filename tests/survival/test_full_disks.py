@@ -70,7 +70,7 @@ def undisturbed(place: Platform) -> Callable[[str], str]:
     return of
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", ["sealed", pytest.param("secagg", marks=pytest.mark.soak)])
 def test_a_job_waits_for_room_at_an_agent(
     place: Platform, disk: SmallDisk, protection: str, undisturbed: Callable[[str], str]
 ) -> None:

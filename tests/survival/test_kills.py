@@ -12,7 +12,8 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ permit(principal, action == Action::"prediction", resource) when { context.deliv
 """Only a policy that looks at it allows a delivery."""
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
+
+
+def soaked(*values: object) -> Any:
+    """Leave a row of a matrix to `make soak`.
+
+    `make test` has each process killed at each kind of step, and each kind of job disturbed where
+    it has the most to lose; not each process within each kind of job.
+    """
+    return pytest.param(*values, marks=pytest.mark.soak)
+
+
 SEEDS = {
     "sealed": 1,
     "secagg": 2,
@@ -69,16 +81,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Platform) -> dict[str, str]:
-    """Return protection → the model that an undisturbed job under it gives."""
-    digests = {}
-    for protection in ("sealed", "secagg", "sealed+secagg"):
+def undisturbed(place: Platform) -> Callable[[str], str]:
+    """Return what gives the model that an undisturbed job under a protection makes."""
+
+    @cache
+    def digest(protection: str) -> str:
         job, _ = run_under(place, None, training(place, protection=protection))
         assert job.state == "succeeded", job.error
         check_story(place, job)
         assert job.report is not None
-        digests[protection] = str(job.report["model"]["digest"])
-    return digests
+        return str(job.report["model"]["digest"])
+
+    return digest
 
 
 def enough(fewest: int, share: float) -> int:
@@ -88,17 +102,17 @@ def enough(fewest: int, share: float) -> int:
 
 STEPS = [
     # The first effects are over before the process is armed: how many depends on the machine.
-    ("sealed", "server", (" before", " after"), 36),
-    ("sealed", "bank-b", (), 40),
+    soaked("sealed", "server", (" before", " after"), 36),
+    soaked("sealed", "bank-b", (), 40),
     ("sealed", "enclave", (), 30),
     ("secagg", "server", (" before", " after"), 30),
     ("sealed+secagg", "server", (" before", " after"), 30),
     ("sealed+secagg", "server", ("uncommitted",), 15),
     ("sealed+secagg", "bank-b", (), 30),
-    ("sealed+secagg", "enclave", (), 0),
+    soaked("sealed+secagg", "enclave", (), 0),
     # The same commits and the same agent's steps as above.
-    pytest.param("secagg", "server", ("uncommitted",), 15, marks=pytest.mark.soak),
-    pytest.param("secagg", "bank-b", (), 30, marks=pytest.mark.soak),
+    soaked("secagg", "server", ("uncommitted",), 15),
+    soaked("secagg", "bank-b", (), 30),
 ]
 
 
@@ -109,7 +123,7 @@ STEPS = [
 )
 def test_a_process_killed_at_each_step(
     place: Platform,
-    undisturbed: dict[str, str],
+    undisturbed: Callable[[str], str],
     protection: str,
     process: str,
     kinds: tuple[str, ...],
@@ -126,15 +140,15 @@ def test_a_process_killed_at_each_step(
         ]
         assert parts[0] ^ parts[1] <= {died[0].removesuffix(kinds[1])}
     assert job.report is not None
-    assert job.report["model"]["digest"] == undisturbed[protection]
+    assert job.report["model"]["digest"] == undisturbed(protection)
     check_story(place, job)
 
 
 def test_no_worker_outlives_its_agent(place: Platform) -> None:
     """An agent that is killed in training leaves no process behind that holds its rows."""
-    job, died = run_under(place, Arming("bank-c", ("train ",)))
+    job, died = run_under(place, Arming("bank-c", ("train 1 ",)))
     assert job.state == "succeeded", job.error
-    assert len(died) >= 8, died
+    assert len(died) >= 4, died
     deadline = time.monotonic() + 60
     while left := orphans():
         assert time.monotonic() < deadline, left
@@ -171,7 +185,7 @@ def _parent(process: int) -> int:
 
 
 def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
-    place: Platform, undisturbed: dict[str, str]
+    place: Platform, undisturbed: Callable[[str], str]
 ) -> None:
     """A new enclave gets the content key of the model that it goes on from by the agents' hands."""
     request = training(place, release=Release(intermediate="agents"))
@@ -179,7 +193,7 @@ def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
     assert job.state == "succeeded", (job.error, died)
     assert any(point.startswith("unlock") for point in died), died
     assert job.report is not None
-    assert job.report["model"]["digest"] == undisturbed["sealed"]
+    assert job.report["model"]["digest"] == undisturbed("sealed")
     check_story(place, job)
 
 
@@ -227,7 +241,7 @@ def killed(
 ) -> Job:
     """Return a job that makes no model, in whose steps a process was killed often enough."""
     if process == "bank-b":
-        share = 1.0  # it has few steps
+        share = max(share, 0.5)  # it has few steps
     arming = Arming(process, kinds, share=share, seed=seed)
     job, died = run_under(place, arming, request)
     assert job.state == "succeeded", (job.error, died[-3:])
@@ -238,7 +252,7 @@ def killed(
 
 STATISTICS = [
     ("server", (" before", " after"), 14),
-    ("server", ("uncommitted",), 7),
+    soaked("server", ("uncommitted",), 7),
     ("bank-b", (), 14),
 ]
 
@@ -247,7 +261,7 @@ STATISTICS = [
 @pytest.mark.parametrize(
     ("process", "kinds", "fewest"),
     STATISTICS,
-    ids=[f"{step[0]}{''.join(step[1])}" for step in STATISTICS],
+    ids=["server before after", "server uncommitted", "bank-b"],
 )
 def test_a_process_killed_at_each_step_of_statistics(
     place: Platform, process: str, kinds: tuple[str, ...], fewest: int, share: float
@@ -293,8 +307,8 @@ def calm(place: Platform) -> list[Any]:
     ("process", "kinds", "fewest"),
     [
         ("server", (" before", " after"), 20),
-        pytest.param("server", ("uncommitted",), 8, marks=pytest.mark.soak),
-        ("bank-b", (), 20),
+        soaked("server", ("uncommitted",), 8),
+        soaked("bank-b", (), 20),
     ],
 )
 def test_a_process_killed_at_each_step_of_a_preparation(
@@ -331,7 +345,7 @@ def figures(place: Platform) -> dict[str, Any]:
 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize(
-    ("process", "kinds", "fewest"), [("server", (" before", " after"), 12), ("bank-b", (), 8)]
+    ("process", "kinds", "fewest"), [soaked("server", (" before", " after"), 12), ("bank-b", (), 8)]
 )
 def test_a_process_killed_at_each_step_of_an_evaluation(
     place: Platform,
@@ -351,7 +365,7 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize(
-    ("process", "kinds", "fewest"), [("server", (" before", " after"), 8), ("bank-b", (), 4)]
+    ("process", "kinds", "fewest"), [soaked("server", (" before", " after"), 8), ("bank-b", (), 4)]
 )
 def test_a_process_killed_at_each_step_of_a_prediction(
     place: Platform,
@@ -381,7 +395,7 @@ def test_a_process_killed_at_each_step_of_a_prediction(
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", [soaked("sealed"), "secagg"])
 def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
     place: Platform, protection: str, share: float
 ) -> None:
@@ -415,7 +429,7 @@ def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: flo
     assert reports[0] == reports[1]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platform) -> None:
     """The same of a family that is built in: its optimiser's state is taken up where it was."""
     demand_torch()
@@ -436,7 +450,7 @@ def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platf
     ("process", "kinds", "share"),
     [
         ("server", (" before", " after", "uncommitted"), 0.12),
-        ("bank-b", ("consent ", "setup ", "finish "), 1.0),
+        soaked("bank-b", ("consent ", "setup ", "finish "), 1.0),
     ],
     ids=["server", "agent"],
 )

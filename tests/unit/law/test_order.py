@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,10 +43,17 @@ def test_a_seed_draws_the_order_of_files_and_of_nothing_else() -> None:
     assert ordered("7") == ordered("7")
 
 
-def test_a_folder_that_is_kept_together_goes_to_one_worker() -> None:
-    """What its files share is a fixture of the package: another worker would make it again."""
-    (folder,) = TOGETHER
-    names = [f"{folder}test_{name}.py::test_it[a::b]" for name in "ab"]
+def test_files_that_are_kept_together_go_to_one_worker() -> None:
+    """What they share is made once in a process: another worker would make it again."""
     scheduler: Any = Units.__new__(Units)
-    assert {scheduler._split_scope(name) for name in names} == {folder}
+    for one, beginnings in TOGETHER.items():
+        whole = [name if name.endswith(".py") else f"{name}test_a.py" for name in beginnings]
+        names = [f"{name}::test_it[a::b]" for name in (one, *whole)]
+        assert {scheduler._split_scope(name) for name in names} == {one}
     assert unit(TESTS[0]) == scheduler._split_scope(TESTS[0]) == FILES[0]
+
+
+def test_what_is_kept_together_is_there() -> None:
+    root = Path(__file__).parents[3]
+    for one, beginnings in TOGETHER.items():
+        assert all((root / name).exists() for name in (one, *beginnings))

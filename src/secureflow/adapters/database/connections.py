@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from secureflow.adapters.database import sqlitecursors
 from secureflow.adapters.database.damage import decoded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
@@ -108,8 +109,9 @@ def async_engine(url: URL, file: HeldFile | None = None) -> AsyncEngine:
     # No error text, and so no log, ever quotes the values to be stored. A restarted service has
     # closed the pooled connections: each is tested before use.
     stale = url.get_backend_name() != "sqlite"
+    how: dict[str, Any] = {} if stale else {"async_creator_fn": sqlitecursors.connect}
     engine = create_async_engine(
-        url, hide_parameters=True, pool_pre_ping=stale, connect_args=_spoken_to(url)
+        url, hide_parameters=True, pool_pre_ping=stale, connect_args={**_spoken_to(url), **how}
     )
     sa.event.listen(engine.sync_engine, "handle_error", _forget_rows)
     sa.event.listen(engine.sync_engine, "connect", _PREPARE[engine.dialect.name])
