@@ -28,7 +28,10 @@ export function readEvent(kind: string, id: string, text: string): LiveEvent | n
 export class Hub {
   private readonly handlers = new Map<string, Set<Handle>>();
   private readonly watchers = new Set<() => void>();
+  private readonly counts = new Map<string, number>();
   private now: LiveState = 'connecting';
+  /** Called when other jobs are followed than before. */
+  followed: () => void = () => undefined;
 
   /** Calls `handle` for each event of a kind; returns what ends that. */
   on(kind: string, handle: Handle): () => void {
@@ -49,6 +52,24 @@ export class Hub {
     for (const one of this.watchers) one();
   }
 
+  /** Has every event of a job sent while it is followed; returns what ends that. */
+  follow(job: string): () => void {
+    this.count(job, 1);
+    return () => this.count(job, -1);
+  }
+
+  /** The jobs of which every event is wanted. */
+  jobs(): string[] {
+    return [...this.counts.keys()].sort();
+  }
+
+  private count(job: string, step: number): void {
+    const count = (this.counts.get(job) ?? 0) + step;
+    if (count > 0) this.counts.set(job, count);
+    else this.counts.delete(job);
+    if (count === 0 || count === step) this.followed();
+  }
+
   /** Calls `watch` when the state changes; returns what ends that. */
   watch = (watch: () => void): (() => void) => {
     this.watchers.add(watch);
@@ -67,7 +88,9 @@ export class Live {
   private source: EventSource | null = null;
   private last = '';
   private wait = FIRST_WAIT;
+  private asked = '';
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private turning: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param address where the stream is
@@ -82,14 +105,15 @@ export class Live {
     private readonly to: Hub,
     private readonly refused: () => void,
     private readonly resumed: () => void,
-  ) {}
+  ) {
+    to.followed = () => this.turn();
+  }
 
   /** Opens the stream, unless it is open. */
   start(): void {
     if (this.source) return;
-    const joint = this.address.includes('?') ? '&' : '?';
-    const after = this.last ? `${joint}after=${encodeURIComponent(this.last)}` : '';
-    const source = new EventSource(this.address + after);
+    this.asked = this.query();
+    const source = new EventSource(this.address + this.asked);
     this.source = source;
     source.addEventListener('open', () => {
       const again = this.to.state() === 'lost';
@@ -106,9 +130,29 @@ export class Live {
   /** Closes it, for good. */
   stop(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.turning);
     this.source?.close();
     this.source = null;
     this.to.become('connecting');
+  }
+
+  /** What is asked for now: the jobs that are followed, and what came after the last event. */
+  private query(): string {
+    const search = new URLSearchParams(this.to.jobs().map((job) => ['jobs', job]));
+    if (this.last) search.set('after', this.last);
+    return search.size ? `?${search}` : '';
+  }
+
+  /** Opens the stream anew for other jobs, once for all changes of a moment. */
+  private turn(): void {
+    clearTimeout(this.turning);
+    this.turning = setTimeout(() => {
+      const before = new URLSearchParams(this.asked).getAll('jobs').join();
+      if (!this.source || before === this.to.jobs().join()) return;
+      this.source.close();
+      this.source = null;
+      this.start();
+    }, 0);
   }
 
   private take(kind: string, event: MessageEvent<string>): void {
@@ -141,6 +185,11 @@ export function useLive(kinds: readonly string[], handle: Handle): void {
       for (const end of ends) end();
     };
   }, [named]);
+}
+
+/** Has every event of a job sent (as `job` events with `event`) while the component is shown. */
+export function useFollow(job: string): void {
+  useEffect(() => (job ? hub.follow(job) : undefined), [job]);
 }
 
 /** How the tab's stream is now. */

@@ -1,25 +1,35 @@
-/** The console's stream: what of the cache each event makes old. */
-import { useQueryClient } from '@tanstack/react-query';
+/** The console's stream (GET /api/v1/events), and what of the cache each event makes old. */
+import { useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { hub, Live, useLive } from '../../shared/live';
 import { prefix } from '../../shared/place';
 
-const ADDRESS = '/api/v1/notifications/events';
-const KINDS = ['notification'];
+const ADDRESS = '/api/v1/events';
+const KINDS = ['hello', 'reset', 'job', 'timetable', 'notification', 'inbox', 'link'];
+const UNREAD = ['get', '/api/v1/notifications/unread'];
+
+/** Forgets what is known of some paths of the API; what is shown is asked for again. */
+export function stale(queries: QueryClient, ...paths: string[]): void {
+  for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
+}
 
 /** Opens the stream of this tab while somebody is logged in. */
 export function useStream(): void {
   const queries = useQueryClient();
   useEffect(() => {
     const again = () => void queries.invalidateQueries();
-    const check = () => void queries.invalidateQueries({ queryKey: ['get', '/api/v1/me'] });
+    const check = () => stale(queries, '/api/v1/me');
     const live = new Live(prefix() + ADDRESS, KINDS, hub, check, again);
     live.start();
     return () => live.stop();
   }, [queries]);
-  useLive(['notification'], () => {
-    for (const path of ['/api/v1/notifications', '/api/v1/notifications/unread']) {
-      void queries.invalidateQueries({ queryKey: ['get', path] });
+  useLive(['hello', 'reset', 'notification', 'inbox'], ({ kind, data }) => {
+    const { unread } = data;
+    if (typeof unread === 'number') {
+      queries.setQueriesData({ queryKey: UNREAD }, { unread });
     }
+    if (kind === 'reset') void queries.invalidateQueries();
+    else if (kind !== 'hello') stale(queries, '/api/v1/notifications');
   });
+  useLive(['link'], () => stale(queries, '/api/v1/parties', '/api/v1/agents'));
 }

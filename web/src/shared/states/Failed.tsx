@@ -1,4 +1,5 @@
 import { Alert, Button } from 'antd';
+import { Link } from 'react-router';
 import { asProblem, type Problem } from '../../api/problem';
 import { useTexts, type Say } from '../i18n';
 import { NoPermission } from './NoPermission';
@@ -16,6 +17,11 @@ export function told(problem: Problem, t: Say): { message: string; hint: string 
   return { message, hint: problem.hint };
 }
 
+/** Failures that a page of our own mends, by their code. */
+const WAYS: Record<string, [string, string]> = {
+  second_factor_missing: ['/settings?tab=factor', 'common:way.factor'],
+};
+
 type Props = { error: unknown; retry?: () => void };
 
 /** A failure: what happened to whom, the next step, the code, and the request to ask about. */
@@ -32,6 +38,7 @@ export function Failed({ error, retry }: Props) {
       description={
         <>
           {hint ? <p>{hint}</p> : null}
+          <Way code={problem.code} t={t} />
           <p>
             {t('common:failed.code')} <code>{problem.code}</code>
             {problem.request ? (
@@ -46,4 +53,13 @@ export function Failed({ error, retry }: Props) {
       action={retry ? <Button onClick={retry}>{t('common:retry')}</Button> : undefined}
     />
   );
+}
+
+function Way({ code, t }: { code: string; t: Say }) {
+  const [to, text] = WAYS[code] ?? [];
+  return to && text ? (
+    <p>
+      <Link to={to}>{t(text)}</Link>
+    </p>
+  ) : null;
 }
