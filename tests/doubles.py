@@ -15,6 +15,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from secureflow.application.listing import words_of
 from secureflow.application.ports.artifacts import Artifact
 from secureflow.application.ports.changes import Change, ChangeKind, Position
 from secureflow.application.ports.courier import PartyStatus, Request
@@ -37,8 +38,9 @@ from secureflow.engines.script import Script
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
+LISTED = ("text", "since", "until")
 FILTERS: dict[str, tuple[str, ...]] = {
-    "users": ("name", "organisation"),
+    "users": (*LISTED, "name", "organisation"),
     "tokens": ("user", "digest", "unexpired", "expired"),
     "sessions": ("user", "digest", "unexpired"),
     "families": ("user", "unexpired"),
@@ -49,10 +51,10 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
     "projects": ("id", "organisation", "member", "active"),
-    "datasets": ("id", "organisation", "name", "state"),
+    "datasets": (*LISTED, "id", "organisation", "name", "state"),
     "grants": ("project", "dataset", "organisation", "state", "unexpired", "expired"),
-    "jobs": ("id", "project", "organisation", "state", "digest", "kind"),
-    "models": ("project", "job", "name"),
+    "jobs": ("submitter", *LISTED, "id", "project", "organisation", "state", "digest", "kind"),
+    "models": (*LISTED, "project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
     "uploads": ("id", "project", "organisation", "digest", "unexpired"),
     "identities": ("user",),
@@ -104,8 +106,12 @@ class MemoryStore:
     async def remove(self, key: str) -> None:
         self._rows.pop(key, None)
 
-    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
-        found = [row for key, row in self._found(equals) if key > cursor]
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
+    ) -> Page:
+        found = [row for key, row in self._found(equals) if newest or key > cursor]
+        if newest:
+            found = [row for row in reversed(found) if not cursor or row.id < cursor]
         more = found[limit - 1].id if len(found) > limit else ""
         return Page(found[:limit], more)
 
@@ -130,12 +136,20 @@ class MemoryStore:
         return [
             (key, row)
             for key, row in sorted(self._rows.items())
-            if all(_matches(row, name, wanted) for name, wanted in equals.items())
+            if all(self._matches(row, name, wanted) for name, wanted in equals.items())
         ]
+
+    def _matches(self, row: Any, name: str, wanted: Filter) -> bool:
+        if name == "text":
+            words = words_of(self._name, row)
+            return all(word in words for word in str(wanted).casefold().split())
+        return _matches(row, name, wanted)
 
 
 def _matches(row: Any, name: str, wanted: Filter) -> bool:
     if isinstance(wanted, int):
+        if name in LISTED:
+            return bool(row.created >= wanted if name == "since" else row.created < wanted)
         if name == "due":
             return bool(row.due <= wanted)
         return bool(row.expires <= wanted if name == "expired" else row.expires > wanted)
@@ -258,6 +272,14 @@ class _Outbox:
     async def clear(self, job: str, seq: int) -> None:
         for key in [key for key in self._tables.outbox if key[0] == job and key[1] <= seq]:
             del self._tables.outbox[key]
+
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        verb, parties = self._tables.outbox[job, seq]
+        self._tables.outbox[job, seq] = (verb, tuple(one for one in parties if one != party))
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        rows = self._tables.outbox.items()
+        return [(job, party) for (job, _), (said, to) in rows if said == verb for party in to]
 
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         rows = self._tables.outbox.items()
@@ -530,6 +552,21 @@ class MemoryLedger:
 
     async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
         return [e for e in reversed(self.log) if e.author == author][:limit]
+
+    async def search(
+        self, *, kind: str = "", author: str = "", job: str = "", since: int = 0, until: int = 0,
+        before: int = 0, limit: int = 50,
+    ) -> list[LogEntry]:  # fmt: skip
+        found = [
+            one
+            for one in self.log
+            if (one.kind.startswith(kind) if kind.endswith(".") else kind in ("", one.kind))
+            and author in ("", one.author)
+            and job in ("", one.job)
+            and since <= one.at < (until or one.at + 1)
+            and one.index < (before or one.index + 1)
+        ]
+        return found[::-1][:limit]
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         return [(e.author, e.hash.hex()) for e in self.log[:size] if e.job == job]

@@ -78,6 +78,7 @@ ACTIONS: Final[dict[str, frozenset[Role | ProjectRole]]] = {
     "bundle.read": _EVERYONE,
     "bundle.remove": _PLANNERS | _PLATFORM,
     "audit.read": _EVERYONE,
+    "limit.read": _ADMINS | {Role.AUDITOR},
     "webhook.read": _ADMINS,
     "webhook.create": frozenset({Role.ORGANISATION_ADMIN}),
     "webhook.remove": _ADMINS,

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 from secureflow.application.ports.storage import Filter, Page, Store
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "users": ("id", "name", "display"),
+    "datasets": ("id", "name", "title", "organisation"),
+    "jobs": ("id", "name", "submitter"),
+    "models": ("id", "name", "family"),
+}
+"""What a search of a list looks at."""
 T = TypeVar("T")
 EMPTY = Page([])
+
+
+def words_of(noun: str, entity: object) -> str:
+    """Return what a search looks at, without case."""
+    return "\n".join(str(getattr(entity, name)) for name in WORDS[noun]).casefold()
 
 
 async def list_readable(store: Store[T], **equals: Filter) -> list[T]:

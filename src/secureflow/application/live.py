@@ -62,6 +62,14 @@ class Live:
         self._ticks = ticks
         self._stopping = stopping
 
+    def check(self, principal: Principal) -> None:
+        """Refuse a caller whose token is good for no such stream.
+
+        Raises:
+            SecureFlowError: `scope_too_narrow`.
+        """
+        require(principal, "job.read")
+
     async def messages(
         self, principal: Principal, after: str = "", jobs: Sequence[str] = ()
     ) -> AsyncGenerator[Message, None]:
@@ -71,11 +79,7 @@ class Live:
             principal: the person.
             after: the cursor of the last message that the page got; "" for a new page.
             jobs: those of which every event is sent.
-
-        Raises:
-            SecureFlowError: `scope_too_narrow`.
         """
-        require(principal, "job.read")
         followed = frozenset(jobs[:MOST_FOLLOWED])
         async with self._feed.watching() as woken:
             place = await self._feed.place(after) if after else None

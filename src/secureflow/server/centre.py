@@ -30,6 +30,7 @@ from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.logkeys import LogKeys
 from secureflow.application.revocations import RevocationWatch
 from secureflow.application.running.aggregation import Aggregation
+from secureflow.application.running.answering import note_answer
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims, poll_forever
 from secureflow.application.running.local import LocalParties
@@ -62,7 +63,7 @@ from secureflow.server.neighbours import Watchers, own_name, poll_log
 from secureflow.server.providers import login_providers
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
-from secureflow.server.room import RecordRoom, reserve_of
+from secureflow.server.room import Figures, RecordRoom, figures, reserve_of
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
@@ -108,7 +109,7 @@ async def open_centre(
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing)
+    asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing, database)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
@@ -134,8 +135,7 @@ async def open_centre(
     )
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
-    desk.open(services := replace(services, record=lambda: database.fault))
-    database.on_change = services.feed.changed
+    desk.open(services := _attached(services, database, settings))
     _keep(stack, room.keep_reserve(), *_background(services, clock))
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
@@ -152,6 +152,14 @@ async def _open_record(
     wait = settings.database.wait_seconds
     database, ledger = await open_ledger(settings, keys.signing, stack, wait=wait, keys=keys)
     return database, ledger, await secrets_root(database.begin, keys.signing)
+
+
+def _attached(services: Services, database: Database, settings: ServerSettings) -> Services:
+    """Return the use cases with what they know of this machine, awake for changes."""
+    database.on_change = services.feed.changed
+    storage = Figures(lambda: figures(settings), time.monotonic).now
+    overviews = services.overviews.showing(storage)
+    return replace(services, record=lambda: database.fault, overviews=overviews)
 
 
 def _readiness(
@@ -207,7 +215,8 @@ async def _resume_work(services: Services, runner: Runner) -> None:
         await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
-    await services.feed.open()
+    with suppress(InfrastructureError):
+        await services.feed.open()
     with suppress(SecureFlowError):  # the next look does it
         await services.project_stops.sweep()
     await runner.resume_all()
@@ -258,8 +267,11 @@ def _make_link(
     )
 
 
-def _asking(link: LinkServer, parties: LocalParties, witnessing: Witnessing) -> Asking:
-    return Asking(parties, witnessing.cosigned, link.left)
+def _asking(
+    link: LinkServer, parties: LocalParties, witnessing: Witnessing, database: Database
+) -> Asking:
+    answered = partial(note_answer, database.begin)
+    return Asking(parties, witnessing.cosigned, link.left, answered)
 
 
 def _parties(

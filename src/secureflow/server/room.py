@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.kit.clock import Ticks
 from secureflow.kit.disk import FULL, Place
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import SecureFlowError
@@ -66,6 +67,30 @@ class RecordRoom:
         while True:
             await asyncio.to_thread(self._reserve.keep)
             await asyncio.sleep(INTERVAL)
+
+
+class Figures:
+    """Figures of disks for everybody who asks: they are measured once a minute at most.
+
+    Args:
+        measure: walks through the folders, which takes long.
+        ticks: monotonic seconds.
+    """
+
+    def __init__(self, measure: Callable[[], list[dict[str, Any]]], ticks: Ticks) -> None:
+        self._measure = measure
+        self._ticks = ticks
+        self._until = -1.0
+        self._known: list[dict[str, Any]] = []
+        self._turn = asyncio.Lock()
+
+    async def now(self) -> list[dict[str, Any]]:
+        """Return the newest figures."""
+        async with self._turn:
+            if self._ticks() >= self._until:
+                self._known = await asyncio.to_thread(self._measure)
+                self._until = self._ticks() + INTERVAL
+        return self._known
 
 
 def reserve_of(settings: ServerSettings) -> DiskReserve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
@@ -14,12 +15,15 @@ from secureflow.application.expiring import Expiring
 from secureflow.application.feed import Feed
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.limits import Limits
+from secureflow.application.links import Links
 from secureflow.application.live import Live
 from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
 from secureflow.application.organisations import Organisations
 from secureflow.application.outages import Outages
+from secureflow.application.overview import Overviews
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -80,6 +84,10 @@ class Services(People, Products):
     notices: Notices
     feed: Feed
     live: Live
+    links: Links
+    overviews: Overviews
+    attestations: Attestations
+    limits: Limits
     courier: Courier
     ledger: Ledger
     guard: LogGuard

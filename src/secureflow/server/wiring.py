@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
@@ -22,10 +23,13 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.limits import Limits
+from secureflow.application.links import Links
 from secureflow.application.live import Live
 from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import CentreDescription, Organisations
+from secureflow.application.overview import Overviews
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
@@ -167,14 +171,12 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         log_key_change=LogKeyChange(begin, transactions, ledger, ports.keys, clock),
         **_projects(ports, transactions, quotas),
-        datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         **_around_jobs(ports, transactions, bounds),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),
-        feed=(feed := Feed(begin, clock)),
-        live=Live(begin, feed, ticks, stopping),
+        **_for_pages(ports, bounds, others, ticks, stopping),
         courier=ports.courier,
         ledger=ledger,
         guard=LogGuard(begin, ledger, continuing, clock),
@@ -185,7 +187,7 @@ def make_services(
 
 
 def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[str, Any]:
-    """Return the use cases around projects, by their names in `Services`."""
+    """Return the use cases around projects and their data, by their names in `Services`."""
     begin, clock = ports.begin, ports.clock
     stops = ProjectStops(begin, ports.driver, clock)
     return {
@@ -194,6 +196,7 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
         "project_record": ProjectRecord(begin, ports.ledger),
         "project_states": ProjectStates(begin, transactions, clock, stops),
         "project_stops": stops,
+        "datasets": Datasets(begin, transactions, clock, quotas),
     }
 
 
@@ -204,6 +207,27 @@ def _around_jobs(ports: Ports, transactions: Transactions, bounds: Bounds) -> di
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
         "questions": Questions(begin, transactions, clock),
+    }
+
+
+def _for_pages(
+    ports: Ports,
+    bounds: Bounds,
+    others: Callable[[], Collection[str]],
+    ticks: Ticks,
+    stopping: Callable[[], bool],
+) -> dict[str, Any]:
+    """Return what the console's pages ask, by its names in `Services`."""
+    begin, ledger, clock = ports.begin, ports.ledger, ports.clock
+    feed = Feed(begin, clock)
+    links = Links(begin, ports.courier, Reachability(ports.courier, others), ledger, clock)
+    return {
+        "feed": feed,
+        "live": Live(begin, feed, ticks, stopping),
+        "links": links,
+        "overviews": Overviews(begin, links, ledger),
+        "attestations": Attestations(begin, ledger),
+        "limits": Limits(begin, bounds.quotas, bounds.queue, clock),
     }
 
 

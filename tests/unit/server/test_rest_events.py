@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.jobs import JobState
+from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.server.rest import events as rest_events
 from secureflow.server.settings import RestSettings
 from tests.fuzz.callers import SESSION
@@ -103,6 +105,41 @@ async def test_a_malformed_place_is_refused(api: Api, place: str) -> None:
     for headers, query in (({"Last-Event-ID": place}, ""), ({}, f"?after={place}")):
         answer = await api.call("GET", f"/events{query}", who, headers=headers)
         assert answer.status_code == 422, answer.text
+
+
+async def test_the_link_of_an_agent_is_told_in_the_readers_language(api: Api) -> None:
+    key, who = api.stage.ids["bank-a.agent"], api.stage.admin("bank-a")
+    chinese = {"Accept-Language": "zh"}
+    found = (await api.call("GET", f"/agents/{key}/link", who, headers=chinese)).json()
+    steps = {one["name"]: one for one in found["steps"]}
+    assert (found["party"], found["state"]) == ("bank-a", "failed")
+    assert steps["connected"]["command"] == "secureflow agent doctor"
+    assert "没有连接" in steps["connected"]["cause"]
+    assert steps["charter"]["state"] == "ok"
+    overview = (await api.call("GET", "/overview", who, headers=chinese)).json()
+    assert overview["links"] == [found]
+
+
+async def test_verdicts_on_the_enclave_are_listed_for_those_who_see_the_job(api: Api) -> None:
+    stage, key = api.stage, api.stage.ids["job"]
+    document = {"evidence": "ab", "tier": "SIMULATED", "simulated": True, "generation": 2}
+    leaf = Leaf(
+        "attested", stage.ledger.origin, "bank-a", 5, commitment(b"s" * 32, document), key,
+        "ab" * 32,
+    )  # fmt: skip
+    data = sign_leaf(leaf, stage.keys["bank-a"]).data()
+    await stage.submit_leaves(
+        [PendingLeaf(key, 9, 0, "attested", "bank-a", data, document, b"s" * 32)]
+    )
+    found = (await api.call("GET", "/attestations", stage.scientist("bank-b"))).json()
+    (one,) = found["items"]
+    assert (one["party"], one["tier"], one["simulated"]) == ("bank-a", "SIMULATED", True)
+    assert (one["job"], one["generation"], found["next"]) == (key, 2, 0)
+    assert (await api.call("GET", "/attestations", stage.admin("outsider"))).json()["items"] == []
+    link = f"/agents/{stage.ids['bank-a.agent']}/link"
+    steps = (await api.call("GET", link, stage.admin("bank-a"))).json()["steps"]
+    (step,) = [one for one in steps if one["name"] == "attestation"]
+    assert (step["state"], step["facts"]["tier"]) == ("warning", "SIMULATED")
 
 
 async def test_a_person_has_so_many_streams(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database import tables
 from secureflow.adapters.database.damage import damaged, load_json
+from secureflow.application.listing import words_of
 from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
@@ -42,8 +44,16 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {
     ("grants", "state"): lambda grant: "granted" if grant.revoked is None else "revoked",
 }
 """Filter columns that are not fields of the entity."""
-_NUMBERS: Final = ("expires", "due")
+_NUMBERS: Final = ("expires", "due", "created")
 """Columns that are filtered by comparison."""
+_COMPARED: Final[Mapping[str, tuple[str, Callable[[Any, Any], Any]]]] = {
+    "unexpired": ("expires", operator.gt),
+    "expired": ("expires", operator.le),
+    "due": ("due", operator.le),
+    "since": ("created", operator.ge),
+    "until": ("created", operator.lt),
+}
+"""Filters by numbers, with their columns."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
 """Filters on projects by organisation, with the membership states that count."""
 
@@ -59,13 +69,13 @@ class EntityKind(Generic[T]):
     @property
     def filters(self) -> list[str]:
         """The names of the columns that `list` can filter by equality."""
-        others = ("version", "doc", *_NUMBERS)
+        others = ("version", "doc", "words", *_NUMBERS)
         return [c.name for c in self.table.columns if c.name not in others]
 
     @property
-    def expiring(self) -> bool:
-        """Whether these entities expire."""
-        return "expires" in self.table.c
+    def searched(self) -> bool:
+        """Whether these entities can be searched by words; their lists do not read documents."""
+        return "words" in self.table.c
 
     def columns(self, entity: T) -> dict[str, Any]:
         """Return the values of an entity's filter columns."""
@@ -77,6 +87,8 @@ class EntityKind(Generic[T]):
         for name in _NUMBERS:
             if name in self.table.c:
                 found[name] = getattr(entity, name)
+        if self.searched:
+            found["words"] = words_of(self.name, entity)
         return found
 
     @property
@@ -206,15 +218,24 @@ class EntityStore(Generic[T]):
         await self._unit.write(sa.delete(self._table).where(self._table.c.id == key))
         self._seen.pop(key, None)
 
-    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
-        """Return entities ordered by id after the cursor; `equals` filters on indexed columns.
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
+    ) -> Page:
+        """Return entities ordered by id after the cursor; arguments as of the port.
 
         Unreadable ones are listed in the page's `damaged`.
         """
-        table = self._table
+        key = self._table.c.id
         limit = max(1, min(limit, MAX_PAGE))
-        query = self._kind.rows.where(*self._conditions(equals))
-        query = query.where(table.c.id > cursor).order_by(table.c.id).limit(limit + 1)
+        order = key.desc() if newest else key
+        where = [*self._conditions(equals)]
+        if cursor or not newest:
+            where.append(key < cursor if newest else key > cursor)
+        query = self._kind.rows.where(*where).order_by(order).limit(limit + 1)
+        if self._kind.searched:  # sorting rows would read the documents of all that match
+            chosen = sa.select(key).where(*where).order_by(order).limit(limit + 1)
+            ids = (await self._unit.read(chosen)).scalars().all()
+            query = self._kind.rows.where(key.in_(ids)).order_by(order)
         rows = (await self._unit.read(query)).all()
         following = str(rows[limit - 1].id) if len(rows) > limit else ""
         read = [(str(row.id), self._readable(row)) for row in rows[:limit]]
@@ -246,17 +267,18 @@ class EntityStore(Generic[T]):
         return (await self._unit.read(most)).scalar_one_or_none() or ""
 
     def _conditions(self, equals: Mapping[str, Filter]) -> Iterator[sa.ColumnElement[bool]]:
+        columns = self._table.c
         for name, wanted in equals.items():
-            if not isinstance(wanted, int):
-                yield self._condition(name, [wanted] if isinstance(wanted, str) else list(wanted))
-            elif name == "unexpired" and self._kind.expiring:
-                yield self._table.c.expires > wanted
-            elif name == "expired" and self._kind.expiring:
-                yield self._table.c.expires <= wanted
-            elif name == "due" and "due" in self._table.c:
-                yield self._table.c.due <= wanted
+            if isinstance(wanted, int):
+                column, compare = _COMPARED.get(name, ("", operator.eq))
+                if column not in columns:
+                    raise self._no_filter(name)
+                yield compare(columns[column], wanted)
+            elif name == "text" and isinstance(wanted, str) and self._kind.searched:
+                for word in wanted.casefold().split():
+                    yield columns.words.contains(word, autoescape=True)
             else:
-                raise self._no_filter(name)
+                yield self._condition(name, [wanted] if isinstance(wanted, str) else list(wanted))
 
     def _condition(self, name: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
         if self._kind.name == "projects" and name in _MEMBERS:

@@ -21,6 +21,7 @@ from secureflow.adapters.database.damage import damaged_log
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.log_batch import Batch, Candidate
+from secureflow.adapters.database.log_search import leaf_conditions
 from secureflow.adapters.database.log_store import MAX_BATCH, LogStore, place
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
@@ -244,6 +245,25 @@ class SqlLedger:
         query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.author == author)
         query = query.order_by(LOG_LEAVES.c.number.desc()).limit(max(1, min(limit, MAX_PAGE)))
         return [_entry(row) for row in await self._read(query)]
+
+    async def search(
+        self,
+        *,
+        kind: str = "",
+        author: str = "",
+        job: str = "",
+        since: int = 0,
+        until: int = 0,
+        before: int = 0,
+        limit: int = 50,
+    ) -> list[LogEntry]:
+        """Return numbered leaves, newest first; arguments as of the port."""
+        query = sa.select(LOG_LEAVES).order_by(LOG_LEAVES.c.number.desc())
+        wanted = leaf_conditions(kind, author, job, (since, until), before)
+        return [
+            _entry(row)
+            for row in await self._read(query.where(*wanted).limit(max(1, min(limit, MAX_PAGE))))
+        ]
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         """Return author and hex hash of a job's leaves among the first `size`, in order."""

@@ -107,6 +107,17 @@ class SqlOutbox:
             sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
         )
 
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        """Note that a party owes no answer to an effect any more; others may."""
+        row = OUTBOX.c
+        mine = sa.and_(row.job == job, row.seq == seq, row.party == party)
+        await self._unit.write(sa.delete(OUTBOX).where(mine))
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        """Return (job, party) of the open requests of a verb."""
+        query = sa.select(OUTBOX.c.job, OUTBOX.c.party).where(OUTBOX.c.verb == verb)
+        return [(row.job, row.party) for row in await self._unit.read(query)]
+
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job, oldest first."""
         query = sa.select(OUTBOX).where(OUTBOX.c.job == job).order_by(OUTBOX.c.seq, OUTBOX.c.party)

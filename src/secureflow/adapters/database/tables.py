@@ -79,12 +79,25 @@ def _entity(
     unique: tuple[str, ...] = (),
     expiring: bool = False,
     due: bool = False,
+    plain: tuple[str, ...] = (),
+    listed: tuple[str, ...] = (),
 ) -> sa.Table:
-    """Return an entity's table; each named column can be filtered on."""
-    columns: list[sa.Column[Any]] = [
+    """Return an entity's table; each named column can be filtered on.
+
+    `plain` ones have no index of their own. With `listed` there are `created` and `words` (what a
+    search looks at), and an index that answers a list's query alone: documents are large.
+    """
+    columns: list[Any] = [
         sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed
     ]
     columns += [sa.Column(column, sa.Text, nullable=False, unique=True) for column in unique]
+    columns += [sa.Column(column, sa.Text, nullable=False) for column in plain]
+    if listed:
+        columns += [
+            sa.Column("created", BIG, nullable=False),
+            sa.Column("words", sa.Text, nullable=False),
+        ]
+        columns.append(sa.Index(f"ix_{name}_list", *listed, "created", "words"))
     for column, wanted in (("expires", expiring), ("due", due)):
         if wanted:
             columns.append(sa.Column(column, BIG, nullable=False, index=True))
@@ -98,7 +111,7 @@ def _entity(
     )
 
 
-USERS = _entity("users", "organisation", unique=("name",))
+USERS = _entity("users", "organisation", unique=("name",), listed=("organisation", "id"))
 TOKENS = _entity("tokens", "user", unique=("digest",), expiring=True)
 SESSIONS = _entity("sessions", "user", unique=("digest",), expiring=True)
 FAMILIES = _entity("families", "user", expiring=True)
@@ -109,10 +122,15 @@ ORGANISATIONS = _entity("organisations")
 ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",), expiring=True)
 AGENTS = _entity("agents", "organisation", "party", "kind", "key")
 PROJECTS = _entity("projects", "organisation")
-DATASETS = _entity("datasets", "organisation", "name", "state")
+DATASETS = _entity(
+    "datasets", "organisation", "name", "state", listed=("organisation", "id", "state")
+)
 GRANTS = _entity("grants", "project", "dataset", "organisation", "state", expiring=True)
-JOBS = _entity("jobs", "project", "organisation", "state", "digest", "kind")
-MODELS = _entity("models", "project", "job", "name")
+JOBS = _entity(
+    "jobs", "project", "organisation", "state", "digest", "kind", plain=("submitter",),
+    listed=("project", "id", "state", "kind", "submitter"),
+)  # fmt: skip
+MODELS = _entity("models", "project", "job", "name", listed=("project", "id", "job", "name"))
 BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
 UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 IDENTITIES = _entity("identities", "user")
@@ -290,6 +308,9 @@ LOG_LEAVES = sa.Table(
     sa.Column("document", JsonText),
     sa.Column("salt", sa.LargeBinary),
     sa.Index("ix_log_leaves_job_number", "job", "number"),
+    sa.Index("ix_log_leaves_kind_number", "kind", "number"),
+    sa.Index("ix_log_leaves_author_number", "author", "number"),
+    sa.Index("ix_log_leaves_at_number", "at", "number"),
 )
 
 LOG_NODES = sa.Table(

@@ -343,7 +343,7 @@ class LinkServer:
             version=texts["version"][:64], address=address,
             tee=texts["tee"][:16], measurement=texts["measurement"],
             clock_ahead=self._compared(peer.party, hello.body.get("time")),
-            engines=announced(hello.body.get("engines")),
+            engines=announced(hello.body.get("engines")), since=self._clock(),
         )  # fmt: skip
         greeting = {**self._greeting, "time": self._clock()}
         if peer.spiffe.role == "enclave":

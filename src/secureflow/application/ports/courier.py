@@ -25,7 +25,8 @@ class PartyStatus:
 
     `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last;
     `replaced`: how often it opened a link while one was open, in the last ten minutes; `engines`:
-    name → version of those for computation among parties that it announced, None if it named none.
+    name → version of those for computation among parties that it announced, None if it named none;
+    `since`: unix seconds when its link opened last.
     """
 
     party: str
@@ -40,6 +41,7 @@ class PartyStatus:
     server: str = ""
     replaced: int = 0
     engines: dict[str, str] | None = None
+    since: int = 0
 
 
 class Courier(Protocol):

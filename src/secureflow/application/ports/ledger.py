@@ -94,6 +94,27 @@ class Ledger(Protocol):
     ) -> list[LogEntry]:
         """Return numbered leaves in order, optionally of one job."""
 
+    async def search(
+        self,
+        *,
+        kind: str = "",
+        author: str = "",
+        job: str = "",
+        since: int = 0,
+        until: int = 0,
+        before: int = 0,
+        limit: int = 50,
+    ) -> list[LogEntry]:
+        """Return numbered leaves, newest first; what is "" or 0 does not matter.
+
+        Args:
+            kind: of a leaf, or what it begins with if that ends with a full stop (`job.`).
+            author, job: of a leaf.
+            since, until: unix seconds by their author's clock, the latter exclusive.
+            before: only leaves with a smaller number.
+            limit: how many.
+        """
+
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         """Return author and hex hash of a job's leaves among the first `size`; read only these."""
 

@@ -60,12 +60,15 @@ class Store(Protocol[T]):
     async def remove(self, key: str) -> None:
         """Remove the entity of this id, if it exists."""
 
-    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
-        """Return entities ordered by id after the cursor.
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, newest: bool = False, **equals: Filter
+    ) -> Page:
+        """Return entities ordered by id, which is by age, after the cursor; or the newest first.
 
-        `equals` filters on indexed columns: a string must equal, a sequence must contain. The
-        number `unexpired` leaves out entities that have expired by that time, `expired` all others;
-        `due` those that are due later.
+        `equals` filters on columns: a string must equal, a sequence must contain. The number
+        `unexpired` leaves out entities that have expired by that time, `expired` all others; `due`
+        those that are due later; `since` those created before, `until` those created then or later.
+        `text` are words that all must occur in an entity (`listing.WORDS`).
         """
 
     async def count(self, **equals: Filter) -> int:
@@ -126,6 +129,12 @@ class Outbox(Protocol):
 
     async def clear(self, job: str, seq: int) -> None:
         """Record that every effect up to this one is answered."""
+
+    async def answered(self, job: str, seq: int, party: str) -> None:
+        """Note that a party owes no answer to an effect any more; others may."""
+
+    async def asked(self, verb: str) -> list[tuple[str, str]]:
+        """Return (job, party) of the open requests of a verb."""
 
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job."""

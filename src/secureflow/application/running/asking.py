@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from secureflow.application.ports.courier import Courier, Request
+from secureflow.application.running.answering import SLOW
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of
@@ -25,6 +26,7 @@ _WITNESSING = frozenset({"cosign", "finish"})
 a head that the next round replaces are only sent to the agents, with the closing request."""
 
 Cosigned = Callable[[str, str, str], Awaitable[None]]
+Answered = Callable[[str, int, str], Awaitable[None]]
 Lost = Callable[[str, int, str], None]
 """Told of a job, an attempt, and a party that is no longer in it."""
 
@@ -37,14 +39,20 @@ class Asking:
         cosigned: called with (party, head note, cosignature line) for every answer with a
             cosignature.
         lost: called for every party that answers that it has lost an attempt, while others run it.
+        answered: called with (job, seq, party) for each answer of people while others think.
     """
 
     def __init__(
-        self, courier: Courier, cosigned: Cosigned, lost: Lost = lambda *_: None
-    ) -> None:  # fmt: skip
+        self,
+        courier: Courier,
+        cosigned: Cosigned,
+        lost: Lost = lambda *_: None,
+        answered: Answered | None = None,
+    ) -> None:
         self._courier = courier
         self._cosigned = cosigned
         self._lost = lost
+        self._answered = answered
 
     async def perform(self, job: str, seq: int, ask: Ask, cancel: asyncio.Event) -> JSON:
         """Return `{"replies", "failures"}` by party.
@@ -98,6 +106,9 @@ class Asking:
                         failures[tasks[task]] = error.as_json()
                         if error.code == LOST and type(number := ask.body.get("attempt")) is int:
                             self._lost(job, number, tasks[task])
+                if ask.verb in SLOW and open_tasks and self._answered is not None:
+                    for party in {tasks[task] for task in done} & replies.keys():
+                        await self._answered(job, seq, party)
         finally:
             for task in tasks:  # a local fault may have hit several of them at once
                 task.add_done_callback(_read)

@@ -25,6 +25,7 @@ from secureflow.server.rest import (
     notifications,
     oidc,
     organisations,
+    overview,
     problems,
     projectpeople,
     projectrecord,
@@ -87,7 +88,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [jobs.router, questions.router, queue.router, timetables.router]
-    routers += [one.router for one in (models, bundles, audit, health)]
+    routers += [one.router for one in (models, bundles, audit, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)

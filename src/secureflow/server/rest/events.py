@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-from fastapi import Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from secureflow.application.access import Principal
 from secureflow.application.live import MOST_FOLLOWED, Message
 from secureflow.domain.jobs import JobSummary
 from secureflow.domain.notifications import Notification
@@ -30,6 +31,12 @@ RETRY_MILLISECONDS: Final = 2000
 Place = r"^([0-9]{1,15}-[0-9a-f]{1,20})?$"
 
 
+async def _permitted(use: Use, caller: Counted) -> Principal:
+    """Refuse before the stream begins: afterwards the status is sent already."""
+    use.live.check(caller)
+    return caller
+
+
 @router.get(
     "",
     summary="Watch everything that one may see",
@@ -38,7 +45,7 @@ Place = r"^([0-9]{1,15}-[0-9a-f]{1,20})?$"
 )
 async def watch_events(
     use: Use,
-    caller: Counted,
+    caller: Annotated[Principal, Depends(_permitted)],
     request: Request,
     language: Spoken,
     jobs: Annotated[

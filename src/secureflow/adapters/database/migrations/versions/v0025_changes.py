@@ -1,6 +1,10 @@
-"""The feed of changes that open pages follow."""
+"""The feed of changes that open pages follow; lists of thousands: what is searched, and indexes."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +15,66 @@ down_revision = "0024"
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+_LISTS: Final = {
+    "users": (("organisation", "id"), ("id", "name", "display")),
+    "datasets": (("organisation", "id", "state"), ("id", "name", "title", "organisation")),
+    "jobs": (("project", "id", "state", "kind", "submitter"), ("id", "name", "submitter")),
+    "models": (("project", "id", "job", "name"), ("id", "name", "family")),
+}
+"""By table: the columns of its list's index, and what a search looks at."""
+_BATCH: Final = 200
+
+
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table of changes; add the columns and indexes of lists."""
+    _create_changes()
+    for table, (indexed, searched) in _LISTS.items():
+        added = [sa.Column("created", _BIG, nullable=False, server_default="0")]
+        added.append(sa.Column("words", sa.Text, nullable=False, server_default=""))
+        if table == "jobs":
+            added.append(sa.Column("submitter", sa.Text, nullable=False, server_default=""))
+        for column in added:
+            op.add_column(table, column)
+        _fill(table, searched)
+        op.create_index(f"ix_{table}_list", table, [*indexed, "created", "words"])
+    for column in ("kind", "author", "at"):
+        op.create_index(f"ix_log_leaves_{column}_number", "log_leaves", [column, "number"])
+
+
+def _fill(table: str, searched: tuple[str, ...]) -> None:
+    connection = op.get_bind()
+    submitter = ", submitter = :submitter" if table == "jobs" else ""
+    change = f"UPDATE {table} SET created = :created, words = :words{submitter} WHERE id = :id"  # noqa: S608
+    for row in _rows(connection, table):
+        document = _document(row.doc)
+        words = "\n".join(str(document.get(name, "")) for name in searched)
+        filled = {"id": row.id, "created": document.get("created", 0), "words": words.casefold()}
+        if submitter:
+            filled["submitter"] = str(document.get("submitter", ""))
+        connection.execute(sa.text(change), filled)
+
+
+def _rows(connection: sa.Connection, table: str) -> Iterator[Any]:
+    last = ""
+    query = sa.text(
+        f"SELECT id, doc FROM {table} WHERE id > :last ORDER BY id LIMIT {_BATCH}"  # noqa: S608
+    )
+    while rows := connection.execute(query, {"last": last}).all():
+        yield from rows
+        last = rows[-1].id
+
+
+def _document(text: Any) -> dict[str, Any]:
+    """Return a stored document; of a damaged one nothing can be searched."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    whole = isinstance(found, dict) and type(found.get("created")) is int
+    return found if whole else {}
+
+
+def _create_changes() -> None:
     op.create_table(
         "changes",
         sa.Column("id", _BIG, primary_key=True),
