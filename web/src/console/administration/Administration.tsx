@@ -5,8 +5,10 @@ import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { NoPermission } from '../../shared/states/NoPermission';
 import { useMe } from '../session';
+import { Attestations } from './Attestations';
 import { Authorities } from './Authorities';
 import { Deliveries } from './Deliveries';
+import { LimitsTab } from './LimitsTab';
 import { People } from './People';
 import { QueueTab } from './QueueTab';
 import { Webhooks } from './Webhooks';
@@ -31,6 +33,8 @@ export default function Administration() {
         ]
       : []),
     { key: 'queue', label: t('administration:queue'), children: <QueueTab /> },
+    { key: 'limits', label: t('administration:limits'), children: <LimitsTab /> },
+    { key: 'verdicts', label: t('administration:verdicts'), children: <Attestations /> },
     { key: 'authority', label: t('administration:authority'), children: <Authorities /> },
   ];
   const asked = search.get('part');

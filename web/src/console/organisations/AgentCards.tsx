@@ -5,7 +5,9 @@ import { Id } from '../../shared/parts/Id';
 import { Moment } from '../../shared/parts/Moment';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
+import css from './Agents.module.css';
 import { LinkState, useParties } from './LinkState';
+import { LinkSteps } from './LinkSteps';
 
 type Agent = Schemas['Agent'];
 
@@ -84,6 +86,8 @@ function AgentCard({ agent }: { agent: Agent }) {
           },
         ]}
       />
+      <h2 className={css['heading']}>{t('organisations:link')}</h2>
+      <LinkSteps agent={agent} />
     </Card>
   );
 }
