@@ -1,0 +1,70 @@
+import { Table, Tag } from 'antd';
+import { Link } from 'react-router';
+import { api, type Schemas } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { useLive } from '../../shared/live';
+import { Moment } from '../../shared/parts/Moment';
+import { Answer } from '../../shared/states/Answer';
+import { Empty } from '../../shared/states/Empty';
+
+type Line = Schemas['QueueLine'];
+
+/** Jobs that wait for their turn, in order, and those that have it. */
+export function QueueTab() {
+  const { t, has } = useTexts('administration');
+  const queue = api.useQuery('get', '/api/v1/queue');
+  useLive(['job'], () => void queue.refetch());
+  return (
+    <Answer
+      query={queue}
+      empty={{
+        when: ({ items }) => !items.length,
+        show: <Empty title={t('administration:queue.none')} />,
+      }}
+    >
+      {({ items }) => (
+        <Table<Line>
+          size="small"
+          pagination={false}
+          rowKey={(one) => one.job}
+          dataSource={items}
+          scroll={{ x: 'max-content' }}
+          columns={[
+            {
+              title: t('administration:job'),
+              key: 'job',
+              render: (_, one) =>
+                one.job ? <Link to={`/jobs/${encodeURIComponent(one.job)}`}>{one.job}</Link> : '',
+            },
+            { title: t('administration:organisation'), key: 'o', dataIndex: 'organisation' },
+            { title: t('administration:priority'), key: 'p', dataIndex: 'priority' },
+            {
+              title: t('administration:state'),
+              key: 'state',
+              render: (_, one) =>
+                one.started ? (
+                  <Tag color="processing">{t('administration:queue.runs')}</Tag>
+                ) : has(`administration:waits.${one.waits_for}`) ? (
+                  t(`administration:waits.${one.waits_for}`)
+                ) : (
+                  one.waits_for
+                ),
+            },
+            {
+              title: t('administration:ahead'),
+              key: 'ahead',
+              align: 'right',
+              className: 'number',
+              dataIndex: 'ahead',
+            },
+            {
+              title: t('administration:since'),
+              key: 'since',
+              render: (_, one) => <Moment at={one.since} />,
+            },
+          ]}
+        />
+      )}
+    </Answer>
+  );
+}

@@ -1,0 +1,85 @@
+import { Alert, Card, Descriptions, Flex, Table, Tag } from 'antd';
+import { api } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { Answer } from '../../shared/states/Answer';
+import { members, text } from '../models/card';
+import type { Job } from './useJob';
+
+type Row = Record<string, unknown>;
+
+/** The objects in a list. */
+export function rowsOf(value: unknown): Row[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((one): one is Row => typeof one === 'object' && one !== null);
+}
+
+/** Who could see what of a job, what is stopped, and what it cost. */
+export function ExplanationTab({ job }: { job: Job }) {
+  const query = api.useQuery('get', '/api/v1/jobs/{key}/explain', {
+    params: { path: { key: job.id } },
+  });
+  return <Answer query={query}>{(told) => <Explanation told={told} />}</Answer>;
+}
+
+/** An explanation as the centre gives it. */
+export function Explanation({ told }: { told: Row }) {
+  const { t } = useTexts('jobs');
+  const tee = text(told['tee']);
+  return (
+    <Flex vertical gap="middle">
+      {tee.includes('SIMULATED') ? (
+        <Alert type="warning" showIcon className="simulated" title={t('jobs:simulated')} />
+      ) : null}
+      <Rows title={t('jobs:sees')} rows={rowsOf(told['disclosure'])} names={['who', 'sees', 'why']} />
+      <Rows
+        title={t('jobs:stopped')}
+        rows={rowsOf(told['attacks'])}
+        names={['attack', 'stopped', 'why']}
+      />
+      <Rows title={t('jobs:gives')} rows={rowsOf(told['label'])} names={['what', 'why']} />
+      <Cost told={members(told['privacy'])} />
+    </Flex>
+  );
+}
+
+type RowsProps = { title: string; rows: Row[]; names: readonly string[] };
+
+/** A table of what is said, each column under its name; nothing where nothing is said. */
+export function Rows({ title, rows, names }: RowsProps) {
+  const { t } = useTexts('jobs');
+  if (!rows.length) return null;
+  return (
+    <Card size="small" title={title}>
+      <Table<Row>
+        size="small"
+        pagination={false}
+        rowKey={(one) => JSON.stringify(one)}
+        dataSource={rows}
+        scroll={{ x: 'max-content' }}
+        columns={names.map((name) => ({
+          title: t(`jobs:told.${name}`),
+          key: name,
+          render: (_: unknown, one: Row) =>
+            name === 'stopped' ? <Tag>{String(one[name])}</Tag> : text(one[name]),
+        }))}
+      />
+    </Card>
+  );
+}
+
+const COST = ['epsilon', 'delta', 'unit', 'mechanism', 'noise', 'noise_multiplier', 'sampling'];
+
+function Cost({ told }: { told: Row }) {
+  const { t } = useTexts('jobs');
+  const items = COST.flatMap((name) => {
+    const value = told[name];
+    if (typeof value !== 'string' && typeof value !== 'number') return [];
+    return [{ key: name, label: t(`jobs:cost.${name}`), children: String(value) }];
+  });
+  if (!items.length) return null;
+  return (
+    <Card size="small" title={t('jobs:cost')}>
+      <Descriptions size="small" column={{ xs: 1, md: 2 }} items={items} />
+    </Card>
+  );
+}

@@ -1,0 +1,196 @@
+import { Card, Descriptions, Flex, Statistic, Table } from 'antd';
+import { Link } from 'react-router';
+import { api } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { Id } from '../../shared/parts/Id';
+import { usePreferences } from '../../shared/preferences';
+import { Answer } from '../../shared/states/Answer';
+import { members, metricsOf, shownMetric, text, texts } from '../models/card';
+import { answersOf, type AnswerRow } from './answers';
+import { Rows, rowsOf } from './ExplanationTab';
+import type { Job } from './useJob';
+
+type Report = Record<string, unknown>;
+
+/** The report: the figures first, then what its kind says, who contributed, and the proof last. */
+export function ReportTab({ job }: { job: Job }) {
+  const query = api.useQuery('get', '/api/v1/jobs/{key}/report', {
+    params: { path: { key: job.id } },
+  });
+  return (
+    <Answer query={query}>
+      {(answer) => <Drawn report={members(answer)} />}
+    </Answer>
+  );
+}
+
+function Drawn({ report }: { report: Report }) {
+  const { t } = useTexts('jobs');
+  return (
+    <Flex vertical gap="middle">
+          <Headline report={report} />
+          {rowsOf(report['sections']).map((one, at) => (
+            <Section key={`${text(one['title'])}/${at}`} section={one} />
+          ))}
+          <Answers report={report} />
+          <Contributions report={report} />
+          <Rows
+            title={t('jobs:sees')}
+            rows={rowsOf(report['disclosure'])}
+            names={['who', 'sees', 'why']}
+          />
+          <Proof report={report} />
+    </Flex>
+  );
+}
+
+function Headline({ report }: { report: Report }) {
+  const { t, has } = useTexts('jobs');
+  const { language } = usePreferences();
+  const metrics = metricsOf(report);
+  const model = members(report['model']);
+  if (!metrics.length && !text(model['id'])) return null;
+  return (
+    <Card size="small">
+      <Flex gap="large" wrap align="center">
+        {metrics.map((one) => (
+          <Statistic
+            key={one.name}
+            title={has(`words:metric.${one.name}`) ? t(`words:metric.${one.name}`) : one.name}
+            value={shownMetric(one, language)}
+          />
+        ))}
+        {text(model['id']) ? (
+          <Link to={`/models/${encodeURIComponent(text(model['id']))}`}>{t('jobs:model')}</Link>
+        ) : null}
+      </Flex>
+    </Card>
+  );
+}
+
+function told(value: unknown): string {
+  if (Array.isArray(value)) return value.map(told).join(', ');
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '');
+}
+
+function Section({ section }: { section: Report }) {
+  const rows = rowsOf(section['rows']);
+  return (
+    <Card size="small" title={text(section['title'])}>
+      <Descriptions
+        size="small"
+        column={1}
+        items={rows.map((one, at) => ({
+          key: String(at),
+          label: text(one['label']),
+          children: told(one['value']),
+        }))}
+      />
+    </Card>
+  );
+}
+
+/** Answers of statistics: each value with the interval in which it lies 95 times in 100. */
+function Answers({ report }: { report: Report }) {
+  const { t } = useTexts('jobs');
+  const { language } = usePreferences();
+  const rows = answersOf(report, language);
+  if (!rows.length) return null;
+  const many = rows.length > 20;
+  return (
+    <Card size="small" title={t('jobs:answers')}>
+      <Table<AnswerRow>
+        virtual={many}
+        size="small"
+        pagination={false}
+        rowKey={(one) => one.key}
+        dataSource={rows}
+        scroll={many ? { y: 480, x: 900 } : { x: 'max-content' }}
+        columns={[
+          { title: t('jobs:answer.query'), key: 'query', dataIndex: 'query' },
+          { title: t('jobs:answer.of'), key: 'of', dataIndex: 'of' },
+          {
+            title: t('jobs:answer.value'),
+            key: 'value',
+            align: 'right',
+            className: 'number',
+            render: (_, one) => one.value || one.reason,
+          },
+          {
+            title: t('jobs:answer.interval'),
+            key: 'interval',
+            align: 'right',
+            className: 'number',
+            dataIndex: 'interval',
+          },
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Contributions({ report }: { report: Report }) {
+  const { t } = useTexts('jobs');
+  const rows = Object.entries(members(report['contributions'])).map(([party, value]) => {
+    const { rounds, rows: count } = members(value);
+    return { party, rounds: told(rounds), rows: count === null ? '' : told(count) };
+  });
+  if (!rows.length) return null;
+  return (
+    <Card size="small" title={t('jobs:contributions')}>
+      <Table
+        size="small"
+        pagination={false}
+        rowKey={(one) => one.party}
+        dataSource={rows}
+        columns={[
+          { title: t('jobs:party'), key: 'party', dataIndex: 'party' },
+          {
+            title: t('jobs:rounds'),
+            key: 'rounds',
+            align: 'right',
+            className: 'number',
+            dataIndex: 'rounds',
+          },
+          {
+            title: t('jobs:rows'),
+            key: 'rows',
+            align: 'right',
+            className: 'number',
+            dataIndex: 'rows',
+          },
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Proof({ report }: { report: Report }) {
+  const { t } = useTexts('jobs');
+  const ledger = members(report['ledger']);
+  const command = `secureflow audit verify ${text(report['job'])}.bundle.json --charter charter.json`;
+  return (
+    <Card size="small" title={t('jobs:proof')}>
+      <Descriptions
+        size="small"
+        column={1}
+        items={[
+          { key: 'tee', label: t('jobs:tee'), children: text(report['tee']) || t('jobs:tee.none') },
+          { key: 'size', label: t('jobs:entries'), children: told(ledger['size']) },
+          {
+            key: 'cosigners',
+            label: t('jobs:cosigners'),
+            children: texts(ledger['cosigners']).join(', '),
+          },
+          {
+            key: 'digest',
+            label: t('jobs:digest'),
+            children: <Id value={text(report['spec_digest'])} />,
+          },
+          { key: 'verify', label: t('jobs:verify'), children: <Id value={command} /> },
+        ]}
+      />
+      <p>{t('jobs:verify.hint')}</p>
+    </Card>
+  );
+}

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { partsOf } from './parts';
+
+test('each part is shown as it was told last, and keeps what it was called', () => {
+  const sets = { 'plan.learning_rate': 0.1, 'model.hidden': [16] };
+  const rows = partsOf([
+    { id: 1, kind: 'point', at: 5, data: { point: 2, sets, job: 'job_b', state: 'started' } },
+    { id: 2, kind: 'point', at: 6, data: { point: 1, state: 'started' } },
+    { id: 3, kind: 'point', at: 7, data: { point: 2, state: 'succeeded', metrics: { auc: 0.8, name: 'x' } } },
+    { id: 4, kind: 'round', at: 8, data: { round: 1 } },
+    { id: 5, kind: 'point', at: 9, data: { point: 1, state: 'failed', error: { message: 'away' } } },
+  ]);
+  expect(rows.map((one) => [one.number, one.state, one.job, one.error])).toEqual([
+    [1, 'failed', '', 'away'],
+    [2, 'succeeded', 'job_b', ''],
+  ]);
+  expect(rows[1]?.label).toBe('plan.learning_rate = 0.1, model.hidden = [16]');
+  expect(rows[1]?.metrics).toEqual({ auc: 0.8 });
+});
+
+test('a job without parts has no rows', () => {
+  expect(partsOf([{ id: 1, kind: 'state', at: 1, data: { state: 'running' } }])).toEqual([]);
+});

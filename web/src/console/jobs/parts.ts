@@ -1,0 +1,52 @@
+/** Parts of a job that starts others: points of a sweep, runs of a timetable, steps of a pipeline. */
+import type { JobEvent } from './events';
+
+export type PartRow = {
+  number: number;
+  label: string;
+  job: string;
+  state: string;
+  at: number;
+  error: string;
+  metrics: Record<string, number>;
+};
+
+const NUMBERS: Record<string, string> = { point: 'point', run: 'run', step: 'step' };
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function label(data: Record<string, unknown>): string {
+  const { sets } = data;
+  if (typeof sets === 'object' && sets !== null) {
+    return Object.entries(sets)
+      .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
+      .join(', ');
+  }
+  return text(data['id']) || text(data['name']);
+}
+
+/** The rows of a job's parts by their numbers, each as it was told last. */
+export function partsOf(events: readonly JobEvent[]): PartRow[] {
+  const rows = new Map<number, PartRow>();
+  for (const { kind, data, at } of events) {
+    const name = NUMBERS[kind];
+    const number = name ? data[name] : undefined;
+    if (typeof number !== 'number') continue;
+    const error = data['error'] as { message?: unknown } | undefined;
+    const metrics = Object.entries((data['metrics'] as object | undefined) ?? {}).filter(
+      (entry): entry is [string, number] => typeof entry[1] === 'number',
+    );
+    rows.set(number, {
+      number,
+      label: label(data) || rows.get(number)?.label || '',
+      job: text(data['job']) || text(data['part']) || rows.get(number)?.job || '',
+      state: text(data['state']),
+      at: typeof data['at'] === 'number' ? data['at'] : at,
+      error: text(error?.message) || text(data['reason']),
+      metrics: Object.fromEntries(metrics),
+    });
+  }
+  return [...rows.values()].sort((a, b) => a.number - b.number);
+}

@@ -1,0 +1,60 @@
+/** A job and its events: what is stored is asked for once, what happens then comes by the stream. */
+import { useQueryClient } from '@tanstack/react-query';
+import { useEffect, useState } from 'react';
+import { api, http, type Schemas } from '../../api/client';
+import { asProblem, type Problem } from '../../api/problem';
+import { hub, useLive } from '../../shared/live';
+import { eventOf, merged, type JobEvent } from './events';
+
+export type Job = Schemas['Job'];
+const PATH = '/api/v1/jobs/{key}';
+
+/** The job; asked for again when the stream says that it changed. */
+export function useJob(key: string) {
+  const queries = useQueryClient();
+  const query = api.useQuery('get', PATH, { params: { path: { key } } });
+  useLive(['job', 'timetable'], ({ data }) => {
+    const row = data['job'] as { id?: unknown } | undefined;
+    if (row?.id !== key) return;
+    void queries.invalidateQueries({
+      queryKey: api.queryOptions('get', PATH, { params: { path: { key } } }).queryKey,
+    });
+  });
+  return query;
+}
+
+async function stored(key: string, tell: (events: JobEvent[]) => void): Promise<void> {
+  for (let after = 0; ; ) {
+    const { data } = await http.GET('/api/v1/jobs/{key}/history', {
+      params: { path: { key }, query: { after } },
+    });
+    tell(data!.items as JobEvent[]);
+    if (!data!.next) return;
+    after = data!.next;
+  }
+}
+
+/** All events of a job so far, and why they could not be read. */
+export function useJobEvents(key: string): { events: JobEvent[]; failed: Problem | null } {
+  const [events, keep] = useState<JobEvent[]>([]);
+  const [failed, fail] = useState<Problem | null>(null);
+  useEffect(() => {
+    let here = true;
+    keep([]);
+    fail(null);
+    const end = hub.follow(key);
+    stored(key, (more) => here && keep((known) => merged(known, more))).catch(
+      (error: unknown) => here && fail(asProblem(error)),
+    );
+    return () => {
+      here = false;
+      end();
+    };
+  }, [key]);
+  useLive(['job', 'timetable'], ({ data }) => {
+    const row = data['job'] as { id?: unknown } | undefined;
+    const event = eventOf(data['event']);
+    if (row?.id === key && event) keep((known) => merged(known, [event]));
+  });
+  return { events, failed };
+}

@@ -1,0 +1,55 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { Form, Input, Modal } from 'antd';
+import { api, type Schemas } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { Failed } from '../../shared/states/Failed';
+
+type Values = Schemas['OrganisationRequest'];
+
+/** Takes an organisation into the platform; its agent and people come afterwards. */
+export function NewOrganisation({ open, close }: { open: boolean; close: () => void }) {
+  const { t } = useTexts('organisations');
+  const [form] = Form.useForm<Values>();
+  const queries = useQueryClient();
+  const create = api.useMutation('post', '/api/v1/organisations', {
+    onSuccess: () => {
+      void queries.invalidateQueries({ queryKey: ['get', '/api/v1/organisations'] });
+      close();
+    },
+  });
+  const required = [{ required: true, message: t('organisations:missing') }];
+  return (
+    <Modal
+      open={open}
+      title={t('organisations:new')}
+      okText={t('organisations:new.do')}
+      cancelText={t('organisations:cancel')}
+      onOk={() => form.submit()}
+      onCancel={close}
+      confirmLoading={create.isPending}
+      afterClose={() => create.reset()}
+      destroyOnHidden
+    >
+      <Form<Values>
+        form={form}
+        layout="vertical"
+        requiredMark={false}
+        preserve={false}
+        onFinish={(body) => create.mutate({ body })}
+      >
+        <Form.Item name="name" label={t('organisations:name')} rules={required}>
+          <Input autoFocus maxLength={200} />
+        </Form.Item>
+        <Form.Item
+          name="id"
+          label={t('organisations:id')}
+          extra={t('organisations:id.hint')}
+          rules={required}
+        >
+          <Input spellCheck={false} maxLength={64} />
+        </Form.Item>
+        {create.isError ? <Failed error={create.error} /> : null}
+      </Form>
+    </Modal>
+  );
+}
