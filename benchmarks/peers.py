@@ -37,7 +37,8 @@ from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, PeerIdentity
 from secureflow.adapters.link.peerlink import RelayDialler
 from secureflow.adapters.link.relay import PeerPlace
-from secureflow.adapters.link.server import Callbacks, LinkServer
+from secureflow.adapters.link.callbacks import Callbacks
+from secureflow.adapters.link.server import LinkServer
 from secureflow.agent.peers.channels import PeerChannels
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.courier import Request

@@ -216,7 +216,12 @@ class Reading:
 
     def _returned(self, path: Path, call: ast.Call, place: str) -> None:
         name = _name(call)
-        if name == "Text" and self._imports[path].get("Text", ("", ""))[0] == self._texts_of_ours:
+        plain = isinstance(call.func, ast.Name)  # not `sqlalchemy.Text`
+        if (
+            plain
+            and name == "Text"
+            and self._imports[path].get("Text", ("", ""))[0] == self._texts_of_ours
+        ):
             template = call.args[0]
             if not isinstance(template, ast.Constant):
                 raise AssertionError(f"{place}: a template must stand there")

@@ -59,7 +59,7 @@ _SEARCHES: Final = frozenset({"text", "since", "until"})
 """Filters of searches."""
 _OWNERS: Final = ("project", "organisation")
 """With what indexes of lists begin."""
-_PLUS: Final = custom_op("+")
+_PLUS: Final[custom_op[Any]] = custom_op("+")
 """SQLite's no-op that keeps its planner from an index (Query Planner, 2.2)."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
 """Filters on projects by organisation, with the membership states that count."""

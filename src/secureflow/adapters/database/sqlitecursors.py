@@ -103,7 +103,7 @@ class _Cursor:
             self.description, self.lastrowid = cursor.description, cursor.lastrowid
             if cursor.description:
                 self._fetch(cursor, _AT_ONCE)
-        except BaseException:
+        except BaseException:  # whatever it is, the cursor must not stay open
             cursor.close()
             raise
         self.rowcount = cursor.rowcount

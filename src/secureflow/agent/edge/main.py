@@ -134,9 +134,9 @@ async def serve(
         reload = Reload(file, assembly, read)
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
-        commands = Commands(assembly, link, workers, reload, watch)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        table = {**commands.table(), **NotificationCommands(told).table()}
+        table = Commands(assembly, link, workers, reload, watch).table()
+        table |= NotificationCommands(told).table()
         table |= page_commands(assembly, link, reload, granted, file, specs)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)

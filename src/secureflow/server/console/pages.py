@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import Response
@@ -20,7 +21,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.console.files import Files
-from secureflow.server.rest.errorpages import error_page
 from secureflow.server.settings import RestSettings
 
 POLICY: Final = (
@@ -28,6 +28,8 @@ POLICY: Final = (
     "img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+ErrorPage = Callable[[SecureFlowError, str], Response]
+"""Draws an error as a page: the error, and the value of `Accept-Language`."""
 FOREVER: Final = "public, max-age=31536000, immutable"
 PARTS: Final = "/assets/"
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -45,10 +47,14 @@ class Console:
 
     Args:
         settings: whether it is served, and under which prefix.
+        error_page: draws an error for the languages that a browser asks for.
         files: what was built.
     """
 
-    def __init__(self, settings: RestSettings, files: Files | None = None) -> None:
+    def __init__(
+        self, settings: RestSettings, error_page: ErrorPage, files: Files | None = None
+    ) -> None:
+        self._error_page = error_page
         self._served = settings.console
         self._prefix = settings.prefix
         self._files = files or Files()
@@ -77,7 +83,7 @@ class Console:
     def _page(self, headers: Headers) -> Response:
         built = self._files.built()
         if built is None:
-            return error_page(_not_built(), headers.get("accept-language", ""))
+            return self._error_page(_not_built(), headers.get("accept-language", ""))
         nonce = secrets.token_urlsafe(18)
         page = (
             built.page.replace("__NONCE__", nonce)

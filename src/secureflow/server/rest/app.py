@@ -42,6 +42,7 @@ from secureflow.server.rest import (
     webhooks,
 )
 from secureflow.server.rest.edge import Edge
+from secureflow.server.rest.errorpages import error_page
 from secureflow.server.rest.openapi import describe
 from secureflow.server.rest.rates import Rates
 from secureflow.server.rest.routers import PREFIX
@@ -59,7 +60,7 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     app.state.rates = rates = Rates(settings)
     app.state.settings = settings
     app.state.streams = Streams(settings.max_streams)
-    app.state.console = Console(settings)
+    app.state.console = Console(settings, error_page)
     app.add_middleware(Edge, settings=settings, metrics=services.metrics, rates=rates)
     return app
 
