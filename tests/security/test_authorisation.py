@@ -208,6 +208,7 @@ RULES: dict[str, Rule] = {
     ),
     "list_uploads": Rule("model.read", "project", "query"),
     "delete_upload": Rule("upload.remove", "upload"),
+    "get_model_lineage": Rule("model.read", "model"),
     "get_model_card": Rule("model.read", "model"),
     "upload_bundle": Rule(
         "bundle.upload", "project", "query", also=(422,), query=f"digest={'0' * 64}"

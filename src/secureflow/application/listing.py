@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from secureflow.application.ports.storage import Filter, Page, Store
+from secureflow.domain.references import references_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -51,8 +52,10 @@ EMPTY = Page([])
 
 
 def words_of(noun: str, entity: object) -> str:
-    """Return what a search looks at, without case."""
-    return "\n".join(str(getattr(entity, name)) for name in WORDS[noun]).casefold()
+    """Return what a search looks at, without case; of a job also what its spec refers to."""
+    words = [str(getattr(entity, name)) for name in WORDS[noun]]
+    spec = getattr(entity, "spec", None) if noun == "jobs" else None
+    return "\n".join([*words, *(references_of(spec) if spec else ())]).casefold()
 
 
 async def narrowed(

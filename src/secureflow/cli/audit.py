@@ -52,6 +52,34 @@ def entries(
     show(found, output, ("index", "kind", "author", "job", "at", "hash"))
 
 
+@app.command("search", help=t("Search the log, the newest entries first."))
+def search(
+    job: Job = "",
+    kind: Annotated[
+        str, typer.Option(help=t("Only of this kind; `job.` for all that begin so."))
+    ] = "",
+    author: Annotated[str, typer.Option(help=t("Only by this organisation, or server."))] = "",
+    limit: Annotated[int, typer.Option(min=1, help=t("Show at most this many."))] = 100,
+    output: Output = Form.TABLE,
+) -> None:
+    """Search the log."""
+    with client() as connection:
+        within = named(connection, "job", job) if job else ""
+        found = connection.audit.search(kind, author, within, most=limit)
+    show(found, output, ("index", "kind", "author", "job", "at", "hash"))
+
+
+@app.command("attestations", help=t("List the agents' verdicts on the enclave, newest first."))
+def attestations(
+    party: Annotated[str, typer.Option(help=t("Only by this organisation, or server."))] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """List verdicts on the enclave."""
+    columns = ("at", "party", "job", "tier", "simulated", "evidence")
+    with client() as connection:
+        show(connection.audit.attestations(party).items, output, columns)
+
+
 @app.command("export", help=t("Write a job's audit bundle."))
 def export(
     job: Annotated[str, typer.Argument(help=t("Id or name of the job."))],

@@ -52,8 +52,13 @@ def read_secret(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a result file, completely or not at all; raises `invalid_file`."""
+    write_data(path, text.encode())
+
+
+def write_data(path: Path, data: bytes) -> None:
+    """Write a result file of bytes, completely or not at all; raises `invalid_file`."""
     try:
-        write_result(path, text.encode())
+        write_result(path, data)
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",

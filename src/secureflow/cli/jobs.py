@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +23,13 @@ from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.psi import say_where, show_intersection
 from secureflow.cli.queue import At, Prioritised, timing
+from secureflow.cli.reportfiles import write_reports
 from secureflow.cli.sections import show_sections
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
-from secureflow.cli.texts import explained, language, part_of, said, t
+from secureflow.cli.texts import explained, part_of, said, t
 from secureflow.cli.timetables import Every, Runs, Until, Window, show_runs, timed, times_of
 from secureflow.domain.ids import part_id
 from secureflow.kit.reading import finite, members
@@ -74,13 +76,16 @@ def list_jobs(
     project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
     state: Annotated[str, typer.Option(help=t("Only in this state."))] = "",
     kind: Annotated[str, typer.Option(help=t("Only of this kind."))] = "",
+    submitter: Annotated[str, typer.Option(help=t("Only by this person."))] = "",
+    text: Annotated[str, typer.Option(help=t("Only with these words in id or name."))] = "",
+    limit: Annotated[int, typer.Option(min=1, help=t("Show at most this many."))] = 10_000,
     output: Output = Form.TABLE,
 ) -> None:
     """List jobs."""
     with client() as connection:
         within = named(connection, "project", project) if project else ""
-        newest = list(connection.jobs.list(within, state, kind))[::-1]
-        show(newest, output, _COLUMNS)
+        found = connection.jobs.list(within, state, kind, submitter, text, newest=True)
+        show(list(islice(found, limit)), output, _COLUMNS)
 
 
 @app.command("show", help=t("Show one job."))
@@ -235,15 +240,13 @@ def resume(job: Id) -> None:
 def report(
     job: Id,
     html: Annotated[Path | None, typer.Option(help=t("Write the page to this file."))] = None,
+    pdf: Annotated[Path | None, typer.Option(help=t("Write it as PDF to this file."))] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Show or save a report."""
     with client() as connection:
         job = named(connection, "job", job)
-        if html is not None:
-            lang = "zh" if language() == "zh" else "en"
-            write_text(html, connection.jobs.report_html(job, "zh" if lang == "zh" else "en"))
-            say(t("Written to {path}.", path=html))
+        if write_reports(connection, job, html, pdf):
             return
         answer = connection.jobs.report(job)
     if output is not Form.TABLE:

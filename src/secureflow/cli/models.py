@@ -67,6 +67,25 @@ def card(model: Id, output: Output = Form.TABLE) -> None:
         show(answer, output)
 
 
+@app.command("lineage", help=t("Show where a model comes from, and what was done with it."))
+def lineage(model: Id, output: Output = Form.TABLE) -> None:
+    """Show a model's lineage: a line for each relation, from what came first."""
+    with client() as connection:
+        found = connection.models.lineage(named(connection, "model", model))
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    names = {one.id: one.name for one in found.nodes}
+    lines = [
+        {"source": one.source, "relation": one.relation, "target": one.target,
+         "name": names.get(one.target, "")}
+        for one in found.edges
+    ]  # fmt: skip
+    show(lines, output, ("source", "relation", "target", "name"))
+    if found.more:
+        say(t("There is more: the graph is cut."))
+
+
 @app.command("compare", help=t("Show models side by side, and whether their figures compare."))
 def compare(
     models: Annotated[

@@ -114,6 +114,20 @@ def links(output: Output = Form.TABLE) -> None:
         show(list(connection.agents.links()), output, columns)
 
 
+@parties.command("link", help=t("Show the link of a process step by step."))
+def link(
+    agent: Annotated[str, typer.Argument(help=t("SPIFFE id of the process."))],
+    output: Output = Form.TABLE,
+) -> None:
+    """Show a link as the centre sees it: each step, its cause, who can mend it, the command."""
+    with client() as connection:
+        found = connection.agents.link(agent)
+    if output is Form.TABLE:
+        show(found.steps, output, ("name", "state", "cause", "who", "command"))
+    else:
+        show(found, output)
+
+
 @parties.command("revoke", help=t("Refuse a process's certificate from now on."))
 def revoke(
     agent: Annotated[str, typer.Argument(help=t("SPIFFE id of the process."))],

@@ -273,6 +273,7 @@ CATALOGUE: dict[str, Category] = {
     "noise_out_of_range": Category.INVALID,
     "budget_impossible": Category.INVALID,
     "accounting_failed": Category.FAILED,
+    "printing_failed": Category.FAILED,
     "noise_seed_malformed": Category.INVALID,
     "budget_undeclared": Category.FORBIDDEN,
     "budget_unit_mismatch": Category.INVALID,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
+from secureflow.kit.reading import objects
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.consoleviews import AttestationList
 
 
 class Audit(Resource[D_co]):
@@ -20,6 +23,43 @@ class Audit(Resource[D_co]):
     def entries(self, job: str = "", start: int = 0) -> Call[Page[dict[str, Any]]]:
         """Iterate over the log's entries from an index, optionally of one job."""
         return verbs.pages("/audit/entries", dict[str, Any], job=job, start=start)
+
+    @operation
+    def search(
+        self,
+        kind: str = "",
+        author: str = "",
+        job: str = "",
+        since: int = 0,
+        until: int = 0,
+        most: int = 100,
+    ) -> Generator[Any, Any, list[dict[str, Any]]]:
+        """Return entries that the caller may see, the newest first.
+
+        Args:
+            kind: exact, or what it begins with if it ends with a full stop (`job.`).
+            author, job: of the entries.
+            since, until: unix seconds, the latter exclusive; 0 for any.
+            most: how many.
+        """
+        found: list[dict[str, Any]] = []
+        before = 0
+        while len(found) < most:
+            page = yield from verbs.read(
+                "/audit/search", answers.document, kind=kind, author=author, job=job,
+                since=since, until=until, before=before, limit=min(500, most - len(found)),
+            )  # fmt: skip
+            found += map(dict, objects(page.get("items")))
+            following = page.get("next")
+            if not isinstance(following, int) or not following > 0 or following == before:
+                break
+            before = following
+        return found
+
+    @operation
+    def attestations(self, party: str = "", before: int = 0) -> Call[AttestationList]:
+        """Return agents' verdicts on the enclave, newest first; `next` is the next `before`."""
+        return verbs.get("/attestations", AttestationList, party=party, before=before)
 
     @operation
     def inclusion(self, index: int, size: int) -> Call[dict[str, Any]]:

@@ -31,12 +31,13 @@ from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
-from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
+from secureflow.sdk.calls import Call, D_co, Drain, Page, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.questions import JobQuestion, JobQuestions
+from secureflow.sdk.reportfiles import ReportFiles
 from secureflow.sdk.reports import Report
 from secureflow.sdk.scoring import code_predicts
 from secureflow.sdk.tracking import LogTo, observer
@@ -46,7 +47,7 @@ AnyRequest = JobRequest | Mapping[str, Any]
 """A request of any kind, or its JSON, as in a job file: `kind` says which."""
 
 
-class Jobs(Resource[D_co]):
+class Jobs(ReportFiles[D_co]):
     """Computations of the caller's projects."""
 
     @operation
@@ -388,11 +389,6 @@ class Jobs(Resource[D_co]):
         return verbs.read_large(f"/jobs/{job}/report", answers.report, format="json")
 
     @operation
-    def report_html(self, job: str, lang: Literal["en", "zh"] = "en") -> Call[str]:
-        """Return the report of an ended job as one self-contained HTML page."""
-        return verbs.read_large(f"/jobs/{job}/report", answers.text, format="html", lang=lang)
-
-    @operation
     def explain(self, job: str) -> Call[dict[str, Any]]:
         """Return who could see what of a job, ε so far, and which attacks its settings prevent."""
         return verbs.read(f"/jobs/{job}/explain", answers.document)
@@ -428,9 +424,17 @@ class Jobs(Resource[D_co]):
         return release_of(bundle, job, number)
 
     @listing
-    def list(self, project: str = "", state: str = "", kind: str = "") -> Call[Page[JobSummary]]:
-        """Iterate over summaries of the jobs that the caller sees; `get` returns a full one."""
-        return verbs.pages("/jobs", JobSummary, project=project, state=state, kind=kind)
+    def list(
+        self, project: str = "", state: str = "", kind: str = "", submitter: str = "",
+        text: str = "", since: int = 0, newest: bool = False,
+    ) -> Call[Page[JobSummary]]:  # fmt: skip
+        """Iterate over summaries of the jobs that the caller sees; `get` returns a full one.
+
+        `text`: words in id, name or submitter; `since`: unix seconds; `newest` first, or oldest.
+        """
+        where = {"project": project, "state": state, "kind": kind, "submitter": submitter}
+        order: dict[str, int] = {"since": since, "newest": int(newest)}
+        return verbs.pages("/jobs", JobSummary, text=text, **where, **order)
 
 
 def raise_if_stuck(job: Job) -> None:

@@ -17,6 +17,7 @@ from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 from secureflow.sdk.comparison import Comparison
+from secureflow.sdk.consoleviews import Lineage
 from secureflow.sdk.measuring import measured_models
 from secureflow.sdk.modelcards import Card
 from secureflow.sdk.objects import Model as ModelDescription
@@ -55,6 +56,11 @@ class Models(Resource[D_co]):
     def card(self, model: str) -> Call[Card]:
         """Return the model card: what it is, what it was trained on, how it scores."""
         return verbs.read(f"/models/{model}/card", answers.card)
+
+    @operation
+    def lineage(self, model: str) -> Call[Lineage]:
+        """Return where a model comes from and what was done with it, as nodes and edges."""
+        return verbs.get(f"/models/{model}/lineage", Lineage)
 
     @operation
     def compare(self, *models: str, evaluation: str = "") -> Generator[Any, Any, Comparison]:

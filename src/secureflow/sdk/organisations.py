@@ -7,6 +7,7 @@ from urllib.parse import quote
 from secureflow.domain.organisations import Agent, Organisation
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.consoleviews import AgentLink, LimitsUse
 from secureflow.sdk.views import IssuedEnrolment, PartyLink
 
 
@@ -36,6 +37,11 @@ class Organisations(Resource[D_co]):
         path = f"/organisations/{organisation}/enable"
         return verbs.post(path, {}, answers.value(Organisation))
 
+    @operation
+    def limits(self) -> Call[LimitsUse]:
+        """Return limits and their use: of the caller's organisation, for operators of all."""
+        return verbs.get("/limits", LimitsUse)
+
     @listing
     def list(self) -> Call[Page[Organisation]]:
         """Iterate over the organisations."""
@@ -54,6 +60,11 @@ class Agents(Resource[D_co]):
     def list(self) -> Call[Page[Agent]]:
         """Iterate over the enrolled processes."""
         return verbs.pages("/agents", Agent)
+
+    @operation
+    def link(self, agent: str) -> Call[AgentLink]:
+        """Return an agent's link step by step, as the centre sees it; by its SPIFFE id."""
+        return verbs.get(f"/agents/{quote(agent, safe='')}/link", AgentLink)
 
     @listing
     def links(self) -> Call[Page[PartyLink]]:

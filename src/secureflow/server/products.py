@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from secureflow.application.bundles import Bundles
 from secureflow.application.intake import Intake
+from secureflow.application.lineage import Lineages
 from secureflow.application.models import Models
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -22,6 +23,7 @@ class Products:
     """What jobs bring and leave."""
 
     models: Models
+    lineages: Lineages
     recipes: Recipes
     totals: Totals
     bundles: Bundles
@@ -40,6 +42,7 @@ def make_products(
     uploading = begin, transactions, uploads, clock, quotas, Intake()
     return Products(
         models=Models(begin, artifacts),
+        lineages=Lineages(begin),
         recipes=Recipes(artifacts),
         totals=Totals(artifacts),
         bundles=Bundles(*uploading),

@@ -27,6 +27,7 @@ from secureflow.application.outages import Outages
 from secureflow.application.overview import Overviews
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.printer import Printer
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projectpeople import ProjectPeople
 from secureflow.application.projectrecord import ProjectRecord
@@ -90,6 +91,7 @@ class Services(People, Products):
     overviews: Overviews
     attestations: Attestations
     limits: Limits
+    printer: Printer
     courier: Courier
     ledger: Ledger
     guard: LogGuard

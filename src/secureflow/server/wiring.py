@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from secureflow.adapters.printing import ProcessPrinter
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
@@ -229,6 +230,7 @@ def _for_pages(
         "overviews": Overviews(begin, links, ledger),
         "attestations": Attestations(begin, ledger),
         "audit_search": AuditSearch(begin, ledger),
+        "printer": ProcessPrinter(),
         "limits": Limits(begin, bounds.quotas, bounds.queue, clock),
     }
 

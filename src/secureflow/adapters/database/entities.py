@@ -315,7 +315,7 @@ class EntityStore(Generic[T]):
             raise self._no_filter(name)
         column = self._table.c[name]
         if hidden and self._unit.single_writer:
-            return sa.UnaryExpression(column, operator=_PLUS, type_=sa.Text()).in_(values)
+            return sa.UnaryExpression(column, operator=_PLUS, type_=sa.String()).in_(values)
         return column.in_(values)
 
     def _note(self, key: str) -> None:

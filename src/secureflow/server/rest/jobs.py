@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
@@ -33,8 +33,23 @@ from secureflow.server.rest.streams import Counted, while_let_in
 from secureflow.texts import Language
 
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+_PDF: Final = "application/pdf"
+_FORMS: Final[dict[str, Literal["json", "html", "pdf"]]] = {
+    "application/json": "json",
+    "text/html": "html",
+    _PDF: "pdf",
+}
 
 router = router_of("jobs", OnceRoute, f"{PREFIX}/jobs")
+
+
+def _accepted(header: str) -> Literal["json", "html", "pdf"]:
+    """Return the form that an `Accept` header names first; JSON where it names none."""
+    for one in header[:1000].lower().split(","):
+        kind = one.partition(";")[0].strip()
+        if kind in _FORMS:
+            return _FORMS[kind]
+    return "json"
 
 
 class EventShown(BaseModel):
@@ -185,17 +200,31 @@ async def list_job_events(
     summary="Get a job's report",
     response_class=JSONResponse,
     response_model=dict[str, Any],
-    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "content": {
+                "text/html": {"schema": {"type": "string"}},
+                _PDF: {"schema": {"type": "string", "format": "binary"}},
+            }
+        }
+    },
 )
 async def get_job_report(
     key: Key,
     use: Use,
     caller: Caller,
-    form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
-    lang: Literal["en", "zh"] = "en",
+    request: Request,
+    language: Spoken,
+    form: Annotated[Literal["json", "html", "pdf", ""], Query(alias="format")] = "",
+    lang: Literal["en", "zh", ""] = "",
 ) -> Response:
-    """Return the finished job's report as JSON or as one self-contained page."""
+    """Return the finished job's report as JSON, as one self-contained page, or as PDF.
+
+    Without `format` the `Accept` header decides (JSON), without `lang` `Accept-Language`.
+    """
     report = await use.jobs.report(caller, key)
+    form = form or _accepted(request.headers.get("accept", ""))
+    lang = lang or ("zh" if language == "zh" else "en")
     # In a thread: a page of thousands of answers has megabytes and would block others.
     if form == "json":
         return await asyncio.to_thread(JSONResponse, report)
@@ -204,6 +233,9 @@ async def get_job_report(
     )
 
     page = await asyncio.to_thread(render, report, lang)
+    if form == "pdf":
+        named = {"Content-Disposition": f'attachment; filename="{key}-{lang}.pdf"'}
+        return Response(await use.printer.pdf(page), media_type=_PDF, headers=named)
     return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
 

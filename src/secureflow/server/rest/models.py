@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
+from secureflow.application.lineage import Lineage
 from secureflow.application.uploads import Weights
 from secureflow.domain.models import KeptUpload, Model
 from secureflow.server.rest.bodies import BINARY, BYTES, sent_parts
@@ -119,6 +120,15 @@ async def get_model_content(key: Key, use: Use, caller: Caller) -> StreamingResp
         "ETag": f'"{model.digest}"',
     }
     return StreamingResponse(stream, media_type=BINARY, headers=headers)
+
+
+@router.get("/{key}/lineage", summary="Get a model's lineage")
+async def get_model_lineage(key: Key, use: Use, caller: Caller) -> Lineage:
+    """Return where the model comes from and what was done with it, as nodes and edges.
+
+    An edge goes from what came first; `evaluations` are its figures, by whom they were measured.
+    """
+    return await use.lineages.of(caller, key)
 
 
 @router.get("/{key}/card", summary="Get a model's card")

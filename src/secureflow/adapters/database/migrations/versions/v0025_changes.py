@@ -9,6 +9,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from secureflow.domain.references import references_of
+
 revision = "0025"
 down_revision = "0024"
 
@@ -50,8 +52,11 @@ def _fill(table: str, searched: tuple[str, ...]) -> None:
     change = f"UPDATE {table} SET created = :created, words = :words{submitter} WHERE id = :id"  # noqa: S608
     for row in _rows(connection, table):
         document = _document(row.doc)
-        words = "\n".join(str(document.get(name, "")) for name in searched)
-        filled = {"id": row.id, "created": document.get("created", 0), "words": words.casefold()}
+        words = [str(document.get(name, "")) for name in searched]
+        if table == "jobs" and isinstance(document.get("spec"), dict):
+            words += references_of(document["spec"])
+        said = "\n".join(words).casefold()
+        filled = {"id": row.id, "created": document.get("created", 0), "words": said}
         if submitter:
             filled["submitter"] = str(document.get("submitter", ""))
         connection.execute(sa.text(change), filled)

@@ -1,0 +1,68 @@
+"""A job's report in its forms and languages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from secureflow.domain.jobs import JobState
+from secureflow.server.rest.jobs import _accepted
+from tests.stage import Stage
+from tests.unit.application.test_reports import report
+from tests.unit.server.conftest import Api
+
+
+class NotingPrinter:
+    def __init__(self) -> None:
+        self.pages: list[str] = []
+
+    async def pdf(self, page: str) -> bytes:
+        self.pages.append(page)
+        return b"%PDF-1.7"
+
+
+@pytest.fixture
+async def key(stage: Stage) -> str:
+    async with stage.services.begin() as work:
+        job = await work.jobs.get(stage.ids["job"])
+    await stage.finish(job, state=JobState.SUCCEEDED, report=report(name="收入"))
+    return job.id
+
+
+async def test_a_report_is_printed_in_the_wanted_language(stage: Stage, key: str) -> None:
+    printer = NotingPrinter()
+    stage.services = replace(stage.services, printer=printer)
+    api, who = Api(stage), stage.scientist("bank-b")
+    path = f"/jobs/{key}/report"
+    printed = await api.call("GET", f"{path}?format=pdf&lang=zh", who)
+    assert (printed.headers["content-type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
+    assert f'filename="{key}-zh.pdf"' in printed.headers["content-disposition"]
+    by_header = {"Accept": "application/pdf", "Accept-Language": "zh-CN"}
+    assert (await api.call("GET", path, who, headers=by_header)).content[:5] == b"%PDF-"
+    await api.call("GET", f"{path}?format=pdf", who)
+    assert ['<html lang="zh">' in one for one in printer.pages] == [True, True, False]
+    outsider = stage.scientist("outsider")
+    assert (await api.call("GET", f"{path}?format=pdf", outsider)).status_code == 404
+    assert len(printer.pages) == 3
+
+
+async def test_a_page_is_self_contained_and_a_program_gets_json(stage: Stage, key: str) -> None:
+    api, who = Api(stage), stage.scientist("bank-b")
+    page = await api.call("GET", f"/jobs/{key}/report", who, headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "@media print" in page.text
+    assert "<script" not in page.text
+    assert (await api.call("GET", f"/jobs/{key}/report", who)).json()["name"] == "收入"
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ("", "json"), ("*/*", "json"), ("application/pdf", "pdf"), ("TEXT/HTML;q=0.9", "html"),
+        ("image/png, text/html, application/pdf", "html"), ("application/json,text/html", "json"),
+    ],
+)  # fmt: skip
+def test_the_first_form_that_is_known_counts(header: str, form: str) -> None:
+    assert _accepted(header) == form
