@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
+from secureflow.application.components import Components
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
@@ -70,6 +71,7 @@ class Services(People, Products):
     project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
+    components: Components
     queue: Queue
     timetables: Timetables
     questions: Questions
