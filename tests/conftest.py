@@ -26,6 +26,7 @@ from tests.contract.database import postgres
 from tests.leaks import Leaks
 from tests.memory import in_memory
 from tests.order import Order
+from tests.slow import Slow
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
@@ -46,6 +47,7 @@ _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the seed of an order, and a part of what is drawn from seeds: a long run is resumed."""
     parser.addoption("--shuffle", metavar="SEED", help="run the files in an order drawn from SEED")
+    parser.addoption("--fast", action="store_true", help="leave out what is slow (tests/slow.py)")
     parser.addoption("--seeds", default="", help="A:B: seeds A to B-1 only")
 
 
@@ -53,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
     config.pluginmanager.register(Leaks(), "leaks")
+    config.pluginmanager.register(Slow(fast=config.getoption("--fast")), "slow files")
     if place := in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 
