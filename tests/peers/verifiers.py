@@ -6,13 +6,14 @@ Where Node or the web project's packages are missing that is said; with SECUREFL
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +24,25 @@ WEB: Final = Path(__file__).parents[2] / "web"
 _BUNDLER: Final = WEB / "node_modules" / ".bin" / "rolldown"
 
 
+@cache
+def node() -> Path | None:
+    """Return the Node.js that the pages are built with, if there is one."""
+    place = WEB / "bundle.py"
+    spec = importlib.util.spec_from_file_location("web_bundle", place)
+    assert spec is not None
+    assert spec.loader is not None
+    bundle = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bundle)
+    try:
+        return Path(bundle.tools().node)
+    except bundle.NodeMissingError:
+        return None
+
+
 def missing() -> str:
     """Say what is missing; nothing if the browser's verifier can be tested."""
-    if shutil.which("node") is None:
-        return "no node in PATH"
+    if node() is None:
+        return "no Node.js of the right age"
     return "" if _BUNDLER.exists() else "no packages in web/node_modules (npm ci)"
 
 
@@ -34,7 +50,7 @@ def told() -> str:
     """Return the line that says whether it is tested."""
     if lacking := missing():
         return f"NODE NOT TESTED: {lacking} ({DEMANDED}=1 makes this a failure)"
-    return f"Node: {shutil.which('node')}"
+    return f"Node: {node()}"
 
 
 def demand_node() -> None:
@@ -68,11 +84,11 @@ class BrowserVerifier:
 def browser_verifier(folder: Path) -> Iterator[BrowserVerifier]:
     """Bundle it for Node and run it."""
     program = folder / "batch.mjs"
+    bundling = [_BUNDLER.resolve(), "src/verify/node/batch.ts", "--platform", "node"]
     subprocess.run(
-        [_BUNDLER, "src/verify/node/batch.ts", "--platform", "node", "-o", program],
-        cwd=WEB, check=True, capture_output=True,
-    )  # fmt: skip
-    command = ["node", str(program)]
+        [str(node()), *bundling, "-o", program], cwd=WEB, check=True, capture_output=True
+    )
+    command = [str(node()), str(program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield BrowserVerifier(process)
         assert process.stdin is not None
