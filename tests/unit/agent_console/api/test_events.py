@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from peers.agent_people import waiting_item
 from peers.owner_api import Caller, caller_of
 from peers.owner_page import PORT, OwnerPage, owner_page
 
-from secureflow.agent.console import watching
+from secureflow.agent.console import protocol, watching
 from secureflow.agent.console.addresses import EVENTS
 from secureflow.agent.console.api import events
+from secureflow.agent.console.serving import serve
+from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.edge import watchcommands
 
 PATIENCE = 30.0
@@ -227,3 +230,35 @@ async def test_an_agent_that_is_away_is_told_and_that_it_is_back(
         with page.team.world.store.transaction():
             page.team.world.store.note(page.team.world.now, "settings.reloaded", "")
         assert (await open_page.named("changed"))["parts"] == ["agent"]
+
+
+async def test_a_stream_outlives_the_time_of_an_exchange_and_ends_with_the_process(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a connection as browsers have it: what is no stream is hung up on meanwhile."""
+    monkeypatch.setattr(protocol, "EXCHANGE_SECONDS", 0.2)
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.1)
+    ben = await caller_of(page, "ben")
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    socket = page.team.world.settings.socket
+    settings = ConsoleSettings(listen="127.0.0.1:0", web=False)
+    serving = asyncio.create_task(serve(settings, socket, told.set_result))
+    port = httpx.URL(await told).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"GET {EVENTS} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Cookie: secureflow-owner-{port}={ben.browser.session}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"event: now")
+        for _ in range(4):  # longer than an exchange has
+            await reader.readuntil(b": \n\n")
+        with page.team.world.store.transaction():
+            page.team.world.store.note(page.team.world.now, "settings.reloaded", "")
+        await reader.readuntil(b"event: changed")
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        with suppress(ConnectionError):
+            await reader.read()
+    writer.close()
