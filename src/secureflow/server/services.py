@@ -12,6 +12,7 @@ from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
+from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
 from secureflow.application.logkeychange import LogKeyChange
@@ -71,6 +72,7 @@ class Services(People, Products):
     project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
+    drafts: Drafts
     components: Components
     queue: Queue
     timetables: Timetables
