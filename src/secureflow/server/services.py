@@ -15,6 +15,7 @@ from secureflow.application.expiring import Expiring
 from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.jobtemplates import JobTemplates
 from secureflow.application.logkeychange import LogKeyChange
 from secureflow.application.notifications import Notifications
 from secureflow.application.notifying import Notifying
@@ -73,6 +74,7 @@ class Services(People, Products):
     datasets: Datasets
     jobs: Jobs
     drafts: Drafts
+    job_templates: JobTemplates
     components: Components
     queue: Queue
     timetables: Timetables

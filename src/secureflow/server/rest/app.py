@@ -20,6 +20,7 @@ from secureflow.server.rest import (
     devices,
     health,
     jobs,
+    jobtemplates,
     models,
     notifications,
     oidc,
@@ -84,7 +85,14 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [components.router, jobs.router, questions.router, queue.router, timetables.router]
+    routers += [
+        components.router,
+        jobtemplates.router,
+        jobs.router,
+        questions.router,
+        queue.router,
+        timetables.router,
+    ]
     routers += [one.router for one in (models, bundles, audit, health)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router]
