@@ -13,6 +13,7 @@ from secureflow.cli.files import write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
+from secureflow.kit.text import foreign
 
 if TYPE_CHECKING:
     from secureflow.domain.jobtemplates import Filled
@@ -102,7 +103,9 @@ def job_file(made: Filled) -> str:
         if name == "steps" and isinstance(value, list):
             lines += ["steps:", *_steps(value, made.comments)]
         else:
-            lines.append(_yaml({name: value}))
+            lines.append(
+                _yaml({name: value}, flow=None if isinstance(value, list | dict) else False)
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -117,14 +120,14 @@ def _steps(steps: list[Any], comments: Mapping[str, str]) -> list[str]:
 def _comment(text: str | None, indent: str) -> list[str]:
     if not text:
         return []
-    told = " ".join(said(text).split())
-    return [f"{indent}# {told}"]
+    return [f"{indent}# {said(foreign(text))}"]
 
 
-def _yaml(value: Any) -> str:
+def _yaml(value: Any, flow: bool | None = None) -> str:
+    """Return YAML; with `flow` None the innermost members stand on one line."""
     import yaml
 
     told: str = yaml.safe_dump(
-        value, allow_unicode=True, default_flow_style=None, sort_keys=False, width=100
+        value, allow_unicode=True, default_flow_style=flow, sort_keys=False, width=100
     )
     return told.rstrip("\n")

@@ -16,6 +16,13 @@ from secureflow.kit.text import Text
 _SCALAR: Final = frozenset({"number", "category", "text"})
 _POSITIVE: Final = ("yes", "true", "1", "high", "positive", "bad", "default", "churned")
 """Values of a label that people call the positive one, in small letters."""
+_TARGETS: Final = frozenset(
+    {
+        *("label", "target", "outcome", "class", "result", "response", "income", "risk"),
+        *("default", "defaulted", "bad", "churn", "churned", "fraud", "diagnosis", "readmitted"),
+    }
+)
+"""Words in the names of columns that people predict."""
 _SLUG: Final = 48
 """Most characters of a column's name in the name of a question."""
 
@@ -93,8 +100,8 @@ def _slug(name: str, taken: set[str]) -> str:
 def label_of(shared: Shared, name: str, positive: str) -> dict[str, Any]:
     """Return the target of a column, as a request has it.
 
-    Without a name it is the last category of two values that all declare, sensitive ones first:
-    what is predicted is rarely shown to everybody.
+    Without a name it is a category of two values that all declare: one that is called as targets
+    usually are (`_TARGETS`), else the last one, before those that an owner calls sensitive.
 
     Raises:
         SecureFlowError: `unknown_column`, `unknown_category`; `invalid_request` if nothing can be
@@ -119,11 +126,9 @@ def label_of(shared: Shared, name: str, positive: str) -> dict[str, Any]:
 
 
 def _usual_label(shared: Shared) -> SharedColumn | None:
-    for columns in (shared.hidden, shared.categories):
-        two = [one for one in columns if len(one.categories) == 2]
-        if two:
-            return two[-1]
-    return None
+    two = [one for one in (*shared.hidden, *shared.categories) if len(one.categories) == 2]
+    called = [one for one in two if _TARGETS & set(one.slug.split("-"))]
+    return next(reversed(called or two), None)
 
 
 def _usual_positive(values: tuple[str, ...]) -> str:

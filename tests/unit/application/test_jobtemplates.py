@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from secureflow.demo.data import ADULT, dataset_config
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobtemplates import TEMPLATES, Wishes, fill
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
+from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import catalogue
-from tests.stage import BANKS, Stage
+from tests.stage import BANKS, YEAR, Stage
 from tests.unit.application.test_statistics_jobs import publish
 
 COLUMNS = (
@@ -175,3 +179,30 @@ async def test_templates_of_other_peoples_data_are_not_filled(stage: Stage) -> N
             [stage.ids["bank-a.dataset"]],
         )  # fmt: skip
     assert caught.value.code == "not_found"
+
+
+@pytest.mark.parametrize("key", sorted({*TEMPLATES} - {"market-overlap"}))
+async def test_the_demos_datasets_fill_a_template(stage: Stage, key: str, tmp_path: Path) -> None:
+    """The banks of `secureflow demo` declare these columns; they have no key to match rows by."""
+    silo = tmp_path / "silo.parquet"
+    pq.write_table(pq.read_table(ADULT).drop_columns(["fold"]).slice(0, 1), silo)
+    columns = [dump(one) for one in dataset_config(silo).columns]
+    for bank in BANKS:
+        body = {"name": "adult", "title": "Adult", "rows": "10k-50k", "commitment": "ab" * 32,
+                "columns": columns}  # fmt: skip
+        made = await stage.services.datasets.publish(bank, body)
+        stage.ids[f"{bank}.adult"] = made.id
+        await stage.services.datasets.grant(
+            stage.owner(bank), made.id, project=stage.ids["project"],
+            columns=[one["name"] for one in columns], purposes=["credit-scoring"],
+            expires=stage.now[0] + YEAR,
+        )  # fmt: skip
+    filled = await stage.services.job_templates.fill(
+        stage.scientist("bank-a"), key, stage.ids["project"],
+        [stage.ids[f"{bank}.adult"] for bank in BANKS],
+    )  # fmt: skip
+    found = await stage.services.drafts.check(stage.scientist("bank-a"), filled.request)
+    assert [(one.field, one.message) for one in found.problems] == []
+    if key == "joint-risk-model":
+        label = steps(filled.request)["train"]["features"]["label"]
+        assert label == {"column": "income", "positive": ">50K"}
