@@ -16,7 +16,6 @@ from typing import Final
 from fastapi import Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.console.files import Files
@@ -87,20 +86,6 @@ class Console:
         policy = POLICY.format(nonce=nonce)
         kept = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
         return HTMLResponse(page, headers={**_HEADERS, **kept})
-
-
-def otherwise(inner: ASGIApp) -> ASGIApp:
-    """Return what answers where no route of the API does: the console, else `inner`."""
-
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        console: Console | None = None
-        if scope["type"] == "http" and "app" in scope:
-            console = getattr(scope["app"].state, "console", None)
-        headers = Headers(scope=scope)
-        answer = console.answer(scope["method"], scope["path"], headers) if console else None
-        await (answer or inner)(scope, receive, send)
-
-    return answered
 
 
 def takes_gzip(encodings: str) -> bool:
