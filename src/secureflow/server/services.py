@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
-from secureflow.application.components import Components
+from secureflow.application.components.catalogue import Components
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
