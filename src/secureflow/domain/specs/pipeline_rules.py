@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import NAME, Edge, PipelineSpec, PipelineStep
 from secureflow.domain.specs.pipeline_request import PipelineRequest
 from secureflow.domain.specs.ports import PORTS, connects
 from secureflow.domain.specs.protections import contributes
-from secureflow.domain.specs.provisional import NOT_YET, provisional_digest, provisional_recipe
+from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.recipe import number_columns
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.tables import StepProblem
@@ -112,7 +113,7 @@ def _edges(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[Probl
             yield place, reason, "Steps take of steps before them: no circles."
         elif port is None or not connects(giver.job.kind, edge.output, kind, edge.input):
             reason = Text("it cannot be the {output} of {step}", output=edge.output, step=edge.step)
-            yield place, reason, "Outputs and inputs have types: secureflow job kinds."
+            yield place, reason, "An edge joins an output and an input of one type."
         elif at and not port.many:
             yield place, "it is taken of two steps", "Name one step."
 
