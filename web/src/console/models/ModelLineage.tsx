@@ -1,9 +1,10 @@
-import { Card, Col, Flex, Row, Table, Typography } from 'antd';
+import { Card, Col, Flex, Row, Typography } from 'antd';
 import { Link } from 'react-router';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { StateTag } from '../../shared/parts/StateTag';
+import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
 import { metricsOf, shownMetric } from './card';
@@ -112,13 +113,12 @@ function Evaluations({ evaluations }: { evaluations: Measured[] }) {
     });
   return (
     <Card size="small" title={t('models:evaluations')}>
-      <Table<Measured>
+      <WideTable<Measured>
         size="small"
         pagination={false}
         rowKey={(one) => one.job}
         dataSource={evaluations}
         locale={{ emptyText: t('models:evaluations.none') }}
-        scroll={{ x: 'max-content' }}
         columns={[
           { title: t('models:evaluation.by'), key: 'by', dataIndex: 'by' },
           {

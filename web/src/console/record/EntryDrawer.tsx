@@ -89,7 +89,7 @@ function Check({ check }: { check: Checked }) {
   const { language } = usePreferences();
   return (
     <li data-check={check.step} data-found={check.found}>
-      <Tag color={COLOURS[check.found]}>{t(`record:found.${check.found}`)}</Tag>
+      <Tag className={css['tag'] ?? ''} color={COLOURS[check.found]}>{t(`record:found.${check.found}`)}</Tag>
       {t(`record:step.${check.step}`)}
       {check.why ? <p>{told(check.why, language)}</p> : null}
     </li>

@@ -62,8 +62,10 @@ export default function RecordPage() {
     {
       title: t('record:kind'),
       key: 'kind',
-      render: (_, one) =>
-        has(`projects:entry.${one.kind}`) ? t(`projects:entry.${one.kind}`) : one.kind,
+      render: (_, one) => {
+        if (has(`record:kind.${one.kind}`)) return t(`record:kind.${one.kind}`);
+        return has(`projects:entry.${one.kind}`) ? t(`projects:entry.${one.kind}`) : one.kind;
+      },
     },
     { title: t('record:author'), key: 'author', dataIndex: 'author', width: 150 },
     {
