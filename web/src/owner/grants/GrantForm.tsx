@@ -141,10 +141,10 @@ function Scope({ choices }: { choices: Schemas['Choices'] }) {
         />
       </Form.Item>
       <Form.Item name="purposes" label={t('holdings:term.purposes')} extra={t('holdings:line')}>
-        <Input.TextArea autoSize={{ minRows: 1, maxRows: 6 }} />
+        <Input.TextArea rows={1} />
       </Form.Item>
       <Form.Item name="parties" label={t('holdings:term.parties')} extra={t('holdings:line')}>
-        <Input.TextArea autoSize={{ minRows: 1, maxRows: 6 }} />
+        <Input.TextArea rows={1} />
       </Form.Item>
     </>
   );

@@ -54,7 +54,7 @@ export function Revoke({ shown }: { shown: Schemas['Grant'] }) {
             }
           />
           <Form.Item name="reason" label={t('holdings:revoke.why')}>
-            <Input.TextArea maxLength={500} autoFocus autoSize={{ minRows: 2, maxRows: 6 }} />
+            <Input.TextArea maxLength={500} autoFocus rows={2} />
           </Form.Item>
           {revoke.isError ? (
             <Form.Item>

@@ -101,7 +101,7 @@ function OneWay({ way, most, decision, changed, done, fresh }: OneWay) {
         label={t(`inbox:label.${way}`)}
         rules={free ? [] : [needed]}
       >
-        <Input.TextArea maxLength={most} autoSize={{ minRows: 2, maxRows: 8 }} />
+        <Input.TextArea maxLength={most} rows={2} />
       </Form.Item>
       {deed.isError ? (
         <Form.Item>
