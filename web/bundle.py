@@ -34,6 +34,8 @@ PLACES = {
     "console": ROOT / "src" / "secureflow" / "server" / "console" / "dist",
     "owner": ROOT / "src" / "secureflow" / "agent" / "console" / "dist",
 }
+VERIFIER = ("kit", "domain", "engines")
+"""Tables of the Chinese that the verifier in the pages says; `vite.catalogue.ts` reads them."""
 STAMP = "stamp"
 INSTALLED = WEB / "node_modules" / ".secureflow"
 MADE = {
@@ -89,6 +91,7 @@ def _version(node: str) -> tuple[int, ...]:
 def digest() -> str:
     """Return the digest of everything that the pages are made from."""
     sources = [*MADE.values(), *WEB.glob("*.json"), *WEB.glob("*.html")]
+    sources += [ROOT / "src/secureflow/texts/zh" / f"{one}.json" for one in VERIFIER]
     sources += [*WEB.glob("*.ts"), *(one for one in (WEB / "src").rglob("*") if one.is_file())]
     made = hashlib.sha256()
     for path in sorted(sources):

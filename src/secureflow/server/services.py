@@ -15,8 +15,10 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.feed import Feed
+from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.jobtemplates import JobTemplates
 from secureflow.application.limits import Limits
 from secureflow.application.links import Links
 from secureflow.application.live import Live
@@ -79,6 +81,8 @@ class Services(People, Products):
     project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
+    drafts: Drafts
+    job_templates: JobTemplates
     components: Components
     queue: Queue
     timetables: Timetables
