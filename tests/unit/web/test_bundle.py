@@ -40,6 +40,10 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     of = {"openapi.json": types / "schema.d.ts", "owner.json": types / "owner.schema.d.ts"}
     for name in of:
         (tmp_path / "api" / name).write_text("{}")
+    tables = tmp_path / "src" / "secureflow" / "texts" / "zh"
+    tables.mkdir(parents=True)
+    for name in made.VERIFIER:
+        (tables / f"{name}.json").write_text("{}")
     monkeypatch.setattr(made, "WEB", web)
     monkeypatch.setattr(made, "ROOT", tmp_path)
     monkeypatch.setattr(made, "INSTALLED", web / "node_modules" / ".secureflow")

@@ -49,7 +49,7 @@ function Shown({ shown }: { shown: Schemas['Budget'] }) {
         />
       </Section>
       <Section title={t('holdings:budget.course')}>
-        {course.length ? (
+        {course.some((one) => one.at > 0) ? (
           <Suspense fallback={<Loading />}>
             <Course course={course} domain={budget.domain} />
           </Suspense>

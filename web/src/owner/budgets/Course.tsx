@@ -62,7 +62,7 @@ export default function Course({ course, domain }: { course: readonly Point[]; d
         color: colours,
         aria: { enabled: true, label: { description: label } },
         grid: { left: 48, right: 24, top: 40, bottom: 32 },
-        legend: { textStyle: { color: token.colorText } },
+        legend: { top: 0, textStyle: { color: token.colorText } },
         tooltip: {
           trigger: 'axis',
           renderMode: 'richText',
