@@ -164,6 +164,7 @@ RULES: dict[str, Rule] = {
     ),
     "accept_invitation": Rule("project.join", "project"),
     "leave_project": Rule("project.join", "project"),
+    "list_components": Rule("job.read"),
     "list_datasets": Rule("dataset.read", "project", "query"),
     "get_dataset": Rule("dataset.read", "dataset"),
     "delete_dataset": Rule("dataset.remove", "dataset"),

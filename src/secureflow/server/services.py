@@ -9,6 +9,7 @@ from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
 from secureflow.application.charters import Charters
+from secureflow.application.components import Components
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
@@ -78,6 +79,7 @@ class Services(People, Products):
     project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
+    components: Components
     queue: Queue
     timetables: Timetables
     questions: Questions

@@ -13,6 +13,7 @@ from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
 from secureflow.application.charters import Charters
+from secureflow.application.components import Components
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.feed import Feed
@@ -206,6 +207,7 @@ def _around_jobs(ports: Ports, transactions: Transactions, bounds: Bounds) -> di
     """Return the use cases around jobs, by their names in `Services`."""
     begin, clock = ports.begin, ports.clock
     return {
+        "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
         "questions": Questions(begin, transactions, clock),

@@ -17,6 +17,7 @@ from secureflow.server.rest import (
     auditsearch,
     bundles,
     charter,
+    components,
     datasets,
     devices,
     events,
@@ -89,7 +90,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [jobs.router, questions.router, queue.router, timetables.router]
+    routers += [components.router, jobs.router, questions.router, queue.router, timetables.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
