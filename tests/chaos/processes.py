@@ -20,11 +20,12 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.demo.platform import MODULE, Platform, free_ports
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import Limits, parse
+from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.statistics import StatisticsLimits, StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import FeatureSpec, Release, TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, StatisticsRequest, TrainingRequest
 from tests.chaos import schedules as s

@@ -16,8 +16,8 @@ import pytest
 from secureflow.demo.data import adult_study
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import play
-from secureflow.domain.specs.base import Limits, Quantisation
 from secureflow.domain.specs.training import ModelSpec, Release
+from secureflow.domain.specs.updatelimits import Limits, Quantisation
 from secureflow.kit.errors import SecureFlowError
 from tests.nursery import Born
 from tests.survival.world import (

@@ -18,9 +18,9 @@ from secureflow.agent import api
 from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import TrainingRequest
 from tests.survival.points import Arming

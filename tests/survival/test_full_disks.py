@@ -11,8 +11,8 @@ import pytest
 
 from secureflow.demo.platform import Platform
 from secureflow.demo.processes import stop_all
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, TrainingRequest

@@ -22,8 +22,8 @@ from secureflow.demo.play import verify_ledger
 from secureflow.demo.processes import Process, kill_group
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.jobs import AnyRequest

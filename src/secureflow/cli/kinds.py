@@ -14,6 +14,7 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
+from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
@@ -23,7 +24,7 @@ from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.timetable import TimetableSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
-from secureflow.engines.kinds import TIMETABLE_ENGINE
+from secureflow.engines.kinds import PIPELINE_ENGINE, TIMETABLE_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
@@ -336,6 +337,52 @@ class TimetableText:
         return self._kinds[spec.job.kind].takes(spec.job, rows)
 
 
+class PipelineText:
+    """`CliKind`: a pipeline is described by every step, whole.
+
+    Args:
+        kinds: of the jobs that steps may be.
+    """
+
+    engine: Final[EngineKind] = PIPELINE_ENGINE
+
+    def __init__(self, *kinds: CliKind) -> None:
+        self._kinds = {kind.engine.spec.name: kind for kind in kinds}
+
+    def task(self, spec: PipelineSpec) -> str:
+        """Return each step on a line of its own, and what it takes of others."""
+        head = t(
+            "pipeline: {count} {count:job|jobs} one after the other, each tried at most {attempts} "
+            "{attempts:time|times}", count=len(spec.steps), attempts=spec.attempts,
+        )  # fmt: skip
+        return "\n".join((head, *(self._step(at, one) for at, one in enumerate(spec.steps, 1))))
+
+    def _step(self, at: int, step: PipelineStep) -> str:
+        task = self._kinds[step.job.kind].task(step.job)
+        told = f"{at}. {step.id}: {task}"
+        if not step.takes:
+            return told
+        taken = listed(
+            t("{output} of {step}", output=edge.output, step=edge.step) for edge in step.takes
+        )
+        return t("{told}; it takes {taken}", told=told, taken=taken)
+
+    def leaves(self, spec: PipelineSpec) -> str:
+        """Return what leaves in each step."""
+        lines = (f"{one.id}: {self._kinds[one.job.kind].leaves(one.job)}" for one in spec.steps)
+        return "\n".join(lines)
+
+    def label(self, spec: PipelineSpec) -> SecurityLabel | None:
+        """Return the label of the first step whose parties compute with each other."""
+        found = (self._kinds[one.job.kind].label(one.job) for one in spec.steps)
+        return next((one for one in found if one is not None), None)
+
+    def takes(self, spec: PipelineSpec, rows: str) -> Cost:
+        """Return the estimate of the first step of which anything is estimated."""
+        found = (self._kinds[one.job.kind].takes(one.job, rows) for one in spec.steps)
+        return next((one for one in found if one[0]), ({}, ()))
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -362,7 +409,7 @@ _ALONE: Final[tuple[CliKind, ...]] = (
     MpcText(),
     PsiText(),
 )
-CLI_KINDS: Final = CliKinds(*_ALONE, SweepText(), TimetableText(*_ALONE))
+CLI_KINDS: Final = CliKinds(*_ALONE, SweepText(), TimetableText(*_ALONE), PipelineText(*_ALONE))
 
 
 def given(context: typer.Context) -> CliKinds:

@@ -6,6 +6,7 @@ from typing import Final
 
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.mpc.kind import MPC_ENGINE
+from secureflow.engines.pipeline.kind import PipelineEngineKind
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
@@ -24,6 +25,15 @@ TIMETABLE_ENGINE: Final = TimetableEngineKind(
     PSI_ENGINE,
     MPC_ENGINE,
 )
+PIPELINE_ENGINE: Final = PipelineEngineKind(
+    TRAINING_ENGINE,
+    STATISTICS_ENGINE,
+    PREPARATION_ENGINE,
+    EVALUATION_ENGINE,
+    PREDICTION_ENGINE,
+    PSI_ENGINE,
+    MPC_ENGINE,
+)
 ENGINE_KINDS: Final = EngineKinds(
     TRAINING_ENGINE,
     STATISTICS_ENGINE,
@@ -34,4 +44,5 @@ ENGINE_KINDS: Final = EngineKinds(
     PSI_ENGINE,
     MPC_ENGINE,
     TIMETABLE_ENGINE,
+    PIPELINE_ENGINE,
 )

@@ -105,7 +105,8 @@ class RunJob:
         spec: its spec.
         digest: the spec's hex SHA-256.
         accounting: the accountant's answer for it, under differential privacy.
-    Answer: `{"job", "state", "error"?: {code, message, hint}, "report"?: its report's figures}`.
+    Answer: `{"job", "state", "error"?: {code, message, hint}, "report"?: its report's figures}`,
+        and of a pipeline's step `outputs` (`domain.specs.outputs.Outputs.read`).
     """
 
     effect: ClassVar[str] = "run_job"
@@ -130,11 +131,26 @@ class AwaitTime:
     until: int
 
 
+@dataclass(frozen=True)
+class AwaitResume:
+    """Pause the job with an error until a person resumes it; a cancellation ends it.
+
+    Args:
+        error: why: code, message, hint.
+    Answer: `{"by": who resumed it}`.
+    """
+
+    effect: ClassVar[str] = "await_resume"
+    error: Mapping[str, JSON]
+
+
 REPORTED: Final = (
     *("rounds", "metrics", "metrics_errors", "model", "privacy", "kept_round", "tee"),
 )
 """The members of a part's report that its whole is told."""
-Effect = Ask | Record | Move | Tell | Publish | Now | RunJob | AwaitTime
+REPORTED_OF_STEPS: Final = (*REPORTED, "sections", "answers")
+"""The same of a pipeline's step, which has a section in the pipeline's report."""
+Effect = Ask | Record | Move | Tell | Publish | Now | RunJob | AwaitTime | AwaitResume
 T = TypeVar("T")
 Script = Generator[Effect, JSON, T]
 

@@ -37,6 +37,7 @@ from secureflow.application.running.local import LocalParties
 from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
+from secureflow.application.running.stepoutputs import StepOutputs
 from secureflow.application.running.waiting import WaitObserver, Waits
 from secureflow.application.secretsroot import secrets_root
 from secureflow.application.sweeping import keep_swept
@@ -114,7 +115,8 @@ async def open_centre(
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
     queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
-    runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued))
+    steps = StepOutputs(artifacts)
+    runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued), steps)
     stack.push_async_callback(runner.stop)
     world = database.begin, ledger, keys.signing, authority, link, runner, bus, artifacts, uploads
     outside = login_providers(settings.identity, clock), notify_of(settings), keys

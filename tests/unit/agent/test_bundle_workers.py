@@ -31,7 +31,7 @@ from secureflow.agent.compute.training import MOMENTS, train_arguments
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
-from secureflow.domain.specs.base import Limits, dump
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.bundle_family import writing_seconds
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
@@ -44,6 +44,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.bundles.host import _prepared
 from secureflow.engines.preparation import (
     declared_moments,

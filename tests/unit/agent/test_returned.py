@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from peers.bundle_jobs import SEED, code_spec
 
 from secureflow.adapters.frameworks import Returned, returned
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.privacy import MAX_COORDINATE, AdaptiveClipping, Privacy
 from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.sealing.wiretypes import ROUNDING, rounded_to
 from secureflow.engines.training.tensors import flat
 from secureflow.kit.errors import SecureFlowError

@@ -32,7 +32,7 @@ from secureflow.agent.compute.workers import Workers
 from secureflow.agent.job.context import Computing
 from secureflow.agent.settings import WorkerSettings
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs.base import Limits, RosterEntry, dump, parse
+from secureflow.domain.specs.base import RosterEntry, dump, parse
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -42,6 +42,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.errors import SecureFlowError
 

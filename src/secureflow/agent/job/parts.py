@@ -6,7 +6,8 @@ this agent derives it and compares. What differs in any field is no part, whoeve
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from secureflow.agent.job.guards import check_not_early, check_not_late, job_finished
 from secureflow.agent.owner.publications import Publication
@@ -15,12 +16,15 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.partforms import Part
+from secureflow.domain.specs.partforms import Part, PartProblem
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _NEWEST: Final = "parts/"
 """Beginning of the fact that says which part of a job was approved last."""
+_SIGNED: Final = "outputs/"
+"""Beginning of the fact that holds what this party signed of the outputs of a job's parts."""
 _HINT: Final = "The centre must follow the spec that was approved."
 
 
@@ -41,15 +45,59 @@ def check_part(
             another number than its whole lists.
     """
     whole = check_next(store, job, part_of)
-    planned = kinds.parse(whole.spec, stored=True).parts(whole.job)
-    if not 1 <= part_of.number <= len(planned):
-        raise _refused(job, whole, Text("it has {count} parts", count=len(planned)))
+    approved = kinds.parse(whole.spec, stored=True)
+    try:
+        due = approved.due(whole.job, part_of.number, spec, OwnParts(store, kinds, whole.job))
+    except PartProblem as problem:
+        raise _refused(job, whole, problem.reason) from problem
     if job != part_id(whole.job, part_of.number):
         raise _refused(job, whole, "a part has one id, which follows from its whole")
-    if spec_digest(spec) != spec_digest(planned[part_of.number - 1]):
+    if spec_digest(spec) != spec_digest(due):
         reason = Text("its part {number} has another spec", number=part_of.number)
         raise _refused(job, whole, reason)
     return whole
+
+
+class OwnParts:
+    """`partforms.PartRecord`: what this record holds of the parts of a job.
+
+    Args:
+        store: the record.
+        kinds: the kinds of job.
+        whole: the job's id.
+    """
+
+    def __init__(self, store: RecordStore, kinds: SpecKinds, whole: str) -> None:
+        self._store = store
+        self._kinds = kinds
+        self._whole = whole
+
+    def outcome(self, number: int) -> str | None:
+        """Return how a part ended here; "" while it goes on, None if it was never approved."""
+        known = self._store.job(part_id(self._whole, number))
+        return None if known is None else known.outcome
+
+    def signed(self, number: int) -> Mapping[str, Any] | None:
+        """Return the digests of a part's outputs that this party signed; None if it did not."""
+        fact = (self._store.fact(_SIGNED + self._whole) or {}).get(str(number))
+        return None if fact is None else dict(fact)
+
+    def part(self, number: int) -> tuple[JobSpec, str]:
+        """Return the spec of an approved part, and its job's id.
+
+        Raises:
+            PartProblem: it was never approved here.
+        """
+        job = part_id(self._whole, number)
+        known = self._store.job(job)
+        if known is None:
+            raise PartProblem(Text("its part {number} was never approved here", number=number))
+        return self._kinds.parse(known.spec, stored=True), job
+
+    def sign(self, number: int, outputs: Mapping[str, JSON]) -> None:
+        """Remember what this party signed of a part's outputs; the caller's transaction."""
+        known = self._store.fact(_SIGNED + self._whole) or {}
+        self._store.set_fact(_SIGNED + self._whole, {**known, str(number): dict(outputs)})
 
 
 def check_next(store: RecordStore, job: str, part_of: Part) -> JobRecord:
@@ -111,9 +159,10 @@ def keep_approved(store: RecordStore, part_of: Part) -> None:
 
 
 def forget_parts(store: RecordStore, job: str) -> None:
-    """Forget it, because the job is over; the caller's transaction."""
-    if store.fact(_NEWEST + job) is not None:
-        store.set_fact(_NEWEST + job, None)
+    """Forget that, because the job is over; the caller's transaction."""
+    for name in (_NEWEST + job, _SIGNED + job):
+        if store.fact(name) is not None:
+            store.set_fact(name, None)
 
 
 def _refused(job: str, whole: JobRecord, reason: str) -> SecureFlowError:

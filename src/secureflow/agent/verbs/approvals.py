@@ -251,6 +251,7 @@ class Approvals:
         # The runs of a timetable are all alike.
         for number, part in enumerate(spec.parts(job if spec.times is None else ""), 1):
             request, _ = self._check(part)
+            await asyncio.to_thread(self._context.check_engine, part)
             request["epsilon"] = self._context.budgets.epsilon_of(part_id(job, number), part)
             self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})
             if under is not None:

@@ -49,6 +49,7 @@ from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.verbs.settling import Settling
+from secureflow.agent.verbs.steps import Steps
 from secureflow.agent.witness.witness import Observed
 from secureflow.domain.specs.base import closes
 from secureflow.domain.specs.bundles import CODE_ERRORS
@@ -72,6 +73,7 @@ from secureflow.engines.run.messages import (
     ReceiveRequest,
     SealRequest,
     SetupRequest,
+    StepRequest,
     TrainRequest,
     as_body,
     read,
@@ -92,6 +94,7 @@ Guarded = (
     | KeepRequest
     | PeerOfferRequest
     | PeerRunRequest
+    | StepRequest
     | Delivering
 )
 Handler = Callable[[JSON, JSON], Coroutine[Any, Any, dict[str, JSON]]]
@@ -150,6 +153,7 @@ class AgentVerbs:
         self._room = room
         self._settling = settling
         self._in_flight = InFlight()
+        self._steps = Steps(context)
         self._verbs: dict[str, Handler] = {
             "consent": self._consent,
             "challenge": self._challenge,
@@ -167,6 +171,7 @@ class AgentVerbs:
             "collect": partial(self._deliver, CollectRequest, deliveries.collect),
             "peer_offer": self._peer_offer,
             "peer_run": self._peer_run,
+            "step": self._step,
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -313,6 +318,12 @@ class AgentVerbs:
         request = read(PeerRunRequest, body)
         async with self._guarded(request, "peer_run", body):
             return as_body(await self._peers.run(request))
+
+    async def _step(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(StepRequest, body)
+        async with self._guarded(request, "step", body):
+            return as_body(await self._steps.sign(request))
 
     async def _deliver(
         self,

@@ -471,7 +471,8 @@ class Jobs:
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
         if project.rules is not None:
-            project.rules.check(checked_by_rules(drafted.spec))
+            for one in checked_by_rules(drafted.spec):
+                project.rules.check(one)
         if drafted.start is not None:
             await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:

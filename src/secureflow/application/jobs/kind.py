@@ -29,7 +29,8 @@ class Wanted:
 
     Every part is checked when the spec is drafted. `parts` are those of a kind's spec that a person
     chooses. `coming` are digests of uploads that a dry run takes as there, for they are to be sent
-    before the job is submitted.
+    before the job is submitted. `ahead` tells that it is a step of a pipeline, and what it takes of
+    other steps is provisional (`domain.specs.provisional`).
     """
 
     project: str
@@ -41,6 +42,7 @@ class Wanted:
     coming: frozenset[str] = frozenset()
     not_before: int | None = None
     priority: int = USUAL
+    ahead: bool = False
 
     @classmethod
     def of(cls, request: JobRequest) -> Self:

@@ -41,7 +41,7 @@ async def draft_prediction(work: UnitOfWork, wanted: Wanted, submitter: str, now
     parts = {**wanted.parts, **_least(wanted)}
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
-    model = await scored_model(work, wanted.project, str(parts.get("model")), "model")
+    model = await scored_model(work, wanted.project, parts.get("model"), "model")
     spec = parse(
         PredictionSpec,
         {

@@ -27,23 +27,26 @@ _MOST_JOBS: Final = 64
 
 
 async def scored_models(work: UnitOfWork, project: str, named: Any) -> list[ScoredModel]:
-    """Return the models of a project that a request names by their ids.
+    """Return the models of a project that a request names by their ids; provisional ones as given.
 
     Raises:
         SecureFlowError: `not_found`; `contradictory_spec` for one that cannot be applied to rows.
     """
     keys = named if isinstance(named, Sequence) and not isinstance(named, str) else ()
-    return [await scored_model(work, project, str(one)) for one in keys[:_MOST_NAMED]]
+    return [await scored_model(work, project, one) for one in keys[:_MOST_NAMED]]
 
 
 async def scored_model(
-    work: UnitOfWork, project: str, key: str, field: str = "models"
+    work: UnitOfWork, project: str, named: Any, field: str = "models"
 ) -> ScoredModel:
-    """Return a model of a project by its id.
+    """Return a model of a project by its id; a provisional one, which no request holds, as given.
 
     Raises:
         SecureFlowError: `not_found`; `contradictory_spec` for one that cannot be applied to rows.
     """
+    if isinstance(named, ScoredModel):
+        return named
+    key = str(named)
     model = await work.models.find(key)
     if model is None or model.project != project:
         raise missing("model", key)

@@ -14,6 +14,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.priorities import HIGHEST, OF_ORGANISATION, USUAL
 from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, standing
 from secureflow.domain.specs.base import JobSpec, spec_digest
+from secureflow.domain.specs.pipeline import NAME as PIPELINE
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -38,9 +39,11 @@ def consent_until(spec: JobSpec, now: int) -> int:
     return max(now, spec.not_before or 0) + CONSENT_SECONDS
 
 
-def checked_by_rules(spec: JobSpec) -> JobSpec:
-    """Return the spec that a project's rules look at: of a timetable, a run's."""
-    return spec if spec.times is None else spec.parts("")[0]
+def checked_by_rules(spec: JobSpec) -> tuple[JobSpec, ...]:
+    """Return the specs that a project's rules look at: a timetable's run, a pipeline's steps."""
+    if spec.times is not None:
+        return spec.parts("")[:1]
+    return spec.parts("") if spec.kind == PIPELINE else (spec,)
 
 
 def scheduled(drafted: Drafted, wanted: Wanted, now: int) -> Drafted:

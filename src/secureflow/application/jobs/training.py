@@ -131,7 +131,7 @@ async def draft(
     if spec.splits_by_key:
         check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
-    await check_origins(work, spec)
+    await check_origins(work, spec, ahead=wanted.ahead)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
         await named_by_job(work, spec.project, spec.bundle.digest)
     details, notes = _details(spec), (*_notes(spec, chosen), *await label_notes(work, [spec]))

@@ -6,22 +6,26 @@ from secureflow.application.access import missing
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.provisional import NOT_YET
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 
-async def check_origins(work: UnitOfWork, spec: TrainingSpec) -> None:
+async def check_origins(work: UnitOfWork, spec: TrainingSpec, *, ahead: bool = False) -> None:
     """Refuse what the job that a spec names cannot have given it.
+
+    With `ahead` the job may not exist yet: what it is to give is provisional, and the pipeline
+    whose step it is checks that.
 
     Raises:
         SecureFlowError: `not_found` (job), `contradictory_spec` naming the field.
     """
-    if spec.resume is not None:
+    if spec.resume is not None and not (ahead and spec.resume.job == NOT_YET):
         _check_tensors(spec, await _earlier(work, spec, spec.resume.job))
     recipe = spec.features.recipe if spec.features else None
-    if recipe is None:
+    if recipe is None or (ahead and recipe.job == NOT_YET):
         return
     from secureflow.engines.preparation.recipe import recipe_digest
 

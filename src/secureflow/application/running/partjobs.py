@@ -17,8 +17,9 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_leaf
+from secureflow.application.running.stepoutputs import StepOutputs
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import REPORTED, RunJob
+from secureflow.engines.script import REPORTED, REPORTED_OF_STEPS, RunJob
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -40,6 +41,7 @@ class PartJobs:
         claims: of this server.
         start: drives a job in the background.
         cancel: cancels a job (by whom), durably.
+        outputs: reads what a pipeline's step that has succeeded gives to others.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PartJobs:
         claims: JobClaims,
         start: Callable[[str], None],
         cancel: Callable[[str, str], Awaitable[None]],
+        outputs: StepOutputs,
     ) -> None:
         self._begin = begin
         self._ledger = ledger
@@ -57,6 +60,7 @@ class PartJobs:
         self._claims = claims
         self._start = start
         self._cancel = cancel
+        self._outputs = outputs
         self._awaited: dict[str, asyncio.Event] = {}
 
     def ended(self, job: str) -> None:
@@ -115,7 +119,15 @@ class PartJobs:
             self._awaited.pop(effect.job, None)
         if cancel.is_set():
             raise SecureFlowError("cancelled", Text("Job {job} was cancelled.", job=whole))
-        return outcome_of(part)
+        return await self._outcome(part)
+
+    async def _outcome(self, part: Job) -> dict[str, JSON]:
+        """Return what a whole is told of a part that has ended."""
+        told = outcome_of(part)
+        if not (part.spec.get("part_of") or {}).get("step") or part.report is None:
+            return told
+        async with self._begin() as unit:
+            return {**told, "outputs": await self._outputs.of(unit, part)}
 
     async def cancel_left(self, whole: str) -> None:
         """Cancel the part of a job that ends without its script, which waits for nobody."""
@@ -164,7 +176,8 @@ def outcome_of(part: Job) -> dict[str, JSON]:
         names = ("code", "message", "hint", "texts")
         told["error"] = {name: part.error[name] for name in names if name in part.error}
     if part.report is not None:
-        told["report"] = {name: part.report[name] for name in REPORTED if name in part.report}
+        names = REPORTED_OF_STEPS if (part.spec.get("part_of") or {}).get("step") else REPORTED
+        told["report"] = {name: part.report[name] for name in names if name in part.report}
     return told
 
 

@@ -10,8 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
+from secureflow.application.running.replaying import RunningJob
 from secureflow.application.running.windups import ends_without_script
 from secureflow.domain.jobs import Job, JobState, check_transition
+from secureflow.engines.script import AwaitResume
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -20,6 +24,54 @@ RESUMED: Final = "resumed"
 MOST: Final = 5
 """Maximum resumptions of a job: one that keeps stopping will not get further."""
 LEAF: Final = "job.resumed"
+_AWAITED: Final = "awaits_resume"
+"""Key in a job's progress for the effect in which its script waits to be resumed."""
+
+
+async def begin_waiting(unit: UnitOfWork, running: RunningJob) -> None:
+    """Note, once, how often a job had been resumed when its script began to wait for that.
+
+    A later resumption is the one that it waits for; the caller's transaction.
+    """
+    job = await unit.jobs.get(running.job)
+    if (job.progress.get(_AWAITED) or {}).get("seq") != running.seq:
+        awaited = {"seq": running.seq, "tries": len(tries(job))}
+        await unit.jobs.save(replace(job, progress={**job.progress, _AWAITED: awaited}))
+
+
+def _was_resumed(job: Job, seq: int) -> bool:
+    """Tell whether a job was resumed since its script began to wait for that, in this effect."""
+    awaited = job.progress.get(_AWAITED) or {}
+    return awaited.get("seq") == seq and len(tries(job)) > int(awaited["tries"])
+
+
+async def check_resumed(
+    begin: UnitOfWorkFactory, running: RunningJob, effect: AwaitResume
+) -> None:  # fmt: skip
+    """Refuse to go on with a job whose script waits to be resumed, with the script's own error.
+
+    A cancellation is told to the script instead (`resumed_by`).
+
+    Raises:
+        SecureFlowError: the effect's.
+    """
+    if running.cancel.is_set():
+        return
+    async with begin() as unit:
+        if not _was_resumed(await unit.jobs.get(running.job), running.seq):
+            raise SecureFlowError.from_json(dict(effect.error))
+
+
+async def resumed_by(begin: UnitOfWorkFactory, running: RunningJob) -> JSON:
+    """Return who resumed a job (`AwaitResume`).
+
+    Raises:
+        SecureFlowError: `cancelled`.
+    """
+    if running.cancel.is_set():
+        raise SecureFlowError("cancelled", Text("Job {job} was cancelled.", job=running.job))
+    async with begin() as unit:
+        return {"by": tries(await unit.jobs.get(running.job))[-1]["by"]}
 
 
 def tries(job: Job) -> list[dict[str, Any]]:

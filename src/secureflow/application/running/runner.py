@@ -34,12 +34,18 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.driving import DriverBackoff, defect, passes
 from secureflow.application.running.partjobs import PartJobs
-from secureflow.application.running.publishing import publish
+from secureflow.application.running.performing import perform_inside
 from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
-from secureflow.application.running.resuming import RESUMED
+from secureflow.application.running.resuming import (
+    RESUMED,
+    begin_waiting,
+    check_resumed,
+    resumed_by,
+)
 from secureflow.application.running.scripts import ScriptSource
+from secureflow.application.running.stepoutputs import StepOutputs
 from secureflow.application.running.timetabling import Timetabling
 from secureflow.application.running.waiting import SERVER as DRIVER
 from secureflow.application.running.windups import (
@@ -56,7 +62,7 @@ from secureflow.application.running.windups import (
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import Ask, AwaitTime, Move, Now, Publish, Record, RunJob, Tell
+from secureflow.engines.script import Ask, AwaitResume, AwaitTime, Record, RunJob, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
@@ -70,7 +76,7 @@ _log = get_logger(__name__)
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
-OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime)
+OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime, AwaitResume)
 """Effects whose answers come from outside of the job's own transaction."""
 
 
@@ -88,6 +94,7 @@ class Runner:
         waits: called with a job id, who waits in it, and for what (None when the wait ends).
         claims: coordinates the servers of a database.
         queue: lets approved jobs start in turn; without one all start at once.
+        outputs: reads what steps of pipelines give.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class Runner:
         waits: Waits = lambda _job, _who, _error: None,
         claims: JobClaims | None = None,
         queue: JobQueue | None = None,
+        outputs: StepOutputs | None = None,
     ) -> None:
         self._begin = begin
         self._asking = asking
@@ -113,7 +121,8 @@ class Runner:
         self._waits = waits
         self._claims = claims or JobClaims(begin)
         self._queue = queue or JobQueue(begin, UNLIMITED, lambda: now_ms() // 1000)
-        self._parts = PartJobs(begin, ledger, log_key, self._claims, self.start, self.cancel)
+        driven = self._claims, self.start, self.cancel
+        self._parts = PartJobs(begin, ledger, log_key, *driven, outputs or StepOutputs())
         self._times = Timetabling(begin, lambda: now_ms() // 1000)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
@@ -311,8 +320,7 @@ class Runner:
                 self._queue.left(job)
                 self._parts.ended(job)
                 return
-            if not running.ends:
-                await self._queue.turn(job, running.state, running.cancel)
+            await self._ready(running)
             try:
                 answer = await self._perform_outside(running)
             except InfrastructureError:  # a local fault, not an outcome of the effect
@@ -327,6 +335,13 @@ class Runner:
                 await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
                 await asyncio.to_thread(running.settle, answer)
+
+    async def _ready(self, running: RunningJob) -> None:
+        """Wait for the job's turn; pause it where its script waits to be resumed."""
+        if not running.ends:
+            await self._queue.turn(running.job, running.state, running.cancel)
+        if isinstance(running.effect, AwaitResume):
+            await check_resumed(self._begin, running, running.effect)
 
     async def state_to_resume(self, job: str) -> JobState:
         """Replay a paused job without changing anything; return the state of its script.
@@ -420,7 +435,7 @@ class Runner:
         async with self._begin() as unit:
             await self._claims.take(unit, running.job)
             while running.effect is not None and not isinstance(running.effect, OUTSIDE):
-                answer = await self._perform_inside(unit, running)
+                answer = await perform_inside(unit, running, self._now_ms)
                 if isinstance(running.effect, Tell):  # many in a row, without consequences
                     running.settle(answer)
                 else:
@@ -433,6 +448,8 @@ class Runner:
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             elif isinstance(running.effect, RunJob):
                 await self._parts.propose(unit, running.job, running.effect, self._now)
+            elif isinstance(running.effect, AwaitResume):
+                await begin_waiting(unit, running)
             elif running.effect is None:
                 await self._queue.leave(unit, running.job)
                 await unit.claims.release(running.job)
@@ -460,27 +477,12 @@ class Runner:
             return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
         if isinstance(effect, RunJob):
             return await self._parts.run(running.job, effect, running.cancel)
+        if isinstance(effect, AwaitResume):
+            return await resumed_by(self._begin, running)
         if isinstance(effect, AwaitTime):
             return await self._times.wait(running.job, effect, running.cancel)
         ask = cast("Ask", effect)
         return await self._asking.perform(running.job, running.seq, ask, running.cancel)
-
-    async def _perform_inside(self, unit: UnitOfWork, running: RunningJob) -> JSON:
-        match running.effect:
-            case Move() as move:
-                running.state = JobState(move.state)
-                await moving.move(unit, running.job, running.state, move.reason, self._now)
-            case Tell() as tell:
-                await unit.events.append(running.job, tell.kind, self._now, dict(tell.data))
-                if tell.progress:
-                    job = await unit.jobs.get(running.job)
-                    progress = {**job.progress, **tell.progress}
-                    await unit.jobs.save(replace(job, progress=progress))
-            case Publish() as published:
-                return await publish(unit, running.job, published.model, self._now)
-            case Now():
-                return self._now_ms()
-        return None
 
     async def _pause(self, job: str, error: SecureFlowError) -> None:
         self._claims.lose(job)  # a stalled one may have been overtaken: its error does not matter

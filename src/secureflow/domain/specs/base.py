@@ -26,7 +26,15 @@ from secureflow.domain.fieldfaults import (
 )
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
-from secureflow.domain.specs.partforms import CodePart, Part, Patience, PrivacyPart, Times
+from secureflow.domain.specs.partforms import (
+    CodePart,
+    Part,
+    PartProblem,
+    PartRecord,
+    Patience,
+    PrivacyPart,
+    Times,
+)
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
@@ -220,7 +228,21 @@ class JobSpec(Protocol):
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """Return the specs of the jobs that this one starts, if its own id is `job`, in order.
 
-        Its approval covers them, and its charge is theirs.
+        Its approval covers them, and its charge is theirs. Of a pipeline they are the steps as they
+        were approved: what runs follows from what came out before (`due`).
+        """
+
+    def due(self, job: str, number: int, offered: JobSpec, record: PartRecord) -> JobSpec:
+        """Return the spec of the part that this job, if its own id is `job`, starts as a number.
+
+        Args:
+            job: its id.
+            number: of the part, from 1.
+            offered: what the centre says that the part is.
+            record: what a party knows of the parts before.
+
+        Raises:
+            PartProblem: why there is none.
         """
 
     def facts(self) -> Mapping[str, Any]:
@@ -310,28 +332,13 @@ class SpecBase:
         del job
         return ()
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits on one update, which the enclave enforces before it folds."""
-
-    __pydantic_config__ = STRICT
-    max_weight: Annotated[int, Field(ge=1, le=1 << 31)] = 1_000_000
-    clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1000.0
-    patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
-
-
-@dataclass(frozen=True)
-class Quantisation:
-    """How values become ring elements where updates are masked (`secagg`, `sealed+secagg`).
-
-    Every coordinate of an update is clamped to ±`clip`, which is 2^`bits` steps. Sums are exact in
-    Z_2^32 if roster · 2^bits · limits.max_weight is below 2^31, else in Z_2^64.
-    """
-
-    __pydantic_config__ = STRICT
-    clip: Annotated[float, Field(ge=1e-6, le=1e6)] = 8.0
-    bits: Annotated[int, Field(ge=8, le=40)] = 20
+    def due(self, job: str, number: int, offered: JobSpec, record: PartRecord) -> JobSpec:
+        """Return the part of a number: all of them are known from the start."""
+        del offered, record
+        planned = self.parts(job)
+        if not 1 <= number <= len(planned):
+            raise PartProblem(Text("it has {count} parts", count=len(planned)))
+        return planned[number - 1]
 
 
 def adapter(of: type[Any]) -> TypeAdapter[Any]:
@@ -458,7 +465,7 @@ def contributing(spec: JobSpec) -> JobSpec:
 
 def any_contributes(spec: JobSpec) -> bool:
     """Tell whether parties contribute anything to a job, or to those that it starts."""
-    return contributes(contributing(spec))
+    return any(map(contributes, spec.parts("") or (spec,)))
 
 
 def two_sum(spec: JobSpec) -> bool:

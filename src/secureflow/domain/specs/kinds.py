@@ -10,6 +10,7 @@ from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
 from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_request import MpcRequest
+from secureflow.domain.specs.pipeline_rules import pipeline_kind
 from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
@@ -116,6 +117,15 @@ TIMETABLE_SPEC: Final = timetable_kind(
     PSI_SPEC,
     MPC_SPEC,
 )
+PIPELINE_SPEC: Final = pipeline_kind(
+    TRAINING_SPEC,
+    STATISTICS_SPEC,
+    PREPARATION_SPEC,
+    EVALUATION_SPEC,
+    PREDICTION_SPEC,
+    PSI_SPEC,
+    MPC_SPEC,
+)
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC,
     STATISTICS_SPEC,
@@ -126,4 +136,5 @@ SPEC_KINDS: Final = SpecKinds(
     PSI_SPEC,
     MPC_SPEC,
     TIMETABLE_SPEC,
+    PIPELINE_SPEC,
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from pydantic import ConfigDict, Field
 
-from secureflow.domain.fieldfaults import ID_PATTERN
+from secureflow.domain.fieldfaults import ID_PATTERN, SLUG_PATTERN
 
 MOST_RUNS: Final = 500
 """Most jobs that one job starts: runs of a timetable."""
@@ -15,11 +16,38 @@ MOST_RUNS: Final = 500
 
 @dataclass(frozen=True)
 class Part:
-    """The job that starts this one, and which of its parts this one is, from 1."""
+    """The job that starts this one, and which of its parts this one is, from 1.
+
+    `step` is the id of a pipeline's step.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
     job: Annotated[str, Field(pattern=ID_PATTERN)]
     number: Annotated[int, Field(ge=1, le=MOST_RUNS)]
+    step: Annotated[
+        str | None, Field(pattern=SLUG_PATTERN, exclude_if=lambda value: value is None)
+    ] = None
+
+
+class PartProblem(Exception):  # noqa: N818 - callers tell whose it is
+    """Why a part is not due: the end of a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class PartRecord(Protocol):
+    """What a party knows of the parts of one job, by their numbers."""
+
+    def outcome(self, number: int) -> str | None:
+        """Return how a part ended; "" while it goes on, None if it was never approved here."""
+
+    def signed(self, number: int) -> Mapping[str, Any] | None:
+        """Return the digests of a part's outputs that this party signed; None if it did not."""
+
+    def part(self, number: int) -> tuple[Any, str]:
+        """Return the spec of an approved part, and its job's id."""
 
 
 class Patience(Protocol):

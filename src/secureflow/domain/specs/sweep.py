@@ -24,7 +24,6 @@ from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.fieldfaults import FIELD_PATTERN
 from secureflow.domain.specs.base import (
     STRICT,
-    Limits,
     Problem,
     SpecBase,
     contradiction,
@@ -39,6 +38,7 @@ from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.privacy import Placement, Privacy
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

@@ -16,8 +16,6 @@ from secureflow.domain.specs.base import (
     Column,
     Digest,
     Id,
-    Limits,
-    Quantisation,
     SpecBase,
     dump,
 )
@@ -56,6 +54,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
+from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
     "ArrayFeature",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import Limits, Quantisation, Title
+from secureflow.domain.specs.base import Title
 from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
@@ -20,6 +20,7 @@ from secureflow.domain.specs.training import (
     Resume,
     TrainingPlan,
 )
+from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
@@ -22,7 +23,9 @@ from secureflow.agent.kinds.training.verification import (
     check_output,
 )
 from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.outputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
@@ -86,11 +89,23 @@ class TrainingContribution:
         admissions = self._context.store.admissions(job.job)
         if isinstance(request, TrainRequest):
             model = check_model(request, initial, admissions)
-            return RoundStart(model, check_moments(request, spec, initial, admissions))
+            moments = check_moments(request, spec, initial, admissions)
+            await self._keep_moments(job, spec, moments)
+            return RoundStart(model, moments)
         target = initial if request.model is None else request.model.digest
         moments = check_masked_moments(request, spec, initial, admissions)
+        await self._keep_moments(job, spec, moments)
         await self._steps.ensure_model(job, spec, target, initial, request.steps)
         return RoundStart(target, moments)
+
+    async def _keep_moments(
+        self, job: JobRecord, spec: TrainingSpec, moments: list[float] | None
+    ) -> None:
+        """Remember the sums that a step of a pipeline trains with: later steps scale by them."""
+        if moments is None or spec.part_of is None or spec.part_of.step is None:
+            return
+        told = moments_digest(moments)
+        await asyncio.to_thread(keep_moments, self._context.store, job.job, told)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
         """Refuse any round after the evaluation, whose model is the output."""

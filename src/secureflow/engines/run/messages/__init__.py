@@ -99,6 +99,7 @@ from secureflow.engines.run.messages.peering import (
     PeerRunReply,
     PeerRunRequest,
 )
+from secureflow.engines.run.messages.stepping import StepReply, StepRequest
 
 _ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     ConsentRequest,
@@ -117,6 +118,7 @@ _ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     CollectRequest,
     PeerOfferRequest,
     PeerRunRequest,
+    StepRequest,
     CosignRequest,
     FinishRequest,
     OpenRequest,
@@ -199,6 +201,8 @@ __all__ = [
     "SetupRequest",
     "ShownLeaf",
     "ShownVerdict",
+    "StepReply",
+    "StepRequest",
     "StoredModel",
     "SumBase",
     "SumRequest",

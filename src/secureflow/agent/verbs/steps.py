@@ -1,0 +1,114 @@
+"""`step`: a party signs what came out of a step of a pipeline, before the next one begins.
+
+It compares what the centre says with its own record: the part was approved here and has succeeded;
+the model is the one that its own end of the part names; the sums by which a model's numbers are
+scaled are those that it trained with itself. What only the centre has seen, a recipe, is fixed by
+this signature: from then on no other is taken for it (`agent.job.parts`, ADR 21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.parts import OwnParts
+from secureflow.agent.record.going import check_going
+from secureflow.agent.record.stepmoments import kept_moments
+from secureflow.agent.record.store import RecordStore
+from secureflow.domain.ids import part_id
+from secureflow.domain.specs.outputs import is_signed
+from secureflow.domain.specs.pipeline import SUCCEEDED
+from secureflow.engines.ledger.ends import FINISHED, read_finished
+from secureflow.engines.run.messages import StepReply, StepRequest
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+LEAF = "step"
+"""The kind of leaf with which a party signs the outputs of a step."""
+
+
+class Steps:
+    """Answers `step`.
+
+    Args:
+        context: the party.
+    """
+
+    def __init__(self, context: AgentContext) -> None:
+        self._context = context
+
+    async def sign(self, request: StepRequest) -> StepReply:
+        """Return the leaf that signs a step's outputs; the same for the same step.
+
+        Raises:
+            SecureFlowError: those of `AgentContext.approved`; `part_refused` for outputs that are
+                not those of this party's own record; `not_finished` for a part that has not ended
+                here.
+        """
+        job, spec = self._context.approved(request.job, request.digest)
+        if spec.kind != "pipeline":
+            raise _refused(request, "it has no steps")
+        return await asyncio.to_thread(self._signed, request, job.digest)
+
+    def _signed(self, request: StepRequest, digest: str) -> StepReply:
+        context = self._context
+        store, key = context.store, f"step/{request.job}/{request.number}"
+        own = OwnParts(store, context.kinds.specs, request.job)
+        with store.transaction():
+            check_going(store.job(request.job))
+            known = own.signed(request.number)
+            if known is not None:
+                if known != request.outputs:
+                    raise _refused(request, "other outputs of this step were signed before")
+                return StepReply(**context.leaf_reply(store.leaf(str(store.answer(key)))))
+            self._check(request, own)
+            document: dict[str, JSON] = {"number": request.number, "outputs": request.outputs}
+            document["part"] = part_id(request.job, request.number)
+            leaf = context.witness.leaf(LEAF, request.job, digest, document)
+            own.sign(request.number, request.outputs)
+            store.keep_answer(key, request.job, leaf.hash)
+            store.note(context.clock(), "step.signed", request.job, **document)
+        return StepReply(**context.leaf_reply(leaf))
+
+    def _check(self, request: StepRequest, own: OwnParts) -> None:
+        store, part = self._context.store, part_id(request.job, request.number)
+        outcome = own.outcome(request.number)
+        if not outcome:
+            raise SecureFlowError(
+                "not_finished",
+                Text("The step {part} of {job} has not ended here.", part=part, job=request.job),
+                "Its agent asks the centre for ends that it missed; resume the pipeline then.",
+            )
+        if outcome != SUCCEEDED:
+            raise _refused(request, Text("its part {part} did not succeed", part=part))
+        if not is_signed(request.outputs):
+            raise _refused(request, "these are no outputs of a step")
+        if request.outputs.get("model", "") != _model(store, part, request.outputs):
+            raise _refused(request, "this party ended the step with another model")
+        moments = kept_moments(store, part)
+        if moments is not None and request.outputs.get("moments") != moments:
+            raise _refused(request, "this party trained with other sums")
+
+
+def _model(store: RecordStore, part: str, outputs: Mapping[str, Any]) -> str:
+    """Return the model that this party's own end of a part names, or what is said if it names none.
+
+    A party that missed the last round could not compare it: the others' signatures hold it.
+    """
+    leaf = store.leaf_of(part, FINISHED)
+    read = None if leaf is None else read_finished(leaf.bundle.get("document"))
+    said = str(outputs.get("model", ""))
+    return said if read is None or not read[2] else read[2]
+
+
+def _refused(request: StepRequest, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "part_refused",
+        Text("Step {number} of {job} is not what this party knows of it: {reason}.",
+             number=request.number, job=request.job, reason=reason),
+        "The centre must follow the spec that was approved.",
+        {"whole": request.job},
+    )  # fmt: skip

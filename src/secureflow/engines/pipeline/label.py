@@ -1,0 +1,155 @@
+"""The label of a pipeline: who learns what of its whole graph, and what steps tell together.
+
+What each step tells is its own kind's to say; rows that are the same of several steps are told
+once. Beside them stand those of steps *together*: exact figures of the same rows can be subtracted
+from one another, of differently chosen rows most of all; a model can be tested with figures of the
+rows that it learned from; and whoever knows which rows match elsewhere reads every figure of them
+with that. All of it follows from the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
+from secureflow.domain.specs.protections import contributes
+from secureflow.engines.run.explaining import Row, sight_rows
+from secureflow.engines.run.kind import EngineKind
+from secureflow.kit.canonical import JSON
+from secureflow.kit.text import Text
+
+Kind = Callable[[PipelineStep], EngineKind]
+_READERS: Final = "whoever has the reports"
+_SUMMING: Final = frozenset({"statistics", "preparation", "evaluation", "mpc"})
+
+
+def disclosure(spec: PipelineSpec, kind: Kind, tee: str) -> list[Mapping[str, JSON]]:
+    """Return what each kind of party can learn: of each step, and of steps together.
+
+    Args:
+        spec: the pipeline's.
+        kind: of a step.
+        tee: the verdict's title.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for step in spec.steps:
+        for row in kind(step).disclosure(step.job, tee):
+            key = repr([row.get(name) for name in ("who", "sees", "why")])
+            known = found.setdefault(key, {**row, "steps": []})
+            if step.id not in known["steps"]:
+                known["steps"].append(step.id)
+    return [*found.values(), *together(spec)]
+
+
+def together(spec: PipelineSpec) -> list[dict[str, JSON]]:
+    """Return what steps tell together that none of them tells alone, with their ids (`steps`)."""
+    return [
+        {**row, "steps": list(steps), "together": True}
+        for told, steps in _combined(spec)
+        for row in sight_rows([told])
+    ]
+
+
+def _combined(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    exact = [one.id for one in spec.steps if _releases(one) and not one.job.all_private]
+    noised = [one.id for one in spec.steps if _releases(one) and one.job.privacy is not None]
+    if len(exact) > 1:
+        why = (
+            "exact figures of the same rows can be subtracted from one another, and tell of few "
+            "rows what none of them tells alone"
+        )
+        sees = Text("what {steps} tell about the same rows", steps=", ".join(exact))
+        yield (_READERS, sees, why), exact
+    if len(noised) > 1:
+        why = "their noise is drawn anew in each, and ε is charged for all of them together"
+        sees = Text("noised figures of {steps}, of the same rows", steps=", ".join(noised))
+        yield (_READERS, sees, why), noised
+    yield from _chosen_rows(spec, exact)
+    yield from _model_and_figures(spec)
+    yield from _matched(spec)
+    yield from _handed_over(spec)
+    if spec.attempts > 1:
+        sees = Text("up to {count} attempts at each step", count=spec.attempts)
+        why = (
+            "an attempt that failed may have released some of its figures: sums are over all "
+            "parties in each, or noised and charged"
+        )
+        yield (_READERS, sees, why), [one.id for one in spec.steps]
+
+
+def _releases(step: PipelineStep) -> bool:
+    """Tell whether a step releases sums over rows."""
+    return step.job.reads_rows and contributes(step.job)
+
+
+def _rows_of(step: PipelineStep) -> str:
+    """Return which rows a step takes, as a text that is equal for equal rows."""
+    job: Any = step.job
+    split = getattr(getattr(job, "plan", None), "split", None)
+    return repr((getattr(job, "held_out", None), split))
+
+
+def _chosen_rows(spec: PipelineSpec, exact: Sequence[str]) -> Iterator[tuple[Row, Sequence[str]]]:
+    steps = [one for one in spec.steps if one.id in exact]
+    if len({_rows_of(one) for one in steps}) < 2:
+        return
+    yield (
+        (
+            _READERS,
+            Text("figures of other rows in each of {steps}", steps=", ".join(exact)),
+            "the difference of two such figures is that of the rows which one of them leaves out",
+        ),
+        exact,
+    )
+
+
+def _model_and_figures(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    trained = [one.id for one in spec.steps if one.job.kind == "training" and one.job.reads_rows]
+    figures = [one.id for one in spec.steps if one.job.kind in _SUMMING and _releases(one)]
+    if not trained or not figures:
+        return
+    private = all(one.job.all_private for one in spec.steps if one.id in {*trained, *figures})
+    why = (
+        "both are noised, and charged together"
+        if private
+        else "who has a model and figures of the rows that it learned from can test guesses about "
+        "single rows better than with either"
+    )
+    both = Text("the models of {models} beside the figures of {steps}",
+                models=", ".join(trained), steps=", ".join(figures))  # fmt: skip
+    yield (_READERS, both, why), [*trained, *figures]
+
+
+def _matched(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    for step in spec.steps:
+        others = [one.id for one in spec.steps if one.id != step.id and one.job.reads_rows]
+        if step.job.kind != "psi" or not others:
+            continue
+        job: Any = step.job
+        if job.learns == "size" and not job.tells_size:
+            continue
+        yield (
+            (
+                Text("{parties}, who learn which keys match in {step}",
+                     parties=", ".join(job.learners), step=step.id),
+                Text("what {steps} tell, knowing which of their rows others have as well",
+                     steps=", ".join(others)),
+                "figures before and after an intersection are of overlapping rows",
+            ),
+            [step.id, *others],
+        )  # fmt: skip
+
+
+def _handed_over(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    for step in spec.steps:
+        deliver = getattr(step.job, "deliver", None)
+        figures = [one.id for one in spec.steps if one.id != step.id and _releases(one)]
+        if deliver is None or not figures:
+            continue
+        sees = Text("the answers of {step} row by row, beside the figures of {steps}",
+                    step=step.id, steps=", ".join(figures))  # fmt: skip
+        yield (
+            (deliver.to, sees, "row by row, a model tells of what it learned"),
+            [step.id, *figures],
+        )

@@ -1,0 +1,136 @@
+"""The pipeline's script without a network: driven whole, crashed everywhere, steps that fail."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from secureflow.domain.ids import part_id
+from secureflow.domain.specs.outputs import Outputs
+from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.script import AwaitResume, RunJob
+from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
+from tests.unit.engines.pipeline.world import FIT, PipelineWorld
+from tests.unit.engines.run.test_ending import CANCELLED, ended
+from tests.unit.engines.training.world import JOB, Crash, Journal, drive
+
+
+def told(report: dict[str, Any]) -> dict[str, Any]:
+    """The report without what the clock says."""
+    rows = [{k: v for k, v in row.items() if k != "ended"} for row in report["steps"]]
+    gone = {"ledger", "started", "finished", "steps"}
+    return {**{k: v for k, v in report.items() if k not in gone}, "steps": rows}
+
+
+def parts(world: PipelineWorld) -> list[dict[str, Any]]:
+    return [one["document"] for one in world.entries if one.get("kind") == "job.part"]
+
+
+def test_each_step_takes_what_the_ones_before_gave() -> None:
+    world = PipelineWorld()
+    report = drive(world, [])
+    jobs = [part_id(JOB, number) for number in (1, 3, 5)]  # two attempts at each
+    assert [job for job, _ in world.ran] == jobs
+    prepared, trained, tested = (spec for _, spec in world.ran)
+    assert [one.name for _, one in world.ran] == ["risk: prepare", "risk: train", "risk: test"]
+    recipe = trained.features.recipe
+    assert (recipe.job, recipe.fits) == (jobs[0], (FIT,))
+    (model,) = tested.models
+    assert (model.job, model.digest) == (jobs[1], f"{7:064x}")
+    assert model.features == trained.features
+    assert prepared.part_of.step == "prepare"
+    assert [(row["step"], row["state"]) for row in report["steps"]] == [
+        ("prepare", "succeeded"), ("train", "succeeded"), ("test", "succeeded"),
+    ]  # fmt: skip
+    titles = [one["title"] for one in report["sections"]]
+    assert titles == [f"Step {n} of 3: {s}" for n, s in
+                      [(1, "prepare (preparation)"), (2, "train (training)"),
+                       (3, "test (evaluation)")]]  # fmt: skip
+
+
+def test_every_party_signs_the_outputs_of_each_step_and_the_bundle_holds_them() -> None:
+    world = PipelineWorld(names_models=True)
+    drive(world, [])
+    model = Outputs(f"{7:064x}", 2).signed()
+    for party in world.keys:
+        assert world.signed[party, 3] == model
+        assert world.signed[party, 5] == {}
+    assert [(one["step"], one["outcome"]) for one in parts(world)] == [
+        ("prepare", "succeeded"), ("train", "succeeded"), ("test", "succeeded"),
+    ]  # fmt: skip
+    assert parts(world)[1]["outputs"] == model
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.ok, verdict.missing) == (True, ()), verdict
+
+
+def test_killed_anywhere_it_runs_each_step_once_and_ends_alike() -> None:
+    whole = PipelineWorld()
+    whole.fail = frozenset({3})
+    journal: Journal = []
+    expected, effects = told(drive(whole, journal)), len(journal)
+    for place in range(effects):
+        world = PipelineWorld()
+        world.fail = frozenset({3})
+        kept: Journal = []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at=place)
+        assert told(drive(world, kept)) == expected
+        assert world.ran == whole.ran
+
+
+def test_a_step_that_fails_names_itself_and_is_tried_again_when_resumed() -> None:
+    world = PipelineWorld()
+    world.fail = frozenset({3})
+    report = drive(world, [])
+    (paused,) = world.paused
+    assert paused.code == "step_failed"
+    assert "train" in paused.message
+    assert "bank-b is silent" in paused.message
+    assert f"secureflow job resume {JOB}" in paused.hint
+    assert paused.details["step"] == "train"
+    assert [job for job, _ in world.ran] == [part_id(JOB, n) for n in (1, 3, 4, 5)]
+    assert [row["state"] for row in report["steps"]] == [
+        "succeeded", "failed", "succeeded", "succeeded",
+    ]  # fmt: skip
+    assert world.ran[2][1].name == "risk: train (2)"
+
+
+def test_after_its_last_attempt_it_fails_with_the_step() -> None:
+    world = PipelineWorld(names_models=True)
+    world.fail = frozenset({3, 4})
+    error = ended(world)
+    assert error is not None
+    assert (error.code, error.details["step"]) == ("step_failed", "train")
+    assert len(world.paused) == 1
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.ok, verdict.missing) == (True, ()), verdict
+
+
+def test_no_step_begins_before_every_party_signed_what_it_takes() -> None:
+    world = PipelineWorld()
+    world.refuse["bank-b", "step"] = SecureFlowError("not_finished", "it has not ended here", "")
+    error = ended(world)
+    assert error is not None
+    assert error.code == "step_failed"
+    assert [job for job, _ in world.ran] == [part_id(JOB, 1)]
+    assert len(world.paused) == 4
+
+
+@pytest.mark.parametrize("at", [RunJob, AwaitResume])
+def test_a_cancelled_pipeline_ends_for_every_party(at: type[Any]) -> None:
+    world = PipelineWorld(names_models=True)
+    world.fail = frozenset({1})
+    error = ended(world, lambda _, effect: isinstance(effect, at))
+    assert error is not None
+    assert error.code == CANCELLED.code
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.ok, verdict.missing) == (True, ()), verdict
+
+
+def test_what_people_are_told_has_its_chinese() -> None:
+    report = drive(PipelineWorld(), [])
+    for row in report["disclosure"]:
+        assert chinese(row["sees"]) != row["sees"] or "texts" in row
