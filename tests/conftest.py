@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import structlog
 import typer.main
 from hypothesis import HealthCheck, settings
-from peers import browsers, clocks, sandboxes
+from peers import browsers, clocks, sandboxes, verifiers
 from sqlalchemy.engine import make_url
 
 from secureflow.kit import archive, kernels
@@ -85,7 +85,7 @@ def _told() -> str:
 
 def pytest_report_header() -> list[str]:
     """Say it before the tests."""
-    return [_told(), clocks.told(), sandboxes.told(), browsers.told()]
+    return [_told(), clocks.told(), sandboxes.told(), browsers.told(), verifiers.told()]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -102,6 +102,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if browsers.missing():
         terminalreporter.section("Browser", sep="!", red=True, bold=True)
         terminalreporter.line(browsers.told(), red=True, bold=True)
+    if verifiers.missing():
+        terminalreporter.section("Node", sep="!", red=True, bold=True)
+        terminalreporter.line(verifiers.told(), red=True, bold=True)
 
 
 def demand_postgres() -> Path:

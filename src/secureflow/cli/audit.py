@@ -120,14 +120,15 @@ def verify(
     """
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
+    from secureflow.engines.ledger.bundle_format import parse_history
 
     # Who holds it to a spec or to kept leaves says what it is: then anything else is an accusation.
     shown = read_json(bundle) if held is not None or spec else _read_bundle(bundle)
     given: Any = None if charter is None else read_json(charter)
     earlier = given.pop("history", []) if isinstance(given, dict) else []
+    known = parse_history(earlier)
     pinned = None if charter is None else SignedCharter.from_json(given).charter
     kept = None if held is None else read_json(held)
-    known = [SignedCharter.from_json(one) for one in earlier]
     verdict = verify_bundle(shown, pinned, kept, spec, known)
     if output is Form.TABLE:
         _show(verdict)

@@ -84,7 +84,7 @@ class Continuation:
     def problem(self) -> str:
         """Return why it is invalid, or ""."""
         texts = (self.origin, self.root, self.note, self.start_root, self.log_key, self.reason)
-        if not all(isinstance(one, str) for one in texts) or len(self.note) > MAX_NOTE:
+        if not all(isinstance(one, str) for one in texts) or _too_long(self.note):
             return "a continuation's texts must be strings that are not too long"
         if not _ORIGIN.fullmatch(self.origin):
             return "a continuation's origin needs 1-255 printable characters"
@@ -113,6 +113,11 @@ class Continuation:
         if self.start != self.size:
             return "a continuation with a new log key loses entries: only one of both"
         return ""
+
+
+def _too_long(note: str) -> bool:
+    """Tell whether a note is too long; half a surrogate pair has no UTF-8, and so no length."""
+    return len(note) > MAX_NOTE or any("\ud800" <= one <= "\udfff" for one in note)
 
 
 _ROLLBACK: Final = tuple(

@@ -135,8 +135,8 @@ async def serve(
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        table = Commands(assembly, link, workers, reload, watch).table()
-        table |= NotificationCommands(told).table()
+        commands = Commands(assembly, link, workers, reload, watch).table()
+        table = {**commands, **NotificationCommands(told).table()}
         table |= page_commands(assembly, link, reload, granted, file, specs)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)

@@ -18,6 +18,8 @@ from secureflow.kit.text import Text
 MAX_ENTRIES = 200_000
 MAX_PROOF = 64
 MAX_ROSTER = 256
+MAX_DEPTH = 100
+"""Deepest nesting of a bundle: a fixed bound, so that every verifier refuses the same ones."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 MAX_HISTORY = 256
@@ -112,10 +114,12 @@ def parse_bundle(value: Any) -> Bundle:
             `malformed_charter`.
     """
     names = set(value) - {"history"} if isinstance(value, dict) else set()
-    if not isinstance(value, dict) or names != _FIELDS or value["v"] != 1:
+    if not isinstance(value, dict) or names != _FIELDS or not _is_one(value["v"]):
         raise _malformed(
             Text("it needs v = 1 and exactly {fields}", fields=", ".join(sorted(_FIELDS)))
         )
+    if _deeper_than(value, MAX_DEPTH):
+        raise _malformed(Text("it is nested deeper than {most} levels", most=MAX_DEPTH))
     for name in ("origin", "note", "job", "charter"):
         if not isinstance(value[name], str):
             raise _malformed(Text("{name} must be a string", name=name))
@@ -134,11 +138,28 @@ def parse_bundle(value: Any) -> Bundle:
         contributors=_contributors(spec),
         charter=value["charter"],
         entries=tuple(_entry(one) for one in listed),
-        history=_history(value.get("history", [])),
+        history=parse_history(value.get("history", [])),
     )
 
 
-def _history(value: Any) -> tuple[SignedCharter, ...]:
+def _is_one(value: Any) -> bool:
+    return type(value) is int and value == 1  # nor 1.0 or true, which Python takes for equal
+
+
+def _deeper_than(value: Any, most: int) -> bool:
+    """Tell whether lists and objects are nested deeper: what follows walks them recursively."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_deeper_than(one, most - 1) for one in inner)
+
+
+def parse_history(value: Any) -> tuple[SignedCharter, ...]:
+    """Parse the charters of a bundle, or those that a reader keeps beside the pinned one.
+
+    Raises:
+        SecureFlowError: `malformed_bundle`, `malformed_charter`.
+    """
     if not isinstance(value, list) or len(value) > MAX_HISTORY:
         raise _malformed(
             Text(

@@ -20,7 +20,7 @@ from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.notes import Note, parse_note
-from secureflow.kit.canonical import JSON
+from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -175,7 +175,8 @@ def _says(entry: BundleEntry, charter: Charter, one: Continuation) -> bool:
     document = entry.document
     if not isinstance(document, dict) or document.get("charter") != charter.digest:
         return False
-    return bool(document.get("continuation") == one.json())
+    # By their canonical form, which is what was committed to: Python takes true for 1.
+    return canonical_bytes(document.get("continuation")) == canonical_bytes(one.json())
 
 
 def beyond_its_key(charter: Charter, note: Note) -> Continuation | None:
