@@ -178,6 +178,7 @@ RULES: dict[str, Rule] = {
     "list_jobs": Rule("job.read", "project", "query"),
     "submit_job": Rule("job.submit", "project", "body", JOB_BODY),
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
+    "check_draft": Rule("job.submit", "project", "body", JOB_BODY),
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
     "get_job_recipe": Rule("job.read", "job"),

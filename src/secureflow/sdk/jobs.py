@@ -41,7 +41,7 @@ from secureflow.sdk.reportfiles import ReportFiles
 from secureflow.sdk.reports import Report
 from secureflow.sdk.scoring import code_predicts
 from secureflow.sdk.tracking import LogTo, observer
-from secureflow.sdk.views import DryRun
+from secureflow.sdk.views import DraftCheck, DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
 """A request of any kind, or its JSON, as in a job file: `kind` says which."""
@@ -77,6 +77,11 @@ class Jobs(ReportFiles[D_co]):
         later = {name: one for name, one in (("bundle", bundle), ("weights", weights)) if one}
         made = verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
         return replace(made, params=later)
+
+    @operation
+    def check_draft(self, draft: Mapping[str, Any]) -> Call[DraftCheck]:
+        """Return everything that is wrong with a draft of a job, which may be half filled."""
+        return verbs.post("/jobs/check-draft", dict(draft), answers.value(DraftCheck))
 
     @operation
     def train(

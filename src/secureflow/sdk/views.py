@@ -177,11 +177,28 @@ class PublishedCharter:
 class DryRun:
     """The result of a dry run: the spec's digest, the spec, notes for people, and details.
 
-    `texts` has, under `notes`, the template and facts of each note, or None.
+    `texts` has, under `notes`, the template and facts of each note, or None; `preview` says who
+    takes part and learns what, and what the job costs.
     """
 
     digest: str
     spec: dict[str, Any]
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
+    preview: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class DraftCheck:
+    """What is known of a draft: `problems` with the `field` and the `message` of each, and as much
+    of a dry run as can be told. Without problems it can be submitted.
+    """
+
+    problems: tuple[dict[str, Any], ...] = ()
+    digest: str = ""
+    spec: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+    preview: dict[str, Any] | None = None
     texts: dict[str, Any] = field(default_factory=dict)

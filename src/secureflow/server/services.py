@@ -15,6 +15,7 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.feed import Feed
+from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
 from secureflow.application.limits import Limits
@@ -79,6 +80,7 @@ class Services(People, Products):
     project_stops: ProjectStops
     datasets: Datasets
     jobs: Jobs
+    drafts: Drafts
     components: Components
     queue: Queue
     timetables: Timetables

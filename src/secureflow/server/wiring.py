@@ -19,6 +19,7 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.feed import Feed
 from secureflow.application.identities import LoginProvider
 from secureflow.application.issuing import Issuing
+from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.kind import JobKinds
@@ -174,8 +175,12 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         log_key_change=LogKeyChange(begin, transactions, ledger, ports.keys, clock),
         **_projects(ports, transactions, quotas),
-        jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
-        **_around_jobs(ports, transactions, bounds),
+        **_around_jobs(
+            ports,
+            transactions,
+            bounds,
+            _jobs(ports, transactions, quotas, others, stopping, room, waits),
+        ),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),
@@ -203,10 +208,14 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
     }
 
 
-def _around_jobs(ports: Ports, transactions: Transactions, bounds: Bounds) -> dict[str, Any]:
+def _around_jobs(
+    ports: Ports, transactions: Transactions, bounds: Bounds, jobs: Jobs
+) -> dict[str, Any]:
     """Return the use cases around jobs, by their names in `Services`."""
     begin, clock = ports.begin, ports.clock
     return {
+        "jobs": jobs,
+        "drafts": Drafts(begin, jobs),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),

@@ -23,6 +23,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
+from secureflow.application.jobs.preview import noting, preview_of
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
 from secureflow.application.jobs.rosters import purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
@@ -127,23 +128,33 @@ class Jobs:
         """The kinds of job that can be requested."""
         return self._kinds.engines.specs
 
-    async def dry_run(self, principal: Principal, wanted: Wanted) -> Submission:
+    async def dry_run(
+        self, principal: Principal, wanted: Wanted, missed: list[SecureFlowError] | None = None
+    ) -> Submission:
         """Check a submission without creating a job (dry run): the same checks, no record.
 
-        Of uploads that are still to come (`wanted.coming`) it is checked that they may.
+        Of uploads that are still to come (`wanted.coming`) it is checked that they may. Into
+        `missed` goes what keeps the job from running but not from being told; by default it is
+        raised.
         """
-        priced = await self._price(principal, wanted)
+        priced = None
+        with noting(missed):
+            priced = await self._price(principal, wanted)
+        digest_known = not missed
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
             await self._check_coming(work, principal, wanted, drafted)
             spec = dump(drafted.spec)
             absent = await self._reachability.absent(work, parties_of(spec))
             purpose = await purpose_notes(work, wanted, drafted.spec, self._clock())
-        self._check_parties(drafted)
-        self._room(self._bytes(drafted))
+        for check in (self._check_engines, self._check_clocks, self._check_room):
+            with noting(missed):
+                check(drafted)
         notes = (*drafted.notes, *purpose, *absence_notes(absent))
         texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
-        return Submission(drafted.digest, spec, notes, drafted.details, texts)
+        preview = preview_of(self._kinds.engines, drafted)
+        digest = drafted.digest if digest_known else ""
+        return Submission(digest, spec, notes, drafted.details, texts, preview)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
         """Propose a job to its contributors.
@@ -171,8 +182,9 @@ class Jobs:
         async with self._transactions() as transaction:
             await lock_project(transaction.work, wanted.project)
             drafted = await self._draft(transaction.work, principal, wanted, priced)
-            self._check_parties(drafted)
-            self._room(self._bytes(drafted))
+            self._check_engines(drafted)
+            self._check_clocks(drafted)
+            self._check_room(drafted)
             if drafted.initial is not None:
                 await uploads.named_by_job(transaction.work, wanted.project, drafted.initial)
             await self._quotas.another_job(transaction.work, principal.organisation)
@@ -447,16 +459,19 @@ class Jobs:
         async with self._locks.hold(principal.organisation):
             return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
 
-    def _bytes(self, drafted: Drafted) -> int:
-        """Return what the job stores here, with its parts."""
+    def _check_room(self, drafted: Drafted) -> None:
+        """Refuse a job, with its parts, that stores more here than the disk has room for."""
         specs = (drafted.spec, *drafted.spec.parts(""))
         sent = self._kinds.engines.sent_vector
-        return sum(centre_bytes(one, sent(one, drafted.digest)) for one in specs)
+        self._room(sum(centre_bytes(one, sent(one, drafted.digest)) for one in specs))
 
-    def _check_parties(self, drafted: Drafted) -> None:
-        """Report in advance what a job would fail for: a missing engine, a wrong clock."""
+    def _check_engines(self, drafted: Drafted) -> None:
+        """Report in advance what a job would fail for: a missing engine."""
         spec, known = drafted.spec, self._reachability.engines_of
         check_engines(spec.engine_needed, {party: known(party) for party in spec.parties})
+
+    def _check_clocks(self, drafted: Drafted) -> None:
+        """Report in advance what a job would fail for: a wrong clock."""
         parties = parties_of(dump(drafted.spec))
         wrong = wrong_clocks({party: self._reachability.clock_of(party) for party in parties})
         if wrong is not None:

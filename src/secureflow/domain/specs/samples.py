@@ -102,11 +102,13 @@ def _parts(kind: str, roster: list[dict[str, str]]) -> dict[str, Any]:
             "receiver": roster[0]["party"],
             "engine": {"name": "spu", "version": VERSIONS["spu"]},
         }
-    if kind in {"sweep", "timetable"}:
+    if kind in {"sweep", "timetable", "pipeline"}:
         head = {"project": "prj_0000000000", "name": "sample", "purpose": "sample"}
         inner = {**head, "submitter": "sample", "roster": roster, **training}
         if kind == "sweep":
             return {"training": inner, "points": [{"plan.rounds": 10}, {"plan.rounds": 20}]}
+        if kind == "pipeline":
+            return {"steps": [{"id": "train", "job": {**inner, "kind": "training"}}]}
         times = {"first": 1, "every": 86_400, "runs": 30, "window": 86_400}
         return {"job": {**inner, "kind": "training"}, "timetable": times}
     query = {"name": "mean", "measure": "mean"}

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Query
 
+from secureflow.application.jobs.drafting import Checked, Fault, in_words
 from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.request import JobRequest
+from secureflow.kit.canonical import JSON
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
-from secureflow.server.rest.languages import Spoken
+from secureflow.server.rest.languages import Spoken, spoken
 from secureflow.server.rest.routers import PREFIX, router_of
-from secureflow.texts import told
+from secureflow.texts import Language, explained, told
+
+_Told = TypeVar("_Told", Submission, Checked)
 
 Coming = Annotated[
     str,
@@ -52,17 +56,46 @@ def submissions(kinds: SpecKinds) -> APIRouter:
         """
         wanted = replace(Wanted.of(body), coming=frozenset({bundle, weights} - {""}))
         checked = await use.jobs.dry_run(caller, wanted)
-        if language == "en":
-            return checked
-        return replace(
-            checked, notes=tuple(told(note, language) for note in checked.notes), texts={}
-        )
+        return _told(checked, language)
+
+    @changes_nothing
+    async def check_draft(
+        body: dict[str, JSON], use: Use, caller: Caller, language: Spoken
+    ) -> Checked:
+        """Tell everything that is wrong with a draft, and what it would be; it may be half filled.
+
+        Nothing is created. Without `problems` it can be submitted as it is. The same `digest` is
+        that of the dry run, of the CLI's too.
+        """
+        found = await use.drafts.check(caller, body)
+        faults = tuple(_fault(one, language) for one in found.problems)
+        return _told(replace(found, problems=faults), language)
 
     for endpoint in (submit_job, dry_run_job):
         endpoint.__annotations__["body"] = _any_of(kinds)
     router.post("", summary="Submit a job", status_code=201)(submit_job)
     router.post("/dry-run", summary="Check a job")(dry_run_job)
+    router.post("/check-draft", summary="Check a draft of a job")(check_draft)
     return router
+
+
+def _told(made: _Told, language: Language) -> _Told:
+    """Return an answer in a language; an English one keeps what its sentences are made of."""
+    preview = made.preview
+    if preview is not None:
+        preview = replace(preview, learns=tuple(spoken(list(preview.learns), language)))
+    if language == "en":
+        return replace(made, preview=preview)
+    notes = tuple(told(note, language) for note in made.notes)
+    return replace(made, preview=preview, notes=notes, texts={})
+
+
+def _fault(one: Fault, language: Language) -> Fault:
+    if language == "en":
+        return one
+    message, hint = in_words(one)
+    said = str(explained(one.code, message, language))
+    return replace(one, message=said, hint=str(told(hint, language)), texts={})
 
 
 def _any_of(kinds: SpecKinds) -> Any:
