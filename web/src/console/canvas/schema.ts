@@ -69,6 +69,19 @@ function bare(schema: Schema): { schema: Schema; nullable: boolean } {
     : { schema: { ...beside, anyOf: rest }, nullable: true };
 }
 
+/** A field's schema without the null that it also allows. */
+export function bareSchema(schema: Schema): Schema {
+  return bare(schema).schema;
+}
+
+/** A field of what stands in a list or a map: it has no words of its own. */
+export function fieldOf(name: string, schema: Schema, holder?: Field): Field {
+  return {
+    ...{ name, schema, title: null, description: null, unit: null, expert: false, common: false },
+    ...{ picks: holder?.picks ?? '', required: true, nullable: bare(schema).nullable, usual: undefined },
+  };
+}
+
 /** The fields of an object's schema; what is constant is nothing to fill in. */
 export function fieldsOf(schema: Schema, defs: Defs): Field[] {
   const found = resolved(schema, defs);
