@@ -105,7 +105,7 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         fitView
         fitViewOptions={{ maxZoom: 1, padding: 0.2 }}
         minZoom={0.2}
-        proOptions={{ hideAttribution: false }}
+        proOptions={{ hideAttribution: true }}
         ariaLabelConfig={{
           'node.a11yDescription.default': t('canvas:a11y.node'),
           'node.a11yDescription.keyboardDisabled': t('canvas:a11y.node'),

@@ -20,7 +20,9 @@ export function Palette() {
   const groups = catalogue.groups
     .map((group) => ({ group, listed: fitting.filter((one) => one.group === group.id) }))
     .filter(({ listed }) => listed.length > 0);
-  const open = search ? groups.map(({ group }) => group.id) : undefined;
+  const [shut, keep] = useState<readonly string[]>([]);
+  const ids = groups.map(({ group }) => group.id);
+  const open = search ? ids : ids.filter((one) => !shut.includes(one));
   return (
     <section className={css['palette']} aria-label={t('canvas:palette')}>
       <Input.Search
@@ -34,8 +36,8 @@ export function Palette() {
       <Collapse
         size="small"
         ghost
-        defaultActiveKey={['align', 'prepare', 'compute', 'learn', 'evaluate', 'report']}
-        {...(open ? { activeKey: open } : {})}
+        activeKey={open}
+        onChange={(keys) => keep(ids.filter((one) => !keys.includes(one)))}
         items={groups.map(({ group, listed }) => ({
           key: group.id,
           label: (

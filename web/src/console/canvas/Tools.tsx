@@ -1,4 +1,11 @@
-import { DownloadOutlined, RedoOutlined, UndoOutlined, UploadOutlined } from '@ant-design/icons';
+import {
+  DiffOutlined,
+  DownloadOutlined,
+  FileOutlined,
+  RedoOutlined,
+  UndoOutlined,
+  UploadOutlined,
+} from '@ant-design/icons';
 import { App, Button, Segmented, Space } from 'antd';
 import { useRef } from 'react';
 import { useTexts } from '../../shared/i18n';
@@ -71,9 +78,12 @@ export function Tools({ draft, view, look, compare }: Props) {
           title={t('canvas:redo')}
         />
       </Space.Compact>
-      <Button icon={<UploadOutlined />} onClick={() => file.current?.click()}>
-        {t('canvas:file.open')}
-      </Button>
+      <Button
+        icon={<UploadOutlined />}
+        onClick={() => file.current?.click()}
+        aria-label={t('canvas:file.open')}
+        title={t('canvas:file.open')}
+      />
       <input
         ref={file}
         type="file"
@@ -85,13 +95,26 @@ export function Tools({ draft, view, look, compare }: Props) {
           event.target.value = '';
         }}
       />
-      <Button icon={<DownloadOutlined />} onClick={() => void download()} disabled={!draft.request['kind']}>
-        {t('canvas:file.save')}
-      </Button>
-      <Button onClick={compare}>{t('canvas:compare')}</Button>
-      <Button onClick={empty} disabled={!draft.request['kind']}>
-        {t('canvas:new')}
-      </Button>
+      <Button
+        icon={<DownloadOutlined />}
+        onClick={() => void download()}
+        disabled={!draft.request['kind']}
+        aria-label={t('canvas:file.save')}
+        title={t('canvas:file.save')}
+      />
+      <Button
+        icon={<DiffOutlined />}
+        onClick={compare}
+        aria-label={t('canvas:compare')}
+        title={t('canvas:compare')}
+      />
+      <Button
+        icon={<FileOutlined />}
+        onClick={empty}
+        disabled={!draft.request['kind']}
+        aria-label={t('canvas:new')}
+        title={t('canvas:new')}
+      />
     </div>
   );
 }
