@@ -37,6 +37,10 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
         from secureflow.cli.points import show_planned
 
         show_planned(points)
+    if steps := objects(answer.details.get("pipeline")):
+        from secureflow.cli.pipelines import show_planned_steps
+
+        show_planned_steps(steps)
     if expected := answer.details.get("expected"):
         say(t("Standard errors that noise alone would give, with this many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)
@@ -81,7 +85,7 @@ def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, runs_in_words(value)
         elif name == "program" and isinstance(value, Mapping):
             yield from _program(value)
-        elif name not in {"expected", "privacy", "points", "label"}:
+        elif name not in {"expected", "privacy", "points", "label", "pipeline"}:
             yield _NAMES.get(name, name), value
     privacy = details.get("privacy")
     if not isinstance(privacy, Mapping):

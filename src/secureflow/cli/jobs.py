@@ -19,6 +19,7 @@ from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
+from secureflow.cli.pipelines import show_steps
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.psi import say_where, show_intersection
@@ -348,6 +349,7 @@ def _show_points(job: Job) -> None:
     """Print what a sweep has come to, or what it lists while it runs; nothing of other jobs."""
     if job.report is not None:
         show_points(job.report)
+        show_steps(job.report)
     elif isinstance(listed := job.spec.get("points"), list):
         told = job.progress.get("point")
         begun = told if type(told) is int else 0

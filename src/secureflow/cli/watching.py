@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.application.reports.curves import own_figures
 from secureflow.cli.console import moment, say
+from secureflow.cli.pipelines import step_line
 from secureflow.cli.texts import explained, part_of, said, t
 from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.kit.plain import shown
@@ -92,7 +93,7 @@ class Progress:
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody is waiting any more")
-            case "dropouts" | "point" | "run":
+            case "dropouts" | "point" | "run" | "step":
                 return _part_line(event.kind, event.data)
         return self.reason if event.kind == "error" and not self.repeated else ""
 
@@ -116,9 +117,11 @@ def _numbered(data: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
 
 
 def _part_line(kind: str, data: Mapping[str, Any]) -> str:
-    """Return the line of a sweep's point, of a timetable's run, or of who dropped out."""
+    """Return the line of a point, a run, a pipeline's step, or of who dropped out."""
     if kind == "dropouts":
         return "\n".join(map(_dropped, objects(data.get("dropouts"))))
+    if kind == "step":
+        return step_line(data)
     return point_line(data) if kind == "point" else _run_line(data)
 
 

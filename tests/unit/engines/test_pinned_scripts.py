@@ -24,6 +24,7 @@ from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.mpc.engine_world import EngineWorld
 from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
+from tests.unit.engines.pipeline.world import PipelineWorld
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
@@ -139,6 +140,27 @@ TIMETABLES: dict[str, Callable[[], Made]] = {
 }
 
 
+def piped(*fail: int) -> Callable[[], Made]:
+    def made() -> Made:
+        world = PipelineWorld(count=4)
+        world.fail = frozenset(fail)
+        return world, play
+
+    return made
+
+
+def piped_until_cancelled() -> Made:
+    return PipelineWorld(count=4), lambda w: play(w, lambda _, one: isinstance(one, RunJob))
+
+
+PIPELINES: dict[str, Callable[[], Made]] = {
+    "success": piped(),
+    "a step fails once": piped(3),
+    "a step fails": piped(3, 4),
+    "cancelled": piped_until_cancelled,
+}
+
+
 def attempts(verb: str, error: SecureFlowError) -> Callable[[], Made]:
     """Two parties, one of which always refuses something."""
 
@@ -187,6 +209,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "psi/1": PSI,
     "sweep/1": SWEEPS,
     "timetable/1": TIMETABLES,
+    "pipeline/1": PIPELINES,
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -244,6 +267,12 @@ PINS: dict[str, dict[str, str]] = {
         "all points fail": "56b525e5681dfd48b89c77a19b4b0c0b554734b1047441a13c883cfe335e6aaf",
         "cancelled": "405e47b6737f9e4fb577526a6ac01fb081cc9a7dc91d4d65ba0401a783b285bc",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
+    },
+    "pipeline/1": {
+        "success": "5241f563b0f7e9479b8849448b721c825948083a2eea4a690327d4bc8dc0bc6c",
+        "a step fails once": "945d5776226e47af780ae1ea9bceec741b2402b0d9153d6b7030f551da714db1",
+        "a step fails": "aeda8cf859256c67ab7f9e124edca153d4f25924ef8e87f592a11dc065d2a447",
+        "cancelled": "e997d8dab70ff160ff1dda78404ac06216d14eb2a56977512a520f949c924ca3",
     },
     "timetable/1": {
         "success": "30325a08814ef72f342d148aa5118640c29ab15d7394f9f51fccb09b45ceaac4",

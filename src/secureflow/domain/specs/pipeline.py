@@ -306,8 +306,12 @@ class PipelineSpec(SpecBase):
 
     @property
     def tells_rows(self) -> bool:
-        """Whether anyone learns the exact number of a party's rows from a step."""
-        return self._any(lambda one: one.tells_rows)
+        """Whether anyone learns the exact number of a party's rows from a step.
+
+        With noise in some steps, from one of those: the owner of a budget minds that.
+        """
+        noised = [one for one in self._templates if one.privacy is not None]
+        return any(one.tells_rows for one in noised or self._templates)
 
     @property
     def all_private(self) -> bool:

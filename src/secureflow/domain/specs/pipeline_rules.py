@@ -112,7 +112,7 @@ def _edges(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[Probl
             yield place, reason, "Steps take of steps before them: no circles."
         elif port is None or not connects(giver.job.kind, edge.output, kind, edge.input):
             reason = Text("it cannot be the {output} of {step}", output=edge.output, step=edge.step)
-            yield place, reason, "Outputs and inputs have types: secureflow job kinds."
+            yield place, reason, "An edge joins an output and an input of one type."
         elif at and not port.many:
             yield place, "it is taken of two steps", "Name one step."
 

@@ -20,7 +20,7 @@ from secureflow.kit.text import Text
 PROTECTIONS: Final[tuple[str, ...]] = get_args(ProtectionName)
 KINDS: Final = (
     *("training", "statistics", "evaluation", "prediction", "preparation", "psi", "mpc", "sweep"),
-    "timetable",
+    *("timetable", "pipeline"),
 )
 """The kinds of job that are offered; a test compares them with `SPEC_KINDS`."""
 DAYS: Final = 90
