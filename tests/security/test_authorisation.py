@@ -179,6 +179,11 @@ RULES: dict[str, Rule] = {
     "submit_job": Rule("job.submit", "project", "body", JOB_BODY),
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
     "check_draft": Rule("job.submit", "project", "body", JOB_BODY),
+    "list_job_templates": Rule("job.read"),
+    "get_job_template": Rule("job.read", path={"key": "data-quality"}),
+    "fill_job_template": Rule(
+        "job.read", "project", "body", {"datasets": ["$dataset"]}, path={"key": "data-quality"}
+    ),
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
     "get_job_recipe": Rule("job.read", "job"),

@@ -18,6 +18,7 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
+from secureflow.cli.jobdiff import diff
 from secureflow.cli.names import named
 from secureflow.cli.pipelines import show_steps
 from secureflow.cli.points import show_planned, show_points
@@ -159,6 +160,9 @@ def dry_run(
 ) -> None:
     """Check a job file without submitting it."""
     _check(file, resume, output, timing(at, None), times_of(at, every, runs, until, window))
+
+
+app.command("diff", help=t("Show what two job files, or two jobs, differ in."))(diff)
 
 
 app.command(

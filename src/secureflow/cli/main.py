@@ -29,6 +29,7 @@ from secureflow.cli import (
     engine,
     identities,
     jobs,
+    jobtemplates,
     keys,
     ledger,
     login,
@@ -79,6 +80,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(queue.app, name="queue")
+app.add_typer(jobtemplates.app, name="template")
 app.add_typer(timetables.app, name="timetable")
 app.add_typer(preparation.app, name="prep")
 app.add_typer(mpc.app, name="mpc")

@@ -17,6 +17,7 @@ from secureflow.sdk.connection import Connection, trust
 from secureflow.sdk.datasets import Datasets, Grants
 from secureflow.sdk.drivers import AwaitingDriver, BlockingDriver
 from secureflow.sdk.jobs import Jobs
+from secureflow.sdk.jobtemplates import JobTemplates
 from secureflow.sdk.models import Models
 from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.notifications import Notifications, Webhooks
@@ -52,6 +53,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.queue = Queue(driver)
+        self.job_templates = JobTemplates(driver)
         self.timetables = Timetables(driver)
         self.models = Models(driver)
         self.mpc = Mpc(driver)

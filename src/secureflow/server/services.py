@@ -18,6 +18,7 @@ from secureflow.application.feed import Feed
 from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.jobtemplates import JobTemplates
 from secureflow.application.limits import Limits
 from secureflow.application.links import Links
 from secureflow.application.live import Live
@@ -81,6 +82,7 @@ class Services(People, Products):
     datasets: Datasets
     jobs: Jobs
     drafts: Drafts
+    job_templates: JobTemplates
     components: Components
     queue: Queue
     timetables: Timetables

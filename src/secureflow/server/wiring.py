@@ -27,6 +27,7 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.jobs.starting import released_models
 from secureflow.application.jobs.timing import Queue
+from secureflow.application.jobtemplates import JobTemplates
 from secureflow.application.limits import Limits
 from secureflow.application.links import Links
 from secureflow.application.live import Live
@@ -216,6 +217,7 @@ def _around_jobs(
     return {
         "jobs": jobs,
         "drafts": Drafts(begin, jobs),
+        "job_templates": JobTemplates(begin),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),

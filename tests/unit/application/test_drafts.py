@@ -9,6 +9,7 @@ import pytest
 from secureflow.application.jobs.drafting import Checked
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import BANKS, FEATURES, Stage
+from tests.unit.application.test_statistics_jobs import publish
 
 
 def draft_of(stage: Stage, **changes: Any) -> dict[str, Any]:
@@ -141,3 +142,40 @@ async def test_nothing_is_made_of_a_draft(stage: Stage) -> None:
     before = await stage.services.jobs.list(stage.scientist("bank-a"))
     await check(stage)
     assert await stage.services.jobs.list(stage.scientist("bank-a")) == before
+
+
+async def test_a_problem_of_a_pipeline_is_in_its_step(stage: Stage) -> None:
+    prepare = {"id": "prepare", "kind": "preparation", "columns": ["age"],
+               "steps": [{"step": "standardise", "columns": ["age"]}]}  # fmt: skip
+    train = {"id": "train", "kind": "training", "plan": {"rounds": 0},
+             "features": {"label": FEATURES["label"], "recipe": {"step": "prepare"}}}  # fmt: skip
+    base = {"kind": "pipeline", "features": "gone"}
+    found = await check(stage, **base, steps=[prepare, train])
+    assert fields(found) == ["steps.train.plan.rounds"]
+    unknown = prepare | {"columns": ["height"]}
+    (one,) = (await check(stage, **base, steps=[unknown])).problems
+    assert (one.field.startswith("steps.prepare"), one.column) == (True, "height")
+    found = await check(stage, **base, steps=[prepare, train | {"plan": {"rounds": 2}}])
+    assert found.problems == ()
+    assert found.preview is not None
+    assert found.preview.protection == "secagg, sealed"
+
+
+async def test_the_cost_of_each_step_is_told(stage: Stage) -> None:
+    for bank in BANKS:
+        await publish(stage, bank)
+    queries = [{"name": "rows", "measure": "count"}]
+    means = [{"name": "age", "measure": "mean", "columns": ["age"]}]
+    steps = [
+        {"id": "first", "kind": "statistics", "queries": queries,
+         "privacy": {"epsilon": 1.0, "delta": 1e-6}},
+        {"id": "second", "kind": "mpc", "program": {"name": "joint-sums", "queries": means}},
+    ]  # fmt: skip
+    found = await check(stage, kind="pipeline", features="gone", steps=steps)
+    assert found.preview is not None, found.problems
+    assert found.preview.epsilon is not None
+    told = found.preview.epsilon["steps"]
+    assert isinstance(told, dict)
+    assert set(told) == {"first", "second"}
+    assert told["second"] is None
+    assert 0.5 < told["first"] <= 1.0

@@ -183,7 +183,8 @@ def _faults(error: SecureFlowError) -> Iterator[Fault]:
     if isinstance(named, list) and named:
         for one in named:
             reason = one["problem"]
-            yield Fault(str(one["field"]), error.code, reason, texts=_texts(reason))
+            place = _within_step(error, str(one["field"]))
+            yield Fault(place, error.code, reason, texts=_texts(reason))
         return
     yield Fault(
         _place(error),
@@ -207,8 +208,18 @@ _PLACES: Final = {
 def _place(error: SecureFlowError) -> str:
     noun = error.details.get("noun")
     if error.code == "not_found" and noun in {"dataset", "model", "project"}:
-        return {"dataset": "datasets", "model": "models", "project": "project"}[str(noun)]
-    return str(error.details.get("field") or _PLACES.get(error.code, ""))
+        found = {"dataset": "datasets", "model": "models", "project": "project"}[str(noun)]
+        return found if noun != "model" else _within_step(error, found)
+    return _within_step(error, str(error.details.get("field") or _PLACES.get(error.code, "")))
+
+
+def _within_step(error: SecureFlowError, place: str) -> str:
+    """Return a place in the request, of a pipeline within the step that the error is about."""
+    step = error.details.get("step")
+    own = f"steps.{step}"
+    if not step or place == own or place.startswith(f"{own}."):
+        return place
+    return f"{own}.{place}" if place else own
 
 
 def _texts(message: str, hint: str = "") -> dict[str, JSON]:

@@ -24,10 +24,11 @@ class Preview:
 
     Args:
         parties: who takes part.
-        protection: of what they contribute.
+        protection: of what they contribute; of several jobs in one each that there is.
         learns: rows of `who`, `sees`, `why`: the engine's disclosure, before an enclave's verdict.
-        epsilon: under differential privacy `job` (by `conversion`, at `delta`, per `unit`), and
-            `left` at each party: null, for budgets are kept at the owners' agents and nowhere else.
+        epsilon: under differential privacy `job` (by `conversion`, at `delta`, per `unit`), of a
+            pipeline each of its `steps` (null without any), and `left` at each party: null, for
+            budgets are kept at the owners' agents and nowhere else.
         estimate: `bytes` between parties and the centre; `seconds` where an engine's figures tell
             them, else null: they depend on the owners' machines.
     """
@@ -56,13 +57,12 @@ def preview_of(kinds: EngineKinds, drafted: Drafted) -> Preview:
     """Return what is shown of a drafted job."""
     spec = drafted.spec
     rows = tuple(dict(row) for row in kinds.of(spec).disclosure(spec, ""))
-    parts = spec.parts("")
-    protection = parts[0].protection if parts else spec.protection
-    cost = _cost(spec, drafted.details.get("privacy"))
+    protection = ", ".join(dict.fromkeys(one.protection for one in spec.parts("") or (spec,)))
+    cost = _cost(spec, drafted.details.get("privacy"), drafted.details.get("pipeline"))
     return Preview(spec.parties, protection, rows, cost, _estimate(kinds, drafted))
 
 
-def _cost(spec: JobSpec, privacy: Any) -> dict[str, JSON] | None:
+def _cost(spec: JobSpec, privacy: Any, rows: Any) -> dict[str, JSON] | None:
     if not isinstance(privacy, Mapping) or not isinstance(privacy.get("epsilon"), Mapping):
         return None
     conversion = str(privacy.get("budget_conversion", ""))
@@ -72,6 +72,7 @@ def _cost(spec: JobSpec, privacy: Any) -> dict[str, JSON] | None:
         "delta": privacy.get("delta"),
         "unit": privacy.get("unit"),
         "left": dict.fromkeys(spec.parties),
+        "steps": {row["step"]: row["epsilon"] for row in rows or ()},
     }
 
 

@@ -23,6 +23,7 @@ from secureflow.server.rest import (
     events,
     health,
     jobs,
+    jobtemplates,
     models,
     notifications,
     oidc,
@@ -90,7 +91,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [components.router, jobs.router, questions.router, queue.router, timetables.router]
+    routers += [components.router, jobtemplates.router, jobs.router, questions.router]
+    routers += [queue.router, timetables.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
