@@ -35,9 +35,9 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.psiratio import psi_ratio, spu_is_here
 from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, PeerIdentity
+from secureflow.adapters.link.callbacks import Callbacks
 from secureflow.adapters.link.peerlink import RelayDialler
 from secureflow.adapters.link.relay import PeerPlace
-from secureflow.adapters.link.callbacks import Callbacks
 from secureflow.adapters.link.server import LinkServer
 from secureflow.agent.peers.channels import PeerChannels
 from secureflow.application.ports.artifacts import Artifacts

@@ -10,7 +10,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,13 @@ from hypothesis import HealthCheck, settings
 from peers import browsers, clocks, sandboxes, verifiers
 from sqlalchemy.engine import make_url
 
-from secureflow.kit import archive, kernels
+from secureflow.engines.ledger import notes
+from secureflow.kit import archive, crypto, kernels
 from tests.contract.database import postgres
 from tests.leaks import Leaks
 from tests.memory import in_memory
 from tests.order import Order
+from tests.slow import Slow
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
@@ -37,6 +39,11 @@ kernels.choose()
 """As workers have them, and before NumPy is loaded: one thread, for the cores are shared."""
 typer.main.get_command = cache(typer.main.get_command)  # type: ignore[method-assign]
 """A process makes the tree of its commands once; tests run hundreds of commands in one."""
+SIGNATURES = 10_000
+crypto.holds = lru_cache(SIGNATURES)(crypto.holds)
+notes._holds = lru_cache(SIGNATURES)(notes._holds)
+"""Whether a signature holds under a key over a message is always the same; tests that kill a script
+at every step replay the same signatures: 98 of 100 in them were verified before."""
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 """How long an example takes, the machine decides: a stall is no finding."""
@@ -46,6 +53,7 @@ _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the seed of an order, and a part of what is drawn from seeds: a long run is resumed."""
     parser.addoption("--shuffle", metavar="SEED", help="run the files in an order drawn from SEED")
+    parser.addoption("--fast", action="store_true", help="leave out what is slow (tests/slow.py)")
     parser.addoption("--seeds", default="", help="A:B: seeds A to B-1 only")
 
 
@@ -53,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
     config.pluginmanager.register(Leaks(), "leaks")
+    config.pluginmanager.register(Slow(fast=config.getoption("--fast")), "slow files")
     if place := in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 

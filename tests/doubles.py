@@ -76,7 +76,9 @@ def not_found(what: str) -> SecureFlowError:
 
 
 class MemoryStore:
-    def __init__(self, name: str, rows: dict[str, Any], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, rows: dict[str, Any], note: Callable[[str], object] = str
+    ) -> None:
         self._name = name
         self._rows = rows
         self._note = note

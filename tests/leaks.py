@@ -36,6 +36,9 @@ LASTING_THREADS = re.compile(r"_poll_wrapper|execnet|pytest_timeout|channel_spin
 """Of libraries: gRPC's poller lives as long as the process, execnet talks to the other workers."""
 AT_IMPORT = ("KMP_", "GRPC_")
 """Variables that OpenMP and our use of gRPC set where they are first loaded."""
+SELDOM = (200_000, 20, 20)
+"""Thresholds of the collector: it would walk again and again over what a test builds and holds
+(a syntax tree of each module, a platform); all is collected after each file anyway."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -134,6 +137,7 @@ class Leaks:
         """
         gc.set_threshold(50_000, 20, 20)
         gc.enable()
+        gc.set_threshold(*SELDOM)
         gc.collect()
         gc.freeze()
 

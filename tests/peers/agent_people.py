@@ -77,8 +77,7 @@ class Team:
         self.watch = GrantWatch(link, assembly)
         more = more_commands(assembly, link, self.logins, self.watch)
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
-        config, specs = self.world.directory / "agent.yaml", context.kinds.specs
-        own = page_commands(assembly, link, self.reload, self.watch, config, specs)
+        own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
         self.table = {**commands.table(), **told, **more, **own}
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)

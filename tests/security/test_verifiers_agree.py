@@ -28,7 +28,7 @@ from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger import test_key_changes as keychanges
-from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, STORY
+from tests.unit.engines.ledger.test_bundle import CHARTER, HONEST, STORY
 from tests.unit.engines.run.test_ending import COURSES, KINDS, story
 
 LIMIT = 64 << 20
@@ -324,4 +324,3 @@ def test_the_stories_are_honest() -> None:
         bundle, charter, known = CASES[name]()
         verdict = verify_bundle(json.loads(json.dumps(bundle)), charter, None, "", known)
         assert verdict.ok == (name != "an ended key"), name
-    assert len(BANKS) == 4

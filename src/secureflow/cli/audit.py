@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, moment, say, show
+from secureflow.cli.console import Form, Output, group, moment, say, show, write
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.names import named
 from secureflow.cli.session import client
@@ -142,6 +142,28 @@ def verify(
         )
         return
     raise _not_verified(verdict.status)
+
+
+@app.command(
+    "page", help=t("Write the offline page that verifies bundles in a browser; print its SHA-256.")
+)
+def page(
+    file: Annotated[Path, typer.Argument(help=t("File to write."))],
+) -> None:
+    """Write the offline verifier: one HTML file that asks no network for anything."""
+    from hashlib import sha256
+    from importlib.resources import files
+
+    built = files("secureflow").joinpath("cli", "verifier", "verify.html")
+    if not built.is_file():
+        raise SecureFlowError(
+            "not_found",
+            t("This installation has no offline page: it was made without Node.js."),
+            t("Build it in a checkout: cd web && npm ci && npm run build:verify"),
+        )
+    text = built.read_text("utf-8")
+    write_text(file, text)
+    write(f"{sha256(text.encode()).hexdigest()}  {file}")
 
 
 def received(bundle: Any) -> Any:

@@ -438,8 +438,9 @@ class Jobs(ReportFiles[D_co]):
         `text`: words in id, name or submitter; `since`: unix seconds; `newest` first, or oldest.
         """
         where = {"project": project, "state": state, "kind": kind, "submitter": submitter}
-        order: dict[str, int] = {"since": since, "newest": int(newest)}
-        return verbs.pages("/jobs", JobSummary, text=text, **where, **order)
+        order = {"since": since, "newest": int(newest)}
+        more = {name: value for name, value in order.items() if value}
+        return verbs.pages("/jobs", JobSummary, text=text, **where, **more)
 
 
 def raise_if_stuck(job: Job) -> None:

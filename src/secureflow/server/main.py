@@ -32,10 +32,12 @@ from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.centre import open_centre
 from secureflow.server.connections import Connections
+from secureflow.server.console.pages import Console
 from secureflow.server.listener import Listener
 from secureflow.server.protocol import RestProtocol
 from secureflow.server.record import serving
 from secureflow.server.rest.app import create_app
+from secureflow.server.rest.unrouted import ANSWERS
 from secureflow.server.room import reserve_of
 from secureflow.server.settings import RestSettings, ServerSettings
 
@@ -77,6 +79,7 @@ async def serve(settings: ServerSettings, kinds: JobKinds = JOB_KINDS) -> None:
         renewing = asyncio.create_task(centre.certificate.keep_fresh())
         stack.callback(renewing.cancel)
         app = create_app(centre.services, settings.rest)
+        setattr(app.state, ANSWERS, Console(settings.rest).answer)
         freeze_loaded()
         rest = f"https://{_literal(settings.host)}:{listener.getsockname()[1]}"
         _announce(settings, {"rest": rest, "link": centre.link})

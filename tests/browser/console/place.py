@@ -59,6 +59,11 @@ class Centre:
         """The console's address, without its last slash."""
         return self.platform.url.rstrip("/")
 
+    @property
+    def operator(self) -> tuple[str, str]:
+        """The name and the password of the operator's first person."""
+        return self.platform._admin
+
     def client(self, name: str) -> Client:
         """Return a client of a person, for what a test prepares or looks up."""
         made = Client(self.url, ca=self.platform.ca)
@@ -88,11 +93,9 @@ def served(directory: Path, banks: int = 2, **options: Any) -> Iterator[Centre]:
         yield centre
 
 
-def log_in(page: Any, who: str, language: str = "en", code: str = "") -> None:
+def log_in(page: Any, who: str, language: str = "en", given: str = PASSWORD) -> None:
     """Fill in the login form that a page shows, and send it."""
     name, password, enter = LOGIN[language]
     page.get_by_label(name, exact=True).fill(who)
-    page.get_by_label(password, exact=True).fill(PASSWORD)
-    if code:
-        page.get_by_label("Code of the second factor").fill(code)
+    page.get_by_label(password, exact=True).fill(given)
     page.get_by_role("button", name=enter, exact=True).click()

@@ -164,6 +164,32 @@ def test_what_happens_arrives_without_being_asked_for(opens: Opens, centre: Cent
     page.get_by_role("button", name=f"Inbox: {before + 1} unread").wait_for()
 
 
+def test_the_overview_says_what_waits_and_who_can_mend_it(opens: Opens, centre: Centre) -> None:
+    page = opens("ada")
+    page.goto("/")
+    ready(page)
+    with centre.platform.client("bank-b") as client:
+        study = client.projects.create("second study", "research")
+        client.projects.invite(study.id, "bank-a")
+    page.get_by_role("link", name="bank-b invites your organisation to second study").wait_for()
+    page.get_by_text("1 for you").wait_for()
+    centre.platform.processes["bank-a"].kill()
+    page.get_by_text("broken").wait_for()
+    assert page.get_by_text("secureflow agent doctor").first.is_visible()
+    assert not violations(page)
+    centre.platform.start("bank-a")
+    page.get_by_text("broken").wait_for(state="detached")
+
+
+def test_operators_see_the_log_and_the_disks(opens: Opens, centre: Centre) -> None:
+    page = opens()
+    page.goto("/login")
+    log_in(page, centre.operator[0], given=centre.operator[1])
+    panel = page.get_by_role("region", name="The platform")
+    panel.get_by_text("Entries of the ledger").wait_for()
+    assert not violations(page)
+
+
 def unread(page: Any) -> int:
     """Return the count beside the bell, which is there by now."""
     page.get_by_role("button", name=re.compile("^Inbox")).wait_for()
@@ -178,7 +204,7 @@ def test_an_open_page_that_nothing_happens_to_asks_for_nothing(opens: Opens) -> 
     page.clock.install()
     with page.expect_request("**/api/v1/events*"):
         page.goto("/")
-    page.get_by_text("connected").first.wait_for()
+    ready(page)
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url))
     page.clock.run_for(60_000)
@@ -266,7 +292,7 @@ def test_the_policy_stops_what_the_program_did_not_make(opens: Opens, said: list
 def test_a_centre_that_restarts_is_missed_and_welcomed_back(opens: Opens, centre: Centre) -> None:
     page = opens("ada")
     page.goto("/")
-    page.get_by_text("connected").first.wait_for()
+    ready(page)
     before = unread(page)
     centre.platform.processes["server"].kill()
     banner = page.get_by_text("The link to the centre is lost")

@@ -13,6 +13,7 @@ from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.agent.edge.commands import Commands
+from secureflow.agent.owner.budgetcourse import course
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.privacy import epsilon
@@ -63,6 +64,26 @@ async def test_a_charge_is_reserved_at_admission_and_spent_with_the_first_record
     assert 0 < planned < 5.0
     await agent.round(2)
     assert (events(agent)[-1], await spent(agent)) == ("commit", planned)
+
+
+async def test_the_course_of_a_budget_is_how_it_stood_after_each_event(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    context = agent.assembly.context
+    await agent.admitted()
+    await agent.round(1)
+    await finish(agent)
+    points = await course(context.budgets, agent.store, "customers")
+    assert (points[0]["at"], points[0]["job"]) == (0, "")
+    assert [one["state"] for one in points] == ["", "reserved", "committed", "committed"]
+    assert points[0]["spent"] == points[0]["committed"] == points[1]["committed"] == 0.0
+    assert points[1]["spent"] == points[2]["spent"] == points[2]["committed"] > 0.0
+    assert points[3]["spent"] < points[2]["spent"]  # it stopped early
+    assert points[3]["spent"] == await spent(agent)
+    assert {one["limit"] for one in points} == {5.0}
+    assert {one["at"] for one in points[1:]} == {agent.now}
+    with pytest.raises(SecureFlowError) as unknown:
+        await course(context.budgets, agent.store, "nobody")
+    assert unknown.value.code == "budget_undeclared"
 
 
 async def test_no_row_count_leaves_under_differential_privacy(tmp_path: Path) -> None:

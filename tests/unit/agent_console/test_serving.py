@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,15 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, make_csr, new_link_key, private_pem
+
+HEAVY = {"numpy", "grpc", "pyarrow", "sqlalchemy", "cedarpy", "fastapi", "authlib"}
+
+
+def test_its_process_loads_none_of_what_computes() -> None:
+    code = "import sys, secureflow.agent.console.serving; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(ran.stdout.split())
+
 
 FILES = {"tls_certificate": Path("c.pem"), "tls_key": Path("k.pem")}
 

@@ -15,6 +15,7 @@ from typer.main import get_command
 import secureflow
 from secureflow.adapters.database.faults import fault
 from secureflow.adapters.link.requests import silent
+from secureflow.agent.console.screens.actionwords import told as in_words
 from secureflow.cli import console
 from secureflow.cli.explaining import show_explanation
 from secureflow.cli.main import app
@@ -70,7 +71,15 @@ def test_every_action_of_an_agents_log_has_its_chinese() -> None:
     actions = {one for path in files for one in noted.findall(path.read_text())}
     assert len(actions) > 40
     states = {f"inbox.{one}" for one in ("approved", "rejected", "asked_back")}
-    assert not [one for one in actions | states if not CJK.search(chinese(one) or "")]
+    facts = dict.fromkeys(
+        (
+            *("by", "reason", "code", "digest", "cause", "kind", "name", "of", "roles", "to"),
+            *("provider", "domain", "outcome", "verdict", "round", "terms", "until"),
+        ),
+        "x",
+    )
+    said = {one: in_words(one, facts, {}) for one in actions | states}
+    assert not [one for one, text in said.items() if not CJK.search(chinese(text) or "")]
 
 
 def test_whoever_has_no_valid_token_is_told_to_log_in_here() -> None:

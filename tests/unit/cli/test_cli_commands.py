@@ -32,7 +32,7 @@ ROUND = (
 
 
 def test_results_come_as_table_json_and_yaml(centre: Any, cli: Any) -> None:
-    centre.answers["GET /jobs"] = (200, {"items": [JOB], "next": ""})
+    centre.answers["GET /jobs?newest=1"] = (200, {"items": [JOB], "next": ""})
     code, out, err = cli("job", "list")
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split()[:3] == ["id", "name", "kind"]
@@ -46,7 +46,7 @@ def test_results_come_as_table_json_and_yaml(centre: Any, cli: Any) -> None:
 
 def test_jobs_are_listed_from_the_newest(centre: Any, cli: Any) -> None:
     older, newer = JOB, JOB | {"id": "job_00000001"}
-    centre.answers["GET /jobs"] = (200, {"items": [older, newer], "next": ""})
+    centre.answers["GET /jobs?newest=1"] = (200, {"items": [newer, older], "next": ""})
     listed = json.loads(cli("job", "list", "-o", "json")[1])
     assert [job["id"] for job in listed] == ["job_00000001", "job_00000000"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import nullcontext
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,6 +130,31 @@ def test_own_leaves_are_held_against_a_bundle(cli: Any, files: Any, tmp_path: Pa
     assert out.count("foreign") == 1
     held.write_text("{}")
     assert cli(*command)[0] == 2
+
+
+def test_a_charter_with_a_history_that_is_none_is_refused(cli: Any, files: Any) -> None:
+    charter = json.loads(files["charter"].read_text())
+    for history in (5, None, "no", [1]):
+        files["charter"].write_text(json.dumps(charter | {"history": history}))
+        code, _, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+        assert code == 2, history
+        assert "malformed" in err
+
+
+def test_the_offline_page_is_written_with_its_digest(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = tmp_path / "cli" / "verifier"
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
+    code, _, err = cli("audit", "page", tmp_path / "page.html")
+    assert code == 4
+    assert "npm run build:verify" in err
+    built.mkdir(parents=True)
+    (built / "verify.html").write_text("<p>页面</p>", "utf-8")
+    code, out, _ = cli("audit", "page", tmp_path / "page.html")
+    written = (tmp_path / "page.html").read_bytes()
+    assert (code, written) == (0, "<p>页面</p>".encode())
+    assert out.startswith(sha256(written).hexdigest())
 
 
 def test_without_a_charter_it_is_7(cli: Any, files: Any) -> None:

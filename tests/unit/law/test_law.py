@@ -97,7 +97,9 @@ def test_files_are_small() -> None:
 def test_the_error_catalogue_holds_every_code() -> None:
     used: dict[str, str] = {}
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        if "SecureFlowError(" not in (text := path.read_text()):
+            continue
+        for node in ast.walk(ast.parse(text)):
             name = getattr(getattr(node, "func", None), "id", "")
             if isinstance(node, ast.Call) and name == "SecureFlowError" and node.args:
                 first = node.args[0]

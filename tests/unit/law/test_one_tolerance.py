@@ -19,7 +19,8 @@ def test_nobody_else_has_a_number_of_seconds_for_clocks() -> None:
         f"{path.relative_to(SOURCE)}: {target.id}"
         for path in SOURCE.rglob("*.py")
         if path != Path(clock.__file__)
-        for node in ast.walk(ast.parse(path.read_text()))
+        if NAME.search(text := path.read_text())
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name) and NAME.search(target.id)

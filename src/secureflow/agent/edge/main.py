@@ -130,14 +130,13 @@ async def serve(
         parts = _put_together(settings, key, store, workers, kinds, peers)
         link, uplink, assembly, workers, engines = parts
         hidden.follow(assembly.context.active)
-        read, file = partial(rules, kinds=specs), config or settings.directory / "agent.yaml"
-        reload = Reload(file, assembly, read)
+        reload = _reload(config or settings.directory / "agent.yaml", assembly, specs)
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
-        told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
         commands = Commands(assembly, link, workers, reload, watch).table()
-        table = {**commands, **NotificationCommands(told).table()}
-        table |= page_commands(assembly, link, reload, granted, file, specs)
+        told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
+        own = page_commands(assembly, link, reload, granted, specs)
+        table = {**commands, **own, **NotificationCommands(told).table()}
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
         looking = [asyncio.create_task(one.run()) for one in watching]
@@ -154,6 +153,10 @@ async def serve(
             await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _reload(config: Path, assembly: Assembly, kinds: SpecKinds) -> Reload:
+    return Reload(config, assembly, partial(rules, kinds=kinds))
 
 
 def _certificate_ends(settings: AgentSettings) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.doctorcommands import DoctorCommands
@@ -21,7 +20,6 @@ def page_commands(
     link: Linked,
     reload: Reload,
     granted: GrantWatch,
-    config: Path,
     kinds: SpecKinds,
 ) -> Mapping[str, Command]:
     """Return the commands by name.
@@ -29,14 +27,13 @@ def page_commands(
     Args:
         assembly: the agent.
         link: to the centre.
-        reload: knows which files are in force.
+        reload: knows the settings file, and which files are in force.
         granted: knows the centre's proposals.
-        config: the settings file.
         kinds: of job.
     """
     watch = WatchCommands(assembly, link, lambda: len(granted.proposals))
     return {
         **PolicyEditing(assembly, reload, kinds).table(),
         **watch.table(),
-        **DoctorCommands(config, kinds).table(),
+        **DoctorCommands(reload.config, kinds).table(),
     }

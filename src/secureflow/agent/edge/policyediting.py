@@ -313,7 +313,7 @@ def _replace(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(real)
-        except BaseException:  # whatever ended it: leave no half-written file behind
+        except BaseException:  # whatever the error, nothing is left beside the file
             with suppress(OSError):
                 Path(name).unlink()
             raise

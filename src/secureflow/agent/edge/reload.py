@@ -85,6 +85,11 @@ class Reload:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None] | None] = set()
 
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self._config
+
     async def difference(self) -> dict[str, JSON]:
         """Return how the file differs from the settings in force.
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
 from typing import Final
 
 from fastapi import Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.console.files import Files
+from secureflow.server.rest.errorpages import error_page
 from secureflow.server.settings import RestSettings
 
 POLICY: Final = (
@@ -28,8 +27,6 @@ POLICY: Final = (
     "img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-ErrorPage = Callable[[SecureFlowError, str], Response]
-"""Draws an error as a page: the error, and the value of `Accept-Language`."""
 FOREVER: Final = "public, max-age=31536000, immutable"
 PARTS: Final = "/assets/"
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -47,14 +44,10 @@ class Console:
 
     Args:
         settings: whether it is served, and under which prefix.
-        error_page: draws an error for the languages that a browser asks for.
         files: what was built.
     """
 
-    def __init__(
-        self, settings: RestSettings, error_page: ErrorPage, files: Files | None = None
-    ) -> None:
-        self._error_page = error_page
+    def __init__(self, settings: RestSettings, files: Files | None = None) -> None:
         self._served = settings.console
         self._prefix = settings.prefix
         self._files = files or Files()
@@ -83,7 +76,7 @@ class Console:
     def _page(self, headers: Headers) -> Response:
         built = self._files.built()
         if built is None:
-            return self._error_page(_not_built(), headers.get("accept-language", ""))
+            return error_page(_not_built(), headers.get("accept-language", ""))
         nonce = secrets.token_urlsafe(18)
         page = (
             built.page.replace("__NONCE__", nonce)
@@ -93,20 +86,6 @@ class Console:
         policy = POLICY.format(nonce=nonce)
         kept = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
         return HTMLResponse(page, headers={**_HEADERS, **kept})
-
-
-def otherwise(inner: ASGIApp) -> ASGIApp:
-    """Return what answers where no route of the API does: the console, else `inner`."""
-
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        console: Console | None = None
-        if scope["type"] == "http" and "app" in scope:
-            console = getattr(scope["app"].state, "console", None)
-        headers = Headers(scope=scope)
-        answer = console.answer(scope["method"], scope["path"], headers) if console else None
-        await (answer or inner)(scope, receive, send)
-
-    return answered
 
 
 def takes_gzip(encodings: str) -> bool:

@@ -11,7 +11,6 @@ from starlette.datastructures import State
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
-from secureflow.server.console.pages import Console, otherwise
 from secureflow.server.rest import (
     audit,
     auditsearch,
@@ -44,12 +43,12 @@ from secureflow.server.rest import (
     webhooks,
 )
 from secureflow.server.rest.edge import Edge
-from secureflow.server.rest.errorpages import error_page
 from secureflow.server.rest.openapi import describe
 from secureflow.server.rest.rates import Rates
 from secureflow.server.rest.routers import PREFIX
 from secureflow.server.rest.streams import Streams
 from secureflow.server.rest.submissions import submissions
+from secureflow.server.rest.unrouted import unrouted
 from secureflow.server.services import Services
 from secureflow.server.settings import RestSettings
 
@@ -62,7 +61,6 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     app.state.rates = rates = Rates(settings)
     app.state.settings = settings
     app.state.streams = Streams(settings.max_streams)
-    app.state.console = Console(settings, error_page)
     app.add_middleware(Edge, settings=settings, metrics=services.metrics, rates=rates)
     return app
 
@@ -97,7 +95,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
     app.router.routes.extend(route for router in routers for route in router.routes)
-    app.router.default = otherwise(app.router.default)
+    app.router.default = unrouted(app.router.default)
     problems.install(app)
     describe(app)
     return app

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from peers.agent_people import waiting_item
 from peers.owner_api import Caller, caller_of
 from peers.owner_page import PORT, OwnerPage, owner_page
 
-from secureflow.agent.console import watching
+from secureflow.agent.console import protocol, watching
 from secureflow.agent.console.addresses import EVENTS
 from secureflow.agent.console.api import events
+from secureflow.agent.console.serving import serve
+from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.edge import watchcommands
+
+PATIENCE = 30.0
+"""Seconds after which a stream that says nothing has failed."""
 
 
 @pytest.fixture
@@ -60,10 +66,23 @@ class Stream:
 
     async def until(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
         """Wait for so many events."""
-        while len(self.told()) < count and not self.ended:
-            self.more.clear()
-            await self.more.wait()
+        await self._until(lambda: len(self.told()) >= count)
         return self.told()
+
+    async def end(self) -> None:
+        """Wait for the end."""
+        await self._until(lambda: False)
+
+    async def named(self, name: str) -> dict[str, Any]:
+        """Wait for an event of a name, and return its data."""
+        await self._until(lambda: any(one[1] == name for one in self.told()))
+        return next(one[2] for one in self.told() if one[1] == name)
+
+    async def _until(self, there: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not there() and not self.ended:
+                self.more.clear()
+                await self.more.wait()
 
 
 @asynccontextmanager
@@ -164,9 +183,7 @@ async def test_nobody_without_a_session_gets_a_stream(page: OwnerPage) -> None:
     ben = await caller_of(page, "ben")
     await ben.send("DELETE", "/session")
     async with stream(page, ben) as refused:
-        while not refused.ended:
-            refused.more.clear()
-            await refused.more.wait()
+        await refused.end()
         assert refused.status == 401
         assert json.loads(refused.text)["code"] == "session_needed"
 
@@ -193,9 +210,7 @@ async def test_a_session_has_so_many_streams_and_all_have_so_many(
     async with stream(page, ben) as one:
         await one.until(1)
         async with stream(page, ben) as refused:
-            while not refused.ended:
-                refused.more.clear()
-                await refused.more.wait()
+            await refused.end()
             assert refused.status == 429
     async with stream(page, ben) as again:
         assert await again.until(1)
@@ -214,7 +229,36 @@ async def test_an_agent_that_is_away_is_told_and_that_it_is_back(
         await page.team.server.start()
         with page.team.world.store.transaction():
             page.team.world.store.note(page.team.world.now, "settings.reloaded", "")
-        while not any(one[1] == "changed" for one in open_page.told()):
-            open_page.more.clear()
-            await open_page.more.wait()
-        assert open_page.told()[-1][2]["parts"] == ["agent"]
+        assert (await open_page.named("changed"))["parts"] == ["agent"]
+
+
+async def test_a_stream_outlives_the_time_of_an_exchange_and_ends_with_the_process(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a connection as browsers have it: what is no stream is hung up on meanwhile."""
+    monkeypatch.setattr(protocol, "EXCHANGE_SECONDS", 0.2)
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.1)
+    ben = await caller_of(page, "ben")
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    socket = page.team.world.settings.socket
+    settings = ConsoleSettings(listen="127.0.0.1:0", web=False)
+    serving = asyncio.create_task(serve(settings, socket, told.set_result))
+    port = httpx.URL(await told).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"GET {EVENTS} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Cookie: secureflow-owner-{port}={ben.browser.session}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"event: now")
+        for _ in range(4):  # longer than an exchange has
+            await reader.readuntil(b": \n\n")
+        with page.team.world.store.transaction():
+            page.team.world.store.note(page.team.world.now, "settings.reloaded", "")
+        await reader.readuntil(b"event: changed")
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        with suppress(ConnectionError):
+            await reader.read()
+    writer.close()

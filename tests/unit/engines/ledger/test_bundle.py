@@ -175,6 +175,21 @@ def test_an_honest_story_verifies() -> None:
     assert (set(verdict.cosigners), verdict.quorum) == (set(BANKS), 3)
 
 
+@pytest.mark.parametrize("version", [True, 1.0, "1", 2])
+def test_a_bundle_of_another_version_is_none(version: Any) -> None:
+    assert "v = 1" in failures({**HONEST, "v": version})
+
+
+def test_how_deep_a_bundle_may_be_does_not_depend_on_the_stack() -> None:
+    deep: Any = 1
+    for _ in range(98):  # the bundle and its spec are two levels
+        deep = [deep]
+    spec = {**SPEC, "name": deep}
+    assert "nested deeper" not in failures({**HONEST, "spec": spec})
+    spec = {**SPEC, "name": [deep]}
+    assert "nested deeper than 100 levels" in failures({**HONEST, "spec": spec})
+
+
 def test_without_a_charter_nothing_is_authentic() -> None:
     verdict = verify_bundle(HONEST, None)
     assert (verdict.ok, verdict.status) == (False, "consistent, unauthenticated")

@@ -191,6 +191,34 @@ LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("change", [{"note": "\ud800"}, {"size": True}, {"start": 3.0}])
+def test_a_continuation_without_a_canonical_form_is_malformed(change: dict[str, Any]) -> None:
+    """It would end the verifier with an error, which answers any bundle with a verdict."""
+    told = copy.deepcopy(GAPPED)
+    told["history"][-1]["charter"]["continuations"][0].update(change)
+    verdict = verify_bundle(told, CHARTER)
+    assert verdict.status == "broken"
+    assert verdict.failures[0].startswith("The charter is malformed")
+
+
+def test_true_is_no_number_in_what_a_continuation_says() -> None:
+    """To Python they are equal; what was committed to is another text."""
+    signed = continued(Told(start=1))
+    before = Story(BEFORE[:1]).tree.root().hex()
+    (gap,) = signed.charter.continuations
+    charter = replace(signed.charter, continuations=(replace(gap, start_root=before),))
+    document = continued_document(charter, "")
+    document["continuation"]["start"] = True
+    told = Later(
+        [BEFORE[0], opening(signed, document=document), *(
+            replace(one, changes=(*one.changes, ("origin", NAME))) for one in honest_actions()
+        )]
+    ).bundle()  # fmt: skip
+    told |= {"charter": charter.digest, "history": [SignedCharter(CHARTER).json()]}
+    told["history"].append(SignedCharter(charter, signed.signatures).json())
+    assert OTHER in _failures(told, charter)
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_a_gap_that_is_not_as_the_members_signed_it_makes_no_bundle(lie: str) -> None:
     made, expected = LIES[lie]

@@ -12,7 +12,7 @@ import pytest
 
 from secureflow.server.console.files import Files
 from secureflow.server.console.pages import Console, takes_gzip
-from secureflow.server.rest.errorpages import error_page
+from secureflow.server.rest.unrouted import ANSWERS
 from secureflow.server.settings import RestSettings
 from tests.stage import Stage
 from tests.unit.server.conftest import FAST, Api
@@ -23,6 +23,10 @@ PAGE = (
     '<meta property="csp-nonce" nonce="__NONCE__">'
     '<script src="./assets/main-1.js" nonce="__NONCE__"></script>'
 )
+
+
+def serve(api: Api, console: Console) -> None:
+    setattr(api.app.state, ANSWERS, console.answer)
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def dist(tmp_path: Path) -> Path:
 @pytest.fixture
 async def http(stage: Stage, dist: Path) -> AsyncIterator[httpx.AsyncClient]:
     api = Api(stage)
-    api.app.state.console = Console(FAST, error_page, Files(dist))
+    serve(api, Console(FAST, Files(dist)))
     async with api.http:
         yield api.http
 
@@ -139,7 +143,7 @@ async def test_programs_and_writers_get_problems(http: httpx.AsyncClient) -> Non
 async def test_under_a_prefix_everything_is_asked_for_there(stage: Stage, dist: Path) -> None:
     settings = RestSettings(prefix="/flow")
     api = Api(stage, settings)
-    api.app.state.console = Console(settings, error_page, Files(dist))
+    serve(api, Console(settings, Files(dist)))
     async with api.http:
         page = (await api.http.get("/jobs", headers=HTML)).text
     assert 'content="/flow"' in page
@@ -148,7 +152,7 @@ async def test_under_a_prefix_everything_is_asked_for_there(stage: Stage, dist: 
 
 async def test_without_a_build_the_page_says_how_to_make_one(stage: Stage, tmp_path: Path) -> None:
     api = Api(stage)
-    api.app.state.console = Console(FAST, error_page, Files(tmp_path / "nothing"))
+    serve(api, Console(FAST, Files(tmp_path / "nothing")))
     async with api.http:
         answer = await api.http.get("/", headers=HTML)
         assert answer.status_code == 503
@@ -162,7 +166,7 @@ async def test_without_a_build_the_page_says_how_to_make_one(stage: Stage, tmp_p
 async def test_it_can_be_switched_off(stage: Stage, dist: Path) -> None:
     settings = RestSettings(console=False)
     api = Api(stage, settings)
-    api.app.state.console = Console(settings, error_page, Files(dist))
+    serve(api, Console(settings, Files(dist)))
     async with api.http:
         assert (await api.http.get("/", headers=HTML)).status_code == 404
         assert (await api.http.get("/assets/main-1.js")).status_code == 404

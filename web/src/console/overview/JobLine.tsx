@@ -3,8 +3,8 @@ import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { StateTag } from '../../shared/parts/StateTag';
-import type { JobSummary } from './jobs';
 import css from './Overview.module.css';
+import type { JobSummary } from './overview';
 
 /** A job in one line, and what is to be said of it below. */
 export function JobLine({ job, children }: { job: JobSummary; children?: ReactNode }) {

@@ -1,76 +1,64 @@
-import { Alert, Tag } from 'antd';
-import { api, type Schemas } from '../../api/client';
-import { duration } from '../../shared/format';
+import { Tag, Typography } from 'antd';
+import type { Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { Moment } from '../../shared/parts/Moment';
-import { usePreferences } from '../../shared/preferences';
-import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
 import css from './Overview.module.css';
 import { Panel } from './Panel';
 
-type Party = Schemas['PartyStatus'];
+type Link = Schemas['LinkView'];
+type Step = Schemas['LinkStep'];
 
-const CLOCK = 60;
-const OFTEN = 3;
+const COLOURS: Record<Step['state'], string> = {
+  ok: 'success',
+  warning: 'warning',
+  failed: 'error',
+  unknown: 'default',
+};
 
-/** Whether each agent has its link to the centre, and what is odd about it. */
-export function Links() {
+/** Whether each agent's link is in order, step by step; a broken one is open. */
+export function Links({ links }: { links: Link[] }) {
   const { t } = useTexts('overview');
-  const parties = api.useQuery('get', '/api/v1/parties');
   return (
     <Panel title={t('overview:links')}>
-      <Answer
-        query={parties}
-        empty={{
-          when: (page) => !page.items.length,
-          show: <Empty title={t('overview:links.none')} next={t('overview:links.next')} />,
-        }}
-      >
-        {(page) => (
-          <ul className={css['lines']}>
-            {page.items.map((party) => (
-              <LinkLine key={party.party} party={party} />
-            ))}
-          </ul>
-        )}
-      </Answer>
+      {links.length ? (
+        <ul className={css['lines']}>
+          {links.map((link) => (
+            <li key={link.agent}>
+              <details open={link.state === 'failed'}>
+                <summary>
+                  <strong>{link.party || link.agent}</strong>{' '}
+                  <Tag color={COLOURS[link.state]}>{t(`overview:link.${link.state}`)}</Tag>
+                </summary>
+                <ol className={css['steps']}>
+                  {link.steps.map((step) => (
+                    <StepLine key={step.name} step={step} />
+                  ))}
+                </ol>
+              </details>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <Empty title={t('overview:links.none')} next={t('overview:links.next')} />
+      )}
     </Panel>
   );
 }
 
-function LinkLine({ party }: { party: Party }) {
-  const { t } = useTexts('overview');
+/** One step: what is wrong with it, who can mend it, and the command. */
+function StepLine({ step }: { step: Step }) {
+  const { t, has } = useTexts('overview');
+  const name = has(`overview:step.${step.name}`) ? t(`overview:step.${step.name}`) : step.name;
   return (
     <li>
-      <div className={css['line']}>
-        <span>
-          <strong>{party.party}</strong>{' '}
-          <span className={css['quiet']}>{party.version}</span>
-        </span>
-        <span>
-          <Tag color={party.connected ? 'success' : 'error'}>
-            {t(party.connected ? 'overview:links.here' : 'overview:links.away')}
-          </Tag>{' '}
-          {party.last_progress ? <Moment at={Math.floor(party.last_progress)} /> : null}
-        </span>
-      </div>
-      <Oddities party={party} />
+      {name} <Tag color={COLOURS[step.state]}>{t(`overview:step.is.${step.state}`)}</Tag>
+      {step.cause ? <p>{step.cause}</p> : null}
+      {step.who ? <p className={css['quiet']}>{t(`overview:step.who.${step.who}`)}</p> : null}
+      {step.command ? (
+        <Typography.Text code copyable>
+          {step.command}
+        </Typography.Text>
+      ) : null}
     </li>
   );
-}
-
-/** What its organisation should look at. */
-function Oddities({ party }: { party: Party }) {
-  const { t } = useTexts('overview');
-  const { language } = usePreferences();
-  const ahead = party.clock_ahead ?? 0;
-  const said: string[] = [];
-  if (!party.connected) said.push(t('overview:links.away.hint'));
-  if (Math.abs(ahead) > CLOCK) {
-    const time = duration(Math.abs(ahead), language);
-    said.push(t(ahead > 0 ? 'overview:links.fast' : 'overview:links.slow', { time }));
-  }
-  if ((party.replaced ?? 0) >= OFTEN) said.push(t('overview:links.twice'));
-  return said.map((text) => <Alert key={text} type="warning" title={text} />);
 }

@@ -1,26 +1,23 @@
 import { Progress } from 'antd';
-import { useTexts } from '../../shared/i18n';
+import type { Schemas } from '../../api/client';
 import { number } from '../../shared/format';
+import { useTexts } from '../../shared/i18n';
 import { usePreferences } from '../../shared/preferences';
 import { Empty } from '../../shared/states/Empty';
-import { Failed } from '../../shared/states/Failed';
-import { Loading } from '../../shared/states/Loading';
 import { JobLine } from './JobLine';
-import { roundOf, useJobs, type JobSummary } from './jobs';
 import css from './Overview.module.css';
+import { roundOf, type JobSummary } from './overview';
 import { Panel } from './Panel';
 
+type Props = { jobs: JobSummary[]; queue: Schemas['QueueCounts'] };
+
 /** What runs, or would if it were its turn. */
-export function Running() {
+export function Running({ jobs, queue }: Props) {
   const { t } = useTexts('overview');
-  const states = [useJobs('running'), useJobs('paused'), useJobs('admitted'), useJobs('approved')];
-  const failed = states.find((one) => one.isError && one.data === undefined);
-  const jobs = states.flatMap((one) => one.data?.items ?? []);
+  const waiting = queue.waiting ? t('overview:running.queue', { count: queue.waiting }) : null;
   return (
-    <Panel title={t('overview:running')}>
-      {failed ? (
-        <Failed error={failed.error} retry={() => void failed.refetch()} />
-      ) : jobs.length ? (
+    <Panel title={t('overview:running')} extra={waiting}>
+      {jobs.length ? (
         <ul className={css['lines']}>
           {jobs.map((job) => (
             <JobLine key={job.id} job={job}>
@@ -28,8 +25,6 @@ export function Running() {
             </JobLine>
           ))}
         </ul>
-      ) : states.some((one) => one.isPending) ? (
-        <Loading />
       ) : (
         <Empty title={t('overview:running.none')} next={t('overview:running.next')} />
       )}

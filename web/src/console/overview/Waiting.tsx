@@ -1,135 +1,113 @@
-import { useQueryClient } from '@tanstack/react-query';
-import { Button, Tag } from 'antd';
+import { Tag } from 'antd';
+import type { ReactNode } from 'react';
 import { Link } from 'react-router';
-import { api, type Schemas } from '../../api/client';
+import type { Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Empty } from '../../shared/states/Empty';
-import { Failed } from '../../shared/states/Failed';
-import { Loading } from '../../shared/states/Loading';
-import { useProjects, type Project } from '../project';
-import { useMe } from '../session';
-import { stale } from '../shell/stream';
-import { JobLine } from './JobLine';
-import { useJobs, type JobSummary } from './jobs';
 import css from './Overview.module.css';
+import type { JobSummary } from './overview';
 import { Panel } from './Panel';
 
-type Notice = Schemas['NotificationShown'];
+type Waits = Schemas['Waiting'];
+type Props = { waiting: Waits; here: (job: JobSummary) => boolean };
 
-const SHOWN = 8;
-
-/** The projects that an organisation is invited to and has not answered. */
-export function invitations(projects: readonly Project[], organisation: string): Project[] {
-  return projects.filter(
-    (one) =>
-      !one.closed &&
-      one.members.some((m) => m.organisation === organisation && m.state === 'invited'),
-  );
+/** How much waits for the caller's own deed. */
+export function mineOf(waiting: Waits): number {
+  const { approvals, questions, invitations, charter } = waiting;
+  const lists = [approvals, questions, invitations, charter ? [charter] : []];
+  return lists.flat().filter((one) => one.mine).length;
 }
 
-/** Of the unread ones those that want something done; mere news stays in the inbox. */
-export function urgent(notices: readonly Notice[]): Notice[] {
-  return notices.filter((one) => one.severity !== 'info').slice(0, SHOWN);
-}
-
-/** What waits for me: invitations, unread messages, jobs that are not approved yet. */
-export function Waiting() {
+/** What waits for whom: mine first, then what others have not answered. */
+export function Waiting({ waiting, here }: Props) {
   const { t } = useTexts('overview');
-  const me = useMe();
-  const projects = useProjects();
-  const proposed = useJobs('proposed');
-  const notices = api.useQuery('get', '/api/v1/notifications', {
-    params: { query: { unread: true, limit: 50 } },
-  });
-  const invited = invitations(projects.data?.items ?? [], me.data?.organisation ?? '');
-  const jobs = proposed.data?.items ?? [];
-  const news = urgent(notices.data?.items ?? []);
-  const asked = [projects, proposed, notices];
-  const failed = asked.find((one) => one.isError && one.data === undefined);
-  if (failed) {
-    return (
-      <Panel title={t('overview:waiting')}>
-        <Failed error={failed.error} retry={() => void failed.refetch()} />
-      </Panel>
-    );
-  }
-  const nothing = !invited.length && !jobs.length && !news.length;
+  const approvals = waiting.approvals.filter((one) => here(one.job));
+  const { questions, invitations, charter } = waiting;
+  const nothing = !approvals.length && !questions.length && !invitations.length && !charter;
+  const count = mineOf(waiting);
   return (
-    <Panel title={t('overview:waiting')}>
-      {nothing && asked.some((one) => one.isPending) ? <Loading /> : null}
-      {nothing && !asked.some((one) => one.isPending) ? (
-        <Empty title={t('overview:waiting.none')} />
-      ) : null}
+    <Panel
+      title={t('overview:waiting')}
+      extra={count ? <Tag color="warning">{t('overview:waiting.mine', { count })}</Tag> : null}
+    >
+      {nothing ? <Empty title={t('overview:waiting.none')} /> : null}
       <ul className={css['lines']}>
-        {invited.map((project) => (
-          <Invitation key={project.id} project={project} />
+        {invitations.map((one) => (
+          <Line
+            key={one.project}
+            to={`/projects/${one.project}`}
+            text={t('overview:waiting.invited', { name: one.name, by: one.by })}
+            since={one.since}
+            mine={one.mine}
+          />
         ))}
-        {news.map((notice) => (
-          <NoticeLine key={notice.id} notice={notice} />
+        {questions.map((one) => (
+          <Line
+            key={`${one.job}-${one.number}`}
+            to={`/jobs/${one.job}`}
+            text={t('overview:waiting.question', { name: one.name, by: one.organisation })}
+            since={one.asked}
+            mine={one.mine}
+          >
+            <q>{one.question}</q>
+          </Line>
         ))}
-        {jobs.map((job) => (
-          <Proposed key={job.id} job={job} />
+        {approvals.map((one) => (
+          <Line
+            key={`${one.job.id}-${one.organisation}`}
+            to={`/jobs/${one.job.id}`}
+            text={t('overview:waiting.approval', { name: one.job.name, by: one.organisation })}
+            since={one.since}
+            mine={one.mine}
+          >
+            {one.mine ? t('overview:waiting.decide') : null}
+          </Line>
         ))}
+        {charter ? <CharterLine charter={charter} /> : null}
       </ul>
     </Panel>
   );
 }
 
-function Invitation({ project }: { project: Project }) {
-  const { t } = useTexts('overview');
-  return (
-    <li>
-      <div className={css['line']}>
-        <Link to={`/projects/${project.id}`}>
-          {t('overview:waiting.invited', { name: project.name, by: project.organisation })}
-        </Link>
-        <Tag color="warning">{t('overview:waiting.answer')}</Tag>
-      </div>
-      <p className={css['quiet']}>{project.purpose}</p>
-    </li>
-  );
-}
-
-const SEVERITIES: Record<Notice['severity'], string> = {
-  info: 'default',
-  warning: 'warning',
-  critical: 'error',
+type LineProps = {
+  to: string;
+  text: string;
+  since: number;
+  mine: boolean;
+  children?: ReactNode;
 };
 
-function NoticeLine({ notice }: { notice: Notice }) {
+function Line({ to, text, since, mine, children }: LineProps) {
   const { t } = useTexts('overview');
-  const queries = useQueryClient();
-  const read = api.useMutation('post', '/api/v1/notifications/{key}/read', {
-    onSuccess: () => stale(queries, '/api/v1/notifications', '/api/v1/notifications/unread'),
-  });
   return (
     <li>
       <div className={css['line']}>
+        <Link to={to}>{text}</Link>
         <span>
-          <Tag color={SEVERITIES[notice.severity]}>{t(`words:severity.${notice.severity}`)}</Tag>
-          <Link to={notice.link || '/'}>{notice.text}</Link>
+          {mine ? <Tag color="warning">{t('overview:waiting.you')}</Tag> : null}{' '}
+          <Moment at={since} />
         </span>
-        <Moment at={notice.at} />
       </div>
-      <Button
-        size="small"
-        type="link"
-        loading={read.isPending}
-        onClick={() => read.mutate({ params: { path: { key: notice.id } } })}
-      >
-        {t('overview:waiting.read')}
-      </Button>
+      {children ? <p className={css['quiet']}>{children}</p> : null}
     </li>
   );
 }
 
-/** A job that owners have not approved: who is waited for stands in the job itself. */
-function Proposed({ job }: { job: JobSummary }) {
+/** The next charter: who has not signed it. It is signed at the agents, never here. */
+function CharterLine({ charter }: { charter: NonNullable<Waits['charter']> }) {
   const { t } = useTexts('overview');
+  const { version, missing, mine } = charter;
   return (
-    <JobLine job={job}>
-      <p className={css['quiet']}>{t('overview:waiting.proposed')}</p>
-    </JobLine>
+    <li>
+      <div className={css['line']}>
+        <Link to="/organisations">{t('overview:waiting.charter', { version })}</Link>
+        {mine ? <Tag color="warning">{t('overview:waiting.you')}</Tag> : null}
+      </div>
+      <p className={css['quiet']}>
+        {t('overview:waiting.unsigned', { names: missing.join(', ') })}
+        {mine ? ` ${t('overview:waiting.sign')}` : ''}
+      </p>
+    </li>
   );
 }

@@ -16,11 +16,11 @@ from secureflow.agent.console.deciding import ITEM, Shown, changed, shown_of
 from secureflow.agent.console.screens.inbox import InboxRow, inbox_rows
 from secureflow.agent.console.screens.requests import RequestView, request_view
 from secureflow.agent.console.screens.spoken import Spoken
-from secureflow.agent.owner.personrules import role_needed
 from secureflow.domain.questions import LONGEST, MOST_TURNS
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import members
+from secureflow.kit.text import Text
 
 _PATTERNS: Final = {"item": ITEM}
 Seen = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -183,7 +183,11 @@ def _may(call: Call) -> bool:
 def _check_role(call: Call) -> None:
     """Refuse who does not decide before the request is looked at; the agent refuses, too."""
     if not _may(call):
-        raise role_needed("decider")
+        raise SecureFlowError(
+            "role_needed",
+            Text("This needs the role {role} at this agent.", role="decider"),
+            "An owner-admin gives roles: secureflow agent people roles NAME ROLE….",
+        )
 
 
 async def approve(call: Call) -> Outcome:

@@ -1,0 +1,226 @@
+"""The offline page in a real browser, from a file: green where the record holds, else the fault."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+from peers import browsers, verifiers
+
+from secureflow.domain.charter import SignedCharter
+from tests.unit.engines.ledger import test_gaps as gaps
+from tests.unit.engines.ledger.test_bundle import (
+    CHARTER,
+    HONEST,
+    STORY,
+    Story,
+    honest_actions,
+)
+
+
+@pytest.fixture(scope="module", name="built")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    browsers.demand_browser()
+    verifiers.demand_node()
+    return verifiers.built_page(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module", name="chromium")
+def _chromium(built: tuple[Path, str]) -> Iterator[Any]:
+    del built
+    with browsers.chromium() as running:
+        yield running
+
+
+@pytest.fixture(name="page")
+def _page(chromium: Any, built: tuple[Path, str]) -> Iterator[Any]:
+    context = chromium.new_context(locale="en-GB")
+    page = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(built[0].as_uri())
+    yield page
+    assert asked == [built[0].as_uri()]  # no network, whatever was done
+    assert faults == []
+    context.close()
+
+
+def file(value: Any, name: str = "file.json") -> dict[str, Any]:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return {"name": name, "mimeType": "application/json", "buffer": data}
+
+
+PINNED = SignedCharter(CHARTER).json()
+
+
+def choose(page: Any, **chosen: Any) -> None:
+    if not page.locator("details[open]").count():
+        page.locator("summary").click()
+    for name, value in chosen.items():
+        page.locator(f"#{name}").set_input_files(file(value, f"{name}.json"))
+
+
+def status(page: Any) -> str:
+    page.locator("#status").wait_for()
+    return str(page.locator("#status").inner_text())
+
+
+def states(page: Any) -> dict[str, str]:
+    found = page.locator("[data-check]").all()
+    return {one.get_attribute("data-check"): one.get_attribute("class") for one in found}
+
+
+def test_an_honest_bundle_turns_every_check_green(page: Any) -> None:
+    choose(page, charter=PINNED, bundle=HONEST)
+    page.locator(".status.passed").wait_for()
+    assert status(page) == "Verified"
+    assert {name for name, state in states(page).items() if state != "passed"} == {"held"}
+    assert page.locator("#fingerprint").inner_text() == CHARTER.fingerprint_words()
+    assert STORY.tree.root().hex() in page.locator("[data-check=inclusion]").inner_text()
+    assert "does not prove" in page.locator("main").inner_text()
+    browsers.shoot(page, "verifier")
+
+
+def test_without_a_charter_it_says_what_a_forger_can_do_too(page: Any) -> None:
+    choose(page, bundle=HONEST)
+    assert "unauthenticated" in status(page)
+    assert states(page)["cosignatures"] == "skipped"
+
+
+def test_a_changed_entry_is_named_by_the_checks_that_notice(page: Any) -> None:
+    bundle = copy.deepcopy(HONEST)
+    bundle["entries"][3]["leaf"]["leaf"]["at"] += 1
+    choose(page, charter=PINNED, bundle=bundle)
+    page.locator(".status.broken").wait_for()
+    failed = {name for name, state in states(page).items() if state == "failed"}
+    assert {"inclusion", "signatures"} <= failed
+    title = f"entry {bundle['entries'][3]['index']} ("
+    assert title in page.locator("[data-check=inclusion] .reasons").inner_text()
+
+
+def test_what_is_missing_is_no_contradiction(page: Any) -> None:
+    choose(page, charter=PINNED, bundle={**HONEST, "entries": HONEST["entries"][:-1]})
+    page.locator(".status.unfinished").wait_for()
+    assert states(page)["ends"] == "missing"
+
+
+def test_it_speaks_chinese_with_the_reasons_of_the_command_line(page: Any) -> None:
+    choose(page, charter=PINNED, bundle={**HONEST, "entries": HONEST["entries"][:-1]})
+    page.locator(".status.unfinished").wait_for()
+    page.locator("#language").click()
+    page.get_by_text("没有协调中心的结尾").wait_for()
+    assert page.locator("html").get_attribute("lang") == "zh"
+    assert page.locator("#fingerprint").inner_text() == CHARTER.fingerprint_words("zh")
+    assert page.locator("#language").evaluate("e => e === document.activeElement")
+    assert browsers.violations(page) == []
+    browsers.shoot(page, "verifier-zh")
+
+
+def test_kept_leaves_the_spec_and_gaps_are_compared(page: Any) -> None:
+    held = [{"leaf": one.json()} for one in STORY.signed if one.leaf.author == "bank-a"]
+    choose(page, charter=PINNED, bundle=HONEST, held=held)
+    page.get_by_role("region", name="Leaves that you kept").wait_for()
+    assert states(page)["held"] == "passed"
+    page.locator("#spec").fill("00" * 32)
+    page.locator("#spec").press("Tab")
+    page.locator(".status.broken").wait_for()
+    assert states(page)["spec"] == "failed"
+    page.locator("#spec").fill("")
+    page.locator("#spec").press("Tab")
+    choose(page, bundle=gaps.GAPPED, held=[])
+    page.get_by_role("region", name="Gaps of the log").wait_for()
+    assert gaps.NAME in page.get_by_role("region", name="Gaps of the log").inner_text()
+
+
+def test_a_model_is_recognised_by_its_digest(page: Any) -> None:
+    model = b"weights" * 5000
+    digest = blake3(model).hexdigest()
+    actions = [one for one in honest_actions() if one.kind != "job.finished"]
+    at = next(n for n, one in enumerate(actions) if one.kind == "finished")
+    said = {"outcome": "succeeded", "model": digest}
+    whole = [*actions[:at], type(actions[0])("server", "job.finished", said), *actions[at:]]
+    named = [type(one)(**{**vars(one), "model": digest}) if one.kind == "finished" else one
+             for one in whole]  # fmt: skip
+    choose(page, charter=PINNED, bundle=Story(named).bundle(), output=model)
+    page.locator("#output-told.passed").wait_for()
+    assert digest in page.locator("#output-told").inner_text()
+    choose(page, output=model + b"x")
+    page.locator("#output-told.missing").wait_for()
+
+
+def test_other_files_are_refused_with_a_reason(page: Any) -> None:
+    choose(page, bundle={"model": 1})
+    page.get_by_text("not an audit bundle").wait_for()
+    choose(page, bundle=b'{"v":1,"v":1}')
+    page.get_by_text("duplicate key").wait_for()
+    choose(page, bundle=HONEST, charter={"charter": 1, "signatures": {}})
+    page.get_by_text("The charter is malformed").wait_for()
+
+
+def test_nothing_in_a_bundle_becomes_markup(page: Any) -> None:
+    choose(page, bundle={**HONEST, "job": "<img src=x onerror=alert(1)>\u202e"})
+    page.locator(".status.broken").wait_for()
+    assert page.locator("img").count() == 0
+    assert "<img src=x onerror=alert(1)>\\u202e" in page.locator("#result").inner_text()
+
+
+def test_files_can_be_dropped_and_are_taken_for_what_they_are(page: Any) -> None:
+    page.evaluate(
+        """texts => {
+            const drop = new DataTransfer();
+            texts.forEach((text, at) => drop.items.add(new File([text], `${at}.json`)));
+            document.dispatchEvent(new DragEvent('drop', {dataTransfer: drop, cancelable: true}));
+        }""",
+        [json.dumps(HONEST), json.dumps(PINNED)],
+    )
+    page.locator(".status.passed").wait_for()
+
+
+def test_it_is_usable_by_keyboard_and_without_violations(page: Any) -> None:
+    choose(page, charter=PINNED, bundle=HONEST)
+    page.locator(".status.passed").wait_for()
+    assert browsers.violations(page) == []
+    browsers.tab_to(page, "Audit bundle")
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert browsers.fits(page)
+    page.emulate_media(color_scheme="dark")
+    assert browsers.violations(page) == []
+
+
+def test_two_builds_are_equal_and_the_digest_is_printed(
+    built: tuple[Path, str], tmp_path: Path
+) -> None:
+    again, printed = verifiers.built_page(tmp_path)
+    assert again.read_bytes() == built[0].read_bytes()
+    digest = hashlib.sha256(again.read_bytes()).hexdigest()
+    assert digest in printed
+    assert digest in built[1]
+
+
+def test_its_policy_allows_its_own_script_and_nothing_else(
+    built: tuple[Path, str], chromium: Any
+) -> None:
+    text = built[0].read_text("utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    for rule in ("default-src 'none'", "connect-src 'none'", "trusted-types 'none'"):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert "http:" not in text
+    assert "https:" not in text
+    other = built[0].with_name("other.html")
+    other.write_text(text.replace("Unfinished: something", "Verified: something"), "utf-8")
+    assert other.read_text("utf-8") != text
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(other.as_uri())
+        assert page.locator("h1").count() == 0  # one byte changed: it does not run

@@ -1,0 +1,119 @@
+/** Draws a verdict: the status, every check with its inputs, the ends, what is not proven. */
+
+import catalogue from 'virtual:catalogue';
+import { hex } from '../bytes';
+import { type Check, checksOf } from '../checks';
+import { readFinished } from '../endings';
+import type { Told } from '../told';
+import type { Verdict } from '../verify';
+import { make, table } from './dom';
+import { CHECK, INPUT, type Lang, OWN, PAGE, say, STATE, STATUS } from './texts';
+
+const MOST_REASONS = 200;
+const MARK = { passed: '✓', failed: '✗', missing: '…', skipped: '–' } as const;
+
+/** Return a text of the verifier in a language. */
+export function tell(told: Told, lang: Lang): string {
+  if (lang === 'en') return told.english;
+  return told.in((template) => OWN[template] ?? catalogue[template] ?? template);
+}
+
+/** Draw a verdict. */
+export function drawVerdict(verdict: Verdict, lang: Lang): HTMLElement[] {
+  const kind = verdict.status === 'verified' ? 'passed' : verdict.status;
+  const status = make('p', { class: `status ${kind.replace(/,.*/, '')}`, id: 'status' },
+    say(STATUS[verdict.status], lang));
+  const checks = checksOf(verdict).map((one) => drawCheck(one, lang));
+  const parts: HTMLElement[] = [
+    status,
+    make('h2', {}, say(PAGE.checks, lang)),
+    make('ul', { class: 'checks' }, ...checks),
+  ];
+  if (verdict.authors.length > 0) parts.push(drawEnds(verdict, lang));
+  if (verdict.gaps.length > 0) parts.push(drawGaps(verdict, lang));
+  if (verdict.held.length > 0) parts.push(drawHeld(verdict, lang));
+  return parts;
+}
+
+/** Tell whether the record names a file as the job's model, by its BLAKE3. */
+export function drawOutput(digest: Uint8Array, verdict: Verdict | null, lang: Lang): HTMLElement {
+  const text = hex(digest);
+  const named = verdict?.bundle?.entries.some(
+    (entry) => entry.opened && entry.opens && readFinished(entry.document)?.model === text,
+  );
+  const words = named ? PAGE.outputNamed : PAGE.outputForeign;
+  return make('p', { class: named ? 'passed' : 'missing', id: 'output-told' },
+    `${say(PAGE.outputDigest, lang)}: `, make('code', {}, text), ` ${say(words, lang)}`);
+}
+
+function drawCheck(check: Check, lang: Lang): HTMLElement {
+  const inputs = check.inputs
+    .filter(([, value]) => value !== '')
+    .flatMap(([name, value]) => [
+      make('dt', {}, say(INPUT[name], lang)), make('dd', {}, make('code', {}, value)),
+    ]);
+  const reasons = check.reasons.slice(0, MOST_REASONS).map((one) => make('li', {}, tell(one, lang)));
+  const left = check.reasons.length - reasons.length;
+  if (left > 0) reasons.push(make('li', {}, `+ ${left}`));
+  const parts: Node[] = [
+    make('span', { class: 'mark', 'aria-hidden': 'true' }, MARK[check.state]),
+    make('strong', {}, say(CHECK[check.id], lang)),
+    make('span', { class: 'state' }, ` ${say(STATE[check.state], lang)}`),
+  ];
+  if (reasons.length > 0) parts.push(make('ul', { class: 'reasons' }, ...reasons));
+  if (inputs.length > 0) parts.push(make('dl', {}, ...inputs));
+  return make('li', { class: check.state, 'data-check': check.id }, ...parts);
+}
+
+function drawEnds(verdict: Verdict, lang: Lang): HTMLElement {
+  const rows = verdict.authors.map((end) => {
+    const words = end.late ? PAGE.late : end.signed ? PAGE.signed : PAGE.word;
+    return [`${end.author} ${end.key}`.trim(), String(end.count), say(words, lang)];
+  });
+  const heads = [PAGE.author, PAGE.leaves, PAGE.ended].map((one) => say(one, lang));
+  return table(say(PAGE.authors, lang), heads, rows);
+}
+
+function drawGaps(verdict: Verdict, lang: Lang): HTMLElement {
+  const rows = verdict.gaps.map((one) => [
+    `${one.origin} (${one.size})`,
+    `${one.continuedAs} (${one.start})`,
+    one.reason || '–',
+    `${one.signed.join(', ')} (${one.signed.length}/${one.members})`,
+  ]);
+  const words = [PAGE.gaps, ...GAP_HEADS].map((one) => say(one, lang));
+  return table(words[0] ?? '', words.slice(1), rows);
+}
+
+const GAP_HEADS = [
+  ['Log (entries)', '账本（条目）'],
+  ['Continued as (from)', '延续为（起始）'],
+  ['Reason for another key', '更换密钥的原因'],
+  ['Signed by', '签署方'],
+] as const;
+
+function drawHeld(verdict: Verdict, lang: Lang): HTMLElement {
+  const rows = verdict.held.map((one) => [
+    one.author,
+    one.kind,
+    one.hash,
+    say(STANDING[one.standing], lang),
+    one.reason === null ? '' : tell(one.reason, lang),
+  ]);
+  const words = [PAGE.heldLeaves, ...HELD_HEADS].map((one) => say(one, lang));
+  return table(words[0] ?? '', words.slice(1), rows);
+}
+
+const HELD_HEADS = [
+  ['Author', '作者'],
+  ['Kind', '种类'],
+  ['Leaf', '叶子'],
+  ['Standing', '状况'],
+  ['Reason', '原因'],
+] as const;
+const STANDING = {
+  'in the story': ['in the story', '在记录中'],
+  contradicts: ['contradicts', '矛盾'],
+  'not provable': ['not provable', '无法证明'],
+  foreign: ['foreign', '无关'],
+} as const;
