@@ -1,4 +1,5 @@
 /** Job files: the same request as YAML or JSON, as the command line takes it. */
+import { COMMON } from './draft';
 import { isMembers, type Json, type Members } from './json';
 
 const LARGEST = 1_000_000;
@@ -12,10 +13,11 @@ export async function read(text: string): Promise<Members> {
   return value;
 }
 
-/** A request as a file. */
+/** A request as a file; what all kinds have stands first. */
 export async function written(request: Members): Promise<string> {
   const { dump, CORE_SCHEMA } = await import('js-yaml');
-  return dump(request, { schema: CORE_SCHEMA, lineWidth: 100, noRefs: true, flowLevel: 4 });
+  const first = ['kind', ...COMMON].flatMap((name) => (name in request ? [[name, request[name]]] : []));
+  return dump({ ...Object.fromEntries(first), ...request }, { schema: CORE_SCHEMA, lineWidth: 100, noRefs: true, flowLevel: 4 });
 }
 
 /** Lays a text down as a file of the browser's user. */

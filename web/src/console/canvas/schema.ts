@@ -108,16 +108,23 @@ export function fieldsOf(schema: Schema, defs: Defs): Field[] {
   });
 }
 
-/** The constant members of an object's schema: what tells it from its siblings. */
+/** The constant members of an object's schema that it must have. */
 export function constants(schema: Schema, defs: Defs): Members {
-  const found = resolved(schema, defs);
-  const properties = (found['properties'] ?? {}) as Record<string, Schema>;
-  const required = new Set((found['required'] as string[] | undefined) ?? []);
-  return Object.fromEntries(
-    Object.entries(properties)
-      .filter(([name, one]) => 'const' in one && (required.has(name) || typeof one['const'] === 'string'))
-      .map(([name, one]) => [name, one['const'] as Json]),
+  const required = new Set((resolved(schema, defs)['required'] as string[] | undefined) ?? []);
+  return Object.fromEntries(fixed(schema, defs).filter(([name]) => required.has(name)));
+}
+
+function fixed(schema: Schema, defs: Defs): [string, Json][] {
+  const properties = (resolved(schema, defs)['properties'] ?? {}) as Record<string, Schema>;
+  return Object.entries(properties).flatMap(([name, one]): [string, Json][] =>
+    'const' in one ? [[name, one['const'] as Json]] : [],
   );
+}
+
+/** The constant that tells one of several forms from the others. */
+function tagOf(schema: Schema, defs: Defs): Members {
+  const tag = fixed(schema, defs).find(([, value]) => typeof value === 'string');
+  return tag ? { [tag[0]]: tag[1] } : {};
 }
 
 function options(schema: Schema, named: unknown): { value: Json; words: Words | null }[] {
@@ -201,19 +208,20 @@ function variants(one: Schema, holder: Schema, catalogue: Catalogue): Variant[] 
     const key = String(schema['type']);
     return [{ key, label: null, schema: { ...schema, ...beside }, first: emptyOf(schema, catalogue) }];
   }
-  const fixed = constants(schema, catalogue.$defs);
-  const tag = Object.values(fixed).find((value) => typeof value === 'string');
-  const key = tag === undefined ? String(one['$ref'] ?? 'object').replace('#/$defs/', '') : String(tag);
-  return [{ key, label: labelOf(one, schema, fixed, catalogue), schema: one, first: emptyOf(one, catalogue) }];
+  const tag = tagOf(schema, catalogue.$defs);
+  const [said] = Object.values(tag);
+  const key = typeof said === 'string' ? said : String(one['$ref'] ?? 'object').replace('#/$defs/', '');
+  const first = { ...tag, ...constants(schema, catalogue.$defs) };
+  return [{ key, label: labelOf(one, schema, tag, catalogue), schema: one, first }];
 }
 
 /** The words of a component whose parameters these are, else the titles of what it must have. */
-function labelOf(one: Schema, schema: Schema, fixed: Members, catalogue: Catalogue): Words | null {
+function labelOf(one: Schema, schema: Schema, tag: Members, catalogue: Catalogue): Words | null {
   const component = catalogue.components.find(
     ({ parameters, preset, place }) =>
       place !== null &&
       parameters.$ref === one['$ref'] &&
-      Object.entries(preset).every(([name, value]) => fixed[name] === value),
+      Object.entries(preset).every(([name, value]) => tag[name] === value),
   );
   if (component) return component.label;
   const needed = fieldsOf(schema, catalogue.$defs).filter((field) => field.required && field.title);
