@@ -27,7 +27,7 @@ from benchmarks.round_overhead import STEP, WARM_UP
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs.base import Limits, RosterEntry
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.torch_families import Optimiser, TorchCnnModel, TorchMlpModel
 from secureflow.domain.specs.training import (
     ArrayFeature,
@@ -38,6 +38,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.sdk import TrainingRequest

@@ -22,8 +22,8 @@ from benchmarks.floor import floor_seconds
 from benchmarks.processes import cpu_seconds, loopback_bytes, peak_mb, status_kb
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent, verify_ledger
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.sdk import TrainingRequest
 
 WARM_UP = 2

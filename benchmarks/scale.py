@@ -30,9 +30,9 @@ from benchmarks.hosted import Hosted
 from benchmarks.probes import Probes
 from benchmarks.processes import Usage, peak_mb, usage
 from benchmarks.wire import carried
-from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
+from secureflow.domain.specs.updatelimits import Limits
 from secureflow.kit.canonical import JSON
 from secureflow.sdk import AsyncClient, TrainingRequest
 

@@ -23,6 +23,7 @@ from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.main import more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
+from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.permissions import PERMISSIONS
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.owner.notifications import OwnNotifications
@@ -70,6 +71,10 @@ class Silent:
         return {"agreed": list(agreed)}
 
 
+SLOW = {"changes", "doctor"}
+"""Commands that wait, or dial."""
+
+
 class Staff(Team):
     """Four people at an agent, one request that waits, a grant, and all commands that it serves."""
 
@@ -85,7 +90,10 @@ class Staff(Team):
             **more_commands(assembly, silent, self.logins, watch),
         }
         self.table |= document_command(self.table, None)
-        assert self.table.keys() == PERMISSIONS.keys()
+        kinds = assembly.context.kinds.specs
+        own = page_commands(assembly, silent, self.reload, watch, kinds)
+        self.table |= {name: one for name, one in own.items() if name not in SLOW}
+        assert self.table.keys() == PERMISSIONS.keys() - SLOW
         self.server._commands = self.table
         await self.gather()
         _, self.codes = await self.with_second_factor("cleo")

@@ -76,6 +76,8 @@ def test_statistics_then_training_then_evaluation_and_one_approval_covers_all(
         figures = (parts[2].report or {})["evaluation"]["models"][0]["figures"]
         assert 0.4 < figures["auc"] <= 1.0
         assert report["privacy"]["epsilon"] > 0
+        page = client.jobs.report_html(job.id)
+        assert all(one.id in page for one in parts)
         explained = client.jobs.explain(job.id)
         assert set(explained["step_explanations"]) == {"count", "train", "test", "score"}
         together = [row for row in explained["disclosure"] if row.get("together")]

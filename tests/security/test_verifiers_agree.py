@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -28,7 +28,15 @@ from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger import test_key_changes as keychanges
-from tests.unit.engines.ledger.test_bundle import CHARTER, HONEST, STORY
+from tests.unit.engines.ledger.test_bundle import (
+    BANKS,
+    CHARTER,
+    EVIL,
+    HONEST,
+    STORY,
+    Story,
+    honest_actions,
+)
 from tests.unit.engines.run.test_ending import COURSES, KINDS, story
 
 LIMIT = 64 << 20
@@ -165,6 +173,45 @@ def test_both_give_one_verdict_on_a_share_of_all_changes(
 @pytest.mark.parametrize("name", CASES)
 def test_both_give_one_verdict_on_every_change(browser: BrowserVerifier, name: str) -> None:
     try_bundle(browser, name, 1)
+
+
+def both(browser: BrowserVerifier, bundle: Any, charter: Charter) -> bool:
+    file = json.dumps(charter_file(charter, [])).encode()
+    pin(browser, file)
+    return agree(browser, json.dumps(bundle).encode(), file, "")
+
+
+@pytest.mark.parametrize("lie", gaps.LIES)
+def test_both_judge_a_continuation_that_is_none_alike(browser: BrowserVerifier, lie: str) -> None:
+    told = gaps.LIES[lie][0]()
+    for charter in (SignedCharter.from_json(told["history"][-1]).charter, CHARTER):
+        assert not both(browser, told, charter)
+
+
+def test_both_count_who_signed_a_continuation_or_a_head_alike(browser: BrowserVerifier) -> None:
+    """One change of a bundle that all have signed never leaves too few of them."""
+    for count in range(len(BANKS) + 1):
+        some = tuple(BANKS)[:count]
+        told = gaps.bundle(gaps.Told(signers=some))
+        assert both(browser, told, CHARTER) == (count >= 3)
+        changed = keychanges.changed(signers=some)
+        assert both(browser, keychanges.bundle(changed), CHARTER) == (count >= 3)
+        assert both(browser, STORY.bundle(STORY.note(cosigners=some)), CHARTER) == (count >= 3)
+
+
+def test_both_count_who_vouches_for_an_enclave_alike(browser: BrowserVerifier) -> None:
+    """What others sign in a member's name vouches for nothing."""
+    for forged in range(len(BANKS) + 1):
+        names, actions = tuple(BANKS)[:forged], honest_actions()
+        played = [
+            replace(one, key=EVIL) if one.kind == "attested" and one.author in names else one
+            for one in actions
+        ]
+        told = Story(played).bundle()
+        assert both(browser, told, CHARTER) == (forged == 0)
+        failures = verify_bundle(told, CHARTER).failures
+        unvouched = any("its key is vouched for by" in one for one in failures)
+        assert unvouched == (forged >= 3)
 
 
 def try_charter(browser: BrowserVerifier, name: str, share: int) -> int:

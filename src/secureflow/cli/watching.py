@@ -214,7 +214,7 @@ def follow(client: Client, job: str, *, log_to: str | None = None, log_model: bo
     Raises:
         SecureFlowError: why the job did not succeed.
     """
-    from secureflow.sdk.jobs import raise_if_unsuccessful
+    from secureflow.sdk.outcomes import raise_if_unsuccessful
 
     progress = Progress(job)
     events = client.jobs.watch(job, log_to=log_to, log_model=log_model)

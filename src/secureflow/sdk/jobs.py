@@ -9,8 +9,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.errors import INFRASTRUCTURE
-from secureflow.domain.jobs import UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
@@ -28,13 +26,12 @@ from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.sweep_request import SweepPart
 from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.objects import Job, JobSummary
+from secureflow.sdk.outcomes import raise_if_stuck, raise_if_unsuccessful
 from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.questions import JobQuestion, JobQuestions
 from secureflow.sdk.reportfiles import ReportFiles
@@ -441,46 +438,6 @@ class Jobs(ReportFiles[D_co]):
         order = {"since": since, "newest": int(newest)}
         more = {name: value for name, value in order.items() if value}
         return verbs.pages("/jobs", JobSummary, text=text, **where, **more)
-
-
-def raise_if_stuck(job: Job) -> None:
-    """Raise an error for a paused job that does not resume by itself.
-
-    Raises:
-        SecureFlowError: `job_paused`; `details` name job and cause.
-    """
-    cause = job.error or {}
-    if cause.get("code") in INFRASTRUCTURE:
-        return
-    raise SecureFlowError(
-        "job_paused",
-        Text("Job {id} is paused until someone resumes it.", id=job.id),
-        Text(
-            "When the cause is fixed: secureflow job resume {id}. Or: secureflow job cancel {id}.",
-            id=job.id,
-        ),
-        {"job": job.id, "cause": cause},
-    )
-
-
-def raise_if_unsuccessful(job: Job) -> None:
-    """Raise the error of an ended job that did not succeed.
-
-    Raises:
-        UnsuccessfulJobError: with the job's own code, or `cancelled`; `details` name job and state.
-    """
-    if job.state == "succeeded":
-        return
-    cause = job.error or {}
-    cancelled = job.state == "cancelled"
-    names = ("code", "message", "hint", "details", "texts")
-    told = SecureFlowError.foreign(*(cause.get(name) or "" for name in names))
-    raise UnsuccessfulJobError(
-        "cancelled" if cancelled else str(cause.get("code") or "job_failed"),
-        told.message or Text("Job {id} is {state}.", id=job.id, state=job.state),
-        told.hint or Text("See what happened: secureflow job show {id}.", id=job.id),
-        {**told.details, "job": job.id, "state": str(job.state)},
-    )
 
 
 def _submission(request: AnyRequest) -> Call[Job]:

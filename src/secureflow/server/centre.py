@@ -102,7 +102,7 @@ async def open_centre(
     certificate = reserve.run(lambda: ServerCertificate(*identity, authorities.trusted))
     database, ledger, sealing = await _open_record(settings, keys, stack)
     artifacts, uploads, vectors = _stores(settings)
-    bus, metrics = InProcessBus(), Metrics()
+    bus, metrics, steps = InProcessBus(), Metrics(), StepOutputs(artifacts)
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, artifacts, vectors, kinds)
@@ -115,7 +115,6 @@ async def open_centre(
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
     queued = database.begin, settings.queue, clock, (noted := room.given_up_for(waits.note))
-    steps = StepOutputs(artifacts)
     runner = Runner(database.begin, *parts, noted, claims, queue := JobQueue(*queued), steps)
     stack.push_async_callback(runner.stop)
     world = database.begin, ledger, keys.signing, authority, link, runner, bus, artifacts, uploads

@@ -165,6 +165,7 @@ def make_services(
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock, keys=ports.keys)
     entering = (ports.sealing_key, ports.log_key), ports.authority.trust_domain, ports.providers
+    jobs = _jobs(ports, transactions, quotas, others, stopping, room, waits)
     stored = begin, transactions, ports.artifacts, ports.uploads, clock, quotas
     return Services(
         **vars(make_people(begin, transactions, clock, ticks, bounds, *entering)),
@@ -176,12 +177,7 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         log_key_change=LogKeyChange(begin, transactions, ledger, ports.keys, clock),
         **_projects(ports, transactions, quotas),
-        **_around_jobs(
-            ports,
-            transactions,
-            bounds,
-            _jobs(ports, transactions, quotas, others, stopping, room, waits),
-        ),
+        **_around_jobs(ports, transactions, bounds, jobs),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         audit=Audit(begin, ledger, recosign),
         notices=_notices(ports, transactions, ticks, stopping, others),

@@ -256,7 +256,7 @@ def test_languages_themes_and_density_are_chosen_and_kept(opens: Opens) -> None:
     assert page.get_by_role("radio", name="紧凑").is_checked()
 
 
-def test_the_keyboard_alone_reaches_everything(opens: Opens) -> None:
+def test_the_keyboard_alone_reaches_everything(opens: Opens, said: list[str]) -> None:
     page = opens("vera")
     page.goto("/")
     ready(page)
@@ -273,6 +273,7 @@ def test_the_keyboard_alone_reaches_everything(opens: Opens) -> None:
     tab_to(page, "Account of Vera")
     page.keyboard.press("Enter")
     page.get_by_role("menuitem", name="Settings").wait_for()
+    assert faults(said) == [], "dialogs and menus too make only styles that the policy allows"
 
 
 def test_the_policy_stops_what_the_program_did_not_make(opens: Opens, said: list[str]) -> None:

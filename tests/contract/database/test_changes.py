@@ -152,6 +152,8 @@ async def test_changes_of_another_cluster_are_dropped_at_the_start(database: Dat
         await work.changes.open()
         await work.commit()
     assert [one.kind for one in await after(database)] == [ChangeKind.START]
+    async with database.begin() as work:
+        assert (await work.read(sa.select(CHANGES.c.about))).scalars().all() == [""]
 
 
 async def test_a_row_that_cannot_be_read_stops_no_reader(database: Database) -> None:

@@ -31,6 +31,8 @@ CASES = {
     "KeyError('secret')": "internal",
     "IntegrityError('INSERT INTO journal (job, seq) VALUES')": "internal",
 }
+LISTS = ("users", "datasets", "jobs", "models")
+"""Tables whose lists can be searched since."""
 WORDS = ("sqlite3", "psycopg", "Error(", "QueuePool", "INSERT", "secret", "terminating")
 
 
@@ -62,10 +64,15 @@ async def outdate(database: Database) -> None:
         old = ("claims", "servers", "bundles", "uploads", "queue")
         people = ("sessions", "families", "devices", "second_factors", "identities", "login_places")
         told = ("questions", "notifications", "preferences", "webhooks", "deliveries")
-        for later in (*old, *people, "pending_logins", *told):
+        for later in (*old, *people, "pending_logins", *told, "changes"):
             await unit.write(sa.text(f"DROP TABLE {later}"))
-        await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
-        await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))
+        lists = [f"{table}_{what}" for table in LISTS for what in ("list", "all")]
+        leaves = [f"log_leaves_{name}_number" for name in ("kind", "author", "at")]
+        for index in (*lists, *leaves, "jobs_kind"):
+            await unit.write(sa.text(f"DROP INDEX ix_{index}"))
+        columns = [(table, name) for table in LISTS for name in ("created", "words")]
+        for table, column in (*columns, ("jobs", "submitter"), ("jobs", "kind")):
+            await unit.write(sa.text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         await unit.commit()
 
 

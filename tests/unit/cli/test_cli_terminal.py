@@ -46,7 +46,7 @@ def _on_a_terminal(arguments: list[str], **environment: str) -> str:
 
 
 def test_ids_stay_in_one_piece_on_a_terminal_of_80_columns(centre: Any) -> None:
-    centre.answers["GET /jobs"] = (200, {"items": JOBS, "next": ""})
+    centre.answers["GET /jobs?newest=1"] = (200, {"items": JOBS, "next": ""})
     shown = _on_a_terminal(["job", "list"])
     for job in JOBS:
         assert job["id"] in shown

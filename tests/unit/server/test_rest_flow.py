@@ -312,7 +312,7 @@ async def test_the_report_is_a_page_that_can_run_nothing(api: Api) -> None:
         assert policy.endswith("sandbox")
         assert "<script" not in page.text
         assert "SIMULATED" in page.text
-    other = await api.call("GET", f"/jobs/{job.id}/report?format=pdf", ada)
+    other = await api.call("GET", f"/jobs/{job.id}/report?format=docx", ada)
     assert other.status_code == 422
 
 

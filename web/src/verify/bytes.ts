@@ -24,7 +24,7 @@ export function length(text: string): number {
 
 /** Return the first characters of a text, as Python cuts. */
 export function cut(text: string, most: number): string {
-  return text.length <= most ? text : [...text.slice(0, 2 * most)].slice(0, most).join('');
+  return text.length <= most ? text : Array.from(text.slice(0, 2 * most)).slice(0, most).join('');
 }
 
 /** Return lowercase hex. */

@@ -23,6 +23,7 @@ const MAX_DEPTH = 512;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
 const SPACE = /[ \t\n\r]*/y;
 /** What stands in a string as it is: no quote, backslash or control character. */
+// oxlint-disable-next-line no-control-regex
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const HEX4 = /[0-9a-fA-F]{4}/y;
 const ESCAPES = new Map([

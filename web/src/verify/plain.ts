@@ -1,6 +1,7 @@
 /** Which characters a foreign text may show: the rules of `secureflow.kit.plain`, and of Python. */
 
 /** Control characters, bidirectional controls and default ignorable ones; half surrogate pairs. */
+/* oxlint-disable no-control-regex, no-misleading-character-class */
 const HIDDEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}\ud800-\udfff]/u;
 const ALL_HIDDEN = new RegExp(HIDDEN, 'gu');

@@ -21,6 +21,7 @@ from secureflow.application.access import (
     visible_job,
     working_project,
 )
+from secureflow.application.jobs.course import told_so_far
 from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.preview import noting, preview_of
@@ -65,8 +66,6 @@ from secureflow.kit.text import Text, text_in, with_texts
 
 PAGE: Final = 500
 """Events per read."""
-_RELEASING: Final = frozenset({"round", "point", "run"})
-"""Events of something that released figures or a model."""
 MERGE_SECONDS: Final = 0.05
 """Seconds between reads: a busy job wakes its watchers many times a second."""
 LOOK_SECONDS: Final = 1.0
@@ -371,20 +370,9 @@ class Jobs:
             SecureFlowError: `not_found`.
         """
         require(principal, "job.read")
-        rounds: list[dict[str, Any]] = []
-        dropouts: list[dict[str, Any]] = []
-        after = 0
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
-            while events := await work.events.after(key, after, PAGE):
-                rounds += [event.data for event in events if event.kind in _RELEASING]
-                dropouts += [
-                    one
-                    for event in events
-                    if event.kind == "dropouts"
-                    for one in event.data["dropouts"]
-                ]
-                after = events[-1].id
+            rounds, dropouts = await told_so_far(work, key)
         return await asyncio.to_thread(self._scripts.explain, job, rounds, dropouts)
 
     async def history(

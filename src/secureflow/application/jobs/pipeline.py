@@ -228,7 +228,7 @@ def _check_starts(steps: list[Asked], drafted: Mapping[str, Drafted]) -> None:
         taken = {edge.input for edge in step.takes}
         if drafted[step.id].start is not None and "start" not in taken:
             raise contradiction(
-                Text("steps.{field}", field=f"{step.id}.resume"),
+                Text("steps.{step}.resume", step=step.id),
                 "it goes on from a job outside of the pipeline",
                 "Submit it alone, or go on from a step.",
             )

@@ -68,7 +68,7 @@ def _asked(at: int, step: Any) -> Asked:
     name, kind = given.pop("id", None), given.pop("kind", None)
     place = Text("steps.{at}", at=at)
     try:
-        name = adapter(Slug).validate_python(name)  # type: ignore[arg-type]
+        name = adapter(Slug).validate_python(name)
     except ValueError as error:
         reason = "a step has an `id` of small letters, digits and hyphens"
         raise contradiction(place, reason, "Write for example: id: train.") from error

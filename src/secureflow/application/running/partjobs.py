@@ -173,8 +173,8 @@ def outcome_of(part: Job) -> dict[str, JSON]:
     """Return what a whole is told of a part that has ended."""
     told: dict[str, JSON] = {"job": part.id, "state": part.state.value}
     if part.error is not None:
-        names = ("code", "message", "hint", "texts")
-        told["error"] = {name: part.error[name] for name in names if name in part.error}
+        said = ("code", "message", "hint", "texts")
+        told["error"] = {name: part.error[name] for name in said if name in part.error}
     if part.report is not None:
         names = REPORTED_OF_STEPS if (part.spec.get("part_of") or {}).get("step") else REPORTED
         told["report"] = {name: part.report[name] for name in names if name in part.report}

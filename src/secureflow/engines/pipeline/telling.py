@@ -114,8 +114,13 @@ def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
     last = {str(row["step"]): row for row in rows}
     for place, step in enumerate(spec.steps, 1):
         row = last.get(step.id)
-        named = {"place": place, "count": len(spec.steps), "step": step.id, "kind": step.job.kind}
-        title = Text("Step {place} of {count}: {step} ({kind})", **named)
+        title = Text(
+            "Step {place} of {count}: {step} ({kind})",
+            place=place,
+            count=len(spec.steps),
+            step=step.id,
+            kind=step.job.kind,
+        )
         found.append(with_texts({"title": title, "rows": list(_told(row))}))
         found += list((row or {}).get("sections") or ())
     return found
