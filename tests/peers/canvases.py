@@ -17,7 +17,7 @@ _SOURCE = "src/console/canvas/node/redraw.ts"
 
 
 def redraw(folder: Path, catalogue: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the canvas makes of each file: `request`, `drawn`, `file`, `again`, or `error`."""
+    """Return what is made of each file: `request`, `drawn`, `file`, `again`; or `error`."""
     program = folder / "redraw"
     tool = (WEB / "node_modules" / ".bin" / "rolldown").resolve()
     bundle = [str(node()), str(tool), _SOURCE, "--platform", "node", "-d", str(program)]

@@ -149,6 +149,7 @@ export function shapeOf(given: Schema, catalogue: Catalogue): Shape {
   const { schema } = bare(resolved(given, catalogue.$defs));
   const found = resolved(schema, catalogue.$defs);
   const several = [...list(found['oneOf']), ...list(found['anyOf'])];
+  if (several.length > 2 && several.every(loose)) return { is: 'json' };
   if (several.length) return { is: 'variants', variants: several.flatMap((one) => variants(one, found, catalogue)) };
   if ('enum' in found || 'const' in found) {
     return { is: 'choice', options: options(found, found['x-choices']) };
@@ -170,6 +171,11 @@ export function shapeOf(given: Schema, catalogue: Catalogue): Shape {
     default:
       return { is: 'json' };
   }
+}
+
+/** Whether a form is no more than a type: of three of these nobody chooses one, a value is written. */
+function loose(schema: Schema): boolean {
+  return typeof schema['type'] === 'string' && schema['type'] !== 'object' && !('enum' in schema);
 }
 
 function ofObject(schema: Schema, catalogue: Catalogue): Shape {
