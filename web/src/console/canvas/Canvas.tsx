@@ -18,27 +18,36 @@ import { located, type Problem } from './problems';
 import { StepList } from './StepList';
 import { Strip } from './Strip';
 import { SubmitDialog } from './SubmitDialog';
+import { TemplateDialog } from './TemplateDialog';
 import { Tools, type View } from './Tools';
 import { useCheck } from './useCheck';
 import { useDraft, type Start } from './useDraft';
 import { useKeys } from './useKeys';
 import { usePicks } from './usePicks';
 
-type Props = { catalogue: Catalogue; person: string; start: Start; project: string };
+type Props = {
+  catalogue: Catalogue;
+  person: string;
+  start: Start;
+  project: string;
+  /** The template that is asked for by the address. */
+  template: string;
+};
 
 /** Drawing a job: the catalogue, the graph, the settings, and the strip below. */
-export function Canvas({ catalogue, person, start, project }: Props) {
+export function Canvas({ catalogue, person, start, project, template }: Props) {
   const { t } = useTexts('canvas');
   const { message } = App.useApp();
   const { language } = usePreferences();
   const draft = useDraft(person, start, project);
   const { request } = draft;
   const check = useCheck(request, language);
-  const { picks, owners } = usePicks(request);
+  const { picks, owners, purposes } = usePicks(request);
   const [chosen, choose] = useState('');
   const [wanted, want] = useState<Drawing['wanted']>(null);
+  const [comments, comment] = useState<Record<string, string>>({});
   const [view, look] = useState<View>('drawing');
-  const [dialog, open] = useState<'' | 'compare' | 'submit'>('');
+  const [dialog, open] = useState<'' | 'compare' | 'submit' | 'template'>(template ? 'template' : '');
   const drawing = useMemo((): Drawing => {
     const steps = stepsOf(request);
     const edges = edgesOf(request, catalogue);
@@ -47,14 +56,18 @@ export function Canvas({ catalogue, person, start, project }: Props) {
       else message.warning(t('canvas:refused'));
     };
     return {
-      ...{ catalogue, language, request, steps, edges, picks, owners, chosen, choose, wanted },
+      ...{ catalogue, language, request, steps, edges, picks, owners, chosen, choose, wanted, comments },
       places: placed(steps, edges, draft.places),
       problems: located(request, check.answer?.problems ?? []),
       show: (problem: Problem) => {
         choose(problem.step);
         want((before) => ({ path: problem.path, turn: (before?.turn ?? 0) + 1 }));
       },
-      put: (path: Path, value: Json | undefined) => change(put(request, path, value) as Members, dotted(path)),
+      put: (path: Path, value: Json | undefined) => {
+        const next = put(request, path, value) as Members;
+        const purpose = path[0] === 'project' && !next['purpose'] ? purposes[String(value)] : undefined;
+        change(purpose ? { ...next, purpose } : next, dotted(path));
+      },
       become: draft.become,
       move: draft.move,
       add: (component: Component) => {
@@ -74,7 +87,7 @@ export function Canvas({ catalogue, person, start, project }: Props) {
       connect: (edge) => change(connected(request, catalogue, edge)),
       disconnect: (edge) => change(disconnected(request, edge)),
     };
-  }, [catalogue, language, request, picks, owners, chosen, wanted, draft.places, draft.become, draft.move, check.answer, message, t]);
+  }, [catalogue, language, request, picks, owners, purposes, chosen, wanted, comments, draft.places, draft.become, draft.move, check.answer, message, t]);
   useKeys({
     undo: draft.undo,
     redo: draft.redo,
@@ -102,7 +115,7 @@ export function Canvas({ catalogue, person, start, project }: Props) {
             <Palette />
           </div>
           <div className={`${css['box']} ${css['middle']}`}>
-            <Tools draft={draft} view={view} look={look} compare={() => open('compare')} />
+            <Tools draft={draft} view={view} look={look} compare={() => open('compare')} template={() => open('template')} />
             {view === 'drawing' ? <Graph /> : null}
             {view === 'list' ? (
               <div className={css['list']}>
@@ -118,6 +131,18 @@ export function Canvas({ catalogue, person, start, project }: Props) {
         </div>
       </PageFrame>
       <CompareDialog draft={draft} open={dialog === 'compare'} close={() => open('')} />
+      {dialog === 'template' ? (
+        <TemplateDialog
+          first={template}
+          project={typeof request['project'] === 'string' ? request['project'] : project}
+          close={() => open('')}
+          begin={(made, from, said) => {
+            draft.begin(made, from);
+            comment(said);
+            choose('');
+          }}
+        />
+      ) : null}
       {dialog === 'submit' && check.answer ? (
         <SubmitDialog
           open

@@ -21,7 +21,8 @@ export default function CanvasPage() {
   const query = useCatalogue();
   const job = search.get('from') ?? '';
   if (query.data && me) {
-    const common = { catalogue: query.data, person: me.id };
+    const template = search.get('template') ?? '';
+    const common = { catalogue: query.data, person: me.id, template };
     return job ? <Again key={job} job={job} {...common} /> : <Fresh {...common} />;
   }
   return (
@@ -31,14 +32,14 @@ export default function CanvasPage() {
   );
 }
 
-type Props = { catalogue: Catalogue; person: string };
+type Props = { catalogue: Catalogue; person: string; template: string };
 
-function Fresh({ catalogue, person }: Props) {
+function Fresh(props: Props) {
   const [project] = useProject();
-  return <Canvas catalogue={catalogue} person={person} start={null} project={project} />;
+  return <Canvas {...props} start={null} project={project} />;
 }
 
-function Again({ job, catalogue, person }: Props & { job: string }) {
+function Again({ job, ...props }: Props & { job: string }) {
   const { t } = useTexts('canvas');
   const query = api.useQuery('get', '/api/v1/jobs/{key}', { params: { path: { key: job } } });
   const [project] = useProject();
@@ -50,6 +51,6 @@ function Again({ job, catalogue, person }: Props & { job: string }) {
       </PageFrame>
     );
   }
-  const request = requestOf(query.data.spec as Members, catalogue, known);
-  return <Canvas catalogue={catalogue} person={person} start={{ from: job, request }} project={project} />;
+  const request = requestOf(query.data.spec as Members, props.catalogue, known);
+  return <Canvas {...props} start={{ from: job, request }} project={project} />;
 }

@@ -1,6 +1,6 @@
 import '@xyflow/react/dist/style.css';
 import { Background, Controls, MarkerType, ReactFlow, type Connection, type Edge as FlowEdge, type Node, type NodeChange, type EdgeChange, type ReactFlowInstance } from '@xyflow/react';
-import { useMemo, useRef, useState, type DragEvent } from 'react';
+import { useEffect, useMemo, useRef, useState, type DragEvent } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { useDark } from '../../shared/theme';
 import { kindOf, stays, takes } from './catalogue';
@@ -53,6 +53,11 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
       }),
     [edges, steps, catalogue, edge, t],
   );
+  const count = steps.length;
+  useEffect(() => {
+    const timer = setTimeout(() => void flow.current?.fitView({ maxZoom: 1, padding: 0.2 }), 50);
+    return () => clearTimeout(timer);
+  }, [count]);
   const nodesChanged = (changes: NodeChange<Node<StepData>>[]) => {
     for (const one of changes) {
       if (one.type === 'position' && one.position && !reads) move(one.id, one.position);

@@ -70,7 +70,7 @@ function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
     );
     return {
       ...{ catalogue, language, request, steps, edges, owners, chosen, choose },
-      ...{ picks: {}, problems: [], wanted: null, places: placed(steps, edges, {}) },
+      ...{ picks: {}, problems: [], comments: {}, wanted: null, places: placed(steps, edges, {}) },
       ...{ show: nothing, put: nothing, become: nothing, move: nothing, add: nothing },
       ...{ remove: nothing, connect: nothing, disconnect: nothing },
     };

@@ -1,4 +1,4 @@
-import { Button, Divider, Input, Space, Typography } from 'antd';
+import { Alert, Button, Divider, Input, Space, Typography } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { bytes, duration, number } from '../../shared/format';
@@ -58,6 +58,7 @@ function JobPanel({ answer }: { answer: Checked | null }) {
         {t('canvas:job')}
       </Typography.Title>
       {steps.length ? null : <p className={css['hint']}>{t('canvas:empty')}</p>}
+      <Comments show={(place) => !place.startsWith('steps.')} />
       <SchemaForm
         schema={component.parameters}
         path={[]}
@@ -85,12 +86,19 @@ function StepPanel({ step, answer, alone }: { step: Step; answer: Checked | null
         </Button>
       </div>
       <p className={css['hint']}>{inWords(component.sentence, language)}</p>
+      <Comments show={(place) => (alone ? place !== '' : place.startsWith(`steps.${step.id}`))} />
       {alone ? null : <StepName id={step.id} />}
       {alone ? null : <Connections step={step} />}
       <SchemaForm schema={component.parameters} path={step.path} show={(one) => !one.common} />
       <Reveals rows={rows.length ? rows : usual(component, language)} answer={alone ? answer : null} />
     </>
   );
+}
+
+function Comments({ show }: { show: (place: string) => boolean }) {
+  const { comments } = useDrawing();
+  const said = Object.entries(comments).filter(([place]) => show(place));
+  return said.map(([place, text]) => <Alert key={place} type="info" title={text} />);
 }
 
 function StepName({ id }: { id: string }) {

@@ -6,12 +6,13 @@ import { Failed } from '../../shared/states/Failed';
 import { inWords } from './catalogue';
 import { useDrawing } from './drawing';
 import css from './Canvas.module.css';
+import { titlesOf } from './titles';
 import type { Check } from './useCheck';
 
 /** Always there: who takes part, how it is protected, what it costs, and what is wrong. */
 export function Strip({ check }: { check: Check }) {
   const { t } = useTexts('canvas');
-  const { catalogue, language, problems, owners, show } = useDrawing();
+  const { catalogue, language, problems, owners, request, show } = useDrawing();
   const [open, keep] = useState(false);
   const preview = check.answer?.preview;
   const parties = preview?.parties ?? owners;
@@ -77,7 +78,11 @@ export function Strip({ check }: { check: Check }) {
                   show(one);
                 }}
               >
-                <strong>{[one.step, one.field].filter(Boolean).join(' · ')}</strong>
+                <strong>
+                  {[one.step, ...titlesOf(request, one.path, catalogue, language)]
+                    .filter(Boolean)
+                    .join(' · ')}
+                </strong>
                 <span>{one.message}</span>
                 {one.hint ? <span className={css['hint']}>{one.hint}</span> : null}
               </button>

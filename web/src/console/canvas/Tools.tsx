@@ -3,6 +3,7 @@ import {
   DownloadOutlined,
   FileOutlined,
   RedoOutlined,
+  SnippetsOutlined,
   UndoOutlined,
   UploadOutlined,
 } from '@ant-design/icons';
@@ -19,10 +20,11 @@ type Props = {
   view: View;
   look: (view: View) => void;
   compare: () => void;
+  template: () => void;
 };
 
 /** Above the graph: how it is looked at, back and forward, files, comparison. */
-export function Tools({ draft, view, look, compare }: Props) {
+export function Tools({ draft, view, look, compare, template }: Props) {
   const { t } = useTexts('canvas');
   const { message, modal } = App.useApp();
   const file = useRef<HTMLInputElement>(null);
@@ -78,6 +80,12 @@ export function Tools({ draft, view, look, compare }: Props) {
           title={t('canvas:redo')}
         />
       </Space.Compact>
+      <Button
+        icon={<SnippetsOutlined />}
+        onClick={template}
+        aria-label={t('canvas:template')}
+        title={t('canvas:template')}
+      />
       <Button
         icon={<UploadOutlined />}
         onClick={() => file.current?.click()}

@@ -14,6 +14,9 @@ import { bareSchema, type Field, type Shape } from './schema';
 import { Taken } from './Taken';
 import { VariantInput } from './VariantInput';
 
+/** Smaller bounds are told as 0: the centre knows the exact ones. */
+const TINY = 1e-6;
+
 type Props = { field: Field; shape: Shape; path: Path; value: Json | undefined; title: string };
 
 /** The input for a value, by its shape. */
@@ -63,14 +66,14 @@ function ScalarInput({ field, shape, path, value }: Props) {
   }
   if (field.picks === 'time') return <TimeInput path={path} value={value} />;
   if (shape.is === 'number') {
-    const least = shape.least ?? Number.MIN_SAFE_INTEGER;
+    const least = shape.least === undefined || shape.least > TINY ? shape.least : Math.min(0, shape.least);
     const placeholder = typeof usual === 'number' ? String(usual) : range(shape, language);
     return (
       <InputNumber
         id={id}
         className={css['wide'] ?? ''}
         value={typeof value === 'number' ? value : null}
-        min={least}
+        {...(least === undefined ? {} : { min: least })}
         {...(shape.most === undefined ? {} : { max: shape.most })}
         {...(shape.whole ? { precision: 0 } : {})}
         placeholder={placeholder}

@@ -20,6 +20,8 @@ export type Drawing = {
   places: Record<string, Place>;
   picks: Picks;
   problems: Problem[];
+  /** What a template says of its places: `""` is the whole, `steps.ID` a step. */
+  comments: Record<string, string>;
   /** Owners of the datasets, in their order. */
   owners: string[];
   /** The step whose settings are shown; empty for the job's own. */

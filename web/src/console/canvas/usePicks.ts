@@ -14,8 +14,16 @@ function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
 }
 
+type Found = {
+  picks: Picks;
+  /** Of the chosen datasets, in their order. */
+  owners: string[];
+  /** Project → its purpose. */
+  purposes: Record<string, string>;
+};
+
 /** The choices for a draft, and the owners of its datasets. */
-export function usePicks(request: Members): { picks: Picks; owners: string[] } {
+export function usePicks(request: Members): Found {
   const project = typeof request['project'] === 'string' ? request['project'] : '';
   const projects = useProjects().data?.items;
   const known = projects?.some((one) => one.id === project) ?? false;
@@ -47,7 +55,8 @@ export function usePicks(request: Members): { picks: Picks; owners: string[] } {
       })),
       job: (jobs ?? []).map((one) => ({ value: one.id, label: `${one.name} (${one.id})` })),
     };
-    return { picks, owners: [...new Set(mine.map((one) => one.organisation))] };
+    const purposes = Object.fromEntries((projects ?? []).map((one) => [one.id, one.purpose]));
+    return { picks, owners: [...new Set(mine.map((one) => one.organisation))], purposes };
   }, [projects, project, datasets, models, jobs, chosen]);
 }
 
