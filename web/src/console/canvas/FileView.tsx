@@ -33,7 +33,7 @@ export function FileView({ request, become }: Props) {
         aria-label={t('canvas:view.file')}
         value={text}
         onChange={(event) => write(event.target.value)}
-        autoSize={{ minRows: 14 }}
+        rows={18}
         spellCheck={false}
         className={css['file'] ?? ''}
       />

@@ -35,7 +35,7 @@ export function JsonInput({ id, value, change, label }: Props) {
       <Input.TextArea
         id={id}
         {...(label ? { 'aria-label': label } : {})}
-        autoSize={{ minRows: 1, maxRows: 12 }}
+        rows={Math.min(12, text.split('\n').length + 1)}
         value={text}
         status={wrong ? 'error' : ''}
         onChange={(event) => write(event.target.value)}

@@ -31,9 +31,14 @@ export function put(value: Json | undefined, path: Path, to: Json | undefined): 
   }
   const members: Members = isMembers(value) ? { ...value } : {};
   const key = String(name);
-  if (to === undefined && !rest.length) delete members[key];
-  else members[key] = put(Object.hasOwn(members, key) ? members[key] : undefined, rest, to);
-  return members;
+  if (to === undefined && !rest.length) {
+    delete members[key];
+    return members;
+  }
+  // A file may call a member whatever it likes, `__proto__` too.
+  const inner = put(Object.hasOwn(members, key) ? members[key] : undefined, rest, to);
+  const own = { value: inner, enumerable: true, writable: true, configurable: true };
+  return Object.defineProperty(members, key, own);
 }
 
 /** Whether two values are the same, whatever the order of members. */
