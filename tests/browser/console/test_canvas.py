@@ -23,8 +23,8 @@ WORDS: Final = {
     },
     "zh": {
         "add": "添加统计", "list": "列表", "settings": "设置", "job": "任务", "name": "名称",
-        "questions": "为问题添加一项", "measure": "度量", "delta": "Delta（δ）",
-        "epsilon": "Epsilon（ε）", "submit": "提交", "ask": "向数据所有者请求", "ready": "可提交",
+        "questions": "为问题添加一项", "measure": "度量", "delta": "δ",
+        "epsilon": "ε", "submit": "提交", "ask": "向数据所有者请求", "ready": "可提交",
         "open": "打开 statistics", "project": "项目", "datasets": "数据集", "count": "计数",
     },
 }  # fmt: skip
@@ -193,7 +193,8 @@ def test_a_template_is_filled_and_nothing_is_asked_while_idle(opens: Opens) -> N
     dialog.get_by_role("combobox", name="Datasets, one of each organisation").focus()
     page.keyboard.press("ArrowDown")
     page.locator(".ant-select-item-option:visible").nth(2).wait_for()
-    key_in(page, "Enter", "ArrowDown", "Enter", "ArrowDown", "Enter", "Escape")
+    key_in(page, "Enter", "ArrowDown", "Enter", "ArrowDown", "Enter", "Tab")
+    page.locator(".ant-select-dropdown:visible").wait_for(state="detached")
     assert not violations(page)
     with page.expect_response("**/api/v1/jobs/check-draft") as first:
         dialog.get_by_role("button", name="Begin with it").click()

@@ -91,7 +91,7 @@ test('fields are called as in the form', () => {
 
 test('differences go by ids where items have them', () => {
   const before: Members = { steps: [{ id: 'a', x: 1 }, { id: 'b' }], list: [1, 2] };
-  const after = { steps: [{ id: 'b' }, { id: 'a', x: 2 }], list: [2], name: 'n' };
+  const after: Members = { steps: [{ id: 'b' }, { id: 'a', x: 2 }], list: [2], name: 'n' };
   expect(differences(before, after)).toEqual([
     { field: 'steps.a.x', before: 1, after: 2 },
     { field: 'list', before: [1, 2], after: [2] },
