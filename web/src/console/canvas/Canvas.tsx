@@ -1,0 +1,164 @@
+import { App, Button } from 'antd';
+import { useMemo, useState } from 'react';
+import { useTexts } from '../../shared/i18n';
+import { PageFrame } from '../../shared/parts/PageFrame';
+import { usePreferences } from '../../shared/preferences';
+import css from './Canvas.module.css';
+import { type Catalogue, type Component } from './catalogue';
+import { CompareDialog } from './CompareDialog';
+import { added, connected, copied, disconnected, edgesOf, removed, stepsOf, withPart, withStep } from './draft';
+import { DrawingContext, type Drawing } from './drawing';
+import { FileView } from './FileView';
+import { Graph } from './Graph';
+import { dotted, put, type Json, type Members, type Path } from './json';
+import { placed } from './layout';
+import { Palette } from './Palette';
+import { Panel } from './Panel';
+import { located, type Problem } from './problems';
+import { StepList } from './StepList';
+import { Strip } from './Strip';
+import { SubmitDialog } from './SubmitDialog';
+import { TemplateDialog } from './TemplateDialog';
+import { Tools, type View } from './Tools';
+import { useCheck } from './useCheck';
+import { useDraft, type Start } from './useDraft';
+import { useKeys } from './useKeys';
+import { usePicks } from './usePicks';
+
+type Props = {
+  catalogue: Catalogue;
+  person: string;
+  start: Start;
+  project: string;
+  /** The template that is asked for by the address. */
+  template: string;
+};
+
+/** Drawing a job: the catalogue, the graph, the settings, and the strip below. */
+export function Canvas({ catalogue, person, start, project, template }: Props) {
+  const { t } = useTexts('canvas');
+  const { message } = App.useApp();
+  const { language } = usePreferences();
+  const draft = useDraft(person, start, project);
+  const { request } = draft;
+  const check = useCheck(request, language);
+  const { picks, owners, purposes } = usePicks(request);
+  const [chosen, choose] = useState('');
+  const [wanted, want] = useState<Drawing['wanted']>(null);
+  const [comments, comment] = useState<Record<string, string>>({});
+  const [view, look] = useState<View>('drawing');
+  const [dialog, open] = useState<'' | 'compare' | 'submit' | 'template'>(template ? 'template' : '');
+  const drawing = useMemo((): Drawing => {
+    const steps = stepsOf(request);
+    const edges = edgesOf(request, catalogue);
+    const change = (next: Members | null, about = '') => {
+      if (next) draft.become(next, about);
+      else message.warning(t('canvas:refused'));
+    };
+    return {
+      ...{ catalogue, language, request, steps, edges, picks, owners, chosen, choose, wanted, comments },
+      places: placed(steps, edges, draft.places),
+      problems: located(request, check.answer?.problems ?? []),
+      show: (problem: Problem) => {
+        choose(problem.step);
+        want((before) => ({ path: problem.path, turn: (before?.turn ?? 0) + 1 }));
+      },
+      put: (path: Path, value: Json | undefined) => {
+        const next = put(request, path, value) as Members;
+        const purpose = path[0] === 'project' && !next['purpose'] ? purposes[String(value)] : undefined;
+        change(purpose ? { ...next, purpose } : next, dotted(path));
+      },
+      become: draft.become,
+      move: draft.move,
+      add: (component: Component) => {
+        const step = steps.find((one) => one.id === chosen);
+        if (component.place && step?.kind === component.kind) {
+          change(put(request, step.path, withPart(step.body, component)) as Members);
+          return;
+        }
+        const made = added(request, component, catalogue);
+        change(made?.request ?? null);
+        if (made) choose(renumbered(made.request, made.id));
+      },
+      remove: (id: string) => {
+        change(removed(request, id, catalogue));
+        choose('');
+      },
+      connect: (edge) => change(connected(request, catalogue, edge)),
+      disconnect: (edge) => change(disconnected(request, edge)),
+    };
+  }, [catalogue, language, request, picks, owners, purposes, chosen, wanted, comments, draft.places, draft.become, draft.move, check.answer, message, t]);
+  useKeys({
+    undo: draft.undo,
+    redo: draft.redo,
+    copy: () => (chosen ? copied(request, chosen, catalogue) : null),
+    paste: (body) => {
+      const made = withStep(request, body);
+      draft.become(made.request);
+      choose(made.id);
+    },
+  });
+  const ready = check.answer !== null && check.request === request && !check.running && check.answer.digest !== '' && !drawing.problems.length;
+  return (
+    <DrawingContext value={drawing}>
+      <PageFrame
+        title={t('canvas:title')}
+        lead={t('canvas:lead')}
+        extra={
+          <Button type="primary" disabled={!ready} onClick={() => open('submit')}>
+            {t('canvas:submit')}
+          </Button>
+        }
+      >
+        <div className={css['canvas']}>
+          <div className={`${css['box']} ${css['palette']}`}>
+            <Palette />
+          </div>
+          <div className={`${css['box']} ${css['middle']}`}>
+            <Tools draft={draft} view={view} look={look} compare={() => open('compare')} template={() => open('template')} />
+            {view === 'drawing' ? <Graph /> : null}
+            {view === 'list' ? (
+              <div className={css['list']}>
+                <StepList />
+              </div>
+            ) : null}
+            {view === 'file' ? <FileView request={request} become={draft.become} /> : null}
+          </div>
+          <div className={`${css['box']} ${css['panel']}`}>
+            <Panel answer={check.answer} />
+          </div>
+          <Strip check={check} />
+        </div>
+      </PageFrame>
+      <CompareDialog draft={draft} open={dialog === 'compare'} close={() => open('')} />
+      {dialog === 'template' ? (
+        <TemplateDialog
+          first={template}
+          project={typeof request['project'] === 'string' ? request['project'] : project}
+          close={() => open('')}
+          begin={(made, from, said) => {
+            draft.begin(made, from);
+            comment(said);
+            choose('');
+          }}
+        />
+      ) : null}
+      {dialog === 'submit' && check.answer ? (
+        <SubmitDialog
+          open
+          request={request}
+          base={draft.base}
+          answer={check.answer}
+          person={person}
+          close={() => open('')}
+        />
+      ) : null}
+    </DrawingContext>
+  );
+}
+
+/** The id of a step as it is called in a request: a plain one's step has the name of its kind. */
+function renumbered(request: Members, id: string): string {
+  const steps = stepsOf(request);
+  return steps.find((one) => one.id === id)?.id ?? steps.at(-1)?.id ?? '';
+}

@@ -1,0 +1,159 @@
+import '@xyflow/react/dist/style.css';
+import { Background, Controls, MarkerType, ReactFlow, type Connection, type Edge as FlowEdge, type Node, type NodeChange, type EdgeChange, type ReactFlowInstance } from '@xyflow/react';
+import { useEffect, useMemo, useRef, useState, type DragEvent } from 'react';
+import { useTexts } from '../../shared/i18n';
+import { useDark } from '../../shared/theme';
+import { kindOf, stays, takes } from './catalogue';
+import { useDrawing } from './drawing';
+import { DRAGGED } from './Palette';
+import css from './Graph.module.css';
+import { StepNode, type StepData } from './StepNode';
+import type { Edge } from './draft';
+
+const NODES = { step: StepNode };
+const ORDER = 'order';
+
+/** What is read-only where a graph is looked at: nothing can be moved or connected. */
+export function Graph({ reads = false, states = {} }: { reads?: boolean; states?: Record<string, string> }) {
+  const { t } = useTexts('canvas');
+  const drawing = useDrawing();
+  const { catalogue, steps, edges, places, chosen, choose, move, connect, disconnect, remove, add } = drawing;
+  const [edge, mark] = useState('');
+  const flow = useRef<ReactFlowInstance<Node<StepData>> | null>(null);
+  const dark = useDark();
+  const nodes = useMemo(
+    () =>
+      steps.map((step): Node<StepData> => ({
+        id: step.id,
+        type: 'step',
+        position: places[step.id] ?? { x: 0, y: 0 },
+        selected: step.id === chosen,
+        data: { step, state: states[step.id] ?? '' },
+        ariaLabel: step.id,
+      })),
+    [steps, places, chosen, states],
+  );
+  const lines = useMemo(
+    () =>
+      edges.map((one): FlowEdge => {
+        const port = takes(kindOf(catalogue, kind(one.to, steps))).find(({ name }) => name === one.input);
+        const local = port !== undefined && stays(catalogue, port.type);
+        return {
+          id: keyOf(one),
+          source: one.from,
+          target: one.to,
+          sourceHandle: one.output || ORDER,
+          targetHandle: one.input || ORDER,
+          selected: keyOf(one) === edge,
+          markerEnd: { type: MarkerType.ArrowClosed },
+          ...(one.input ? {} : { className: css['order'] ?? '' }),
+          ...(local ? { label: t('canvas:stays') } : {}),
+          ariaLabel: t('canvas:edge', { from: one.from, to: one.to }),
+        };
+      }),
+    [edges, steps, catalogue, edge, t],
+  );
+  const count = steps.length;
+  useEffect(() => {
+    const timer = setTimeout(() => void flow.current?.fitView({ maxZoom: 1, padding: 0.2 }), 50);
+    return () => clearTimeout(timer);
+  }, [count]);
+  const nodesChanged = (changes: NodeChange<Node<StepData>>[]) => {
+    for (const one of changes) {
+      if (one.type === 'position' && one.position && !reads) move(one.id, one.position);
+      if (one.type === 'select' && one.selected) choose(one.id);
+    }
+  };
+  const edgesChanged = (changes: EdgeChange[]) => {
+    for (const one of changes) if (one.type === 'select') mark(one.selected ? one.id : '');
+  };
+  const fits = (one: Connection | FlowEdge) => typed(one, drawing);
+  const drawn = (one: Connection) => {
+    if (fits(one)) connect(edgeOf(one));
+  };
+  const dropped = (event: DragEvent) => {
+    const key = event.dataTransfer.getData(DRAGGED);
+    const component = catalogue.components.find((each) => each.id === key);
+    if (!component) return;
+    event.preventDefault();
+    add(component);
+  };
+  const keyed = (event: { key: string }) => {
+    if (reads || (event.key !== 'Delete' && event.key !== 'Backspace')) return;
+    const line = edges.find((one) => keyOf(one) === edge);
+    if (line) disconnect(line);
+    else if (chosen) remove(chosen);
+  };
+  return (
+    <div
+      className={css['graph']}
+      onKeyDown={keyed}
+      onDrop={dropped}
+      onDragOver={(event) => event.preventDefault()}
+    >
+      <ReactFlow<Node<StepData>>
+        nodes={nodes}
+        edges={lines}
+        nodeTypes={NODES}
+        colorMode={dark ? 'dark' : 'light'}
+        onInit={(made) => {
+          flow.current = made;
+        }}
+        onNodesChange={nodesChanged}
+        onEdgesChange={edgesChanged}
+        onConnect={drawn}
+        isValidConnection={fits}
+        onPaneClick={() => choose('')}
+        nodesDraggable={!reads}
+        nodesConnectable={!reads}
+        deleteKeyCode={null}
+        fitView
+        fitViewOptions={{ maxZoom: 1, padding: 0.2 }}
+        minZoom={0.2}
+        proOptions={{ hideAttribution: true }}
+        ariaLabelConfig={{
+          'node.a11yDescription.default': t('canvas:a11y.node'),
+          'node.a11yDescription.keyboardDisabled': t('canvas:a11y.node'),
+          'edge.a11yDescription.default': t('canvas:a11y.edge'),
+          'controls.ariaLabel': t('canvas:a11y.controls'),
+          'controls.zoomIn.ariaLabel': t('canvas:a11y.in'),
+          'controls.zoomOut.ariaLabel': t('canvas:a11y.out'),
+          'controls.fitView.ariaLabel': t('canvas:a11y.fit'),
+          'handle.ariaLabel': t('canvas:a11y.handle'),
+        }}
+        aria-label={t('canvas:graph')}
+      >
+        <Background />
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </div>
+  );
+}
+
+function kind(id: string, steps: readonly { id: string; kind: string }[]): string {
+  return steps.find((one) => one.id === id)?.kind ?? '';
+}
+
+function keyOf(edge: Edge): string {
+  return `${edge.from} ${edge.output} ${edge.to} ${edge.path.join('.')}`;
+}
+
+function edgeOf(one: Connection | FlowEdge): Omit<Edge, 'path'> {
+  const named = (handle: string | null | undefined) => (!handle || handle === ORDER ? '' : handle);
+  return {
+    from: one.source,
+    to: one.target,
+    output: named(one.sourceHandle),
+    input: named(one.targetHandle),
+  };
+}
+
+/** Whether the types of both ends agree: an order leads from anything to the place of an order. */
+function typed(one: Connection | FlowEdge, { catalogue, steps }: ReturnType<typeof useDrawing>): boolean {
+  const { from, to, output, input } = edgeOf(one);
+  if (from === to) return false;
+  if (!input) return true;
+  const given = kindOf(catalogue, kind(from, steps))?.outputs.find(({ name }) => name === output);
+  const taken = takes(kindOf(catalogue, kind(to, steps))).find(({ name }) => name === input);
+  return given !== undefined && taken !== undefined && given.goes_on && given.type === taken.type;
+}
