@@ -90,4 +90,4 @@ lock: ## Lock the requirements (needs uv)
 
 clean: ## Remove what was built
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache web/node_modules
-	rm -rf src/secureflow/server/console/dist src/secureflow/agent/console/dist
+	rm -rf src/secureflow/server/console/dist src/secureflow/agent/console/dist src/secureflow/cli/verifier

@@ -33,6 +33,7 @@ WITHOUT = "SECUREFLOW_WITHOUT_WEB"
 PLACES = {
     "console": ROOT / "src" / "secureflow" / "server" / "console" / "dist",
     "owner": ROOT / "src" / "secureflow" / "agent" / "console" / "dist",
+    "verifier": ROOT / "src" / "secureflow" / "cli" / "verifier",
 }
 VERIFIER = ("kit", "domain", "engines")
 """Tables of the Chinese that the verifier in the pages says; `vite.catalogue.ts` reads them."""
@@ -125,7 +126,7 @@ def _stale(made: Path) -> bool:
 
 
 def build() -> None:
-    """Build both pages, unless they are built.
+    """Build the pages and the offline verifier, unless they are built.
 
     Raises:
         NodeMissingError: there is no Node.js to build with.
