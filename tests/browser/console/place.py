@@ -83,9 +83,9 @@ def demand_build() -> None:
 
 
 @contextmanager
-def served(directory: Path, banks: int = 2) -> Iterator[Centre]:
+def served(directory: Path, banks: int = 2, **options: Any) -> Iterator[Centre]:
     """Build the platform, and give bank-a its people."""
-    with platform(directory, banks, mortal=False, sealing=False) as made:
+    with platform(directory, banks, mortal=False, sealing=False, **options) as made:
         centre = Centre(made)
         with made.client() as admin:
             for name, roles in ROLES.items():

@@ -11,11 +11,13 @@ from typing import Any, Final
 import pytest
 from peers.browsers import demand_browser, fits, shoot, violations
 
+from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.conftest import Opens
 from tests.browser.console.place import TABLET, WIDE, Centre, demand_build, served
 from tests.browser.console.test_frame import faults, ready
 from tests.survival.world import PLAN, await_end, training
 
+BUDGET: Final = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 PAGES: Final = (
     *("/organisations", "/organisations/bank-a", "/organisations/charter"),
     *("/projects", "/projects/{project}", "/data", "/data/{dataset}"),
@@ -51,7 +53,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
     """Three banks: none computes sums with only one other."""
     demand_browser()
     demand_build()
-    with served(tmp_path_factory.mktemp("areas") / "p", 3) as made:
+    with served(tmp_path_factory.mktemp("areas") / "p", 3, budget=BUDGET) as made:
         yield made
 
 
@@ -135,3 +137,46 @@ def test_a_job_is_verified_under_the_readers_own_charter(
     status.get_by_text("Broken").wait_for()
     page.locator("[data-check=documents][data-state=failed]").wait_for()
     assert page.locator("[data-check=inclusion][data-state=passed]").count() == 1
+
+
+def choose(page: Any, field: str, *options: str) -> None:
+    """Choose in a list by what the option begins with."""
+    page.get_by_role("combobox", name=field, exact=True).click()
+    for one in options:
+        page.locator(".ant-select-item-option:visible").filter(has_text=one).first.click()
+    page.get_by_role("heading", level=1).click()
+
+
+def test_a_number_is_asked_for_and_its_answer_appears(
+    opens: Opens, centre: Centre, things: Things
+) -> None:
+    page = opens("ada")
+    page.goto("/jobs")
+    page.get_by_role("button", name="Ask for a number").click()
+    page.wait_for_url("**/ask/statistics")
+    choose(page, "Project", "demo")
+    choose(page, "Datasets", *centre.platform.parties)
+    choose(page, "Columns", "age")
+    page.get_by_text("ε = ").wait_for()
+    page.get_by_text("Who learns what").wait_for()
+    assert not violations(page)
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/jobs/job_*")
+    page.get_by_role("tab", name="Report").click()
+    page.get_by_text("Lies within, 95 of 100").wait_for()
+    page.get_by_role("cell", name="mean-age").first.wait_for()
+
+
+def test_how_much_is_shared_is_asked_with_what_it_tells(opens: Opens, things: Things) -> None:
+    page = opens("ada", "zh")
+    page.goto("/ask/overlap")
+    ready(page)
+    choose(page, "项目", "demo")
+    choose(page, "一方的数据集", "bank-a")
+    choose(page, "另一方的数据集", "bank-b")
+    choose(page, "一方用于匹配的列", "education")
+    choose(page, "另一方用于匹配的列", "education")
+    choose(page, "谁获知", "bank-b")
+    page.get_by_text("谁获知什么").wait_for()
+    assert not violations(page)
+    assert page.get_by_role("button", name="提交").is_enabled()
