@@ -11,11 +11,13 @@ from typing import Any, Final
 import pytest
 from peers.browsers import demand_browser, fits, shoot, violations
 
+from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.conftest import Opens
 from tests.browser.console.place import TABLET, WIDE, Centre, demand_build, served
 from tests.browser.console.test_frame import faults, ready
 from tests.survival.world import PLAN, await_end, training
 
+BUDGET: Final = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 PAGES: Final = (
     *("/organisations", "/organisations/bank-a", "/organisations/charter"),
     *("/projects", "/projects/{project}", "/data", "/data/{dataset}"),
@@ -51,7 +53,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
     """Three banks: none computes sums with only one other."""
     demand_browser()
     demand_build()
-    with served(tmp_path_factory.mktemp("areas") / "p", 3) as made:
+    with served(tmp_path_factory.mktemp("areas") / "p", 3, budget=BUDGET) as made:
         yield made
 
 

@@ -25,6 +25,8 @@ const BEGIN: StatisticsValues = {
   delta: 1e-6,
 };
 
+const DELTAS = [1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10];
+
 /** One question in numbers over several owners' data, without drawing anything. */
 export default function Statistics() {
   const { t } = useTexts('ask');
@@ -145,7 +147,10 @@ function Noise({ values }: { values: StatisticsValues }) {
         <InputNumber min={0.1} max={1e6} step={0.5} />
       </Form.Item>
       <Form.Item name="delta" label={t('ask:delta')} extra={t('ask:delta.hint')}>
-        <InputNumber min={1e-15} max={1e-2} style={{ width: 140 }} />
+        <Select
+          style={{ width: 140 }}
+          options={DELTAS.map((value) => ({ value, label: value.toExponential() }))}
+        />
       </Form.Item>
     </>
   );

@@ -77,9 +77,8 @@ function Proven({ proof }: { proof: Proof | null }) {
       </ul>
       <p>{t('record:checked.under', { size: proof.size })}</p>
       <Id value={proof.root} />
-      <p>
-        {t('record:checked.hint')} <Link to="/record/verify">{t('record:verify')}</Link>
-      </p>
+      <p>{t('record:checked.hint')}</p>
+      <Link to="/record/verify">{t('record:verify')}</Link>
     </section>
   );
 }
