@@ -139,46 +139,6 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     assert ada.get_by_text(job).first.is_visible()
 
 
-def test_taking_the_grant_back_stops_the_running_job(opens: Opens, place: Place) -> None:
-    grant = own_grant(place)["id"]
-    page = opens("ben")
-    page.goto(f"/grants/{grant}")
-    page.get_by_role("link", name="Take it back").click()
-    assert page.get_by_text("1 job that runs stops at once").is_visible()
-    shoot(page, "en/revoke")
-    assert not violations(page)
-    job = place.ask("data.usage", running=True)["uses"][0]["job"]
-    page.get_by_label("Why").fill("the study is over")
-    page.get_by_role("button", name="Take it back").click()
-    page.wait_for_url(f"**/grants/{grant}")
-    assert page.get_by_text("Taken back.").first.is_visible()
-    assert page.get_by_role("heading", name="Jobs that were stopped with it").is_visible()
-    with place.platform.client("bank-a") as client:
-        assert await_end(client, job).state == "failed"
-    page.goto("/activity?group=grants")
-    assert page.get_by_text("the study is over").first.is_visible()
-
-
-def test_a_grant_is_made_by_a_form_that_is_shown_again_when_it_is_wrong(
-    opens: Opens, place: Place
-) -> None:
-    page = opens("ben")
-    page.goto("/grants/new")
-    page.get_by_label("Project").fill(place.platform.project)
-    page.get_by_label("Number of jobs").fill("several")
-    page.get_by_role("button", name="Go on").click()
-    assert page.get_by_role("alert").is_visible()
-    assert page.get_by_label("Number of jobs").input_value() == "several"
-    page.get_by_label("Number of jobs").fill("3")
-    for box in page.locator('fieldset:has(input[name^="column."]) input').all():
-        box.check()
-    page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="Grant this").click()
-    page.wait_for_url(MADE)
-    made = place.ask("grant.show", grant=page.url.rsplit("/", 1)[1])
-    assert (made["state"], made["terms"]["uses"]) == ("granted", 3)
-
-
 def test_a_rejection_reaches_the_submitter(opens: Opens, place: Place) -> None:
     job = submit(place)
     item = place.waiting(job)
@@ -238,21 +198,6 @@ def test_the_login_is_for_everybody_too_and_speaks_chinese(opens: Opens) -> None
     assert not violations(page)
     page.get_by_role("button", name="English").click()
     assert page.get_by_role("button", name="Log in").is_visible()
-
-
-def test_a_session_that_ends_in_mid_work_leads_back_to_the_work(opens: Opens, place: Place) -> None:
-    page = opens()
-    page.goto("/login")
-    log_in(page, place, "vera")
-    page.goto("/activity")
-    session = next(
-        one["value"] for one in page.context.cookies() if one["name"].startswith("secureflow-owner")
-    )
-    place.ask("people.logout", session)
-    page.get_by_role("link", name="Budgets").click()
-    page.wait_for_url("**/login?back=%2Fbudgets")
-    log_in(page, place, "vera")
-    page.wait_for_url("**/budgets")
 
 
 def test_an_agent_that_dies_is_named_and_its_return_is_seen(opens: Opens, place: Place) -> None:

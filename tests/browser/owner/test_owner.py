@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from peers.browsers import shoot, tab_to, violations
+from peers.browsers import fits, shoot, tab_to, violations
 
 from secureflow.agent.console.web import WEB
 from secureflow.kit.errors import SecureFlowError
-from tests.browser.owner.conftest import CODE, Opens, ready
-from tests.browser.place import PASSWORD, Place
+from tests.browser.owner.conftest import CODE, TABLET, WIDE, Opens, log_in, ready
+from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
 
 APPROVE: Final = "Approve exactly this"
+MADE: Final = re.compile(r"/grants/[0-9a-f]{64}$")
+BENIGN: Final = re.compile(
+    r"Failed to load resource: the server responded with a status of 40[134]"
+)
+"""What Chromium says of every answer that is an error."""
 
 
 def submit(place: Place, rounds: int = 2) -> str:
@@ -22,6 +28,10 @@ def submit(place: Place, rounds: int = 2) -> str:
     with place.platform.client("bank-a") as client:
         request = training(place.platform, replace(PLAN, rounds=rounds), protection="secagg")
         return str(client.jobs.submit(request).id)
+
+
+def own_grant(place: Place) -> dict[str, Any]:
+    return next(one for one in place.ask("grant.list") if one["state"] == "granted")
 
 
 def test_a_link_leads_through_the_login_with_a_second_factor(
@@ -39,6 +49,18 @@ def test_a_link_leads_through_the_login_with_a_second_factor(
     page.wait_for_url("**/record?group=people")
     ready(page)
     states["ben"] = page.context.storage_state()
+
+
+def test_a_proposal_of_the_centre_is_confirmed_as_it_is_shown(opens: Opens, place: Place) -> None:
+    page = opens("ben")
+    page.goto("/")
+    page.wait_for_url(f"**{WEB}/")
+    page.get_by_role("region", name="Grants to confirm").get_by_role("link").last.click()
+    page.get_by_role("heading", name="Grant this?").wait_for()
+    page.get_by_role("button", name="Grant this").click()
+    page.wait_for_url(MADE)
+    assert page.url.endswith(own_grant(place)["id"])
+    page.get_by_text("in force").first.wait_for()
 
 
 def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place: Place) -> None:
@@ -76,6 +98,50 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     ada.get_by_text(job).first.wait_for()
 
 
+def test_taking_the_grant_back_stops_the_running_job(opens: Opens, place: Place) -> None:
+    grant = own_grant(place)["id"]
+    page = opens("ben")
+    page.goto(f"{WEB}/grants/{grant}")
+    ready(page)
+    job = place.ask("data.usage", running=True)["uses"][0]["job"]
+    page.get_by_role("button", name="Take it back").click()
+    page.get_by_text("1 job that runs stops at once").wait_for()
+    shoot(page, "en/owner-revoke")
+    assert not violations(page)
+    page.get_by_label("Why, for the log").fill("the study is over")
+    page.get_by_role("button", name="Take it back now").click()
+    page.get_by_role("heading", name="Jobs that were stopped with it").wait_for()
+    assert page.get_by_text("taken back").first.is_visible()
+    with place.platform.client("bank-a") as client:
+        assert await_end(client, job).state == "failed"
+    page.goto(f"{WEB}/record?group=grants")
+    page.get_by_text("the study is over").first.wait_for()
+
+
+def test_a_grant_is_made_in_two_steps_and_keeps_what_was_filled_in(
+    opens: Opens, place: Place
+) -> None:
+    page = opens("ben")
+    page.goto(f"{WEB}/grants/new")
+    ready(page)
+    page.get_by_label("Number of jobs").fill("3")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("Choose at least one column.").wait_for()
+    assert page.get_by_label("Number of jobs").input_value() == "3"
+    columns = page.get_by_role("combobox", name="Columns")
+    columns.click()
+    page.keyboard.type("income")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name="Grant this?").wait_for()
+    page.get_by_role("button", name="Grant this").click()
+    page.wait_for_url(MADE)
+    made = place.ask("grant.show", grant=page.url.rsplit("/", 1)[1])
+    assert (made["state"], made["terms"]["uses"]) == ("granted", 3)
+    assert made["terms"]["columns"] == ["income"]
+
+
 def test_a_rejection_reaches_the_submitter(opens: Opens, place: Place) -> None:
     job = submit(place)
     item = place.waiting(job)
@@ -98,3 +164,102 @@ def test_a_rejection_reaches_the_submitter(opens: Opens, place: Place) -> None:
         await_end(client, job)
         with pytest.raises(SecureFlowError, match="ask for fewer columns"):
             client.jobs.wait(job)
+
+
+def pages(place: Place) -> tuple[str, ...]:
+    (dataset,) = place.ask("data.list")
+    grants = {one["state"]: one["id"] for one in place.ask("grant.list")}
+    return (
+        *("/", "/inbox", "/inbox?all=1", "/data", f"/data/{dataset['name']}", "/grants"),
+        *("/grants/new", *(f"/grants/{one}" for one in grants.values()), "/budgets"),
+        *("/budgets/customers", "/running", "/policies", "/record", "/verify", "/doctor"),
+        *("/people", "/people/ben", "/account", "/nowhere"),
+    )
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])
+def test_everybody_can_use_every_page_and_it_fits(
+    opens: Opens, place: Place, said: list[str], language: str, theme: str
+) -> None:
+    page = opens("ada", language, color_scheme=theme)
+    wrong: dict[str, list[str]] = {}
+    for path in pages(place):
+        page.goto(f"{WEB}{path}")
+        ready(page)
+        shoot(page, f"{language}/owner-{path.strip('/').replace('/', '-')[:30] or 'root'}")
+        found = violations(page)
+        for size in (TABLET, WIDE):
+            page.set_viewport_size(size)
+            found += [] if fits(page) else [f"it does not fit {size['width']}"]
+        if found:
+            wrong[path] = found
+    assert not wrong
+    assert [one for one in said if not BENIGN.search(one)] == []
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
+def test_the_login_is_for_everybody_too(opens: Opens, language: str, theme: str) -> None:
+    page = opens("", language, color_scheme=theme)
+    page.goto(f"{WEB}/login")
+    ready(page)
+    assert "bank-b" in page.get_by_role("heading", level=1).inner_text()
+    shoot(page, f"{language}/owner-login")
+    assert not violations(page)
+
+
+def test_the_doctor_shows_each_step_of_the_way(opens: Opens) -> None:
+    page = opens("ada")
+    page.goto(f"{WEB}/doctor")
+    page.get_by_role("button", name="Examine").click()
+    page.get_by_role("heading", name="The way to the centre").wait_for()
+    for step in ("DNS", "TCP", "TLS", "Certificate", "Clock", "Version", "Charter"):
+        assert page.get_by_text(step, exact=True).first.is_visible(), step
+    shoot(page, "en/owner-examined")
+    assert not violations(page)
+
+
+def test_an_open_page_that_nothing_happens_to_asks_for_nothing(opens: Opens) -> None:
+    page = opens("vera")
+    page.clock.install()
+    with page.expect_request("**/api/events"):
+        page.goto(f"{WEB}/inbox?all=1")
+    ready(page)
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url))
+    page.clock.run_for(60_000)
+    page.evaluate("fetch('/static/icon.svg').then(one => one.text())")
+    assert [one for one in asked if not one.endswith("icon.svg")] == []
+
+
+def test_a_session_that_ends_in_mid_work_is_renewed_over_the_work(
+    opens: Opens, place: Place
+) -> None:
+    page = opens()
+    page.goto(f"{WEB}/login?back=%2Faccount")
+    log_in(page, place, "vera")
+    page.get_by_label("Password now").first.fill("typed before")
+    session = next(
+        one["value"] for one in page.context.cookies() if one["name"].startswith("secureflow-owner")
+    )
+    place.ask("people.logout", session)
+    page.get_by_role("button", name="I am away").click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    dialog.wait_for()
+    assert not violations(page)
+    log_in(dialog, place, "vera")
+    dialog.wait_for(state="hidden")
+    assert page.get_by_label("Password now").first.input_value() == "typed before"
+
+
+def test_an_agent_that_dies_is_named_and_its_return_is_seen(opens: Opens, place: Place) -> None:
+    page = opens("ada")
+    page.goto(f"{WEB}/grants")
+    ready(page)
+    place.platform.processes[OWNER].kill()
+    page.get_by_role("link", name="Budgets").click()
+    page.get_by_text("agent_not_running").wait_for()
+    assert page.get_by_text("secureflow agent start").first.is_visible()
+    assert not violations(page)
+    place.platform.start(OWNER)
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("heading", name="customers").wait_for()

@@ -40,7 +40,7 @@ export function Choice({ file, take, spec }: Props) {
       />
       {file ? <Typography.Text code>{file.name}</Typography.Text> : null}
       <p>
-        <code>secureflow audit export --job JOB</code>
+        <code>secureflow audit export JOB bundle.json</code>
       </p>
       <label htmlFor="spec">{t('verifier:spec')}</label>
       <Input
