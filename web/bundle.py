@@ -34,9 +34,15 @@ PLACES = {
     "console": ROOT / "src" / "secureflow" / "server" / "console" / "dist",
     "owner": ROOT / "src" / "secureflow" / "agent" / "console" / "dist",
 }
+VERIFIER = ("kit", "domain", "engines")
+"""Tables of the Chinese that the verifier in the pages says; `vite.catalogue.ts` reads them."""
 STAMP = "stamp"
 INSTALLED = WEB / "node_modules" / ".secureflow"
-MADE = WEB / "src" / "api" / "schema.d.ts"
+MADE = {
+    WEB / "src" / "api" / "schema.d.ts": ROOT / "api" / "openapi.json",
+    WEB / "src" / "api" / "owner.schema.d.ts": ROOT / "api" / "owner.json",
+}
+"""Types that are made, and what each is made of."""
 
 
 class Tools(NamedTuple):
@@ -84,11 +90,12 @@ def _version(node: str) -> tuple[int, ...]:
 
 def digest() -> str:
     """Return the digest of everything that the pages are made from."""
-    sources = [ROOT / "api" / "openapi.json", *WEB.glob("*.json"), *WEB.glob("*.html")]
+    sources = [*MADE.values(), *WEB.glob("*.json"), *WEB.glob("*.html")]
+    sources += [ROOT / "src/secureflow/texts/zh" / f"{one}.json" for one in VERIFIER]
     sources += [*WEB.glob("*.ts"), *(one for one in (WEB / "src").rglob("*") if one.is_file())]
     made = hashlib.sha256()
     for path in sorted(sources):
-        if path != MADE and ".test." not in path.name:
+        if path not in MADE and ".test." not in path.name:
             made.update(f"{path.relative_to(ROOT).as_posix()}\n".encode())
             made.update(hashlib.sha256(path.read_bytes()).digest())
     return made.hexdigest()
@@ -109,8 +116,12 @@ def install(use: Tools) -> None:
     if not INSTALLED.is_file() or INSTALLED.read_text() != lock:
         _npm(use, "ci", "--no-audit", "--no-fund", "--loglevel=error")
         INSTALLED.write_text(lock)
-    if not MADE.is_file() or MADE.stat().st_mtime < (ROOT / "api/openapi.json").stat().st_mtime:
+    if any(map(_stale, MADE)):
         _npm(use, "run", "--silent", "gen")
+
+
+def _stale(made: Path) -> bool:
+    return not made.is_file() or made.stat().st_mtime < MADE[made].stat().st_mtime
 
 
 def build() -> None:

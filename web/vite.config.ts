@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 import type { Plugin } from 'vite';
+import { catalogue } from './vite.catalogue.ts';
 
 /** Each entry is served by another process: the centre, and an organisation's own agent. */
 const PLACES: Record<string, string> = {
@@ -33,7 +34,7 @@ export default defineConfig(({ mode }) => {
   const folder = resolve(import.meta.dirname, PLACES[entry] ?? '');
   return {
     base: './',
-    plugins: [react(), finished(entry, folder)],
+    plugins: [catalogue(), react(), finished(entry, folder)],
     // The servers put a nonce of every answer's own in its place.
     html: { cspNonce: '__NONCE__' },
     build: {

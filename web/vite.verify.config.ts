@@ -5,40 +5,12 @@
  * security policy allows exactly these two. Two builds of one tree are equal byte for byte.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
+import { catalogue } from './vite.catalogue.ts';
 
 const HERE = import.meta.dirname;
-const SOURCE = join(HERE, 'src', 'verify');
-const TABLES = join(HERE, '..', 'src', 'secureflow', 'texts', 'zh');
-const CATALOGUE = 'virtual:catalogue';
 const PLACE = resolve(HERE, '..', 'src', 'secureflow', 'cli', 'verifier');
-
-/** The Chinese of each template that stands in the verifier's source. */
-function catalogue(): Plugin {
-  return {
-    name: 'catalogue',
-    resolveId: (id) => (id === CATALOGUE ? `\0${CATALOGUE}` : null),
-    load(id) {
-      if (id !== `\0${CATALOGUE}`) return null;
-      const sources = readdirSync(SOURCE)
-        .filter((name) => name.endsWith('.ts'))
-        .map((name) => readFileSync(join(SOURCE, name), 'utf8'))
-        .join('\n');
-      const found: Record<string, string> = {};
-      for (const table of ['kit.json', 'domain.json', 'engines.json']) {
-        const texts = JSON.parse(readFileSync(join(TABLES, table), 'utf8')) as Record<string, string>;
-        for (const [english, chinese] of Object.entries(texts)) {
-          if (['\'', '"', '`'].some((quote) => sources.includes(quote + english + quote))) {
-            found[english] = chinese;
-          }
-        }
-      }
-      return `export default ${JSON.stringify(found, null, 1)};`;
-    },
-  };
-}
 
 const hashed = (text: string): string =>
   `'sha256-${createHash('sha256').update(text).digest('base64')}'`;

@@ -79,8 +79,13 @@ class Place:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[Place]:
-    """Build the platform, give the owner people, and serve the page."""
+def served(directory: Path, web: bool = False) -> Iterator[Place]:
+    """Build the platform, give the owner people, and serve the page.
+
+    Args:
+        directory: of everything.
+        web: whether `/` leads to the page that was built for browsers.
+    """
     with platform(directory, mortal=False, sealing=False, budget=BUDGET) as made:
         place = Place(made)
         _two_decide(place)
@@ -91,8 +96,8 @@ def served(directory: Path) -> Iterator[Place]:
              "--listen", "127.0.0.1:0"],
             directory, directory / "logs" / "console.log",
         )  # fmt: skip
-        plain = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": "false"}
-        page.start({**made.environment, **plain})  # whether or not the other page was built
+        which = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": str(web).lower()}
+        page.start({**made.environment, **which})
         found = place.until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place

@@ -182,7 +182,12 @@ RULES: dict[str, Rule] = {
     "list_job_templates": Rule("job.read"),
     "get_job_template": Rule("job.read", path={"key": "data-quality"}),
     "fill_job_template": Rule(
-        "job.read", "project", "body", {"datasets": ["$dataset"]}, path={"key": "data-quality"}
+        "job.read",
+        "project",
+        "body",
+        {"datasets": ["x"]},
+        path={"key": "data-quality"},
+        also=(404,),
     ),
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
@@ -565,7 +570,7 @@ async def test_who_may_gets_through_to_their_own(world: World, operation: str) -
         if rule.noun == "organisation" and operation == "create_user" and principal.operator:
             key = "bank-b"
         answer = await world.call(operation, principal, key)
-        if RULES[operation].action == "job.submit":
+        if rule.action == "job.submit" and operation != "check_draft":
             assert answer.status_code == 422, answer.text  # let in; the body names no datasets
             continue
         assert answer.status_code not in REFUSALS - set(rule.also), (operation, role, answer.text)

@@ -23,10 +23,11 @@ from secureflow.agent.settings import AgentSettings, ConsentSettings
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
-from secureflow.domain.specs.outputs import Given, Outputs, moments_digest
+from secureflow.domain.specs.outputs import Given, Outputs
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.pipeline import PipelineSpec
 from secureflow.domain.specs.provisional import provisional_recipe
+from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.pipeline.world import FIT, steps_of
@@ -36,7 +37,7 @@ OTHER = "job_1m8nje847evwjh6gfj1d"
 ASKS = 'permit(principal, action == Action::"pipeline", resource);'
 """Pipelines are allowed; each of their jobs alone waits for a person."""
 MODEL = "ab" * 32
-PREPARE, TRAIN, AGAIN, TEST = 1, 3, 4, 5
+PREPARE, TRAIN, AGAIN, TEST, LAST = 1, 3, 4, 5, 7
 """Numbers of parts: there are two attempts at each step."""
 
 
@@ -58,7 +59,9 @@ class Centre:
                   for p, k in world.keys.items()]  # fmt: skip
         head = {"project": "prj_0123456789", "name": "risk", "purpose": "testing",
                 "submitter": "ann", "roster": roster}  # fmt: skip
-        value = {**head, "steps": steps_of(roster, **training), "attempts": 2}
+        steps = steps_of(roster, **training)
+        steps.append({"id": "again", "job": steps[0]["job"]})  # it takes nothing of others
+        value = {**head, "steps": steps, "attempts": 2}
         self.spec = parse(PipelineSpec, value)
         SPEC_KINDS.check(self.spec)
         self.given: dict[str, Given] = {}
@@ -217,6 +220,14 @@ async def a_step_is_left_out(_: World, centre: Centre) -> tuple[str, JobSpec]:
 
 
 @attack
+async def a_step_is_left_out_before_one_that_takes_nothing(
+    _: World, centre: Centre
+) -> tuple[str, JobSpec]:
+    await centre.trained()
+    return part_id(PIPELINE, LAST), centre.part(LAST)
+
+
+@attack
 async def a_step_begins_before_its_outputs_were_signed(
     _: World, centre: Centre
 ) -> tuple[str, JobSpec]:
@@ -253,8 +264,8 @@ async def a_step_that_goes_on_is_begun_again(_: World, centre: Centre) -> tuple[
 @attack
 async def more_attempts_than_were_approved(_: World, centre: Centre) -> tuple[str, JobSpec]:
     await centre.trained()
-    spec = replace(centre.part(TEST), part_of=Part(PIPELINE, 7, "test"))
-    return part_id(PIPELINE, 7), spec
+    spec = replace(centre.part(TEST), part_of=Part(PIPELINE, 9, "again"))
+    return part_id(PIPELINE, 9), spec
 
 
 @attack
@@ -322,7 +333,7 @@ async def test_a_party_signs_only_what_its_own_record_says(
     await centre.prepared()
     await centre.approve(TRAIN)
     await centre.end(TRAIN, MODEL)
-    keep_moments(world.store, part_id(PIPELINE, TRAIN), moments_digest((1.0, 2.0)))
+    keep_moments(world.store, PIPELINE, part_id(PIPELINE, TRAIN), moments_digest((1.0, 2.0)))
     error = await refused(centre.sign(TRAIN, outputs), "part_refused")
     assert reason in error.message
     assert [leaf.kind for leaf in world.store.leaves(PIPELINE)].count("step") == 1
@@ -348,10 +359,10 @@ async def test_outputs_of_a_step_that_goes_on_or_failed_are_not_signed(
 
 
 async def test_sums_that_change_between_rounds_are_refused(world: World) -> None:
-    keep_moments(world.store, OTHER, moments_digest((1.0, 2.0)))
-    keep_moments(world.store, OTHER, moments_digest((1.0, 2.0)))
+    keep_moments(world.store, PIPELINE, OTHER, moments_digest((1.0, 2.0)))
+    keep_moments(world.store, PIPELINE, OTHER, moments_digest((1.0, 2.0)))
     with pytest.raises(SecureFlowError) as caught:
-        keep_moments(world.store, OTHER, moments_digest((1.0, 3.0)))
+        keep_moments(world.store, PIPELINE, OTHER, moments_digest((1.0, 3.0)))
     assert caught.value.code == "model_inconsistent"
 
 
@@ -359,7 +370,7 @@ async def test_nothing_is_signed_of_a_job_without_steps(tmp_path: Path) -> None:
     world = World(tmp_path / "agent")
     world.record(await world.ask("consent", world.consent_body()))
     asked = world.body(number=1, outputs={})
-    await refused(world.ask("step", asked), "part_refused")
+    await refused(world.ask("step", asked), "not_finished")
 
 
 async def test_the_record_forgets_what_was_signed_when_the_pipeline_is_over(

@@ -40,6 +40,7 @@ BODIES: Final[dict[str, Any]] = {
     "approve": {"seen": SEEN},
     "reject": {"seen": SEEN, "reason": "because"},
     "askBack": {"seen": SEEN, "question": "why?"},
+    "publishDataset": {"title": "loans"},
     "reviewGrant": {"terms": TERMS},
     "signGrant": {"terms": TERMS, "once": "0" * 32},
     "revokeGrant": {},

@@ -9,7 +9,7 @@ from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
 from secureflow.application.charters import Charters
-from secureflow.application.components import Components
+from secureflow.application.components.catalogue import Components
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering

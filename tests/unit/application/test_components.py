@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.components import GROUPS, catalogue
-from secureflow.application.componentschemas import choices, schemas
+from secureflow.application.components.catalogue import GROUPS, catalogue
+from secureflow.application.components.schemas import choices, schemas
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.domain.specs.families import LEARNS
 from secureflow.domain.specs.kind import SpecKinds

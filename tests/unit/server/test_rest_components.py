@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secureflow.application.components as module
+import secureflow.application.components.catalogue as module
 from tests.unit.server.conftest import Api
 
 

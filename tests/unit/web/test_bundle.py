@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import sys
 import tomllib
@@ -35,11 +36,18 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     (tmp_path / "api").mkdir()
-    (tmp_path / "api" / "openapi.json").write_text("{}")
+    types = web / "src" / "api"
+    of = {"openapi.json": types / "schema.d.ts", "owner.json": types / "owner.schema.d.ts"}
+    for name in of:
+        (tmp_path / "api" / name).write_text("{}")
+    tables = tmp_path / "src" / "secureflow" / "texts" / "zh"
+    tables.mkdir(parents=True)
+    for name in made.VERIFIER:
+        (tables / f"{name}.json").write_text("{}")
     monkeypatch.setattr(made, "WEB", web)
     monkeypatch.setattr(made, "ROOT", tmp_path)
     monkeypatch.setattr(made, "INSTALLED", web / "node_modules" / ".secureflow")
-    monkeypatch.setattr(made, "MADE", web / "src" / "api" / "schema.d.ts")
+    monkeypatch.setattr(made, "MADE", {one: tmp_path / "api" / name for name, one in of.items()})
     monkeypatch.setattr(made, "PLACES", {"console": tmp_path / "a", "owner": tmp_path / "b"})
     monkeypatch.setattr(made, "tools", lambda: made.Tools(Path("/bin/node"), ["npm"]))
     made.asked = asked = []
@@ -52,6 +60,13 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(made, "_npm", npm)
     return made
+
+
+def generate(bundle: Any) -> None:
+    """Do what `npm run gen` does."""
+    for made in bundle.MADE:
+        made.parent.mkdir(exist_ok=True)
+        made.write_text("types")
 
 
 def test_an_unchanged_tree_is_built_once(bundle: Any) -> None:
@@ -67,28 +82,30 @@ def test_a_changed_source_is_built_again_without_installing(bundle: Any, name: s
     bundle.build()
     bundle.asked.clear()
     (bundle.WEB / name).write_text("changed")
-    bundle.MADE.parent.mkdir()
-    bundle.MADE.write_text("")
+    generate(bundle)
     bundle.build()
     assert bundle.asked == ["run build"]
 
 
-def test_the_api_and_other_packages_are_sources_too(bundle: Any) -> None:
+@pytest.mark.parametrize("api", ["openapi.json", "owner.json"])
+def test_the_apis_and_other_packages_are_sources_too(bundle: Any, api: str) -> None:
     bundle.build()
     bundle.asked.clear()
     (bundle.WEB / "package-lock.json").write_text("others")
     bundle.build()
     assert "ci" in bundle.asked[0]
     bundle.asked.clear()
-    (bundle.ROOT / "api" / "openapi.json").write_text('{"new": 1}')
+    generate(bundle)
+    before = (bundle.ROOT / "api" / api).stat().st_mtime + 60
+    (bundle.ROOT / "api" / api).write_text('{"new": 1}')
+    os.utime(bundle.ROOT / "api" / api, (before, before))
     bundle.build()
-    assert bundle.asked[-1] == "run build"
+    assert bundle.asked == ["run gen", "run build"]
 
 
 def test_tests_and_generated_types_are_no_sources(bundle: Any) -> None:
     bundle.build()
-    bundle.MADE.parent.mkdir()
-    bundle.MADE.write_text("types")
+    generate(bundle)
     (bundle.WEB / "src" / "main.test.ts").write_text("a test")
     assert bundle.fresh()
 

@@ -42,7 +42,12 @@ export class Problem extends Error {
   }
 }
 
-const SESSION_ENDED = new Set(['unauthenticated', 'session_expired', 'token_expired']);
+const SESSION_ENDED = new Set([
+  'unauthenticated',
+  'session_expired',
+  'token_expired',
+  'session_needed', // of the owner's page
+]);
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';

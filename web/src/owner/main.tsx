@@ -7,6 +7,7 @@ import { Root } from '../shared/Root';
 import { reloadAfterUpgrade } from '../shared/parts/PageFailed';
 import { routerOf, routesOf } from '../shared/router';
 import { Absent } from '../shared/states/Absent';
+import { silenceMeans } from '../shared/states/Failed';
 import { pages } from './registry';
 
 const queries = queryClient();
@@ -17,6 +18,7 @@ const router = routerOf(
 
 allowOwnStyles();
 reloadAfterUpgrade();
+silenceMeans('page');
 await startTexts();
 const place = document.getElementById('root');
 if (place) {

@@ -17,6 +17,7 @@ export type Section =
   | 'budgets'
   | 'policy'
   | 'verify'
+  | 'doctor'
   | 'people';
 
 export type Page = {

@@ -12,6 +12,7 @@ from typing import Any, Final
 from secureflow.agent.job.guards import check_not_early, check_not_late, job_finished
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.stepmoments import MOMENTS
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, spec_digest
@@ -160,7 +161,7 @@ def keep_approved(store: RecordStore, part_of: Part) -> None:
 
 def forget_parts(store: RecordStore, job: str) -> None:
     """Forget that, because the job is over; the caller's transaction."""
-    for name in (_NEWEST + job, _SIGNED + job):
+    for name in (_NEWEST + job, _SIGNED + job, MOMENTS + job):
         if store.fact(name) is not None:
             store.set_fact(name, None)
 

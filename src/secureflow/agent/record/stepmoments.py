@@ -1,4 +1,4 @@
-"""The sums that a step of a pipeline trained with: what later steps scale by must be the same."""
+"""The sums that steps of a pipeline trained with: what later steps scale by must be the same."""
 
 from __future__ import annotations
 
@@ -8,32 +8,27 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-_MOMENTS: Final = "moments/"
-"""Beginning of the fact that holds the digest of a part's sums."""
+MOMENTS: Final = "moments/"
+"""Beginning of the fact that holds, of a pipeline, the digests of its parts' sums."""
 
 
-def kept_moments(store: RecordStore, part: str) -> str | None:
+def kept_moments(store: RecordStore, whole: str, part: str) -> str | None:
     """Return the digest of the sums that a part was trained with here; None if there are none."""
-    found = store.fact(_MOMENTS + part)
+    found = (store.fact(MOMENTS + whole) or {}).get(part)
     return None if found is None else str(found)
 
 
-def forget_moments(store: RecordStore, part: str) -> None:
-    """Forget it, because its pipeline is over; the caller's transaction."""
-    if store.fact(_MOMENTS + part) is not None:
-        store.set_fact(_MOMENTS + part, None)
-
-
-def keep_moments(store: RecordStore, part: str, moments: str) -> None:
+def keep_moments(store: RecordStore, whole: str, part: str, moments: str) -> None:
     """Remember the digest of the sums that a pipeline's step trains with; a transaction of its own.
 
     Raises:
         SecureFlowError: `model_inconsistent` for others than in an earlier round.
     """
     with store.transaction():
-        known = store.fact(_MOMENTS + part)
+        known = kept_moments(store, whole, part)
         if known is None:
-            store.set_fact(_MOMENTS + part, moments)
+            every = store.fact(MOMENTS + whole) or {}
+            store.set_fact(MOMENTS + whole, {**every, part: moments})
         elif known != moments:
             raise SecureFlowError(
                 "model_inconsistent",

@@ -7,9 +7,7 @@ from secureflow.agent.job.parts import forget_parts
 from secureflow.agent.owner.grants import Grants
 from secureflow.agent.record.carriedbytes import forget_carried
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.stepmoments import forget_moments
 from secureflow.agent.verbs.sessions import Sessions
-from secureflow.domain.ids import part_id
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -40,7 +38,6 @@ class Settling:
         if job is None or job.outcome:
             return None  # never approved, or over: there is nothing to end
         store.finish_job(name, outcome)
-        self._forget_steps(job)
         forget_parts(store, name)
         forget_carried(store, name)
         self._settle_budget(job)
@@ -48,12 +45,6 @@ class Settling:
             facts = {**facts, "epsilon": spent}
         store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
         return job
-
-    def _forget_steps(self, job: JobRecord) -> None:
-        """Forget what steps of a pipeline trained with: nothing takes it any more."""
-        steps = job.spec.get("steps") if job.spec.get("kind") == "pipeline" else None
-        for number in range(1, len(steps or ()) * int(job.spec.get("attempts", 1)) + 1):
-            forget_moments(self._context.store, part_id(job.job, number))
 
     def _spent(self, job: JobRecord) -> float | None:
         """Return the ε that a settled job is charged, for the owner's record; None if unknown."""

@@ -18,8 +18,7 @@ from secureflow.agent.record.going import check_going
 from secureflow.agent.record.stepmoments import kept_moments
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
-from secureflow.domain.specs.outputs import is_signed
-from secureflow.domain.specs.pipeline import SUCCEEDED
+from secureflow.domain.specs.signedoutputs import is_signed
 from secureflow.engines.ledger.ends import FINISHED, read_finished
 from secureflow.engines.run.messages import StepReply, StepRequest
 from secureflow.kit.canonical import JSON
@@ -28,6 +27,7 @@ from secureflow.kit.text import Text
 
 LEAF = "step"
 """The kind of leaf with which a party signs the outputs of a step."""
+SUCCEEDED = "succeeded"
 
 
 class Steps:
@@ -48,9 +48,7 @@ class Steps:
                 not those of this party's own record; `not_finished` for a part that has not ended
                 here.
         """
-        job, spec = self._context.approved(request.job, request.digest)
-        if spec.kind != "pipeline":
-            raise _refused(request, "it has no steps")
+        job, _ = self._context.approved(request.job, request.digest)
         return await asyncio.to_thread(self._signed, request, job.digest)
 
     def _signed(self, request: StepRequest, digest: str) -> StepReply:
@@ -82,13 +80,16 @@ class Steps:
                 Text("The step {part} of {job} has not ended here.", part=part, job=request.job),
                 "Its agent asks the centre for ends that it missed; resume the pipeline then.",
             )
+        part_of = own.part(request.number)[0].part_of
+        if part_of is None or part_of.step is None:
+            raise _refused(request, "it has no steps")
         if outcome != SUCCEEDED:
             raise _refused(request, Text("its part {part} did not succeed", part=part))
         if not is_signed(request.outputs):
             raise _refused(request, "these are no outputs of a step")
         if request.outputs.get("model", "") != _model(store, part, request.outputs):
             raise _refused(request, "this party ended the step with another model")
-        moments = kept_moments(store, part)
+        moments = kept_moments(store, request.job, part)
         if moments is not None and request.outputs.get("moments") != moments:
             raise _refused(request, "this party trained with other sums")
 

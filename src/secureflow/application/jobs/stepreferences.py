@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Slug, adapter, contradiction, dump, parse
 from secureflow.domain.specs.heldout import HeldOut, is_within
+from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import Edge
 from secureflow.domain.specs.pipeline_request import StepReference
 from secureflow.domain.specs.ports import PORTS, Port
-from secureflow.domain.specs.provisional import NOT_YET, provisional_digest, provisional_recipe
+from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.tables import StepProblem
 from secureflow.kit.errors import SecureFlowError

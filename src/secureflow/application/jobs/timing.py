@@ -14,7 +14,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.priorities import HIGHEST, OF_ORGANISATION, USUAL
 from secureflow.domain.queue import QueuedJob, QueueLimits, Standing, standing
 from secureflow.domain.specs.base import JobSpec, spec_digest
-from secureflow.domain.specs.pipeline import NAME as PIPELINE
+from secureflow.domain.specs.kinds import JUDGED_BY_PARTS
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -41,9 +41,7 @@ def consent_until(spec: JobSpec, now: int) -> int:
 
 def checked_by_rules(spec: JobSpec) -> tuple[JobSpec, ...]:
     """Return the specs that a project's rules look at: a timetable's run, a pipeline's steps."""
-    if spec.times is not None:
-        return spec.parts("")[:1]
-    return spec.parts("") if spec.kind == PIPELINE else (spec,)
+    return spec.parts("") if spec.kind in JUDGED_BY_PARTS else (spec,)
 
 
 def scheduled(drafted: Drafted, wanted: Wanted, now: int) -> Drafted:

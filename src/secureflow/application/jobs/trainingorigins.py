@@ -6,7 +6,7 @@ from secureflow.application.access import missing
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.provisional import NOT_YET
+from secureflow.domain.specs.notyet import NOT_YET
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError

@@ -176,8 +176,8 @@ def outcome_of(part: Job) -> dict[str, JSON]:
         said = ("code", "message", "hint", "texts")
         told["error"] = {name: part.error[name] for name in said if name in part.error}
     if part.report is not None:
-        names = REPORTED_OF_STEPS if (part.spec.get("part_of") or {}).get("step") else REPORTED
-        told["report"] = {name: part.report[name] for name in names if name in part.report}
+        members = REPORTED_OF_STEPS if (part.spec.get("part_of") or {}).get("step") else REPORTED
+        told["report"] = {name: part.report[name] for name in members if name in part.report}
     return told
 
 

@@ -138,3 +138,5 @@ SPEC_KINDS: Final = SpecKinds(
     TIMETABLE_SPEC,
     PIPELINE_SPEC,
 )
+JUDGED_BY_PARTS: Final = frozenset({TIMETABLE_SPEC.name, PIPELINE_SPEC.name})
+"""The kinds of which a project's rules look at the jobs that they start."""

@@ -8,28 +8,24 @@ this by themselves, from what came out; a party uses only values whose digests i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from blake3 import blake3
 
-from secureflow.domain.fieldfaults import DIGEST_PATTERN
 from secureflow.domain.specs.base import JobSpec, dump, parse
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.prediction import PredictionSpec
-from secureflow.domain.specs.provisional import NOT_YET, provisional_digest
 from secureflow.domain.specs.recipe import Recipe, number_columns
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import NumericFeature, Resume, TrainingSpec
-from secureflow.kit.canonical import JSON, canonical_bytes, digest
+from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-MEMBERS: Final = frozenset({"model", "round", "moments", "recipe"})
-"""The members of what a party signs of a step's outputs."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +78,6 @@ class Given:
     spec: JobSpec
     job: str
     outputs: Outputs
-
-
-def moments_digest(moments: Any) -> str:
-    """Return the hex SHA-256 of released sums, as parties sign them."""
-    return digest([float(one) for one in moments])
-
-
-def is_signed(value: Mapping[str, Any]) -> bool:
-    """Tell whether foreign JSON has the form of `Outputs.signed`."""
-    if set(value) - MEMBERS or ("model" in value) != ("round" in value):
-        return False
-    digests = [one for name, one in value.items() if name != "round"]
-    known = all(isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one) for one in digests)
-    count = value.get("round", 0)
-    return known and type(count) is int and 0 <= count <= 10_000
 
 
 def outputs_in(spec: JobSpec, name: str, place: int) -> Outputs:

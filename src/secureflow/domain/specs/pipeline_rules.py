@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import NAME, Edge, PipelineSpec, PipelineStep
 from secureflow.domain.specs.pipeline_request import PipelineRequest
 from secureflow.domain.specs.ports import PORTS, connects
 from secureflow.domain.specs.protections import contributes
-from secureflow.domain.specs.provisional import NOT_YET, provisional_digest, provisional_recipe
+from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.recipe import number_columns
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.tables import StepProblem

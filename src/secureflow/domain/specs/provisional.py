@@ -10,21 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from secureflow.domain.specs.notyet import NO_DIGEST, NOT_YET
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.recipe import Recipe, outputs_of
 from secureflow.domain.specs.selection import chosen
 from secureflow.domain.specs.tables import Categories, ColumnType, Numbers, Table, after, present
-from secureflow.kit.canonical import digest
-
-NOT_YET: Final = "job_00000000000000000000"
-"""The id of a job that does not exist yet."""
-NO_DIGEST: Final = "0" * 64
-"""The digest of a spec that does not exist yet."""
-
-
-def provisional_digest(step: str) -> str:
-    """Return what stands for the digest of the model that a step is to release."""
-    return digest({"step": step})
 
 
 def provisional_recipe(spec: PreparationSpec) -> Recipe:

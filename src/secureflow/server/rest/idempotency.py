@@ -141,6 +141,16 @@ class _Kept:
         await work.idempotency.remember(self._user, *self._place, status, body, int(time.time()))
 
 
+def _checked(inner: Handler) -> Handler:
+    """Return a handler that keeps nothing, and refuses a key that is none all the same."""
+
+    async def checked(request: Request) -> Response:
+        key_of(request)
+        return await inner(request)
+
+    return checked
+
+
 class OnceRoute(StrictRoute):
     """A route that honours `Idempotency-Key` for changes."""
 
@@ -148,7 +158,7 @@ class OnceRoute(StrictRoute):
         """Return the kept answer, if any, else let FastAPI handle the request."""
         inner = super().innermost()
         if getattr(self.endpoint, "changes_nothing", False):
-            return inner
+            return _checked(inner)
         if not CHANGING & set(self.methods or ()):
             return inner
         status, shape = self.status_code or 200, _shape_of(self.endpoint)

@@ -1,8 +1,9 @@
-import { Button, Card, Flex, Form, Input, Popconfirm, Select, Table } from 'antd';
+import { Button, Card, Flex, Form, Input, Popconfirm, Select } from 'antd';
 import { api, http, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
 import type { Account } from '../session';
@@ -50,12 +51,11 @@ export function PersonIdentities({ person }: { person: Account }) {
         {unbind.isError ? <Failed error={unbind.error} /> : null}
         <Answer query={identities}>
           {({ items }) => (
-            <Table<Identity>
+            <WideTable<Identity>
               size="small"
               pagination={false}
               rowKey={(one) => one.id}
               dataSource={items}
-              scroll={{ x: 'max-content' }}
               locale={{ emptyText: t('administration:identities.none') }}
               columns={[
                 { title: t('administration:provider'), key: 'p', dataIndex: 'provider' },

@@ -1,7 +1,8 @@
-import { Button, Card, Popconfirm, Table } from 'antd';
+import { Button, Card, Popconfirm } from 'antd';
 import { api, http, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
 import type { Account } from '../session';
@@ -26,12 +27,11 @@ export function PersonTokens({ person }: { person: Account }) {
       {end.isError ? <Failed error={end.error} /> : null}
       <Answer query={tokens}>
         {({ items }) => (
-          <Table<Token>
+          <WideTable<Token>
             size="small"
             pagination={false}
             rowKey={(one) => one.id}
             dataSource={items}
-            scroll={{ x: 'max-content' }}
             locale={{ emptyText: t('administration:tokens.none') }}
             columns={[
               {

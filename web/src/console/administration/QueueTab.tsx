@@ -1,9 +1,10 @@
-import { Table, Tag } from 'antd';
+import { Tag } from 'antd';
 import { Link } from 'react-router';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { useLive } from '../../shared/live';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
 
@@ -23,12 +24,11 @@ export function QueueTab() {
       }}
     >
       {({ items }) => (
-        <Table<Line>
+        <WideTable<Line>
           size="small"
           pagination={false}
           rowKey={(one) => one.job}
           dataSource={items}
-          scroll={{ x: 'max-content' }}
           columns={[
             {
               title: t('administration:job'),

@@ -1,8 +1,9 @@
-import { Alert, Button, Flex, Form, Input, Popconfirm, Select, Space, Table, Typography } from 'antd';
+import { Alert, Button, Flex, Form, Input, Popconfirm, Select, Space, Typography } from 'antd';
 import { useState } from 'react';
 import { api, http, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
 import { useMe } from '../session';
@@ -36,12 +37,11 @@ export function Webhooks() {
       {test.isSuccess ? <Alert type="success" title={t('administration:webhook.tested')} /> : null}
       <Answer query={list}>
         {({ items }) => (
-          <Table<Webhook>
+          <WideTable<Webhook>
             size="small"
             pagination={false}
             rowKey={(one) => one.id}
             dataSource={items}
-            scroll={{ x: 'max-content' }}
             locale={{ emptyText: t('administration:webhooks.none') }}
             columns={[
               { title: t('administration:address'), key: 'url', dataIndex: 'url' },

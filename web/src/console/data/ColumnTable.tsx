@@ -1,6 +1,7 @@
-import { Input, Table, Tag } from 'antd';
+import { Input, Tag } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
+import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { inOrder, valuesOf, type Column } from './columns';
 
@@ -26,7 +27,7 @@ export function ColumnTable({ columns }: { columns: readonly Column[] }) {
           onChange={(event) => seek(event.target.value)}
         />
       ) : null}
-      <Table<Column>
+      <WideTable<Column>
         virtual={rows.length > MANY}
         size="small"
         pagination={false}

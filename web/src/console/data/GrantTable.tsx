@@ -1,9 +1,10 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Flex, Popconfirm, Table, Tag } from 'antd';
+import { Alert, Button, Flex, Popconfirm, Tag } from 'antd';
 import { Link } from 'react-router';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment, useNow } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
 import { Failed } from '../../shared/states/Failed';
@@ -49,12 +50,11 @@ export function GrantTable({ dataset, owns }: { dataset: Dataset; owns: boolean 
             return <Empty title={t('data:grants.none')} next={t('data:grants.none.next')} />;
           }
           return (
-            <Table<Grant>
+            <WideTable<Grant>
               size="small"
               pagination={false}
               rowKey={(one) => one.id}
               dataSource={own}
-              scroll={{ x: 'max-content' }}
               columns={[
                 {
                   title: t('data:project'),

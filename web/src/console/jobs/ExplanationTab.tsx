@@ -1,6 +1,7 @@
-import { Alert, Card, Descriptions, Flex, Table, Tag } from 'antd';
+import { Alert, Card, Descriptions, Flex, Tag } from 'antd';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { members, text } from '../models/card';
 import type { Job } from './useJob';
@@ -50,12 +51,11 @@ export function Rows({ title, rows, names }: RowsProps) {
   if (!rows.length) return null;
   return (
     <Card size="small" title={title}>
-      <Table<Row>
+      <WideTable<Row>
         size="small"
         pagination={false}
         rowKey={(one) => JSON.stringify(one)}
         dataSource={rows}
-        scroll={{ x: 'max-content' }}
         columns={names.map((name) => ({
           title: t(`jobs:told.${name}`),
           key: name,

@@ -100,7 +100,9 @@ export default function JobList() {
     <PageFrame
       title={t('jobs:title')}
       extra={
-        <Space>
+        <Space wrap>
+          <Button onClick={() => void navigate('/ask/statistics')}>{t('jobs:ask.number')}</Button>
+          <Button onClick={() => void navigate('/ask/overlap')}>{t('jobs:ask.overlap')}</Button>
           <Button
             disabled={chosen.length < 2}
             onClick={() => void navigate(`/jobs/compare?ids=${chosen.join(',')}`)}

@@ -1,7 +1,8 @@
-import { Card, Flex, Progress, Table, Tag } from 'antd';
+import { Card, Flex, Progress, Tag } from 'antd';
 import { lazy, Suspense } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Empty } from '../../shared/states/Empty';
 import { Loading } from '../../shared/states/Loading';
 import { dropsOf, lanesOf, plannedOf, roundsOf, type Drop, type JobEvent, type Lane } from './events';
@@ -55,12 +56,11 @@ export function LiveTab({ job, events }: { job: Job; events: readonly JobEvent[]
 function Lanes({ lanes }: { lanes: Lane[] }) {
   const { t, has } = useTexts('jobs');
   return (
-    <Table<Lane>
+    <WideTable<Lane>
       size="small"
       pagination={false}
       rowKey={(one) => one.party}
       dataSource={lanes}
-      scroll={{ x: 'max-content' }}
       columns={[
         { title: t('jobs:party'), key: 'party', dataIndex: 'party' },
         {
@@ -87,12 +87,11 @@ function Drops({ drops }: { drops: Drop[] }) {
   const { t } = useTexts('jobs');
   return (
     <Card size="small" title={t('jobs:drops')}>
-      <Table<Drop>
+      <WideTable<Drop>
         size="small"
         pagination={false}
         rowKey={(one) => `${one.party}/${one.round}/${one.stage}`}
         dataSource={drops}
-        scroll={{ x: 'max-content' }}
         columns={[
           { title: t('jobs:party'), key: 'party', dataIndex: 'party' },
           {

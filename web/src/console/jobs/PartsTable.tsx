@@ -1,8 +1,9 @@
-import { Card, Table } from 'antd';
+import { Card } from 'antd';
 import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { StateTag } from '../../shared/parts/StateTag';
+import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { shownMetric } from '../models/card';
 import type { JobEvent } from './events';
@@ -19,7 +20,7 @@ export function PartsTable({ events }: { events: readonly JobEvent[] }) {
   const names = [...new Set(rows.flatMap((one) => Object.keys(one.metrics)))];
   return (
     <Card size="small" title={t('jobs:parts')}>
-      <Table<PartRow>
+      <WideTable<PartRow>
         virtual={rows.length > MANY}
         size="small"
         pagination={false}

@@ -3,6 +3,7 @@ import { Link } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
+import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
 import { members, metricsOf, shownMetric, text, texts } from '../models/card';
@@ -99,7 +100,7 @@ function Answers({ report }: { report: Report }) {
   const many = rows.length > 20;
   return (
     <Card size="small" title={t('jobs:answers')}>
-      <Table<AnswerRow>
+      <WideTable<AnswerRow>
         virtual={many}
         size="small"
         pagination={false}

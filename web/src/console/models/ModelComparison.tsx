@@ -1,9 +1,10 @@
 import { useQueries } from '@tanstack/react-query';
-import { Table, type TableColumnsType } from 'antd';
+import { type TableColumnsType } from 'antd';
 import { Link, useSearchParams } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
+import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { Empty } from '../../shared/states/Empty';
 import { Failed } from '../../shared/states/Failed';
@@ -100,13 +101,12 @@ export default function ModelComparison() {
       ) : cards.length < ids.length ? (
         <Loading />
       ) : (
-        <Table<Line>
+        <WideTable<Line>
           size="small"
           pagination={false}
           rowKey={(one) => one.key}
           dataSource={lines}
           columns={columns}
-          scroll={{ x: 'max-content' }}
         />
       )}
     </PageFrame>

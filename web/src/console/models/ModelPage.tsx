@@ -8,6 +8,7 @@ import { PageFrame } from '../../shared/parts/PageFrame';
 import { prefix } from '../../shared/place';
 import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
+import { ModelLineage } from './ModelLineage';
 import { columnsOf, members, metricsOf, shownMetric, text, texts, type Card, type Metric } from './card';
 
 /** A model: what it is, how it was made and from whose rows, how good it is, and its file. */
@@ -35,6 +36,7 @@ export default function ModelPage() {
             <Facts card={shown} />
             <Figures card={shown} />
             <Inputs card={shown} />
+            <ModelLineage model={key} />
           </Flex>
         )}
       </Answer>

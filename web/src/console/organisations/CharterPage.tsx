@@ -1,9 +1,10 @@
-import { Alert, Card, Descriptions, Flex, Table, Tag, Typography } from 'antd';
+import { Alert, Card, Descriptions, Flex, Tag, Typography } from 'antd';
 import { api, type Schemas } from '../../api/client';
 import { asProblem } from '../../api/problem';
 import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
 import { PageFrame } from '../../shared/parts/PageFrame';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
 import { Failed } from '../../shared/states/Failed';
@@ -111,12 +112,11 @@ function Version({ shown, title }: { shown: Shown; title: string }) {
 function Members({ members }: { members: Member[] }) {
   const { t } = useTexts('organisations');
   return (
-    <Table<Member>
+    <WideTable<Member>
       size="small"
       pagination={false}
       rowKey={(one) => one.organisation}
       dataSource={members}
-      scroll={{ x: 'max-content' }}
       columns={[
         { title: t('organisations:name'), key: 'name', render: (_, one) => one.name },
         {

@@ -1,10 +1,11 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Button, Flex, Select, Space, Table, Tag } from 'antd';
+import { Button, Flex, Select, Space, Tag } from 'antd';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Failed } from '../../shared/states/Failed';
 import { LinkState, useParties } from '../organisations/LinkState';
 import type { Project } from '../project';
@@ -23,12 +24,11 @@ export function MembersTab({ project }: { project: Project }) {
   return (
     <Flex vertical gap="middle">
       {may && !project.closed ? <Invite project={project} /> : null}
-      <Table<Membership>
+      <WideTable<Membership>
         size="small"
         pagination={false}
         rowKey={(one) => one.organisation}
         dataSource={project.members}
-        scroll={{ x: 'max-content' }}
         columns={[
           {
             title: t('projects:organisation'),

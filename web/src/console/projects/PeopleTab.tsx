@@ -1,9 +1,10 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Flex, Popconfirm, Select, Space, Table, Tag } from 'antd';
+import { Alert, Button, Flex, Popconfirm, Select, Space, Tag } from 'antd';
 import { useState } from 'react';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
 import type { Project } from '../project';
@@ -34,12 +35,11 @@ export function PeopleTab({ project }: { project: Project }) {
       {remove.isError ? <Failed error={remove.error} /> : null}
       <Answer query={people}>
         {(rows) => (
-          <Table<Person>
+          <WideTable<Person>
             size="small"
             pagination={false}
             rowKey={(one) => one.user}
             dataSource={rows}
-            scroll={{ x: 'max-content' }}
             locale={{ emptyText: t('projects:people.none') }}
             columns={[
               { title: t('projects:person'), key: 'name', render: (_, one) => one.name || one.user },

@@ -4,13 +4,20 @@ import { asProblem, type Problem } from '../../api/problem';
 import { useTexts, type Say } from '../i18n';
 import { NoPermission } from './NoPermission';
 
-const NO_PERMISSION = new Set(['forbidden', 'not_a_member', 'organisation_disabled']);
+const NO_PERMISSION = new Set(['forbidden', 'not_a_member', 'organisation_disabled', 'role_needed']);
 const OF_THE_PAGE = new Set(['unreachable', 'defect', 'http_502', 'http_503', 'http_504']);
+
+let silent: 'unreachable' | 'page' = 'unreachable';
+
+/** Says who it is that does not answer: each entry has a server of its own. */
+export function silenceMeans(who: 'unreachable' | 'page'): void {
+  silent = who;
+}
 
 /** What happened and what to do next, in words of the page where the answer has none. */
 export function told(problem: Problem, t: Say): { message: string; hint: string } {
   if (OF_THE_PAGE.has(problem.code)) {
-    const code = problem.code === 'defect' ? 'defect' : 'unreachable';
+    const code = problem.code === 'defect' ? 'defect' : silent;
     return { message: t(`common:failed.${code}`), hint: t(`common:failed.${code}.hint`) };
   }
   const message = problem.message || problem.title || t('common:failed.unknown');

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from secureflow.agent.console.api.operations import Call, Operation
 from secureflow.agent.console.screens.budgets import BudgetView, budget_views
@@ -17,7 +19,11 @@ from secureflow.agent.console.screens.datasets import (
 )
 from secureflow.agent.console.screens.grants import OVER, GrantRow, groups
 from secureflow.agent.console.screens.spoken import Spoken
+from secureflow.domain.specs.base import STRICT
 from secureflow.kit.reading import members, objects
+
+READING: Final = 600.0
+"""Seconds that publishing may take: the agent reads the whole file first."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,14 @@ class Dataset:
     budget: BudgetView | None
 
 
+@dataclass(frozen=True)
+class Publication:
+    """What others read above the published description: a title; empty: none."""
+
+    __pydantic_config__ = STRICT
+    title: Annotated[str, Field(max_length=200)] = ""
+
+
 async def listed(call: Call) -> Datasets:
     """Return the declared datasets."""
     visit = call.visit
@@ -88,6 +102,13 @@ async def show(call: Call) -> Dataset:
     )
 
 
+async def publish(call: Call) -> Dataset:
+    """Check a dataset's file against its schema, and publish its description at the centre."""
+    title = " ".join(call.body.title.split())
+    await call.visit.ask("data.publish", READING, name=call.named("name"), title=title)
+    return await show(call)
+
+
 OPERATIONS: Final = (
     Operation(
         "datasets", "GET", "/datasets", listed, Datasets,
@@ -96,5 +117,11 @@ OPERATIONS: Final = (
     Operation(
         "dataset", "GET", "/datasets/{name}", show, Dataset,
         about="One dataset: schema, usage, grants, budget.",
+    ),
+    Operation(
+        "publishDataset", "POST", "/datasets/{name}/publish", publish, Dataset,
+        body=Publication, need="decider",
+        about="Check a dataset's file, and publish its description: columns and about how many "
+        "rows. No row leaves.",
     ),
 )  # fmt: skip

@@ -217,6 +217,7 @@ _JOBS: Final[Mapping[str, ActionKind]] = {
     "attempt.peers": ActionKind("jobs", _fixed("Kept what the other parties signed.")),
     "attempt.ended": ActionKind("jobs", _fixed("A computation with the other parties has ended.")),
     "psi.keys": ActionKind("jobs", _fixed("Listed the keys of the rows for an intersection.")),
+    "step.signed": ActionKind("jobs", _fixed("Signed what a step of the pipeline gave.")),
     "result.kept": ActionKind("jobs", _fixed("Kept its own result of the job.")),
     "result.received": ActionKind("jobs", _fixed("Received results of the other parties.")),
     "result.removed": ActionKind("jobs", _fixed("Removed a kept result.")),

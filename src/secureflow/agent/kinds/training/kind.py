@@ -25,7 +25,7 @@ from secureflow.agent.kinds.training.verification import (
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.outputs import moments_digest
+from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
@@ -105,7 +105,7 @@ class TrainingContribution:
         if moments is None or spec.part_of is None or spec.part_of.step is None:
             return
         told = moments_digest(moments)
-        await asyncio.to_thread(keep_moments, self._context.store, job.job, told)
+        await asyncio.to_thread(keep_moments, self._context.store, spec.part_of.job, job.job, told)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
         """Refuse any round after the evaluation, whose model is the output."""

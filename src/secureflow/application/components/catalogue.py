@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args, get_type_hints
 
 from secureflow.application.access import Principal, require
-from secureflow.application.componentschemas import Schema, choices, forms, schemas
+from secureflow.application.components.kinds import DRAWN, GROUPS, sample
+from secureflow.application.components.schemas import Schema, choices, forms, schemas
 from secureflow.domain.specs.base import JobSpec
-from secureflow.domain.specs.families import INTERNAL
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.mpc_programs import BUILT_IN, PROGRAMS
 from secureflow.domain.specs.ports import PORTS, Port, Ports
-from secureflow.domain.specs.samples import FAMILY_NEEDS, program_sample, sample
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
@@ -30,13 +28,6 @@ from secureflow.texts.components import words_of
 
 VERSION: Final = 1
 """Of the catalogue's shape."""
-GROUPS: Final = ("align", "prepare", "compute", "learn", "evaluate", "report")
-"""By what people want, in the order in which they come across it."""
-GROUP_OF: Final[Mapping[str, str]] = {
-    **{"psi": "align", "preparation": "prepare", "statistics": "compute", "mpc": "compute"},
-    **{"training": "learn", "sweep": "learn", "evaluation": "evaluate"},
-    **{"prediction": "evaluate", "timetable": "report", "pipeline": "report"},
-}
 _PROTECTIONS: Final = ("none", "peers", "sealed", "secagg", "sealed+secagg")
 _STAYS: Final = frozenset({"rows", "table"})
 """Types of ports whose content never leaves an owner's agent."""
@@ -46,29 +37,6 @@ _ROWS_IN: Final = {
     **{"field": "datasets", "goes_on": False},
 }
 """What every kind takes: a dataset of each organisation."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the parts of a kind stand that are components of their own.
-
-    Args:
-        field: of the kind's request.
-        tag: the member that tells which part it is.
-        level: what such a part is called.
-    """
-
-    field: str
-    tag: str
-    level: str
-
-
-_PLACES: Final[Mapping[str, _Place]] = {
-    "training": _Place("model", "family", "family"),
-    "preparation": _Place("steps", "step", "step"),
-    "statistics": _Place("queries", "measure", "query"),
-    "mpc": _Place("program", "name", "program"),
-}
 
 
 @dataclass(frozen=True)
@@ -104,8 +72,8 @@ class Components:
             return self._made
 
     def _make(self) -> Catalogue:
-        told = json.dumps(catalogue(self._kinds), ensure_ascii=False, separators=(",", ":"))
-        body = told.encode()
+        made = json.dumps(catalogue(self._kinds), ensure_ascii=False, separators=(",", ":"))
+        body = made.encode()
         return Catalogue(body, hashlib.sha256(body).hexdigest())
 
 
@@ -138,87 +106,50 @@ def _components(
     kinds: EngineKinds, definitions: Mapping[str, Schema], roots: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     for name, root in roots.items():
-        schema = definitions[root]
-        of_kind = _of_kind(kinds, name, schema)
-        usual = sample(kinds.specs, name)
-        preset = {"kind": name}
-        yield _component(name, "kind", of_kind, None, preset, root, kinds, usual)
-        if (place := _PLACES.get(name)) is None:
+        common = _common(kinds, name, definitions[root])
+        whole = {"id": name, "level": "kind", "place": None, "preset": {"kind": name}}
+        yield _component({**whole, **common}, root, kinds, sample(kinds.specs, name))
+        parts = DRAWN[name].parts
+        if parts is None:
             continue
-        field = schema["properties"][place.field]
-        many = field.get("type") == "array"
-        where = {"path": place.field, "many": many}
+        field = definitions[root]["properties"][parts.field]
+        place = {"path": parts.field, "many": field.get("type") == "array"}
         for form in forms(field):
-            tags = definitions[form]["properties"][place.tag]
+            tags = definitions[form]["properties"][parts.tag]
             for value in (tags["const"],) if "const" in tags else choices(tags):
-                if value != INTERNAL:
-                    part = of_kind | _of_part(name, value)
-                    spec = _part_sample(kinds, name, value)
-                    yield _component(
-                        f"{name}.{value}", place.level, part, where, {place.tag: value}, form,
-                        kinds, spec,
-                    )  # fmt: skip
+                if value in parts.hidden:
+                    continue
+                one = {"id": f"{name}.{value}", "level": parts.level, "place": place}
+                one |= {"preset": {parts.tag: value}, **common, **parts.own(value)}
+                yield _component(one, form, kinds, parts.sample(kinds.specs, value))
 
 
 def _component(
-    key: str,
-    level: str,
-    common: Mapping[str, Any],
-    place: Mapping[str, Any] | None,
-    preset: Mapping[str, str],
-    form: str,
-    kinds: EngineKinds,
-    spec: JobSpec,
+    one: Mapping[str, Any], form: str, kinds: EngineKinds, spec: JobSpec
 ) -> dict[str, Any]:
+    """Return a component with its words, its parameters, and who learns what by default."""
     return {
-        "id": key,
-        "level": level,
-        **words_of("component", key),
-        "place": place,
-        "preset": dict(preset),
+        **one,
+        **words_of("component", one["id"]),
         "parameters": {"$ref": f"#/$defs/{form}"},
-        **common,
         "learns": [_both(row) for row in kinds.of(spec).disclosure(spec, "")],
     }
 
 
-def _of_kind(kinds: EngineKinds, name: str, schema: Schema) -> dict[str, Any]:
-    """Return what all components of a kind have in common."""
-    given = PORTS.get(name, Ports())
+def _common(kinds: EngineKinds, name: str, schema: Schema) -> dict[str, Any]:
+    """Return what a kind and all its parts have in common."""
+    given, drawn = PORTS.get(name, Ports()), DRAWN[name]
     return {
         "kind": name,
-        "group": GROUP_OF[name],
+        "group": drawn.group,
         "inputs": [{**_ROWS_IN, **words_of("port_name", "rows")}, *map(_port, given.inputs)],
         "outputs": [*map(_port, given.outputs)],
         "step": name in PORTS,
         "protections": _protections(kinds, name, schema),
         "smallest_roster": _smallest(kinds.specs, name),
-        "engine": "spu" if name == "psi" else "",
+        "engine": drawn.engine,
         "extra": "",
     }
-
-
-def _of_part(kind: str, value: str) -> dict[str, Any]:
-    """Return what a part of a kind has of its own."""
-    if kind == "training":
-        from secureflow.engines.training.extras import EXTRAS
-
-        return {"extra": EXTRAS[value].name} if value in EXTRAS else {}
-    if kind != "mpc":
-        return {}
-    entry = PROGRAMS[value]
-    engine = next((one for one in entry.engines if one != BUILT_IN), "")
-    protections = ["peers"] if engine else ["secagg"]
-    return {"smallest_roster": entry.smallest, "engine": engine, "protections": protections}
-
-
-def _part_sample(kinds: EngineKinds, kind: str, value: str) -> JobSpec:
-    if kind == "training":
-        model = {"family": value, **FAMILY_NEEDS.get(value, {})}
-        return sample(kinds.specs, kind, {"model": model})
-    if kind == "mpc":
-        return program_sample(kinds.specs, PROGRAMS[value])
-    return sample(kinds.specs, kind)
 
 
 def _protections(kinds: EngineKinds, name: str, schema: Schema) -> list[str]:

@@ -1,0 +1,90 @@
+"""An organisation's own page and a browser, shared by the tests of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import pytest
+from peers.browsers import chromium, demand_browser
+
+from secureflow.agent.console.web import DIST, WEB
+from tests.browser.place import PASSWORD, PATIENCE, Place, served
+
+Opens = Callable[..., Any]
+"""Opens a page in a browser of its own, logged in as somebody or as nobody."""
+WIDE: Final = {"width": 1280, "height": 800}
+TABLET: Final = {"width": 820, "height": 1180}
+LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
+LOGIN: Final = {"en": ("Name", "Password", "Log in"), "zh": ("用户名", "密码", "登录")}
+"""Words of the login form: name, password, button."""
+CODE: Final = {"en": "Code of the second factor", "zh": "二次验证码"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    demand_browser()
+    if not (DIST / "index.html").exists():
+        pytest.fail("the owner's page is not built: run `make web`")
+    with served(tmp_path_factory.mktemp("owner") / "p", web=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser(place: Place) -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def states() -> dict[str, Any]:
+    """The cookies of those who have logged in: a code of a second factor counts once."""
+    return {}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the consoles of the opened pages complained about."""
+    return []
+
+
+@pytest.fixture
+def opens(place: Place, browser: Any, states: dict[str, Any], said: list[str]) -> Iterator[Opens]:
+    with ExitStack() as stack:
+
+        def new(who: str = "", language: str = "en", **options: Any) -> Any:
+            made = browser.new_context(
+                base_url=place.url, locale=LANGUAGES[language], viewport=WIDE,
+                storage_state=states.get(who), **options,
+            )  # fmt: skip
+            stack.callback(made.close)
+            page = made.new_page()
+            page.set_default_timeout(PATIENCE * 1000)
+            page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
+            page.on("pageerror", lambda one: said.append(str(one)))
+            if who and who not in states:
+                page.goto(f"{WEB}/login")
+                log_in(page, place, who, language)
+                page.get_by_role("navigation").wait_for()
+                states[who] = made.storage_state(indexed_db=False)
+            return page
+
+        yield new
+
+
+def log_in(page: Any, place: Place, who: str, language: str = "en") -> None:
+    """Fill in the login form that a page shows, and send it; with a code where one is asked for."""
+    name, password, enter = LOGIN[language]
+    page.get_by_label(name, exact=True).fill(who)
+    page.get_by_label(password, exact=True).fill(PASSWORD)
+    page.get_by_role("button", name=enter, exact=True).click()
+    if who in place.secrets:
+        page.get_by_label(CODE[language]).fill(place.code(who, away=1))
+        page.get_by_role("button", name=enter, exact=True).click()
+
+
+def ready(page: Any) -> None:
+    """Wait until a page has its heading and awaits nothing."""
+    page.get_by_role("heading", level=1).wait_for()
+    page.locator("[aria-busy=true]").first.wait_for(state="detached")

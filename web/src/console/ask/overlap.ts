@@ -1,0 +1,51 @@
+/** How many, or which, rows two owners share: from what a form holds to the request of a job. */
+import type { Schemas } from '../../api/client';
+import type { Dataset } from '../data/columns';
+
+export const RULES = ['phone', 'email', 'id_card', 'trim', 'case', 'none'] as const;
+export type Rule = (typeof RULES)[number];
+export type OverlapValues = {
+  project?: string;
+  name?: string;
+  purpose?: string;
+  first?: string;
+  second?: string;
+  rule?: Rule;
+  firstKey?: string;
+  secondKey?: string;
+  /** Whether only the number is told, or which rows. */
+  tells?: 'size' | 'rows';
+  /** An organisation, or `all`. */
+  learns?: string;
+  minimum?: number | null;
+};
+export type OverlapBody = Schemas['PsiRequest'];
+
+/** The request; null while something that nothing can be said without is missing. */
+export function overlapRequest(
+  values: OverlapValues,
+  datasets: readonly Dataset[],
+): OverlapBody | null {
+  const { project, name, purpose, rule, firstKey, secondKey, learns } = values;
+  const first = datasets.find((one) => one.id === values.first);
+  const second = datasets.find((one) => one.id === values.second);
+  if (!project || !name?.trim() || !purpose?.trim() || !first || !second) return null;
+  if (!rule || !firstKey || !secondKey || !learns) return null;
+  const size = values.tells !== 'rows';
+  if (size && learns === 'all') return null;
+  return {
+    kind: 'psi',
+    priority: 5,
+    project,
+    name: name.trim(),
+    purpose: purpose.trim(),
+    datasets: [first.id, second.id],
+    key: [rule],
+    columns: {
+      [first.organisation]: { key: [firstKey], granted: [] },
+      [second.organisation]: { key: [secondKey], granted: [] },
+    },
+    ...(size ? { learns: 'size', receiver: learns } : { learns, join: 'inner' }),
+    ...(values.minimum ? { minimum: values.minimum } : {}),
+  };
+}

@@ -1,0 +1,11 @@
+/** Messages of the verifier in the user's language. */
+import catalogue from 'virtual:catalogue';
+import type { Language } from '../../shared/preferences';
+import { OWN } from '../../verify/page/texts';
+import type { Told } from '../../verify/told';
+
+/** A text of the verifier in a language. */
+export function told(text: Told, language: Language): string {
+  if (language === 'en') return text.english;
+  return text.in((template) => OWN[template] ?? catalogue[template] ?? template);
+}

@@ -1,0 +1,30 @@
+import { useTexts } from '../../shared/i18n';
+import { Moment } from '../../shared/parts/Moment';
+import { moment } from '../../shared/format';
+import { usePreferences } from '../../shared/preferences';
+import type { Schemas } from '../api';
+import { useHoldingWords } from '../data/words';
+import { Facts } from '../parts/Facts';
+
+/** Every field that a grant names, and what it means where it names nothing. */
+export function TermsShown({ grant }: { grant: Schemas['GrantRow'] }) {
+  const { t } = useTexts('holdings');
+  const words = useHoldingWords();
+  const { language, zone } = usePreferences();
+  const expires = (
+    <>
+      {moment(grant.expires, language, zone)} (<Moment at={grant.expires} />)
+    </>
+  );
+  return (
+    <Facts
+      facts={[
+        ...grant.terms.map((one) => ({
+          label: words.term(one.name),
+          value: one.values.length ? one.values.join(', ') : words.otherwise(one.otherwise),
+        })),
+        { label: t('holdings:expires'), value: grant.expires ? expires : '' },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,57 @@
+/** From the form of a grant to the terms that are reviewed. */
+import type { Schemas } from '../api';
+
+export type Terms = Schemas['GrantTerms'];
+
+export type Filled = {
+  dataset: string;
+  project: string;
+  columns: string[];
+  days: number;
+  purposes?: string;
+  kinds?: string[];
+  parties?: string;
+  protections?: string[];
+  epsilon?: number | null;
+  epsilon_per_job?: number | null;
+  min_group?: number | null;
+  bundles?: boolean;
+  uses?: number | null;
+  automatic?: boolean;
+};
+
+const DAY = 86_400;
+
+/** The lines of a text that say something. */
+export function linesOf(text: string | undefined): string[] {
+  return (text ?? '')
+    .split('\n')
+    .map((one) => one.trim())
+    .filter(Boolean);
+}
+
+/** The terms of a form: what is left empty is not named, and the agent says what that means. */
+export function termsOf(form: Filled, now: number): Terms {
+  return {
+    dataset: form.dataset,
+    project: form.project.trim(),
+    columns: form.columns,
+    expires: Math.floor(now) + Math.round(form.days * DAY),
+    purposes: linesOf(form.purposes),
+    kinds: form.kinds ?? [],
+    parties: linesOf(form.parties),
+    protections: (form.protections ?? []) as NonNullable<Terms['protections']>,
+    epsilon: form.epsilon ?? null,
+    epsilon_per_job: form.epsilon_per_job ?? null,
+    min_group: form.min_group ?? null,
+    bundles: form.bundles ? 'person' : 'none',
+    uses: form.uses ?? null,
+    automatic: form.automatic ?? false,
+  };
+}
+
+/** A number that names one form: sent twice it makes one grant. */
+export function once(): string {
+  const drawn = crypto.getRandomValues(new Uint8Array(16));
+  return [...drawn].map((one) => one.toString(16).padStart(2, '0')).join('');
+}

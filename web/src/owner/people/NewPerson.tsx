@@ -1,0 +1,64 @@
+import { Form, Input, Modal, Select } from 'antd';
+import { useTexts } from '../../shared/i18n';
+import { Failed } from '../../shared/states/Failed';
+import { http, type Schemas } from '../api';
+import { useDeed } from '../deeds';
+import { ROLES, usePeopleWords } from './words';
+
+type Values = Schemas['NewPerson'];
+
+/** Makes an account; its person chooses another password before deciding anything. */
+export function NewPerson({ open, close }: { open: boolean; close: () => void }) {
+  const { t } = useTexts('ownpeople', 'settings');
+  const words = usePeopleWords();
+  const [form] = Form.useForm<Values>();
+  const make = useDeed((body: Values) => http.POST('/api/people', { body }), '/api/people');
+  const required = [{ required: true, message: t('settings:password.missing') }];
+  return (
+    <Modal
+      open={open}
+      title={t('ownpeople:new')}
+      okText={t('ownpeople:new.do')}
+      cancelText={t('ownpeople:cancel')}
+      onOk={() => form.submit()}
+      onCancel={close}
+      confirmLoading={make.isPending}
+      afterClose={() => make.reset()}
+      destroyOnHidden
+    >
+      <Form<Values>
+        form={form}
+        name="person"
+        layout="vertical"
+        requiredMark={false}
+        preserve={false}
+        autoComplete="off"
+        onFinish={(values) => make.mutate(values, { onSuccess: close })}
+      >
+        <Form.Item
+          name="name"
+          label={t('ownpeople:name')}
+          extra={t('ownpeople:name.hint')}
+          rules={required}
+        >
+          <Input spellCheck={false} maxLength={64} autoComplete="off" />
+        </Form.Item>
+        <Form.Item name="roles" label={t('ownpeople:roles')} rules={required}>
+          <Select<string[]>
+            mode="multiple"
+            options={ROLES.map((one) => ({ value: one, label: words.role(one) }))}
+          />
+        </Form.Item>
+        <Form.Item
+          name="password"
+          label={t('ownpeople:first')}
+          extra={t('ownpeople:first.hint')}
+          rules={required}
+        >
+          <Input.Password autoComplete="new-password" maxLength={1024} />
+        </Form.Item>
+        {make.isError ? <Failed error={make.error} /> : null}
+      </Form>
+    </Modal>
+  );
+}

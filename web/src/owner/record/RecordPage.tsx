@@ -1,0 +1,65 @@
+import { Button, Flex, Select } from 'antd';
+import { useSearchParams } from 'react-router';
+import { useTexts } from '../../shared/i18n';
+import { PageFrame } from '../../shared/parts/PageFrame';
+import { Answer } from '../../shared/states/Answer';
+import { Empty } from '../../shared/states/Empty';
+import { api } from '../api';
+import { Section } from '../parts/Section';
+import { Entries } from './Entries';
+
+export const GROUPS = ['decisions', 'grants', 'people', 'data', 'jobs', 'agent'] as const;
+
+/** The own log: everything that the agent and its people did. */
+export default function RecordPage() {
+  const { t } = useTexts('owner');
+  const [search, setSearch] = useSearchParams();
+  const group = GROUPS.find((one) => one === search.get('group')) ?? '';
+  const before = Math.max(0, Number(search.get('before')) || 0);
+  const query = api.useQuery('get', '/api/activity', {
+    params: { query: { group, before, limit: 50 } },
+  });
+  const show = (narrowed: string, older = 0) =>
+    setSearch({
+      ...(narrowed ? { group: narrowed } : {}),
+      ...(older ? { before: String(older) } : {}),
+    });
+  return (
+    <PageFrame
+      title={t('owner:record')}
+      lead={t('owner:record.lead')}
+      extra={
+        <Select<string>
+          aria-label={t('owner:record.group')}
+          value={group}
+          onChange={(value) => show(value)}
+          popupMatchSelectWidth={false}
+          options={[
+            { value: '', label: t('owner:group.all') },
+            ...GROUPS.map((one) => ({ value: one as string, label: t(`owner:group.${one}`) })),
+          ]}
+        />
+      }
+    >
+      <Answer
+        query={query}
+        empty={{
+          when: ({ entries }) => !entries.length,
+          show: <Empty title={t('owner:last.none')} />,
+        }}
+      >
+        {({ entries, older }) => (
+          <Section title={t(group ? `owner:group.${group}` : 'owner:group.all')}>
+            <Entries entries={entries} />
+            <Flex gap="small">
+              {before ? <Button onClick={() => show(group)}>{t('owner:record.newest')}</Button> : null}
+              {older ? (
+                <Button onClick={() => show(group, older)}>{t('owner:record.older')}</Button>
+              ) : null}
+            </Flex>
+          </Section>
+        )}
+      </Answer>
+    </PageFrame>
+  );
+}
