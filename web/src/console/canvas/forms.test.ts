@@ -125,6 +125,7 @@ test('steps stand by their depth', () => {
   const edges = [{ from: 'a', to: 'c', output: '', input: '', path: [] }];
   const places = placed(steps, edges, { b: { x: 7, y: 7 } });
   expect(places['c']!.x).toBeGreaterThan(places['a']!.x);
+  expect(places['c']!.y).toBeGreaterThan(places['a']!.y);
   expect(places['b']).toEqual({ x: 7, y: 7 });
 });
 
