@@ -1,16 +1,16 @@
 import { App, Button } from 'antd';
-import { useMemo, useState } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { usePreferences } from '../../shared/preferences';
 import css from './Canvas.module.css';
-import { type Catalogue, type Component } from './catalogue';
+import { kindOf, type Catalogue } from './catalogue';
 import { CompareDialog } from './CompareDialog';
-import { added, connected, copied, disconnected, edgesOf, removed, stepsOf, withPart, withStep } from './draft';
+import { deedsOf } from './deeds';
+import { addable, copied, edgesOf, stepsOf, withStep } from './draft';
 import { DrawingContext, type Drawing } from './drawing';
 import { FileView } from './FileView';
 import { Graph } from './Graph';
-import { dotted, put, type Json, type Members, type Path } from './json';
 import { placed } from './layout';
 import { Palette } from './Palette';
 import { Panel } from './Panel';
@@ -48,57 +48,62 @@ export function Canvas({ catalogue, person, start, project, template }: Props) {
   const [comments, comment] = useState<Record<string, string>>({});
   const [view, look] = useState<View>('drawing');
   const [dialog, open] = useState<'' | 'compare' | 'submit' | 'template'>(template ? 'template' : '');
+  const refuse = useCallback(() => void message.warning(t('canvas:refused')), [message, t]);
   const drawing = useMemo((): Drawing => {
     const steps = stepsOf(request);
     const edges = edgesOf(request, catalogue);
-    const change = (next: Members | null, about = '') => {
-      if (next) draft.become(next, about);
-      else message.warning(t('canvas:refused'));
-    };
     return {
-      ...{ catalogue, language, request, steps, edges, picks, owners, chosen, choose, wanted, comments },
+      catalogue,
+      language,
+      request,
+      steps,
+      edges,
+      picks,
+      owners,
+      chosen,
+      choose,
+      wanted,
+      comments,
       places: placed(steps, edges, draft.places),
       problems: located(request, check.answer?.problems ?? []),
       show: (problem: Problem) => {
         choose(problem.step);
         want((before) => ({ path: problem.path, turn: (before?.turn ?? 0) + 1 }));
       },
-      put: (path: Path, value: Json | undefined) => {
-        const next = put(request, path, value) as Members;
-        const purpose = path[0] === 'project' && !next['purpose'] ? purposes[String(value)] : undefined;
-        change(purpose ? { ...next, purpose } : next, dotted(path));
-      },
       become: draft.become,
       move: draft.move,
-      add: (component: Component) => {
-        const step = steps.find((one) => one.id === chosen);
-        if (component.place && step?.kind === component.kind) {
-          change(put(request, step.path, withPart(step.body, component)) as Members);
-          return;
-        }
-        const made = added(request, component, catalogue);
-        change(made?.request ?? null);
-        if (made) choose(renumbered(made.request, made.id));
-      },
-      remove: (id: string) => {
-        change(removed(request, id, catalogue));
-        choose('');
-      },
-      connect: (edge) => change(connected(request, catalogue, edge)),
-      disconnect: (edge) => change(disconnected(request, edge)),
+      ...deedsOf({ request, catalogue, steps, chosen, choose, purposes, become: draft.become, refuse }),
     };
-  }, [catalogue, language, request, picks, owners, purposes, chosen, wanted, comments, draft.places, draft.become, draft.move, check.answer, message, t]);
+  }, [
+    catalogue,
+    language,
+    request,
+    picks,
+    owners,
+    purposes,
+    chosen,
+    wanted,
+    comments,
+    draft.places,
+    draft.become,
+    draft.move,
+    check.answer,
+    refuse,
+  ]);
   useKeys({
     undo: draft.undo,
     redo: draft.redo,
     copy: () => (chosen ? copied(request, chosen, catalogue) : null),
     paste: (body) => {
+      const kind = kindOf(catalogue, String(body['kind']));
+      if (!kind || !addable(request, kind, catalogue)) return refuse();
       const made = withStep(request, body);
       draft.become(made.request);
       choose(made.id);
     },
   });
-  const ready = check.answer !== null && check.request === request && !check.running && check.answer.digest !== '' && !drawing.problems.length;
+  const fresh = check.request === request && !check.running;
+  const ready = fresh && !!check.answer?.digest && !drawing.problems.length;
   return (
     <DrawingContext value={drawing}>
       <PageFrame
@@ -155,10 +160,4 @@ export function Canvas({ catalogue, person, start, project, template }: Props) {
       ) : null}
     </DrawingContext>
   );
-}
-
-/** The id of a step as it is called in a request: a plain one's step has the name of its kind. */
-function renumbered(request: Members, id: string): string {
-  const steps = stepsOf(request);
-  return steps.find((one) => one.id === id)?.id ?? steps.at(-1)?.id ?? '';
 }

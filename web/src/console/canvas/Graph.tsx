@@ -1,5 +1,16 @@
 import '@xyflow/react/dist/style.css';
-import { Background, Controls, MarkerType, ReactFlow, type Connection, type Edge as FlowEdge, type Node, type NodeChange, type EdgeChange, type ReactFlowInstance } from '@xyflow/react';
+import {
+  Background,
+  Controls,
+  MarkerType,
+  ReactFlow,
+  type Connection,
+  type Edge as FlowEdge,
+  type EdgeChange,
+  type Node,
+  type NodeChange,
+  type ReactFlowInstance,
+} from '@xyflow/react';
 import { useEffect, useMemo, useRef, useState, type DragEvent } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { useDark } from '../../shared/theme';

@@ -22,6 +22,21 @@ import { useCatalogue } from './useCatalogue';
 
 const NOBODY = { datasets: [], models: [] };
 const nothing = () => undefined;
+/** What does nothing where a graph is only looked at. */
+const STILL = {
+  picks: {},
+  problems: [],
+  comments: {},
+  wanted: null,
+  show: nothing,
+  put: nothing,
+  become: nothing,
+  move: nothing,
+  add: nothing,
+  remove: nothing,
+  connect: nothing,
+  disconnect: nothing,
+};
 
 /** The graph of a job as it runs: nothing is changed here. */
 export default function GraphPage() {
@@ -69,10 +84,16 @@ function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
       isMembers(one) && typeof one['party'] === 'string' ? [one['party']] : [],
     );
     return {
-      ...{ catalogue, language, request, steps, edges, owners, chosen, choose },
-      ...{ picks: {}, problems: [], comments: {}, wanted: null, places: placed(steps, edges, {}) },
-      ...{ show: nothing, put: nothing, become: nothing, move: nothing, add: nothing },
-      ...{ remove: nothing, connect: nothing, disconnect: nothing },
+      catalogue,
+      language,
+      request,
+      steps,
+      edges,
+      owners,
+      chosen,
+      choose,
+      places: placed(steps, edges, {}),
+      ...STILL,
     };
   }, [catalogue, language, job.spec, chosen]);
   return (

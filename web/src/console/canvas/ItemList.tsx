@@ -5,7 +5,8 @@ import { inWords, type Schema } from './catalogue';
 import { inputId, useDrawing } from './drawing';
 import css from './Form.module.css';
 import { isMembers, type Json, type Path } from './json';
-import { emptyOf, fieldOf, shapeOf, variantOf, type Field } from './schema';
+import { emptyOf, fieldOf, shapeOf, type Field } from './schema';
+import { variantOf } from './variants';
 import { ValueInput } from './ValueInput';
 
 type Props = { field: Field; item: Schema; path: Path; value: Json | undefined; title: string };

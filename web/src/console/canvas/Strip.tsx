@@ -26,7 +26,7 @@ export function Strip({ check }: { check: Check }) {
       t('canvas:strip.epsilon'),
       typeof cost === 'number' ? number(cost, language, 3) : t(preview ? 'canvas:no.noise' : 'canvas:unsaid'),
     ],
-    [t('canvas:strip.left'), typeof cost === 'number' ? t('canvas:left.owners') : t('canvas:unsaid')],
+    [t('canvas:strip.left'), t(typeof cost === 'number' ? 'canvas:left.owners' : preview ? 'canvas:left.whole' : 'canvas:unsaid')],
     [t('canvas:strip.time'), typeof seconds === 'number' ? duration(seconds, language) : t('canvas:time.owners')],
     [
       t('canvas:strip.bytes'),

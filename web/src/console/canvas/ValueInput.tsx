@@ -116,6 +116,7 @@ function ChoiceInput({ field, path, value, options, many }: Props & { options: O
     options: offered,
     placeholder: usual ? t('canvas:usual', { value: usual }) : '',
     allowClear: !field.required,
+    showSearch: { optionFilterProp: 'label' },
   };
   if (many) {
     const listed = Array.isArray(value) ? value.map(String) : [];

@@ -4,7 +4,8 @@ import { inWords } from './catalogue';
 import { inputId, useDrawing } from './drawing';
 import css from './Form.module.css';
 import type { Json, Path } from './json';
-import { fieldOf, shapeOf, variantOf, type Field, type Variant } from './schema';
+import { fieldOf, shapeOf, type Field, type Variant } from './schema';
+import { variantOf } from './variants';
 import { ValueInput } from './ValueInput';
 
 const NOTHING = '\u0000';

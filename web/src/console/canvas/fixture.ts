@@ -15,9 +15,22 @@ const ROWS = port('rows', 'rows', { required: true, many: true, field: 'datasets
 function component(id: string, rest: Partial<Component>): Component {
   const [kind = id] = id.split('.');
   return {
-    ...{ id, level: 'kind', kind, group: 'learn', label: both(id), sentence: both('') },
-    ...{ place: null, preset: { kind }, parameters: { $ref: `#/$defs/${id}` }, step: true },
-    ...{ inputs: [ROWS], outputs: [], protections: [], smallest_roster: 2, engine: '', learns: [] },
+    id,
+    level: 'kind',
+    kind,
+    group: 'learn',
+    label: both(id),
+    sentence: both(''),
+    place: null,
+    preset: { kind },
+    parameters: { $ref: `#/$defs/${id}` },
+    step: true,
+    inputs: [ROWS],
+    outputs: [],
+    protections: [],
+    smallest_roster: 2,
+    engine: '',
+    learns: [],
     ...rest,
   };
 }

@@ -7,7 +7,8 @@ import { begun, changed, redone, undone } from './history';
 import { put, same, type Members } from './json';
 import { placed } from './layout';
 import { located } from './problems';
-import { bareSchema, emptyOf, fieldsOf, shapeOf, variantOf } from './schema';
+import { bareSchema, emptyOf, fieldsOf, shapeOf } from './schema';
+import { variantOf } from './variants';
 import { parsed } from './store';
 import { titlesOf } from './titles';
 import { asText, stepIn } from './useKeys';
@@ -124,6 +125,7 @@ test('steps stand by their depth', () => {
   const edges = [{ from: 'a', to: 'c', output: '', input: '', path: [] }];
   const places = placed(steps, edges, { b: { x: 7, y: 7 } });
   expect(places['c']!.x).toBeGreaterThan(places['a']!.x);
+  expect(places['c']!.y).toBeGreaterThan(places['a']!.y);
   expect(places['b']).toEqual({ x: 7, y: 7 });
 });
 

@@ -2,7 +2,8 @@
 import { kindOf, takes, type Catalogue, type Schema } from './catalogue';
 import { PIPELINE, COMMON } from './draft';
 import { isMembers, put, same, type Json, type Members } from './json';
-import { bareSchema, resolved, shapeOf, variantOf } from './schema';
+import { bareSchema, resolved, shapeOf } from './schema';
+import { variantOf } from './variants';
 
 /** What names of a spec are called in a request. */
 export type Known = {

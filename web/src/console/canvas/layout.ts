@@ -1,10 +1,11 @@
-/** Where steps stand that nobody has moved: by their depth, from left to right. */
+/** Where steps stand that nobody has moved: down the stairs by their depth, side by side on one. */
 import type { Edge, Step } from './draft';
 import type { Place } from './history';
 
-const ACROSS = 290;
-const DOWN = 190;
-const COLUMNS = 3;
+const ACROSS = 250;
+const DOWN = 170;
+const STAIR = 130;
+const COLUMNS = 2;
 
 /** A place for every step; those that were moved stay where they are. */
 export function placed(
@@ -22,14 +23,15 @@ export function placed(
     depth.set(id, found);
     return found;
   };
-  const rows = new Map<number, number>();
+  const beside = new Map<number, number>();
   const loose = edges.length === 0;
   return Object.fromEntries(
     steps.map((step, index) => {
-      const column = loose ? index % COLUMNS : deep(step.id, new Set());
-      const row = rows.get(column) ?? 0;
-      rows.set(column, row + 1);
-      return [step.id, moved[step.id] ?? { x: column * ACROSS, y: row * DOWN }];
+      const down = loose ? Math.floor(index / COLUMNS) : deep(step.id, new Set());
+      const across = loose ? index % COLUMNS : (beside.get(down) ?? 0);
+      beside.set(down, across + 1);
+      const x = across * ACROSS + (loose ? 0 : down * STAIR);
+      return [step.id, moved[step.id] ?? { x, y: down * DOWN }];
     }),
   );
 }

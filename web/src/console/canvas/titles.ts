@@ -2,7 +2,8 @@
 import { inWords, kindOf, type Catalogue, type Schema } from './catalogue';
 import { PIPELINE } from './draft';
 import { at, isMembers, type Members, type Path } from './json';
-import { fieldsOf, resolved, shapeOf, variantOf, bareSchema } from './schema';
+import { fieldsOf, resolved, shapeOf, bareSchema } from './schema';
+import { variantOf } from './variants';
 
 /** Titles of the places on a path, the innermost last; numbers count from 1. */
 export function titlesOf(

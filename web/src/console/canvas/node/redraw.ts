@@ -9,7 +9,8 @@ import { kindOf, takes, type Catalogue, type Schema } from '../catalogue';
 import { added, COMMON, connected, edgesOf, PIPELINE, renamed, stepsOf, withStep } from '../draft';
 import { read, written } from '../files';
 import { at, dotted, isMembers, put, same, type Json, type Members, type Path } from '../json';
-import { bareSchema, constants, emptyOf, fieldOf, fieldsOf, resolved, shapeOf, variantOf } from '../schema';
+import { bareSchema, constants, emptyOf, fieldOf, fieldsOf, resolved, shapeOf } from '../schema';
+import { variantOf } from '../variants';
 
 class Undrawable extends Error {}
 
