@@ -48,6 +48,8 @@ export default defineConfig(({ mode }) => {
       rollupOptions: { input: resolve(import.meta.dirname, `${entry}.html`) },
     },
     server: { proxy: { '/api': { target: process.env['SECUREFLOW_CENTRE'] ?? 'https://127.0.0.1:8443', secure: false } } },
-    test: { environment: 'node', include: ['src/**/*.test.{ts,tsx}'] },
+    test: {
+    testTimeout: 120_000, // how long honest work takes, the machine decides
+    environment: 'node', include: ['src/**/*.test.{ts,tsx}'] },
   };
 });

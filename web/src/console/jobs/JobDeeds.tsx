@@ -63,6 +63,9 @@ export function JobDeeds({ job }: { job: Job }) {
           {t('jobs:cancel')}
         </Button>
       )}
+      <Button onClick={() => void navigate(`/jobs/${encodeURIComponent(job.id)}/graph`)}>
+        {t('jobs:graph')}
+      </Button>
       <Button onClick={() => void navigate(`/jobs/new?from=${encodeURIComponent(job.id)}`)}>
         {t('jobs:again')}
       </Button>
