@@ -49,7 +49,9 @@ export default defineConfig(({ mode }) => {
     },
     server: { proxy: { '/api': { target: process.env['SECUREFLOW_CENTRE'] ?? 'https://127.0.0.1:8443', secure: false } } },
     test: {
-    testTimeout: 120_000, // how long honest work takes, the machine decides
-    environment: 'node', include: ['src/**/*.test.{ts,tsx}'] },
+      environment: 'node',
+      include: ['src/**/*.test.{ts,tsx}'],
+      testTimeout: 120_000, // how long honest work takes, the machine decides
+    },
   };
 });
