@@ -1,5 +1,6 @@
 import { Alert, Card, Flex, Table, Tag } from 'antd';
 import { useTexts } from '../../shared/i18n';
+import { Id } from '../../shared/parts/Id';
 import { usePreferences } from '../../shared/preferences';
 import { checksOf, type Check } from '../../verify/checks';
 import { CHECK, INPUT, say, STATE, STATUS } from '../../verify/page/texts';
@@ -127,7 +128,7 @@ function HeldLeaves({ held }: { held: readonly HeldLeaf[] }) {
         columns={[
           { title: t('record:author'), key: 'author', dataIndex: 'author' },
           { title: t('record:kind'), key: 'kind', dataIndex: 'kind' },
-          { title: t('record:hash'), key: 'hash', dataIndex: 'hash' },
+          { title: t('record:hash'), key: 'hash', render: (_, one) => <Id value={one.hash} /> },
           {
             title: t('record:standing'),
             key: 'standing',
