@@ -46,6 +46,7 @@ def listening_server(directory: Path) -> Callable[[Path], int]:
 
             await app(scope, told, send)
 
+        listen.state = app.state  # type: ignore[attr-defined]
         return listen
 
     process.create_app = create  # type: ignore[assignment]

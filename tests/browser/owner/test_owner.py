@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any, Final
@@ -74,9 +75,11 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     tab_to(ben, "Inbox")
     ben.keyboard.press("Enter")
     ben.wait_for_url("**/inbox")
-    tab_to(ben, "income")
+    ben.get_by_role("link", name="credit scoring").wait_for()
+    tab_to(ben, "credit scoring")
     ben.keyboard.press("Enter")
-    ben.wait_for_url(f"**/inbox/{item}")
+    ben.get_by_role("heading", name="Your decision").wait_for()
+    assert ben.url.endswith(f"/inbox/{item}")
     tab_to(ben, "A note for the log")
     ben.keyboard.type("seen by the board")
     tab_to(ben, APPROVE)
@@ -205,6 +208,34 @@ def test_the_login_is_for_everybody_too(opens: Opens, language: str, theme: str)
     assert "bank-b" in page.get_by_role("heading", level=1).inner_text()
     shoot(page, f"{language}/owner-login")
     assert not violations(page)
+
+
+def test_a_bundle_is_verified_under_the_pinned_charter_and_the_own_entries(
+    opens: Opens, place: Place
+) -> None:
+    (job, *_) = {one["job"] for one in place.ask("data.usage")["uses"]}
+    with place.platform.client("bank-a") as client:
+        bundle = client.audit.bundle(job)
+    forged = json.loads(json.dumps(bundle))
+    forged["entries"][-1]["leaf"]["leaf"]["author"] = "bank-c"
+    page = opens("vera")
+    page.goto(f"{WEB}/verify")
+    ready(page)
+    pinned = place.ask("charter.show")["fingerprints"]["pinned"]
+    assert page.get_by_test_id("fingerprint").inner_text() in pinned.values()
+    for given, broken in ((bundle, False), (forged, True)):
+        file = {"name": "b.json", "mimeType": "application/json", "buffer": _json(given)}
+        page.get_by_label("Audit bundle").set_input_files(file)
+        wanted = "" if broken else ":not([data-status=broken])"
+        status = page.locator(f"[data-testid=status]{wanted or '[data-status=broken]'}")
+        status.wait_for()
+        assert not violations(page)
+        shoot(page, f"en/owner-verify-{'broken' if broken else 'whole'}")
+    assert not page.get_by_text("compared with 0 entries").count()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 def test_the_doctor_shows_each_step_of_the_way(opens: Opens) -> None:

@@ -137,8 +137,8 @@ async def test_the_projects_of_unfinished_jobs_are_found(database: Database) -> 
     async with database.begin() as work:
         unfinished = ["proposed", "running", "paused"]
         assert await work.jobs.distinct("project", state=unfinished) == ["prj_1", "prj_2"]
-        with pytest.raises(TypeError, match="digest"):
-            await work.jobs.distinct("digest")
+        with pytest.raises(TypeError, match="doc"):
+            await work.jobs.distinct("doc")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.pictures import CLASSES, IMAGE, LABEL, bomb, by_class, encoded, pixels, png
-from PIL import Image
+from PIL import Image, ImageFile
 
 from secureflow.adapters.datasources import (
     SourceLimits,
@@ -195,9 +195,10 @@ def test_an_image_for_which_there_is_no_memory_is_a_reason_and_counts_as_black_t
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (33, 17)])
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_lines_are_counted_as_the_decoder_does(
-    mode: str, size: tuple[int, int], interlaced: bool
+    mode: str, size: tuple[int, int], interlaced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a stream that does not end it needs the last byte; one that ends is never short to it."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)  # printing pages sets it
     file = io.BytesIO()
     Image.new(mode, size).save(file, "PNG")
     data = bytearray(file.getvalue())

@@ -22,6 +22,7 @@ const TOKENS = {
     colorWarningBg: '#fdf3e0',
     colorWarningBorder: '#ecc98a',
     colorError: '#c4211f',
+    colorErrorHover: '#a81a18',
     colorErrorBg: '#fdeeee',
     colorErrorBorder: '#f0b4b3',
     colorText: '#1b2130',

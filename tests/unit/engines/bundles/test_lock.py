@@ -78,7 +78,7 @@ def test_it_reads_what_it_writes() -> None:
 def test_it_reads_this_projects_own_locks() -> None:
     for path in (Path(__file__).parents[4] / "requirements").glob("*.txt"):
         lock = parse_lock(path.read_bytes())
-        assert len(lock.pins) > 1
+        assert lock.pins
         assert parse_lock(requirements(lock.pins).encode()) == lock
 
 

@@ -35,6 +35,7 @@ from secureflow.engines.run.messages import (
     RollRequest,
     SealRequest,
     SetupRequest,
+    StepRequest,
     SumRequest,
     TrainReply,
     TrainRequest,
@@ -55,7 +56,7 @@ REQUESTS = {
         ConsentRequest, ChallengeRequest, AdmitRequest, TrainRequest, CloseRequest, SetupRequest,
         AdvanceRequest, MaskRequest, AnswerRequest, KeepRequest, CosignRequest, FinishRequest,
         ReceiveRequest, SealRequest, HandOverRequest, CollectRequest, OpenRequest, AttestRequest,
-        RollRequest, ReleaseRequest, SumRequest, PeerOfferRequest, PeerRunRequest,
+        RollRequest, ReleaseRequest, SumRequest, PeerOfferRequest, PeerRunRequest, StepRequest,
     )
 }  # fmt: skip
 ADDERS = {ENCLAVE, AGGREGATOR}

@@ -1,6 +1,6 @@
-import { Alert, Card, Flex, Tag } from 'antd';
+import { Alert, Card, Flex, Table, Tag } from 'antd';
 import { useTexts } from '../../shared/i18n';
-import { WideTable } from '../../shared/parts/WideTable';
+import { Id } from '../../shared/parts/Id';
 import { usePreferences } from '../../shared/preferences';
 import { checksOf, type Check } from '../../verify/checks';
 import { CHECK, INPUT, say, STATE, STATUS } from '../../verify/page/texts';
@@ -52,7 +52,7 @@ function CheckLine({ check }: { check: Check }) {
   const inputs = check.inputs.filter(([, value]) => value !== '');
   return (
     <li data-check={check.id} data-state={check.state}>
-      <Tag className={css['tag'] ?? ''} color={COLOURS[check.state]}>{say(STATE[check.state], language)}</Tag>
+      <Tag color={COLOURS[check.state]}>{say(STATE[check.state], language)}</Tag>
       {say(CHECK[check.id], language)}
       {reasons.length ? (
         <ul>
@@ -88,7 +88,7 @@ function Ends({ authors }: { authors: readonly AuthorEnd[] }) {
   const { t } = useTexts('record');
   return (
     <Card size="small" title={t('record:ends')}>
-      <WideTable<AuthorEnd>
+      <Table<AuthorEnd>
         size="small"
         pagination={false}
         rowKey={(one) => `${one.author} ${one.key}`}
@@ -119,15 +119,16 @@ function HeldLeaves({ held }: { held: readonly HeldLeaf[] }) {
   const { language } = usePreferences();
   return (
     <Card size="small" title={t('record:input.held')}>
-      <WideTable<HeldLeaf>
+      <Table<HeldLeaf>
         size="small"
         pagination={false}
         rowKey={(one) => one.hash}
         dataSource={held}
+        scroll={{ x: 'max-content' }}
         columns={[
           { title: t('record:author'), key: 'author', dataIndex: 'author' },
           { title: t('record:kind'), key: 'kind', dataIndex: 'kind' },
-          { title: t('record:hash'), key: 'hash', dataIndex: 'hash' },
+          { title: t('record:hash'), key: 'hash', render: (_, one) => <Id value={one.hash} /> },
           {
             title: t('record:standing'),
             key: 'standing',

@@ -1,9 +1,9 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Button, Form, Input } from 'antd';
 import { useTexts } from '../../shared/i18n';
 import { Failed } from '../../shared/states/Failed';
 import { http } from '../api';
 import { useDeed } from '../deeds';
-import { useQueryClient } from '@tanstack/react-query';
 import { forgetSession } from '../session';
 
 type Values = { old: string; new: string; again: string };
@@ -24,7 +24,7 @@ export function NewPassword() {
   return (
     <Form<Values>
       form={form}
-      name="password"
+      name="change"
       layout="vertical"
       requiredMark={false}
       onFinish={(values) => change.mutate(values, { onSuccess: done })}

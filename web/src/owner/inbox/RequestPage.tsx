@@ -42,15 +42,21 @@ function Request({ now, turn, refetch }: Props) {
   const { t } = useTexts('inbox');
   const { shown, changed, readAnew } = useShown(now);
   const [done, setDone] = useState<Done | null>(null);
+  const [settling, settle] = useState(false);
   const { summary, request } = shown;
   const fresh = async () => {
     const params = { path: { item: summary.id } };
     readAnew((await http.GET(PATH, { params })).data);
     await refetch();
   };
+  // What came of it is told beside what became of the request, and nothing is decided in between.
   const decided = (what: Done) => {
-    setDone(what);
-    void fresh();
+    settle(true);
+    const told = () => {
+      setDone(what);
+      settle(false);
+    };
+    fresh().then(told, told);
   };
   return (
     <PageFrame
@@ -68,7 +74,7 @@ function Request({ now, turn, refetch }: Props) {
       <div aria-live="polite" className={css['news']}>
         {done ? <Happened done={done} /> : null}
         {!done && shown.mine ? <Alert type="success" showIcon title={t('inbox:mine')} /> : null}
-        {changed ? (
+        {changed && !settling ? (
           <Alert
             type="warning"
             showIcon
@@ -95,7 +101,7 @@ function Request({ now, turn, refetch }: Props) {
           )}
           <Summary decision={shown} />
         </div>
-        <Deciding decision={shown} changed={changed} done={decided} fresh={fresh} />
+        <Deciding decision={shown} changed={changed || settling} done={decided} fresh={fresh} />
       </div>
     </PageFrame>
   );

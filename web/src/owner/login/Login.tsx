@@ -1,5 +1,5 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Alert, Card, Typography } from 'antd';
+import { Alert, Card } from 'antd';
 import { useEffect } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
@@ -51,7 +51,7 @@ export default function Login() {
                   description={
                     <>
                       <p>{t('owner:login.nobody.hint')}</p>
-                      <Typography.Text code>{FIRST}</Typography.Text>
+                      <code>{FIRST}</code>
                     </>
                   }
                 />

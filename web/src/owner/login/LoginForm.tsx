@@ -28,6 +28,7 @@ export function LoginForm({ onDone, name }: Props) {
     });
   return (
     <Form<Values>
+      name="login"
       layout="vertical"
       requiredMark={false}
       initialValues={{ name: name ?? '' }}
