@@ -38,6 +38,12 @@ def browser() -> Iterator[Any]:
         yield started
 
 
+def note(said: list[str], message: Any) -> None:
+    """Keep what a console complains of, and where."""
+    if message.type == "error":
+        said.append(f"{message.text} {message.location.get('url', '')}".strip())
+
+
 @pytest.fixture
 def said() -> list[str]:
     """What the consoles of the opened pages complained about."""
@@ -57,7 +63,7 @@ def opens(centre: Centre, browser: Any, said: list[str]) -> Iterator[Opens]:
             stack.callback(made.close)
             page = made.new_page()
             page.set_default_timeout(PATIENCE * 1000)
-            page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
+            page.on("console", lambda one: note(said, one))
             page.on("pageerror", lambda one: said.append(str(one)))
             if who and who not in centre.states:
                 page.goto("/login")

@@ -101,6 +101,30 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     ada.get_by_text(job).first.wait_for()
 
 
+def test_a_rejection_reaches_the_submitter(opens: Opens, place: Place) -> None:
+    job = submit(place)
+    item = place.waiting(job)
+    viewer = opens("vera")
+    viewer.goto(f"{WEB}/inbox/{item}")
+    viewer.get_by_text("an owner-admin gives the role").wait_for()
+    assert not viewer.get_by_role("button", name="Reject").count()
+    page = opens("ada")
+    page.goto(f"{WEB}/inbox/{item}")
+    ready(page)
+    shoot(page, "en/owner-decision")
+    assert not violations(page)
+    page.get_by_role("button", name="Reject").click()
+    page.get_by_text("Say why: the submitter reads that.").wait_for()
+    page.get_by_label("Why you reject it").fill("ask for fewer columns")
+    page.get_by_role("button", name="Reject").click()
+    page.get_by_text("Rejected. The submitter reads your reason.").wait_for()
+    page.get_by_text("ask for fewer columns").first.wait_for()
+    with place.platform.client("bank-a") as client:
+        await_end(client, job)
+        with pytest.raises(SecureFlowError, match="ask for fewer columns"):
+            client.jobs.wait(job)
+
+
 def test_taking_the_grant_back_stops_the_running_job(opens: Opens, place: Place) -> None:
     grant = own_grant(place)["id"]
     page = opens("ben")
@@ -143,30 +167,6 @@ def test_a_grant_is_made_in_two_steps_and_keeps_what_was_filled_in(
     made = place.ask("grant.show", grant=page.url.rsplit("/", 1)[1])
     assert (made["state"], made["terms"]["uses"]) == ("granted", 3)
     assert made["terms"]["columns"] == ["income"]
-
-
-def test_a_rejection_reaches_the_submitter(opens: Opens, place: Place) -> None:
-    job = submit(place)
-    item = place.waiting(job)
-    viewer = opens("vera")
-    viewer.goto(f"{WEB}/inbox/{item}")
-    viewer.get_by_text("an owner-admin gives the role").wait_for()
-    assert not viewer.get_by_role("button", name="Reject").count()
-    page = opens("ada")
-    page.goto(f"{WEB}/inbox/{item}")
-    ready(page)
-    shoot(page, "en/owner-decision")
-    assert not violations(page)
-    page.get_by_role("button", name="Reject").click()
-    page.get_by_text("Say why: the submitter reads that.").wait_for()
-    page.get_by_label("Why you reject it").fill("ask for fewer columns")
-    page.get_by_role("button", name="Reject").click()
-    page.get_by_text("Rejected. The submitter reads your reason.").wait_for()
-    page.get_by_text("ask for fewer columns").first.wait_for()
-    with place.platform.client("bank-a") as client:
-        await_end(client, job)
-        with pytest.raises(SecureFlowError, match="ask for fewer columns"):
-            client.jobs.wait(job)
 
 
 def pages(place: Place) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ export const MEANINGS = {
 const TOKENS = {
   light: {
     colorPrimary: '#1f5eff',
+    colorPrimaryHover: '#1a50d8', // white on it is read under the pointer too
     colorLink: '#1a50d8',
     colorInfo: '#1a50d8',
     colorInfoBg: '#eaf0fe',
