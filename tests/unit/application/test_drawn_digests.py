@@ -13,7 +13,7 @@ import yaml
 from peers.canvases import redraw
 from peers.verifiers import demand_node
 
-from secureflow.application.components import catalogue
+from secureflow.application.components.catalogue import catalogue
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.kinds import SPEC_KINDS
