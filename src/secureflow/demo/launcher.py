@@ -36,11 +36,12 @@ from secureflow.demo.screen import Screen
 from secureflow.demo.words import Words
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.enclave.__main__ import command as enclave_command
+from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
 from secureflow.kit.text import Text
-from secureflow.server.console.files import Files
+from secureflow.server.console.files import DIST
 from secureflow.server.settings import ServerSettings
 from secureflow.texts import Language
 
@@ -289,7 +290,7 @@ def _leave(platform: Platform, say: Words) -> None:
 
 def _console(platform: Platform, party: str, say: Words) -> tuple[str, ...]:
     """Return where the console is and how one gets in, or how it is built."""
-    if Files().built() is None:
+    if BuiltPage(DIST).page() is None:
         return say(
             "The console is not built here: run `make web`, then load its address."
         ), platform.url

@@ -27,8 +27,8 @@ from secureflow.demo.own_table import OwnTable
 from secureflow.demo.platform import MODULE, TRUST_DOMAIN
 from secureflow.demo.words import Words
 from secureflow.enclave.__main__ import command
+from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
-from secureflow.server.console.files import Files
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_kept_demo_says_where_the_console_is_or_how_it_is_built(
     capsys: pytest.CaptureFixture[str],
     built: bool,
 ) -> None:
-    monkeypatch.setattr(Files, "built", lambda _: object() if built else None)
+    monkeypatch.setattr(BuiltPage, "page", lambda _: "<html>" if built else None)
     parties = {
         name: SimpleNamespace(party=name, password="secret", config=tmp_path / name)
         for name in ("bank-a", "bank-b")

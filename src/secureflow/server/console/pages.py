@@ -17,8 +17,9 @@ from fastapi import Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import Headers
 
+from secureflow.kit.builtfiles import BuiltPage, takes_gzip
 from secureflow.kit.errors import SecureFlowError
-from secureflow.server.console.files import Files
+from secureflow.server.console.files import DIST
 from secureflow.server.rest.errorpages import error_page
 from secureflow.server.settings import RestSettings
 
@@ -47,10 +48,10 @@ class Console:
         files: what was built.
     """
 
-    def __init__(self, settings: RestSettings, files: Files | None = None) -> None:
+    def __init__(self, settings: RestSettings, files: BuiltPage | None = None) -> None:
         self._served = settings.console
         self._prefix = settings.prefix
-        self._files = files or Files()
+        self._files = files or BuiltPage(DIST)
 
     def answer(self, method: str, path: str, headers: Headers) -> Response | None:
         """Return the answer to a request that the API has no route for; None if there is none."""
@@ -63,38 +64,28 @@ class Console:
         return self._page(headers)
 
     def _part(self, name: str, encodings: str) -> Response | None:
-        built = self._files.built()
-        asset = built and built.assets.get(name)
-        if not asset:
+        part = self._files.part(name)
+        if part is None:
             return None
         headers = {**_HEADERS, "Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
-        if asset.squeezed is not None and takes_gzip(encodings):
+        if part.squeezed is not None and takes_gzip(encodings):
             headers["Content-Encoding"] = "gzip"
-            return FileResponse(asset.squeezed, headers=headers, media_type=asset.media)
-        return FileResponse(asset.path, headers=headers, media_type=asset.media)
+            return FileResponse(part.squeezed, headers=headers, media_type=part.kind)
+        return FileResponse(part.path, headers=headers, media_type=part.kind)
 
     def _page(self, headers: Headers) -> Response:
-        built = self._files.built()
+        built = self._files.page()
         if built is None:
             return error_page(_not_built(), headers.get("accept-language", ""))
         nonce = secrets.token_urlsafe(18)
         page = (
-            built.page.replace("__NONCE__", nonce)
+            built.replace("__NONCE__", nonce)
             .replace("__PREFIX__", self._prefix)
             .replace('"./assets/', f'"{self._prefix}{PARTS}')
         )
         policy = POLICY.format(nonce=nonce)
         kept = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
         return HTMLResponse(page, headers={**_HEADERS, **kept})
-
-
-def takes_gzip(encodings: str) -> bool:
-    """Tell whether an `Accept-Encoding` takes gzip (RFC 9110, 12.5.3)."""
-    for one in encodings.lower().split(","):
-        name, _, rest = one.partition(";")
-        if name.strip() in {"gzip", "*"}:
-            return not re.fullmatch(r"\s*q\s*=\s*0(?:\.0{0,3})?\s*", rest)
-    return False
 
 
 def _not_built() -> SecureFlowError:

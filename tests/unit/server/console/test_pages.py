@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from secureflow.server.console.files import Files
-from secureflow.server.console.pages import Console, takes_gzip
+from secureflow.kit.builtfiles import BuiltPage, takes_gzip
+from secureflow.server.console.pages import Console
 from secureflow.server.rest.unrouted import ANSWERS
 from secureflow.server.settings import RestSettings
 from tests.stage import Stage
@@ -44,7 +44,7 @@ def dist(tmp_path: Path) -> Path:
 @pytest.fixture
 async def http(stage: Stage, dist: Path) -> AsyncIterator[httpx.AsyncClient]:
     api = Api(stage)
-    serve(api, Console(FAST, Files(dist)))
+    serve(api, Console(FAST, BuiltPage(dist)))
     async with api.http:
         yield api.http
 
@@ -143,7 +143,7 @@ async def test_programs_and_writers_get_problems(http: httpx.AsyncClient) -> Non
 async def test_under_a_prefix_everything_is_asked_for_there(stage: Stage, dist: Path) -> None:
     settings = RestSettings(prefix="/flow")
     api = Api(stage, settings)
-    serve(api, Console(settings, Files(dist)))
+    serve(api, Console(settings, BuiltPage(dist)))
     async with api.http:
         page = (await api.http.get("/jobs", headers=HTML)).text
     assert 'content="/flow"' in page
@@ -152,7 +152,7 @@ async def test_under_a_prefix_everything_is_asked_for_there(stage: Stage, dist: 
 
 async def test_without_a_build_the_page_says_how_to_make_one(stage: Stage, tmp_path: Path) -> None:
     api = Api(stage)
-    serve(api, Console(FAST, Files(tmp_path / "nothing")))
+    serve(api, Console(FAST, BuiltPage(tmp_path / "nothing")))
     async with api.http:
         answer = await api.http.get("/", headers=HTML)
         assert answer.status_code == 503
@@ -166,22 +166,23 @@ async def test_without_a_build_the_page_says_how_to_make_one(stage: Stage, tmp_p
 async def test_it_can_be_switched_off(stage: Stage, dist: Path) -> None:
     settings = RestSettings(console=False)
     api = Api(stage, settings)
-    serve(api, Console(settings, Files(dist)))
+    serve(api, Console(settings, BuiltPage(dist)))
     async with api.http:
         assert (await api.http.get("/", headers=HTML)).status_code == 404
         assert (await api.http.get("/assets/main-1.js")).status_code == 404
 
 
 def test_a_newer_build_is_served_without_a_restart(dist: Path) -> None:
-    files = Files(dist)
-    first = files.built()
+    files = BuiltPage(dist)
+    first = files.page()
     assert first is not None
-    assert files.built() is first
+    assert files.page() is first
     (dist / "assets" / "main-9.js").write_text("new()")
     (dist / "index.html").write_text(PAGE.replace("main-1", "main-9"))
-    second = files.built()
+    second = files.page()
     assert second is not None
-    assert "main-9.js" in second.assets
+    assert "main-9" in second
+    assert files.part("main-9.js") is not None
 
 
 @pytest.mark.parametrize(
