@@ -38,7 +38,8 @@ AT_IMPORT = ("KMP_", "GRPC_")
 """Variables that OpenMP and our use of gRPC set where they are first loaded."""
 SELDOM = (200_000, 20, 20)
 """Thresholds of the collector: it would walk again and again over what a test builds and holds
-(a syntax tree of each module, a platform); all is collected after each file anyway."""
+(a syntax tree of each module, a platform), a tenth of the processor's time of a whole run; all is
+collected after each file anyway."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -130,12 +131,7 @@ class Leaks:
         nursery.end()
 
     def pytest_collection_finish(self) -> None:
-        """Take what was imported out of the collector's sight: it is walked after each file.
-
-        Meanwhile it looks less often than by default: cycles are few, and it took a tenth of the
-        processor's time of a whole run.
-        """
-        gc.set_threshold(50_000, 20, 20)
+        """Take what was imported out of the collector's sight: it is walked after each file."""
         gc.enable()
         gc.set_threshold(*SELDOM)
         gc.collect()
