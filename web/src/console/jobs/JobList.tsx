@@ -3,7 +3,7 @@ import { Button, DatePicker, Input, Select, Space, type TableColumnsType } from 
 import type { Dayjs } from 'dayjs';
 import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
-import { http, type Schemas } from '../../api/client';
+import { http } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { useLive } from '../../shared/live';
 import { Moment } from '../../shared/parts/Moment';
@@ -12,9 +12,9 @@ import { PageFrame } from '../../shared/parts/PageFrame';
 import { StateTag } from '../../shared/parts/StateTag';
 import { Empty } from '../../shared/states/Empty';
 import { useProject, useProjects } from '../project';
+import { replaced, type Pages, type Row } from './rows';
 import { KINDS, STATES, textOfError } from './words';
 
-type Row = Schemas['JobSummary'];
 const LIST = ['get', '/api/v1/jobs', 'paged'];
 const MOST = 6;
 
@@ -36,7 +36,12 @@ export default function JobList() {
     kind: search.get('kind') ?? '',
     since: Number(search.get('since')) || 0,
   };
-  useLive(['job', 'timetable'], () => void queries.invalidateQueries({ queryKey: LIST }));
+  const key = [...LIST, project, wanted];
+  useLive(['job', 'timetable'], ({ data }) => {
+    const next = replaced(queries.getQueryData<Pages>(key), data['job'] as Row);
+    if (next) queries.setQueryData(key, next);
+    else void queries.invalidateQueries({ queryKey: LIST });
+  });
   const set = (name: string, values: string[]) =>
     go(
       (before) => {
@@ -118,7 +123,7 @@ export default function JobList() {
       <Filters wanted={wanted} set={set} />
       <PagedTable<Row>
         label={t('jobs:title')}
-        queryKey={[...LIST, project, wanted]}
+        queryKey={key}
         load={async (cursor) => {
           const query = { ...wanted, cursor, project };
           return (await http.GET('/api/v1/jobs', { params: { query } })).data!;

@@ -1,15 +1,11 @@
-import { useQueryClient } from '@tanstack/react-query';
 import { Badge } from 'antd';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { useLive } from '../../shared/live';
 
 type Party = Schemas['PartyStatus'];
 
-/** How the centre hears each agent and enclave; asked again whenever a link changes. */
+/** How the centre hears each agent and enclave; the stream of the tab makes it old when a link changes. */
 export function useParties() {
-  const queries = useQueryClient();
-  useLive(['link'], () => void queries.invalidateQueries({ queryKey: ['get', '/api/v1/parties'] }));
   return api.useQuery('get', '/api/v1/parties');
 }
 
