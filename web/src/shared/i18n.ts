@@ -3,6 +3,7 @@
  *
  * A key is always written whole, `area:name`, so that it can be found: `t('jobs:list.title')`.
  */
+import { useMemo } from 'react';
 import i18next, { type BackendModule } from 'i18next';
 import { initReactI18next, useTranslation } from 'react-i18next';
 import { preferences, watchPreferences } from './preferences';
@@ -59,5 +60,9 @@ export type Say = (key: string, facts?: Record<string, unknown>) => string;
 /** The texts of some areas, beside those that every page uses. */
 export function useTexts(...areas: string[]): { t: Say; has: (key: string) => boolean } {
   const { t, i18n } = useTranslation([...areas, ...EVERYWHERE]);
-  return { t: (key, facts) => t(key, facts ?? {}), has: (key) => i18n.exists(key) };
+  // The same object until the language changes: effects depend on it.
+  return useMemo(
+    () => ({ t: (key, facts) => t(key, facts ?? {}), has: (key) => i18n.exists(key) }),
+    [t, i18n],
+  );
 }

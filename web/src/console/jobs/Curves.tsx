@@ -1,21 +1,9 @@
-import { LineChart } from 'echarts/charts';
-import { AriaComponent, GridComponent, LegendComponent, TooltipComponent } from 'echarts/components';
-import * as echarts from 'echarts/core';
-import { SVGRenderer } from 'echarts/renderers';
 import { theme } from 'antd';
-import { useEffect, useRef } from 'react';
+import { useEffect } from 'react';
 import { useTexts } from '../../shared/i18n';
+import { useChart } from '../../charts/useChart';
 import type { Round } from './events';
 import css from './Curves.module.css';
-
-echarts.use([
-  LineChart,
-  GridComponent,
-  LegendComponent,
-  TooltipComponent,
-  AriaComponent,
-  SVGRenderer,
-]);
 
 const OTHER_AXIS = new Set(['accuracy', 'auc', 'epsilon']);
 
@@ -23,20 +11,7 @@ const OTHER_AXIS = new Set(['accuracy', 'auc', 'epsilon']);
 export default function Curves({ rounds, label }: { rounds: Round[]; label: string }) {
   const { t, has } = useTexts('jobs');
   const { token } = theme.useToken();
-  const place = useRef<HTMLDivElement>(null);
-  const chart = useRef<echarts.ECharts | null>(null);
-  useEffect(() => {
-    if (!place.current) return;
-    const drawn = echarts.init(place.current, undefined, { renderer: 'svg' });
-    chart.current = drawn;
-    const watch = new ResizeObserver(() => drawn.resize());
-    watch.observe(place.current);
-    return () => {
-      watch.disconnect();
-      drawn.dispose();
-      chart.current = null;
-    };
-  }, []);
+  const { place, chart } = useChart();
   useEffect(() => {
     const names = [...new Set(rounds.flatMap((one) => Object.keys(one.figures)))].filter(
       (name) => name !== 'rows',

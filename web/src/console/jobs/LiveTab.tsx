@@ -1,5 +1,5 @@
 import { Card, Flex, Progress, Tag } from 'antd';
-import { lazy, Suspense } from 'react';
+import { lazy, Suspense, useMemo } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { WideTable } from '../../shared/parts/WideTable';
@@ -24,7 +24,7 @@ const LANES: Record<string, string> = {
 /** A job's course: curves as rounds close, a lane for each party, who dropped out and why. */
 export function LiveTab({ job, events }: { job: Job; events: readonly JobEvent[] }) {
   const { t } = useTexts('jobs');
-  const rounds = roundsOf(events);
+  const rounds = useMemo(() => roundsOf(events), [events]);
   const planned = plannedOf(events);
   const drops = dropsOf(events);
   const lanes = lanesOf(partiesOf(job.spec), events);

@@ -1,43 +1,12 @@
-import { LineChart } from 'echarts/charts';
-import { AriaComponent, GridComponent, LegendComponent, TooltipComponent } from 'echarts/components';
-import * as echarts from 'echarts/core';
-import { SVGRenderer } from 'echarts/renderers';
 import { theme } from 'antd';
-import { useEffect, useRef } from 'react';
+import { useEffect } from 'react';
 import { moment } from '../../shared/format';
 import { useTexts } from '../../shared/i18n';
+import { useChart } from '../../charts/useChart';
 import { usePreferences } from '../../shared/preferences';
 import { epsilon } from '../parts/figures';
 import { paired, stepsOf, type Point } from './course';
 import css from './Course.module.css';
-
-echarts.use([
-  LineChart,
-  GridComponent,
-  LegendComponent,
-  TooltipComponent,
-  AriaComponent,
-  SVGRenderer,
-]);
-
-/** A chart that fills its place, and goes with it. */
-function useChart() {
-  const place = useRef<HTMLDivElement>(null);
-  const chart = useRef<echarts.ECharts | null>(null);
-  useEffect(() => {
-    if (!place.current) return;
-    const drawn = echarts.init(place.current, undefined, { renderer: 'svg' });
-    chart.current = drawn;
-    const watch = new ResizeObserver(() => drawn.resize());
-    watch.observe(place.current);
-    return () => {
-      watch.disconnect();
-      drawn.dispose();
-      chart.current = null;
-    };
-  }, []);
-  return { place, chart };
-}
 
 /** How a budget stood after each event: spent and reserved, spent for good, and its limit. */
 export default function Course({ course, domain }: { course: readonly Point[]; domain: string }) {
