@@ -11,7 +11,7 @@ WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install web webcheck dev check test green lint types contracts soak bench docs proto lock clean
+.PHONY: help demo install web webcheck dev check test full green lint types contracts soak bench docs proto lock clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,8 +57,11 @@ check: dev ## For daily work: lint and the fast tests, in a minute and a half
 	&& $(PYTEST) $(SPREAD) -q --fast tests/unit \
 	&& echo "make check: $$(($$(date +%s) - began)) s"
 
-test: lint webcheck ## Everything that a pull request must pass
+test: lint webcheck ## What every change must pass
 	$(PYTEST) $(SPREAD) --durations=15
+
+full: dev ## Further forms of what `make test` shows: every landing must pass them too
+	$(PYTEST) $(SPREAD) -m full --durations=15
 
 green: dev ## Run `make test` ten times: quiet, beside busy loops, shuffled; logs in .green
 	$(BIN)/python -m tests.green

@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 from secureflow.engines.ledger import notes
 from secureflow.kit import archive, crypto, kernels
 from tests.contract.database import postgres
+from tests.full import registered
 from tests.leaks import Leaks
 from tests.memory import in_memory
 from tests.order import Order
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
     config.pluginmanager.register(Leaks(), "leaks")
+    config.pluginmanager.register(registered(config), "what make full adds")
     config.pluginmanager.register(Slow(fast=config.getoption("--fast")), "slow files")
     if place := in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))

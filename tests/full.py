@@ -1,0 +1,41 @@
+"""What `make full` adds to `make test`: further forms of what that shows, marked `full`.
+
+`make test` shows every guarantee once, in the form that is dearest to break; more pairings, seeds,
+families and variants of the same guarantee run for every landing too (`.ci/run`), but not at each
+change. A file that has nothing for a run is not imported for it: imports are a large part of a run.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+WRITTEN: Final = "pytest.mark.full"
+WHOLE: Final = re.compile(rf"^pytestmark = .*{re.escape(WRITTEN)}\b", re.MULTILINE)
+"""A file with this line has nothing for `make test`."""
+
+
+class Full:
+    """Leaves out files that have nothing for the marks that are asked for."""
+
+    def __init__(self, marks: str) -> None:
+        self._only = marks == "full"
+        self._without = "not full" in marks
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Tell it from the file's text; a file named in the command is imported all the same."""
+        if not (collection_path.name.startswith("test_") and collection_path.suffix == ".py"):
+            return None
+        if self._only and WRITTEN not in collection_path.read_text():
+            return True
+        if self._without and WHOLE.search(collection_path.read_text()):
+            return True
+        return None
+
+
+def registered(config: pytest.Config) -> Full:
+    """Return it for the marks of this run."""
+    return Full(config.getoption("-m"))
