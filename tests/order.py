@@ -18,6 +18,13 @@ TOGETHER = {
         "tests/chaos/test_oracle.py",
         "tests/chaos/test_full_store.py",
     ),
+    "tests/unit/law/test_law.py": (
+        "tests/unit/law/test_law.py",
+        "tests/unit/law/test_kinds.py",
+        "tests/unit/law/test_secrets.py",
+        "tests/unit/texts/test_catalogue.py",
+        "tests/unit/cli/test_cli_chinese.py",
+    ),
 }
 """Unit → beginnings of files that are in it too: they share what is dear, made once a process."""
 LONGEST_FIRST = (
