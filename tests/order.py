@@ -13,7 +13,13 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = {
-    "tests/security/operator/": ("tests/security/operator/",),
+    **{
+        folder: (folder,)
+        for folder in (
+            *("tests/security/operator/", "tests/scenarios/composed/", "tests/kinds/"),
+            *("tests/browser/console/", "tests/browser/owner/"),
+        )
+    },
     "tests/chaos/test_in_process.py": (
         "tests/chaos/test_oracle.py",
         "tests/chaos/test_full_store.py",
