@@ -50,7 +50,6 @@ def repeated(levels: int, first: str, again: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "text",
     [
