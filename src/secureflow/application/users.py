@@ -103,7 +103,8 @@ class Users:
         user = self._new(name, display, organisation, roles, "")
         async with self._begin() as work:
             await require_proof(work, principal, self._clock(), others=True)
-        user = replace(user, password=await self._hash(principal, password, name, organisation))
+        hashed = await self._hash(principal, password, name, organisation)
+        user = replace(user, password=hashed, handed=True)
         async with self._transactions() as transaction:
             if organisation and await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
@@ -184,6 +185,7 @@ class Users:
                 roles=old.roles if roles is None else _roles(roles, old.organisation),
                 disabled=old.disabled if disabled is None else disabled,
                 password=hashed or old.password,
+                handed=key != principal.user if hashed else old.handed,
             )
             await _keep_an_administrator(transaction.work, old, new)
             await transaction.work.users.save(new)
@@ -217,6 +219,7 @@ class Users:
                 name=f"erased:{old.id}",
                 display="",
                 password="",
+                handed=False,
                 disabled=True,
                 erased=self._clock(),
             )
@@ -275,7 +278,7 @@ class Users:
                     "The account was changed by someone else in the meantime.",
                     "Log in again and repeat the change.",
                 )
-            await transaction.work.users.save(replace(user, password=hashed))
+            await transaction.work.users.save(replace(user, password=hashed, handed=False))
             await end_access(transaction, user, by=user.id, why="password", but=principal)
             about = user_document(user, by=principal.user) | {"password": True}
             transaction.record("user.updated", about)

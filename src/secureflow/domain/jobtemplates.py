@@ -261,8 +261,8 @@ def nothing_shared() -> SecureFlowError:
     return SecureFlowError(
         "invalid_request",
         "The datasets share no column that a template can use.",
-        "It takes numbers with bounds and categories that every owner declares; sensitive ones are "
-        "left out.",
+        "It takes numbers with bounds and categories that every owner declares and grants; "
+        "sensitive ones are left out.",
         {"field": "datasets"},
     )
 

@@ -141,14 +141,15 @@ def _no_label(shared: Shared, name: str) -> SecureFlowError:
     if not name:
         return SecureFlowError(
             "invalid_request",
-            "No category of two values is declared by every owner: nothing says what to predict.",
+            "No category of two values is declared and granted by every owner: nothing says what to "
+            "predict.",
             "Name the column: --label COLUMN.",
             {"field": "label"},
         )
     near = alike(name, every)
     return SecureFlowError(
         "unknown_column",
-        Text("Not every dataset declares the label {label!r} in the same way.", label=name),
+        Text("Not every owner declares and grants the label {label!r} alike.", label=name),
         Text("{near} may be meant.", near=some(near))
         if near
         else "Compare the declarations: secureflow data show DATASET.",

@@ -23,6 +23,7 @@ class User:
     `password` is an Argon2id hash and never leaves the server. Of an erased account, which is
     disabled for good, only id, organisation and roles are left: `name` is made of the id, in a form
     that no account can choose, and `erased` says when (unix seconds).
+    `handed`: somebody else chose the password, and its owner has not changed it yet.
     """
 
     id: str
@@ -34,6 +35,7 @@ class User:
     created: int
     disabled: bool = False
     erased: int | None = None
+    handed: bool = False
 
 
 class Scope(StrEnum):

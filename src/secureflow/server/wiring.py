@@ -213,7 +213,7 @@ def _around_jobs(
     return {
         "jobs": jobs,
         "drafts": Drafts(begin, jobs),
-        "job_templates": JobTemplates(begin),
+        "job_templates": JobTemplates(begin, clock),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),

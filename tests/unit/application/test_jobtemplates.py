@@ -42,6 +42,23 @@ def steps(request: dict[str, Any]) -> dict[str, Any]:
     return {one["id"]: one for one in request["steps"]}
 
 
+async def publish_adult(stage: Stage, folder: Path, **granted: list[str]) -> None:
+    """Publish the demo's dataset for each bank, and grant all of it or the named columns."""
+    silo = folder / "silo.parquet"
+    pq.write_table(pq.read_table(ADULT).drop_columns(["fold"]).slice(0, 1), silo)
+    columns = [dump(one) for one in dataset_config(silo).columns]
+    for bank in BANKS:
+        body = {"name": "adult", "title": "Adult", "rows": "10k-50k", "commitment": "ab" * 32,
+                "columns": columns}  # fmt: skip
+        made = await stage.services.datasets.publish(bank, body)
+        stage.ids[f"{bank}.adult"] = made.id
+        await stage.services.datasets.grant(
+            stage.owner(bank), made.id, project=stage.ids["project"],
+            columns=granted.get(bank, [one["name"] for one in columns]),
+            purposes=["credit-scoring"], expires=stage.now[0] + YEAR,
+        )  # fmt: skip
+
+
 def test_a_model_of_what_all_declare() -> None:
     made = fill("joint-risk-model", wishes())
     found = steps(made.request)
@@ -172,6 +189,33 @@ async def test_a_filled_template_can_be_submitted(stage: Stage, key: str, budget
     assert found.preview.parties == banks
 
 
+async def test_nothing_is_asked_for_that_an_owner_has_not_granted(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """What is filled in can be submitted: bank-b grants two columns of what all declare."""
+    await publish_adult(stage, tmp_path, **{"bank-b": ["age", "workclass", "income"]})
+    filled = await stage.services.job_templates.fill(
+        stage.scientist("bank-a"), "joint-risk-model", stage.ids["project"],
+        [stage.ids[f"{bank}.adult"] for bank in BANKS],
+    )  # fmt: skip
+    assert steps(filled.request)["prepare"]["columns"] == ["age", "workclass"]
+    found = await stage.services.drafts.check(stage.scientist("bank-a"), filled.request)
+    assert [(one.field, one.message) for one in found.problems] == []
+
+
+async def test_a_grant_that_has_ended_leaves_the_reason_to_the_check(
+    stage: Stage, tmp_path: Path
+) -> None:
+    await publish_adult(stage, tmp_path, **{"bank-b": ["age", "income"]})
+    stage.now[0] += 2 * YEAR
+    filled = await stage.services.job_templates.fill(
+        stage.scientist("bank-a"), "joint-risk-model", stage.ids["project"],
+        [stage.ids[f"{bank}.adult"] for bank in BANKS],
+    )  # fmt: skip
+    found = await stage.services.drafts.check(stage.scientist("bank-a"), filled.request)
+    assert {one.code for one in found.problems} == {"column_not_granted"}
+
+
 async def test_templates_of_other_peoples_data_are_not_filled(stage: Stage) -> None:
     with pytest.raises(SecureFlowError) as caught:
         await stage.services.job_templates.fill(
@@ -184,19 +228,7 @@ async def test_templates_of_other_peoples_data_are_not_filled(stage: Stage) -> N
 @pytest.mark.parametrize("key", sorted({*TEMPLATES} - {"market-overlap"}))
 async def test_the_demos_datasets_fill_a_template(stage: Stage, key: str, tmp_path: Path) -> None:
     """The banks of `secureflow demo` declare these columns; they have no key to match rows by."""
-    silo = tmp_path / "silo.parquet"
-    pq.write_table(pq.read_table(ADULT).drop_columns(["fold"]).slice(0, 1), silo)
-    columns = [dump(one) for one in dataset_config(silo).columns]
-    for bank in BANKS:
-        body = {"name": "adult", "title": "Adult", "rows": "10k-50k", "commitment": "ab" * 32,
-                "columns": columns}  # fmt: skip
-        made = await stage.services.datasets.publish(bank, body)
-        stage.ids[f"{bank}.adult"] = made.id
-        await stage.services.datasets.grant(
-            stage.owner(bank), made.id, project=stage.ids["project"],
-            columns=[one["name"] for one in columns], purposes=["credit-scoring"],
-            expires=stage.now[0] + YEAR,
-        )  # fmt: skip
+    await publish_adult(stage, tmp_path)
     filled = await stage.services.job_templates.fill(
         stage.scientist("bank-a"), key, stage.ids["project"],
         [stage.ids[f"{bank}.adult"] for bank in BANKS],

@@ -155,6 +155,23 @@ async def create(stage: Stage, by: Any, **changes: Any) -> Any:
     return await stage.services.users.create(by, **{**wanted, **changes})
 
 
+async def test_a_password_that_somebody_else_chose_is_told_until_its_owner_changes_it(
+    stage: Stage,
+) -> None:
+    user = await create(stage, stage.admin("bank-a"))
+    assert user.handed
+    issued = await stage.services.tokens.login("ada", PASSWORD, "h")
+    ada = await stage.services.tokens.authenticate(issued.text)
+    await stage.services.users.change_password(ada, PASSWORD, "another password")
+    assert not (await stage.services.users.get(ada, user.id)).handed
+    again = await stage.services.users.update(
+        stage.admin("bank-a"), user.id, password="a third password"
+    )
+    assert again.handed
+    renamed = await stage.services.users.update(stage.admin("bank-a"), user.id, display="Ada L")
+    assert renamed.handed
+
+
 async def test_admins_create_people_of_their_own_organisation_only(stage: Stage) -> None:
     user = await create(stage, stage.admin("bank-a"))
     assert user.organisation == "bank-a"

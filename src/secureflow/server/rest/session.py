@@ -43,6 +43,7 @@ class Account(BaseModel):
     created: int = Field(description="Unix seconds")
     disabled: bool
     erased: int | None = Field(None, description="Unix seconds; then nothing is left but the id")
+    handed: bool = Field(False, description="Somebody else chose the password: change it")
 
 
 class LoginRequest(RequestBody):

@@ -3,7 +3,7 @@ import type { Account } from '../session';
 import { changes, offered, type Role } from './roles';
 
 function someone(organisation: string, ...roles: Role[]): Account {
-  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false };
+  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false, handed: false };
 }
 
 test('an organisation offers no role of the operator', () => {

@@ -3,6 +3,7 @@ import { useCallback, useMemo, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { usePreferences } from '../../shared/preferences';
+import { Beginning } from './Beginning';
 import css from './Canvas.module.css';
 import { kindOf, type Catalogue } from './catalogue';
 import { CompareDialog } from './CompareDialog';
@@ -48,6 +49,11 @@ export function Canvas({ catalogue, person, start, project, template }: Props) {
   const [comments, comment] = useState<Record<string, string>>({});
   const [view, look] = useState<View>('drawing');
   const [dialog, open] = useState<'' | 'compare' | 'submit' | 'template'>(template ? 'template' : '');
+  const [first, prefer] = useState(template);
+  const fill = (key: string) => {
+    prefer(key);
+    open('template');
+  };
   const refuse = useCallback(() => void message.warning(t('canvas:refused')), [message, t]);
   const drawing = useMemo((): Drawing => {
     const steps = stepsOf(request);
@@ -120,7 +126,8 @@ export function Canvas({ catalogue, person, start, project, template }: Props) {
             <Palette />
           </div>
           <div className={`${css['box']} ${css['middle']}`}>
-            <Tools draft={draft} view={view} look={look} compare={() => open('compare')} template={() => open('template')} />
+            <Tools draft={draft} view={view} look={look} compare={() => open('compare')} template={() => fill('')} />
+            {drawing.steps.length ? null : <Beginning template={fill} />}
             {view === 'drawing' ? <Graph /> : null}
             {view === 'list' ? (
               <div className={css['list']}>
@@ -138,7 +145,7 @@ export function Canvas({ catalogue, person, start, project, template }: Props) {
       <CompareDialog draft={draft} open={dialog === 'compare'} close={() => open('')} />
       {dialog === 'template' ? (
         <TemplateDialog
-          first={template}
+          first={first}
           project={typeof request['project'] === 'string' ? request['project'] : project}
           close={() => open('')}
           begin={(made, from, said) => {

@@ -83,9 +83,9 @@ export function Tools({ draft, view, look, compare, template }: Props) {
       <Button
         icon={<SnippetsOutlined />}
         onClick={template}
-        aria-label={t('canvas:template')}
-        title={t('canvas:template')}
-      />
+      >
+        {t('canvas:template')}
+      </Button>
       <Button
         icon={<UploadOutlined />}
         onClick={() => file.current?.click()}

@@ -69,6 +69,15 @@ function Headline({ report }: { report: Report }) {
   );
 }
 
+const SHOWN = { mdl: '/models/', job: '/jobs/' } as const;
+
+/** A value in words; the id of a model or a job leads to its page. */
+function Told({ value }: { value: unknown }) {
+  const said = told(value);
+  const kind = /^(mdl|job)_[0-9a-z]{20}$/.exec(said)?.[1] as keyof typeof SHOWN | undefined;
+  return kind ? <Link to={SHOWN[kind] + said}>{said}</Link> : said;
+}
+
 function told(value: unknown): string {
   if (Array.isArray(value)) return value.map(told).join(', ');
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '');
@@ -84,7 +93,7 @@ function Section({ section }: { section: Report }) {
         items={rows.map((one, at) => ({
           key: String(at),
           label: text(one['label']),
-          children: told(one['value']),
+          children: <Told value={one['value']} />,
         }))}
       />
     </Card>
@@ -149,10 +158,19 @@ function Proof({ report }: { report: Report }) {
             label: t('jobs:digest'),
             children: <Id value={text(report['spec_digest'])} />,
           },
-          { key: 'verify', label: t('jobs:verify'), children: <Id value={command} /> },
+          {
+            key: 'verify',
+            label: t('jobs:verify'),
+            children: (
+              <span>
+                {t('jobs:verify.own')} <Id value={command} />
+              </span>
+            ),
+          },
         ]}
       />
       <p>{t('jobs:verify.hint')}</p>
+      <Link to="/record/verify">{t('jobs:verify.here')}</Link>
     </Card>
   );
 }

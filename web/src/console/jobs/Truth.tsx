@@ -4,7 +4,7 @@ import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import type { JobEvent } from './events';
 import type { Job } from './useJob';
-import { hintOfError, textOfError } from './words';
+import { hintOfError, over, textOfError } from './words';
 
 type Waiting = { party: string; message: string; hint: string; since: number };
 const TYPES = { failed: 'error', paused: 'warning', succeeded: 'success' } as const;
@@ -61,7 +61,7 @@ export function Truth({ job, events }: { job: Job; events: readonly JobEvent[] }
             </ul>
           ) : null}
           {job.state === 'proposed' ? <p>{t('jobs:truth.proposed.next')}</p> : null}
-          {typeof part === 'string' && part ? (
+          {typeof part === 'string' && part && !over(job.state) ? (
             <p>
               {t('jobs:part')} <Link to={`/jobs/${encodeURIComponent(part)}`}>{part}</Link>
             </p>

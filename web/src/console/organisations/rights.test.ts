@@ -3,7 +3,7 @@ import type { Account } from '../session';
 import { administers, operates } from './rights';
 
 function someone(organisation: string, ...roles: Account['roles']): Account {
-  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false };
+  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false, handed: false };
 }
 
 test('only the operator administers the platform', () => {

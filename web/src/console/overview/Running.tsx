@@ -1,4 +1,5 @@
 import { Progress } from 'antd';
+import { Link } from 'react-router';
 import type { Schemas } from '../../api/client';
 import { number } from '../../shared/format';
 import { useTexts } from '../../shared/i18n';
@@ -7,6 +8,7 @@ import { Empty } from '../../shared/states/Empty';
 import { JobLine } from './JobLine';
 import css from './Overview.module.css';
 import { roundOf, type JobSummary } from './overview';
+import { useMe } from '../session';
 import { Panel } from './Panel';
 
 type Props = { jobs: JobSummary[]; queue: Schemas['QueueCounts'] };
@@ -14,6 +16,7 @@ type Props = { jobs: JobSummary[]; queue: Schemas['QueueCounts'] };
 /** What runs, or would if it were its turn. */
 export function Running({ jobs, queue }: Props) {
   const { t } = useTexts('overview');
+  const draws = useMe().data?.roles.includes('data-scientist') ?? false;
   const waiting = queue.waiting ? t('overview:running.queue', { count: queue.waiting }) : null;
   return (
     <Panel title={t('overview:running')} extra={waiting}>
@@ -26,7 +29,11 @@ export function Running({ jobs, queue }: Props) {
           ))}
         </ul>
       ) : (
-        <Empty title={t('overview:running.none')} next={t('overview:running.next')} />
+        <Empty
+          title={t('overview:running.none')}
+          next={t('overview:running.next')}
+          action={draws ? <Link to="/jobs/new">{t('overview:running.draw')}</Link> : null}
+        />
       )}
     </Panel>
   );

@@ -7,6 +7,7 @@ import { Moment } from '../../shared/parts/Moment';
 import { Empty } from '../../shared/states/Empty';
 import css from './Overview.module.css';
 import type { JobSummary } from './overview';
+import { useMe } from '../session';
 import { Panel } from './Panel';
 
 type Waits = Schemas['Waiting'];
@@ -24,8 +25,10 @@ export function Waiting({ waiting, here }: Props) {
   const { t } = useTexts('overview');
   const approvals = waiting.approvals.filter((one) => here(one.job));
   const { questions, invitations, charter } = waiting;
-  const nothing = !approvals.length && !questions.length && !invitations.length && !charter;
-  const count = mineOf(waiting);
+  const handed = useMe().data?.handed ?? false;
+  const count = mineOf(waiting) + (handed ? 1 : 0);
+  const lists = [approvals, questions, invitations];
+  const nothing = !handed && !charter && lists.every((one) => !one.length);
   return (
     <Panel
       title={t('overview:waiting')}
@@ -33,6 +36,7 @@ export function Waiting({ waiting, here }: Props) {
     >
       {nothing ? <Empty title={t('overview:waiting.none')} /> : null}
       <ul className={css['lines']}>
+        {handed ? <HandedLine /> : null}
         {invitations.map((one) => (
           <Line
             key={one.project}
@@ -90,6 +94,20 @@ function Line({ to, text, since, mine, children }: LineProps) {
         </span>
       </div>
       {children ? <p className={css['quiet']}>{children}</p> : null}
+    </li>
+  );
+}
+
+/** The password that somebody else chose, until its owner has changed it. */
+function HandedLine() {
+  const { t } = useTexts('overview');
+  return (
+    <li>
+      <div className={css['line']}>
+        <Link to="/settings?tab=password">{t('overview:waiting.handed')}</Link>
+        <Tag color="warning">{t('overview:waiting.you')}</Tag>
+      </div>
+      <p className={css['quiet']}>{t('overview:waiting.handed.hint')}</p>
     </li>
   );
 }

@@ -17,7 +17,7 @@ const PROJECT: Project = {
 };
 
 function someone(organisation: string, ...roles: Account['roles']): Account {
-  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false };
+  return { id: 'usr_1', name: 'a', display: 'A', organisation, roles, created: 1, disabled: false, handed: false };
 }
 
 test('a project is archived, frozen, past its end, or open', () => {

@@ -44,8 +44,15 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
           options={datasets.map((one) => ({ value: one, label: one }))}
         />
       </Form.Item>
-      <Form.Item name="project" label={t('holdings:project')} rules={needed}>
-        <AutoComplete options={choices.projects.map((one) => ({ value: one }))} />
+      <Form.Item
+        name="project"
+        label={t('holdings:project')}
+        extra={t('holdings:project.hint')}
+        rules={needed}
+      >
+        <AutoComplete
+          options={choices.projects.map((one) => ({ value: one }))}
+        />
       </Form.Item>
       <ColumnsField />
       <Form.Item name="days" label={t('holdings:days')} rules={needed}>
