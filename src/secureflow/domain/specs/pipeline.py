@@ -7,8 +7,9 @@ due` derives a part from what came out of the steps before it, and says why noth
 call it with their own records. Steps run in the order in which they are listed, and each may be
 tried again `attempts` times in all if it failed.
 
-Steps compute on the same rows: of two sums, one of which lacks a party, the difference would be
-that party's. Without differential privacy every sum is over all parties.
+Steps compute on the same rows, or on those that matched in an intersection (`matchedrows`): of two
+sums, one of which lacks a party, the difference would be that party's. Without differential privacy
+every sum is over all parties.
 """
 
 from __future__ import annotations
