@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from peers.agent_world import JOB, ME, NOW
+from peers.agent_world import JOB, ME
 from peers.psi_world import PEER, PsiAgentWorld
 
 from secureflow.agent.owner.matchedrows import selection_file
@@ -103,7 +103,7 @@ class RowsWorld(PsiAgentWorld):
 
     async def consent(self, job: str, spec: Any) -> Any:
         body = {"job": job, "digest": spec_digest(spec), "spec": dump(spec)}
-        return await self.ask("consent", {**body, "expires": NOW + 86_400})
+        return await self.ask("consent", {**body, "expires": self.now + 86_400})
 
     def part(self, number: int) -> Any:
         return self.pipeline.derived(self.whole, number, self.given)

@@ -262,3 +262,51 @@ async def test_a_step_on_data_that_was_published_again_is_not_approved(world: Ro
     await world.matched()
     world.publish("phone,segment,age\n13800138000,x,40\n")
     await refused(world.approve(FIT), "declaration_changed")
+
+
+# --- the ids that intersections test -----------------------------------------------------------
+
+
+async def left(world: RowsWorld) -> int:
+    (row,) = await world.assembly.context.probing.report()
+    return int(str(row["remaining"]))
+
+
+async def test_the_ids_of_all_attempts_are_set_aside_before_the_first_step(
+    world: RowsWorld,
+) -> None:
+    """The peer may bring 100 in each of two attempts, and brings 3."""
+    await world.begin()
+    assert await left(world) == 1000 - 2 * 100
+    await world.intersect()
+    assert await left(world) == 1000 - 2 * 100
+    world.reopen()
+    await world.end(MATCH)
+    await world.over()
+    assert await left(world) == 1000 - 3
+
+
+async def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    world = RowsWorld(tmp_path / "agent")
+    world.limit = 199
+    world.reopen()
+    await refused(world.begin(), "probing_exceeded")
+    assert world.store.job(world.whole) is None
+    assert world.assembly.inbox.list(waiting=False) == []
+
+
+async def test_a_step_that_never_ran_gives_its_ids_back(world: RowsWorld) -> None:
+    await world.begin()
+    world.reopen()
+    await world.over("cancelled")
+    assert await left(world) == 1000
+
+
+async def test_an_approval_that_is_asked_for_again_sets_nothing_more_aside(
+    world: RowsWorld,
+) -> None:
+    await world.begin()
+    await world.intersect()
+    world.now += 86_400 * 3  # it has expired
+    await world.consent(world.whole, world.pipeline)
+    assert await left(world) == 1000 - 2 * 100

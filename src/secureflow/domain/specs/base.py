@@ -229,6 +229,9 @@ class JobSpec(Protocol):
     def rows(self) -> MatchedRows | None:
         """The rows that alone are read; None for all of them."""
 
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return how many ids of each other party its parts test at a party, at most."""
+
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """Return the specs of the jobs that this one starts, if its own id is `job`, in order.
 
@@ -332,6 +335,11 @@ class SpecBase:
         """Return the same columns of every party, unless a kind of job says otherwise."""
         del party
         return self.column_names
+
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return none: it has no parts that test any, unless a kind of job says otherwise."""
+        del party
+        return {}
 
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """It starts no other job, unless a kind of job says otherwise."""

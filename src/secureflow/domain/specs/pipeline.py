@@ -338,6 +338,16 @@ class PipelineSpec(SpecBase):
         """The engine that the first step which needs one needs; each step is checked as well."""
         return next((one.engine_needed for one in self._templates if one.engine_needed), None)
 
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return how many ids of each other party all attempts at all intersections test."""
+        found: dict[str, int] = {}
+        for one in self._templates:
+            if isinstance(one, PsiSpec):
+                for other in one.testers(party):
+                    most = self.attempts * one.side(other).most_rows
+                    found[other] = found.get(other, 0) + most
+        return found
+
     def facts(self) -> Mapping[str, Any]:
         """Return what policies can decide on; a step's own facts are checked with the step."""
         return {
