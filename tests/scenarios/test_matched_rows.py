@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,11 +85,8 @@ def test_figures_are_those_of_the_rows_that_match_and_no_others(place: Platform)
         job = await_end(client, client.jobs.submit(asked(place)).id)
         assert job.state == "succeeded", str(job.error)
         match, sums, fit = (client.jobs.get(part_id(job.id, number)) for number in (1, 2, 3))
-        answers = {one["name"]: one for one in (sums.report or {})["answers"]}
-        assert answers["rows"]["value"] == 3 * len(COMMON)
-        assert answers["ages"]["value"] == wanted
-        recipe = json.dumps((fit.report or {})["recipe"])
-        assert recipe
+        answers = {one["name"]: one["rows"][0]["value"] for one in (sums.report or {})["answers"]}
+        assert answers == {"rows": 3 * len(COMMON), "ages": wanted}
         rows = sums.spec["rows"]
         assert rows == fit.spec["rows"]
         assert rows["job"] == match.id

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -33,8 +33,10 @@ OTHER = "job_1m8nje847evwjh6gfj1d"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> RowsWorld:
-    return RowsWorld(tmp_path / "agent")
+def world(tmp_path: Path) -> Iterator[RowsWorld]:
+    made = RowsWorld(tmp_path / "agent")
+    yield made
+    made.worker_here.prepared.clear()  # with the lists of its keys
 
 
 class Reader:
