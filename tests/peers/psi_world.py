@@ -227,6 +227,8 @@ class PsiAgentWorld(World):
     """This agent learns which of its keys bank-b has; `changes` are those of the spec."""
 
     changes: ClassVar[dict[str, Any]] = {}
+    job = JOB
+    """The intersection's."""
 
     def __init__(
         self,
@@ -285,7 +287,7 @@ class PsiAgentWorld(World):
 
     @property
     def file(self) -> Path:
-        return self.directory / "results" / f"{JOB}.parquet"
+        return self.directory / "results" / f"{self.job}.parquet"
 
     async def consented(self) -> None:
         self.record(await self.ask("consent", self.consent_body()))
@@ -306,9 +308,8 @@ class PsiAgentWorld(World):
             document = attempt_document(attempt, self.spec.program, inputs, count, {ME: statement})
             document |= changes
             salt = b"\x05" * 32
-            leaf = Leaf(
-                ATTEMPT, ORIGIN, peer, NOW, commitment(salt, document), job=JOB, spec=self.digest
-            )
+            said = commitment(salt, document)
+            leaf = Leaf(ATTEMPT, ORIGIN, peer, NOW, said, job=self.job, spec=self.digest)
             signed = sign_leaf(leaf, self.keys[peer]).json()
             entries["statements"][peer] = statement
             entries["offers"][peer] = {"leaf": signed, "document": document, "salt": salt.hex()}

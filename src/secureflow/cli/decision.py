@@ -21,7 +21,7 @@ from secureflow.cli.knownhere import known_here
 from secureflow.cli.texts import language, listed, part_of, said, t
 from secureflow.cli.timespans import runs_in_words
 from secureflow.domain.figures import cost
-from secureflow.domain.specs.base import any_contributes, contributing, two_sum
+from secureflow.domain.specs.contributors import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import between_peers, traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

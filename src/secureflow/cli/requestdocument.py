@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from secureflow.domain.specs.base import any_contributes
+from secureflow.domain.specs.contributors import any_contributes
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.run.labels import label_rows
 from secureflow.kit.canonical import JSON

@@ -336,6 +336,8 @@ CATALOGUE: dict[str, Category] = {
     "not_admitted": Category.CONFLICT,
     "not_approved": Category.FORBIDDEN,
     "part_refused": Category.UNTRUSTED,
+    "matched_rows_missing": Category.FAILED,
+    "matched_rows_altered": Category.UNTRUSTED,
     "no_point_succeeded": Category.FAILED,
     "no_run_succeeded": Category.FAILED,
     "step_failed": Category.FAILED,

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.domain.datasets import Dataset
+from secureflow.domain.schemas import most_rows
 from secureflow.domain.sharedcolumns import Shared, key_of, label_of, shared_columns
+from secureflow.domain.specs.matchedrows import LEAST_MATCHED
+from secureflow.domain.specs.psi import SMALL
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -154,12 +157,15 @@ def _market(wishes: Wishes, shared: Shared) -> _Made:
             "Name the column of each organisation: --key ORGANISATION=COLUMN.",
             {"field": "keys"},
         )
-    overlap, comments = _overlap(wishes), {"steps.overlap": _OVERLAP}
     if not _budgeted(wishes) or not (shared.numbers or shared.categories):
+        overlap = _overlap(wishes)
         del overlap["id"]
         return overlap, {"learns": _OVERLAP}
-    survey = {"id": "survey", **_statistics(shared)}
-    comments["steps.survey"] = _SURVEY
+    # Only who learns which of its rows match can say what these rows are like.
+    overlap = _overlap(wishes) | {"learns": "all", "minimum": LEAST_MATCHED,
+                                  "most_rows": _most_keys(wishes)}  # fmt: skip
+    survey = {"id": "survey", **_statistics(shared), "rows": {"step": "overlap"}}
+    comments = {"steps.overlap": _MATCHES, "steps.survey": _DESCRIBED}
     return {"kind": "pipeline", "steps": [overlap, survey]}, comments
 
 
@@ -247,7 +253,13 @@ def _overlap(wishes: Wishes) -> dict[str, Any]:
         "learns": "size",
         "receiver": next(iter(keys)),
         "tells_size": True,
+        "most_rows": min(SMALL, _most_keys(wishes)),
     }
+
+
+def _most_keys(wishes: Wishes) -> int:
+    """Return the most rows that any of the datasets has, as its description says."""
+    return max(most_rows(one.rows) for one in wishes.datasets.values())
 
 
 def _budgeted(wishes: Wishes) -> bool:
@@ -273,11 +285,16 @@ _OVERLAP: Final = (
     "How many rows have equal keys: the number alone is told. Other rules make keys comparable: "
     "case, phone, id_card, email."
 )
+_MATCHES: Final = (
+    "How many rows have equal keys; each party also learns which of its own do, as the next step "
+    "needs. Fewer than the minimum are not shown. Other rules make keys comparable: case, phone, "
+    "id_card, email."
+)
+_DESCRIBED: Final = "Counts, means and quartiles of the rows that match, with noise."
 _TEST: Final = "Measures the model on rows of all parties; without held-out keys on training rows."
 _LINEAR: Final = "The first model: the usual linear one of this label."
 _NETWORK: Final = "The second model: a small network. Any family can stand here."
 _COMPARE: Final = "Measures both models on the same rows."
-_SURVEY: Final = "Counts, means and quartiles of what every owner declares, with noise."
 _QUERIES: Final = "Leave out what nobody needs: the noise is shared among the questions."
 _PRIVACY: Final = "Of all questions together; smaller protects better and answers less exactly."
 _EXACT: Final = (
@@ -301,7 +318,7 @@ TEMPLATES: Final[Mapping[str, JobTemplate]] = {
         JobTemplate(
             "market-overlap",
             "Market overlap",
-            "Tells how many customers two organisations share, and what all declare looks like.",
+            "Tells how many customers two organisations share, and what these are like.",
             ("keys",),
         ),
         JobTemplate(

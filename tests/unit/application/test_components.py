@@ -126,7 +126,8 @@ def test_ports_and_groups_are_described(made: dict[str, Any]) -> None:
         used = [*one["inputs"], *one["outputs"]]
         assert {port["type"] for port in used} <= set(types)
         assert one["step"] == (one["kind"] in PORTS), key
-    assert [port["field"] for port in by_id(made)["evaluation"]["inputs"]] == ["datasets", "models"]
+    fields = [port["field"] for port in by_id(made)["evaluation"]["inputs"]]
+    assert fields == ["datasets", "models", "rows"]
 
 
 @pytest.mark.parametrize(

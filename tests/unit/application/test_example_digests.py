@@ -36,13 +36,14 @@ ADULT = [
 ]  # fmt: skip
 WARDS = [number("age", 0, 110), number("pulse", 30, 220), category("sex", "f", "m"),
          category("ward", "cardiology", "oncology", "surgery")]  # fmt: skip
+OVERLAP = [{"name": "phone", "type": "text"}, number("debt", 0, 1e6)]
 CREDIT = [number("age", 0, 120), category("job", "clerk", "farmer"),
           category("default", "no", "yes")]  # fmt: skip
 MATCHED = [{"name": "mobile", "type": "text"}, {"name": "msisdn", "type": "text"}]
 FIGURES = [number(one, -1e6) for one in ("turnover", "bid", "income", "weight", "age", "spent",
                                          "visits", "balance", "minutes")]  # fmt: skip
 COLUMNS = {
-    "job": ADULT, "pipeline": CREDIT, "statistics": ADULT, "sums": ADULT,
+    "job": ADULT, "pipeline": CREDIT, "overlap": OVERLAP, "statistics": ADULT, "sums": ADULT,
     "network": WARDS, "clusters": WARDS,
     "psi": MATCHED, "ranking": FIGURES, "sealed-bid": FIGURES, "correlation": FIGURES,
     "logistic": FIGURES, "auction": FIGURES,

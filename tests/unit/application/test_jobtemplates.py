@@ -129,6 +129,12 @@ def test_an_overlap_needs_a_key_of_each() -> None:
     made = fill("market-overlap", wishes(keys={"bank-a": "id", "bank-b": "id"}))
     assert (made.request["kind"], made.request["learns"]) == ("psi", "size")
     assert "id" not in made.request
+    unit = PublicPrivacy("record", 1)
+    described = fill("market-overlap", wishes(
+        *(dataset(one, key="id", privacy=unit) for one in BANKS[:2])))  # fmt: skip
+    found = steps(described.request)
+    assert (found["overlap"]["learns"], found["survey"]["rows"]) == ("all", {"step": "overlap"})
+    assert 10 <= found["overlap"]["minimum"] < found["overlap"]["most_rows"]
     with pytest.raises(SecureFlowError) as caught:
         fill("market-overlap", wishes(keys={"bank-a": "idd", "bank-b": "id"}))
     assert caught.value.code == "unknown_column"

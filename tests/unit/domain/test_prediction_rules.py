@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from unit.engines.prediction.world import FEATURES, MODEL, specified
 
-from secureflow.domain.specs.base import dump, parse, two_sum
+from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.bundles import bundle_facts
+from secureflow.domain.specs.contributors import two_sum
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.prediction import PredictionSpec, usual_outputs
 from secureflow.domain.specs.prediction_request import PredictionRequest

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from unit.engines.psi.world import asked, specified
 
-from secureflow.domain.specs.base import dump, parse, two_sum
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.contributors import two_sum
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.protections import between_peers, contributes
 from secureflow.domain.specs.psi import PsiSpec

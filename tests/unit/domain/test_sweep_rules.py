@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 
 from secureflow.domain.ids import new_id, part_id
-from secureflow.domain.specs.base import (
-    contributing,
-    dump,
-    parse,
-    spec_digest,
-    two_sum,
-)
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.contributors import contributing, two_sum
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.parts import setting, settings_of

@@ -39,7 +39,12 @@ def open_source(
         raise unreadable(config.name)
     elif path.stat().st_size > limits.max_bytes:
         raise too_large(config.name)
-    return _adapter(config)(config, limits, tolerant=tolerant)
+    source: DataSource = _adapter(config)(config, limits, tolerant=tolerant)
+    if limits.rows is None:
+        return source
+    from secureflow.adapters.datasources.selected import SelectedSource  # it brings NumPy
+
+    return SelectedSource(source, limits.rows, config.name)
 
 
 def check_library(config: DatasetConfig) -> None:

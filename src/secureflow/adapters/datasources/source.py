@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -30,12 +30,14 @@ class SourceLimits:
         max_rows: of a dataset.
         max_image_bytes: of one image as it is stored.
         max_pixels: of one image before it is resized.
+        rows: numbers of the rows that alone are read, from 0, in this order; None for all.
     """
 
     max_bytes: int = 4 << 30
     max_rows: int = 50_000_000
     max_image_bytes: int = 64 << 20
     max_pixels: int = 1 << 26
+    rows: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ UPDATE: Final = "update"
 STATE: Final = "state"
 ROWS: Final = "rows"
 """Prepared rows, for code of others."""
+SELECTION: Final = "selection"
+"""Which rows alone a worker reads: int64 numbers from 0, little-endian, written by its agent."""
 HANDED: Final = "/rows/rows"
 """The file of its rows, as the process of such code sees it once they are handed over."""
 OUTPUTS: Final = (UPDATE, STATE, ROWS)

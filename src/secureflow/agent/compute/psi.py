@@ -11,6 +11,7 @@ steps read in memory, or read it anew in a process that has replaced the one of 
 | `heard`    | the keys that all have     | nothing: it counts them, all of which are its own   |
 | `shown`    | matches, granted columns   | this party's columns of rows that match, for a peer |
 | `result`   | matches, columns of peers  | the result                                          |
+| `selected` | matches                    | which rows match, for later steps of a pipeline     |
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ TOLD: Final = "psi_told"
 HEARD: Final = "psi_heard"
 SHOWN: Final = "psi_shown"
 RESULT: Final = "psi_result"
+SELECTED: Final = "psi_selected"
 MAX_SHOWN: Final = 1 << 34
 """Most bytes of a peer's columns."""
 
@@ -97,6 +99,17 @@ def result_arguments(
     return {"party": party, "matches": str(matches), "theirs": handed, "result": str(result)}
 
 
+def selected_arguments(party: str, matches: Path, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `selected`.
+
+    Args:
+        party: this one.
+        matches: as of `shown`.
+        result: where the numbers of rows that match are written, int64 from 0, in the keys' order.
+    """
+    return {"party": party, "matches": str(matches), "result": str(result)}
+
+
 class PsiWorker:
     """`agent.compute.kind.WorkerKind`."""
 
@@ -104,7 +117,8 @@ class PsiWorker:
 
     def __init__(self) -> None:
         self.steps: Mapping[str, Step] = {
-            **{KEYS: _keys, TOLD: _told, HEARD: _heard, SHOWN: _shown, RESULT: _result}
+            **{KEYS: _keys, TOLD: _told, HEARD: _heard, SHOWN: _shown, RESULT: _result},
+            SELECTED: _selected,
         }
 
     def check(
@@ -183,6 +197,12 @@ def _result(
     """Write the result, and return its counts."""
     handed = {peer: Path(path) for peer, path in theirs}
     found: NDArray[Any] = rows.write_result(party, Path(matches), handed, Path(result))
+    return found
+
+
+def _selected(rows: Any, party: str, matches: str, result: str) -> NDArray[Any]:
+    """Write which rows match, and return how many do."""
+    found: NDArray[Any] = rows.write_selected(party, Path(matches), Path(result))
     return found
 
 

@@ -153,6 +153,13 @@ class PsiRows:
                 rows += table.num_rows
         return np.array([rows, len(places)], np.int64)
 
+    def write_selected(self, party: str, matches: Path, result: Path) -> NDArray[np.int64]:
+        """Write the numbers of rows that match, in the keys' order; return how many there are."""
+        rows = self._rows_at(self._places(party, matches))
+        with result.open("wb") as file:
+            rows.astype("<i8", copy=False).tofile(file)
+        return np.array([len(rows)], np.int64)
+
     # --- keys ----------------------------------------------------------------------------------
 
     def _keys(self, party: str) -> KeyList:

@@ -22,6 +22,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -134,6 +135,7 @@ class Worker:
         salt: str,
         commitment: str = "",
         keys: str = "",
+        selection: str = "",
     ) -> dict[str, Any]:
         """Read the spec's columns and no others; prepare a job (again).
 
@@ -142,13 +144,15 @@ class Worker:
         If the file is not the committed one while it is read, nothing else is reported about it:
         `dataset_changed` takes precedence over any complaint about a row. Without a commitment
         nothing is compared. `keys` is the organisation's secret, hex, under which keys are drawn.
+        A spec that takes rows which matched elsewhere reads those in the file `selection` alone.
         """
         kind, asked = self._known(spec)
         config = _declaration(asked, dataset)
         found = ""
         try:
             known = Secrets(bytes.fromhex(salt), bytes.fromhex(keys))
-            prepared = kind.prepare(job, asked, config, self._limits, known)
+            limits = _selected(self._limits, asked, config, selection)
+            prepared = kind.prepare(job, asked, config, limits, known)
             self._jobs[job] = kind, prepared
         finally:
             if config is not None:
@@ -190,6 +194,30 @@ def _declaration(spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig
     if dataset is None or not spec.reads_rows:
         return None
     return parse(DatasetConfig, dataset, "dataset")
+
+
+def _selected(
+    limits: SourceLimits, spec: JobSpec, config: DatasetConfig | None, selection: str
+) -> SourceLimits:
+    """Return the limits of a job's reading: without its selection a step reads no row.
+
+    Raises:
+        SecureFlowError: `worker_failed`.
+    """
+    if spec.rows is None or config is None:
+        return limits
+    import numpy as np
+
+    if not selection:
+        raise _failed_rows()
+    numbers = np.fromfile(selection, "<i8")
+    if bool((numbers < 0).any()) or len(np.unique(numbers)) != len(numbers):
+        raise _failed_rows()
+    return replace(limits, rows=numbers)
+
+
+def _failed_rows() -> SecureFlowError:
+    return SecureFlowError("worker_failed", "It has no list of the rows that it may read.")
 
 
 def _checked_rows(config: DatasetConfig, limits: SourceLimits) -> int:

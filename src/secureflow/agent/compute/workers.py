@@ -21,7 +21,7 @@ from typing import Any, TypeGuard
 
 from secureflow.adapters.datasources import changed, commit, still_written
 from secureflow.agent.compute import standstill
-from secureflow.agent.compute.jobfiles import OUTPUTS, emptied, job_folder
+from secureflow.agent.compute.jobfiles import OUTPUTS, SELECTION, emptied, job_folder
 from secureflow.agent.compute.worker_errors import Asked, WorkerError, failed, worker_error
 from secureflow.agent.compute.worker_process import (
     Views,
@@ -182,6 +182,7 @@ class Workers:
             "salt": salt.hex() if salt else NO_SALT,
             "commitment": commitment,
             "keys": keys.hex(),
+            "selection": self._selection(job, spec),
         }
         asked = Asked(job, spec, dataset)
         entry = self._entry(arguments, asked)
@@ -234,6 +235,11 @@ class Workers:
         """Return the end of what a job's worker printed, for the owner alone."""
         entry = self._jobs.get(job)
         return b"" if entry is None or entry.process is None else entry.process.printed
+
+    def _selection(self, job: str, spec: Mapping[str, Any]) -> str:
+        """Return where a job's worker reads which rows alone it takes; "" for all of them."""
+        folder = None if self._config.files is None else job_folder(self._config.files, job)
+        return "" if folder is None or spec.get("rows") is None else str(folder / SELECTION)
 
     def _entry(self, preparation: dict[str, Any], asked: Asked) -> _Job:
         """Return what is known of a job, as of now if it is new."""

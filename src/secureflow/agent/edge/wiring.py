@@ -18,6 +18,7 @@ from secureflow.agent.job.context import (
     Uploading,
 )
 from secureflow.agent.job.retrying import call_with_retries
+from secureflow.agent.job.selectedrows import SelectedRows
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
@@ -138,7 +139,8 @@ def assemble(
         engines=ports.engines,
         code=code,
     )
-    contributions = Contributions(kinds, context, ports.computing, ports.link)
+    computing = SelectedRows(context, ports.computing)
+    contributions = Contributions(kinds, context, computing, ports.link)
     grants = Grants(store, party, key, clock, lambda: active.settings.consent.grants)
     sessions = Sessions(context)
     settling = Settling(context, sessions, grants)

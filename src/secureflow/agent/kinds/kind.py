@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
+from secureflow.agent.owner.matchedrows import forget_rows
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
@@ -393,6 +395,7 @@ class Contributions:
         self, kinds: AgentKinds, context: AgentContext, computing: Computing, link: Fetching
     ) -> None:
         self._store = context.store
+        self._context = context
         self._each: dict[str, Contributing] = {}
         self._keeping: dict[str, Keeping] = {}
         self._peering: dict[str, Peering] = {}
@@ -455,3 +458,4 @@ class Contributions:
         if part is not None:
             recorded = self._store.leaf_of(job, KEPT) is not None
             await part.forget(job, recorded=recorded)
+        await asyncio.to_thread(forget_rows, self._context.settings, job)

@@ -30,15 +30,15 @@ from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcom
 from secureflow.agent.kinds.psi_handover import Handover, Matched, unusable, written_file
 from secureflow.agent.kinds.psi_keys import ListedKeys, listed_keys
 from secureflow.agent.kinds.psi_runs import Lists, PsiRuns, check_engines, refused, too_small
-from secureflow.agent.kinds.wholesums import whole_sums
+from secureflow.agent.kinds.psi_selection import counts_of, selected_rows
 from secureflow.agent.owner.keptfiles import keep_file, unfinished
+from secureflow.agent.owner.matchedrows import SELECTED
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.results import result_file
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.partyengines import ask_peer
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
-from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.privacy.probing import Probe
 from secureflow.engines.psi.estimate import traffic
 from secureflow.engines.psi.kind import PSI_ENGINE
@@ -159,6 +159,7 @@ class PsiPart(Peering):
         theirs = await handover.columns()
         kept = await self._keep(job, spec, session, matches, theirs)
         told = _told(spec, int(kept.facts["matched"]))
+        told |= {name: one for name, one in kept.document.items() if name == SELECTED}
         recorded = context.store.leaf_of(job.job, KEPT) is not None
         return PeerOutcome({**figures, **told}, None if recorded else kept, found.peak)
 
@@ -281,19 +282,22 @@ class PsiPart(Peering):
         theirs: Mapping[str, str],
     ) -> KeptResult:  # fmt: skip
         """Have the result written, and put it in its place, unless one is there that counts."""
-        written = await written_file(self._context, job.job)
+        context = self._context
+        written = await written_file(context, job.job)
         answer = await self._computing.compute(
-            job.job, RESULT, result_arguments(self._context.party, matches, theirs, written)
+            job.job, RESULT, result_arguments(context.party, matches, theirs, written)
         )
-        rows, matched = _counts(answer, RESULT_COUNTS)
+        rows, matched = counts_of(answer, RESULT_COUNTS)
         self._check_matched(job, spec, matched)
         facts: dict[str, JSON] = {"rows": rows, "matched": matched}
         if self._context.store.leaf_of(job.job, KEPT) is not None:
             return KeptResult({}, facts)
-        path = result_file(self._context.settings, job.job)
-        size, digest = await asyncio.to_thread(keep_file, written, path, self._context.party)
+        path = result_file(context.settings, job.job)
+        size, digest = await asyncio.to_thread(keep_file, written, path, context.party)
+        found = matches, matched, self._pinned(job, spec).commitment
+        selected = await selected_rows(context, self._computing, job, spec, found)
         document = {**self._made_of(job, spec, session), **facts, "bytes": size, "file": digest}
-        return KeptResult(document, {**facts, "file": digest})
+        return KeptResult(document | selected, {**facts, "file": digest})
 
     def _check_matched(self, job: JobRecord, spec: PsiSpec, matched: int) -> None:
         """Refuse what cannot be, and what is too small.
@@ -419,12 +423,6 @@ def _check_minimum(spec: PsiSpec, matched: int) -> None:
     """
     if matched < spec.minimum:
         raise too_small(spec)
-
-
-def _counts(answer: Mapping[str, JSON], count: int) -> tuple[int, ...]:
-    import numpy as np
-
-    return tuple(np.frombuffer(whole_sums(answer, count, LIMIT), "<i8").tolist())
 
 
 def _emptied(folder: Path) -> None:

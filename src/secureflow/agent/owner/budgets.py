@@ -31,7 +31,8 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.base import JobSpec, any_contributes, brings_rows, dataset_name
+from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name
+from secureflow.domain.specs.contributors import any_contributes
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.privacy import BudgetLedger, Charge, Limit, epsilon, unit_fixed
 from secureflow.engines.privacy.accounting import Conversion

@@ -30,15 +30,8 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import (
-    JobSpec,
-    any_contributes,
-    brings_rows,
-    contributing,
-    dataset_name,
-    spec_digest,
-    two_sum,
-)
+from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name, spec_digest
+from secureflow.domain.specs.contributors import any_contributes, contributing, two_sum
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

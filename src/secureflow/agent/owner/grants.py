@@ -36,7 +36,8 @@ from secureflow.domain.grants import (
     read_terms,
     statement,
 )
-from secureflow.domain.specs.base import JobSpec, any_contributes, contributing, dump
+from secureflow.domain.specs.base import JobSpec, dump
+from secureflow.domain.specs.contributors import any_contributes, contributing
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey, verify

@@ -7,6 +7,8 @@ Guarantees, whenever the agent is killed and whatever the centre and the partner
   killing or failing an attempt with the same committed lists costs nothing more, unless the list
   was tested to the end before;
 - it is given back only if no engine started, and only by the process that reserved it;
+- what the steps of a pipeline will test is set aside when it is approved, and given back at its end
+  as far as no step drew it;
 - each reservation is an own ledger leaf of the kind of budgets, so what finds a restored backup for
   them finds it here: nothing more is tested until the owner has stated what was.
 """
@@ -24,7 +26,9 @@ from secureflow.agent.record.restored import locked
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.privacy.probing import (
+    PLANNED,
     Name,
     Probe,
     ProbingLedger,
@@ -128,8 +132,11 @@ class Probing:
     def reserve_now(self, job: JobRecord, dataset: DatasetConfig, probes: Sequence[Probe]) -> None:
         """Reserve in the caller's transaction, after `make_ready`; see `reserve`."""
         domain, now = self._open(dataset), self._clock()
-        ledger = self._ledger(domain)
-        if not ledger.reserve(job.job, probes, now):
+        ledger, part_of = self._ledger(domain), job.spec.get("part_of") or {}
+        if part_of.get("step"):
+            if not ledger.draw(job.job, str(part_of["job"]), probes, now):
+                return
+        elif not ledger.reserve(job.job, probes, now):
             return
         keep_probed(self._store, dataset.name, domain)
         self._witness.leaf(BUDGET, job.job, job.digest, ledger.head)
@@ -177,13 +184,37 @@ class Probing:
         if job.declared is None:
             return
         domain = self._domain(Publication.from_json(job.declared).dataset)
-        if domain not in self._ledgers and not self._mine.get(domain):
+        planned = job.spec.get("steps") is not None  # what no step drew was tested by nobody
+        if domain not in self._ledgers and not self._mine.get(domain) and not planned:
             return  # this process has reserved nothing, and only it could give anything back
+        if planned and not self._store.budget_events(chain_name(domain)):
+            return
         ledger, now = self._ledger(domain), self._clock()
         if ledger.void(job.job):
             self._store.note(
                 now, "probing.voided", job.job, domain=domain, remaining=ledger.left(now)
             )
+
+    # --- steps of a pipeline -------------------------------------------------------------------
+
+    def planned(self, spec: JobSpec) -> list[Probe]:
+        """Return what is set aside for the parts of a job before the first of them."""
+        tests = spec.tests(self._settings.organisation)
+        return [Probe(party, ids, PLANNED) for party, ids in sorted(tests.items())]
+
+    async def expect(self, job: str, spec: JobSpec, publication: Publication | None) -> None:
+        """Refuse a job whose parts would test more ids than are left, before anybody is asked.
+
+        Of a job that was approved before, and is asked about again, they are set aside already.
+
+        Raises:
+            SecureFlowError: those of `check`; those of `make_ready`.
+        """
+        probes = self.planned(spec)
+        if publication is None or not probes or self._store.job(job) is not None:
+            return
+        await self.make_ready(publication.dataset)
+        await self.check(job, publication.dataset, probes)
 
     # --- the owner's ---------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ class Approvals:
             raise _changed(request.job)
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
+        await context.probing.expect(request.job, spec, publication)
         asked["commitment"] = publication and publication.commitment
         named = request.job if whole is None else whole.job
         if whole is not None and context.clock() >= whole.expires:
@@ -334,6 +335,7 @@ class Approvals:
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
             if spec.parts(request.job):  # what its parts cost is theirs from now on
                 context.budgets.reserve_now(record, spec)
+                self._plan_tests(record, spec, publication, renewed=renewed)
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
@@ -344,6 +346,14 @@ class Approvals:
             context.store.note(now, action, request.job, **facts)
         _log.info(action.replace(".", "_"), job=request.job, by=decided.by)
         return reply
+
+    def _plan_tests(
+        self, job: JobRecord, spec: JobSpec, publication: Publication | None, *, renewed: bool
+    ) -> None:
+        """Set aside the ids that parts of a job will test here; the caller's transaction."""
+        probing = self._context.probing
+        if publication is not None and not renewed and (probes := probing.planned(spec)):
+            probing.reserve_now(job, publication.dataset, probes)
 
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:
         with self._context.store.transaction():

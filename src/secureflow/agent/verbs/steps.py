@@ -2,10 +2,10 @@
 
 It compares what the centre says with its own record: the part was approved here and has succeeded;
 the model is the one that its own end of the part names, and where that names none no other step may
-take it: of a training that ran no round here, a centre could have any model evaluated; the sums by
-which a model's numbers are scaled are those that it trained with itself. What only the centre has
-seen, a recipe, is fixed by this signature: from then on no other is taken for it
-(`agent.job.parts`, ADR 21).
+take it: of a training that ran no round here, a centre could have any model evaluated; the rows
+that matched are those that it keeps; the sums by which a model's numbers are scaled are those that
+it trained with itself. What only the centre has seen, a recipe, is fixed by this signature: from
+then on no other is taken for it (`agent.job.parts`, ADR 21).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.parts import OwnParts
+from secureflow.agent.owner.matchedrows import selected_in
 from secureflow.agent.record.going import check_going
 from secureflow.agent.record.stepmoments import kept_moments
 from secureflow.agent.record.store import RecordStore
@@ -103,6 +104,9 @@ class Steps:
             )
         if named and request.outputs.get("model") != named:
             raise _refused(request, "this party ended the step with another model")
+        rows: Any = request.outputs.get("rows") or {}
+        if rows.get(self._context.party, "") != selected_in(store, part):
+            raise _refused(request, "other rows matched here")
         moments = kept_moments(store, request.job, part)
         if moments is not None and request.outputs.get("moments") != moments:
             raise _refused(request, "this party trained with other sums")

@@ -29,7 +29,7 @@ from secureflow.texts.components import words_of
 VERSION: Final = 1
 """Of the catalogue's shape."""
 _PROTECTIONS: Final = ("none", "peers", "sealed", "secagg", "sealed+secagg")
-_STAYS: Final = frozenset({"rows", "table"})
+_STAYS: Final = frozenset({"rows", "table", "matched_rows"})
 """Types of ports whose content never leaves an owner's agent."""
 _MOST_TRIED: Final = 4
 _ROWS_IN: Final = {

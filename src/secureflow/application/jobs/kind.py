@@ -14,6 +14,7 @@ from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
 from secureflow.domain.priorities import USUAL
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
@@ -30,7 +31,8 @@ class Wanted:
     Every part is checked when the spec is drafted. `parts` are those of a kind's spec that a person
     chooses. `coming` are digests of uploads that a dry run takes as there, for they are to be sent
     before the job is submitted. `ahead` tells that it is a step of a pipeline, and what it takes of
-    other steps is provisional (`domain.specs.provisional`).
+    other steps is provisional (`domain.specs.provisional`); `rows` that it takes those of another
+    step which match.
     """
 
     project: str
@@ -43,6 +45,7 @@ class Wanted:
     not_before: int | None = None
     priority: int = USUAL
     ahead: bool = False
+    rows: MatchedRows | None = None
 
     @classmethod
     def of(cls, request: JobRequest) -> Self:

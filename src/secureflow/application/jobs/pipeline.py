@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from secureflow.application.jobs.kind import Cost, Drafted, JobKind, Wanted
 from secureflow.application.jobs.pricing import CEILING, LEAST_NOISE, epsilon_notes
 from secureflow.application.jobs.rosters import contributors_floor
-from secureflow.application.jobs.stepreferences import Asked, asked_steps, with_provisional
+from secureflow.application.jobs.stepreferences import (
+    Asked,
+    asked_steps,
+    taken_rows,
+    with_provisional,
+)
 from secureflow.application.jobs.timetable import repeated
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -30,7 +35,7 @@ from secureflow.kit.text import Text
 if TYPE_CHECKING:  # NumPy is loaded with the first price
     from secureflow.engines.privacy.accounting import Charge
 
-_SHARED: Final = tuple(one.name for one in fields(SpecBase))
+_SHARED: Final = tuple(one.name for one in fields(SpecBase) if one.name != "rows")
 _GIVEN: Final = ("project", "name", "purpose", "datasets", "not_before", "priority")
 USUAL_ATTEMPTS: Final = 3
 """How often a step may be tried where no attempt costs anything."""
@@ -180,7 +185,8 @@ class PipelineJobs:
             privacy = parts["privacy"]
             noise = privacy.get("noise_multiplier") or LEAST_NOISE
             parts["privacy"] = {**privacy, "noise_multiplier": noise}
-        return kind, replace(asked, parts=parts, coming=wanted.coming, ahead=True)
+        rows = taken_rows(step, specs)
+        return kind, replace(asked, parts=parts, coming=wanted.coming, ahead=True, rows=rows)
 
 
 def _returning(drafted: Drafted) -> Callable[[], Awaitable[Drafted]]:

@@ -46,15 +46,23 @@ def first_noise(request: Noised) -> float | None:
     return request.noise_multiplier
 
 
-async def calibrated(request: Noised, charge: Charge, accountant: Accountant) -> float | None:
+async def calibrated(
+    request: Noised, charge: Charge, accountant: Accountant, moved: int = 1
+) -> float | None:
     """Return the multiplier that a request leaves to its ε; None if it names one.
+
+    Args:
+        request: of noise.
+        charge: what it costs; its noise is left out of account.
+        accountant: computes the cost of noise.
+        moved: how many owners' rows one person moves at once (`moved_rows`).
 
     Raises:
         SecureFlowError: `budget_impossible`, `accounting_failed`.
     """
     if request.noise_multiplier is not None or request.epsilon is None:
         return None
-    charges = [one.as_json() | {"noise": 1.0} for one in charge]
+    charges = [one.as_json() | {"noise": 1.0 / moved} for one in charge]
     found = await accountant.fit(charges, request.delta, request.epsilon)
     return max(LEAST_NOISE, float(found["noise"]))
 

@@ -17,7 +17,8 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.quorum import floor_of, quorum_of
-from secureflow.domain.specs.base import JobSpec, two_sum
+from secureflow.domain.specs.base import JobSpec, dump
+from secureflow.domain.specs.contributors import two_sum
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.nearnames import some
@@ -146,6 +147,7 @@ def spec_head(
         "purpose": wanted.purpose,
         "submitter": submitter,
         "roster": list(roster_lines(chosen, members)),
+        **({} if wanted.rows is None else {"rows": dump(wanted.rows)}),
     }
 
 

@@ -39,6 +39,7 @@ from secureflow.domain.bounds import interval
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.matchedrows import moved_rows
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.engines.run.kind import EngineKind
@@ -187,7 +188,7 @@ async def price_statistics(
     if not isinstance(spec, StatisticsSpec):
         raise AssertionError  # the caller drafted it
     request = parse(NoiseRequest, parts["privacy"], "spec")
-    noise = await calibrated(request, charge(spec), accountant)
+    noise = await calibrated(request, charge(spec), accountant, moved_rows(spec))
     if noise is not None:
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
         check_statistics(spec)

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Slug, adapter, contradiction, dump, parse
 from secureflow.domain.specs.heldout import HeldOut, is_within
+from secureflow.domain.specs.matchedrows import MatchedRows, owners_of, provisional_rows
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
-from secureflow.domain.specs.outputs import provisional_model
+from secureflow.domain.specs.outputs import MATCHED, provisional_model
 from secureflow.domain.specs.pipeline import Edge
 from secureflow.domain.specs.pipeline_request import StepReference
 from secureflow.domain.specs.ports import PORTS, Port
@@ -188,6 +189,18 @@ def with_provisional(step: Asked, parts: Mapping[str, Any], drafted: Mapping[str
             features = dict(found.get("features") or {"label": None})
             found["features"] = {**features, "recipe": dump(_recipe(step, giver))}
     return found
+
+
+def taken_rows(step: Asked, drafted: Mapping[str, Any]) -> MatchedRows | None:
+    """Return what stands for the rows that a step takes of an intersection; None if it takes all.
+
+    Args:
+        step: as it was asked for.
+        drafted: the specs of the steps before it.
+    """
+    edge = next((one for one in step.takes if one.input == MATCHED), None)
+    giver = None if edge is None else drafted.get(edge.step)
+    return None if giver is None else provisional_rows(owners_of(giver))
 
 
 def _recipe(step: Asked, giver: Any) -> Any:

@@ -20,6 +20,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import JobSpec, parse, spec_digest
+from secureflow.domain.specs.matchedrows import moved_rows
 from secureflow.domain.specs.summed import Summed, SummedNoise, SummedPrivacy
 from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON
@@ -114,7 +115,7 @@ async def price_summed(
         return None
     spec: Any = (await draft()).spec
     request = parse(SummedNoise, wanted.parts["privacy"], "spec")
-    noise = await calibrated(request, engine.charge(spec), accountant)
+    noise = await calibrated(request, engine.charge(spec), accountant, moved_rows(spec))
     if noise is not None:
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
         engine.spec.check(spec)

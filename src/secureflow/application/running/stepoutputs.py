@@ -1,4 +1,5 @@
-"""What a pipeline's step gave, once its job has succeeded: a model's digest, sums, a recipe."""
+"""What a pipeline's step gave, once its job has succeeded: a model's digest, sums, a recipe,
+the digests of rows that matched."""
 
 from __future__ import annotations
 
@@ -45,4 +46,7 @@ class StepOutputs:
             stream = await self._artifacts.open(str(recipe["digest"]))
             document = b"".join([chunk async for chunk in stream])
             found["recipe"] = parse_json(document, MOST_BYTES)
+        selected = (report.get("intersection") or {}).get("selected")
+        if selected:
+            found["rows"] = selected
         return found

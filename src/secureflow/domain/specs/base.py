@@ -26,6 +26,7 @@ from secureflow.domain.fieldfaults import (
 )
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
+from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.partforms import (
     CodePart,
     Part,
@@ -35,7 +36,6 @@ from secureflow.domain.specs.partforms import (
     PrivacyPart,
     Times,
 )
-from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -225,6 +225,13 @@ class JobSpec(Protocol):
     def part_of(self) -> Part | None:
         """The job that starts this one, and whose approval covers it; None if a person did."""
 
+    @property
+    def rows(self) -> MatchedRows | None:
+        """The rows that alone are read; None for all of them."""
+
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return how many ids of each other party its parts test at a party, at most."""
+
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """Return the specs of the jobs that this one starts, if its own id is `job`, in order.
 
@@ -255,7 +262,8 @@ class SpecBase:
 
     `not_before`: unix seconds before which the job does not start, whoever has approved it; None
     for as soon as it may. `not_after`: those after which it does not begin, of a run of a
-    timetable. `part_of`: the job that starts this one, if one does.
+    timetable. `part_of`: the job that starts this one, if one does. `rows`: those that alone are
+    read of each party, of a pipeline's step that takes them of another.
     """
 
     __pydantic_config__ = STRICT
@@ -267,6 +275,7 @@ class SpecBase:
     not_before: NotBefore = field(default=None, kw_only=True)
     not_after: NotBefore = field(default=None, kw_only=True)
     part_of: Annotated[Part | None, UNLESS_NONE] = field(default=None, kw_only=True)
+    rows: Annotated[MatchedRows | None, UNLESS_NONE] = field(default=None, kw_only=True)
 
     def starting_at(self, not_before: int) -> Self:
         """Return the same, not to be started before (unix seconds)."""
@@ -326,6 +335,11 @@ class SpecBase:
         """Return the same columns of every party, unless a kind of job says otherwise."""
         del party
         return self.column_names
+
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return none: it has no parts that test any, unless a kind of job says otherwise."""
+        del party
+        return {}
 
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """It starts no other job, unless a kind of job says otherwise."""
@@ -453,24 +467,6 @@ def missing_problem(spec: JobSpec, reason: str) -> Problem | None:
     if spec.all_private or spec.min_contributors == len(spec.roster):
         return None
     return "min_contributors", reason, "Set it to all parties, or add a `privacy:` part."
-
-
-def contributing(spec: JobSpec) -> JobSpec:
-    """Return the spec of what parties contribute to: the job, or the first of those it starts.
-
-    All parts of a job have the same roster and protection.
-    """
-    return next(iter(spec.parts("")), spec)
-
-
-def any_contributes(spec: JobSpec) -> bool:
-    """Tell whether parties contribute anything to a job, or to those that it starts."""
-    return any(map(contributes, spec.parts("") or (spec,)))
-
-
-def two_sum(spec: JobSpec) -> bool:
-    """Tell whether each of two parties can compute what the other one contributed."""
-    return len(spec.roster) == 2 and any_contributes(spec) and not spec.all_private
 
 
 def refuse(problem: Problem | None) -> None:

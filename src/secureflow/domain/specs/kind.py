@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from secureflow.domain.specs.base import JobSpec, parse
+from secureflow.domain.specs.base import JobSpec, contradiction, parse
 from secureflow.domain.specs.request import JobRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -95,4 +95,7 @@ class SpecKinds(Mapping[str, SpecKind]):
         Raises:
             SecureFlowError: `contradictory_spec` naming the field and the reason.
         """
+        if spec.rows is not None and (spec.part_of is None or spec.part_of.step is None):
+            reason = "the rows that match in an intersection are there for steps of its pipeline"
+            raise contradiction("rows", reason, "Submit both as steps of one pipeline.")
         self._kinds[spec.kind].check(spec)

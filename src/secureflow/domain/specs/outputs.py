@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from blake3 import blake3
 
 from secureflow.domain.specs.base import JobSpec, dump, parse
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.recipe import Recipe, number_columns
@@ -26,6 +27,9 @@ from secureflow.domain.specs.training import NumericFeature, Resume, TrainingSpe
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+MATCHED: Final = "matched"
+"""The name of the input, and of the output, over which matched rows come (`ports.PORTS`)."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,14 @@ class Outputs:
         round: the round of the training that released it.
         moments: the released sums by which the model's numbers are scaled.
         recipe: what was fitted.
+        rows: party → the digest of which of its rows match.
     """
 
     model: str = ""
     round: int = 0
     moments: tuple[float, ...] | None = None
     recipe: Recipe | None = None
+    rows: Mapping[str, str] | None = None
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Outputs:
@@ -52,11 +58,13 @@ class Outputs:
             SecureFlowError: `invalid_recipe`.
         """
         recipe, moments = value.get("recipe"), value.get("moments")
+        rows = value.get("rows")
         return cls(
             model=str(value.get("model") or ""),
             round=int(value.get("round") or 0),
             moments=None if moments is None else tuple(float(one) for one in moments),
             recipe=None if recipe is None else parse(Recipe, recipe, "recipe"),
+            rows=None if rows is None else {str(name): str(one) for name, one in rows.items()},
         )
 
     def signed(self) -> dict[str, JSON]:
@@ -68,6 +76,8 @@ class Outputs:
             found["moments"] = moments_digest(self.moments)
         if self.recipe is not None:
             found["recipe"] = blake3(canonical_bytes(dump(self.recipe))).hexdigest()
+        if self.rows is not None:
+            found["rows"] = dict(sorted(self.rows.items()))
         return found
 
 
@@ -88,6 +98,8 @@ def outputs_in(spec: JobSpec, name: str, place: int) -> Outputs:
         name: of the input.
         place: which of several that lead to it, from 0.
     """
+    if name == MATCHED:
+        return Outputs(rows=None if spec.rows is None else spec.rows.digests)
     if isinstance(spec, TrainingSpec) and name == "recipe":
         return Outputs(recipe=spec.features.recipe if spec.features else None)
     if isinstance(spec, TrainingSpec):
@@ -118,6 +130,8 @@ def filled(spec: Any, name: str, place: int, given: Given) -> Any:
         SecureFlowError: `step_output_missing` for a step that did not give that;
             `step_output_unfit` for a recipe that makes more than was provided for.
     """
+    if name == MATCHED:
+        return _with_rows(spec, given)
     if isinstance(spec, TrainingSpec):
         return _with_recipe(spec, given) if name == "recipe" else _resumed(spec, given)
     if isinstance(spec, PredictionSpec):
@@ -145,6 +159,16 @@ def _with_recipe(spec: TrainingSpec, given: Given) -> TrainingSpec:
     if len(made) > len(spec.features.numeric):
         raise _unfit(given, "it makes more columns than its steps say")
     return replace(spec, features=replace(spec.features, recipe=own, numeric=made))
+
+
+def _with_rows(spec: Any, given: Given) -> Any:
+    """Return a spec that reads the rows alone which matched, of exactly the parties it says."""
+    rows = given.outputs.rows
+    if rows is None or spec.rows is None:
+        raise _missing("matched rows", given)
+    if set(rows) != set(spec.rows.digests):
+        raise _unfit(given, "it matched the rows of other parties")
+    return replace(spec, rows=MatchedRows.of(given.job, rows))
 
 
 def _resumed(spec: TrainingSpec, given: Given) -> TrainingSpec:

@@ -7,8 +7,9 @@ due` derives a part from what came out of the steps before it, and says why noth
 call it with their own records. Steps run in the order in which they are listed, and each may be
 tried again `attempts` times in all if it failed.
 
-Steps compute on the same rows: of two sums, one of which lacks a party, the difference would be
-that party's. Without differential privacy every sum is over all parties.
+Steps compute on the same rows, or on those that matched in an intersection (`matchedrows`): of two
+sums, one of which lacks a party, the difference would be that party's. Without differential privacy
+every sum is over all parties.
 """
 
 from __future__ import annotations
@@ -336,6 +337,16 @@ class PipelineSpec(SpecBase):
     def engine_needed(self) -> EngineNeeded | None:
         """The engine that the first step which needs one needs; each step is checked as well."""
         return next((one.engine_needed for one in self._templates if one.engine_needed), None)
+
+    def tests(self, party: str) -> Mapping[str, int]:
+        """Return how many ids of each other party all attempts at all intersections test."""
+        found: dict[str, int] = {}
+        for one in self._templates:
+            if isinstance(one, PsiSpec):
+                for other in one.testers(party):
+                    most = self.attempts * one.side(other).most_rows
+                    found[other] = found.get(other, 0) + most
+        return found
 
     def facts(self) -> Mapping[str, Any]:
         """Return what policies can decide on; a step's own facts are checked with the step."""

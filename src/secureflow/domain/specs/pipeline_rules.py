@@ -12,6 +12,7 @@ from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import NAME, Edge, PipelineSpec, PipelineStep
 from secureflow.domain.specs.pipeline_request import PipelineRequest
+from secureflow.domain.specs.pipeline_rows import rows_problems
 from secureflow.domain.specs.ports import PORTS, connects
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.specs.provisional import provisional_recipe
@@ -26,7 +27,7 @@ LONGEST_NAME: Final = 120
 """Most characters of its name: its jobs are called after it, with the step."""
 _FACTS: Final[Mapping[str, Fact]] = {"kinds": "texts", "jobs": "number", "attempts": "number"}
 """Policy attributes that only pipelines have."""
-_HEAD: Final = tuple(one.name for one in fields(SpecBase))
+_HEAD: Final = tuple(one.name for one in fields(SpecBase) if one.name != "rows")
 _FROM: Final = "Take it of the step that gives it: {step: ID}."
 
 
@@ -70,6 +71,8 @@ def _problems(spec: PipelineSpec) -> Iterator[Problem]:
         yield "name", reason, "Its jobs are called after it, with the step."
     if spec.part_of is not None or spec.not_after is not None:
         yield "part_of", "a pipeline is no part of another job", "Submit it alone."
+    if spec.rows is not None:
+        yield "rows", "steps take rows, and no pipeline does", "Say it of a step."
     known: dict[str, PipelineStep] = {}
     for step in spec.steps:
         if step.id in known:
@@ -134,6 +137,7 @@ def _provisional(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator
         yield _at(step, "models"), "an edge leads to nothing", _FROM
     yield from _recipes(step, _of(edges, "recipe"), known)
     yield from _starts(step, _of(edges, "start"), known)
+    yield from rows_problems(step, known)
 
 
 def _models(job: Any) -> tuple[ScoredModel, ...]:

@@ -2,7 +2,8 @@
 
 A port has a type; an edge leads from an output to an input of the same type. What flows over it
 stays where it is: a *model* and a *recipe* are artefacts that a job's owners know by their digests,
-a *table* is a file at each agent, and *metrics* stand in a report. `PORTS` is the one table of
+a *table* is a file at each agent, *matched rows* are what each agent keeps of an intersection, and
+*metrics* stand in a report. `PORTS` is the one table of
 them: the rules of pipelines, their drafts and whoever draws them read it.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-PortType = Literal["model", "recipe", "metrics", "table"]
+PortType = Literal["model", "recipe", "metrics", "table", "matched_rows"]
 """What flows over an edge."""
 
 
@@ -53,29 +54,33 @@ class Ports:
         return next((one for one in self.outputs if one.name == name), None)
 
 
+_MATCHED: Final = Port("matched", "matched_rows", field="rows")
+"""Where rows of an intersection come in: of each owner these alone are read."""
+
 PORTS: Final[Mapping[str, Ports]] = {
     "training": Ports(
         inputs=(
             Port("recipe", "recipe", field="features.recipe"),
             Port("start", "model", field="resume"),
+            _MATCHED,
         ),
         outputs=(
             Port("model", "model", goes_on=True),
             Port("metrics", "metrics"),
         ),
     ),
-    "statistics": Ports(outputs=(Port("answers", "metrics"),)),
-    "preparation": Ports(outputs=(Port("recipe", "recipe", goes_on=True),)),
+    "statistics": Ports(inputs=(_MATCHED,), outputs=(Port("answers", "metrics"),)),
+    "preparation": Ports(inputs=(_MATCHED,), outputs=(Port("recipe", "recipe", goes_on=True),)),
     "evaluation": Ports(
-        inputs=(Port("models", "model", field="models", many=True, needed=True),),
+        inputs=(Port("models", "model", field="models", many=True, needed=True), _MATCHED),
         outputs=(Port("metrics", "metrics"),),
     ),
     "prediction": Ports(
         inputs=(Port("model", "model", field="model", needed=True),),
         outputs=(Port("predictions", "table"),),
     ),
-    "psi": Ports(outputs=(Port("matches", "table"),)),
-    "mpc": Ports(outputs=(Port("result", "table"),)),
+    "psi": Ports(outputs=(Port("matches", "table"), Port("matched", "matched_rows", goes_on=True))),
+    "mpc": Ports(inputs=(_MATCHED,), outputs=(Port("result", "table"),)),
 }
 """Kind of job → its ports; a kind that is not here cannot be a step."""
 

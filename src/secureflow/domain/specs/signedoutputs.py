@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.domain.fieldfaults import DIGEST_PATTERN
+from secureflow.domain.fieldfaults import DIGEST_PATTERN, SLUG_PATTERN
 from secureflow.kit.canonical import digest
 
-MEMBERS: Final = frozenset({"model", "round", "moments", "recipe"})
+MEMBERS: Final = frozenset({"model", "round", "moments", "recipe", "rows"})
 """The members of what a party signs; it has those that the step gave."""
+
+_MOST_PARTIES: Final = 256
 
 
 def moments_digest(moments: Sequence[float]) -> str:
@@ -22,7 +24,14 @@ def is_signed(value: Mapping[str, Any]) -> bool:
     """Tell whether foreign JSON has the form of what parties sign."""
     if set(value) - MEMBERS or ("model" in value) != ("round" in value):
         return False
-    digests = [one for name, one in value.items() if name != "round"]
-    known = all(isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one) for one in digests)
+    digests = [one for name, one in value.items() if name not in {"round", "rows"}]
+    rows = value.get("rows", {"none": "0" * 64})
+    if not isinstance(rows, Mapping) or not 1 <= len(rows) <= _MOST_PARTIES:
+        return False
+    named = all(isinstance(one, str) and re.fullmatch(SLUG_PATTERN, one) for one in rows)
+    known = named and all(
+        isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one)
+        for one in (*digests, *rows.values())
+    )
     count = value.get("round", 0)
     return known and type(count) is int and 0 <= count <= 10_000

@@ -22,15 +22,8 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.partyengines import EngineNeeded
-from secureflow.domain.specs.base import (
-    STRICT,
-    JobSpec,
-    Slug,
-    SpecBase,
-    any_contributes,
-    missing_problem,
-    refuse,
-)
+from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, missing_problem, refuse
+from secureflow.domain.specs.contributors import any_contributes
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import Fact, SpecKind
 from secureflow.domain.specs.mpc import MpcSpec

@@ -12,7 +12,7 @@ from typing import Any, Final
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.engines.privacy.accounting import Charge, Mechanism
-from secureflow.engines.privacy.noisedsums import Spending
+from secureflow.engines.privacy.noisedsums import Spending, noise_against
 
 _NUMBERS: Final[Mapping[str, str]] = {
     "binary": "rows, losses, and rows of either class in each cell of the scores",
@@ -26,7 +26,7 @@ def charge(spec: EvaluationSpec, rounds: int | None = None) -> Charge:
     count = (spec.planned_rounds if rounds is None else rounds) * (1 + spec.per_party)
     if spec.privacy is None or not count:
         return ()
-    return (Mechanism("gaussian", spec.privacy.multiplier, 1.0, count),)
+    return (Mechanism("gaussian", noise_against(spec), 1.0, count),)
 
 
 def released(spec: EvaluationSpec) -> tuple[dict[str, Any], ...]:
@@ -51,7 +51,7 @@ def _row(spec: EvaluationSpec, model: ScoredModel, name: str) -> dict[str, Any]:
     if spec.privacy is None:
         return {"number": name, "mechanism": f"{what}, exact", "charge": []}
     mechanism = f"discrete Gaussian on the {what}, shared out over the parties"
-    one = Mechanism("gaussian", spec.privacy.multiplier)
+    one = Mechanism("gaussian", noise_against(spec))
     return {"number": name, "mechanism": mechanism, "charge": [one.as_json()]}
 
 

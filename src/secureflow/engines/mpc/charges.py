@@ -12,7 +12,7 @@ from typing import Any, Final
 from secureflow.domain.specs.jointsums import SumsQuery
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
-from secureflow.engines.privacy.noisedsums import Spending
+from secureflow.engines.privacy.noisedsums import Spending, noise_against
 
 _NUMBERS: Final[Mapping[str, str]] = {
     "count": "count of rows",
@@ -29,7 +29,7 @@ def charge(spec: MpcSpec, rounds: int | None = None) -> Charge:
     """Return the cost of the job; () without differential privacy, or before its round."""
     if spec.privacy is None or rounds == 0:
         return ()
-    return (Mechanism("gaussian", spec.privacy.multiplier, 1.0, len(spec.sums.queries)),)
+    return (Mechanism("gaussian", noise_against(spec), 1.0, len(spec.sums.queries)),)
 
 
 def released(spec: MpcSpec) -> tuple[dict[str, Any], ...]:
@@ -44,7 +44,7 @@ def _row(spec: MpcSpec, query: SumsQuery) -> dict[str, Any]:
     if spec.privacy is None:
         return {"number": query.name, "mechanism": f"{what}, exact", "charge": []}
     mechanism = f"discrete Gaussian on the {what}, shared out over the parties"
-    one = Mechanism("gaussian", spec.privacy.multiplier)
+    one = Mechanism("gaussian", noise_against(spec))
     return {"number": query.name, "mechanism": mechanism, "charge": [one.as_json()]}
 
 

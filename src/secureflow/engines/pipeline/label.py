@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.domain.specs.matchedrows import moved_rows
+from secureflow.domain.specs.outputs import MATCHED
 from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
 from secureflow.domain.specs.protections import contributes
 from secureflow.engines.run.explaining import Row, sight_rows
@@ -68,6 +70,7 @@ def _combined(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
     yield from _chosen_rows(spec, exact)
     yield from _model_and_figures(spec)
     yield from _matched(spec)
+    yield from _on_matched(spec)
     yield from _handed_over(spec)
     if spec.attempts > 1:
         sees = Text("up to {count} attempts at each step", count=spec.attempts)
@@ -87,7 +90,8 @@ def _rows_of(step: PipelineStep) -> str:
     """Return which rows a step takes, as a text that is equal for equal rows."""
     job: Any = step.job
     split = getattr(getattr(job, "plan", None), "split", None)
-    return repr((getattr(job, "held_out", None), split))
+    taken = next((one.step for one in step.takes if one.input == MATCHED), "")
+    return repr((getattr(job, "held_out", None), split, taken))
 
 
 def _chosen_rows(spec: PipelineSpec, exact: Sequence[str]) -> Iterator[tuple[Row, Sequence[str]]]:
@@ -139,6 +143,30 @@ def _matched(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
             ),
             [step.id, *others],
         )  # fmt: skip
+
+
+def _on_matched(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    """Yield what figures of rows that match tell: of whom, and how much the noise hides."""
+    giving = {one.input: one.step for step in spec.steps for one in step.takes}.get(MATCHED)
+    taking = [one for one in spec.steps if one.job.rows is not None]
+    if giving is None:
+        return
+    steps = [one.id for one in taking]
+    sees = Text("figures of {steps}, of the rows alone that match", steps=", ".join(steps))
+    why: str = (
+        "whoever knows who is in the intersection, or how many are, reads each figure as one of "
+        "these people; figures of all rows beside it tell of those who are not"
+    )
+    yield (_READERS, sees, why), [giving, *steps]
+    noised = [one.id for one in taking if one.job.privacy is not None]
+    if noised:
+        why = Text(
+            "who matches has a row at each of {count} owners: ε is that of all these rows. "
+            "That they match is told exactly, and no ε covers it",
+            count=max(moved_rows(one.job) for one in taking),
+        )
+        sees = Text("noised figures of {steps}, of the rows that match", steps=", ".join(noised))
+        yield (_READERS, sees, why), noised
 
 
 def _handed_over(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:

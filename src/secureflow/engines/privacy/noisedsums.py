@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from secureflow.domain.specs.matchedrows import MatchedRows, moved_rows
 from secureflow.domain.specs.summed import Summed
 from secureflow.engines.privacy.accounting import Charge, Conversion, convert, gaussian_curve
 from secureflow.kit.canonical import JSON
@@ -22,6 +23,19 @@ class SummedRounds(Summed, Protocol):
     @property
     def planned_rounds(self) -> int:
         """How many rounds there are."""
+
+    @property
+    def rows(self) -> MatchedRows | None:
+        """The rows that alone are read."""
+
+
+def noise_against(spec: Any) -> float:
+    """Return the noise of a release over what one person can move its numbers by.
+
+    It is the multiplier of a spec with differential privacy, but where rows matched: there a person
+    counts in every owner's numbers.
+    """
+    return float(spec.privacy.multiplier) / moved_rows(spec)
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ class Spending:
         privacy = spec.privacy
         if privacy is None or not count:
             return 0.0
-        spent = convert(gaussian_curve(privacy.multiplier) * count, privacy.delta, CONVERSION)
+        spent = convert(gaussian_curve(noise_against(spec)) * count, privacy.delta, CONVERSION)
         return float(np.ceil(spent * 1e6) / 1e6)
 
     def of_round(

@@ -11,6 +11,9 @@ The guarantees (docs/psi-keys.md, "The probing limit"):
   the end counts again in a further attempt: nothing but its party's word says that it is the same;
 - a reservation is committed before an engine starts; a void gives back only what this process
   itself reserved and has not committed. After a restart what is open counts as tested;
+- ids that a job's parts will test are set aside for the job (`PLANNED`) before the first of them. A
+  part draws its lists from that, and only what goes beyond it is compared with what is left; what
+  no part drew was tested by nobody, and is given back, after a restart too;
 - a list that turns out to be longer than its party said counts with its length, even above the
   limit: what was tested stays tested;
 - with a window, ids that were tested longer ago no longer count;
@@ -36,6 +39,8 @@ State = Literal["reserved", "committed", "voided", "unknown"]
 DAY: Final = 86_400
 PREFIX: Final = "probing:"
 """Begins the chain's name: no privacy domain has a colon, so the two chains of one are two."""
+PLANNED: Final = "planned"
+"""In the place of a commitment: of ids that are set aside for the parts of a job, whichever."""
 STATED: Final = ""
 """The party of ids that the owner stated after a restore."""
 _HINT: Final = (
@@ -126,7 +131,7 @@ class ProbingLedger:
         for event in events:
             self._replay(event)
         for name, one in self._lists.items():
-            if one.state == "reserved" and name not in mine:
+            if one.state == "reserved" and name not in mine and name[2] != PLANNED:
                 one.state = "unknown"
         if not events:
             self._chain.store(rule.as_json())
@@ -173,6 +178,25 @@ class ProbingLedger:
             self._lists[_name(job, one)] = _Tested(one.ids, now, "reserved")
         listed = [one.as_json() for one in fresh]
         self._chain.store({"kind": "reserve", "job": job, "at": now, "probes": listed})
+        return True
+
+    def draw(self, job: str, whole: str, probes: Sequence[Probe], now: int) -> bool:
+        """Set the ids of a part's lists aside, out of what is for its whole; see `reserve`.
+
+        Raises:
+            SecureFlowError: `probing_exceeded` for more than is set aside and left together; those
+                of `reserve`.
+        """
+        self._chain.check_settled()
+        fresh = list(self._fresh(job, probes))
+        beyond, left = self._beyond(whole, fresh), self.left(now)
+        if beyond > left:
+            raise self._exceeded(job, beyond, left)
+        if not fresh:
+            return False
+        listed = [one.as_json() for one in fresh]
+        self._chain.store({"kind": "draw", "job": job, "whole": whole, "at": now, "probes": listed})
+        self._draw(job, whole, fresh, now)
         return True
 
     def commit(self, job: str, probes: Sequence[Probe], now: int) -> None:
@@ -304,6 +328,34 @@ class ProbingLedger:
                 yield one
             seen.add(name)
 
+    def check_draw(self, event: Event) -> None:
+        """Refuse a stored draw beyond what was set aside and left (`probing_exceeded`)."""
+        beyond = self._beyond(str(event["whole"]), list(_probes(event)))
+        if beyond > (left := self.left(int(event["at"]))):
+            raise self._exceeded(str(event["job"]), beyond, left)
+
+    def _planned(self, whole: str, party: str) -> _Tested | None:
+        found = self._lists.get((whole, party, PLANNED))
+        return found if found is not None and found.state == "reserved" else None
+
+    def _beyond(self, whole: str, probes: Sequence[Probe]) -> int:
+        """Return how many ids of a part's lists nothing was set aside for."""
+        wanted: dict[str, int] = {}
+        for one in probes:
+            wanted[one.party] = wanted.get(one.party, 0) + one.ids
+        return sum(max(0, ids - self._planned_ids(whole, party)) for party, ids in wanted.items())
+
+    def _planned_ids(self, whole: str, party: str) -> int:
+        planned = self._planned(whole, party)
+        return 0 if planned is None else planned.ids
+
+    def _draw(self, job: str, whole: str, probes: Iterable[Probe], now: int) -> None:
+        for one in probes:
+            planned = self._planned(whole, one.party)
+            if planned is not None:
+                planned.ids -= min(planned.ids, one.ids)
+            self._lists[_name(job, one)] = _Tested(one.ids, now, "reserved")
+
     def _all(self) -> Iterator[tuple[Name, _Tested]]:
         """Yield every list that was named; one that was tested to the end as often as it was."""
         yield from self._ended
@@ -354,6 +406,8 @@ class ProbingLedger:
             for one in _probes(event):
                 name = _name(event["job"], one)
                 self._lists[name] = _Tested(one.ids, int(event["at"]), "reserved")
+        elif kind == "draw":
+            self._draw(event["job"], str(event["whole"]), _probes(event), int(event["at"]))
         elif kind == "exceed":
             self._lists[event["job"], event["party"], event["inputs"]].ids = int(event["ids"])
         elif kind == "enter":
@@ -395,6 +449,8 @@ def check_tested(chain: str, events: Sequence[Event]) -> ProbingLedger:
     for event in events[1:]:
         if event["kind"] == "reserve":
             ledger.check(event["job"], list(_probes(event)), int(event["at"]))
+        if event["kind"] == "draw":
+            ledger.check_draw(event)
         ledger._replay(event)
     return ledger
 

@@ -7,9 +7,11 @@ it to a file of its own, and its leaf commits to that. The centre gets counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from secureflow.domain.fieldfaults import DIGEST_PATTERN
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.engines.psi.disclosure import attacks, disclosure
 from secureflow.engines.psi.label import label_of
@@ -96,11 +98,23 @@ def _told(spec: PsiSpec, done: Attempted, seconds: float) -> dict[str, Any]:
         "learners": list(spec.learners),
         "keys": {party: count(one, "keys") for party, one in runs.items()},
         "matched": known,
+        **_selected(spec, done),
         "channels": list(_channels(runs)),
         "peak": {party: one.peak for party, one in runs.items()},
         "attempts": done.history,
         "seconds": seconds,
     }
+
+
+def _selected(spec: PsiSpec, done: Attempted) -> dict[str, JSON]:
+    """Return the digests of what parties keep for later steps of a pipeline, if all tell one."""
+    told = {party: done.runs[party].figures.get("selected") for party in spec.learners}
+    known = {
+        party: one
+        for party, one in told.items()
+        if isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one)
+    }
+    return {"selected": {**known}} if known and len(known) == len(told) else {}
 
 
 def _channels(runs: Mapping[str, PeerRunReply]) -> list[dict[str, JSON]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from secureflow.domain.specs.passes import Query, schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
-from secureflow.engines.privacy.noisedsums import Spending
+from secureflow.engines.privacy.noisedsums import Spending, noise_against
 
 _NUMBERS: Final[Mapping[str, str | Mapping[str, str]]] = {
     "impute": {
@@ -38,7 +38,7 @@ def charge(spec: PreparationSpec, rounds: int | None = None) -> Charge:
     if spec.privacy is None:
         return ()
     count = sum(len(each) for each in schedule(spec).rounds[:rounds])
-    return (Mechanism("gaussian", spec.privacy.multiplier, 1.0, count),) if count else ()
+    return (Mechanism("gaussian", noise_against(spec), 1.0, count),) if count else ()
 
 
 def released(spec: PreparationSpec) -> tuple[dict[str, Any], ...]:
@@ -68,7 +68,7 @@ def _row(spec: PreparationSpec, number: int, query: Query) -> dict[str, Any]:
     if spec.privacy is None:
         return {"number": name, "mechanism": f"{what}, exact", "charge": []}
     mechanism = f"discrete Gaussian on the {what}, shared out over the parties"
-    one = Mechanism("gaussian", spec.privacy.multiplier)
+    one = Mechanism("gaussian", noise_against(spec))
     return {"number": name, "mechanism": mechanism, "charge": [one.as_json()]}
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from secureflow.domain.quorum import honest_of, threshold_of
-from secureflow.domain.specs.base import JobSpec, two_sum
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.contributors import two_sum
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, with_texts
 

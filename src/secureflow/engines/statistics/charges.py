@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from secureflow.domain.specs.matchedrows import moved_rows
 from secureflow.domain.specs.statistics import StatisticsQuery, StatisticsSpec
 from secureflow.engines.privacy.accounting import Charge, Kind, Mechanism
 from secureflow.engines.statistics.layout import ANSWERED
@@ -26,13 +27,14 @@ _NOISED = {
 def charge(spec: StatisticsSpec) -> Charge:
     """Return the cost of the whole job."""
     privacy = spec.privacy
+    noise = privacy.multiplier / moved_rows(spec)
     if privacy.noise != "local":
-        return (Mechanism(privacy.mechanism, privacy.multiplier, 1.0, len(spec.queries)),)
+        return (Mechanism(privacy.mechanism, noise, 1.0, len(spec.queries)),)
     found: dict[Kind, int] = {}
     for query in spec.queries:
         one = _cost(spec, query)
         found[one.kind] = found.get(one.kind, 0) + one.count
-    return tuple(Mechanism(kind, privacy.multiplier, 1.0, count) for kind, count in found.items())
+    return tuple(Mechanism(kind, noise, 1.0, count) for kind, count in found.items())
 
 
 def released(spec: StatisticsSpec) -> tuple[dict[str, Any], ...]:
@@ -61,7 +63,8 @@ def _row(spec: StatisticsSpec, query: StatisticsQuery) -> dict[str, Any]:
 
 def _cost(spec: StatisticsSpec, query: StatisticsQuery) -> Mechanism:
     privacy = spec.privacy
+    noise = privacy.multiplier / moved_rows(spec)
     if privacy.noise != "local":
-        return Mechanism(privacy.mechanism, privacy.multiplier)
+        return Mechanism(privacy.mechanism, noise)
     kind: Kind = "response" if query.measure in ANSWERED else "laplace"
-    return Mechanism(kind, privacy.multiplier, 1.0, spec.contributions)
+    return Mechanism(kind, noise, 1.0, spec.contributions)

@@ -6,10 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from peers.rows_world import fitting, matching, specified
 
 from secureflow.domain.ids import part_id
+from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
@@ -79,6 +84,57 @@ def test_killed_anywhere_it_runs_each_step_once_and_ends_alike() -> None:
             drive(world, kept, die_at=place)
         assert told(drive(world, kept)) == expected
         assert world.ran == whole.ran
+
+
+class RowsWorld(PipelineWorld):
+    """An intersection, and a preparation of the rows that match in it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
+        self.spec = specified(roster, matching(roster), fitting(roster))
+        SPEC_KINDS.check(self.spec)
+        self.digest = spec_digest(self.spec)
+        steps = {"steps": {}, "epsilon": {"rdp-cks20": 1.0}}
+        members = self._public(self.everybody)
+        self.context = JobContext(
+            JOB, self.spec, self.digest, members, 2_000_000_000, "", steps, facts=True
+        )  # fmt: skip
+        self.rows = {party: f"{at:x}" * 64 for at, party in enumerate(self.keys)}
+
+    def run(self, effect: RunJob) -> dict[str, Any]:
+        told = super().run(effect)
+        if told["state"] == "succeeded" and effect.spec["kind"] == "psi":
+            told["outputs"] = {"rows": self.rows}
+        return told
+
+
+def test_rows_that_match_are_signed_by_all_and_taken_wherever_it_is_killed() -> None:
+    """The first attempt at the intersection fails, too."""
+    whole = RowsWorld()
+    whole.fail = frozenset({1})
+    journal: Journal = []
+    expected, effects = told(drive(whole, journal)), len(journal)
+    fitted = whole.ran[-1][1]
+    assert fitted.rows == MatchedRows.of(part_id(JOB, 2), whole.rows)
+    assert {whole.signed[party, 2]["rows"][party] for party in whole.keys} == {*whole.rows.values()}
+    for place in range(effects):
+        world = RowsWorld()
+        world.fail = frozenset({1})
+        kept: Journal = []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at=place)
+        assert told(drive(world, kept)) == expected
+        assert world.ran == whole.ran
+
+
+def test_an_intersection_that_tells_no_rows_ends_the_pipeline_by_name() -> None:
+    world = RowsWorld(names_models=True)
+    world.rows = {}
+    error = ended(world)
+    assert error is not None
+    assert (error.code, error.details["step"]) == ("step_failed", "fit")
+    assert error.details["code"] in {"step_output_missing", "step_output_unfit"}
 
 
 def test_a_step_that_fails_names_itself_and_is_tried_again_when_resumed() -> None:

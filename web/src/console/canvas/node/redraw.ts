@@ -144,6 +144,7 @@ function settings(pen: Pen, body: Members, index: number, catalogue: Catalogue):
   const fields = component ? fieldsOf(component.parameters, catalogue.$defs) : [];
   for (const [name, value] of Object.entries(body)) {
     if (['id', 'kind', 'needs'].includes(name)) continue;
+    if (isMembers(value) && takes(component).some((one) => one.field === name)) continue; // its edge
     const field = fields.find((one) => one.name === name);
     if (!field || COMMON.some((one) => one === name)) throw new Undrawable(`no field ${name}`);
     pen.fill(['steps', index, name], field.schema, value);

@@ -1,0 +1,22 @@
+"""Which jobs parties contribute sums to, and who could compute another's from them."""
+
+from __future__ import annotations
+
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import contributes
+
+
+def contributing(spec: JobSpec) -> JobSpec:
+    """Return the spec of what parties contribute to: the job, or the first such one it starts."""
+    return next((one for one in spec.parts("") if contributes(one)), spec)
+
+
+def any_contributes(spec: JobSpec) -> bool:
+    """Tell whether parties contribute anything to a job, or to those that it starts."""
+    return any(map(contributes, spec.parts("") or (spec,)))
+
+
+def two_sum(spec: JobSpec) -> bool:
+    """Tell whether each of two parties can compute what the other one contributed to some sum."""
+    summed = (one for one in spec.parts("") or (spec,) if contributes(one))
+    return len(spec.roster) == 2 and any(not one.all_private for one in summed)
