@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from secureflow.application.access import Principal, require, visible_project
+from secureflow.application.access import (
+    Principal,
+    missing,
+    require,
+    sees_work_in,
+    visible_project,
+)
 from secureflow.application.jobs.rosters import granted_datasets
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.domain.jobtemplates import TEMPLATES, Filled, JobTemplate, Wishes, fill, template_of
@@ -50,6 +56,8 @@ class JobTemplates:
         require(principal, "job.read")
         async with self._begin() as work:
             found = await visible_project(work, principal, project)
+            if not sees_work_in(principal, found):  # an invitation shows no columns yet
+                raise missing("project", project)
             chosen = await granted_datasets(work, project, datasets)
         wishes = Wishes(project, found.purpose, chosen, name, label, positive, keys or {})
         return fill(key, wishes)
