@@ -185,7 +185,7 @@ class Sight:
     def __init__(self, principal: Principal, projects: set[str]) -> None:
         self._principal = principal
         self._projects = projects
-        self._jobs: dict[str, bool] = {}
+        self._jobs: dict[str, tuple[bool, bool]] = {}
 
     @classmethod
     async def of(cls, work: UnitOfWork, principal: Principal) -> Sight:
@@ -195,11 +195,13 @@ class Sight:
 
     async def sees(self, work: UnitOfWork, entry: LogEntry) -> bool:
         """Tell whether the caller may see what an entry is about."""
-        if self._principal.operator or self._principal.acts_for(entry.author):
+        if self._principal.operator:
             return True
+        own = self._principal.acts_for(entry.author)
         if entry.job:
-            return await self._sees_job(work, entry.job)
-        if entry.kind.startswith(PUBLIC_KINDS):
+            sees, closed = await self._sees_job(work, entry.job)
+            return sees or (own and not closed)
+        if own or entry.kind.startswith(PUBLIC_KINDS):
             return True
         about = entry.document if isinstance(entry.document, dict) else {}
         if entry.kind.startswith(PERSONAL_KINDS) and about.get("user") != self._principal.user:
@@ -210,10 +212,17 @@ class Sight:
             or about.get("project") in self._projects
         )
 
-    async def _sees_job(self, work: UnitOfWork, key: str) -> bool:
+    async def _sees_job(self, work: UnitOfWork, key: str) -> tuple[bool, bool]:
+        """Tell whether the caller sees a job, and whether others of the own organisation do.
+
+        The own agent signs in a restricted project, too, whose work only people named in it see.
+        """
         if key not in self._jobs:
             job = await work.jobs.find(key)
-            self._jobs[key] = job is not None and job.project in self._projects
+            sees = job is not None and job.project in self._projects
+            project = None if job is None or sees else await work.projects.find(job.project)
+            closed = project is not None and project.has_member(self._principal.organisation)
+            self._jobs[key] = sees, closed
         return self._jobs[key]
 
 

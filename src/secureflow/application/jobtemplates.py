@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from secureflow.application.access import Principal, require, visible_project
+from secureflow.application.access import (
+    Principal,
+    missing,
+    require,
+    sees_work_in,
+    visible_project,
+)
 from secureflow.application.jobs.rosters import granted_datasets
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -59,6 +65,8 @@ class JobTemplates:
         require(principal, "job.read")
         async with self._begin() as work:
             found = await visible_project(work, principal, project)
+            if not sees_work_in(principal, found):  # an invitation shows no columns yet
+                raise missing("project", project)
             chosen = await granted_datasets(work, project, datasets)
             for party, dataset in chosen.items():
                 chosen[party] = await self._granted(work, project, found.purpose, dataset)

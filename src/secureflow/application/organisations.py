@@ -26,6 +26,7 @@ from secureflow.application.listing import (
 from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.charter import RESERVED
@@ -183,7 +184,7 @@ class Organisations:
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_request`, `quota_exceeded`,
-                `idempotency_conflict`.
+                `idempotency_conflict`; `proof_required`: its agent outlives a session.
         """
         require(principal, "enrolment.create")
         if not principal.operator and (kind == "enclave" or not principal.acts_for(organisation)):
@@ -194,6 +195,8 @@ class Organisations:
             )
         if organisation:
             await self.get(principal, organisation)
+        async with self._begin() as work:
+            await require_proof(work, principal, self._clock(), others=True)
         return await self.make_token(kind, organisation, principal.user, key)
 
     async def make_token(

@@ -174,12 +174,13 @@ class Sessions:
         )
 
     async def holds(self, principal: Principal) -> bool:
-        """Tell whether the caller's session still lasts. This is no use of it."""
+        """Tell whether the caller's session still lasts, with the same roles: no use of it."""
         async with self._begin() as work:
             session = await work.sessions.find(principal.session)
             user = await work.users.find(principal.user)
             active = user is not None and await is_active(work, user)
-        return active and session is not None and self._lasts(session, self._clock())
+            same = user is not None and frozenset(user.roles) == principal.roles
+        return active and same and session is not None and self._lasts(session, self._clock())
 
     async def close(self, text: str) -> None:
         """End this session; one that has ended, or never was, is no error."""

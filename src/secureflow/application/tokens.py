@@ -118,12 +118,13 @@ class Tokens:
         return Principal(user.id, user.name, user.organisation, roles, token.id, scopes=scopes)
 
     async def holds(self, principal: Principal) -> bool:
-        """Tell whether the caller's token is still valid."""
+        """Tell whether the caller's token is still valid, and the roles are the same."""
         async with self._begin() as work:
             token = await work.tokens.find(principal.token)
             user = await work.users.find(principal.user)
             active = user is not None and await is_active(work, user)
-        return active and token is not None and self._clock() < token.expires
+            same = user is not None and frozenset(user.roles) == principal.roles
+        return active and same and token is not None and self._clock() < token.expires
 
     async def logout(self, text: str) -> None:
         """Revoke this token; an invalid one is not an error (RFC 7009, 2.2).

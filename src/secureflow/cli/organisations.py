@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
+from secureflow.cli.proving import proven
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.disk import preallocate
@@ -88,7 +89,7 @@ def create_enrolment(
 ) -> None:
     """Make an enrolment token."""
     with client() as connection, _place(save) as file:
-        issued = connection.enrolments.create(organisation, kind)
+        issued = proven(connection, lambda: connection.enrolments.create(organisation, kind))
         if file is not None:
             file.write(f"{issued.token}\n".encode())
     if save is None:

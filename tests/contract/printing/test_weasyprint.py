@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import zlib
@@ -82,6 +83,30 @@ async def test_only_so_many_pages_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SecureFlowError) as caught:
         await ProcessPrinter().pdf("<p>x</p>")
     assert caught.value.code == "rate_limited"
+
+
+async def test_nobody_takes_every_turn_at_the_printer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may take two minutes: sixteen of one reader kept it from all others."""
+    turn = asyncio.Event()
+
+    async def wait(self: ProcessPrinter, data: bytes) -> bytes:
+        del self
+        await turn.wait()
+        return data
+
+    monkeypatch.setattr(ProcessPrinter, "_print", wait)
+    printing = ProcessPrinter()
+    own = [asyncio.create_task(printing.pdf(f"{n}", "usr_ann")) for n in range(3)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(printing.pdf("3", "usr_ben"))
+    await asyncio.sleep(0)
+    error = own[2].exception() if own[2].done() else None
+    assert isinstance(error, SecureFlowError)
+    assert error.code == "rate_limited"
+    turn.set()
+    assert [await one for one in (own[0], own[1], other)] == [b"0", b"1", b"3"]
+    assert await printing.pdf("4", "usr_ann") == b"4"
+    assert not printing._waiting
 
 
 async def test_without_the_library_the_next_step_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

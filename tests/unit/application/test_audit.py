@@ -4,6 +4,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
+from secureflow.application.auditsearch import Criteria
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.recording import pending_leaves
 from secureflow.domain.jobs import Job
@@ -99,6 +100,25 @@ def party_leaf(
     )  # fmt: skip
     signed = sign_leaf(leaf, stage.keys[party])
     return signed, PendingLeaf(job.id, seq, 0, leaf.kind, party, signed.data(), document, salt)
+
+
+async def test_what_the_own_agent_signs_in_a_restricted_project_is_for_its_people(
+    stage: Stage,
+) -> None:
+    job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
+    _, leaf = party_leaf(stage, "bank-a", job, "", 0, columns=["salary"])
+    await stage.submit_leaves([leaf])
+    lead, key = stage.scientist("bank-a"), stage.ids["project"]
+    await stage.services.project_states.change(lead, key, restricted=True)
+    people = {lead: True, stage.admin("bank-a"): True, stage.owner("bank-a"): False,
+              stage.person("bank-a", Role.AUDITOR): False}  # fmt: skip
+    for person, sees in people.items():
+        listed = await stage.services.audit.entries(person, limit=500)
+        found, _ = await stage.services.audit_search.page(person, Criteria(author="bank-a"))
+        every = [one async for one in stage.services.audit_search.every(person, Criteria(), 500)]
+        for shown in (listed, found, every):
+            assert ("salary" in str(shown)) is sees
+            assert (job.id in str(shown)) is sees
 
 
 async def closing(stage: Stage, job: Job, ends: dict[str, End]) -> list[PendingLeaf]:

@@ -222,6 +222,17 @@ async def test_a_grant_that_has_ended_leaves_the_reason_to_the_check(
     assert {one.code for one in found.problems} == {"column_not_granted"}
 
 
+async def test_who_sees_no_work_of_a_project_learns_no_columns_by_a_template(stage: Stage) -> None:
+    project, datasets = stage.ids["project"], [stage.ids[f"{one}.dataset"] for one in BANKS]
+    await stage.services.project_states.change(stage.scientist("bank-a"), project, restricted=True)
+    filling = stage.services.job_templates.fill
+    assert await filling(stage.scientist("bank-a"), "data-quality", project, datasets)
+    for other in (stage.owner("bank-a"), stage.scientist("bank-b")):
+        with pytest.raises(SecureFlowError) as caught:
+            await filling(other, "data-quality", project, datasets)
+        assert caught.value.code == "not_found"
+
+
 async def test_templates_of_other_peoples_data_are_not_filled(stage: Stage) -> None:
     with pytest.raises(SecureFlowError) as caught:
         await stage.services.job_templates.fill(

@@ -234,11 +234,14 @@ async def test_an_administrators_old_session_makes_no_way_into_another_account(
         await use.oidc.identities.bind(mine, other.user, "sso", "2")
     with refused("proof_required"):
         await use.second_factors.reset(mine, other.user)
+    with refused("proof_required"):  # its agent would outlive the session, and sees what people see
+        await use.organisations.invite(mine, "agent", "bank-a")
     await use.users.update(mine, other.user, disabled=True)  # that takes away only
     await use.users.update(mine, other.user, disabled=False)
     await deeds(await use.tokens.authenticate(program.text))
     await use.proofs.give(mine, PASSWORD, HERE)
     await deeds(mine)
+    await use.organisations.invite(mine, "agent", "bank-a")
 
 
 async def test_a_narrow_token_proves_nothing(stage: Stage) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.jobs import JobState
+from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.server.rest import events as rest_events
 from secureflow.server.settings import RestSettings
@@ -156,7 +157,7 @@ async def test_a_person_has_so_many_streams(stage: Stage) -> None:
     assert not api.app.state.streams._open
 
 
-@pytest.mark.parametrize("how", ["logout", "expired", "disabled"])
+@pytest.mark.parametrize("how", ["logout", "expired", "disabled", "another role"])
 async def test_a_stream_ends_with_its_session(
     api: Api, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +175,8 @@ async def test_a_stream_ends_with_its_session(
         await stage.services.sessions.close(opened.text)
     elif how == "expired":
         stage.now[0] += 1800
+    elif how == "another role":  # what it may see is another thing: it opens a stream again
+        await stage.services.users.update(stage.operator, who.user, roles=[Role.AUDITOR])
     else:
         await stage.services.users.update(stage.operator, who.user, disabled=True)
     await asyncio.wait_for(tab.task, 20)

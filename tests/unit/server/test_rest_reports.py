@@ -16,9 +16,11 @@ from tests.unit.server.conftest import Api
 class NotingPrinter:
     def __init__(self) -> None:
         self.pages: list[str] = []
+        self.users: set[str] = set()
 
-    async def pdf(self, page: str) -> bytes:
+    async def pdf(self, page: str, user: str = "") -> bytes:
         self.pages.append(page)
+        self.users.add(user)
         return b"%PDF-1.7"
 
 
@@ -38,6 +40,7 @@ async def test_a_report_is_printed_in_the_wanted_language(stage: Stage, key: str
     printed = await api.call("GET", f"{path}?format=pdf&lang=zh", who)
     assert (printed.headers["content-type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
     assert f'filename="{key}-zh.pdf"' in printed.headers["content-disposition"]
+    assert printer.users == {who.user}
     by_header = {"Accept": "application/pdf", "Accept-Language": "zh-CN"}
     assert (await api.call("GET", path, who, headers=by_header)).content[:5] == b"%PDF-"
     await api.call("GET", f"{path}?format=pdf", who)

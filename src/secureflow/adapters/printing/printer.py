@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from typing import Final
 
@@ -19,6 +20,8 @@ PATIENCE: Final = 120.0
 """Seconds for one page, after its turn has come."""
 MOST_WAITING: Final = 16
 """Pages that wait for their turn."""
+MOST_OF_USER: Final = 2
+"""Of these, pages of one user."""
 MAX_PAGE: Final = 32 << 20
 """Bytes of HTML."""
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -31,14 +34,14 @@ class ProcessPrinter:
         self._python = python
         self._patience = patience
         self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def pdf(self, page: str) -> bytes:
+    async def pdf(self, page: str, user: str = "") -> bytes:
         """Return a page as PDF.
 
         Raises:
             SecureFlowError: `library_missing`; `printing_failed` if it takes too long, or too much
-                memory; `rate_limited` if too many pages wait.
+                memory; `rate_limited` if too many pages wait, or too many of this user.
         """
         if find_spec("weasyprint") is None:
             raise SecureFlowError(
@@ -48,18 +51,20 @@ class ProcessPrinter:
         data = page.encode()
         if len(data) > MAX_PAGE:
             raise _failed()
-        if self._waiting >= MOST_WAITING:
+        count = self._waiting.total()
+        if count >= MOST_WAITING or (user and self._waiting[user] >= MOST_OF_USER):
             raise SecureFlowError(
                 "rate_limited",
-                Text("{count} pages wait for being printed.", count=self._waiting),
+                Text("{count} pages wait for being printed.", count=count),
                 "Try again in a minute, or read the report as a page.",
             )
-        self._waiting += 1
+        self._waiting[user] += 1
         try:
             async with self._turn:
                 return await self._print(data)
         finally:
-            self._waiting -= 1
+            self._waiting[user] -= 1
+            self._waiting += Counter()  # without those that are at 0
 
     async def _print(self, data: bytes) -> bytes:
         pipe = asyncio.subprocess.PIPE

@@ -235,7 +235,8 @@ async def get_job_report(
     page = await asyncio.to_thread(render, report, lang)
     if form == "pdf":
         named = {"Content-Disposition": f'attachment; filename="{key}-{lang}.pdf"'}
-        return Response(await use.printer.pdf(page), media_type=_PDF, headers=named)
+        printed = await use.printer.pdf(page, caller.user)
+        return Response(printed, media_type=_PDF, headers=named)
     return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
