@@ -1,16 +1,33 @@
 /** Job files: the same request as YAML or JSON, as the command line takes it. */
+import type { Say } from '../../shared/i18n';
+import { fit, LARGEST, MOST_DRAWN, Unfit } from './bounds';
 import { COMMON } from './draft';
-import { isMembers, type Json, type Members } from './json';
+import type { Json, Members } from './json';
 
-const LARGEST = 1_000_000;
-
-/** What a file says; the parser of YAML is loaded with the first file. */
+/** What a file says, or why it is none (`Unfit`); the parser of YAML is loaded with the first one. */
 export async function read(text: string): Promise<Members> {
-  if (text.length > LARGEST) throw new Error('large');
+  if (text.length > LARGEST) throw new Unfit('large', { most: LARGEST });
   const { load, CORE_SCHEMA } = await import('js-yaml');
-  const value = load(text, { schema: CORE_SCHEMA }) as Json;
-  if (!isMembers(value) || typeof value['kind'] !== 'string') throw new Error('no job');
-  return value;
+  let value: Json;
+  try {
+    value = load(text, { schema: CORE_SCHEMA }) as Json;
+  } catch (error) {
+    const { mark } = error as { mark?: { line?: number } };
+    throw new Unfit('text', { line: (mark?.line ?? 0) + 1 });
+  }
+  return fit(value);
+}
+
+/** What a file of the browser's user says; a larger one is refused before it is read. */
+export async function opened(file: File): Promise<Members> {
+  if (file.size > 4 * LARGEST) throw new Unfit('large', { most: LARGEST });
+  return read(await file.text());
+}
+
+/** Why a file could not be taken, in words. */
+export function reason(error: unknown, t: Say): string {
+  const { why, facts } = error instanceof Unfit ? error : new Unfit('text', { line: 1 });
+  return t(`canvas:file.${why}`, { ...facts, drawn: MOST_DRAWN });
 }
 
 /** A request as a file; what all kinds have stands first. */
