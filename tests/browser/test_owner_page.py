@@ -1,4 +1,7 @@
-"""The owner's page in a real browser: who decides, what it shows, and that everybody can use it."""
+"""The pages without script, which `console.web: false` serves, in a real browser.
+
+What is built for browsers (tests/browser/owner) takes their place elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
 LANGUAGES: Final = {"en": "en-US", "zh": "zh-CN"}
 
+pytestmark = pytest.mark.full
 MADE: Final = re.compile(r"/grants/[0-9a-f]{64}$")
 
 Opens = Callable[..., Any]

@@ -15,6 +15,7 @@ from peers.agent_world import World
 
 from secureflow.agent.console.app import build_app
 from secureflow.agent.consolesettings import ConsoleSettings
+from secureflow.kit.builtfiles import BuiltPage
 
 PORT: Final = 8765
 OWN: Final = f"http://127.0.0.1:{PORT}"
@@ -84,9 +85,13 @@ async def owner_page(
     world: World | None = None,
     settings: ConsoleSettings | None = None,
     people: tuple[str, ...] | None = (),
+    built: BuiltPage | None = None,
     **more: Any,
 ) -> AsyncIterator[OwnerPage]:
-    """Serve the page of an agent; `people` are its accounts, by default all, for None none."""
+    """Serve the page of an agent; `people` are its accounts, by default all, for None none.
+
+    `built` is the page for browsers; without one there are the pages without script.
+    """
     made = world or World(directory / "agent", policy="")
     team = Team(made, **more)
     if people is not None:
@@ -99,6 +104,7 @@ async def owner_page(
             PORT,
             lambda: made.now,
             lambda: team.ticks,
+            built,
         )
         yield OwnerPage(team, app)
     finally:

@@ -44,6 +44,7 @@ BODIES: Final[dict[str, Any]] = {
     "reviewGrant": {"terms": TERMS},
     "signGrant": {"terms": TERMS, "once": "0" * 32},
     "revokeGrant": {},
+    "withdrawApproval": {"reason": "over"},
     "unlockGrant": {"uses": 0},
     "addPerson": {"name": "new", "password": "six other random words right here", "roles": []},
     "setRoles": {"roles": ["viewer"]},

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from peers.agent_people import OTHER
+from peers.owner_api import caller
 from peers.owner_page import OWN, PORT, Browser
 from peers.owner_provider import AtProviders, at_providers, led, login_cookies
 
@@ -22,6 +23,7 @@ from secureflow.agent.console.guards import MAX_CALLBACK, POLICY
 from secureflow.agent.console.loginstates import MOST
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.owner.providerlogins import STARTS as AGENT_STARTS
+from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
 
 EVIL = "https://evil.example"
@@ -75,6 +77,27 @@ async def test_two_tabs_do_not_disturb_each_other(desk: AtProviders) -> None:
 async def test_without_an_issuer_none_is_passed(desk: AtProviders) -> None:
     await desk.logged_in()
     assert desk.sso.answers[0].issuer is None
+
+
+async def test_on_the_built_page_it_leads_back_there_and_a_failure_says_what_it_was(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "dist" / "assets").mkdir(parents=True)
+    (tmp_path / "dist" / "index.html").write_text("built")
+    async with at_providers(tmp_path, built=BuiltPage(tmp_path / "dist")) as desk:
+        who = caller(desk.page)
+        for told, status in ({"error": "access_denied"}, 403), ({"code": "c"}, 200):
+            begun = await who.post("/providers/sso/start", {"back": "/app/inbox"})
+            state = parse_qs(urlsplit(begun.json()["url"]).query)["state"][0]
+            answer = await desk.came_back(who.browser, {"state": state, **told})
+            assert answer.status_code == status, answer.text
+            if status == 200:
+                assert led(answer) == "/app/inbox"
+                assert await whose(desk, who.browser) == "ben"
+                continue
+            assert 'href="/login"' in answer.text
+            assert 'type="password"' not in answer.text
+            assert who.browser.session == ""
 
 
 # --- whose login it is ---------------------------------------------------------------------------

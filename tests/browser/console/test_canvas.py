@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import demand_browser, shoot, tab_to, violations
+from peers.browsers import demand_browser, fits, shoot, tab_to, violations
 
 from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.conftest import Opens
-from tests.browser.console.place import Centre, demand_build, served
+from tests.browser.console.place import (
+    PASSWORD,
+    TABLET,
+    WIDE,
+    Centre,
+    demand_build,
+    log_in,
+    served,
+)
 
 BUDGET: Final = DatasetPrivacy("income", 20.0, 1e-4, required=False)
 WORDS: Final = {
@@ -210,3 +218,120 @@ def test_a_template_is_filled_and_nothing_is_asked_while_idle(opens: Opens) -> N
         settings(page).get_by_role("spinbutton", name="Epsilon (ε)").fill("0.7")
     assert second.value.post_data_json["privacy"]["epsilon"] == 0.7
     assert [one for one in asked if "check-draft" in one] == [second.value.url]
+
+
+STEPS: Final = "kind: pipeline\nname: many\nsteps:\n"
+
+
+def open_file(page: Any, name: str, text: str) -> None:
+    file = {"name": name, "mimeType": "application/yaml", "buffer": text.encode()}
+    page.locator("input[type=file]").set_input_files(file)
+
+
+def begun(page: Any) -> None:
+    """Open a file of two steps as the draft."""
+    open_file(
+        page,
+        "two.yaml",
+        f"{STEPS}  - {{id: train, kind: training}}\n"
+        "  - {id: test, kind: evaluation, models: [{step: train}]}\n",
+    )
+    page.locator(".react-flow__edge").wait_for(state="attached")
+
+
+def test_a_step_is_copied_and_pasted_with_its_settings(opens: Opens) -> None:
+    page = open_canvas(opens)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    asks = "{id: ask, kind: statistics, privacy: {epsilon: 0.7, delta: 1.0e-6}}"
+    open_file(page, "ask.yaml", f"{STEPS}  - {asks}\n  - {{id: train, kind: training}}\n")
+    page.locator("[data-id=ask]").click()
+    page.get_by_role("spinbutton", name="Epsilon (ε)").wait_for()
+    key_in(page, "Control+c", "Control+v")
+    page.locator(".react-flow__node").nth(2).wait_for()
+    assert settings(page).get_by_role("spinbutton", name="Epsilon (ε)").input_value() == "0.7"
+    page.evaluate("navigator.clipboard.writeText('kind: training')")
+    key_in(page, "Control+v")
+    page.get_by_text("List", exact=True).click()
+    assert page.get_by_role("button", name="Open ask").count() == 2
+    assert page.get_by_role("button", name="Open train").count() == 1
+
+
+BOMB: Final = "\n".join(f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(("name", "text", "why"), [
+    ("cut.yaml", "kind: training\nplan: {rounds: 3, batch", "is no YAML"),
+    ("huge.yaml", "kind: training\nname: " + "x" * 5_000_000, "longer than 1000000 characters"),
+    ("bomb.yaml", f"kind: a\nx0: &x0 [1,1,1,1,1,1,1,1,1]\n{BOMB}", "says too much"),
+    ("steps.yaml", STEPS + "  - {id: train, kind: training}\n" * 1000, "has 1000 steps"),
+])  # fmt: skip
+def test_a_file_that_is_no_job_is_refused_in_words_and_the_draft_stays(
+    opens: Opens, said: list[str], name: str, text: str, why: str
+) -> None:
+    page = open_canvas(opens)
+    begun(page)
+    open_file(page, name, text)
+    page.get_by_text(why).wait_for()
+    assert page.locator(".react-flow__node").count() == 2
+    assert not [one for one in said if "status of 40" not in one]
+
+
+@pytest.mark.full
+def test_as_many_steps_as_are_drawn_can_be_worked_with(opens: Opens) -> None:
+    page = open_canvas(opens)
+    many = (f"  - {{id: s{n}, kind: {('training', 'statistics')[n % 2]}}}\n" for n in range(64))
+    open_file(page, "64.yaml", STEPS + "".join(many))
+    page.locator("[data-id=s63]").wait_for(state="attached")
+    page.get_by_text("List", exact=True).click()
+    page.get_by_role("button", name="Open s63").click()
+    page.get_by_role("button", name="problem").last.wait_for()
+    settings(page).get_by_role("button", name="The job", exact=True).click()
+    name = settings(page).get_by_role("textbox", name="Name", exact=True)
+    name.fill("")
+    page.keyboard.type("typed into it")
+    assert name.input_value() == "typed into it"
+
+
+@pytest.mark.full
+def test_a_long_wide_name_fits_wherever_it_stands(opens: Opens, centre: Centre) -> None:
+    page = open_canvas(opens)
+    name = "\u6c49" * 200
+    with centre.client("ada") as client:
+        before = next(client.jobs.list())
+    page.goto(f"/jobs/new?from={before.id}")
+    settings(page).get_by_role("button", name="The job", exact=True).click()
+    settings(page).get_by_role("textbox", name="Name", exact=True).fill(name)
+    job = submitted(page)
+    for address in (f"/jobs/{job}", "/jobs", "/", f"/jobs/new?from={job}", f"/jobs/{job}/graph"):
+        page.goto(address)
+        page.get_by_role("heading", level=1).wait_for()
+        page.locator("[aria-busy=true]").first.wait_for(state="detached")
+        for size in (TABLET, WIDE):
+            page.set_viewport_size(size)
+            assert fits(page), (address, size)
+        shoot(page, f"en/console-long-name{address.replace('/', '-')[:12]}")
+
+
+def test_a_draft_outlives_its_session(opens: Opens, centre: Centre) -> None:
+    page = opens()
+    page.goto("/login?back=%2Fjobs%2Fnew")
+    log_in(page, "ada")
+    page.wait_for_url("**/jobs/new")
+    page.get_by_role("heading", level=1).wait_for()
+    begun(page)
+    with centre.client("ada") as client:
+        client.sessions.revoke_all()
+    centre.states.pop("ada", None)
+    settings(page).get_by_role("button", name="The job", exact=True).click()
+    name = settings(page).get_by_role("textbox", name="Name", exact=True)
+    name.fill("typed as it ended")
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    dialog.get_by_label("Password", exact=True).fill(PASSWORD)
+    dialog.get_by_role("button", name="Log in", exact=True).click()
+    dialog.wait_for(state="hidden")
+    assert name.input_value() == "typed as it ended"
+    page.get_by_role("button", name="problem").last.wait_for()  # it is checked again
+    page.reload()
+    page.locator("[data-id=train]").wait_for()
+    settings(page).get_by_role("button", name="The job", exact=True).click()
+    assert name.input_value() == "typed as it ended"

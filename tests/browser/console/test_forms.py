@@ -163,3 +163,33 @@ def test_a_grant_that_was_taken_back_meanwhile_refuses_and_keeps_the_form(
     shoot(page, "en/ask-revoked")
     assert page.url.endswith("/ask/overlap")
     assert page.get_by_role("textbox", name="Purpose").input_value() == "credit scoring"
+
+
+HIDDEN: Final = "nav, .ant-tabs-nav, button, .ant-typography-copy"
+CUT: Final = """() => [...document.querySelectorAll('main *')].filter((one) =>
+  one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible'
+  && one.getClientRects().length).map((one) => one.className)"""
+
+
+@pytest.mark.parametrize(("language", "theme", "head"), [
+    ("en", "dark", "Who could see what"), ("zh", "light", "谁能看到什么"),
+])  # fmt: skip
+@pytest.mark.parametrize("part", ["explanation", pytest.param("report", marks=pytest.mark.full)])
+def test_explanation_and_report_print_whole_and_on_white(
+    opens: Opens, centre: Centre, language: str, theme: str, head: str, part: str
+) -> None:
+    with centre.client("ada") as client:
+        job = next(one.id for one in client.jobs.list() if one.state == "succeeded")
+    page = opens("ada", language, color_scheme=theme)
+    page.goto(f"/jobs/{job}?part={part}")
+    ready(page)
+    page.get_by_role("main").get_by_text(head, exact=True).last.wait_for()
+    page.set_viewport_size({"width": 718, "height": 1010})  # A4 with the margins of a browser
+    page.emulate_media(media="print", color_scheme=theme)
+    page.locator("html[data-theme=light]").wait_for()
+    shoot(page, f"{language}/print-{part}")
+    assert not [one for one in page.locator(HIDDEN).all() if one.is_visible()]
+    assert page.evaluate(CUT) == []
+    assert page.get_by_role("main").get_by_text(head, exact=True).last.is_visible()
+    page.emulate_media(media="screen", color_scheme=theme)
+    page.locator(f"html[data-theme={theme}]").wait_for()

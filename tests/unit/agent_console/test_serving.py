@@ -132,7 +132,7 @@ async def served(settings: ConsoleSettings, agent: Path) -> AsyncIterator[str]:
 
 
 async def test_it_is_served_at_the_address_that_it_prints(tmp_path: Path) -> None:
-    settings = ConsoleSettings(listen="127.0.0.1:0")
+    settings = ConsoleSettings(listen="127.0.0.1:0", web=False)
     async with (
         served(settings, tmp_path / "agent.sock") as address,
         httpx.AsyncClient() as client,

@@ -11,6 +11,8 @@ from peers.owner_page import OWN
 
 from secureflow.agent.console.app import build_app
 from secureflow.agent.console.guards import POLICY
+from secureflow.agent.console.routes import PAGES
+from secureflow.agent.console.web import STAY
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.kit.builtfiles import BuiltPage, takes_gzip
 
@@ -67,6 +69,41 @@ async def test_where_none_was_built_the_pages_need_no_script(tmp_path: Path) -> 
         answer = await client.get("/app/inbox")
         assert answer.status_code == 404
         assert answer.headers["content-security-policy"] == POLICY
+
+
+async def test_links_and_bookmarks_of_the_pages_without_script_lead_to_the_same_thing(
+    folder: Path, tmp_path: Path
+) -> None:
+    client, item = browser(folder, tmp_path), "ab" * 32
+    for path, there in {
+        f"/r/{item}": f"/app/r/{item}", f"/r/{item}?page=2": f"/app/r/{item}?page=2",
+        "/overview": "/app/", "/inbox?all=1": "/app/inbox?all=1", "/absence": "/app/account",
+        "/activity": "/app/record", "/grants/new": "/app/grants/new",
+        "/login?back=%2Fr%2Fx": "/app/login?back=%2Fr%2Fx",
+    }.items():  # fmt: skip
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, there), path
+        assert "set-cookie" not in answer.headers
+
+
+async def test_every_page_without_script_is_replaced_and_none_of_its_forms_is_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    client = browser(folder, tmp_path)
+    own = {"Origin": OWN, "Sec-Fetch-Site": "same-origin"}
+    for page in PAGES:
+        path = re.sub(r"{\w+}", "a" * 64, page.path)
+        if page.path in STAY:
+            assert (await client.get(path)).status_code not in (303, 404), path
+            continue
+        if page.show:
+            location = (await client.get(path)).headers["location"]
+            assert location.startswith("/app/"), path
+        if page.act:
+            answer = await client.post(path, data={"name": "ada"}, headers=own)
+            assert answer.status_code == 405, path
+    (folder / "index.html").unlink()  # they are what there is without a build
+    assert (await client.get("/inbox")).status_code == 503  # no agent answers here
 
 
 async def test_a_part_is_kept_for_good_and_one_that_is_missing_is_no_page(

@@ -30,3 +30,16 @@ export function queryClient(): QueryClient {
     },
   });
 }
+
+const renewals = new Set<() => void>();
+
+/** Calls `watch` when whoever worked here has logged in again; returns what ends that. */
+export function watchRenewal(watch: () => void): () => void {
+  renewals.add(watch);
+  return () => void renewals.delete(watch);
+}
+
+/** Says that the session was renewed: what failed for its end is asked for again. */
+export function sessionRenewed(): void {
+  for (const one of renewals) one();
+}

@@ -1,6 +1,6 @@
 /** How everything looks: one accent; green, amber and red only for states. */
 import { theme as antd, type ThemeConfig } from 'antd';
-import { useSyncExternalStore } from 'react';
+import { useCallback, useSyncExternalStore } from 'react';
 import { usePreferences, type Density } from './preferences';
 
 /** Meanings that have a colour of their own. */
@@ -74,18 +74,28 @@ function still(): boolean {
   return asked('(prefers-reduced-motion: reduce)')?.matches ?? false;
 }
 
-function watchScheme(watch: () => void): () => void {
-  const query = asked('(prefers-color-scheme: dark)');
-  query?.addEventListener('change', watch);
-  return () => query?.removeEventListener('change', watch);
+/** Whether a query of the browser's matches now. */
+function useMatches(wanted: string): boolean {
+  const watch = useCallback(
+    (changed: () => void) => {
+      const query = asked(wanted);
+      query?.addEventListener('change', changed);
+      return () => query?.removeEventListener('change', changed);
+    },
+    [wanted],
+  );
+  return useSyncExternalStore(watch, () => asked(wanted)?.matches ?? false);
 }
 
-/** Whether the page is dark now: as preferred, else as the system is. */
+/** Whether the page is drawn for paper now: then nothing is scrolled, and nothing left out. */
+export function usePrinting(): boolean {
+  return useMatches('print');
+}
+
+/** Whether the page is dark now: as preferred, else as the system is; paper is white. */
 export function useDark(): boolean {
-  const system = useSyncExternalStore(
-    watchScheme,
-    () => asked('(prefers-color-scheme: dark)')?.matches ?? false,
-  );
+  const system = useMatches('(prefers-color-scheme: dark)');
+  const printing = usePrinting();
   const { theme } = usePreferences();
-  return theme === 'system' ? system : theme === 'dark';
+  return !printing && (theme === 'system' ? system : theme === 'dark');
 }

@@ -67,12 +67,13 @@ def build_app(
     cookies = Cookies(settings.encrypted, port)
     agent = AgentSocket(socket)
     parts = Attempts(ticks), Visitors(agent, ticks), Watching(AgentSocket(socket, 1, 1))
-    site = Site(agent, pages, cookies, *parts)
+    web = Web(built)
+    site = Site(agent, pages, cookies, *parts, web.live)
     routes = [
         Route("/static/{name}", partial(_static, _static_files())),
-        *Web(built).routes(),
+        *web.routes(),
         *api_routes(site, OPERATIONS),
-        *(Route(one.path, _Endpoint(site, one), methods=one.methods) for one in PAGES),
+        *(Route(one.path, _Endpoint(site, web, one), methods=one.methods) for one in PAGES),
     ]
     failed = partial(_failed, site)
     handlers = {HTTPException: failed, SecureFlowError: failed, Exception: failed}
@@ -83,14 +84,15 @@ def build_app(
 class _Endpoint:
     """Serves one page (a class, so that Starlette takes it as an ASGI application)."""
 
-    def __init__(self, site: Site, page: Page) -> None:
+    def __init__(self, site: Site, web: Web, page: Page) -> None:
         self._site = site
+        self._web = web
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request."""
         request = Request(scope, receive)
-        answer = await self._answered(request)
+        answer = self._web.instead(self._page, request) or await self._answered(request)
         await answer(scope, receive, send)
 
     async def _answered(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from secureflow.agent.console.asking import AgentSocket
@@ -24,6 +25,7 @@ class Site:
         attempts: slows logins down.
         visitors: know whose a session is.
         watching: wakes open pages when something changes.
+        built: whether the page that was built for browsers is served now; then it is the only one.
         dialling: questions to the agent at once that make it dial an identity provider.
     """
 
@@ -33,4 +35,5 @@ class Site:
     attempts: Attempts
     visitors: Visitors
     watching: Watching
+    built: Callable[[], bool] = lambda: False
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))

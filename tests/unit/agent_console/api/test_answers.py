@@ -141,6 +141,28 @@ async def test_a_grant_is_signed_as_it_was_reviewed_once_and_taken_back(page: Ow
     assert (back.json()["grant"]["state"], back.json()["grant"]["reason"]) == ("taken back", "over")
 
 
+async def test_one_job_that_no_grant_covers_is_stopped_by_who_may_decide(page: OwnerPage) -> None:
+    asking, item = await waiting_item(page.team.world)
+    ben, vera = await caller_of(page, "ben"), await caller_of(page, "vera")
+    seen = (await ben.get(f"/inbox/{item.id}")).json()["seen"]
+    await ben.post(f"/inbox/{item.id}/approve", {"seen": seen})
+    await asyncio.gather(asking, return_exceptions=True)
+    (use,) = (await ben.get("/running")).json()["uses"]
+    assert (use["job"], use["grant"]) == (item.job, "")
+    path = f"/jobs/{item.job}/withdraw"
+    refused = await vera.post(path, {"reason": "not mine to say"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_needed")
+    assert len((await ben.get("/running")).json()["uses"]) == 1
+    for _ in range(2):  # the second click of a double one
+        done = await ben.post(path, {"reason": "the study\nis over"})
+        assert done.status_code == 200, done.text
+    assert (await ben.get("/running")).json()["uses"] == []
+    noted = [one for one in page.team.world.store.actions() if one["job"] == item.job]
+    assert "approval.withdrawn" in [one["action"] for one in noted]
+    unknown = await ben.post("/jobs/job_unknown/withdraw", {})
+    assert unknown.json()["code"] == "not_found", unknown.text
+
+
 async def test_an_administrator_makes_people_and_a_disabled_one_is_out_at_once(
     page: OwnerPage,
 ) -> None:

@@ -7,6 +7,7 @@ import { Moment } from '../../shared/parts/Moment';
 import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
+import { unmoved } from './queue';
 
 type Line = Schemas['QueueLine'];
 
@@ -14,7 +15,10 @@ type Line = Schemas['QueueLine'];
 export function QueueTab() {
   const { t, has } = useTexts('administration');
   const queue = api.useQuery('get', '/api/v1/queue');
-  useLive(['job'], () => void queue.refetch());
+  useLive(['job'], ({ data }) => {
+    const row = data['job'] as Schemas['JobSummary'] | undefined;
+    if (!unmoved(queue.data?.items, row)) void queue.refetch();
+  });
   return (
     <Answer
       query={queue}

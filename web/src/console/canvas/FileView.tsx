@@ -2,7 +2,7 @@ import { Alert, Button, Flex, Input } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import css from './Canvas.module.css';
-import { read, written } from './files';
+import { read, reason, written } from './files';
 import type { Members } from './json';
 
 type Props = { request: Members; become: (request: Members) => void };
@@ -11,7 +11,7 @@ type Props = { request: Members; become: (request: Members) => void };
 export function FileView({ request, become }: Props) {
   const { t } = useTexts('canvas');
   const [text, write] = useState('');
-  const [wrong, mark] = useState(false);
+  const [wrong, mark] = useState('');
   useEffect(() => {
     let here = true;
     void written(request).then((said) => here && write(said));
@@ -22,10 +22,10 @@ export function FileView({ request, become }: Props) {
   const take = () =>
     read(text).then(
       (next) => {
-        mark(false);
+        mark('');
         become(next);
       },
-      () => mark(true),
+      (error: unknown) => mark(reason(error, t)),
     );
   return (
     <Flex vertical gap="small" className={css['list'] ?? ''}>
@@ -37,7 +37,7 @@ export function FileView({ request, become }: Props) {
         spellCheck={false}
         className={css['file'] ?? ''}
       />
-      {wrong ? <Alert type="error" title={t('canvas:file.unread')} /> : null}
+      {wrong ? <Alert type="error" showIcon title={t('canvas:file.unread', { why: wrong })} /> : null}
       <Button onClick={() => void take()}>{t('canvas:file.take')}</Button>
     </Flex>
   );

@@ -10,7 +10,7 @@ import {
 import { App, Button, Segmented, Space } from 'antd';
 import { useRef } from 'react';
 import { useTexts } from '../../shared/i18n';
-import { read, saveAs, written } from './files';
+import { opened, reason, saveAs, written } from './files';
 import css from './Canvas.module.css';
 import type { useDraft } from './useDraft';
 
@@ -31,9 +31,9 @@ export function Tools({ draft, view, look, compare, template }: Props) {
   const open = async (chosen: File | undefined) => {
     if (!chosen) return;
     try {
-      draft.begin(await read(await chosen.text()), chosen.name);
-    } catch {
-      message.error(t('canvas:file.wrong', { name: chosen.name }));
+      draft.begin(await opened(chosen), chosen.name);
+    } catch (error) {
+      message.error(t('canvas:file.wrong', { name: chosen.name, why: reason(error, t) }));
     }
   };
   const download = async () => {

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { http, type Schemas } from '../../api/client';
 import { asProblem, type Problem } from '../../api/problem';
+import { watchRenewal } from '../../api/queries';
 import { same, type Members } from './json';
 
 export type Checked = Schemas['Checked'];
@@ -55,5 +56,6 @@ export function useCheck(request: Members, language: string): Check {
       ending.abort();
     };
   }, [request, turn, language]);
+  useEffect(() => watchRenewal(() => go((one) => one + 1)), []);
   return { ...found, again: () => go((one) => one + 1) };
 }

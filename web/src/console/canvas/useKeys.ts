@@ -1,5 +1,6 @@
 /** Keys that work anywhere on the page but in a field: back, forward, copy and paste of a step. */
 import { useEffect, useRef } from 'react';
+import { fit, LARGEST } from './bounds';
 import { isMembers, type Json, type Members } from './json';
 
 const MARK = 'secureflow-step';
@@ -18,10 +19,10 @@ function inField(event: Event): boolean {
 
 /** Reads a step from what was copied; null for anything else. */
 export function stepIn(text: string): Members | null {
+  if (text.length > LARGEST) return null;
   try {
     const value = JSON.parse(text) as Json;
-    const body = isMembers(value) ? value[MARK] : null;
-    return isMembers(body) && typeof body['kind'] === 'string' ? body : null;
+    return fit((isMembers(value) ? value[MARK] : null) ?? null);
   } catch {
     return null;
   }

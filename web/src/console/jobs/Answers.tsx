@@ -4,6 +4,7 @@ import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
 import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
+import { usePrinting } from '../../shared/theme';
 import { members, text, texts } from '../models/card';
 import { answersOf, askedIn, type AnswerRow } from './answers';
 
@@ -13,9 +14,10 @@ type Props = { report: Record<string, unknown> };
 export function Answers({ report }: Props) {
   const { t } = useTexts('jobs');
   const { language } = usePreferences();
+  const printing = usePrinting();
   const rows = answersOf(report, language);
   if (!rows.length) return null;
-  const many = rows.length > 20;
+  const many = rows.length > 20 && !printing;
   return (
     <Card size="small" title={t('jobs:answers')}>
       <WideTable<AnswerRow>

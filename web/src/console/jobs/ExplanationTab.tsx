@@ -54,6 +54,7 @@ export function Rows({ title, rows, names }: RowsProps) {
       <WideTable<Row>
         size="small"
         pagination={false}
+        scroll={{ x: 560 }}
         rowKey={(one) => JSON.stringify(one)}
         dataSource={rows}
         columns={names.map((name) => ({

@@ -72,14 +72,17 @@ export function JobDeeds({ job }: { job: Job }) {
       <Dropdown
         trigger={['click']}
         menu={{
-          items: files.map(({ key, label, href }) => ({
-            key,
-            label: (
-              <a href={href} download>
-                {label}
-              </a>
-            ),
-          })),
+          items: [
+            ...files.map(({ key, label, href }) => ({
+              key,
+              label: (
+                <a href={href} download>
+                  {label}
+                </a>
+              ),
+            })),
+            { key: 'print', label: t('jobs:print'), onClick: () => window.print() },
+          ],
         }}
       >
         <Button>{t('jobs:files')}</Button>

@@ -1,16 +1,14 @@
-import { Modal } from 'antd';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { useLocation } from 'react-router';
-import { onSessionEnd } from '../../api/queries';
-import { useTexts } from '../../shared/i18n';
+import { onSessionEnd, sessionRenewed } from '../../api/queries';
+import { SessionEndedDialog } from '../../shared/login/SessionEndedDialog';
 import { LoginForm } from '../login/LoginForm';
 import { Providers } from '../login/Providers';
 import { useMe, type Account } from '../session';
 
 /** The session ended in mid-work: asks for the login over the page, so that nothing is lost. */
 export function SessionEnded() {
-  const { t } = useTexts('login');
   const [ended, setEnded] = useState(false);
   const queries = useQueryClient();
   const { pathname, search } = useLocation();
@@ -25,21 +23,13 @@ export function SessionEnded() {
       return;
     }
     setEnded(false);
+    sessionRenewed();
     void queries.invalidateQueries();
   };
   return (
-    <Modal
-      open={ended}
-      title={t('login:ended')}
-      footer={null}
-      closable={false}
-      keyboard={false}
-      mask={{ closable: false }}
-      destroyOnHidden
-    >
-      <p>{t('login:ended.hint')}</p>
+    <SessionEndedDialog open={ended}>
       <LoginForm onDone={entered} {...(me.data ? { name: me.data.name } : {})} />
       <Providers back={pathname + search} />
-    </Modal>
+    </SessionEndedDialog>
   );
 }

@@ -1,71 +1,12 @@
-import { Button, Form, Input } from 'antd';
-import { useState } from 'react';
-import { asProblem } from '../../api/problem';
-import { useTexts } from '../../shared/i18n';
-import { Failed } from '../../shared/states/Failed';
+import { LoginForm as Shared } from '../../shared/login/LoginForm';
 import { http } from '../api';
-import { useDeed } from '../deeds';
 import type { Session } from '../session';
 
-type Values = { name: string; password: string; code?: string };
 type Props = { onDone: (session: Session) => void; name?: string };
 
-/** Name and password, and a code where the account needs one. */
-export function LoginForm({ onDone, name }: Props) {
-  const { t } = useTexts('login');
-  const [needsCode, setNeedsCode] = useState(false);
-  const login = useDeed(async ({ name: who, password, code = '' }: Values) => {
-    const body = { name: who, password, code: code.replaceAll(' ', '') };
-    return (await http.POST('/api/session', { body })).data!;
-  });
-  const needed = login.isError && asProblem(login.error).code === 'second_factor_required';
-  const send = (values: Values) =>
-    login.mutate(values, {
-      onSuccess: onDone,
-      onError: (error) => {
-        if (asProblem(error).code === 'second_factor_required') setNeedsCode(true);
-      },
-    });
+/** The login of this organisation's own agent. */
+export function LoginForm(props: Props) {
   return (
-    <Form<Values>
-      name="login"
-      layout="vertical"
-      requiredMark={false}
-      initialValues={{ name: name ?? '' }}
-      onFinish={send}
-    >
-      <Form.Item
-        name="name"
-        label={t('login:name')}
-        rules={[{ required: true, message: t('login:name.missing') }]}
-      >
-        <Input autoComplete="username" autoFocus={!name} spellCheck={false} autoCapitalize="none" />
-      </Form.Item>
-      <Form.Item
-        name="password"
-        label={t('login:password')}
-        rules={[{ required: true, message: t('login:password.missing') }]}
-      >
-        <Input.Password autoComplete="current-password" autoFocus={Boolean(name)} />
-      </Form.Item>
-      {needsCode ? (
-        <Form.Item
-          name="code"
-          label={t('login:code')}
-          extra={t('login:code.hint')}
-          rules={[{ required: true, message: t('login:code.missing') }]}
-        >
-          <Input autoComplete="one-time-code" autoFocus spellCheck={false} />
-        </Form.Item>
-      ) : null}
-      {login.isError && !needed ? (
-        <Form.Item>
-          <Failed error={login.error} />
-        </Form.Item>
-      ) : null}
-      <Button type="primary" htmlType="submit" block loading={login.isPending}>
-        {t('login:enter')}
-      </Button>
-    </Form>
+    <Shared enter={async (body) => (await http.POST('/api/session', { body })).data!} {...props} />
   );
 }

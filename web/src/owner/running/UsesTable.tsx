@@ -8,6 +8,8 @@ import { usePreferences } from '../../shared/preferences';
 import type { Schemas } from '../api';
 import { epsilon } from '../parts/figures';
 import parts from '../parts/parts.module.css';
+import { useMay } from '../session';
+import { StopJob } from './StopJob';
 
 type Use = Schemas['UseRow'];
 
@@ -15,6 +17,7 @@ type Use = Schemas['UseRow'];
 export function UsesTable({ uses, running = false }: { uses: readonly Use[]; running?: boolean }) {
   const { t } = useTexts('owner');
   const { language } = usePreferences();
+  const decides = useMay('decider');
   const columns: TableColumnsType<Use> = [
     {
       title: t('owner:use.job'),
@@ -65,7 +68,13 @@ export function UsesTable({ uses, running = false }: { uses: readonly Use[]; run
       title: t('owner:use.outcome'),
       key: 'outcome',
       render: (_, one) =>
-        one.running ? <StateTag state="running" /> : <Tag>{one.outcome || '–'}</Tag>,
+        one.running ? (
+          <>
+            <StateTag state="running" /> {running && decides ? <StopJob job={one.job} /> : null}
+          </>
+        ) : (
+          <Tag>{one.outcome || '–'}</Tag>
+        ),
     },
     { title: t('owner:use.at'), key: 'at', render: (_, one) => <Moment at={one.at} /> },
   ];

@@ -1,7 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Modal } from 'antd';
 import { useLocation } from 'react-router';
-import { useTexts } from '../../shared/i18n';
+import { SessionEndedDialog } from '../../shared/login/SessionEndedDialog';
 import { LoginForm } from '../login/LoginForm';
 import { Providers } from '../login/Providers';
 import { adopt, useSession, type Session } from '../session';
@@ -10,7 +9,6 @@ type Props = { open: boolean; session: Session; close: () => void };
 
 /** The session ended in mid-work: asks for the login over the page, so that nothing is lost. */
 export function SessionEnded({ open, session, close }: Props) {
-  const { t } = useTexts('login');
   const queries = useQueryClient();
   const { pathname, search } = useLocation();
   const providers = useSession().data?.providers ?? [];
@@ -24,18 +22,9 @@ export function SessionEnded({ open, session, close }: Props) {
     void queries.invalidateQueries();
   };
   return (
-    <Modal
-      open={open}
-      title={t('login:ended')}
-      footer={null}
-      closable={false}
-      keyboard={false}
-      mask={{ closable: false }}
-      destroyOnHidden
-    >
-      <p>{t('login:ended.hint')}</p>
+    <SessionEndedDialog open={open}>
       <LoginForm onDone={entered} name={session.account?.row.name ?? ''} />
       <Providers providers={providers} back={pathname + search} />
-    </Modal>
+    </SessionEndedDialog>
   );
 }

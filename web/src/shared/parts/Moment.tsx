@@ -2,6 +2,7 @@ import { Tooltip } from 'antd';
 import { useSyncExternalStore } from 'react';
 import { moment, relative } from '../format';
 import { usePreferences } from '../preferences';
+import { usePrinting } from '../theme';
 
 const STEP = 15_000;
 const watchers = new Set<() => void>();
@@ -31,15 +32,16 @@ export function useNow(): number {
   return useSyncExternalStore(watch, () => now);
 }
 
-/** When something was, relative to now; the absolute time on hover and for the keyboard. */
+/** When something was, relative to now; the absolute time on hover, for the keyboard, on paper. */
 export function Moment({ at }: { at: number }) {
   const { language, zone } = usePreferences();
   const current = useNow();
+  const printing = usePrinting();
   const absolute = moment(at, language, zone);
   return (
     <Tooltip title={absolute}>
       <time dateTime={new Date(at * 1000).toISOString()} aria-label={absolute} tabIndex={0}>
-        {relative(at, current, language)}
+        {printing ? absolute : relative(at, current, language)}
       </time>
     </Tooltip>
   );

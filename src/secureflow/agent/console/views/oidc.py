@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from secureflow.agent.console.addresses import CALLBACK
 from secureflow.agent.console.asking import ATTENDED
+from secureflow.agent.console.failures import error_page
 from secureflow.agent.console.loginstates import LoginState
 from secureflow.agent.console.views.login import address_of, screen
 from secureflow.agent.console.visits import HOME, Page, Visit, form_fields, own_path
@@ -150,7 +151,8 @@ async def callback(visit: Visit) -> Response:
         asking = _ask(visit, "people.oidc_finish", provider=name, browser=begun.browser, **told)
         opened = members(await asking)
     except SecureFlowError as error:
-        answer = await screen(visit, back, error=error)
+        built = visit.site.built()
+        answer = error_page(visit, error) if built else await screen(visit, back, error=error)
         if state and error.code not in _UNUSED:
             cookies.clear_login(answer, state)
         return answer
