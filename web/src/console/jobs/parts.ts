@@ -11,7 +11,8 @@ export type PartRow = {
   metrics: Record<string, number>;
 };
 
-const NUMBERS: Record<string, string> = { point: 'point', run: 'run', step: 'step' };
+/** Event → the member that numbers its part; of a pipeline `step` is a name. */
+const NUMBERS: Record<string, string> = { point: 'point', run: 'run', step: 'number' };
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
@@ -24,7 +25,7 @@ function label(data: Record<string, unknown>): string {
       .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
       .join(', ');
   }
-  return text(data['id']) || text(data['name']);
+  return text(data['step']) || text(data['id']) || text(data['name']);
 }
 
 /** The rows of a job's parts by their numbers, each as it was told last. */
