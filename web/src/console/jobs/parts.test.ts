@@ -25,6 +25,7 @@ test('steps of a pipeline are called by their names, each attempt a row', () => 
     { id: 2, kind: 'step', at: 6, data: { ...step, number: 4, attempt: 1, state: 'failed', error: { message: 'away' } } },
     { id: 3, kind: 'step', at: 7, data: { ...step, number: 5, attempt: 2, job: 'job_b', state: 'started' } },
   ]);
+  expect(rows.map((one) => one.place)).toEqual([2, 2]);
   expect(rows.map((one) => [one.number, one.label, one.state, one.job, one.error])).toEqual([
     [4, 'train', 'failed', 'job_a', 'away'],
     [5, 'train', 'started', 'job_b', ''],

@@ -3,6 +3,8 @@ import type { JobEvent } from './events';
 
 export type PartRow = {
   number: number;
+  /** Where it stands: of a step its place, which its attempts share. */
+  place: number;
   label: string;
   job: string;
   state: string;
@@ -41,6 +43,7 @@ export function partsOf(events: readonly JobEvent[]): PartRow[] {
     );
     rows.set(number, {
       number,
+      place: typeof data['place'] === 'number' ? data['place'] : number,
       label: label(data) || rows.get(number)?.label || '',
       job: text(data['job']) || text(data['part']) || rows.get(number)?.job || '',
       state: text(data['state']),
