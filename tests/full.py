@@ -8,14 +8,30 @@ change. A file that has nothing for a run is not imported for it: imports are a 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from _pytest.mark import ParameterSet
 
 WRITTEN: Final = "pytest.mark.full"
 WHOLE: Final = re.compile(rf"^pytestmark = .*{re.escape(WRITTEN)}\b", re.MULTILINE)
 """A file with this line has nothing for `make test`."""
+
+
+def thinned(cases: Iterable[Any], every: int, rest: pytest.MarkDecorator) -> list[ParameterSet]:
+    """Return a test's cases for `parametrize`: each `every`th as it is, the rest with a mark."""
+    listed = [
+        case if isinstance(case, ParameterSet)
+        else pytest.param(*case) if isinstance(case, tuple)
+        else pytest.param(case)
+        for case in cases
+    ]  # fmt: skip
+    return [
+        case if place % every == 0 else case._replace(marks=[*case.marks, rest])
+        for place, case in enumerate(listed)
+    ]
 
 
 class Full:

@@ -79,6 +79,8 @@ class Leaks:
     def __init__(self) -> None:
         self._unit = ""
         self._before = Seen()
+        self._after: Seen | None = None
+        """What a file left: nothing runs before the next one begins."""
         self._temporary = self._root = Path()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -87,7 +89,8 @@ class Leaks:
         if self._unit != unit(item.nodeid):
             self._unit = unit(item.nodeid)
             os.environ[MARK] = f"{os.getpid()}"
-            self._before = self._look()
+            self._before = self._after or self._look()
+            self._after = None
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -143,10 +146,11 @@ class Leaks:
     def _left(self) -> list[str]:
         warned = _collected()
         deadline = time.monotonic() + GRACE
-        while new := self._look().beyond(self._before):
+        while new := (seen := self._look()).beyond(self._before):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
+        self._after = None if new else seen
         for pid in new.get("process", {}):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

@@ -13,10 +13,23 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = {
-    "tests/security/operator/": ("tests/security/operator/",),
+    **{
+        folder: (folder,)
+        for folder in (
+            *("tests/security/operator/", "tests/scenarios/composed/", "tests/kinds/"),
+            *("tests/browser/console/", "tests/browser/owner/"),
+        )
+    },
     "tests/chaos/test_in_process.py": (
         "tests/chaos/test_oracle.py",
         "tests/chaos/test_full_store.py",
+    ),
+    "tests/unit/law/test_law.py": (
+        "tests/unit/law/test_law.py",
+        "tests/unit/law/test_kinds.py",
+        "tests/unit/law/test_secrets.py",
+        "tests/unit/texts/test_catalogue.py",
+        "tests/unit/cli/test_cli_chinese.py",
     ),
 }
 """Unit → beginnings of files that are in it too: they share what is dear, made once a process."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import secureflow
+from tests.syntax import nodes, tree
 
 SOURCE = Path(secureflow.__file__).parent
 SPEAKERS = {
@@ -68,7 +69,7 @@ class Reading:
         self.said = Said()
         self._source = source
         self._trees = {
-            path: ast.parse(path.read_text())
+            path: tree(path)
             for path in sorted(source.rglob("*.py"))
             if "migrations" not in path.parts
         }
@@ -80,12 +81,12 @@ class Reading:
         self._heard: dict[Named, set[str]] = defaultdict(set)
         """Parameters of functions that end up in a text."""
         self._seen: set[object] = set()
-        for path, tree in self._trees.items():
-            self._survey(path, tree, None)
+        for path, module in self._trees.items():
+            self._survey(path, module, None)
         calls = [
             (path, node)
-            for path, tree in self._trees.items()
-            for node in ast.walk(tree)
+            for path in self._trees
+            for node in nodes(path)
             if isinstance(node, ast.Call)
         ]
         self._yielded()
@@ -96,6 +97,11 @@ class Reading:
         for path, call in calls:
             if _name(call) == "Text":
                 self._text(path, call)
+        calls = [
+            (path, call)
+            for path, call in calls
+            if _name(call) in SPEAKERS or self._called(path, call)
+        ]
         size = -1
         while size != len(self._seen):
             size = len(self._seen)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from blake3 import blake3
 from peers import browsers, verifiers
 
 from secureflow.domain.charter import SignedCharter
+from secureflow.engines.ledger.ends import End, finished_document
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger.test_bundle import (
     CHARTER,
     HONEST,
+    OTHER_JOB,
     STORY,
     Story,
     honest_actions,
@@ -156,6 +159,30 @@ def test_a_model_is_recognised_by_its_digest(page: Any) -> None:
     assert digest in page.locator("#output-told").inner_text()
     choose(page, output=model + b"x")
     page.locator("#output-told.missing").wait_for()
+
+
+def test_a_model_that_one_party_names_elsewhere_is_not_the_jobs(page: Any) -> None:
+    """A member and the centre need no other signature for a leaf of another job."""
+    model = b"another model"
+    says = finished_document("succeeded", End(1, "ab" * 32), blake3(model).hexdigest())
+    actions = [
+        replace(one, document=says, opened=True) if one.job == OTHER_JOB and one.included else one
+        for one in honest_actions()
+    ]
+    choose(page, charter=PINNED, bundle=Story(actions).bundle(), output=model)
+    page.locator("#output-told.missing").wait_for()
+    assert "verified" in status(page).lower()
+    assert "does not name" in page.locator("#output-told").inner_text()
+
+
+def test_a_record_that_is_not_verified_shows_no_model(page: Any) -> None:
+    model = b"a model that the centre's outcome does not name"
+    named = [replace(one, model=blake3(model).hexdigest()) if one.kind == "finished" else one
+             for one in honest_actions()]  # fmt: skip
+    choose(page, charter=PINNED, bundle=Story(named).bundle(), output=model)
+    page.locator("#output-told.missing").wait_for()
+    page.locator(".status.broken, .status.unfinished").wait_for()
+    assert "not verified" in page.locator("#output-told").inner_text()
 
 
 def test_other_files_are_refused_with_a_reason(page: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,30 +15,12 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client
 from tests.kinds.counting import CountingRequest
 from tests.kinds.tables import CLI
-from tests.nursery import Born
 
-ALLOW = 'permit(principal, action == Action::"counting", resource) when { context.to <= 3 };'
-BANKS = {"bank-a": "Bank A", "bank-b": "Bank B", "bank-c": "Bank C"}
-ENTRY = ("-m", "tests.kinds.entry")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    entry = dict.fromkeys(("server", "enclave", "agent"), ENTRY)
-    directory = tmp_path_factory.mktemp("kinds") / "p"
-    with Platform(directory, BANKS, policy=ALLOW, entry=entry, child=Born) as built:
-        built.build()
-        yield built
-
-
-@pytest.fixture
-def client(place: Platform) -> Iterator[Client]:
-    with place.client("bank-a") as made:
-        yield made
+BANKS = ("bank-a", "bank-b", "bank-c")
 
 
 def counting(place: Platform, **changes: Any) -> CountingRequest:
-    asked = {"name": "one, two, three", "purpose": "arithmetic", "parties": tuple(BANKS), **changes}
+    asked = {"name": "one, two, three", "purpose": "arithmetic", "parties": BANKS, **changes}
     return CountingRequest(place.project, datasets=(), **asked)
 
 
@@ -74,7 +55,7 @@ def test_a_request_may_be_the_json_of_a_job_file(place: Platform, client: Client
     assert not list(client.jobs.list(kind="training"))
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.full), "zh"])
 def test_a_policy_decides_on_the_kinds_own_facts(
     place: Platform,
     client: Client,
@@ -113,6 +94,7 @@ def test_the_kinds_rules_are_asked(place: Platform, client: Client) -> None:
     assert caught.value.code == "contradictory_spec"
 
 
+@pytest.mark.full
 def test_other_centres_know_no_such_kind(place: Platform, client: Client) -> None:
     with pytest.raises(SecureFlowError) as caught:
         client.jobs.submit({"kind": "juggling", "project": place.project})

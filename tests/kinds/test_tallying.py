@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,18 +20,9 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.errors import SecureFlowError
 from tests.kinds.tallying import TallyingRequest, TallyingSpec
-from tests.kinds.test_counting import ENTRY
-from tests.survival.world import ROOT, await_end, check_story, platform
+from tests.survival.world import ROOT, await_end, check_story
 
 ABOVE = 40.0
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("tallying") / "p"
-    entry = dict.fromkeys(("server", "enclave", "agent"), ENTRY)
-    with platform(directory, mortal=False, entry=entry) as built:
-        yield built
 
 
 def above(place: Platform) -> int:
@@ -89,6 +79,7 @@ async def test_a_worker_process_runs_what_the_agent_was_put_together_with(
     await _tallied(tmp_path, WorkerConfig("tests.kinds.worker", python=python))
 
 
+@pytest.mark.full
 async def test_it_runs_in_the_sandbox_too(tmp_path: Path, environment: str) -> None:
     sandbox, files = BubblewrapSandbox(), tmp_path / "models"
     await _tallied(

@@ -19,8 +19,8 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.sdk import Client, NoiseRequest, StatisticsRequest, query
+from tests.kinds.conftest import ENTRY
 from tests.kinds.counting import CountingRequest
-from tests.kinds.test_counting import ENTRY
 from tests.survival.world import ROWS, await_end, check_story, platform, training
 
 DELTA = 1e-5
@@ -34,8 +34,7 @@ NOISED = "the other's contribution with its noise"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory = tmp_path_factory.mktemp("two") / "p"
     budget = DatasetPrivacy("adult", 500.0, DELTA, required=False)
-    entry = dict.fromkeys(("server", "enclave", "agent"), ENTRY)
-    with platform(directory, 2, budget=budget, mortal=False, entry=entry) as built:
+    with platform(directory, 2, budget=budget, mortal=False, entry=ENTRY) as built:
         yield built
 
 
@@ -68,7 +67,11 @@ def test_two_count(place: Platform, client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("protection", "noise"),
-    [("secagg", "shared"), ("sealed", "enclave"), ("sealed+secagg", "local")],
+    [
+        pytest.param("secagg", "shared", marks=pytest.mark.full),
+        pytest.param("sealed", "enclave", marks=pytest.mark.full),
+        ("sealed+secagg", "local"),
+    ],
 )
 def test_two_train_under_differential_privacy(
     place: Platform, client: Client, protection: Any, noise: Any

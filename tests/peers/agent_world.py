@@ -6,8 +6,10 @@ toys. `reopen` forgets the agent object and builds another one on the same direc
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,27 @@ class Uplink:
         return {"job": JOB, "round": binding.round, "body": update.body_digest, "at": NOW}
 
 
+@cache
+def platform() -> SimulatedPlatform:
+    """Return the hardware that all worlds' enclaves run on."""
+    return SimulatedPlatform.generate(NOW)
+
+
+@cache
+def policies(text: str) -> CedarPolicies:
+    """Return what decides by a text; it keeps nothing of what it decided."""
+    return CedarPolicies([Policy("test.cedar", text, "")])
+
+
+@cache
+def empty_record() -> bytes:
+    """Return the file of a record that was just made."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "agent.db"
+        RecordStore(path).close()
+        return path.read_bytes()
+
+
 @dataclass
 class World:
     """See the module. `policy` is the agent's Cedar text, `members` more charter members."""
@@ -215,7 +238,7 @@ class World:
         self.log_key = SigningKey.from_seed(b"\xff" * 32)
         self.tree = MemoryTree()
         self.positions: dict[str, int] = {}
-        self.platform = SimulatedPlatform.generate(NOW)
+        self.platform = platform()
         self.measurement = "ab" * 32
         self.enclave = self.new_enclave()
         self.blobs: dict[str, bytes] = {}
@@ -292,12 +315,14 @@ class World:
 
     def open_agent(self) -> None:
         settings = self.settings
+        if not settings.record.exists():
+            settings.record.write_bytes(empty_record())
         self.store = RecordStore(settings.record)
         ports = ExternalPorts(
             link=self.link,
             uplink=self.uplink,
             computing=self.worker,
-            policies=CedarPolicies([Policy("test.cedar", self.policy, "")]),
+            policies=policies(self.policy),
             verifier=DcapVerifier(self.platform.root_pem),
             appraisal=appraisal_policy(settings.attestation, lambda: self.measurement),
             accounting=self.accounting,

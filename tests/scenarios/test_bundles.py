@@ -120,6 +120,7 @@ def test_a_simulation_gives_the_model_of_the_platform(place: Platform) -> None:
     assert dict(simulated.metrics) == report["metrics"]
 
 
+@pytest.mark.full
 def test_what_goes_wrong_at_an_owner_names_it_and_nothing_else(place: Platform) -> None:
     """The trace is in the owner's own log: it could hold rows."""
     for old, new, code in (
@@ -150,6 +151,7 @@ PARTY = Privacy(
 )  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_private_bundle_is_charged_and_tells_neither_sums_nor_time(place: Platform) -> None:
     """It sleeps and fails as it likes: under differential privacy nobody is told."""
     code = CODE.replace(b"x, y = self.validation", b"raise OSError; x, y = self.validation")
@@ -204,7 +206,9 @@ def ended(place: Platform, request: Any) -> Any:
         return await_end(client, job.id)
 
 
-@pytest.mark.parametrize("protection", ["sealed", "sealed+secagg"])
+@pytest.mark.parametrize(
+    "protection", [pytest.param("sealed", marks=pytest.mark.full), "sealed+secagg"]
+)
 def test_a_bundle_trains_and_its_figures_are_told(place: Platform, protection: str) -> None:
     job = ended(place, replace(brought(place), protection=protection))
     assert job.state == "succeeded", job.error
@@ -239,6 +243,7 @@ def pooled(place: Platform, model: Any) -> tuple[Any, Any]:
     return np.concatenate(chances), np.concatenate(labels)
 
 
+@pytest.mark.full
 def test_its_model_is_evaluated_where_the_rows_are(place: Platform, released: Any) -> None:
     with place.client("bank-a") as client:
         datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
@@ -271,6 +276,7 @@ def test_its_model_is_evaluated_where_the_rows_are(place: Platform, released: An
         assert log.read_text() == ""  # `prepare` was not called
 
 
+@pytest.mark.full
 def test_its_model_predicts_where_the_rows_are(place: Platform, released: Any) -> None:
     with place.client("bank-a") as client:
         datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]

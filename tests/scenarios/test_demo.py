@@ -170,6 +170,7 @@ def test_an_interrupted_demo_leaves_no_process(directory: Path) -> None:
     interrupt(directory, "Enrolling one agent")
 
 
+@pytest.mark.full
 def test_the_next_demo_takes_its_place_and_interrupted_leaves_no_process(kept: Kept) -> None:
     """Nor does a third one in the same directory disturb it meanwhile."""
     earlier = set(processes_of(kept.directory))

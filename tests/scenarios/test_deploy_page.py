@@ -106,6 +106,7 @@ def environment(machine: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.full
 def test_the_page_does_what_it_says(machine: Path) -> None:
     script = machine / "page.sh"
     commands = placed("\n".join(blocks()), machine, *free_ports(2))

@@ -67,6 +67,7 @@ def kill_after_the_first_round(place: Platform, job: str, victim: str) -> None:
     raise AssertionError(f"{job} ended before its first round")
 
 
+@pytest.mark.full
 def test_one_of_four_gone_for_good(place: Platform) -> None:
     everybody = tuple(place.parties)
     with place.client("bank-a") as client:
@@ -83,6 +84,7 @@ def test_one_of_four_gone_for_good(place: Platform) -> None:
     assert verified(place, job.id)
 
 
+@pytest.mark.full
 def test_one_of_three_gone_for_good_is_named_under_the_seal(place: Platform) -> None:
     with place.client("bank-a") as client:
         job = client.jobs.submit(rehearsal(place, ("bank-a", "bank-b", "bank-c"), 200, PATIENCE))
@@ -95,6 +97,7 @@ def test_one_of_three_gone_for_good_is_named_under_the_seal(place: Platform) -> 
     assert "bank-a" not in ended.error["message"]
 
 
+@pytest.mark.full
 def test_those_who_came_back_take_part_again(place: Platform) -> None:
     """Neither the leaves of the failed job nor the dropout stand in the way of the next one."""
     for party in ("bank-c", "bank-d"):
@@ -108,6 +111,7 @@ def test_those_who_came_back_take_part_again(place: Platform) -> None:
     check_story(place, ended)
 
 
+@pytest.mark.full
 def test_masked_jobs_of_one_shape_run_at_once(place: Platform) -> None:
     """Their vectors have one size: each was filed under another's job, and all were lost."""
     request = rehearsal(place, tuple(place.parties), 4, 60.0)

@@ -286,11 +286,17 @@ STRIKES = ("offer die", *(f"{one} {what}" for one in RUN for what in ("die", "ki
 """Each costs an attempt: the agent is killed, or its engine's process."""
 BY_TURNS = ("offer die", "connect kill", "compute die", "outputs kill")
 """One of them at each phase."""
+ONE_OF_EACH = ("connect die", "compute kill")
+"""Each attempt starts the engines anew, which takes most of what a strike costs."""
 
 
 @pytest.mark.parametrize(
     "strikes",
-    [pytest.param(BY_TURNS, id="some"), pytest.param(STRIKES, id="all", marks=pytest.mark.soak)],
+    [
+        pytest.param(ONE_OF_EACH, id="agent and engine"),
+        pytest.param(BY_TURNS, id="some", marks=pytest.mark.full),
+        pytest.param(STRIKES, id="all", marks=pytest.mark.soak),
+    ],
 )
 def test_whoever_is_killed_at_any_phase_the_job_goes_on_and_leaves_nothing(
     place: Platform, strikes: tuple[str, ...]

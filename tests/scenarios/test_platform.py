@@ -153,6 +153,7 @@ def test_the_example_of_the_readme_runs(
     assert "'auc': " in capsys.readouterr().out
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("example", "label", "figure"),
     [("classes", "marital-status", "accuracy"), ("regression", "hours-per-week", "mae")],
@@ -236,7 +237,9 @@ def test_predictions_are_those_of_the_agents(place: Platform) -> None:
     assert report["metrics"]["loss"] == pytest.approx(losses / total, abs=1e-5)
 
 
-@pytest.mark.parametrize("protection", ["sealed", "sealed+secagg"])
+@pytest.mark.parametrize(
+    "protection", [pytest.param("sealed", marks=pytest.mark.full), "sealed+secagg"]
+)
 def test_a_simulation_gives_the_model_of_the_platform(place: Platform, protection: str) -> None:
     asked = training(place, PUBLIC, protection=protection)
     simulated, report = in_both(place, asked, sorted(place.directory.glob("data/share-*.parquet")))
@@ -248,11 +251,13 @@ def test_a_simulation_gives_the_model_of_the_platform(place: Platform, protectio
         }
 
 
+@pytest.mark.full
 def test_scikit_learn_trains_on_the_platform_as_in_a_simulation(place: Platform) -> None:
     asked = training(place, PUBLIC, model=SgdClassifierModel("sgd_classifier"))
     in_both(place, asked, sorted(place.directory.glob("data/share-*.parquet")))
 
 
+@pytest.mark.full
 def test_a_network_trains_on_folders_of_images(place: Platform, tmp_path: Path) -> None:
     """Published and granted by their three owners; the simulation reads the same folders."""
     folders, scans = [tmp_path / party for party in place.parties], []
@@ -285,6 +290,7 @@ def write_loans(path: Path, order: list[int]) -> None:
     path.write_text("\n".join(["person,x,y", *(rows[at] for at in order)]) + "\n")
 
 
+@pytest.mark.full
 def test_folds_hold_every_person_out_once_whatever_happens_in_between(
     place: Platform, tmp_path: Path
 ) -> None:
@@ -342,7 +348,9 @@ def in_both(place: Platform, asked: Any, data: list[Path]) -> Any:
     return simulated, report
 
 
-@pytest.mark.parametrize("intermediate", ["operator", "agents"])
+@pytest.mark.parametrize(
+    "intermediate", [pytest.param("operator", marks=pytest.mark.full), "agents"]
+)
 def test_who_reads_intermediate_models(place: Platform, intermediate: str) -> None:
     plan = TrainingPlan(rounds=3, batch_size=64)
     job = run(place, training(place, plan, release=Release(intermediate=intermediate)))  # type: ignore[arg-type]
@@ -374,7 +382,9 @@ def test_cancelled_while_owners_are_asked(place: Platform) -> None:
         assert {item["state"] for item in items if item["job"] == job.id} <= {"withdrawn"}
 
 
-@pytest.mark.parametrize("by", ["a person", "a freeze of the project"])
+@pytest.mark.parametrize(
+    "by", ["a person", pytest.param("a freeze of the project", marks=pytest.mark.full)]
+)
 def test_cancelled_while_it_runs(place: Platform, by: str) -> None:
     with place.client("bank-a") as client:
         job = client.jobs.submit(rehearsal(place, tuple(place.parties), 1000, 30.0))
@@ -454,6 +464,7 @@ def test_a_job_goes_on_from_a_released_round(place: Platform) -> None:
         assert set(client.jobs.list().to_arrow()["id"].to_pylist()) >= {first.id, second.id}
 
 
+@pytest.mark.full
 def test_everything_restarts_between_two_jobs(place: Platform) -> None:
     before = run(place, training(place))
     with place.client("bank-a") as client:

@@ -40,7 +40,7 @@ def rows_of(url: str, table: str) -> int:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", ["sealed", pytest.param("secagg", marks=pytest.mark.full)])
 def test_training(place: Platform, protection: str) -> None:
     with place.client("bank-a") as client:
         job = client.jobs.submit(training(place, protection=protection))
@@ -87,6 +87,7 @@ def test_an_auditor_verifies_what_a_killed_server_left(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_the_demo_runs_on_a_given_database_and_takes_no_other(
     tmp_path: Path, empty_postgres: Callable[[], str]
 ) -> None:

@@ -77,7 +77,12 @@ def check_charged_once(place: Platform, job: str, rounds: int, privacy: Privacy)
 
 @pytest.mark.parametrize(
     ("protection", "noise"),
-    [("sealed", "enclave"), ("secagg", "shared"), ("sealed+secagg", "shared"), ("secagg", "local")],
+    [
+        ("sealed", "enclave"),
+        pytest.param("secagg", "shared", marks=pytest.mark.full),
+        pytest.param("sealed+secagg", "shared", marks=pytest.mark.full),
+        ("secagg", "local"),
+    ],
 )
 def test_a_private_job_is_measured_charged_and_explained(
     place: Platform, protection: Any, noise: Any
@@ -103,6 +108,7 @@ def test_a_private_job_is_measured_charged_and_explained(
     assert explained["privacy"]["noise"] == noise
 
 
+@pytest.mark.full
 def test_a_bound_that_adapts_moves_and_the_model_predicts(federation: Platform) -> None:
     job, _ = run_under(
         federation, None,
@@ -119,12 +125,14 @@ def test_a_bound_that_adapts_moves_and_the_model_predicts(federation: Platform) 
     assert np.isfinite(model.predict_proba(rows)).all()
 
 
+@pytest.mark.full
 def test_the_enclave_adapts_the_bound_too(federation: Platform) -> None:
     job, _ = run_under(federation, None, request(federation, PARTY))
     assert job.state == "succeeded", job.error
     check_charged_once(federation, job.id, 2, PARTY)
 
 
+@pytest.mark.full
 def test_four_go_on_as_three_and_the_noise_stays_whole(place: Platform) -> None:
     wanted = request(
         place, replace(RECORD, noise="shared"), rounds=40, protection="secagg",
@@ -144,7 +152,9 @@ def test_four_go_on_as_three_and_the_noise_stays_whole(place: Platform) -> None:
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize(("process", "seed"), [("bank-b", 3), ("server", 4)])
+@pytest.mark.parametrize(
+    ("process", "seed"), [pytest.param("bank-b", 3, marks=pytest.mark.full), ("server", 4)]
+)
 def test_a_killed_process_charges_once_and_all_agree(
     place: Platform, process: str, seed: int, share: float
 ) -> None:

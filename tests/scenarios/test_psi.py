@@ -183,11 +183,18 @@ def commands() -> Iterator[bytes]:
 @pytest.mark.parametrize(
     ("who", "phases", "most"),
     [
-        ("bank-a", ("offer", "entered", "admitted", "begun", "compute"), 1),
-        ("bank-a", ("ended", "filed", "done", "committed"), 4),
-        ("bank-b", ("entered", "begun", "compute", "ended"), 1),
+        pytest.param(
+            *("bank-a", ("offer", "entered", "admitted", "begun", "compute"), 1),
+            id="receiver, before the end",
+            marks=pytest.mark.full,
+        ),
+        pytest.param("bank-a", ("ended", "filed", "done", "committed"), 4, id="receiver, after it"),
+        pytest.param(
+            *("bank-b", ("entered", "begun", "compute", "ended"), 1),
+            id="tested",
+            marks=pytest.mark.full,
+        ),
     ],
-    ids=["receiver, before the end", "receiver, after it", "tested"],
 )
 def test_an_agent_killed_at_each_phase(
     place: Platform, who: str, phases: tuple[str, ...], most: int
@@ -258,6 +265,7 @@ def wait_for(held: list[Path]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.full
 def test_of_three_the_receiver_learns_what_all_have_or_all_do(place: Platform) -> None:
     before = {party: left(place, party) for party in TABLES}
     job = ended(place, submitted(place, tuple(TABLES), minimum=1))
@@ -301,6 +309,7 @@ def test_of_three_the_receiver_learns_what_all_have_or_all_do(place: Platform) -
     assert nothing_remains(place, job.id)
 
 
+@pytest.mark.full
 def test_a_third_party_that_goes_is_named_and_the_next_attempt_has_the_result(
     place: Platform,
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_ratio_has_a_bar() -> None:
     assert bars(ENOUGH, 1.51) == ["psi_ratio"]
 
 
+@pytest.mark.full
 def test_the_direct_way_is_direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job whose bytes go another way than over the port of the listening agent is no measure."""
     port, another = free_ports(2)

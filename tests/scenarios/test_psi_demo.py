@@ -24,6 +24,7 @@ def digits(cells: pd.Series) -> pd.Series:
     return bare.where(bare.str.fullmatch(r"1\d{10}"))
 
 
+@pytest.mark.full
 def test_a_bank_and_a_telco(tmp_path: Path) -> None:
     demand_engine("openmined")
     directory = tmp_path / "demo"

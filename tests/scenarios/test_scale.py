@@ -27,6 +27,7 @@ def measured(protection: str, *words: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.full
 def test_one_point_is_measured() -> None:
     result = measured("secagg", "--agents", "3")
     assert result["load_nice"] == 10

@@ -177,6 +177,7 @@ def test_nothing_of_the_sums_stays_behind(place: Platform) -> None:
             assert record.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
 
 
+@pytest.mark.full
 def test_asking_again_is_paid_again_with_other_noise(place: Platform) -> None:
     paid, values = [spent(place)], []
     for _ in range(2):
@@ -187,6 +188,7 @@ def test_asking_again_is_paid_again_with_other_noise(place: Platform) -> None:
     assert all(paid[0][p] < paid[1][p] < paid[2][p] for p in place.parties)
 
 
+@pytest.mark.full
 def test_a_party_that_is_gone_leaves_an_answer_of_the_others(
     place: Platform, people: dict[str, np.ndarray]
 ) -> None:

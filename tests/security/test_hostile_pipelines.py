@@ -339,6 +339,22 @@ async def test_a_party_signs_only_what_its_own_record_says(
     assert [leaf.kind for leaf in world.store.leaves(PIPELINE)].count("step") == 1
 
 
+async def test_a_model_of_the_centres_own_is_no_output_of_a_training_that_never_ran(
+    world: World, centre: Centre
+) -> None:
+    """Its end at every party names no model: whatever was said would be evaluated on their rows."""
+    await centre.prepared()
+    await centre.approve(TRAIN)
+    asked = {"job": part_id(PIPELINE, TRAIN), "digest": spec_digest(centre.part(TRAIN))}
+    ending = {"outcome": "succeeded", "model": None, "head": world.head()}
+    assert (await world.ask("finish", asked | ending))["document"]["outcome"] == "succeeded"
+    error = await refused(centre.sign(TRAIN, Outputs("cd" * 32, 2)), "part_refused")
+    assert "cannot tell which model" in error.message
+    centre.gave(TRAIN, Outputs("cd" * 32, 2))
+    await refused(centre.approve(TEST), "part_refused")
+    assert world.store.job(part_id(PIPELINE, TEST)) is None
+
+
 async def test_a_party_signs_the_outputs_of_a_step_once(world: World, centre: Centre) -> None:
     await centre.prepared()
     assert centre.recipe.recipe is not None

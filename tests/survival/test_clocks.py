@@ -157,7 +157,10 @@ def test_a_server_two_hours_behind_is_named_by_all_and_forgiven(world: World) ->
     assert world.job().state == "succeeded"
 
 
-@pytest.mark.parametrize(("who", "ahead"), [("bank-b", 2 * HOUR), ("enclave", -2 * HOUR)])
+@pytest.mark.parametrize(
+    ("who", "ahead"),
+    [("bank-b", 2 * HOUR), pytest.param("enclave", -2 * HOUR, marks=pytest.mark.full)],
+)
 def test_a_partys_clock_is_named_at_submission(world: World, who: str, ahead: int) -> None:
     world.set(who, ahead)
     world.wait(lambda: any(abs(one or 0) > HOUR for one in world.seen()))

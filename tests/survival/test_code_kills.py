@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 STEPS = [
     ("bank-b", (), 0.2, 6, 20),
-    ("server", (" before", " after"), 0.06, 2, 20),
+    pytest.param("server", (" before", " after"), 0.06, 2, 20, marks=pytest.mark.full),
     ("code of bank-b", (), 1.0, 5, 5),
 ]
 """Process, points, the share of the steps that is drawn, and the fewest deaths: some, and all."""
@@ -68,6 +68,7 @@ def test_what_code_returned_is_sent_again_and_never_trained_again(
         assert all(len(set(one.split())) == len(one.split()) for one in told)
 
 
+@pytest.mark.full
 def test_an_agent_that_dies_while_it_holds_an_answer_back_is_charged_once(
     place: Platform,
 ) -> None:

@@ -177,6 +177,7 @@ def test_the_service_crashes_and_comes_back(service: Place) -> None:
     assert ended.report["model"]["digest"] == service.digest
 
 
+@pytest.mark.full
 @pytest.mark.postgres
 def test_every_connection_is_cut_again_and_again(service: Place) -> None:
     @contextlib.contextmanager

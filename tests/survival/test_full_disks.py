@@ -123,6 +123,7 @@ def store(place: Platform) -> Iterator[SmallDisk]:
         stop_all([place.processes["server"]])
 
 
+@pytest.mark.full
 def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
     place: Platform, store: SmallDisk, undisturbed: Callable[[str], str]
 ) -> None:

@@ -54,10 +54,15 @@ SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytes
 def soaked(*values: object) -> Any:
     """Leave a row of a matrix to `make soak`.
 
-    `make test` has each process killed at each kind of step, and each kind of job disturbed where
-    it has the most to lose; not each process within each kind of job.
+    `make test` has each process killed, each protection and each kind of job disturbed, at the
+    steps where it has the most to lose; `make full` adds further processes within a kind of job.
     """
     return pytest.param(*values, marks=pytest.mark.soak)
+
+
+def more(*values: object) -> Any:
+    """Leave a row of a matrix to `make full`."""
+    return pytest.param(*values, marks=pytest.mark.full)
 
 
 SEEDS = {
@@ -106,7 +111,7 @@ STEPS = [
     soaked("sealed", "bank-b", (), 40),
     ("sealed", "enclave", (), 30),
     ("secagg", "server", (" before", " after"), 30),
-    ("sealed+secagg", "server", (" before", " after"), 30),
+    more("sealed+secagg", "server", (" before", " after"), 30),
     ("sealed+secagg", "server", ("uncommitted",), 15),
     ("sealed+secagg", "bank-b", (), 30),
     soaked("sealed+secagg", "enclave", (), 0),
@@ -184,6 +189,7 @@ def _parent(process: int) -> int:
     return os.getpid()  # it ended while it was looked at
 
 
+@pytest.mark.full
 def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
     place: Platform, undisturbed: Callable[[str], str]
 ) -> None:
@@ -197,6 +203,7 @@ def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
     check_story(place, job)
 
 
+@pytest.mark.full
 def test_masks_change_the_model_by_rounding_alone(place: Platform) -> None:
     """The same rows and seeds under the seal alone: coordinates agree to a float32, or nearly.
 
@@ -251,7 +258,7 @@ def killed(
 
 
 STATISTICS = [
-    ("server", (" before", " after"), 14),
+    more("server", (" before", " after"), 14),
     soaked("server", ("uncommitted",), 7),
     ("bank-b", (), 14),
 ]
@@ -343,6 +350,7 @@ def figures(place: Platform) -> dict[str, Any]:
     }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize(
     ("process", "kinds", "fewest"), [soaked("server", (" before", " after"), 12), ("bank-b", (), 8)]
@@ -409,6 +417,7 @@ def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
     check_story(place, job)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("share", SHARES)
 def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: float) -> None:
     """Adam's moments are on the disk before a round is recorded: the model is the undisturbed one.

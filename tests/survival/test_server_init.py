@@ -80,7 +80,13 @@ def test_it_makes_a_centre_that_serves(tmp_path: Path, url: str) -> None:
     assert "中已有协调中心 test.example/log" in chinese.stderr
 
 
-@pytest.mark.parametrize("lock", [_MIGRATION_LOCK, ACCOUNTS], ids=["no table", "a log"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        pytest.param(_MIGRATION_LOCK, id="no table"),
+        pytest.param(ACCOUNTS, id="a log", marks=pytest.mark.full),
+    ],
+)
 def test_a_killed_one_is_finished_by_the_next(tmp_path: Path, url: str, lock: object) -> None:
     centre = tmp_path / "centre"
     kill_while_locked(centre, url, lock)

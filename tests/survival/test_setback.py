@@ -243,6 +243,7 @@ def test_an_agent_set_back_in_mid_job_says_so_and_the_job_ends_by_name(
     assert judged(place, bundle_of(place, after.id)).ok
 
 
+@pytest.mark.full
 def test_an_agent_that_goes_back_without_a_start_says_so(place: Platform) -> None:
     """A snapshot with the memory in it: a copy has worked while the agent was held as it was."""
     owner, twin = place.parties["bank-b"], place.directory / "twin"

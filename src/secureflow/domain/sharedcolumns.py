@@ -141,8 +141,8 @@ def _no_label(shared: Shared, name: str) -> SecureFlowError:
     if not name:
         return SecureFlowError(
             "invalid_request",
-            "No category of two values is declared and granted by every owner: nothing says what to "
-            "predict.",
+            "No category of two values is declared and granted by every owner: nothing says "
+            "what to predict.",
             "Name the column: --label COLUMN.",
             {"field": "label"},
         )

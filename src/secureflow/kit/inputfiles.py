@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,9 @@ from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
 LIMIT: Final = 64 << 20
+MOST_VALUES: Final = 1_000_000
+"""Values of a YAML text, those counted again that it names again (`*name`): a few hundred bytes can
+stand for billions."""
 _OF_NO_FILE: Final = re.compile(r'"<(?:byte|unicode) string>", (?=line |position )')
 """The name that the parser has for what it reads, which is no file to it."""
 
@@ -107,6 +111,14 @@ def _loader(*, exponents: bool) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def get_single_node(self) -> Any:
+            """Refuse what would be too much once every repetition is written out, or no end."""
+            node = super().get_single_node()
+            if node is not None and not _written_out(node, {}) <= MOST_VALUES:
+                what = f"it repeats itself to more than {MOST_VALUES:,} values"
+                raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+            return node
+
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             """Refuse a name that stands twice in one mapping: the last one would win, unseen."""
             seen = set[str]()
@@ -123,3 +135,13 @@ def _loader(*, exponents: bool) -> Any:
         number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
         Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     return Loader
+
+
+def _written_out(node: Any, known: dict[int, float]) -> float:
+    """Return how many values a node of YAML is with all repetitions; infinite within itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = node.value if isinstance(node.value, list) else ()
+        inner = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_written_out(one, known) for one in inner)
+    return known[id(node)]

@@ -6,6 +6,7 @@ It says `released JOB` only after the transaction with the round record, as an u
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from itertools import count
@@ -74,5 +75,16 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def live(directory: Path) -> None:
+    """Fork a process for each name on stdin, and say when it has ended: loading takes a second."""
+    for name in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            say(f"{os.getpid()}")
+            asyncio.run(work(world(directory), name.strip()))
+        os.waitpid(child, 0)
+        say("ended")
+
+
 if __name__ == "__main__":
-    asyncio.run(work(world(Path(sys.argv[1])), sys.argv[2]))
+    live(Path(sys.argv[1]))

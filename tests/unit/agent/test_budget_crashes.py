@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -276,23 +278,25 @@ def _killed_often(directory: Path, kills: int) -> None:
     """Kill a process that reserves and releases, at whatever it does, and look at the record."""
     released: set[str] = set()
     random_ = random.Random(kills)
-    for number in range(kills):
-        command = [sys.executable, "-m", "tests.unit.agent.budget_process"]
-        root = Path(__file__).parents[3]
-        child = subprocess.Popen(
-            [*command, str(directory), str(number)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={"PYTHONPATH": f"{root}:{root / 'tests'}", "PATH": "/usr/bin:/bin"},
-        )
-        assert child.stdout
-        lines = [child.stdout.readline() for _ in range(random_.randrange(1, 25))]
-        child.kill()
-        lines += child.stdout.readlines()  # what it had said before it died
-        child.wait()
-        child.stdout.close()
-        assert lines[0], "the process died by itself"
-        released |= {line.split()[1] for line in lines if line.startswith("released ")}
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.agent.budget_process", str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": f"{root}:{root / 'tests'}", "PATH": "/usr/bin:/bin"},
+    ) as parent:
+        assert parent.stdin
+        assert parent.stdout
+        for number in range(kills):
+            parent.stdin.write(f"{number}\n")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            lines = [parent.stdout.readline() for _ in range(random_.randrange(1, 25))]
+            assert "ended\n" not in lines, "the process died by itself"
+            os.kill(child, signal.SIGKILL)
+            lines += iter(parent.stdout.readline, "ended\n")  # what it had said before it died
+            released |= {line.split()[1] for line in lines if line.startswith("released ")}
     assert released
     spec, ledger = budget_process.opened(directory)
     assert isinstance(spec, TrainingSpec)

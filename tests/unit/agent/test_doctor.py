@@ -37,7 +37,6 @@ from secureflow.kit.pki import parse_certificate, serial
 from secureflow.kit.recordmark import RecordMark, write_mark
 
 LOG = SigningKey.generate()
-SIMULATED = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
 FOREIGN = {"connected": True, "tee": "tdx", "measurement": "0" * 64}
 
 
@@ -208,6 +207,11 @@ def _answer(**changes: Any) -> Callable[[Patient], None]:
     return lambda sick: sick.status.update(changes)
 
 
+def _simulated(sick: Patient) -> None:
+    told = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
+    sick.status["enclave"] = told
+
+
 def _ahead(sick: Patient) -> None:
     sick.status["time"] = now() + 3600
 
@@ -279,7 +283,7 @@ def _unpin(sick: Patient) -> None:
         (_set(link="127.0.0.1:1"), {"connection": "unavailable"}),
         (_set(server="http://127.0.0.1:1"), {"server": "server_unreachable"}),
         (_set(server="http://centre.example"), {"server": "insecure_url"}),
-        (_answer(enclave=SIMULATED), {"enclave": "evidence_not_acceptable"}),
+        (_simulated, {"enclave": "evidence_not_acceptable"}),
         (_answer(enclave=FOREIGN), {"enclave": "evidence_not_acceptable"}),
         (_set(trust_domain="other.example"), {"certificate": "spiffe_foreign"}),
         (_ahead, {"clock": "clock_skew"}),
@@ -395,7 +399,7 @@ async def test_simulated_enclaves_are_called_so(
     async with patient(tmp_path) as sick:
         root = str(platform / "root.pem")
         sick.settings["attestation"] = {"allow_simulated": True, "roots": [root]}
-        sick.status["enclave"] = SIMULATED
+        _simulated(sick)
         checks = await sick.checks()
         assert "SIMULATED" in checks["attestation"]["message"]
         assert "SIMULATED" in checks["enclave"]["message"]

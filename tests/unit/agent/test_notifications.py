@@ -115,17 +115,22 @@ def test_a_crash_before_the_cursor_moved_tells_it_once(owner: Owner) -> None:
     assert owner.kinds() == ["alarm"]
 
 
-def test_read_ones_sink_and_the_list_is_bounded(owner: Owner) -> None:
-    for number in range(MOST_KEPT + 2):
+def test_read_ones_sink_and_the_list_is_bounded(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_KEPT == notifications.MOST_KEPT == 500
+    many = 30
+    monkeypatch.setattr(notifications, "MOST_KEPT", many)
+    for number in range(many + 2):
         owner.told.tell(f"e/{number}", "alarm", {"code": f"c{number}"})
     listed = owner.told.listed(unread=False, limit=1000)
-    assert [one.facts["code"] for one in listed[:2]] == [f"c{MOST_KEPT + 1}", f"c{MOST_KEPT}"]
-    assert len(listed) == MOST_KEPT
+    assert [one.facts["code"] for one in listed[:2]] == [f"c{many + 1}", f"c{many}"]
+    assert len(listed) == many
     assert owner.told.read([listed[0].id]) == 1
     assert owner.told.listed(unread=False, limit=1000)[-1].id == listed[0].id
     owner.told.tell("e/new", "alarm", {"code": "new"})
     assert listed[0].id not in [one.id for one in owner.told.listed(unread=False, limit=1000)]
-    assert owner.told.read(None) == MOST_KEPT
+    assert owner.told.read(None) == many
 
 
 async def test_mail_and_webhooks_carry_ids_and_are_tried_again(owner: Owner) -> None:

@@ -137,7 +137,7 @@ _ACTIONS = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(_ACTIONS)
 def test_no_order_of_actions_and_failures_charges_a_part_twice_or_not_at_all(
     bank_store: tuple[RecordStore, Breaking], actions: list[tuple[str, int, str]]

@@ -179,3 +179,10 @@ async def test_the_cost_of_each_step_is_told(stage: Stage) -> None:
     assert set(told) == {"first", "second"}
     assert told["second"] is None
     assert 0.5 < told["first"] <= 1.0
+
+
+async def test_a_short_draft_asks_the_database_for_few_datasets(stage: Stage) -> None:
+    """150 kB of names cost a second of the centre, and were answered with 9 MB."""
+    found = await check(stage, kind="nonsense", datasets=["dst_gone"] * 10_000)
+    assert fields(found)[:2] == ["kind", "datasets.0"]
+    assert len(found.problems) == 1 + 256

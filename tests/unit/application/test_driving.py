@@ -212,22 +212,26 @@ async def played(path: Path, faults: Faults) -> tuple[Job, Any]:
 
 
 @pytest.mark.slow
-async def test_wherever_the_database_fails_the_job_ends_as_if_it_had_not(tmp_path: Path) -> None:
-    """At every single call, for one and for three calls, and as a commit kept unheard of."""
+@pytest.mark.parametrize("how", ["once", pytest.param("thrice", marks=pytest.mark.full), "kept"])
+async def test_wherever_the_database_fails_the_job_ends_as_if_it_had_not(
+    tmp_path: Path, how: str
+) -> None:
+    """At every single call, for one or for three calls, or as a commit kept unheard of."""
     counted = Faults()
     job, record = await played(tmp_path / "undisturbed", counted)
     assert (job.state, counted.met) == (JobState.SUCCEEDED, 0)
     assert counted.calls > 30
     calls = range(counted.calls)
-    for n, (name, faults) in enumerate(
-        [("once", Faults(frozenset({n}))) for n in calls]
-        + [("thrice", Faults(frozenset({n, n + 1, n + 2}), "disk_full")) for n in calls[::3]]
-        + [("kept", Faults(frozenset({n}), kept=True)) for n in sorted(counted.commits)]
-    ):
+    courses = {
+        "once": [Faults(frozenset({n})) for n in calls],
+        "thrice": [Faults(frozenset({n, n + 1, n + 2}), "disk_full") for n in calls[::3]],
+        "kept": [Faults(frozenset({n}), kept=True) for n in sorted(counted.commits)],
+    }
+    for n, faults in enumerate(courses[how]):
         disturbed, kept = await played(tmp_path / f"{n}", faults)
         assert faults.met
-        assert replace(disturbed, updated=0) == replace(job, updated=0), (name, faults)
-        assert kept == record, (name, faults)
+        assert replace(disturbed, updated=0) == replace(job, updated=0), faults
+        assert kept == record, faults
 
 
 @pytest.fixture

@@ -161,7 +161,14 @@ async def test_each_point_is_calibrated_and_the_whole_is_told(stage: Stage) -> N
     assert any("Each of the 4 points is charged" in note for note in told.notes)
 
 
-@pytest.mark.parametrize("sets", ["privacy.sampling", "privacy.clipping_norm", "privacy.epsilon"])
+@pytest.mark.parametrize(
+    "sets",
+    [
+        pytest.param("privacy.sampling", marks=pytest.mark.full),
+        pytest.param("privacy.clipping_norm", marks=pytest.mark.full),
+        "privacy.epsilon",
+    ],
+)
 async def test_a_point_has_nothing_of_another_points_privacy(stage: Stage, sets: str) -> None:
     """What the first one sets is its own: the others have what the training has."""
     own = {**PRIVATE["privacy"], "sampling": 0.01, "clipping_norm": 2.0}

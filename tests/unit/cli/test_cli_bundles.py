@@ -32,6 +32,9 @@ Cli = Callable[..., tuple[int, str, str]]
 TEMPLATES = ("numpy", "sklearn", "torch")
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 CJK = re.compile("[\u4e00-\u9fff]")
+LIBRARIES = [pytest.param(name, marks=pytest.mark.full) for name in ("sklearn", "torch")]
+CHINESE = pytest.param("zh", marks=pytest.mark.full)
+"""Its code is the English one's: `test_an_example_in_chinese_is_the_same_code`."""
 NEEDS = {"numpy": "numpy", "sklearn": "sklearn", "torch": "torch"}
 
 
@@ -92,7 +95,7 @@ def _comments(text: str) -> list[str]:
     return [*comments, *filter(None, map(ast.get_docstring, tree))]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", CHINESE])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_test_of_an_example_runs_with_plain_python(
     template: str, language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,7 +146,7 @@ async def test_an_example_runs_in_a_host(template: str, cli: Cli, tmp_path: Path
     assert any(not np.array_equal(trained[name], weights[name]) for name in weights)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.full), "zh"])
 def test_the_job_of_an_example_runs_unchanged(
     language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +190,7 @@ def test_the_job_of_an_example_runs_unchanged(
     assert (code, "→" in err) == (2, True)
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("template", ["numpy", *LIBRARIES])
 def test_an_example_counts_rows_by_their_weights(
     template: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

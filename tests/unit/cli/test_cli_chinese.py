@@ -25,6 +25,7 @@ from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.engines.run.sealed import too_few_contributors
 from secureflow.kit.crypto import SigningKey
 from secureflow.texts import chinese
+from tests.syntax import nodes
 
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
@@ -36,7 +37,7 @@ def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -212,15 +213,14 @@ def test_every_command_that_a_text_names_exists() -> None:
 def _columns() -> Iterator[str]:
     """Yield every column that a command of the command line shows by its name."""
     for path in (SOURCE / "cli").rglob("*.py"):
-        tree = ast.parse(path.read_text())
         lists = {
             target.id: node.value
-            for node in ast.walk(tree)
+            for node in nodes(path)
             if isinstance(node, ast.Assign | ast.AnnAssign)
             for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
             if isinstance(target, ast.Name) and isinstance(node.value, ast.Tuple)
         }
-        for node in ast.walk(tree):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"show", "_section"}:
                 shown = node.args[2] if len(node.args) > 2 else None
                 shown = lists.get(shown.id) if isinstance(shown, ast.Name) else shown

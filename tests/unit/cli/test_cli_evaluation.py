@@ -14,6 +14,12 @@ from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.kinds import EvaluationText
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
+from tests.full import thinned
+
+VALUES = thinned(
+    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+)
+"""What a centre may say in the place of something else."""
 
 MODEL: dict[str, Any] = {
     "id": "mdl_00000000", "project": "prj_00000000", "job": "job_00000000", "name": "scores",
@@ -93,7 +99,7 @@ def test_a_shift_that_no_rows_show_is_no_number(cli: Any, centre: Any) -> None:
     assert (status, "psi" in out) == (0, False), err
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("place", ["evaluation", "models", "figures", "auc", "parties", "honest"])
 def test_no_report_of_a_centre_ends_the_command_line(
     cli: Any, centre: Any, place: str, value: Any

@@ -18,7 +18,13 @@ from secureflow.cli.decision import PendingRequest, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.prediction_request import PredictionRequest
+from tests.full import thinned
 from tests.unit.engines.prediction.world import specified
+
+VALUES = thinned(
+    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+)
+"""What a centre may say in the place of something else."""
 
 MODEL: dict[str, Any] = {
     "id": "mdl_00000000", "project": "prj_00000000", "job": "job_00000000", "name": "scores",
@@ -85,7 +91,7 @@ def test_a_report_has_commitments_alone(cli: Any, centre: Any) -> None:
     assert json.loads(out)["prediction"] == REPORT["prediction"]
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("place", ["prediction", "kept", "party", "delivered", "to", "parties"])
 def test_no_report_of_a_centre_ends_the_command_line(
     cli: Any, centre: Any, place: str, value: Any

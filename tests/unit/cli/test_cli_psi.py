@@ -18,7 +18,13 @@ from secureflow.domain.specs.psi_request import PsiRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import psi_request
 from secureflow.texts import chinese
+from tests.full import thinned
 from tests.unit.engines.psi.world import specified
+
+VALUES = thinned(
+    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+)
+"""What a centre may say in the place of something else."""
 
 EXAMPLE = Path(__file__).parents[3] / "examples/psi.yaml"
 REPORT: dict[str, Any] = {
@@ -212,7 +218,7 @@ def test_a_report_tells_the_sections_of_its_kind_and_no_rounds(
     assert "secureflow agent results show job_11111111" in err
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("rows", [False, True])
 def test_no_sections_of_a_centre_end_the_command_line(
     cli: Any, centre: Any, rows: bool, value: Any
@@ -226,7 +232,7 @@ def test_no_sections_of_a_centre_end_the_command_line(
     assert "\u202e" not in out + err
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("place", ["intersection", "keys", "matched", "attempts", "learners"])
 def test_no_report_of_a_centre_ends_the_command_line(
     cli: Any, centre: Any, place: str, value: Any

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.full import thinned
 from tests.unit.cli.test_cli_commands import JOB
+
+VALUES = thinned(
+    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+)
+"""What a centre may say in the place of something else."""
 
 ASK = ("job", "statistics", "--project", "prj_0", "--purpose", "research")
 DRY = {
@@ -165,9 +171,7 @@ def test_a_dataset_shows_the_key_by_which_rows_can_be_held_out(cli: Any, centre:
     assert "hold its rows" not in cli("data", "show", "dst_a")[1]
 
 
-@pytest.mark.parametrize(
-    "value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, 1e305, None]
-)
+@pytest.mark.parametrize("value", [*VALUES, 1e305])
 @pytest.mark.parametrize("place", ["answers", "name", "measure", "rows", "row", "value",
                                    "standard_error", "low", "group", "cell", "reason"])  # fmt: skip
 def test_no_answers_of_a_centre_end_the_command_line(
@@ -183,7 +187,7 @@ def test_no_answers_of_a_centre_end_the_command_line(
     assert (code, "\u202e" in out) == (0, False), err
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize(
     "place", ["protection", "rounds", "disclosure", "attacks", "privacy", "fitted", "points",
               "choosing", "dropouts", "texts", "released", "epsilon", "fit"]

@@ -20,8 +20,14 @@ from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.kit.text import Text, with_texts
 from secureflow.sdk import TrainingRequest
+from tests.full import thinned
 from tests.unit.cli.test_cli_inbox import COMMON, HERE, TRAINING
 from tests.unit.cli.test_cli_watching import drawn, fed
+
+VALUES = thinned(
+    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+)
+"""What a centre may say in the place of something else."""
 
 JOB = "job_1m8nje847evwjh6gfj1c"
 FILE = """project: prj_00000000
@@ -230,7 +236,7 @@ def test_what_a_centre_says_of_how_far_a_sweep_is_costs_no_memory(
     assert (part_id(JOB, 2) in out) == (point == 10**12)
 
 
-@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize(
     "place",
     ["points", "points.sets", "points.metrics", "points.model", "points.error", "points.state",

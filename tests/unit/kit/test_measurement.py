@@ -25,6 +25,8 @@ from secureflow.kit.measurement.interpreter import Interpreter, interpreter
 
 SOURCE = Path(secureflow.__file__).parent
 SITE = Path(np.__file__).parents[1]
+READ = cache(imports)
+"""What a source imports, for all copies of it."""
 FAR = {"application", "server", "agent", "sdk", "cli", "demo"}
 
 
@@ -38,7 +40,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     below = Interpreter((), {})
     monkeypatch.setattr(manifest, "interpreter", lambda: below)
     monkeypatch.setattr(manifest, "reached", lambda names, paths: [])
-    monkeypatch.setattr(closures, "imports", cache(imports))
+    monkeypatch.setattr(closures, "imports", READ)
     return package
 
 

@@ -22,6 +22,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.engines.kinds import ENGINE_KINDS
+from tests.syntax import nodes
 
 SOURCE = Path(__file__).resolve().parents[3] / "src" / "secureflow"
 Modules = frozenset[str]
@@ -62,10 +63,8 @@ def own_of(kind: str, imported: Mapping[str, Modules], recorded: Iterable[str]) 
 def imports() -> Mapping[str, Modules]:
     """Return what each module of ours imports of ours."""
     modules = {module_of(path): path for path in SOURCE.rglob("*.py")}
-    return {
-        name: frozenset(_imported(ast.parse(path.read_text()), frozenset(modules)))
-        for name, path in modules.items()
-    }
+    known = frozenset(modules)
+    return {name: frozenset(_imported(path, known)) for name, path in modules.items()}
 
 
 def module_of(path: Path) -> str:
@@ -74,8 +73,8 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imported(tree: ast.AST, modules: Modules) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported(path: Path, modules: Modules) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (one.name for one in node.names if one.name in modules)
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.kinds import ENGINE_KINDS
+from tests.syntax import nodes
 from tests.unit.law.ownmodules import SOURCE, imports, module_of, own_modules, own_of
 
 PROBES = {"hasattr", "getattr"}
@@ -32,7 +33,7 @@ def test_only_a_kinds_own_modules_tell_kinds_apart() -> None:
         for path in sorted(SOURCE.rglob("*.py"))
         if module_of(path) not in own and not module_of(path).startswith(BESIDE)
         if not module_of(path).endswith(".kinds")
-        for line, what in told_apart(ast.parse(path.read_text()))
+        for line, what in told_apart(nodes(path))
     ]
     assert not found, "\n".join(found)
 
@@ -114,7 +115,7 @@ def test_what_tells_kinds_apart_is_found() -> None:
         "match request.stage:\n    case 'train': ...",
         "LAST: Final = 'evaluate'",
     ):
-        assert list(told_apart(ast.parse(text))), text
+        assert list(told_apart(ast.walk(ast.parse(text)))), text
     for text in (
         "hasattr(rows, 'columns')",
         "if state == 'running': ...",
@@ -123,12 +124,12 @@ def test_what_tells_kinds_apart_is_found() -> None:
         "if verb == 'train': ...",
         "if step.stage == kind.contributing: ...",
     ):
-        assert not list(told_apart(ast.parse(text))), text
+        assert not list(told_apart(ast.walk(ast.parse(text)))), text
 
 
-def told_apart(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def told_apart(walked: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield where a spec class is named, `kind` compared with a literal, or a spec probed."""
-    for node in ast.walk(tree):
+    for node in walked:
         named = getattr(node, "id", None) or getattr(node, "attr", None)
         if isinstance(node, ast.alias):
             named = node.name

@@ -30,6 +30,7 @@ from secureflow.sdk.views import (
     RecoveryCodes,
     Session,
 )
+from tests.syntax import nodes
 
 SOURCE = Path(secureflow.__file__).parent
 SECRET = "sft_canary_2b7e151628aed2a6"
@@ -76,7 +77,7 @@ HOLDERS = (
 
 def _fields() -> Iterator[tuple[tuple[str, str, str], str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if not isinstance(node, ast.ClassDef):
                 continue
             for field in node.body:

@@ -190,7 +190,13 @@ def _cells() -> list[tuple[str, str]]:
     return sorted(cells - FREE)
 
 
-@pytest.mark.parametrize(("table", "column"), _cells(), ids=".".join)
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        pytest.param(*cell, id=".".join(cell), marks=() if place % 3 == 0 else pytest.mark.full)
+        for place, cell in enumerate(_cells())
+    ],
+)
 def test_whatever_is_changed_is_found(config: Path, table: str, column: str) -> None:
     place = f"{table} SET {column} ="
     where = f"WHERE rowid = (SELECT max(rowid) FROM {table})"

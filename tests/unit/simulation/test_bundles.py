@@ -14,9 +14,11 @@ from secureflow import simulate
 from secureflow.engines.training.sections import sections
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
-from tests.unit.simulation.test_simulation import FEATURES, PLAN, table
+from tests.unit.simulation import test_simulation
+from tests.unit.simulation.test_simulation import FEATURES, table
 
 __all__ = ["table"]
+PLAN = {**test_simulation.PLAN, "rounds": 3}
 
 GOOD = """
 import numpy as np

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from secureflow import simulate
+from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.accounting.process import answer
 from secureflow.kit.errors import SecureFlowError
 from secureflow.simulation import Outcome, Simulation
 from secureflow.simulation.attack import Attack
@@ -173,6 +175,7 @@ def test_noise_is_the_same_from_the_same_secret_alone(table: pa.Table) -> None:
     assert first.digest == again.digest != other.digest
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
     privacy = {k: v for k, v in PRIVATE["privacy"].items() if k != "noise_multiplier"}
     job = {**PRIVATE, "protection": "sealed", "privacy": {**privacy, "epsilon": 2.0}}
@@ -181,6 +184,21 @@ def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
     assert outcome.spec.privacy.multiplier > 0.5
     assert outcome.privacy is not None
     assert outcome.privacy["epsilon_planned"]["rdp-cks20"] <= 2.0
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_same_price_is_asked_once(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own answers, which takes a second."""
+    asked: list[bytes] = []
+
+    async def answered(self: ProcessAccountant, line: bytes) -> Any:
+        asked.append(line)
+        return answer(line)
+
+    monkeypatch.setattr(ProcessAccountant, "_run", answered)
+    for _ in range(2):
+        simulate({**PRIVATE, "protection": "sealed"}, table, parties=3)
+    assert len(asked) == len(set(asked)) > 0
 
 
 FAMILIES: dict[str, dict[str, Any]] = {

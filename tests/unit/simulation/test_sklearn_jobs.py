@@ -63,7 +63,7 @@ JOBS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", ["sealed", pytest.param("secagg", marks=pytest.mark.full)])
 @pytest.mark.parametrize("family", JOBS)
 def test_every_family_learns(patients: pa.Table, family: str, protection: str) -> None:
     asked = JOBS[family]

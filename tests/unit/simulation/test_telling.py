@@ -168,11 +168,10 @@ def test_prints_are_marked_and_warnings_told_once(
     one = ["party-001 | two", "party-001 | linesaside"]
     assert err.splitlines() == [*one, *(line.replace("1 |", "2 |") for line in one)] * rounds
     (note,) = outcome.notes
-    told = (
-        "A warning of the code (12 ×): UserWarning: it took 1 steps of 1500.0 (model.py, line 16)"
-    )
+    told = f"A warning of the code ({2 * rounds} ×): UserWarning: it took 1 steps of 1500.0 "
+    told += "(model.py, line 16)"
     assert note == told
-    assert "12 次" in str(chinese(note))
+    assert f"{2 * rounds} 次" in str(chinese(note))
 
 
 def test_logs_have_the_mark_of_the_party_whose_code_wrote_them(
@@ -207,7 +206,7 @@ def test_many_warnings_are_counted_together_and_streams_have_what_streams_have(
     body += "sys.stdout.flush()\nsys.stdout.buffer.write(b'bytes\\n')"
     found = simulate(folder(tmp_path, training(body)), table, parties=2).notes
     assert len(found) == 31
-    assert found[-1] == "120 further warnings of the code."
+    assert found[-1] == "60 further warnings of the code."
     err = capfd.readouterr().err
     assert "party-002 | utf-8 False True\n" in err
     assert "bytes\n" in err

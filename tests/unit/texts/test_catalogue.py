@@ -13,6 +13,7 @@ import pytest
 import secureflow.texts
 from secureflow.domain.errors import CATALOGUE
 from secureflow.texts import catalogue, codes
+from tests.syntax import nodes
 from tests.texts_in_source import SOURCE, Reading, Said
 
 CJK = re.compile(r"[\u4e00-\u9fff]")
@@ -130,7 +131,7 @@ def test_every_text_of_a_page_has_its_chinese() -> None:
 def test_nothing_is_left_over() -> None:
     there: set[str] = set()
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 there.add(node.value)
     pages = "".join(path.read_text() for path in SOURCE.rglob("*.jinja"))

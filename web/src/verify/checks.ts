@@ -2,6 +2,7 @@
 
 import { hex } from './bytes';
 import { CHECKS, type CheckId } from './findings';
+import { shown } from './plain';
 import type { Told } from './told';
 import type { Verdict } from './verify';
 
@@ -26,7 +27,7 @@ const NEEDS_CHARTER: ReadonlySet<CheckId> = new Set([
   'charter', 'endedKey', 'head', 'roster', 'cosignatures',
 ]);
 
-/** Return every check of a verdict, in the order in which they are shown. */
+/** Return every check of a verdict, in the order in which they are shown; nothing in it is hidden. */
 export function checksOf(verdict: Verdict): Check[] {
   return CHECKS.map((id) => {
     const failed = verdict.failures.filter((one) => one.check === id).map((one) => one.told);
@@ -34,7 +35,7 @@ export function checksOf(verdict: Verdict): Check[] {
     return {
       id,
       state: stateOf(id, verdict, failed.length, missing.length),
-      inputs: verdict.bundle === null ? [] : inputsOf(id, verdict),
+      inputs: inputsOf(id, verdict).map(([name, value]) => [name, shown(value)] as const),
       reasons: [...failed, ...missing],
     };
   });

@@ -16,7 +16,7 @@ import { about } from './story';
 import { type Fact, told } from './told';
 
 export const CLOSED = 'job.closed';
-const FINISHED = 'finished';
+export const FINISHED = 'finished';
 const OUTCOME = 'job.finished';
 
 /** An author and, for an enclave, the key with which it signs. */

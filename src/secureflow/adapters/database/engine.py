@@ -11,6 +11,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,7 @@ def _config() -> Config:
     return config
 
 
+@cache
 def newest_schema() -> str:
     """Return the name of this version's schema."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())

@@ -1,15 +1,16 @@
 """`step`: a party signs what came out of a step of a pipeline, before the next one begins.
 
 It compares what the centre says with its own record: the part was approved here and has succeeded;
-the model is the one that its own end of the part names; the sums by which a model's numbers are
-scaled are those that it trained with itself. What only the centre has seen, a recipe, is fixed by
-this signature: from then on no other is taken for it (`agent.job.parts`, ADR 21).
+the model is the one that its own end of the part names, and where that names none no other step may
+take it: of a training that ran no round here, a centre could have any model evaluated; the sums by
+which a model's numbers are scaled are those that it trained with itself. What only the centre has
+seen, a recipe, is fixed by this signature: from then on no other is taken for it
+(`agent.job.parts`, ADR 21).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from secureflow.agent.job.context import AgentContext
@@ -71,6 +72,14 @@ class Steps:
             store.note(context.clock(), "step.signed", request.job, **document)
         return StepReply(**context.leaf_reply(leaf))
 
+    def _goes_on(self, request: StepRequest) -> bool:
+        """Tell whether another step takes what this one gave."""
+        whole = self._context.store.job(request.job)
+        assert whole is not None  # noqa: S101  it is approved
+        spec: Any = self._context.kinds.specs.parse(whole.spec, stored=True)
+        given = spec.steps[spec.place(request.number)[0] - 1].id
+        return any(edge.step == given for one in spec.steps for edge in one.takes)
+
     def _check(self, request: StepRequest, own: OwnParts) -> None:
         store, part = self._context.store, part_id(request.job, request.number)
         outcome = own.outcome(request.number)
@@ -87,22 +96,26 @@ class Steps:
             raise _refused(request, Text("its part {part} did not succeed", part=part))
         if not is_signed(request.outputs):
             raise _refused(request, "these are no outputs of a step")
-        if request.outputs.get("model", "") != _model(store, part, request.outputs):
+        named = _named(store, part)
+        if not named and request.outputs.get("model") and self._goes_on(request):
+            raise _refused(
+                request, "this party cannot tell which model it gave, and a step takes it"
+            )
+        if named and request.outputs.get("model") != named:
             raise _refused(request, "this party ended the step with another model")
         moments = kept_moments(store, request.job, part)
         if moments is not None and request.outputs.get("moments") != moments:
             raise _refused(request, "this party trained with other sums")
 
 
-def _model(store: RecordStore, part: str, outputs: Mapping[str, Any]) -> str:
-    """Return the model that this party's own end of a part names, or what is said if it names none.
+def _named(store: RecordStore, part: str) -> str:
+    """Return the model that this party's own end of a part names, or "" if it could not compare it.
 
-    A party that missed the last round could not compare it: the others' signatures hold it.
+    It ended the part without a round that measured the model: it was away, or there was none.
     """
     leaf = store.leaf_of(part, FINISHED)
     read = None if leaf is None else read_finished(leaf.bundle.get("document"))
-    said = str(outputs.get("model", ""))
-    return said if read is None or not read[2] else read[2]
+    return "" if read is None else read[2]
 
 
 def _refused(request: StepRequest, reason: str) -> SecureFlowError:

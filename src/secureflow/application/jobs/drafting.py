@@ -30,6 +30,8 @@ _RAISED: Final = frozenset(
     {Category.UNAUTHENTICATED, Category.RATE_LIMITED, Category.UNAVAILABLE, Category.INTERNAL}
 )
 """Errors that say nothing about the draft."""
+_MOST_DATASETS: Final = 256
+"""Datasets that are looked up of a draft that is no request: as many as a request may name."""
 _SET_ASIDE: Final = {
     **{"name": "draft", "limits": None, "not_before": None, "priority": None},
     **{"min_contributors": None, "attempts": None, "quantisation": None, "wire": None},
@@ -127,13 +129,13 @@ class Drafts:
         if wrong & {"project", "datasets"} or not isinstance(datasets, list):
             return []
         found: list[Fault] = []
-        for at, key in enumerate(datasets):
-            try:
-                async with self._begin() as work:
+        async with self._begin() as work:
+            for at, key in enumerate(datasets[:_MOST_DATASETS]):
+                try:
                     await granted_datasets(work, str(project), [str(key)])
-            except SecureFlowError as error:
-                told = _all_of([_about_the_draft(error)])
-                found += (replace(one, field=f"datasets.{at}") for one in told)
+                except SecureFlowError as error:
+                    told = _all_of([_about_the_draft(error)])
+                    found += (replace(one, field=f"datasets.{at}") for one in told)
         return found
 
 

@@ -157,7 +157,8 @@ class LocalModules:
         """
         path, bytecode = list(sys.path), sys.dont_write_bytecode
         hook = _from_sources(self._folder)
-        aside = _forget(self._folder)
+        aside = _forget(self._folder, sys.modules)
+        before = dict(sys.modules)
         sys.path_hooks.insert(0, hook)
         sys.dont_write_bytecode = True
         if self._own:
@@ -169,7 +170,10 @@ class LocalModules:
             with heard(self._mark, self._warned):
                 yield
         finally:
-            self._own = _forget(self._folder)
+            now = sys.modules.items()
+            self._own = _forget(
+                self._folder, {name: one for name, one in now if before.get(name) is not one}
+            )
             sys.path_hooks.remove(hook)
             sys.modules.update(aside)
             sys.path[:], sys.dont_write_bytecode = path, bytecode
@@ -213,20 +217,29 @@ def _from_sources(folder: Path) -> Callable[[str], PathEntryFinder]:
     return hook
 
 
-def _forget(folder: Path) -> dict[str, ModuleType]:
+def _forget(folder: Path, among: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
     """Remove what was imported of a folder, also packages without a file, and return it.
 
-    What would find more of it goes as well.
+    What would find more of it goes as well. It runs around each call of the code, and thousands of
+    modules may be there.
+
+    Args:
+        folder: of the bundle, resolved.
+        among: modules of this process that may be its own.
     """
     found, within = {}, f"{folder}{os.sep}"
     for place in [one for one in sys.path_importer_cache if f"{one}{os.sep}".startswith(within)]:
         del sys.path_importer_cache[place]
-    for name, module in list(sys.modules.items()):
+    for name, module in list(among.items()):
         own = vars(module)  # some modules warn of every name that is asked for
-        places = [own.get("__file__"), *own.get("__path__", ())]
-        if any(isinstance(one, str) and one.startswith(within) for one in places):
+        file, path = own.get("__file__"), own.get("__path__", ())
+        if _lies(file, within) or (path and any(_lies(one, within) for one in path)):
             found[name] = sys.modules.pop(name)
     return found
+
+
+def _lies(place: object, within: str) -> bool:
+    return isinstance(place, str) and place.startswith(within)
 
 
 def told(call: Callable[[], _T], folder: Path, method: str = "") -> _T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,16 @@ _LEFT_OUT: Final = frozenset(
     {"kind", "priority", "not_before", "datasets", "parties", "project", "submitter", "roster"}
 )
 """Of a job file: the platform's business, and the roster, which is simulated."""
+
+
+class _Accounting(threading.local):
+    """An accountant for each thread, for each has a loop: what it answered once, it knows."""
+
+    def __init__(self) -> None:
+        self.accountant = ProcessAccountant()
+
+
+_ACCOUNTING: Final = _Accounting()
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def draft(
         parts["initial"] = dict(start.member)
     parts.setdefault("min_contributors", floor_of(parties))
     _check_contributors(parts["min_contributors"], parties)
-    priced = asyncio.run(price(parts, ProcessAccountant()))
+    priced = asyncio.run(price(parts, _ACCOUNTING.accountant))
     lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
              for one in roster(parties)]  # fmt: skip
     spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})

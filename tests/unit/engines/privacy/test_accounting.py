@@ -150,7 +150,7 @@ def test_pld_is_never_looser_and_sampling_never_costs() -> None:
     st.integers(1, 500),
 )
 @example(1.9147093798492265, 1e-6, 0.01, 479)  # 1.008, where 1.00697 would do
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_calibration_meets_the_target_and_wastes_nothing(
     target: float, delta: float, sampling: float, count: int
 ) -> None:

@@ -26,6 +26,7 @@ from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
 from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 from tests.unit.engines.evaluation.world import FixedWorld
 from tests.unit.engines.mpc.world import MpcWorld
 from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld
@@ -194,7 +195,8 @@ def kinds_of(bundle: Bundle, author: str) -> list[str]:
 
 
 every_story = pytest.mark.parametrize(
-    ("kind", "course"), [(kind, course) for kind in KINDS for course in COURSES]
+    ("kind", "course"),
+    thinned([(kind, course) for kind in KINDS for course in COURSES], 3, pytest.mark.full),
 )
 
 

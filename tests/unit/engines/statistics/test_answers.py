@@ -111,8 +111,8 @@ COVERED: list[tuple[dict[str, Any], int]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("privacy", [SHARED, LAPLACE])
-@pytest.mark.parametrize("rows", [60, 1500])
+@pytest.mark.parametrize("privacy", [SHARED, pytest.param(LAPLACE, marks=pytest.mark.full)])
+@pytest.mark.parametrize("rows", [60, pytest.param(1500, marks=pytest.mark.full)])
 def test_every_interval_holds_the_truth_in_93_of_100_releases(
     privacy: dict[str, Any], rows: int
 ) -> None:
@@ -150,7 +150,10 @@ def test_a_variance_of_few_rows_holds_the_truth(privacy: dict[str, Any], rows: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise_multiplier", [0.2, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "noise_multiplier",
+    [0.2, *(pytest.param(noise, marks=pytest.mark.full) for noise in (0.5, 1.0, 3.0))],
+)
 @pytest.mark.parametrize("counts", [(3, 0, 0, 0), (5, 5, 0, 0), (97, 1, 1, 1), (25, 25, 25, 25)])
 def test_answered_cells_hold_the_truth(noise_multiplier: float, counts: tuple[int, ...]) -> None:
     """An error estimated from a handful of lies left it out in up to 20 of 100 releases."""
@@ -209,7 +212,7 @@ def test_three_shares_make_up_the_whole_noise_and_four_a_little_more() -> None:
 @given(
     st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 500), st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_histogram_is_that_of_numpy(low: float, width: float, bins: int, seed: int) -> None:
     """Values on the edges too: whole numbers in cells of one, the edges themselves, neighbours."""
     rng = np.random.default_rng(seed)

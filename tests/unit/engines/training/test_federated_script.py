@@ -20,6 +20,7 @@ from secureflow.engines.training import federated
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, text_in
 from secureflow.texts import chinese
+from tests.full import thinned
 
 from . import world as world_module
 from .world import JOB, Crash, Journal, World, drive, told_dropouts
@@ -95,7 +96,7 @@ def test_votes_fix_the_seeds_of_an_enclaves_noise() -> None:
     assert (ENCLAVE, "roll") not in quiet.asked
 
 
-@pytest.mark.parametrize("lost_at", range(1, 25))
+@pytest.mark.parametrize("lost_at", thinned(range(1, 25), 2, pytest.mark.full))
 def test_losing_an_enclave_that_draws_noise_gives_the_same_model(lost_at: int) -> None:
     """Lost before it told of the seeds: nobody has voted, and everybody seals to the new one."""
     want = drive(World(privacy=PRIVATE), [])
@@ -104,7 +105,7 @@ def test_losing_an_enclave_that_draws_noise_gives_the_same_model(lost_at: int) -
     assert report["model"]["digest"] == want["model"]["digest"]
 
 
-@pytest.mark.parametrize("lost_at", range(1, 22))
+@pytest.mark.parametrize("lost_at", thinned(range(1, 22), 2, pytest.mark.full))
 def test_losing_the_enclave_anywhere_gives_the_same_model(lost_at: int) -> None:
     want = drive(World(), [])
     world = World(lose_enclave_at=lost_at)
@@ -451,7 +452,7 @@ def test_an_accusation_is_recorded_in_its_authors_order() -> None:
     assert kinds == made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(lost=st.integers(1, 25), silent=st.sampled_from(["bank-a", "bank-d"]), count=st.just(4))
 def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(
     lost: int, silent: str, count: int

@@ -96,7 +96,9 @@ def test_a_round_without_keys_of_enough_parties_names_the_others() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for-good"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "after", [pytest.param(False, marks=pytest.mark.full), True], ids=["before", "after"]
+)
 @pytest.mark.parametrize("dropped", [pytest.param(1, marks=pytest.mark.soak), 2, 3])
 @pytest.mark.parametrize(("verb", "nth"), VISITS)
 def test_dropouts_of_eight_at_every_stage(
@@ -182,7 +184,9 @@ def test_dropouts_of_sixty_four_at_every_stage(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+@pytest.mark.parametrize(
+    "protection", [pytest.param("secagg", marks=pytest.mark.full), "sealed+secagg"]
+)
 def test_the_server_dies_at_every_effect(protection: str, every: int) -> None:
     """With two dropouts, so that every flight and every kind of effect is there.
 

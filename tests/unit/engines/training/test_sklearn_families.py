@@ -52,7 +52,7 @@ def once(
 
 @needs_sklearn
 @TRAINED
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", [pytest.param("sealed", marks=pytest.mark.full), "secagg"])
 def test_every_family_learns(family: str, target: str, protection: str, tmp_path: Path) -> None:
     rate = {} if family.startswith("mlp") else {"learning_rate": 0.5}
     job = job_of(family, target, protection=protection, plan={"rounds": 12, **rate})

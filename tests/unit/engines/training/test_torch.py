@@ -43,6 +43,7 @@ LEARNERS: list[tuple[str, dict[str, Any]]] = [
     ("texts", MLP),
     ("arrays", LSTM),
 ]
+TARGETS = ("classes", "binary", "number", "classes", "binary")
 MEASURED = pytest.mark.parametrize(("seen", "model"), LEARNERS)
 
 
@@ -70,8 +71,15 @@ def predictor(job: TrainingSpec, state: np.ndarray) -> Predictor:
     return Predictor(ModelFile(model_card(job, state, moments=None, metrics={}, created=0), state))
 
 
-@MEASURED
-@pytest.mark.parametrize("target", ["classes", "binary", "number"])
+@pytest.mark.parametrize(
+    ("seen", "model", "target"),
+    [(*learner, target) for learner, target in zip(LEARNERS, TARGETS, strict=True)]
+    + [
+        pytest.param(*learner, target, marks=pytest.mark.full)
+        for learner, own in zip(LEARNERS, TARGETS, strict=True)
+        for target in sorted({*TARGETS} - {own})
+    ],
+)
 def test_a_network_learns_and_predicts_what_agents_compute(
     seen: str, model: dict[str, Any], target: str
 ) -> None:
@@ -319,7 +327,10 @@ def test_a_rows_figures_depend_on_that_row_alone(seen: str, model: dict[str, Any
     assert not family.metric_steps(parameters, inputs[:0], labels[:0], METRIC_UNIT).any()
 
 
-@pytest.mark.parametrize("noise", ["enclave", "shared", "local"])
+@pytest.mark.parametrize(
+    "noise",
+    ["enclave", *(pytest.param(one, marks=pytest.mark.full) for one in ("shared", "local"))],
+)
 def test_a_private_network_learns_wherever_noise_is_added(noise: str) -> None:
     plan = {"rounds": 8, "learning_rate": 0.7}
     job = spec("images", CNN, plan=plan, **private(noise, 0.1, rows=240, clipping_norm=1.0))

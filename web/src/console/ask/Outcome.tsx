@@ -93,7 +93,9 @@ function Cost({ checked }: { checked: Checked }) {
       ? t('ask:epsilon.told', {
           epsilon: epsilon.toPrecision(4),
           delta: Number(cost['delta']).toExponential(0),
-          unit: String(cost['unit'] ?? ''),
+          unit: has(`words:unit.${String(cost['unit'])}`)
+            ? t(`words:unit.${String(cost['unit'])}`)
+            : String(cost['unit'] ?? ''),
         })
       : t('ask:epsilon.none');
   const items = [

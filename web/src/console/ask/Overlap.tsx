@@ -1,14 +1,13 @@
-import { Col, Form, InputNumber, Radio, Row, Select } from 'antd';
+import { Checkbox, Col, Form, InputNumber, Radio, Row, Select } from 'antd';
 import { useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
-import { Failed } from '../../shared/states/Failed';
 import type { Dataset } from '../data/columns';
 import { Outcome } from './Outcome';
 import { overlapRequest, RULES, type OverlapValues } from './overlap';
-import { Context, offered, useBeginning, useDatasets } from './Sources';
+import { Context, Offer, offered, useBeginning, useDatasets } from './Sources';
 
-const BEGIN: OverlapValues = { rule: 'phone', tells: 'size' };
+const BEGIN: OverlapValues = { rule: 'phone', tells: 'size', shown: true };
 
 /** How many rows two owners share, or which ones: private set intersection. */
 export default function Overlap() {
@@ -29,6 +28,7 @@ export default function Overlap() {
     if ('project' in changed || 'second' in changed) next.secondKey = undefined;
     const others = 'first' in changed || 'second' in changed || 'project' in changed;
     if (others || (next.tells === 'size' && next.learns === 'all')) next.learns = undefined;
+    if ('tells' in changed) next.shown = next.tells === 'size';
     form.setFieldsValue(next);
     say(next);
   };
@@ -53,7 +53,7 @@ export default function Overlap() {
                 say((before) => ({ ...before, purpose }));
               }}
             />
-            {datasets.error ? <Failed error={datasets.error} /> : null}
+            <Offer query={datasets} />
             <Sides known={known} sides={sides} />
             <Learner sides={sides} rows={values.tells === 'rows'} />
           </Form>
@@ -113,6 +113,14 @@ function Learner({ sides, rows }: Sided & { rows: boolean }) {
         <Select
           options={rows ? [...choices, { value: 'all', label: t('ask:who.all') }] : choices}
         />
+      </Form.Item>
+      <Form.Item
+        name="shown"
+        valuePropName="checked"
+        label={t('ask:report')}
+        extra={t('ask:report.hint')}
+      >
+        <Checkbox>{t('ask:report.told')}</Checkbox>
       </Form.Item>
       <Form.Item name="minimum" label={t('ask:minimum')} extra={t('ask:minimum.hint')}>
         <InputNumber min={0} max={1e8} precision={0} />

@@ -1,7 +1,9 @@
+import { useQuery, type UseQueryResult } from '@tanstack/react-query';
 import { Alert, Form, Input, Select } from 'antd';
-import { useTexts } from '../../shared/i18n';
-import { useQuery } from '@tanstack/react-query';
+import { Link } from 'react-router';
 import { http } from '../../api/client';
+import { useTexts } from '../../shared/i18n';
+import { Failed } from '../../shared/states/Failed';
 import type { Dataset } from '../data/columns';
 import { useProject, useProjects } from '../project';
 
@@ -33,6 +35,24 @@ export function offered(datasets: readonly Dataset[]) {
     value: one.id,
     label: `${one.organisation}: ${one.title || one.name} (${one.rows})`,
   }));
+}
+
+/** What stands in for datasets that cannot be asked, and where nobody granted one: what to do. */
+export function Offer({ query }: { query: UseQueryResult<Dataset[]> }) {
+  const { t } = useTexts('ask');
+  if (query.error) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  if (!query.data || query.data.length) return null;
+  return (
+    <Form.Item>
+      <Alert
+        type="info"
+        showIcon
+        title={t('ask:datasets.none')}
+        description={t('ask:datasets.none.next')}
+        action={<Link to="/data">{t('ask:datasets.none.data')}</Link>}
+      />
+    </Form.Item>
+  );
 }
 
 type Props = { purpose: (said: string) => void };

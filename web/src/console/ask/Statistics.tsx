@@ -2,10 +2,9 @@ import { Col, Form, InputNumber, Radio, Row, Select } from 'antd';
 import { useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
-import { Failed } from '../../shared/states/Failed';
 import type { Column } from '../data/columns';
 import { Outcome } from './Outcome';
-import { Context, offered, useBeginning, useDatasets } from './Sources';
+import { Context, Offer, offered, useBeginning, useDatasets } from './Sources';
 import {
   MEASURES,
   measurable,
@@ -72,7 +71,7 @@ export default function Statistics() {
                 options={offered(datasets.data ?? [])}
               />
             </Form.Item>
-            {datasets.error ? <Failed error={datasets.error} /> : null}
+            <Offer query={datasets} />
             <Question values={values} columns={sharedColumns(chosen)} />
             <Noise values={values} />
           </Form>
@@ -95,7 +94,7 @@ function Question({ values, columns }: Props) {
   return (
     <>
       <Form.Item name="measure" label={t('ask:measure')}>
-        <Select options={MEASURES.map((value) => ({ value, label: t(`ask:measure.${value}`) }))} />
+        <Select options={MEASURES.map((value) => ({ value, label: t(`words:measure.${value}`) }))} />
       </Form.Item>
       <Form.Item
         name="columns"
@@ -140,7 +139,12 @@ function Noise({ values }: { values: StatisticsValues }) {
           ]}
         />
       </Form.Item>
-      <Form.Item name="epsilon" label={t('ask:epsilon')} hidden={byNoise}>
+      <Form.Item
+        name="epsilon"
+        label={t('ask:epsilon')}
+        extra={t('ask:epsilon.hint')}
+        hidden={byNoise}
+      >
         <InputNumber min={0.001} max={100} step={0.1} />
       </Form.Item>
       <Form.Item name="noise" label={t('ask:noise')} hidden={!byNoise}>

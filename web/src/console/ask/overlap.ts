@@ -17,6 +17,8 @@ export type OverlapValues = {
   tells?: 'size' | 'rows';
   /** An organisation, or `all`. */
   learns?: string;
+  /** Whether the report says how many, so that everybody in the project reads it. */
+  shown?: boolean;
   minimum?: number | null;
 };
 export type OverlapBody = Schemas['PsiRequest'];
@@ -46,6 +48,7 @@ export function overlapRequest(
       [second.organisation]: { key: [secondKey], granted: [] },
     },
     ...(size ? { learns: 'size', receiver: learns } : { learns, join: 'inner' }),
+    ...(values.shown ? { tells_size: true } : {}),
     ...(values.minimum ? { minimum: values.minimum } : {}),
   };
 }

@@ -66,6 +66,8 @@ test('the size goes to one owner, rows to one or both', () => {
   const rows = overlapRequest({ ...SHARED, tells: 'rows', learns: 'all' }, [A, B]);
   expect(rows).toMatchObject({ learns: 'all', join: 'inner' });
   expect(rows).not.toHaveProperty('receiver');
+  expect(rows).not.toHaveProperty('tells_size');
+  expect(overlapRequest({ ...SHARED, shown: true }, [A, B])).toMatchObject({ tells_size: true });
   expect(rows?.columns).toEqual({
     'bank-a': { key: ['zip'], granted: [] },
     'bank-b': { key: ['age'], granted: [] },

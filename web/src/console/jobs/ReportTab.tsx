@@ -3,11 +3,10 @@ import { Link } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
-import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
 import { members, metricsOf, shownMetric, text, texts } from '../models/card';
-import { answersOf, type AnswerRow } from './answers';
+import { Answers, Shared } from './Answers';
 import { Rows, rowsOf } from './ExplanationTab';
 import type { Job } from './useJob';
 
@@ -30,10 +29,11 @@ function Drawn({ report }: { report: Report }) {
   return (
     <Flex vertical gap="middle">
           <Headline report={report} />
+          <Shared report={report} />
+          <Answers report={report} />
           {rowsOf(report['sections']).map((one, at) => (
             <Section key={`${text(one['title'])}/${at}`} section={one} />
           ))}
-          <Answers report={report} />
           <Contributions report={report} />
           <Rows
             title={t('jobs:sees')}
@@ -95,45 +95,6 @@ function Section({ section }: { section: Report }) {
           label: text(one['label']),
           children: <Told value={one['value']} />,
         }))}
-      />
-    </Card>
-  );
-}
-
-/** Answers of statistics: each value with the interval in which it lies 95 times in 100. */
-function Answers({ report }: { report: Report }) {
-  const { t } = useTexts('jobs');
-  const { language } = usePreferences();
-  const rows = answersOf(report, language);
-  if (!rows.length) return null;
-  const many = rows.length > 20;
-  return (
-    <Card size="small" title={t('jobs:answers')}>
-      <WideTable<AnswerRow>
-        virtual={many}
-        size="small"
-        pagination={false}
-        rowKey={(one) => one.key}
-        dataSource={rows}
-        scroll={many ? { y: 480, x: 900 } : { x: 'max-content' }}
-        columns={[
-          { title: t('jobs:answer.query'), key: 'query', dataIndex: 'query' },
-          { title: t('jobs:answer.of'), key: 'of', dataIndex: 'of' },
-          {
-            title: t('jobs:answer.value'),
-            key: 'value',
-            align: 'right',
-            className: 'number',
-            render: (_, one) => one.value || one.reason,
-          },
-          {
-            title: t('jobs:answer.interval'),
-            key: 'interval',
-            align: 'right',
-            className: 'number',
-            dataIndex: 'interval',
-          },
-        ]}
       />
     </Card>
   );

@@ -1,9 +1,13 @@
 /** Answers of statistics as rows: values to two digits of their error, and the 95 % interval. */
+import type { Say } from '../../shared/i18n';
 import { members, text } from '../models/card';
 
 export type AnswerRow = {
   key: string;
   query: string;
+  measure: string;
+  column: string;
+  by: string;
   of: string;
   value: string;
   interval: string;
@@ -33,6 +37,18 @@ function about(row: Record<string, unknown>): string {
     .join(' · ');
 }
 
+const MEASURES = new Set(['count', 'mean', 'sum', 'variance', 'quantile', 'histogram']);
+
+/** What was asked, in words; the name that whoever asked gave it, where the measure has none. */
+export function askedIn(row: AnswerRow, t: Say): string {
+  if (!MEASURES.has(row.measure)) return row.query;
+  const measure = t(`words:measure.${row.measure}`);
+  const column = row.column || t('jobs:answer.rows');
+  return row.by
+    ? t('jobs:answer.asked.by', { measure, column, by: row.by })
+    : t('jobs:answer.asked', { measure, column });
+}
+
 /** Every row of every answer of a report. */
 export function answersOf(report: Record<string, unknown>, language: string): AnswerRow[] {
   const listed = report['answers'];
@@ -47,6 +63,9 @@ export function answersOf(report: Record<string, unknown>, language: string): An
       return {
         key: `${at}/${place}`,
         query: text(answer['name']),
+        measure: text(answer['measure']),
+        column: text(answer['column']),
+        by: text(answer['by']),
         of: about(row),
         value: finite(value) ? shown(value) : text(value),
         interval: finite(low) && finite(high) ? `${shown(low)} – ${shown(high)}` : '',

@@ -6,6 +6,7 @@ import { checksOf, type Check } from '../../verify/checks';
 import { CHECK, INPUT, say, STATE, STATUS } from '../../verify/page/texts';
 import type { AuthorEnd } from '../../verify/ends';
 import type { HeldLeaf } from '../../verify/held';
+import { shown } from '../../verify/plain';
 import type { Status, Verdict } from '../../verify/verify';
 import css from './Record.module.css';
 import { told } from './told';
@@ -94,7 +95,7 @@ function Ends({ authors }: { authors: readonly AuthorEnd[] }) {
         rowKey={(one) => `${one.author} ${one.key}`}
         dataSource={authors}
         columns={[
-          { title: t('record:author'), key: 'author', dataIndex: 'author' },
+          { title: t('record:author'), key: 'author', render: (_, one) => shown(one.author) },
           {
             title: t('record:leaves'),
             key: 'count',

@@ -2,10 +2,11 @@
 import catalogue from 'virtual:catalogue';
 import type { Language } from '../../shared/preferences';
 import { OWN } from '../../verify/page/texts';
+import { shown } from '../../verify/plain';
 import type { Told } from '../../verify/told';
 
-/** A text of the verifier in a language. */
+/** A text of the verifier in a language; what it quotes hides nothing. */
 export function told(text: Told, language: Language): string {
-  if (language === 'en') return text.english;
-  return text.in((template) => OWN[template] ?? catalogue[template] ?? template);
+  if (language === 'en') return shown(text.english);
+  return shown(text.in((template) => OWN[template] ?? catalogue[template] ?? template));
 }

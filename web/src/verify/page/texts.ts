@@ -48,6 +48,10 @@ export const PAGE = {
   gaps: ['Gaps of the log', '账本的间断'],
   outputDigest: ['BLAKE3 of the file', '文件的 BLAKE3'],
   outputNamed: ['The record names this file as the job’s model.', '记录将此文件列为任务的模型。'],
+  outputUnproved: [
+    'A record names this file as the job’s model, but the record is not verified: that shows nothing.',
+    '一份记录将此文件列为任务的模型，但该记录未通过验证：这不能说明任何事。',
+  ],
   outputForeign: ['The record does not name this file as its model.', '记录未将此文件列为其模型。'],
   limits: ['What this does not prove', '这不能证明什么'],
   limit1: [

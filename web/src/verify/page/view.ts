@@ -3,7 +3,7 @@
 import catalogue from 'virtual:catalogue';
 import { hex } from '../bytes';
 import { type Check, checksOf } from '../checks';
-import { readFinished } from '../endings';
+import { namedBy } from '../output';
 import type { Told } from '../told';
 import type { Verdict } from '../verify';
 import { make, table } from './dom';
@@ -35,15 +35,15 @@ export function drawVerdict(verdict: Verdict, lang: Lang): HTMLElement[] {
   return parts;
 }
 
-/** Tell whether the record names a file as the job's model, by its BLAKE3. */
+/** Tell whether a verified record names a file as the job's model, by its BLAKE3, and who signed that. */
 export function drawOutput(digest: Uint8Array, verdict: Verdict | null, lang: Lang): HTMLElement {
   const text = hex(digest);
-  const named = verdict?.bundle?.entries.some(
-    (entry) => entry.opened && entry.opens && readFinished(entry.document)?.model === text,
-  );
-  const words = named ? PAGE.outputNamed : PAGE.outputForeign;
-  return make('p', { class: named ? 'passed' : 'missing', id: 'output-told' },
-    `${say(PAGE.outputDigest, lang)}: `, make('code', {}, text), ` ${say(words, lang)}`);
+  const names = verdict?.bundle ? namedBy(verdict.bundle, text) : [];
+  const holds = names.length > 0 && verdict?.status === 'verified';
+  const words = holds ? PAGE.outputNamed : names.length > 0 ? PAGE.outputUnproved : PAGE.outputForeign;
+  const who = names.length > 0 ? ` (${names.join(', ')})` : '';
+  return make('p', { class: holds ? 'passed' : 'missing', id: 'output-told' },
+    `${say(PAGE.outputDigest, lang)}: `, make('code', {}, text), ` ${say(words, lang)}${who}`);
 }
 
 function drawCheck(check: Check, lang: Lang): HTMLElement {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,24 +10,13 @@ from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.ids import part_id
-from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingPlan
-from tests.survival.world import await_end, check_story, platform, training, verified
+from tests.survival.world import await_end, check_story, training, verified
 
-PIPELINES = 'permit(principal, action == Action::"pipeline", resource == Dataset::"adult");'
-"""Each of its jobs alone would wait for a person, and nobody is here."""
-BUDGET = DatasetPrivacy("adult", epsilon=20.0, delta=1e-5, required=False)
 PLAN = TrainingPlan(rounds=1, batch_size=64, learning_rate=0.1)
 COUNT = {"queries": [{"name": "rows", "measure": "count"}],
          "privacy": {"delta": 1e-6, "noise_multiplier": 8.0}}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory: Path = tmp_path_factory.mktemp("pipeline") / "p"
-    with platform(directory, mortal=False, budget=BUDGET, policy=PIPELINES) as built:
-        yield built
 
 
 def asked(place: Platform, *steps: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -89,6 +76,7 @@ def test_statistics_then_training_then_evaluation_and_one_approval_covers_all(
     assert all(now > then for now, then in zip(after, before, strict=True))
 
 
+@pytest.mark.full
 def test_a_recipe_is_fitted_and_a_model_learns_from_what_it_makes(place: Platform) -> None:
     fit = {"kind": "preparation", "columns": ["age", "sex"], "steps": [
         {"step": "standardise", "columns": ["age"]}, {"step": "one_hot", "columns": ["sex"]},

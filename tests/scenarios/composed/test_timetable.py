@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from secureflow.demo.platform import Platform
@@ -12,18 +9,9 @@ from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.sdk.timetables import repeating
-from tests.survival.world import await_end, check_story, platform, training, verified
+from tests.survival.world import await_end, check_story, training, verified
 
-TIMETABLES = 'permit(principal, action == Action::"timetable", resource == Dataset::"adult");'
-"""A training alone would wait for a person, and nobody is here."""
 PLAN = TrainingPlan(rounds=1, batch_size=64, learning_rate=0.1)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory: Path = tmp_path_factory.mktemp("timetable") / "p"
-    with platform(directory, mortal=False, policy=TIMETABLES) as built:
-        yield built
 
 
 def test_a_run_follows_at_its_time_and_the_next_one_waits_for_its_own(place: Platform) -> None:
@@ -58,6 +46,7 @@ def test_a_run_follows_at_its_time_and_the_next_one_waits_for_its_own(place: Pla
     check_story(place, run)
 
 
+@pytest.mark.full
 def test_a_timetable_of_one_run_ends_with_a_report(place: Platform) -> None:
     request = dump(training(place, PLAN, protection="secagg", name="once"))
     asked = {name: value for name, value in request.items() if value is not None}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,22 +9,11 @@ import pytest
 from secureflow.agent import api
 from secureflow.demo.platform import Platform
 from secureflow.domain.ids import part_id
-from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
-from tests.survival.world import await_end, check_story, platform, training, verified
+from tests.survival.world import await_end, check_story, training, verified
 
-SWEEPS = 'permit(principal, action == Action::"sweep", resource == Dataset::"adult");'
-"""A training alone would wait for a person, and nobody is here."""
-BUDGET = DatasetPrivacy("adult", epsilon=20.0, delta=1e-5, required=False)
 PLAN = TrainingPlan(rounds=2, batch_size=64, learning_rate=0.1)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory: Path = tmp_path_factory.mktemp("sweep") / "p"
-    with platform(directory, mortal=False, budget=BUDGET, policy=SWEEPS) as built:
-        yield built
 
 
 def spent(place: Platform) -> list[float]:
@@ -69,6 +56,7 @@ def test_one_approval_covers_every_point_and_the_best_model_is_named(place: Plat
         check_story(place, one)
 
 
+@pytest.mark.full
 def test_under_differential_privacy_the_whole_is_reserved_and_each_point_charged(
     place: Platform,
 ) -> None:

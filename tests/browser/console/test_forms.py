@@ -1,0 +1,165 @@
+"""The forms for people who need one number: asked, answered with its interval, or refused."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from peers.browsers import demand_browser, shoot, violations
+
+from tests.browser.console.asked import PARTIES, SHARED, ages, asked
+from tests.browser.console.conftest import Opens
+from tests.browser.console.place import Centre, demand_build
+from tests.browser.console.test_frame import faults, ready
+
+NUMBER: Final = re.compile(r"-?[\d,]+(?:\.\d+)?")
+FAR: Final = 30.0
+"""Years: the noise on a mean of ages is a small part of it, whatever is drawn."""
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    demand_browser()
+    demand_build()
+    with asked(tmp_path_factory.mktemp("forms") / "p") as made:
+        yield made
+
+
+def choose(page: Any, name: str, *options: str) -> None:
+    """Choose in a list, as people do who point: each option of several."""
+    box = page.get_by_role("main").get_by_role("combobox", name=name, exact=True)
+    for option in options:
+        box.click()
+        drawn = page.locator(f".ant-select-dropdown:has(#{box.get_attribute('aria-controls')})")
+        drawn.locator(".ant-select-item-option", has_text=option).first.click()
+        page.keyboard.press("Escape")
+
+
+def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:
+    project, datasets, columns, submit = words
+    page.goto("/ask/statistics")
+    ready(page)
+    choose(page, project, "demo")
+    choose(page, datasets, *PARTIES)
+    choose(page, columns, "age")
+    page.get_by_text("δ = 1e-6").wait_for()
+    assert not violations(page)
+    page.get_by_role("button", name=submit, exact=True).click()
+    page.wait_for_url("**/jobs/job_*")
+
+
+def ask_for_the_overlap(page: Any, other: str) -> None:
+    page.goto("/ask/overlap")
+    ready(page)
+    choose(page, "Project", "demo")
+    choose(page, "Dataset of the one", "bank-a")
+    choose(page, "Its column to match", "phone")
+    choose(page, "Dataset of the other", other)
+    choose(page, "The other's column to match", "phone")
+    choose(page, "Who learns it", "bank-a")
+
+
+EN: Final = ("Project", "Datasets", "Columns", "Submit")
+ZH: Final = ("项目", "数据集", "列", "提交")
+
+
+def test_a_mean_is_asked_for_and_answered_with_its_interval(opens: Opens, said: list[str]) -> None:
+    page = opens("ada")
+    ask_for_the_mean(page, EN)
+    page.get_by_role("tab", name="Report").click()
+    row = page.get_by_role("row", name="mean of age")
+    row.wait_for()
+    shoot(page, "en/ask-answer")
+    assert not violations(page)
+    value, low, high = (
+        float(one.replace(",", "")) for one in NUMBER.findall(row.inner_text().partition("age")[2])
+    )
+    assert low < value < high
+    true = statistics.mean(age for party in PARTIES for age in ages(party))
+    assert abs(value - true) < FAR
+    assert faults(said) == []
+
+
+def test_a_budget_that_is_spent_is_named_in_the_readers_language_with_the_next_step(
+    opens: Opens, centre: Centre
+) -> None:
+    page = opens("ada", "zh")
+    ask_for_the_mean(page, ZH)
+    alert = page.get_by_role("alert").filter(has_text="budget_exceeded")
+    alert.get_by_text("数据所有者允许 1.3").first.wait_for()
+    alert.get_by_text("请采用更低的 ε").wait_for()
+    shoot(page, "zh/ask-refused")
+    assert not violations(page)
+
+
+def test_an_overlap_is_counted_and_told_in_the_report(opens: Opens, said: list[str]) -> None:
+    page = opens("ada")
+    ask_for_the_overlap(page, "bank-b")
+    page.get_by_text("bank-a learns how many of its keys match, and not which").wait_for()
+    shoot(page, "en/ask-overlap")
+    assert not violations(page)
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_url("**/jobs/job_*")
+    page.get_by_role("tab", name="Report").click()
+    page.get_by_text("Keys in common, as bank-a counts them").wait_for()
+    assert page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True).is_visible()
+    shoot(page, "en/ask-overlap-answer")
+    assert not violations(page)
+    assert faults(said) == []
+
+
+@pytest.mark.full
+def test_an_answer_that_only_its_owner_has_is_said_to_be_there(opens: Opens) -> None:
+    page = opens("ada")
+    ask_for_the_overlap(page, "bank-b")
+    page.get_by_label("Show the number in the job's report").uncheck()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_url("**/jobs/job_*")
+    page.get_by_role("tab", name="Report").click()
+    page.get_by_text("The answer is kept by bank-a").wait_for()
+    page.get_by_text("secureflow agent results show job_").wait_for()
+    assert not page.locator(".ant-statistic").count()
+
+
+def test_an_owner_without_the_engine_is_named_before_anybody_is_asked(opens: Opens) -> None:
+    page = opens("ada")
+    ask_for_the_overlap(page, "bank-c")
+    page.get_by_text("bank-c does not have the engine openmined.").wait_for()
+    page.get_by_text("secureflow engine install openmined").wait_for()
+    assert page.get_by_role("button", name="Submit", exact=True).is_disabled()
+
+
+@pytest.mark.full
+def test_a_project_without_grants_says_who_gives_them(opens: Opens, centre: Centre) -> None:
+    with centre.client("ada") as client:
+        client.projects.create("empty", "research")
+    page = opens("ada")
+    page.goto("/ask/statistics")
+    ready(page)
+    choose(page, "Project", "empty")
+    page.get_by_text("No dataset is granted to this project yet.").wait_for()
+    page.get_by_role("link", name="See the datasets").wait_for()
+    assert not violations(page)
+
+
+@pytest.mark.full
+def test_a_grant_that_was_taken_back_meanwhile_refuses_and_keeps_the_form(
+    opens: Opens, centre: Centre
+) -> None:
+    platform = centre.platform
+    page = opens("ada")
+    ask_for_the_overlap(page, "bank-b")
+    submit = page.get_by_role("button", name="Submit", exact=True)
+    page.locator("button:not([disabled])", has_text="Submit").wait_for()
+    with platform.client("bank-b") as client:
+        (grant,) = (one for one in client.grants.list(platform.project)
+                    if one.dataset == platform.parties["bank-b"].dataset_id)  # fmt: skip
+        client.grants.revoke(grant.id)
+    submit.click()
+    page.get_by_role("alert").filter(has_text="bank-b").first.wait_for()
+    shoot(page, "en/ask-revoked")
+    assert page.url.endswith("/ask/overlap")
+    assert page.get_by_role("textbox", name="Purpose").input_value() == "credit scoring"

@@ -1,0 +1,1 @@
+"""Jobs that are made of other jobs: sweeps, pipelines, timetables."""
