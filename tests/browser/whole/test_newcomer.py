@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import fits, violations
+from peers.browsers import violations
 
 from tests.browser.whole.conftest import Opens
 from tests.browser.whole.place import (
@@ -34,13 +34,6 @@ NEW: Final = "my own long words now"
 COLUMNS: Final = ("age", "education-num", "hours-per-week", "workclass", "income")
 MADE: Final = re.compile(r"/grants/[0-9a-f]{64}$")
 THEMES: Final = ("light", "dark")
-PAPER: Final = {"width": 794, "height": 1123}
-"""A4 upright, in CSS pixels."""
-CUT: Final = """[...document.querySelectorAll('main *')].filter(
-  (one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible'
-    && one.clientWidth > 0
-).map((one) => one.className)"""
-"""What is wider than its box, and cut or scrolled there."""
 COMBINATIONS: Final = [(language, theme) for language in LANGUAGES for theme in THEMES]
 """Each page is shown to axe in one of these in `make test`, and in all of them in `make full`."""
 
@@ -255,17 +248,3 @@ def test_everybody_can_use_every_registered_page(
         if found := violations(page):
             wrong[f"{path} {COMBINATIONS[(number + turn) % len(pages)]}"] = found
     assert not wrong, json.dumps(wrong, indent=1)
-
-
-def test_a_report_prints_without_the_frame_and_whole(opens: Opens, things: dict[str, str]) -> None:
-    page = opens("ada", viewport=PAPER)
-    page.goto(page.url.rstrip("/") + f"/jobs/{things['jobs/job']}?part=report")
-    page.get_by_text(Words("en")("jobs:proof"), exact=True).wait_for()
-    page.emulate_media(media="print")
-    assert not page.get_by_role("navigation").is_visible()
-    assert not page.get_by_role("banner").is_visible()
-    assert not page.get_by_role("tablist").is_visible()
-    assert page.get_by_text(Words("en")("jobs:verify.hint")).is_visible()
-    assert fits(page)
-    cut = page.evaluate(CUT)
-    assert cut == [], "what a reader of the paper cannot scroll to"

@@ -97,6 +97,7 @@ export function TemplateDialog({ first, project, close, begin }: Props) {
             <Form.Item name="datasets" label={t('canvas:template.datasets')} rules={required}>
               <Select mode="multiple" options={picks['dataset'] ?? []} />
             </Form.Item>
+            {chosen?.asks.length ? <p>{t('canvas:template.free')}</p> : null}
             {chosen?.asks.includes('label') ? (
               <>
                 <Form.Item name="label" label={t('canvas:template.label')}>
