@@ -53,6 +53,7 @@ def platform(
     mortal: bool = True,
     budget: DatasetPrivacy | None = None,
     environment: Mapping[str, str] | None = None,
+    kind: type[Platform] = Platform,
     **options: Any,
 ) -> Iterator[Platform]:
     """Build a platform, and end it; its logs are shown when something goes wrong."""
@@ -71,7 +72,7 @@ def platform(
         "OPENBLAS_NUM_THREADS": "1",
     }
     entry = dict.fromkeys(("server", "enclave", "agent"), MORTAL) if mortal else {}
-    made = Platform(
+    made = kind(
         directory, owners, datasets, environment=surroundings, child=Born,
         **{"policy": ALLOW, "entry": entry, **options},
     )  # fmt: skip

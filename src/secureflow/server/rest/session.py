@@ -134,6 +134,7 @@ def account(user: User) -> Account:
         created=user.created,
         disabled=user.disabled,
         erased=user.erased,
+        handed=user.handed,
     )
 
 

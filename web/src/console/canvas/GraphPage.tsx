@@ -10,6 +10,7 @@ import { Answer } from '../../shared/states/Answer';
 import { PartsTable } from '../jobs/PartsTable';
 import { partsOf } from '../jobs/parts';
 import { useJob, useJobEvents, type Job } from '../jobs/useJob';
+import { over } from '../jobs/words';
 import css from './Canvas.module.css';
 import type { Catalogue } from './catalogue';
 import { edgesOf, PIPELINE, stepsOf } from './draft';
@@ -73,8 +74,11 @@ function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
   const [chosen, choose] = useState('');
   const states = useMemo(() => {
     if (job.kind !== PIPELINE) return { [job.kind]: job.state };
-    return Object.fromEntries(partsOf(events).map((one) => [one.label, one.state]));
-  }, [job.kind, job.state, events]);
+    const begun = Object.fromEntries(partsOf(events).map((one) => [one.label, one.state]));
+    const still = over(job.state) ? '' : 'waits';
+    const steps = stepsOf(job.spec as Members);
+    return { ...Object.fromEntries(steps.map((one) => [one.id, still])), ...begun };
+  }, [job.kind, job.state, job.spec, events]);
   const drawing = useMemo((): Drawing => {
     const request = requestOf(job.spec as Members, catalogue, NOBODY);
     const steps = stepsOf(request);

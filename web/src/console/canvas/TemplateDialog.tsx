@@ -1,10 +1,11 @@
 import { useMutation } from '@tanstack/react-query';
 import { Alert, AutoComplete, Form, Modal, Select } from 'antd';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { api, http } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Failed } from '../../shared/states/Failed';
 import { Answer } from '../../shared/states/Answer';
+import { useProjects } from '../project';
 import type { Members } from './json';
 import { usePicks } from './usePicks';
 
@@ -27,8 +28,18 @@ type Values = {
 export function TemplateDialog({ first, project, close, begin }: Props) {
   const { t } = useTexts('canvas');
   const [form] = Form.useForm<Values>();
-  const [said, hear] = useState<Members>(project ? { project } : {});
-  const { picks, owners } = usePicks(said);
+  const projects = useProjects().data?.items ?? [];
+  const only = projects.length === 1 ? projects[0]?.id : undefined;
+  const [begins] = useState(project || only);
+  const [said, hear] = useState<Members>(begins ? { project: begins } : {});
+  const { picks, owners, each } = usePicks(said);
+  const offered = each.join(' ');
+  useEffect(() => {
+    if (!offered || form.isFieldTouched('datasets')) return;
+    const datasets = offered.split(' ');
+    form.setFieldValue('datasets', datasets);
+    hear((before) => ({ ...before, datasets }));
+  }, [offered, form]);
   const [key, choose] = useState(first);
   const templates = api.useQuery('get', '/api/v1/job-templates', {}, { staleTime: Infinity });
   const chosen = templates.data?.find((one) => one.key === key);
@@ -70,7 +81,7 @@ export function TemplateDialog({ first, project, close, begin }: Props) {
             form={form}
             layout="vertical"
             requiredMark={false}
-            initialValues={{ template: first || undefined, project: project || undefined }}
+            initialValues={{ template: first || undefined, project: begins }}
             onValuesChange={(_, all: Values) => {
               hear({ project: all.project ?? '', datasets: all.datasets ?? [] });
               choose(all.template ?? '');
@@ -86,6 +97,7 @@ export function TemplateDialog({ first, project, close, begin }: Props) {
             <Form.Item name="datasets" label={t('canvas:template.datasets')} rules={required}>
               <Select mode="multiple" options={picks['dataset'] ?? []} />
             </Form.Item>
+            {chosen?.asks.length ? <p>{t('canvas:template.free')}</p> : null}
             {chosen?.asks.includes('label') ? (
               <>
                 <Form.Item name="label" label={t('canvas:template.label')}>

@@ -18,6 +18,8 @@ type Found = {
   picks: Picks;
   /** Of the chosen datasets, in their order. */
   owners: string[];
+  /** The first dataset of each organisation: what a job begins with. */
+  each: string[];
   /** Project → its purpose. */
   purposes: Record<string, string>;
 };
@@ -56,7 +58,15 @@ export function usePicks(request: Members): Found {
       job: (jobs ?? []).map((one) => ({ value: one.id, label: `${one.name} (${one.id})` })),
     };
     const purposes = Object.fromEntries((projects ?? []).map((one) => [one.id, one.purpose]));
-    return { picks, owners: [...new Set(mine.map((one) => one.organisation))], purposes };
+    const each = listed.filter(
+      (one, at) => listed.findIndex((other) => other.organisation === one.organisation) === at,
+    );
+    return {
+      picks,
+      owners: [...new Set(mine.map((one) => one.organisation))],
+      each: each.map((one) => one.id),
+      purposes,
+    };
   }, [projects, project, datasets, models, jobs, chosen]);
 }
 

@@ -34,7 +34,7 @@ export function PartsTable({ events }: { events: readonly JobEvent[] }) {
             width: 80,
             align: 'right',
             className: 'number',
-            dataIndex: 'number',
+            dataIndex: 'place',
           },
           { title: t('jobs:part.what'), key: 'label', dataIndex: 'label' },
           {

@@ -18,6 +18,20 @@ test('each part is shown as it was told last, and keeps what it was called', () 
   expect(rows[1]?.metrics).toEqual({ auc: 0.8 });
 });
 
+test('steps of a pipeline are called by their names, each attempt a row', () => {
+  const step = { step: 'train', place: 2, steps: 3, kind: 'training' };
+  const rows = partsOf([
+    { id: 1, kind: 'step', at: 5, data: { ...step, number: 4, attempt: 1, job: 'job_a', state: 'started' } },
+    { id: 2, kind: 'step', at: 6, data: { ...step, number: 4, attempt: 1, state: 'failed', error: { message: 'away' } } },
+    { id: 3, kind: 'step', at: 7, data: { ...step, number: 5, attempt: 2, job: 'job_b', state: 'started' } },
+  ]);
+  expect(rows.map((one) => one.place)).toEqual([2, 2]);
+  expect(rows.map((one) => [one.number, one.label, one.state, one.job, one.error])).toEqual([
+    [4, 'train', 'failed', 'job_a', 'away'],
+    [5, 'train', 'started', 'job_b', ''],
+  ]);
+});
+
 test('a job without parts has no rows', () => {
   expect(partsOf([{ id: 1, kind: 'state', at: 1, data: { state: 'running' } }])).toEqual([]);
 });

@@ -3,6 +3,8 @@ import type { JobEvent } from './events';
 
 export type PartRow = {
   number: number;
+  /** Where it stands: of a step its place, which its attempts share. */
+  place: number;
   label: string;
   job: string;
   state: string;
@@ -11,7 +13,8 @@ export type PartRow = {
   metrics: Record<string, number>;
 };
 
-const NUMBERS: Record<string, string> = { point: 'point', run: 'run', step: 'step' };
+/** Event → the member that numbers its part; of a pipeline `step` is a name. */
+const NUMBERS: Record<string, string> = { point: 'point', run: 'run', step: 'number' };
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
@@ -24,7 +27,7 @@ function label(data: Record<string, unknown>): string {
       .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
       .join(', ');
   }
-  return text(data['id']) || text(data['name']);
+  return text(data['step']) || text(data['id']) || text(data['name']);
 }
 
 /** The rows of a job's parts by their numbers, each as it was told last. */
@@ -40,6 +43,7 @@ export function partsOf(events: readonly JobEvent[]): PartRow[] {
     );
     rows.set(number, {
       number,
+      place: typeof data['place'] === 'number' ? data['place'] : number,
       label: label(data) || rows.get(number)?.label || '',
       job: text(data['job']) || text(data['part']) || rows.get(number)?.job || '',
       state: text(data['state']),

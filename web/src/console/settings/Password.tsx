@@ -1,3 +1,4 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Form, Input } from 'antd';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
@@ -9,8 +10,12 @@ type Values = { old: string; new: string; again: string };
 export function Password() {
   const { t } = useTexts('settings');
   const [form] = Form.useForm<Values>();
+  const queries = useQueryClient();
   const change = api.useMutation('post', '/api/v1/me/password', {
-    onSuccess: () => form.resetFields(),
+    onSuccess: () => {
+      form.resetFields();
+      void queries.invalidateQueries({ queryKey: ['get', '/api/v1/me'] });
+    },
   });
   const send = (values: Values) => change.mutate({ body: { old: values.old, new: values.new } });
   const missing = { required: true, message: t('settings:password.missing') };

@@ -1,0 +1,265 @@
+"""Two browsers at once, and what breaks off in mid-work: sessions, and an agent that is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from peers.browsers import violations
+
+from secureflow.domain.specs.updatelimits import Limits
+from secureflow.domain.users import Role
+from tests.browser.whole.conftest import Opens, demand
+from tests.browser.whole.place import (
+    PASSWORD,
+    Consortium,
+    approve,
+    ready,
+    served,
+    submit,
+)
+from tests.survival.world import PLAN, training
+
+pytestmark = pytest.mark.full
+
+BANKS: Final = 4
+"""One more than a sum needs: a round closes without one of them."""
+PIPELINE: Final = "joint-risk-model"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    demand()
+    directory = tmp_path_factory.mktemp("together") / "p"
+    banks = [f"bank-{letter}" for letter in "abcd"]
+    with served(directory, *banks, banks=BANKS) as made:
+        with made.platform.client() as admin:
+            admin.users.create("abe", PASSWORD, "bank-a", [Role.DATA_SCIENTIST], "Abe")
+        yield made
+
+
+def lasting(whole: Consortium, name: str, patience: float) -> str:
+    """Submit what lasts until somebody ends it, and have it approved."""
+    request = training(
+        whole.platform, replace(PLAN, rounds=1000), protection="secagg", name=name,
+        limits=Limits(patience_seconds=patience),
+    )  # fmt: skip
+    job = submit(whole, name, request)
+    approve(whole, job)
+    return job
+
+
+def test_a_deed_of_one_person_appears_once_in_the_browser_of_another(
+    opens: Opens, whole: Consortium
+) -> None:
+    ada, abe = opens("ada"), opens("abe")
+    for page in (ada, abe):
+        page.goto(whole.url() + "/jobs")
+        ready(page)
+    loads = []
+    abe.on("framenavigated", loads.append)
+    job = submit(whole, "seen by both")
+    row = abe.get_by_role("link", name="seen by both", exact=True)
+    row.wait_for()
+    ada.goto(whole.url() + f"/jobs/{job}")
+    ada.get_by_role("button", name="Cancel the job").click()
+    ada.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    ada.get_by_role("main").get_by_text("Cancelled").first.wait_for()
+    line = abe.locator(".ant-table-row").filter(has=row)
+    line.get_by_text("cancelled").wait_for()
+    assert row.count() == 1, "the change is not a second row"
+    assert not loads, "nobody loaded the page again"
+
+
+def test_one_person_in_two_browsers_and_a_deed_that_comes_too_late(
+    opens: Opens, whole: Consortium
+) -> None:
+    job = submit(whole, "cancelled twice")
+    one, other = opens("ada"), opens("ada")
+    for page in (one, other):
+        page.goto(whole.url() + f"/jobs/{job}")
+        page.get_by_role("button", name="Cancel the job").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the job").wait_for()
+    one.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    one.get_by_role("main").get_by_text("Cancelled").first.wait_for()
+    other.get_by_role("main").get_by_text("Cancelled").first.wait_for()
+    for page in (one, other):
+        page.goto(whole.url() + "/administration")
+        page.get_by_role("button", name="Add a person").click()
+    answers = [added(page, "zed") for page in (one, other)]
+    assert answers == ["", "The user name zed is taken. Choose another one."]
+
+
+def added(page: Any, name: str) -> str:
+    """Add a person, and return what the page says against it."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Login name").fill(name)
+    dialog.get_by_role("combobox", name="Roles").click()
+    page.locator(".ant-select-dropdown:visible").get_by_title("auditor").click()
+    dialog.get_by_label("First password").fill(PASSWORD)
+    with page.expect_response("**/api/v1/users") as answer:
+        dialog.get_by_role("button", name="Add", exact=True).click()
+    if answer.value.status < 300:
+        dialog.wait_for(state="hidden")
+        return ""
+    alert = dialog.get_by_role("alert")
+    alert.wait_for()
+    told = answer.value.json()
+    assert told["detail"] in alert.inner_text()
+    assert told["hint"] in alert.inner_text()
+    assert not violations(page)
+    return f"{told['detail']} {told['hint']}"
+
+
+def test_two_deciders_of_one_request_at_the_owners_page(
+    owners: Callable[..., Any], whole: Consortium
+) -> None:
+    """The second browser does not hear of the first one's decision, and decides otherwise."""
+    job = submit(whole, "decided once")
+    first, second = owners("bank-b"), owners("bank-b")
+    second.route("**/api/events*", lambda route: route.abort())
+    second.reload()
+    for page in (first, second):
+        page.get_by_role("link", name="Overview", exact=True).click()
+        page.get_by_role("link", name="credit scoring").first.click()
+        page.get_by_role("heading", name="Your decision").wait_for()
+    first.get_by_role("button", name="Approve exactly this").click()
+    first.get_by_text("Approved and signed.").or_(first.get_by_text("signs it then")).wait_for()
+    second.get_by_label("Why you reject it").fill("not this one")
+    second.get_by_role("button", name="Reject").click()
+    alert = second.get_by_role("alert").filter(has_text="approved")
+    alert.first.wait_for()
+    assert not violations(second)
+    with whole.client("ada") as client:
+        assert client.jobs.get(job).state == "proposed"
+        client.jobs.cancel(job)
+
+
+def end_sessions(whole: Consortium, who: str) -> None:
+    """End every session of a person, as an administrator or their own other browser does."""
+    with whole.client(who) as client:
+        client.sessions.revoke_all()
+    whole.states.pop(("", who), None)
+
+
+def back(page: Any, who: str) -> None:
+    """Log in again over the work."""
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    dialog.wait_for()
+    assert dialog.get_by_label("Name", exact=True).input_value() == who
+    dialog.get_by_label("Password", exact=True).fill(PASSWORD)
+    dialog.get_by_role("button", name="Log in", exact=True).click()
+    dialog.wait_for(state="hidden")
+
+
+def test_a_drawing_outlives_the_session(opens: Opens, whole: Consortium) -> None:
+    page = opens("abe")
+    page.goto(whole.url() + "/jobs/new")
+    page.get_by_role("button", name="Add Statistics").click()
+    page.locator("[data-id=statistics]").wait_for()
+    end_sessions(whole, "abe")
+    page.get_by_role("textbox", name="Name", exact=True).fill("drawn before")
+    back(page, "abe")
+    assert page.locator(".react-flow__node").count() == 1
+    assert page.get_by_role("textbox", name="Name", exact=True).input_value() == "drawn before"
+    with page.expect_response("**/api/v1/jobs/check-draft") as checked:
+        page.get_by_role("textbox", name="Name", exact=True).fill("drawn after")
+    assert checked.value.status == 200
+    page.reload()
+    page.locator("[data-id=statistics]").wait_for()
+
+
+def test_a_grant_that_is_being_filled_in_outlives_the_session(
+    opens: Opens, whole: Consortium
+) -> None:
+    page = opens("ada")
+    page.goto(whole.url() + f"/data/{whole.dataset('bank-a')}")
+    page.get_by_role("button", name="Grant to a project").click()
+    dialog = page.get_by_role("dialog", name="Grant to a project")
+    dialog.get_by_role("combobox", name="Project").click()
+    page.locator(".ant-select-dropdown:visible").get_by_title("credit risk").click()
+    dialog.get_by_role("combobox", name="Columns").click()
+    page.keyboard.type("age")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    end_sessions(whole, "ada")
+    dialog.get_by_role("button", name="Grant", exact=True).click()
+    back(page, "ada")
+    assert dialog.get_by_label("Purpose").input_value() == "credit scoring"
+    dialog.get_by_text("age", exact=True).first.wait_for()
+    with page.expect_response("**/grants") as made:
+        dialog.get_by_role("button", name="Grant", exact=True).click()
+    assert made.value.status == 201
+    dialog.wait_for(state="hidden")
+
+
+def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
+    opens: Opens, whole: Consortium
+) -> None:
+    job = lasting(whole, "one dies", patience=3.0)
+    overview, live = opens("ada"), opens("ada")
+    live.goto(whole.url() + f"/jobs/{job}")
+    live.get_by_text("Running since").wait_for()
+    lane = live.get_by_role("row").filter(has_text="bank-d").first
+    lane.get_by_text("contributed").wait_for()
+    whole.platform.processes["bank-d"].kill()
+    drops = live.locator(".ant-card").filter(has_text="Who dropped out")
+    drops.get_by_role("cell", name="bank-d", exact=True).first.wait_for()
+    assert (
+        drops.get_by_role("row")
+        .filter(has_text="bank-d")
+        .last.get_by_role("cell")
+        .nth(3)
+        .inner_text()
+    ), "why it dropped out"
+    assert not violations(live)
+    whole.platform.processes["bank-a"].kill()
+    link = overview.get_by_role("region", name="Links of the agents")
+    link.get_by_text("broken").wait_for()
+    link.get_by_text("secureflow agent").first.wait_for()
+    for party in ("bank-a", "bank-d"):
+        whole.platform.start(party)
+    link.get_by_text("in order").wait_for()
+    with whole.client("ada") as client:
+        client.jobs.cancel(job)
+    live.get_by_role("main").get_by_text("Cancelled").first.wait_for()
+
+
+def test_the_graph_of_a_pipeline_shows_each_steps_state_as_it_runs(
+    opens: Opens, whole: Consortium
+) -> None:
+    with whole.client("ada") as client:
+        datasets = [whole.dataset(party) for party in ("bank-a", "bank-b", "bank-c")]
+        made = client.job_templates.fill(PIPELINE, project=whole.platform.project,
+                                         datasets=datasets)  # fmt: skip
+        request = dict(made.request)
+        request["steps"] = [
+            {**step, "limits": {"patience_seconds": 3.0}} if step["id"] == "train" else step
+            for step in request["steps"]
+        ]
+        job = client.jobs.submit(request).id
+    page = opens("ada")
+    page.goto(whole.url() + f"/jobs/{job}/graph")
+    ready(page)
+
+    def step(name: str, state: str) -> Any:
+        return page.locator(f"[data-id={name}]").get_by_text(state, exact=True)
+
+    for name in ("prepare", "train", "test"):
+        step(name, "waits").wait_for()
+    assert not violations(page)
+    approve(whole, job)
+    step("train", "started").wait_for()
+    step("prepare", "succeeded").wait_for()
+    whole.platform.processes["bank-c"].kill()
+    step("train", "failed").wait_for()
+    step("test", "waits").wait_for()
+    assert not violations(page)
+    whole.platform.start("bank-c")
+    page.get_by_role("button", name="To the job").click()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="As a graph").click()
+    for name in ("prepare", "train", "test"):
+        step(name, "succeeded").wait_for()
