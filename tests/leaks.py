@@ -134,10 +134,12 @@ class Leaks:
         nursery.end()
 
     def pytest_collection_finish(self) -> None:
-        """Take what was imported out of the collector's sight: it is walked after each file."""
+        """Take what was imported out of the collector's sight: it is walked after each file.
+
+        What an import leaves behind stays with it: to find that takes a second in each process.
+        """
         gc.enable()
         gc.set_threshold(*SELDOM)
-        gc.collect()
         gc.freeze()
 
     def _look(self) -> Seen:

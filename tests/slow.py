@@ -6,12 +6,14 @@ single test in another file is left out by its mark, `slow`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
+WHOLE: Final = re.compile(r"^pytestmark = .*pytest\.mark\.slow\b", re.MULTILINE)
 LIST: Final = Path(__file__).with_name("slow.txt")
 
 
@@ -25,11 +27,15 @@ class Slow:
     """Leaves them out where `--fast` asks for that."""
 
     def __init__(self, *, fast: bool) -> None:
-        self._left = {ROOT / file for file in files()} if fast else set()
+        self._fast = fast
+        self._left = {ROOT / file for file in files()}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Do not import what is in the list."""
-        return True if collection_path in self._left else None
+        """Do not import what is in the list, nor what is slow as a whole."""
+        if not self._fast or collection_path.suffix != ".py":
+            return None
+        slow = collection_path in self._left or WHOLE.search(collection_path.read_text())
+        return True if slow else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(

@@ -230,6 +230,7 @@ class World:
     """The party whose agent it is."""
 
     def __post_init__(self) -> None:
+        self._settings: tuple[Any, AgentSettings] | None = None
         self.now = NOW
         self.directory.mkdir(exist_ok=True)
         names = (*self.parties, *self.members)
@@ -288,6 +289,14 @@ class World:
 
     @property
     def settings(self) -> AgentSettings:
+        partners = {party: self.all_keys[party].public for party in self.partners}
+        of = (self.directory, self.me, self.declared, dict(self.partners), partners,
+              self.allow_simulated)  # fmt: skip
+        if self._settings is None or self._settings[0] != of:
+            self._settings = of, self._made_settings()
+        return self._settings[1]
+
+    def _made_settings(self) -> AgentSettings:
         return AgentSettings(
             engines=EngineSettings(memory_mb=96, scratch_mb=7),
             directory=self.directory,

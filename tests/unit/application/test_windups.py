@@ -120,7 +120,6 @@ class Centre:
 @pytest.fixture
 async def centre(tmp_path: Path) -> AsyncIterator[Centre]:
     database = Database(migrated(tmp_path / "test.db"))
-    await database.start()
     ledger = SqlLedger(database, KEY, "log.example")
     await ledger.start()
     made = Centre(database, ledger)

@@ -37,8 +37,8 @@ esac
     ("number", "code"),
     [
         (0, INTERRUPTED),
-        (signal.SIGTERM, 128 + signal.SIGTERM),
-        (signal.SIGHUP, 128 + signal.SIGHUP),
+        pytest.param(signal.SIGTERM, 128 + signal.SIGTERM, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, 128 + signal.SIGHUP, marks=pytest.mark.full),
     ],
     ids=["ctrl-c", "kill", "closed"],
 )

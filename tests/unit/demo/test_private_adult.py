@@ -60,7 +60,10 @@ def accuracy(model: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("noise", "protection"), [("enclave", "sealed"), ("shared", "secagg")])
+@pytest.mark.parametrize(
+    ("noise", "protection"),
+    [pytest.param("enclave", "sealed", marks=pytest.mark.full), ("shared", "secagg")],
+)
 def test_record_level_privacy_costs_little(tmp_path: Path, noise: Any, protection: str) -> None:
     silos = [columns_of(pq.read_table(path)) for path in split_silos(tmp_path, 8)]
     assert sum(len(silo["age"]) for silo in silos) == ROWS == adult_rows("train").num_rows

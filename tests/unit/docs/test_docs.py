@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +32,42 @@ PAGE = r"(?<![\w./-])([\w./-]+\.md)"
 ELSEWHERE = {"examples/mnist_README.md", "tutorials/README.md"}  # pages of other projects
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
+def every(wrong: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Return what is wrong on any page, with the page."""
+    return [f"{page.relative_to(ROOT)}: {one}" for page in PAGES for one in wrong(page)]
+
+
+def test_links_lead_somewhere() -> None:
+    assert every(_astray) == []
+
+
+def _astray(page: Path) -> Iterator[str]:
     text = page.read_text()
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
         if target.startswith("http"):
             continue
         found = page.parent / target if target else page
-        assert found.exists(), target
-        if anchor:
+        if not found.exists():
+            yield target
+        elif anchor:
             headings = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
-            assert anchor in slugs, anchor
+            if anchor not in slugs:
+                yield f"{target}#{anchor}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_modules_that_a_page_names_exist(page: Path) -> None:
+def test_the_modules_that_pages_name_exist() -> None:
+    assert every(_without_module) == []
+
+
+def _without_module(page: Path) -> list[str]:
     gone = {"CHANGELOG.md"}  # tells of the past
     told = re.findall(r"`([\w./{},-]+/[\w./{},-]+\.py)`", page.read_text())
     paths = [one for name in told for one in _braces(name) if not one.endswith("/overlap.py")]
     paths = [one for one in paths if not one.startswith("engines/overlap/")]  # a kind to come
-    if page.name not in gone:
-        assert [one for one in paths if not any(have.endswith(f"/{one}") for have in MODULES)] == []
+    if page.name in gone:
+        return []
+    return [one for one in paths if not any(have.endswith(f"/{one}") for have in MODULES)]
 
 
 def _braces(name: str) -> list[str]:
@@ -110,13 +125,16 @@ def test_the_api_description_is_that_of_the_code() -> None:
     assert owners == json.loads(description_of_owners_page(OPERATIONS)), "make docs"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_commands_that_a_page_names_exist(page: Path) -> None:
+def test_the_commands_that_pages_name_exist() -> None:
+    assert every(_without_command) == []
+
+
+def _without_command(page: Path) -> list[str]:
     text = page.read_text()
     told = re.findall(r"(?:^|/bin/)(secureflow .*)$", text, re.MULTILINE)
     told += re.findall(r"`((?:secureflow )?[a-z]+ [a-z-]+[^`]*)`", text)
     gone = {"user create --password"} if page.name == "CHANGELOG.md" else set()
-    assert [one for one in told if one not in gone and _unknown(one)] == []
+    return [one for one in told if one not in gone and _unknown(one)]
 
 
 def _unknown(told: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
+from tests.full import thinned
 from tests.peers.private_jobs import private_value
 from tests.unit.domain.test_bundle_family import asked
 
@@ -97,10 +99,19 @@ def refusal(job: dict[str, Any]) -> SecureFlowError | None:
     return None
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg", "sealed+secagg"])
-@pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("privacy", NAIVE)
-@pytest.mark.parametrize("model", ["bundle", "mlp_classifier", "logistic_regression"])
+@pytest.mark.parametrize(
+    ("model", "privacy", "plan", "protection"),
+    thinned(
+        product(
+            ("bundle", "mlp_classifier", "logistic_regression"),
+            NAIVE,
+            PLANS,
+            ("sealed", "secagg", "sealed+secagg"),
+        ),
+        4,
+        pytest.mark.full,
+    ),
+)
 def test_hints_end_at_a_job_that_is_accepted(
     model: str, privacy: dict[str, Any], plan: dict[str, Any], protection: str
 ) -> None:

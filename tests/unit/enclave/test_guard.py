@@ -385,6 +385,7 @@ def test_before_its_rules_hold_the_entry_point_loads_only_what_is_in_the_interpr
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_late_import_of_what_was_not_measured_ends_it_by_name(installed: Path) -> None:
     settings = installed / "src" / "secureflow" / "enclave" / "settings.py"
     before = settings.read_text()

@@ -77,8 +77,9 @@ def test_it_comes_back_as_it_was_and_is_for_its_owner_alone(
 
 
 def test_keys_open_with_the_passphrase_and_in_their_own_backup_only(
-    target: Path, files: dict[str, Path]
+    target: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(archive, "_WORK", 1 << 4)
     make(target, files, PHRASE)
     assert SECRET not in target.read_bytes()
     assert SECRET.hex().encode() not in target.read_bytes()

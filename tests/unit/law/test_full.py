@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.full import WRITTEN, Full
+from tests.full import WRITTEN, Full, thinned
 
 ROOT = Path(__file__).parents[3]
 OF_TEST, OF_FULL = "not soak and not full", "full"
@@ -30,6 +30,15 @@ def test_a_file_is_imported_for_a_run_that_it_has_something_for(
     assert (Full(OF_TEST).pytest_ignore_collect(file) is None) == in_test
     assert (Full(OF_FULL).pytest_ignore_collect(file) is None) == in_full
     assert Full("soak").pytest_ignore_collect(file) is None
+
+
+def test_of_thinned_cases_each_few_are_for_make_test_and_none_is_lost() -> None:
+    soaked = pytest.param(3, marks=pytest.mark.soak, id="three")
+    cases = thinned([1, (2, 2), soaked, 4, 5], 2, pytest.mark.full)
+    assert [case.values for case in cases] == [(1,), (2, 2), (3,), (4,), (5,)]
+    names = [[mark.name for mark in case.marks] for case in cases]
+    assert names == [[], ["full"], ["soak"], ["full"], []]
+    assert cases[2].id == "three"
 
 
 def test_the_mark_stands_in_the_file_of_the_test_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,18 @@ def test_what_is_listed_is_left_out_where_that_is_asked_for_only() -> None:
     assert Slow(fast=True).pytest_ignore_collect(listed) is True
     assert Slow(fast=True).pytest_ignore_collect(other) is None
     assert Slow(fast=False).pytest_ignore_collect(listed) is None
+
+
+def test_what_is_slow_as_a_whole_is_not_imported_either(tmp_path: Path) -> None:
+    file = tmp_path / "test_it.py"
+    for text, out in (
+        ("pytestmark = pytest.mark.slow", True),
+        ("pytestmark = [pytest.mark.full, pytest.mark.slow]", True),
+        ("@pytest.mark.slow\ndef test_it() -> None: ...", None),
+    ):
+        file.write_text(f"import pytest\n{text}\n")
+        assert Slow(fast=True).pytest_ignore_collect(file) is out
+        assert Slow(fast=False).pytest_ignore_collect(file) is None
 
 
 def test_what_is_marked_is_left_out_alike() -> None:

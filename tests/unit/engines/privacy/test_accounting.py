@@ -163,7 +163,7 @@ def test_calibration_meets_the_target_and_wastes_nothing(
 
 
 @pytest.mark.parametrize("target", [0.3, 1.0, 3.0, 8.0])
-@pytest.mark.parametrize("sampling", [1.0, 0.01])
+@pytest.mark.parametrize("sampling", [1.0, pytest.param(0.01, marks=pytest.mark.full)])
 def test_the_filter_costs_little_more(target: float, sampling: float) -> None:
     noise = calibrate(target, 1e-6, sampling=sampling, count=1000)
     charge = (Mechanism("gaussian", noise, sampling, 1000),)

@@ -18,6 +18,7 @@ from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
+from tests.full import thinned
 from tests.unit.engines.psi.world import (
     BROKEN,
     AllWorld,
@@ -90,7 +91,7 @@ def test_the_log_has_no_word_of_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("world_of", WORLDS)
-@pytest.mark.parametrize("die_at", range(8, 36))
+@pytest.mark.parametrize("die_at", thinned(range(8, 36), 3, pytest.mark.full))
 def test_a_crash_at_any_effect_changes_nothing(world_of: type[PsiWorld], die_at: int) -> None:
     undisturbed = told(drive(world_of(count=2), []))
     world, journal = world_of(count=2), Journal()

@@ -394,7 +394,7 @@ def test_soak_fuzzed_bytes_open_nothing(seed: int) -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.binary(max_size=400), max_size=3), st.binary(max_size=200))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_fuzzed_streams_are_typed_errors(chunks: list[bytes], trailer: bytes) -> None:
     with pytest.raises(SecureFlowError):
         attempt(HEADER, chunks, trailer)

@@ -89,7 +89,7 @@ def _open(table: Table, voters: set[str], openers: set[str]) -> None:
 
 @pytest.mark.slow
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_dropout_ends_in_the_exact_sum_or_a_clean_abort(data: st.DataObject) -> None:
     table = Table(data.draw(st.integers(3, 8)), rounds=2)
     # Mostly present, else nearly every example would end before a sum.

@@ -53,7 +53,7 @@ def _measured(spec: StatisticsSpec, delta: float) -> float:
     [
         ({**SHARED, "noise_multiplier": 1.0}, 0.05),
         ({**LAPLACE, "noise_multiplier": 0.6}, 1e-9),
-        ({**PYDP, "noise_multiplier": 0.6}, 1e-9),
+        pytest.param({**PYDP, "noise_multiplier": 0.6}, 1e-9, marks=pytest.mark.full),
     ],
     ids=["shared gaussian", "opendp laplace", "pydp laplace"],
 )

@@ -16,6 +16,7 @@ from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
+from tests.full import thinned
 
 SEEN = ("images", "arrays", "texts")
 SOFTMAX: dict[str, Any] = {"family": "softmax"}
@@ -54,7 +55,7 @@ def test_masked_is_sealed_up_to_the_quantisation(seen: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("seen", SEEN)
-@pytest.mark.parametrize("noise", ["enclave", "shared", "local"])
+@pytest.mark.parametrize("noise", thinned(["shared", "enclave", "local"], 3, pytest.mark.full))
 def test_a_private_model_learns(seen: str, noise: str, tmp_path: Path) -> None:
     plan = {"rounds": 30, "learning_rate": 0.6}
     job = spec(seen, SOFTMAX, plan=plan, **private(noise, 0.1, rows=240))

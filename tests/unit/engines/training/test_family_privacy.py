@@ -29,6 +29,7 @@ from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.private import METRIC_UNIT, private_delta
 from secureflow.engines.training.ridge import Ridge
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 
 PLACEMENTS = ("enclave", "shared", "local")
 MEASURED = pytest.mark.parametrize(("family", "target"), LEARNERS)
@@ -55,7 +56,7 @@ def test_masked_is_sealed_up_to_the_quantisation(family: str, target: str, tmp_p
 
 
 @MEASURED
-@pytest.mark.parametrize("noise", PLACEMENTS)
+@pytest.mark.parametrize("noise", thinned(PLACEMENTS, 3, pytest.mark.full))
 def test_with_little_noise_a_private_model_learns(
     family: str, target: str, noise: str, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.secagg import messages
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 
 from .masked_world import Fault, MaskedWorld
 from .test_masked_script import course, survivors
@@ -243,7 +244,7 @@ def test_another_vector_than_the_certified_one_is_not_taken() -> None:
     assert survivors(world) == []
 
 
-@pytest.mark.parametrize("lost_at", range(1, 24))
+@pytest.mark.parametrize("lost_at", thinned(range(1, 24), 3, pytest.mark.full))
 def test_an_enclave_lost_anywhere_beside_a_dropout(lost_at: int) -> None:
     """One of the places is the `roll` that follows a lost answer."""
     fault = Fault("bank-c", "mask", after=True)

@@ -205,6 +205,7 @@ for name, more, kind in (("sgd", {"momentum": 0.9}, torch.optim.SGD), ("sgd", {}
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_steps_are_those_of_pytorchs_own_optimisers(tmp_path: Path) -> None:
     """In a process of its own: those load a compiler, which leaves folders and settings behind."""
     root = Path(__file__).parents[3]
