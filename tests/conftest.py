@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 
 from secureflow.engines.ledger import notes
 from secureflow.kit import archive, crypto, kernels
+from tests.compiled import share_compiled
 from tests.contract.database import postgres
 from tests.full import registered
 from tests.leaks import Leaks
@@ -45,6 +46,7 @@ crypto.holds = lru_cache(SIGNATURES)(crypto.holds)
 notes._holds = lru_cache(SIGNATURES)(notes._holds)
 """Whether a signature holds under a key over a message is always the same; tests that kill a script
 at every step replay the same signatures: 98 of 100 in them were verified before."""
+share_compiled()
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 """How long an example takes, the machine decides: a stall is no finding."""

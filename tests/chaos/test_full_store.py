@@ -20,8 +20,8 @@ pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 CASES = [
     ("masked", "masked vectors"),
     ("masked", "stored models"),
-    ("both", "stored models"),
-    ("statistics", "masked vectors"),
+    pytest.param("both", "stored models", marks=pytest.mark.full),
+    pytest.param("statistics", "masked vectors", marks=pytest.mark.full),
 ]
 
 

@@ -1,6 +1,7 @@
 """Chaos in process: schedules drawn from seeds on a virtual clock and network.
 
-A hundred with every run of the tests, ten thousand in `make soak` (`--seeds A:B` takes a part).
+Twenty in `make test`, of every kind of job; a hundred with `make full`, for every landing; ten
+thousand in `make soak` (`--seeds A:B` takes a part).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 """A process whose death is played closes nothing, as a real one; the system does that for it."""
 
 REPEAT = "python -m pytest tests/chaos/test_in_process.py -k test_seeds --seeds {}:{}"
+IN_TEST = 20
+"""Seeds that `make test` plays."""
 Play = Callable[[Schedule], Observed]
 Calm = Callable[[str], Observed]
 
@@ -40,8 +43,14 @@ def test_an_undisturbed_job_breaks_no_promise(kind: str, calm: Calm) -> None:
     assert violations(Schedule(0, kind, ()), seen, seen) == []
 
 
-@portions(0, 100, 10)
+@portions(0, IN_TEST, 10)
 def test_seeds(seeds: range, played: Play, calm: Calm) -> None:
+    check(seeds, played, calm)
+
+
+@pytest.mark.full
+@portions(IN_TEST, 100, 10)
+def test_more_seeds(seeds: range, played: Play, calm: Calm) -> None:
     check(seeds, played, calm)
 
 
@@ -50,6 +59,10 @@ def test_seeds(seeds: range, played: Play, calm: Calm) -> None:
 @portions(0, 10_000, 50)
 def test_many_seeds(seeds: range, played: Play, calm: Calm) -> None:
     check(seeds, played, calm)
+
+
+def test_what_every_change_must_pass_disturbs_every_kind_of_job() -> None:
+    assert {draw(seed).kind for seed in range(IN_TEST)} == {kind.name for kind in EVERY}
 
 
 def test_one_seed_makes_one_schedule() -> None:

@@ -1,4 +1,8 @@
-"""SPU's programs as plain processes, joined by forwarders, against NumPy's answers."""
+"""SPU's programs as plain processes, joined by forwarders, against NumPy's answers.
+
+`make test` runs set intersection and one program on shares; each further one compiles for seconds
+in every party.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +134,7 @@ def test_ranks_are_exact(tmp_path: Path) -> None:
     assert (_outputs(found.ended[1])["ranks"] == references.ranks(values)).all()
 
 
+@pytest.mark.full
 def test_an_auction_is_exact(tmp_path: Path) -> None:
     """Two bid, the third party only computes along."""
     drawn = np.random.default_rng(4)
@@ -146,6 +151,7 @@ def test_an_auction_is_exact(tmp_path: Path) -> None:
         assert np.allclose(outputs["price"], paid, atol=1e-9)
 
 
+@pytest.mark.full
 def test_a_correlation_is_within_its_bound(tmp_path: Path) -> None:
     drawn = np.random.default_rng(5)
     rows = 2000
@@ -158,6 +164,7 @@ def test_a_correlation_is_within_its_bound(tmp_path: Path) -> None:
     assert correlation.MAX_ROWS * 2**36 <= 2**62
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("protocol", "output"), [("ABY3", "probability"), ("CHEETAH", "class")])
 def test_a_regression_is_within_its_bound(tmp_path: Path, protocol: str, output: str) -> None:
     drawn = np.random.default_rng(6)
@@ -181,6 +188,7 @@ def test_a_regression_is_within_its_bound(tmp_path: Path, protocol: str, output:
         assert clear.mean() > 0.99
 
 
+@pytest.mark.full
 def test_a_party_that_refuses_its_input_ends_the_others(tmp_path: Path) -> None:
     inputs = [{"values": [1.0]}, {"values": [float("nan")]}, {"values": [3.0]}]
     found = _shared(tmp_path, "ranking", "ABY3", inputs)

@@ -1,4 +1,8 @@
-"""The API keeps to its own description: schemathesis against the live server and database."""
+"""The API keeps to its own description: schemathesis against the live server and database.
+
+`make test` asks every operation with valid requests, `make full` with more of them, with invalid
+ones (tests/fuzz changes genuine requests in every run), and over PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -85,11 +89,12 @@ def test_valid_requests_are_answered_as_described(
 ) -> None:
     check = checked(described, live, operation, GenerationMode.POSITIVE)
     bounds = settings(
-        max_examples=6, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=3, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_invalid_requests_are_refused_as_described(
     described: Any, live: Live, operation: str
@@ -104,6 +109,7 @@ def test_invalid_requests_are_refused_as_described(
     bounds(check)()
 
 
+@pytest.mark.full
 @pytest.mark.postgres
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_over_postgresql_requests_are_answered_alike(
@@ -111,7 +117,7 @@ def test_over_postgresql_requests_are_answered_alike(
 ) -> None:
     check = checked(described_on_postgres, live_on_postgres, operation, GenerationMode.POSITIVE)
     bounds = settings(
-        max_examples=3, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=6, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 

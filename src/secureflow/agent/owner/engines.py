@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -188,7 +189,9 @@ class OwnInterpreter:
         return self._environments.python(found)
 
 
+@cache
 def _environment(make: EngineMake) -> str:
+    """Return the name of an engine's environment; its lock, of our own package, is read once."""
     return f"{make.name}-{parse_lock(make.lock).digest[:_DIGITS]}"
 
 

@@ -168,12 +168,12 @@ def encode(
     signed = out.view(np.dtype(f"<i{out.itemsize}"))
     limit = capped << encoding.bits
     _fixed_point(values, capped / encoding.step, limit, signed[: encoding.length])
-    at = encoding.length
-    for metric in encoding.metrics:
-        one = np.array([metrics[metric.name]], np.float64)
-        scale = capped * 2.0**encoding.bits / metric.bound
-        _fixed_point(one, scale, limit, signed[at : at + 1])
-        at += 1
+    at = encoding.length + len(encoding.metrics)
+    if encoding.metrics:
+        told = np.array([metrics[one.name] for one in encoding.metrics], np.float64)
+        bounds = np.array([one.bound for one in encoding.metrics], np.float64)
+        scales = capped * 2.0**encoding.bits / bounds
+        _fixed_point(told * scales, 1.0, limit, signed[encoding.length : at])
     signed[at] = capped
     signed[at + 1 :] = 0
     if noise is not None:

@@ -38,7 +38,7 @@ class EntryPage(BaseModel):
     next: int
 
 
-def criteria_of(
+async def criteria_of(
     kind: Annotated[
         str, Query(max_length=64, pattern=r"^[a-z_.]*$", description="`job.` begins with it")
     ] = "",

@@ -1,4 +1,7 @@
-"""The caller and the use cases, as dependencies of the handlers."""
+"""The caller and the use cases, as dependencies of the handlers.
+
+Every dependency is a coroutine function: FastAPI runs a plain one in a thread, for each request.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,10 @@ def services_of(request: Request) -> Services:
     return services
 
 
+async def _use(request: Request) -> Services:
+    return services_of(request)
+
+
 def rates_of(request: Request) -> Rates:
     """Return the rate limits of callers."""
     rates: Rates = request.app.state.rates
@@ -70,7 +77,7 @@ async def caller_of(
     return await authenticate(request) if known is None else known
 
 
-def token_of(
+async def token_of(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
     """Return the bearer token that a request carries, valid or not, or ""."""
@@ -83,7 +90,7 @@ def bearer_of(request: Request) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
-def shown_session(request: Request, cookie: Annotated[str | None, Depends(_cookie)]) -> str:
+async def shown_session(request: Request, cookie: Annotated[str | None, Depends(_cookie)]) -> str:
     """Return the session that the cookie of an own page holds, valid or not.
 
     Raises:
@@ -175,7 +182,7 @@ def client_of(request: Request) -> str:
     return next((kind for mark, kind in _PROGRAMS if mark in said), "other")
 
 
-Use = Annotated[Services, Depends(services_of)]
+Use = Annotated[Services, Depends(_use)]
 Shown = Annotated[str, Depends(token_of)]
 """The token that a request carries, not verified yet."""
 ShownSession = Annotated[str, Depends(shown_session)]

@@ -71,7 +71,7 @@ def clear_session(request: Request, response: Response) -> None:
 
 
 def from_own_page(request: Request) -> None:
-    """Refuse a request that does not come from a page of this very origin (a dependency too).
+    """Refuse a request that does not come from a page of this very origin.
 
     Raises:
         SecureFlowError: `cross_site_request`.
@@ -84,6 +84,11 @@ def from_own_page(request: Request) -> None:
             "Use the service's own pages; programs show a bearer token instead of a cookie. Behind "
             "a proxy that changes Host, the operator lists the address in rest.origins.",
         )
+
+
+async def of_own_page(request: Request) -> None:
+    """Refuse as `from_own_page`, as a dependency."""
+    from_own_page(request)
 
 
 def _own_origins(request: Request) -> set[str]:

@@ -31,7 +31,7 @@ def headers_in(language: Language) -> dict[str, str]:
     return {"Content-Language": language, "Vary": "Accept-Language"}
 
 
-def _asked(
+async def _asked(
     response: Response,
     accepted: Annotated[
         str, Header(alias="Accept-Language", description="Sentences for people: en or zh")

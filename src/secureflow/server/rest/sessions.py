@@ -19,7 +19,7 @@ from secureflow.server.rest.callers import (
     client_of,
     recognise,
 )
-from secureflow.server.rest.cookies import clear_session, from_own_page, put_session, session_of
+from secureflow.server.rest.cookies import clear_session, of_own_page, put_session, session_of
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import router_of
 from secureflow.server.rest.session import LOGIN_BYTES, Account, LoginRequest, account
@@ -53,7 +53,7 @@ def _shown(session: Session, current: str) -> BrowserSession:
     )
 
 
-@router.post("/session", summary="Log in with a browser", dependencies=[Depends(from_own_page)])
+@router.post("/session", summary="Log in with a browser", dependencies=[Depends(of_own_page)])
 @at_most(LOGIN_BYTES)
 async def open_session(
     body: LoginRequest, request: Request, response: Response, use: Use

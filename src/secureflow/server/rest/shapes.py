@@ -32,7 +32,7 @@ Limit = Annotated[
 LIMIT = DEFAULT_LIMIT
 
 
-def narrowing_of(
+async def narrowing_of(
     text: Annotated[
         str, ONE_LINE, Query(max_length=100, description="Words that all must occur")
     ] = "",
