@@ -112,6 +112,11 @@ class EntityKind(Generic[T]):
         doc = sa.type_coerce(self.table.c.doc, sa.Text).label("doc")
         return sa.select(*(c for c in self.table.columns if c.name != "doc"), doc)
 
+    @cached_property
+    def row(self) -> sa.Select[Any]:
+        """The query of the row whose id is the parameter `key`: the most frequent one."""
+        return self.rows.where(self.table.c.id == sa.bindparam("key"))
+
     def read(self, row: Any) -> T:
         """Return the entity of a row of `rows`.
 
@@ -170,8 +175,7 @@ class EntityStore(Generic[T]):
 
     async def find(self, key: str) -> T | None:
         """Return the entity or None; raises `record_damaged`."""
-        rows = await self._unit.read(self._kind.rows.where(self._table.c.id == key))
-        row = rows.first()
+        row = (await self._unit.read(self._kind.row, {"key": key})).first()
         return None if row is None else self._entity(row)
 
     async def add(self, entity: T) -> None:
