@@ -47,7 +47,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "devices": ("digest", "code", "user", "block", "unexpired"),
     "second_factors": (),
     "login_places": (),
-    "organisations": (),
+    "organisations": ("id",),
     "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
     "projects": ("id", "organisation", "member", "active"),

@@ -340,8 +340,8 @@ async def _none_ended(jobs: Sequence[str]) -> list[str]:
     return []
 
 
-async def _ignored(party: str, head: str, line: str) -> None:
-    del party, head, line
+async def _ignored(head: str, lines: Mapping[str, str]) -> None:
+    del head, lines
 
 
 async def refusal(asked: Awaitable[JSON]) -> SecureFlowError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.jobs.reachability import parties_of
-from secureflow.application.listing import list_readable
+from secureflow.application.listing import list_complete, list_readable
 from secureflow.application.ports.ledger import LogEntry
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Grant
@@ -79,8 +79,10 @@ class Audience:
 
 async def enabled(work: UnitOfWork, organisations: Iterable[str]) -> frozenset[str]:
     """Return those of the organisations that are not disabled; "" is the operator."""
-    found = [(key, await work.organisations.find(key) if key else None) for key in organisations]
-    return frozenset(key for key, one in found if one is None or not one.disabled)
+    wanted = frozenset(organisations)
+    named = sorted(wanted - {""})
+    known = await list_complete(work.organisations, id=named) if named else []
+    return wanted - {one.id for one in known if one.disabled}
 
 
 @dataclass(frozen=True)

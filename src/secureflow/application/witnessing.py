@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from secureflow.application.ports.ledger import Ledger
-from secureflow.engines.ledger.notes import attach, noted_size, parse_note
+from secureflow.engines.ledger.notes import Note, attach, noted_size, parse_note
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -68,15 +68,32 @@ class Witnessing:
         proof = await self._ledger.inclusion(index, size)
         return [{"hash": leaf, "index": index, "size": size, "proof": [h.hex() for h in proof]}]
 
-    async def cosigned(self, party: str, head: str, line: str) -> None:
-        """Store a cosignature if it is valid under this party's key in the charter."""
-        key = (await self._keys()).get(party)
-        try:
-            note = parse_note(attach(head, [line]))
-            valid = key is not None and party in note.cosigners({party: key})
-        except SecureFlowError:
-            valid = False
-        if not valid:
-            _log.warning("a cosignature is not valid", party=party)
-            return
-        await self._ledger.cosign(note.checkpoint.size, [line])
+    async def cosigned(self, head: str, lines: Mapping[str, str]) -> None:
+        """Store parties' cosignatures of a head, each if it is valid under the party's own key.
+
+        Args:
+            head: the signed note.
+            lines: party to its line; the charter has the parties' keys.
+        """
+        keys = await self._keys()
+        valid: list[str] = []
+        size = 0
+        for party, line in lines.items():
+            note = _cosigned(head, party, keys.get(party), line)
+            if note is None:
+                _log.warning("a cosignature is not valid", party=party)
+            else:
+                valid.append(line)
+                size = note.checkpoint.size
+        if valid:
+            await self._ledger.cosign(size, valid)
+
+
+def _cosigned(head: str, party: str, key: str | None, line: str) -> Note | None:
+    """Return the head's note with a party's line, if that is valid under its key."""
+    try:
+        note = parse_note(attach(head, [line]))
+        valid = key is not None and party in note.cosigners({party: key})
+    except SecureFlowError:
+        return None
+    return note if valid else None

@@ -8,6 +8,7 @@ scenario and the survival tests are all built on it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import secrets
 import socket
@@ -117,14 +118,17 @@ class Platform:
         if self.sealing:
             self.say("enclave")
             self._make_enclave()
-        self.say("agents")
-        self._make_agents()
-        for process in self.processes.values():
-            process.ready()
-        self.say("charter")
-        self._make_charter()
-        self.say("project")
-        self._make_project()
+        with contextlib.ExitStack() as clients:
+            # Each of them logs in once: passwords are dear to check, and meant to be.
+            client = functools.cache(lambda party: clients.enter_context(self.client(party)))
+            self.say("agents")
+            self._make_agents(client(""))
+            for process in self.processes.values():
+                process.ready()
+            self.say("charter")
+            self._make_charter(client(""))
+            self.say("project")
+            self._make_project(client)
 
     def __enter__(self) -> Self:
         return self
@@ -201,10 +205,9 @@ class Platform:
         _edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
         self.start("enclave", wait=False)
 
-    def _make_agents(self) -> None:
-        with self.client() as admin:
-            for owner in self.parties.values():
-                self._enrol(admin, owner)
+    def _make_agents(self, admin: Client) -> None:
+        for owner in self.parties.values():
+            self._enrol(admin, owner)
         self._start_agents()
 
     def _start_agents(self) -> None:
@@ -234,30 +237,26 @@ class Platform:
             settings["consent"] = {"policies": [str(path)]}
         return {**settings, **self.settings.get("agent", {})}
 
-    def _make_charter(self) -> None:
-        with self.client() as admin:
-            words = admin.charter.draft().words
+    def _make_charter(self, admin: Client) -> None:
+        words = admin.charter.draft().words
         for owner in self.parties.values():
             api.charter_sign(owner.config, words)
         for owner in self.parties.values():
             api.charter_pin(owner.config, None, words)
 
-    def _make_project(self) -> None:
+    def _make_project(self, client: Callable[[str], Client]) -> None:
         first, *others = self.parties.values()
-        with self.client(first.party) as client:
-            project = client.projects.create("demo", self.purpose)
-            self.project = project.id
-            for owner in others:
-                client.projects.invite(project.id, owner.party)
+        projects = client(first.party).projects
+        self.project = projects.create("demo", self.purpose).id
         for owner in others:
-            with self.client(owner.party) as client:
-                client.projects.accept(self.project)
+            projects.invite(self.project, owner.party)
+        for owner in others:
+            client(owner.party).projects.accept(self.project)
         for owner in self.parties.values():
             if owner.dataset is not None:
                 published = api.data_publish(owner.config, owner.dataset.name, owner.name)
                 owner.dataset_id = published["id"]
-                with self.client(owner.party) as client:
-                    client.datasets.grant(owner.dataset_id, self.project)
+                client(owner.party).datasets.grant(owner.dataset_id, self.project)
 
 
 def free_ports(count: int) -> list[int]:

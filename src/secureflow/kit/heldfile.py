@@ -42,6 +42,7 @@ class HeldFile:
 
     def __init__(self, path: Path | None, error: type[SecureFlowError]) -> None:
         self._path = None if path is None else path.absolute()
+        self._name = str(self._path)
         self._error = error
         self._known: tuple[int, int] | None = None
         self._size = 0
@@ -75,7 +76,7 @@ class HeldFile:
         if self._path is None or self._known is None:
             return None
         try:
-            found = self._path.stat()
+            found = os.stat(self._name)  # noqa: PTH116  before each transaction: twice as fast
         except OSError:
             return self._replaced()
         if _inode(found) != self._known or not found.st_size:

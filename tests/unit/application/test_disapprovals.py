@@ -48,7 +48,7 @@ class Courier:
 
 
 async def refused(**answers: Any) -> SecureFlowError:
-    async def cosigned(*_: str) -> None:
+    async def cosigned(*_: object) -> None:
         return
 
     named = {name.replace("_", "-"): answer for name, answer in answers.items()}

@@ -109,10 +109,10 @@ class Faulty(SqlUnitOfWork):
             raise fault(self.faults.code)
         return await super().__aenter__()
 
-    async def read(self, query: Any) -> Any:
+    async def read(self, query: Any, values: Any = None) -> Any:
         if self.faults.due():
             raise self.fail(fault(self.faults.code))
-        return await super().read(query)
+        return await super().read(query, values)
 
     async def write(self, statement: Any, rows: Any = None) -> Any:
         if self.faults.due():

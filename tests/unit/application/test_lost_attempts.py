@@ -50,7 +50,7 @@ async def test_an_attempt_that_a_party_lost_is_told(
         lost.append(of)
         courier.told.set()
 
-    async def cosigned(*_: str) -> None:
+    async def cosigned(*_: object) -> None:
         return
 
     ask = Ask(("bank-a", "bank-b"), verb, body, need=0, patience=None)

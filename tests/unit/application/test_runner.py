@@ -19,7 +19,7 @@ from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
+from secureflow.engines.script import Ask, Move, Now, Script, Tell, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import Played
@@ -150,6 +150,46 @@ async def test_a_cancelled_job_goes_on_cleaning_up_after_a_restart(tmp_path: Pat
     assert answers == [{"replies": {"bank-a": {}}, "failures": {}}]
     assert courier.asked == ["finish"]
     assert job.state == JobState.CANCELLED
+
+
+async def test_watchers_are_woken_for_what_they_would_be_shown(tmp_path: Path) -> None:
+    """Each waking reads the job and its events anew: an answer from a party is none of them."""
+    owed: list[Any] = []
+
+    def script(job: Job) -> Script[dict[str, Any]]:
+        del job
+        yield Ask(("bank-a",), "first")
+        yield Ask(("bank-a",), "second")
+        yield Tell("round", {"round": 1})
+        yield Ask(("bank-a",), "third")
+        return {}
+
+    class Noting(Courier):
+        async def ask(self, request: Request) -> dict[str, Any]:
+            async with database.begin() as unit:
+                owed.append(await unit.outbox.open_requests(JOB.id))
+            woken.append(request.verb)
+            return await super().ask(request)
+
+    database = Database(migrated(tmp_path / "test.db"))
+    await database.start()
+    woken: list[str] = []
+    asking = Asking(cast("Any", Noting()), cast("Any", None))
+    runner = Runner(
+        database.begin, asking, cast("Ledger", None), SigningKey.generate(), Played(script),
+        lambda: 0, changed=lambda _: woken.append("woken"),
+    )  # fmt: skip
+    async with database.begin() as unit:
+        await unit.jobs.add(JOB)
+        await unit.commit()
+    runner.start(JOB.id)
+    await asyncio.gather(*runner._tasks.values())
+    await runner.stop()
+    async with database.begin() as unit:
+        owed.append(await unit.outbox.open_requests(JOB.id))
+    await database.close()
+    assert woken == ["woken", "first", "second", "woken", "third", "woken"]
+    assert owed == [[("bank-a", verb)] for verb in ("first", "second", "third")] + [[]]
 
 
 async def test_a_fault_of_ours_that_comes_to_all_at_once_is_read() -> None:

@@ -77,7 +77,7 @@ class Centre:
         self.restart()
 
     def restart(self) -> None:
-        async def cosigned(*_: str) -> None:
+        async def cosigned(*_: object) -> None:
             return
 
         asking = Asking(cast("Any", self.courier), cosigned)

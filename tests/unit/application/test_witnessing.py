@@ -13,6 +13,7 @@ from secureflow.kit.crypto import SigningKey
 
 LOG = SigningKey.from_seed(b"\xff" * 32)
 MINE = SigningKey.from_seed(b"a" * 32)
+OTHER = SigningKey.from_seed(b"c" * 32)
 STRANGER = SigningKey.from_seed(b"b" * 32)
 
 
@@ -27,7 +28,7 @@ class Kept:
 
 
 async def keys() -> Mapping[str, str]:
-    return {"bank-a": MINE.public}
+    return {"bank-a": MINE.public, "bank-c": OTHER.public}
 
 
 def head(leaves: int) -> str:
@@ -39,8 +40,17 @@ def head(leaves: int) -> str:
 async def test_a_cosignature_that_holds_is_kept() -> None:
     log = Kept()
     line = cosign(head(3), "bank-a", MINE, 7)
-    await Witnessing(log, keys).cosigned("bank-a", head(3), line)  # type: ignore[arg-type]
+    await Witnessing(log, keys).cosigned(head(3), {"bank-a": line})  # type: ignore[arg-type]
     assert log.lines == [(3, [line])]
+
+
+async def test_those_of_one_request_are_kept_together_without_the_forged_one() -> None:
+    log = Kept()
+    mine, other = cosign(head(3), "bank-a", MINE, 7), cosign(head(3), "bank-c", OTHER, 7)
+    forged = cosign(head(3), "bank-b", STRANGER, 7)
+    lines = {"bank-a": mine, "bank-b": forged, "bank-c": other}
+    await Witnessing(log, keys).cosigned(head(3), lines)  # type: ignore[arg-type]
+    assert log.lines == [(3, [mine, other])]
 
 
 @pytest.mark.parametrize(
@@ -55,5 +65,5 @@ async def test_a_cosignature_that_holds_is_kept() -> None:
 )
 async def test_one_that_does_not_hold_is_not(party: str, line: str) -> None:
     log = Kept()
-    await Witnessing(log, keys).cosigned(party, head(3), line)  # type: ignore[arg-type]
+    await Witnessing(log, keys).cosigned(head(3), {party: line})  # type: ignore[arg-type]
     assert log.lines == []

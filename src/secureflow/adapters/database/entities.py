@@ -73,7 +73,7 @@ class EntityKind(Generic[T]):
     noun: str
     table: sa.Table
 
-    @property
+    @cached_property
     def filters(self) -> list[str]:
         """The names of the columns that `list` can filter by equality."""
         others = ("version", "doc", "words", *_NUMBERS)
@@ -111,6 +111,23 @@ class EntityKind(Generic[T]):
         """
         doc = sa.type_coerce(self.table.c.doc, sa.Text).label("doc")
         return sa.select(*(c for c in self.table.columns if c.name != "doc"), doc)
+
+    @cached_property
+    def row(self) -> sa.Select[Any]:
+        """The query of the row whose id is the parameter `key`: the most frequent one."""
+        return self.rows.where(self.table.c.id == sa.bindparam("key"))
+
+    @cached_property
+    def change(self) -> sa.Update:
+        """The change of the row whose id is the parameter `key`; the others are its columns."""
+        row = self.table.c
+        change = sa.update(self.table).where(row.id == sa.bindparam("key"))
+        return change.values(version=row.version + 1)
+
+    @cached_property
+    def change_of_seen(self) -> sa.Update:
+        """The same, if the row's version is still the parameter `seen`."""
+        return self.change.where(self.table.c.version == sa.bindparam("seen"))
 
     def read(self, row: Any) -> T:
         """Return the entity of a row of `rows`.
@@ -170,8 +187,7 @@ class EntityStore(Generic[T]):
 
     async def find(self, key: str) -> T | None:
         """Return the entity or None; raises `record_damaged`."""
-        rows = await self._unit.read(self._kind.rows.where(self._table.c.id == key))
-        row = rows.first()
+        row = (await self._unit.read(self._kind.row, {"key": key})).first()
         return None if row is None else self._entity(row)
 
     async def add(self, entity: T) -> None:
@@ -196,12 +212,11 @@ class EntityStore(Generic[T]):
                 it; `already_exists` if it takes another's value of a unique column.
         """
         key = self._key(entity)
-        table = self._table
-        change = sa.update(table).where(table.c.id == key)
+        values = {"key": key, "doc": dump(entity), **self._kind.columns(entity)}
         if key in self._seen:
-            change = change.where(table.c.version == self._seen[key])
-        values = {"doc": dump(entity), **self._kind.columns(entity)}
-        changed = await self._unit.write(change.values(version=table.c.version + 1, **values))
+            values["seen"] = self._seen[key]
+        change = self._kind.change_of_seen if key in self._seen else self._kind.change
+        changed = await self._unit.write(change, values)
         if changed.rowcount:
             if key in self._seen:
                 self._seen[key] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ def noted_rows(noted: Noted) -> list[dict[str, Any]]:
     ]
 
 
+@functools.cache
 def insert_noted(single_writer: bool) -> sa.Insert:
     """Return the statement for such rows; with several writers it adds the transaction's id."""
     tx = sa.literal(0) if single_writer else transaction_number(sa.func.pg_current_xact_id())

@@ -34,6 +34,18 @@ _LARGEST: Final = 1 << 53
 FORGOTTEN_ANSWERS: Final = 100
 """The oldest of them, if there is one too many."""
 
+_SETTLED: Final = sa.delete(OUTBOX).where(
+    OUTBOX.c.job == sa.bindparam("of"), OUTBOX.c.seq <= sa.bindparam("last")
+)
+_EVENT: Final = sa.insert(EVENTS).returning(EVENTS.c.id)
+_LATER: Final = (
+    sa.select(EVENTS)
+    .where(EVENTS.c.job == sa.bindparam("of"), EVENTS.c.id > sa.bindparam("last"))
+    .order_by(EVENTS.c.id)
+    .limit(sa.bindparam("most"))
+)
+"""Statements of every step of a job: made once."""
+
 
 class SqlJournal:
     """`ports.storage.Journal`: the primary key (job, seq) keeps replicas from interfering."""
@@ -103,9 +115,7 @@ class SqlOutbox:
 
     async def clear(self, job: str, seq: int) -> None:
         """Record that every effect up to this one is answered."""
-        await self._unit.write(
-            sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
-        )
+        await self._unit.write(_SETTLED, {"of": job, "last": seq})
 
     async def answered(self, job: str, seq: int, party: str) -> None:
         """Note that a party owes no answer to an effect any more; others may."""
@@ -138,22 +148,23 @@ class SqlEvents:
         """Store and return the event's id."""
         await self._unit.lock(f"events/{job}")
         row = {"job": job, "kind": kind, "at": at, "data": dict(data)}
-        result = await self._unit.write(sa.insert(EVENTS).values(row).returning(EVENTS.c.id))
+        result = await self._unit.write(_EVENT, row)
         key = int(result.scalar_one())
         self._unit.noted[ChangeKind.EVENT, job, key] = {}
         return key
 
     async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
         """Return the job's events with id > last."""
-        query = sa.select(EVENTS).where(EVENTS.c.job == job).where(EVENTS.c.id > last)
-        return await self._read(query.order_by(EVENTS.c.id).limit(limit))
+        return await self._read(_LATER, {"of": job, "last": last, "most": limit})
 
     async def of(self, ids: Sequence[int]) -> list[Event]:
         """Return the events of these ids."""
         return await self._read(sa.select(EVENTS).where(EVENTS.c.id.in_(ids)))
 
-    async def _read(self, query: sa.Select[Any]) -> list[Event]:
-        rows = await self._unit.read(query)
+    async def _read(
+        self, query: sa.Select[Any], values: Mapping[str, Any] | None = None
+    ) -> list[Event]:
+        rows = await self._unit.read(query, values)
         return [Event(row.id, row.job, row.kind, row.at, row.data) for row in rows]
 
 

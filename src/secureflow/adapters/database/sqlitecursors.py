@@ -34,6 +34,11 @@ class _Connection(Connection):
         """Return a cursor, which costs nothing until it executes."""
         return _Cursor(self)
 
+    async def rollback(self) -> None:
+        """Roll back; units of work that only read have begun nothing."""
+        if self._conn.in_transaction:
+            await super().rollback()
+
 
 class _Cursor:
     """What SQLAlchemy asks of a cursor of aiosqlite."""

@@ -8,6 +8,7 @@ work, or for the ledger, between a write and `commit`: over SQLite that is a dea
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
@@ -95,14 +96,21 @@ class SqlTransaction:
             if noted:
                 self._on_change()
 
-    async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
-        """Run a query on the committed state and this unit of work's own changes."""
+    async def read(
+        self, query: sa.Select[Any], values: Mapping[str, Any] | None = None
+    ) -> sa.Result[Any]:
+        """Run a query on the committed state and this unit of work's own changes.
+
+        Args:
+            query: one that is made once, with `values` for its parameters, costs half as much.
+            values: parameter to value.
+        """
         with self._noted_faults():
-            result: sa.Result[Any] = await shielded(self._open.execute(query))
+            result: sa.Result[Any] = await shielded(self._open.execute(query, values))
         return result
 
     async def write(
-        self, statement: sa.Executable, rows: Sequence[Row] | None = None
+        self, statement: sa.Executable, rows: Row | Sequence[Row] | None = None
     ) -> sa.CursorResult[Any]:
         """Run a change; the first one of this unit of work takes the write lock."""
         await self._begin_writing()
@@ -123,12 +131,7 @@ class SqlTransaction:
 
         This way PostgreSQL does not abort the whole transaction because of a taken key.
         """
-        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(table)
-        # Without this option the row count of an INSERT is -1, which looks like success. Rows as
-        # parameters: a statement with hundreds of literal rows would be compiled each time.
-        statement = insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-        result = await self.write(statement, rows)
+        result = await self.write(_inserting(table, self._engine.dialect.name), rows)
         return int(result.rowcount)
 
     async def lock(self, name: str) -> None:
@@ -182,6 +185,16 @@ class SqlTransaction:
         if self._writing:
             self._writing = False
             self._turn.release()
+
+
+@functools.cache
+def _inserting(table: sa.Table, dialect: str) -> sa.Insert:
+    """Return the statement that inserts rows of a table whose keys are free."""
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    # Without this option the row count of an INSERT is -1, which looks like success. Rows as
+    # parameters: a statement with hundreds of literal rows would be compiled each time.
+    once: sa.Insert = insert.on_conflict_do_nothing()
+    return once.execution_options(preserve_rowcount=True)
 
 
 async def _given_back(connection: AsyncConnection) -> None:

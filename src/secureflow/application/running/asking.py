@@ -25,7 +25,7 @@ _WITNESSING = frozenset({"cosign", "finish"})
 """Verbs on the heads that start and end a job: their cosignatures are stored with the log. Those of
 a head that the next round replaces are only sent to the agents, with the closing request."""
 
-Cosigned = Callable[[str, str, str], Awaitable[None]]
+Cosigned = Callable[[str, Mapping[str, str]], Awaitable[None]]
 Answered = Callable[[str, int, str], Awaitable[None]]
 Lost = Callable[[str, int, str], None]
 """Told of a job, an attempt, and a party that is no longer in it."""
@@ -36,8 +36,8 @@ class Asking:
 
     Args:
         courier: carries requests to parties.
-        cosigned: called with (party, head note, cosignature line) for every answer with a
-            cosignature.
+        cosigned: called with a head's note and the cosignature lines of the parties that answered
+            with one.
         lost: called for every party that answers that it has lost an attempt, while others run it.
         answered: called with (job, seq, party) for each answer of people while others think.
     """
@@ -119,10 +119,13 @@ class Asking:
         head = ask.body.get("head")
         if not isinstance(head, str) or ask.verb not in _WITNESSING:
             return
+        lines: dict[str, str] = {}
         for party, reply in replies.items():
             line = reply.get("cosignature") if isinstance(reply, dict) else None
             if isinstance(line, str) and line:
-                await self._cosigned(party, head, line)
+                lines[party] = line
+        if lines:
+            await self._cosigned(head, lines)
 
 
 def _read(task: asyncio.Task[JSON]) -> None:

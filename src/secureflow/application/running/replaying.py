@@ -34,6 +34,7 @@ class RunningJob:
 
     `spec` is the spec's digest, `state` the script's last state before the journal ended. `ends`:
     it only cleans up, after it was cancelled or instead of its script, and waits for no place.
+    `owed`: parties may owe it answers by the outbox; so it is after a replay.
     """
 
     job: str
@@ -47,6 +48,7 @@ class RunningJob:
     error: SecureFlowError | None = None
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     ends: bool = False
+    owed: bool = True
 
     def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
         """Send an outcome into the script; afterwards `effect` is None only if it has ended."""

@@ -309,12 +309,15 @@ class Runner:
         if running is None:
             self._changed(job)
             return
+        news = True  # that it is taken up
         while True:
-            await self._make_durable(running)
+            news |= await self._make_durable(running)
             self._claims.hold(job)
             backoff.reset()
             self._waits(job, DRIVER, None)
-            self._changed(job)
+            if news:
+                self._changed(job)
+                news = False
             if running.effect is None:
                 self._claims.lose(job)
                 self._queue.left(job)
@@ -430,8 +433,13 @@ class Runner:
             await unit.jobs.save(replace(job, error=None))
             await unit.commit()
 
-    async def _make_durable(self, running: RunningJob) -> None:
-        """Commit what happened, perform the local effects, open the next external one."""
+    async def _make_durable(self, running: RunningJob) -> bool:
+        """Commit what happened, perform the local effects, open the next external one.
+
+        Return whether there is anything that watchers would be shown: an answer in the journal and
+        a request to parties are not.
+        """
+        news = not isinstance(running.effect, (Ask, Record))
         async with self._begin() as unit:
             await self._claims.take(unit, running.job)
             while running.effect is not None and not isinstance(running.effect, OUTSIDE):
@@ -444,6 +452,7 @@ class Runner:
             if isinstance(running.effect, Ask):
                 effect = running.effect
                 await unit.outbox.put(running.job, running.seq, effect.verb, effect.to)
+                running.owed = True
             elif isinstance(running.effect, Record):
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             elif isinstance(running.effect, RunJob):
@@ -455,6 +464,7 @@ class Runner:
                 await unit.claims.release(running.job)
                 await moving.end(unit, running, self._now)
             await unit.commit()
+        return news
 
     async def _leaves(self, unit: UnitOfWork, job: RunningJob, effect: Record) -> list[PendingLeaf]:
         # A job's own effects and its proposal get their numbers before its next effect begins.
@@ -467,7 +477,9 @@ class Runner:
     async def _flush(self, unit: UnitOfWork, running: RunningJob) -> None:
         if running.undurable:
             await unit.journal.append(running.job, running.undurable)
-            await unit.outbox.clear(running.job, running.undurable[-1].seq)
+            if running.owed:
+                await unit.outbox.clear(running.job, running.undurable[-1].seq)
+                running.owed = False
             running.undurable = []
 
     async def _perform_outside(self, running: RunningJob) -> JSON:
