@@ -51,6 +51,18 @@ class Full:
             return True
         return None
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item], config: pytest.Config
+    ) -> None:
+        """A further form may have a long version of its own: that is left to `make soak`."""
+        if not self._only:
+            return
+        long = [item for item in items if item.get_closest_marker("soak")]
+        if long:
+            config.hook.pytest_deselected(items=long)
+            items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
 
 def registered(config: pytest.Config) -> Full:
     """Return it for the marks of this run."""

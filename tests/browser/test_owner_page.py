@@ -75,6 +75,8 @@ def log_in(page: Any, place: Place, who: str) -> None:
     if who in place.secrets:
         page.get_by_label("Code of the second factor").fill(place.code(who, away=1))
     page.get_by_role("button", name="Log in").click()
+    # A click does not wait for its answer: the next address would be asked for without the session.
+    page.wait_for_url(lambda url: not url.endswith("/login"))
 
 
 def submit(place: Place, rounds: int = 2) -> str:
@@ -97,7 +99,7 @@ def test_a_link_of_a_mail_leads_through_the_login_with_a_second_factor(
     page.get_by_label("Name").fill("ben")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    assert page.get_by_role("alert").is_visible(), "the code is missing"
+    page.get_by_role("alert").wait_for()  # the code is missing
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Code of the second factor").fill(place.code("ben", away=1))
     page.get_by_role("button", name="Log in").click()
@@ -110,10 +112,11 @@ def test_a_proposal_of_the_centre_is_confirmed_as_it_is_shown(opens: Opens, plac
     page = opens("ben")
     page.goto("/")
     page.get_by_role("link", name="→").first.click()
-    assert page.get_by_role("heading", name="Grant this?").is_visible()
+    page.get_by_role("heading", name="Grant this?").wait_for()
     page.get_by_role("button", name="Grant this").click()
-    page.wait_for_url(f"**/grants/{own_grant(place)['id']}")
-    assert page.get_by_text("in force").first.is_visible()
+    page.wait_for_url(MADE)
+    assert page.url.endswith(own_grant(place)["id"])
+    page.get_by_text("in force").first.wait_for()
 
 
 def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place: Place) -> None:
@@ -134,7 +137,7 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     assert ada.get_by_text("ben", exact=False).first.is_visible()
     assert not ada.get_by_text("seen by the board").count(), "what would sway the second person"
     ada.get_by_role("button", name="Approve exactly this").click()
-    ada.wait_for_url(f"**/r/{item}*")
+    ada.get_by_role("button", name="Approve exactly this").wait_for(state="detached")
     with place.platform.client("bank-a") as client:
         for event in client.jobs.watch(job):
             if event.kind == "round":
@@ -174,7 +177,7 @@ def pages(place: Place) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.full), "zh"])
 def test_everybody_can_use_every_page_and_it_fits(
     opens: Opens, place: Place, language: str
 ) -> None:
@@ -201,7 +204,7 @@ def test_the_login_is_for_everybody_too_and_speaks_chinese(opens: Opens) -> None
     shoot(page, "zh/login")
     assert not violations(page)
     page.get_by_role("button", name="English").click()
-    assert page.get_by_role("button", name="Log in").is_visible()
+    page.get_by_role("button", name="Log in").wait_for()
 
 
 def test_an_agent_that_dies_is_named_and_its_return_is_seen(opens: Opens, place: Place) -> None:

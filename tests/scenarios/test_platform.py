@@ -9,9 +9,8 @@ import asyncio
 import importlib.util
 import runpy
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from peers.pictures import by_class
 from safetensors.numpy import save
 
@@ -47,6 +45,7 @@ from secureflow.domain.specs.training import (
 from secureflow.engines.preparation import validation_parts
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient
+from tests.scenarios.owners import agreeable_owners, declared, waiting_item
 from tests.survival.world import (
     ROOT,
     await_end,
@@ -59,6 +58,7 @@ from tests.survival.world import (
 )
 
 JSON = Any
+FULL = pytest.mark.full
 PUBLIC = TrainingPlan(rounds=3, batch_size=64, local_epochs=2, validation=0.2, order="public")
 
 
@@ -69,38 +69,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield built
 
 
-@contextmanager
-def agreeable_owners(place: Platform) -> Iterator[None]:
-    """Approve whatever waits in any inbox, as long as the block runs."""
-    done = threading.Event()
-
-    def approve() -> None:
-        while not done.wait(0.05):
-            for owner in place.parties.values():
-                with suppress(SecureFlowError):  # decided meanwhile, or withdrawn
-                    for item in api.inbox_list(owner.config, waiting=True):
-                        api.inbox_approve(owner.config, item["id"], "yes")
-
-    thread = threading.Thread(target=approve)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def waiting_item(place: Platform, party: str, job: str) -> JSON:
-    """Wait until the job's request lies in an inbox."""
-    config = place.parties[party].config
-    for _ in range(400):
-        for item in api.inbox_list(config, waiting=True):
-            if item["job"] == job:
-                return item
-        threading.Event().wait(0.05)
-    raise AssertionError(f"{party} was not asked about {job}")
-
-
 def run(place: Platform, request: Any) -> Any:
     with place.client("bank-a") as client:
         job = client.jobs.submit(request)
@@ -108,20 +76,6 @@ def run(place: Platform, request: Any) -> Any:
         ended = await_end(client, job.id)
     assert ended.state == "succeeded", ended.error
     return ended
-
-
-@contextmanager
-def declared(config: Path, dataset: DatasetConfig) -> Iterator[list[str]]:
-    """Have a dataset in an agent's settings as long as the block runs; yield what has changed."""
-    before = config.read_text()
-    settings = yaml.safe_load(before)
-    settings["datasets"].append(dump(dataset))
-    config.write_text(yaml.safe_dump(settings))
-    try:
-        yield api.reload(config)["changed"]
-    finally:
-        config.write_text(before)
-        api.reload(config)
 
 
 def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
@@ -237,9 +191,7 @@ def test_predictions_are_those_of_the_agents(place: Platform) -> None:
     assert report["metrics"]["loss"] == pytest.approx(losses / total, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "protection", [pytest.param("sealed", marks=pytest.mark.full), "sealed+secagg"]
-)
+@pytest.mark.parametrize("protection", [pytest.param("sealed", marks=FULL), "sealed+secagg"])
 def test_a_simulation_gives_the_model_of_the_platform(place: Platform, protection: str) -> None:
     asked = training(place, PUBLIC, protection=protection)
     simulated, report = in_both(place, asked, sorted(place.directory.glob("data/share-*.parquet")))
@@ -348,9 +300,7 @@ def in_both(place: Platform, asked: Any, data: list[Path]) -> Any:
     return simulated, report
 
 
-@pytest.mark.parametrize(
-    "intermediate", [pytest.param("operator", marks=pytest.mark.full), "agents"]
-)
+@pytest.mark.parametrize("intermediate", [pytest.param("operator", marks=FULL), "agents"])
 def test_who_reads_intermediate_models(place: Platform, intermediate: str) -> None:
     plan = TrainingPlan(rounds=3, batch_size=64)
     job = run(place, training(place, plan, release=Release(intermediate=intermediate)))  # type: ignore[arg-type]
@@ -382,9 +332,7 @@ def test_cancelled_while_owners_are_asked(place: Platform) -> None:
         assert {item["state"] for item in items if item["job"] == job.id} <= {"withdrawn"}
 
 
-@pytest.mark.parametrize(
-    "by", ["a person", pytest.param("a freeze of the project", marks=pytest.mark.full)]
-)
+@pytest.mark.parametrize("by", ["a person", pytest.param("a freeze of the project", marks=FULL)])
 def test_cancelled_while_it_runs(place: Platform, by: str) -> None:
     with place.client("bank-a") as client:
         job = client.jobs.submit(rehearsal(place, tuple(place.parties), 1000, 30.0))

@@ -1,14 +1,15 @@
-"""A running centre and a browser, shared by the tests of a file."""
+"""A running centre and a browser, shared by all tests of this folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from peers.browsers import chromium, demand_browser
 
+from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.place import (
     LANGUAGES,
     PATIENCE,
@@ -19,21 +20,23 @@ from tests.browser.console.place import (
     served,
 )
 
+BUDGET: Final = DatasetPrivacy("adult", epsilon=100.0, delta=1e-4, required=False)
 Opens = Callable[..., Any]
 """Opens a page in a browser of its own, logged in as somebody or as nobody."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    """Three banks: none computes sums with only one other."""
     demand_browser()
     demand_build()
-    with served(tmp_path_factory.mktemp("console") / "p") as made:
+    with served(tmp_path_factory.mktemp("console") / "p", 3, budget=BUDGET) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    demand_browser()
+@pytest.fixture(scope="package")
+def browser(centre: Centre) -> Iterator[Any]:
+    """Opens after the platform was made: Playwright's loop runs from then on."""
     with chromium() as started:
         yield started
 
@@ -50,18 +53,37 @@ def said() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="package")
+def kept() -> dict[tuple[str, str], Any]:
+    """Person and language → their browser, which has the program's files by now."""
+    return {}
+
+
 @pytest.fixture
-def opens(centre: Centre, browser: Any, said: list[str]) -> Iterator[Opens]:
+def opens(
+    centre: Centre, browser: Any, kept: dict[tuple[str, str], Any], said: list[str]
+) -> Iterator[Opens]:
+    """Return what opens a page in a person's browser; in one of its own for nobody, or `fresh`."""
     with ExitStack() as stack:
 
-        def new(who: str = "", language: str = "en", url: str = "", **options: Any) -> Any:
-            made = browser.new_context(
-                **{"base_url": url or centre.url, "locale": LANGUAGES[language],
-                   "viewport": WIDE, "ignore_https_errors": True,
-                   "storage_state": centre.states.get(who), **options}
+        def own(who: str, language: str) -> Any:
+            return browser.new_context(
+                **{"base_url": centre.url, "locale": LANGUAGES[language], "viewport": WIDE,
+                   "ignore_https_errors": True,
+                   "storage_state": centre.states.get(who)}
             )  # fmt: skip
-            stack.callback(made.close)
+
+        def new(
+            who: str = "", language: str = "en", theme: str = "light", *, fresh: bool = False
+        ) -> Any:
+            if fresh or not who:
+                made = own(who, language)
+                stack.callback(made.close)
+            else:
+                made = kept[who, language] = kept.get((who, language)) or own(who, language)
             page = made.new_page()
+            stack.callback(page.close)
+            page.emulate_media(color_scheme=theme)
             page.set_default_timeout(PATIENCE * 1000)
             page.on("console", lambda one: note(said, one))
             page.on("pageerror", lambda one: said.append(str(one)))

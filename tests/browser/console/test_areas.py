@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
-from peers.browsers import demand_browser, fits, shoot, violations
+from peers.browsers import fits, shoot, violations
 
-from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.conftest import Opens
-from tests.browser.console.place import TABLET, WIDE, Centre, demand_build, served
+from tests.browser.console.place import TABLET, WIDE, Centre
 from tests.browser.console.test_frame import faults, ready
 from tests.survival.world import PLAN, await_end, training
 
-BUDGET: Final = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 PAGES: Final = (
     *("/organisations", "/organisations/bank-a", "/organisations/charter"),
     *("/projects", "/projects/{project}", "/data", "/data/{dataset}"),
@@ -49,15 +46,6 @@ class Things:
 
 
 @pytest.fixture(scope="module")
-def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    """Three banks: none computes sums with only one other."""
-    demand_browser()
-    demand_build()
-    with served(tmp_path_factory.mktemp("areas") / "p", 3, budget=BUDGET) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def things(centre: Centre) -> Things:
     platform = centre.platform
     plan = replace(PLAN, rounds=1)
@@ -73,11 +61,14 @@ def things(centre: Centre) -> Things:
     return Things(platform.project, dataset, job.id, model.id, person, entry)
 
 
-@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
+@pytest.mark.parametrize(
+    ("language", "theme"),
+    [("en", "dark"), pytest.param("zh", "light", marks=pytest.mark.full)],
+)
 def test_everybody_can_use_every_page_of_the_areas(
     opens: Opens, things: Things, said: list[str], language: str, theme: str
 ) -> None:
-    page = opens("ada", language, color_scheme=theme)
+    page = opens("ada", language, theme)
     wrong: dict[str, list[str]] = {}
     for pattern in PAGES:
         page.goto(things.at(pattern))

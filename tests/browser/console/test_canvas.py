@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import demand_browser, fits, shoot, tab_to, violations
+from peers.browsers import fits, shoot, tab_to, violations
 
-from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.conftest import Opens
-from tests.browser.console.place import (
-    PASSWORD,
-    TABLET,
-    WIDE,
-    Centre,
-    demand_build,
-    log_in,
-    served,
-)
+from tests.browser.console.place import PASSWORD, TABLET, WIDE, Centre, log_in
 
-BUDGET: Final = DatasetPrivacy("income", 20.0, 1e-4, required=False)
 WORDS: Final = {
     "en": {
         "add": "Add Statistics", "list": "List", "settings": "Settings", "job": "The job",
@@ -36,14 +25,6 @@ WORDS: Final = {
         "open": "打开 statistics", "project": "项目", "datasets": "数据集", "count": "计数",
     },
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    demand_browser()
-    demand_build()
-    with served(tmp_path_factory.mktemp("canvas") / "p", 3, budget=BUDGET) as made:
-        yield made
 
 
 def open_canvas(opens: Opens, language: str = "en", address: str = "/jobs/new") -> Any:
@@ -90,7 +71,7 @@ def submitted(page: Any, language: str = "en") -> str:
     return str(page.url.rsplit("/", 1)[1])
 
 
-@pytest.mark.parametrize("language", WORDS)
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.full), "zh"])
 def test_one_number_is_asked_for_by_keyboard(opens: Opens, centre: Centre, language: str) -> None:
     words = WORDS[language]
     page = open_canvas(opens, language)
@@ -130,10 +111,9 @@ def test_a_training_on_prepared_rows_is_drawn_by_mouse(opens: Opens, centre: Cen
     board = page.locator(".react-flow")
     for name in ("Preparation", "Training"):
         page.get_by_role("button", name=name, exact=True).drag_to(board)
-    assert page.locator(".react-flow__node").count() == 2
-    page.wait_for_timeout(100)  # the view is fitted once the steps are measured
+    for name in ("preparation", "training"):  # seen once they are measured
+        page.locator(f"[data-id={name}]").wait_for()
     given = page.locator("[data-id=preparation] [data-handleid=recipe].source")
-    page.locator("[data-id=preparation]").wait_for()
     given.drag_to(page.locator("[data-id=training] [data-handleid=start].target"))
     assert page.locator(".react-flow__edge").count() == 0  # a recipe is no model
     given.drag_to(page.locator("[data-id=training] [data-handleid=recipe].target"))
@@ -181,7 +161,7 @@ def test_a_problem_leads_to_its_step_and_field(opens: Opens, tmp_path: Path) -> 
 
 def test_a_job_is_run_again_as_it_was(opens: Opens, centre: Centre) -> None:
     with centre.client("ada") as client:
-        before = next(client.jobs.list())
+        before = next(client.jobs.list(kind="statistics"))
     page = open_canvas(opens, address=f"/jobs/new?from={before.id}")
     page.get_by_text("ready", exact=True).wait_for()
     page.get_by_role("button", name="Submit", exact=True).click()

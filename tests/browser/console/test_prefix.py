@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from peers.browsers import chromium, demand_browser
+from peers.browsers import demand_browser
 
 from secureflow.demo.platform import Platform
 from secureflow.domain.users import Role
@@ -24,7 +25,8 @@ def published(tmp_path: Any) -> Iterator[str]:
     rest = {"prefix": PREFIX, "proxies": ["127.0.0.1/32"]}
     platform = Platform(tmp_path / "p", {}, settings={"server": {"rest": rest}}, child=Born)
     with platform:
-        platform._make_server()
+        with ThreadPoolExecutor(1) as aside:  # where no loop runs: a browser may be open
+            aside.submit(platform._make_server).result()
         with platform.client() as admin:
             admin.organisations.create("bank-a", "Bank A")
             admin.users.create("ada", PASSWORD, "bank-a", [Role.AUDITOR], "Ada")
@@ -33,10 +35,9 @@ def published(tmp_path: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def context(published: str) -> Iterator[Any]:
-    """Opens after the platform was made: Playwright's loop runs from then on."""
-    with chromium() as browser:
-        yield browser.new_context(ignore_https_errors=True, locale="en-GB")
+def context(published: str, browser: Any) -> Iterator[Any]:
+    with browser.new_context(ignore_https_errors=True, locale="en-GB") as made:
+        yield made
 
 
 def test_everything_is_asked_for_under_the_prefix(

@@ -49,17 +49,40 @@ def said() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[tuple[str, str], Any]:
+    """Person and language → their browser, which has the program's files by now."""
+    return {}
+
+
 @pytest.fixture
-def opens(place: Place, browser: Any, states: dict[str, Any], said: list[str]) -> Iterator[Opens]:
+def opens(
+    place: Place,
+    browser: Any,
+    states: dict[str, Any],
+    kept: dict[tuple[str, str], Any],
+    said: list[str],
+) -> Iterator[Opens]:
+    """Return what opens a page in a person's browser; in one of its own for nobody, or `fresh`."""
     with ExitStack() as stack:
 
-        def new(who: str = "", language: str = "en", **options: Any) -> Any:
-            made = browser.new_context(
+        def own(who: str, language: str) -> Any:
+            return browser.new_context(
                 base_url=place.url, locale=LANGUAGES[language], viewport=WIDE,
-                storage_state=states.get(who), **options,
+                storage_state=states.get(who),
             )  # fmt: skip
-            stack.callback(made.close)
+
+        def new(
+            who: str = "", language: str = "en", theme: str = "light", *, fresh: bool = False
+        ) -> Any:
+            if fresh or not who:
+                made = own(who, language)
+                stack.callback(made.close)
+            else:
+                made = kept[who, language] = kept.get((who, language)) or own(who, language)
             page = made.new_page()
+            stack.callback(page.close)
+            page.emulate_media(color_scheme=theme)
             page.set_default_timeout(PATIENCE * 1000)
             page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
             page.on("pageerror", lambda one: said.append(str(one)))

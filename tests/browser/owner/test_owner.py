@@ -180,11 +180,14 @@ def pages(place: Place) -> tuple[str, ...]:
     )
 
 
-@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])
+@pytest.mark.parametrize(
+    ("language", "theme"),
+    [pytest.param("en", "light", marks=pytest.mark.full), ("zh", "dark")],
+)
 def test_everybody_can_use_every_page_and_it_fits(
     opens: Opens, place: Place, said: list[str], language: str, theme: str
 ) -> None:
-    page = opens("ada", language, color_scheme=theme)
+    page = opens("ada", language, theme)
     wrong: dict[str, list[str]] = {}
     for path in pages(place):
         page.goto(f"{WEB}{path}")
@@ -200,9 +203,12 @@ def test_everybody_can_use_every_page_and_it_fits(
     assert [one for one in said if not BENIGN.search(one)] == []
 
 
-@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
+@pytest.mark.parametrize(
+    ("language", "theme"),
+    [("en", "dark"), pytest.param("zh", "light", marks=pytest.mark.full)],
+)
 def test_the_login_is_for_everybody_too(opens: Opens, language: str, theme: str) -> None:
-    page = opens("", language, color_scheme=theme)
+    page = opens("", language, theme)
     page.goto(f"{WEB}/login")
     ready(page)
     assert "bank-b" in page.get_by_role("heading", level=1).inner_text()
@@ -250,7 +256,7 @@ def test_the_doctor_shows_each_step_of_the_way(opens: Opens) -> None:
 
 
 def test_an_open_page_that_nothing_happens_to_asks_for_nothing(opens: Opens) -> None:
-    page = opens("vera")
+    page = opens("vera", fresh=True)
     page.clock.install()
     with page.expect_request("**/api/events"):
         page.goto(f"{WEB}/inbox?all=1")
