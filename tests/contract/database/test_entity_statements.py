@@ -12,10 +12,11 @@ from secureflow.adapters.database import entities
 from secureflow.adapters.database.entities import EntityKind
 
 KINDS = [one for one in vars(entities).values() if isinstance(one, EntityKind)]
+DIALECTS: list[Dialect] = [sqlite.dialect(), postgresql.dialect()]  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
-@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: str(dialect.name))
 def test_a_change_sets_every_column_of_the_row_that_was_read(
     kind: EntityKind[Any], dialect: Dialect
 ) -> None:
