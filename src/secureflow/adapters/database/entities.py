@@ -119,15 +119,18 @@ class EntityKind(Generic[T]):
 
     @cached_property
     def change(self) -> sa.Update:
-        """The change of the row whose id is the parameter `key`; the others are its columns."""
+        """The change of the row whose id is the parameter `id_is`; the others are its columns.
+
+        A parameter must not be called as a column is: the agents' `key` is one.
+        """
         row = self.table.c
-        change = sa.update(self.table).where(row.id == sa.bindparam("key"))
+        change = sa.update(self.table).where(row.id == sa.bindparam("id_is"))
         return change.values(version=row.version + 1)
 
     @cached_property
     def change_of_seen(self) -> sa.Update:
-        """The same, if the row's version is still the parameter `seen`."""
-        return self.change.where(self.table.c.version == sa.bindparam("seen"))
+        """The same, if the row's version is still the parameter `version_is`."""
+        return self.change.where(self.table.c.version == sa.bindparam("version_is"))
 
     def read(self, row: Any) -> T:
         """Return the entity of a row of `rows`.
@@ -212,9 +215,9 @@ class EntityStore(Generic[T]):
                 it; `already_exists` if it takes another's value of a unique column.
         """
         key = self._key(entity)
-        values = {"key": key, "doc": dump(entity), **self._kind.columns(entity)}
+        values = {"id_is": key, "doc": dump(entity), **self._kind.columns(entity)}
         if key in self._seen:
-            values["seen"] = self._seen[key]
+            values["version_is"] = self._seen[key]
         change = self._kind.change_of_seen if key in self._seen else self._kind.change
         changed = await self._unit.write(change, values)
         if changed.rowcount:

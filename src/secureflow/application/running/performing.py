@@ -38,3 +38,13 @@ async def perform_inside(unit: UnitOfWork, running: RunningJob, now_ms: Callable
         case Now():
             return now_ms()
     return None
+
+
+async def journal(unit: UnitOfWork, running: RunningJob) -> None:
+    """Journal what is not durable yet, and take out of the outbox what is answered by it."""
+    if running.undurable:
+        await unit.journal.append(running.job, running.undurable)
+        if running.owed:
+            await unit.outbox.clear(running.job, running.undurable[-1].seq)
+            running.owed = False
+        running.undurable = []

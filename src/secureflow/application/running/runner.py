@@ -34,7 +34,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.driving import DriverBackoff, defect, passes
 from secureflow.application.running.partjobs import PartJobs
-from secureflow.application.running.performing import perform_inside
+from secureflow.application.running.performing import journal, perform_inside
 from secureflow.application.running.queueing import JobQueue
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
@@ -436,8 +436,7 @@ class Runner:
     async def _make_durable(self, running: RunningJob) -> bool:
         """Commit what happened, perform the local effects, open the next external one.
 
-        Return whether there is anything that watchers would be shown: an answer in the journal and
-        a request to parties are not.
+        Return whether watchers would be shown anything of it: no answers, and no requests.
         """
         news = not isinstance(running.effect, (Ask, Record))
         async with self._begin() as unit:
@@ -448,7 +447,7 @@ class Runner:
                     running.settle(answer)
                 else:
                     await asyncio.to_thread(running.settle, answer)
-            await self._flush(unit, running)
+            await journal(unit, running)
             if isinstance(running.effect, Ask):
                 effect = running.effect
                 await unit.outbox.put(running.job, running.seq, effect.verb, effect.to)
@@ -473,14 +472,6 @@ class Runner:
             job.job, job.seq, effect, self._ledger.origin, self._log_key, job.spec,
             self._now, own,
         )  # fmt: skip
-
-    async def _flush(self, unit: UnitOfWork, running: RunningJob) -> None:
-        if running.undurable:
-            await unit.journal.append(running.job, running.undurable)
-            if running.owed:
-                await unit.outbox.clear(running.job, running.undurable[-1].seq)
-                running.owed = False
-            running.undurable = []
 
     async def _perform_outside(self, running: RunningJob) -> JSON:
         effect = running.effect
