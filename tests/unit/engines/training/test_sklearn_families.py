@@ -26,12 +26,15 @@ from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, model_family
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
+from tests.full import thinned
 
 needs_sklearn = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="needs the extra sklearn"
 )
-TRAINED = pytest.mark.parametrize(("family", "target"), TRAINING)
-EVERY = pytest.mark.parametrize(("family", "target"), [*SUMMING, *TRAINING])
+TRAINED = pytest.mark.parametrize(("family", "target"), thinned(TRAINING, 2, pytest.mark.full))
+EVERY = pytest.mark.parametrize(
+    ("family", "target"), thinned([*SUMMING, *TRAINING], 2, pytest.mark.full)
+)
 FILES = ("update", "after")
 
 
