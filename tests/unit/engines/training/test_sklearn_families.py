@@ -31,8 +31,10 @@ from tests.full import thinned
 needs_sklearn = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="needs the extra sklearn"
 )
-TRAINED = pytest.mark.parametrize(("family", "target"), thinned(TRAINING, 2, pytest.mark.full))
-EVERY = pytest.mark.parametrize(
+TRAINED = pytest.mark.parametrize(("family", "target"), TRAINING)
+FEW_TRAINED = pytest.mark.parametrize(("family", "target"), thinned(TRAINING, 2, pytest.mark.full))
+EVERY = pytest.mark.parametrize(("family", "target"), [*SUMMING, *TRAINING])
+FEW = pytest.mark.parametrize(
     ("family", "target"), thinned([*SUMMING, *TRAINING], 2, pytest.mark.full)
 )
 FILES = ("update", "after")
@@ -54,7 +56,7 @@ def once(
 
 
 @needs_sklearn
-@TRAINED
+@FEW_TRAINED
 @pytest.mark.parametrize("protection", [pytest.param("sealed", marks=pytest.mark.full), "secagg"])
 def test_every_family_learns(family: str, target: str, protection: str, tmp_path: Path) -> None:
     rate = {} if family.startswith("mlp") else {"learning_rate": 0.5}
@@ -66,7 +68,7 @@ def test_every_family_learns(family: str, target: str, protection: str, tmp_path
 
 
 @needs_sklearn
-@EVERY
+@FEW
 def test_the_file_predicts_as_the_agents_and_as_the_estimator(
     family: str, target: str, tmp_path: Path
 ) -> None:
