@@ -289,9 +289,8 @@ class World:
 
     @property
     def settings(self) -> AgentSettings:
-        partners = {party: self.all_keys[party].public for party in self.partners}
-        of = (self.directory, self.me, self.declared, dict(self.partners), partners,
-              self.allow_simulated)  # fmt: skip
+        partners = [(name, self.all_keys[of].public) for name, of in self.partners.items()]
+        of = self.directory, self.me, self.declared, partners, self.allow_simulated
         if self._settings is None or self._settings[0] != of:
             self._settings = of, self._made_settings()
         return self._settings[1]

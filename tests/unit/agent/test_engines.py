@@ -128,7 +128,7 @@ class Link:
         return {}
 
 
-@pytest.mark.parametrize("knows", [True, False])
+@pytest.mark.parametrize("knows", [True, pytest.param(False, marks=pytest.mark.full)])
 async def test_the_centre_is_told_of_a_change_alone(tmp_path: Path, knows: bool) -> None:
     make = make_of(tmp_path)
     own = OwnEngines(tmp_path, {"toy": make})

@@ -166,9 +166,9 @@ CODE = "import pathlib; pathlib.Path({ran!r}).touch()\n"
 
 @pytest.mark.parametrize(
     "file",
-    ["evil.pth", "usercustomize/__init__.py", "net-1.0.data/scripts/python",
+    ["evil.pth", "net-1.0.data/scripts/python",
      *(pytest.param(name, marks=pytest.mark.full) for name in (
-         ".pth", "sitecustomize.py", "net-1.0.data/purelib/evil.pth",
+         "usercustomize/__init__.py", ".pth", "sitecustomize.py", "net-1.0.data/purelib/evil.pth",
          "net-1.0.data/data/pyvenv.cfg", "net-1.0.data/data/bin/pyvenv.cfg",
          "net-1.0.data/scripts/python3._pth",
          "net-1.0.data/platlib/sitecustomize.cpython-311-x86_64-linux-gnu.so"))],

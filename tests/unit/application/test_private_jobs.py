@@ -68,9 +68,10 @@ async def test_others_do_not_see_the_explanation(stage: Stage) -> None:
     ("parts", "field"),
     [
         ({"privacy": {"delta": 1e-6, "rows": 20_000}}, "privacy.noise_multiplier"),
-        (
+        pytest.param(
             {"privacy": {**PARTS["privacy"], "noise_multiplier": 0.5}},
             "privacy.noise_multiplier",
+            marks=pytest.mark.full,
         ),
         ({"features": FEATURES}, "features.age.scale"),
         ({"plan": {"rounds": 10}}, "plan.validation"),

@@ -255,7 +255,7 @@ def counting_script(job: Job) -> Script[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("answer", [{"m": 1}, {"n": "one"}, {"n": None}, None, [1]], ids=repr)
-@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("cancelled", [True, pytest.param(False, marks=pytest.mark.full)])
 async def test_an_answer_of_another_form_is_a_damaged_record(
     centre: Centre, answer: Any, cancelled: bool
 ) -> None:

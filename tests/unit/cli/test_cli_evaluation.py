@@ -17,7 +17,7 @@ from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from tests.full import thinned
 
 VALUES = thinned(
-    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+    ["x\u202e", True, 3, [5], [], {"a": 1}, [[]], {}, None, 10**400], 5, pytest.mark.full
 )
 """What a centre may say in the place of something else."""
 

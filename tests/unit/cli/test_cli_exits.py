@@ -16,6 +16,7 @@ from secureflow.cli.main import exit_code
 from secureflow.domain.errors import CATALOGUE, Category
 from secureflow.domain.exits import EXITS
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 from tests.unit.engines.ledger.test_bundle import HONEST
 
 JOB = {
@@ -177,7 +178,9 @@ def test_a_file_that_does_not_fit_is_named_and_the_older_one_stays(
     assert not list(home.iterdir())
 
 
-@pytest.mark.parametrize(("closed", "code"), [("stdout", 2), ("stderr", 0), ("stdin", 0)])
+@pytest.mark.parametrize(
+    ("closed", "code"), thinned([("stdout", 2), ("stderr", 0), ("stdin", 0)], 3, pytest.mark.full)
+)
 def test_a_stream_that_is_closed_is_no_defect(closed: str, code: int) -> None:
     script = (
         "import os, sys; from secureflow.cli.main import run\n"

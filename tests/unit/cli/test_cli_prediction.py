@@ -22,7 +22,7 @@ from tests.full import thinned
 from tests.unit.engines.prediction.world import specified
 
 VALUES = thinned(
-    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+    ["x\u202e", True, 3, [5], [], {"a": 1}, [[]], {}, None, 10**400], 5, pytest.mark.full
 )
 """What a centre may say in the place of something else."""
 

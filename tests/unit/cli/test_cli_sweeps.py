@@ -25,7 +25,7 @@ from tests.unit.cli.test_cli_inbox import COMMON, HERE, TRAINING
 from tests.unit.cli.test_cli_watching import drawn, fed
 
 VALUES = thinned(
-    ["x\u202e", True, 3, [5], [], [[]], {"a": 1}, {}, None, 10**400], 3, pytest.mark.full
+    ["x\u202e", True, 3, [5], [], {"a": 1}, [[]], {}, None, 10**400], 5, pytest.mark.full
 )
 """What a centre may say in the place of something else."""
 

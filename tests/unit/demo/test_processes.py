@@ -35,6 +35,7 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
+@pytest.mark.full
 async def test_children_start_where_grpc_is_at_work(tmp_path: Path) -> None:
     """Its fork handlers, run between fork and exec, would kill one child in six."""
     server = grpc.aio.server()

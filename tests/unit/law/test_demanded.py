@@ -34,6 +34,7 @@ def on_a_machine_without(place: Path, **more: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_no_postgresql_is_a_loud_skip(tmp_path: Path) -> None:
     done = on_a_machine_without(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

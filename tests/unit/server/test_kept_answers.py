@@ -36,6 +36,7 @@ from secureflow.kit.totp import code_at
 from secureflow.server.rest.app import described_app
 from secureflow.server.rest.idempotency import CHANGING, OnceRoute
 from tests.doubles import MemoryUnit, Tables
+from tests.full import thinned
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.application.test_logkeychange import Keys
 from tests.unit.server.conftest import Api
@@ -367,7 +368,7 @@ def unheard() -> Iterator[list[int]]:
         MemoryUnit.commit = commit  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", thinned(CHANGES, 3, pytest.mark.full))
 async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, name: str) -> None:
     post = await _post(name, api.stage)
     with unheard() as lost:
@@ -386,7 +387,7 @@ async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, 
         assert len(api.stage.driver.started) == 2
 
 
-@pytest.mark.parametrize("name", ONCE)
+@pytest.mark.parametrize("name", thinned(ONCE, 3, pytest.mark.full))
 async def test_what_is_kept_is_what_was_answered(api: Api, name: str) -> None:
     post = await _post(name, api.stage)
     first = await post.to(api)

@@ -116,7 +116,9 @@ def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
     assert "scan" in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["images.py", "ownimages.py"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("images.py", marks=pytest.mark.full), "ownimages.py"]
+)
 def test_the_example_of_images(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

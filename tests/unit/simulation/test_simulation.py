@@ -178,7 +178,11 @@ def test_noise_is_the_same_from_the_same_secret_alone(table: pa.Table) -> None:
 @pytest.mark.usefixtures("processes")
 def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
     privacy = {k: v for k, v in PRIVATE["privacy"].items() if k != "noise_multiplier"}
-    job = {**PRIVATE, "protection": "sealed", "privacy": {**privacy, "epsilon": 2.0}}
+    job = {
+        **PRIVATE,
+        "protection": "sealed",
+        "privacy": {**privacy, "epsilon": 2.0, "sampling": 1.0},
+    }
     outcome = simulate(job, table, parties=3)
     assert outcome.spec.privacy is not None
     assert outcome.spec.privacy.multiplier > 0.5

@@ -13,6 +13,7 @@ import yaml
 
 from secureflow import simulate
 from secureflow.cli.main import run
+from tests.full import thinned
 
 pytest.importorskip("sklearn", reason="needs the extra sklearn")
 
@@ -64,7 +65,7 @@ JOBS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("protection", ["sealed", pytest.param("secagg", marks=pytest.mark.full)])
-@pytest.mark.parametrize("family", JOBS)
+@pytest.mark.parametrize("family", thinned(JOBS, 2, pytest.mark.full))
 def test_every_family_learns(patients: pa.Table, family: str, protection: str) -> None:
     asked = JOBS[family]
     job = {

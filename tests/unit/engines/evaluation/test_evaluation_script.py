@@ -14,6 +14,7 @@ from secureflow.engines.evaluation.sections import shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
+from tests.full import thinned
 from tests.unit.engines.evaluation.world import ROWS, EvaluationWorld
 from tests.unit.engines.training.world import Crash, Journal, drive
 
@@ -102,7 +103,7 @@ def test_a_shift_is_told_of_the_model_that_has_a_baseline() -> None:
     assert str(pictures(report["evaluation"])).count("Share of rows in each group") == 1
 
 
-@pytest.mark.parametrize("die_at", range(0, 36, 3))
+@pytest.mark.parametrize("die_at", thinned(range(0, 36, 3), 3, pytest.mark.full))
 def test_a_crash_at_any_effect_changes_nothing(die_at: int) -> None:
     undisturbed = told(drive(EvaluationWorld(count=4), []))
     world, journal = EvaluationWorld(count=4), Journal()

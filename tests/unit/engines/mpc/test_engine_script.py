@@ -53,7 +53,7 @@ def test_a_lost_attempt_is_begun_again_and_told() -> None:
     assert {number for _, number in world.runs} == {2}
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("lost", [pytest.param(False, marks=pytest.mark.full), True])
 def test_a_crash_at_any_effect_changes_nothing(lost: bool) -> None:
     made = OnceLost if lost else EngineWorld
     base, journal = made(count=3), Journal()

@@ -288,7 +288,7 @@ def within_the_limit(actions: list[tuple[str, str, Charge, str]]) -> None:
 
 @pytest.mark.slow
 @given(_INTERLEAVINGS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_interleaving_exceeds_the_limit(actions: list[tuple[str, str, Charge, str]]) -> None:
     """Other ones each time: ten runs try what one run of the long version tries."""
     within_the_limit(actions)

@@ -14,6 +14,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.run.messages import REPLIES, Recipient
 from secureflow.engines.run.messages.parts import ReleasedMoments
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 from tests.unit.engines.run.test_messages import REQUESTS
 
 MIB = 1 << 20
@@ -46,7 +47,7 @@ def parse_once(of: type[Any], body: Any) -> None:
         parse(of, body)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", thinned(CLASSES, 3, pytest.mark.full))
 def test_what_is_wrong_is_not_collected_without_end(name: str) -> None:
     of = CLASSES[name]
     wholes: list[Any] = [ONES, WORDS, EMPTY, NAMED]

@@ -13,6 +13,7 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.run.renewing import MAX_RENEWALS
 from secureflow.engines.script import ENCLAVE, Ask, Effect
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 from tests.unit.engines.run.test_ending import play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import JOB, ORIGIN, Crash, World, drive
@@ -78,7 +79,7 @@ def documents(world: World, kind: str) -> list[dict[str, Any]]:
     return [one["document"] for one in entries if one["leaf"]["leaf"]["kind"] == kind]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", thinned(reversed(list(KINDS)), 4, pytest.mark.full))
 def test_wherever_an_approval_expires_it_is_renewed_and_the_job_succeeds(kind: str) -> None:
     """Before each question of a job in turn: nothing else changes, and the story verifies."""
     undisturbed = made(kind)

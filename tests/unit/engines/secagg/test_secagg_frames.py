@@ -77,14 +77,14 @@ _FUZZ = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 @pytest.mark.slow
 @given(st.binary(max_size=200))
-@settings(max_examples=300, **_FUZZ)
+@settings(max_examples=150, **_FUZZ)
 def test_random_bytes(data: bytes) -> None:
     _harmless(data)
 
 
 @pytest.mark.slow
 @given(st.sampled_from(FRAMES), _MUTATIONS, st.sampled_from([0, 0, 1, 17]))
-@settings(max_examples=300, **_FUZZ)
+@settings(max_examples=150, **_FUZZ)
 def test_mutated_frames(frame: bytes, mutations: list[tuple[int, int]], cut: int) -> None:
     _harmless(_mutated(frame, mutations, cut))
 
@@ -129,7 +129,7 @@ _HEADERS = (
 
 @pytest.mark.slow
 @given(*_HEADERS)
-@settings(max_examples=300, **_FUZZ)
+@settings(max_examples=150, **_FUZZ)
 def test_structured_headers(kind: FrameKind, header: object, body: bytes) -> None:
     _harmless(encode_frame(kind, header if isinstance(header, dict) else {"v": header}, body))
 

@@ -52,7 +52,7 @@ def _measured(spec: StatisticsSpec, delta: float) -> float:
     ("privacy", "delta"),
     [
         ({**SHARED, "noise_multiplier": 1.0}, 0.05),
-        ({**LAPLACE, "noise_multiplier": 0.6}, 1e-9),
+        pytest.param({**LAPLACE, "noise_multiplier": 0.6}, 1e-9, marks=pytest.mark.full),
         pytest.param({**PYDP, "noise_multiplier": 0.6}, 1e-9, marks=pytest.mark.full),
     ],
     ids=["shared gaussian", "opendp laplace", "pydp laplace"],

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from secureflow.domain.quorum import threshold_of
 from secureflow.engines.script import AGGREGATOR, ENCLAVE
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 
 from .masked_world import VERBS, Fault, MaskedWorld
 from .world import Crash, Journal, drive, told_dropouts
@@ -100,7 +101,7 @@ def test_a_round_without_keys_of_enough_parties_names_the_others() -> None:
     "after", [pytest.param(False, marks=pytest.mark.full), True], ids=["before", "after"]
 )
 @pytest.mark.parametrize("dropped", [pytest.param(1, marks=pytest.mark.soak), 2, 3])
-@pytest.mark.parametrize(("verb", "nth"), VISITS)
+@pytest.mark.parametrize(("verb", "nth"), thinned(VISITS, 2, pytest.mark.full))
 def test_dropouts_of_eight_at_every_stage(
     verb: str, nth: int, dropped: int, after: bool, for_good: bool
 ) -> None:

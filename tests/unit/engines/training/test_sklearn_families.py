@@ -26,12 +26,17 @@ from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, model_family
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
+from tests.full import thinned
 
 needs_sklearn = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="needs the extra sklearn"
 )
 TRAINED = pytest.mark.parametrize(("family", "target"), TRAINING)
+FEW_TRAINED = pytest.mark.parametrize(("family", "target"), thinned(TRAINING, 2, pytest.mark.full))
 EVERY = pytest.mark.parametrize(("family", "target"), [*SUMMING, *TRAINING])
+FEW = pytest.mark.parametrize(
+    ("family", "target"), thinned([*SUMMING, *TRAINING], 2, pytest.mark.full)
+)
 FILES = ("update", "after")
 
 
@@ -51,7 +56,7 @@ def once(
 
 
 @needs_sklearn
-@TRAINED
+@FEW_TRAINED
 @pytest.mark.parametrize("protection", [pytest.param("sealed", marks=pytest.mark.full), "secagg"])
 def test_every_family_learns(family: str, target: str, protection: str, tmp_path: Path) -> None:
     rate = {} if family.startswith("mlp") else {"learning_rate": 0.5}
@@ -63,7 +68,7 @@ def test_every_family_learns(family: str, target: str, protection: str, tmp_path
 
 
 @needs_sklearn
-@EVERY
+@FEW
 def test_the_file_predicts_as_the_agents_and_as_the_estimator(
     family: str, target: str, tmp_path: Path
 ) -> None:

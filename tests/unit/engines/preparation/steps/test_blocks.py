@@ -51,7 +51,7 @@ def peak(doing: Any) -> float:
     return most / (1 << 20)
 
 
-@pytest.mark.parametrize("privacy", [None, PRIVATE])
+@pytest.mark.parametrize("privacy", [pytest.param(None, marks=pytest.mark.full), PRIVATE])
 def test_sums_take_no_more_memory_with_more_rows(monkeypatch: Any, privacy: Any) -> None:
     monkeypatch.setattr(steps, "BLOCK", 1 << 16)
     spec = spec_of(STEPS, COLUMNS, **({"privacy": privacy} if privacy else {}))
