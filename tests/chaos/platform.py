@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -31,6 +32,7 @@ from secureflow.adapters.accounting.process import answer as account
 from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
+from secureflow.adapters.policy import cedar
 from secureflow.adapters.tee import SimulatedPlatform, simulated
 from secureflow.agent.compute import workers
 from secureflow.agent.compute.worker import Worker
@@ -85,11 +87,15 @@ permit(principal, action == Action::"prediction", resource) when { context.deliv
 measured = cache(code_measurement)
 """One code runs in every world."""
 
-FAST_YAML = SimpleNamespace(
-    safe_load=partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)),
-    YAMLError=yaml.YAMLError,
-)
-"""Every process that starts reads its settings."""
+_parsed = cache(kit_settings.parsed_yaml)
+valid = cache(cedar._check)
+"""Every process that starts reads its settings and its policies, the same in every world."""
+
+
+def parsed(text: str, *, exponents: bool) -> Any:
+    """Return what a settings file says."""
+    return copy.deepcopy(_parsed(text, exponents=exponents))
+
 
 _answers: dict[bytes, dict[str, Any]] = {}
 
@@ -162,7 +168,8 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (connections, "BUSY_SECONDS", 0.0),
             (simulated, "code_measurement", measured),
             (agent_main, "code_measurement", measured),
-            (kit_settings, "yaml", FAST_YAML),
+            (kit_settings, "parsed_yaml", parsed),
+            (cedar, "_check", valid),
         ):
             stack.enter_context(mock.patch.object(target, name, replacement))
         yield

@@ -208,8 +208,14 @@ def check(seeds: range, directory: Path) -> None:
     tell([(seed, one_case(seed, rules)) for seed in seeds], REPEAT)
 
 
-@portions(0, 500, 500)
+@portions(0, 200, 200)
 def test_seeds(seeds: range, tmp_path: Path) -> None:
+    check(seeds, tmp_path)
+
+
+@pytest.mark.full
+@portions(200, 500, 300)
+def test_more_seeds(seeds: range, tmp_path: Path) -> None:
     check(seeds, tmp_path)
 
 

@@ -118,8 +118,14 @@ def check(seeds: range, directory: Path) -> None:
         assert {operation for operation, _ in found} == set(RULES)
 
 
-@portions(0, 2500, 2500)
+@portions(0, 1000, 1000)
 def test_seeds(seeds: range, tmp_path: Path) -> None:
+    check(seeds, tmp_path)
+
+
+@pytest.mark.full
+@portions(1000, 3500, 2500)
+def test_more_seeds(seeds: range, tmp_path: Path) -> None:
     check(seeds, tmp_path)
 
 

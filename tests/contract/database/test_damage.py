@@ -45,6 +45,15 @@ NO_CAUSE = '{"cause": 7, "at": 1, "own": 5, "seen": []}'
 """A hold whose cause is none; `:7` would be a parameter of the statement."""
 
 
+SQLITE_FIRST = pytest.mark.parametrize(
+    "url",
+    ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.full])],
+    indirect=True,
+)
+"""What other tests here show over both databases: over PostgreSQL with `make full`."""
+
+
+@SQLITE_FIRST
 @pytest.mark.parametrize(("name", "entity"), [one[:2] for one in ENTITIES])
 async def test_a_broken_row_hides_no_other(database: Database, name: str, entity: Any) -> None:
     await kept(database, name, entity)

@@ -48,6 +48,12 @@ DOMAIN = "log.example"
 MODEL = b"weights"
 PENDING = PendingLogin("cd" * 32, "sso", "ef" * 32, "/jobs", 5, 1 << 40)
 LATE = 1 << 33
+SQLITE_FIRST = pytest.mark.parametrize(
+    "url",
+    ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.full])],
+    indirect=True,
+)
+"""What other tests here show over both databases: over PostgreSQL with `make full`."""
 ACCESS: list[tuple[str, Any]] = [
     ("sessions", Session("ses_1", "usr_1", "ab" * 32, 5, 6, LATE, LATE, "password", "10.0.0.1")),
     ("families", TokenFamily("fam_1", "usr_1", 5, LATE, LATE)),
@@ -211,6 +217,7 @@ def test_without_a_passphrase_the_keys_stay_where_they_were(centre: Path, tmp_pa
     assert not (tmp_path / "new" / "ca" / "ca.key").exists()
 
 
+@SQLITE_FIRST
 def test_it_is_of_one_moment_while_the_platform_runs(config: Path, tmp_path: Path) -> None:
     """Writers go on meanwhile; each backup's log is proven, and each is a moment's."""
     ended = threading.Event()
@@ -327,6 +334,7 @@ def test_a_wrong_passphrase_and_another_centres_key_restore_nothing(
     assert (tmp_path / "other" / "secureflow.db").exists()
 
 
+@SQLITE_FIRST
 def test_a_lost_database_comes_back_into_its_own_folder(
     config: Path, url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -39,6 +39,12 @@ from tests.unit.application.test_runner import JOB
 
 NOW = 1_700_000_000
 OPERATOR = Principal("admin", "admin", "", frozenset({Role.PLATFORM_ADMIN}), "")
+SQLITE_FIRST = pytest.mark.parametrize(
+    "url",
+    ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.full])],
+    indirect=True,
+)
+"""What other tests here show over both databases: over PostgreSQL with `make full`."""
 
 
 @pytest.fixture
@@ -454,6 +460,7 @@ async def test_a_centre_older_than_a_continuation_signs_nothing(
     await refused(ledger)
 
 
+@SQLITE_FIRST
 async def test_a_newer_charter_is_taken_over_while_the_log_is_held_and_continued_under(
     database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
 ) -> None:

@@ -1,7 +1,7 @@
 """SPU's programs as plain processes, joined by forwarders, against NumPy's answers.
 
-`make test` runs set intersection and one program on shares; each further one compiles for seconds
-in every party.
+`make test` runs set intersection here, and ranks through agents (test_spu_engine.py); each program
+on shares compiles for seconds in every party.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def _shared(
     return run(_what(program, protocol, **given), _saved(tmp_path, inputs), tmp_path)
 
 
+@pytest.mark.full
 def test_ranks_are_exact(tmp_path: Path) -> None:
     drawn = np.random.default_rng(3)
     values = [drawn.integers(-(2**53), 2**53, 300) for _ in range(3)]

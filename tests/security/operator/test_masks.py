@@ -113,7 +113,9 @@ def roster(run: Run) -> tuple[str, ...]:
     return conductor(run).roster
 
 
-@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+@pytest.mark.parametrize(
+    "protection", ["secagg", pytest.param("sealed+secagg", marks=pytest.mark.full)]
+)
 async def test_a_party_away_at_the_set_up_comes_back(operator: Operator, protection: str) -> None:
     """The course is driven step by step, so that the party is gone and back exactly then."""
     limits = {"patience_seconds": PATIENCE}

@@ -186,6 +186,7 @@ def unguarded(world: World) -> Callable[[str], Any]:
     return attempt
 
 
+@pytest.mark.full  # that each escape is one
 @pytest.mark.parametrize("name", WITHOUT)
 def test_without_its_guards_it_is_reached(
     world: World, unguarded: Callable[[str], Any], name: str
