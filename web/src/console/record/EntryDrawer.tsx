@@ -11,7 +11,8 @@ import type { JsonObject } from '../../verify/json';
 import { Signatures } from '../../verify/signatures';
 import { spelled } from './plain';
 import { checkEntry, entryIn, type Checked, type Proof } from './proof';
-import { told } from './told';
+import { told } from '../../shared/verdict/told';
+import verdict from '../../shared/verdict/Verdict.module.css';
 import css from './Record.module.css';
 
 type Looked = { entry: JsonObject; proof: Proof | null };
@@ -70,7 +71,7 @@ function Proven({ proof }: { proof: Proof | null }) {
       <Typography.Title level={2} className={css['title']}>
         {t('record:checked')}
       </Typography.Title>
-      <ul className={css['checks']}>
+      <ul className={verdict['checks']}>
         {proof.checks.map((one) => (
           <Check key={one.step} check={one} />
         ))}

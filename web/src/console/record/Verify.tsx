@@ -10,8 +10,8 @@ import { Loading } from '../../shared/states/Loading';
 import { Refusal } from '../../verify/told';
 import { JobChoice } from './JobChoice';
 import css from './Record.module.css';
-import { told } from './told';
-import { VerdictView } from './VerdictView';
+import { told } from '../../shared/verdict/told';
+import { VerdictView } from '../../shared/verdict/VerdictView';
 import { compared, INPUTS, kindOf, Unreadable, verified, type InputFile } from './verifying';
 
 type Files = { readonly [name in InputFile]?: File };

@@ -1,54 +1,15 @@
-import { Button, Form, Input, QRCode, Typography } from 'antd';
 import { http, type Schemas } from '../../api/client';
-import { useTexts } from '../../shared/i18n';
-import { Failed } from '../../shared/states/Failed';
+import { EnrolFactor } from '../../shared/account/EnrolFactor';
 import { useDeed } from './deeds';
 
-type Props = { begun: Schemas['Enrolment']; onCodes: (codes: string[]) => void };
+type Props = { begun: Schemas['Enrolment']; onCodes: (codes: readonly string[]) => void };
 
-/** The secret, as a picture for the app and as text; a code proves that the app has it. */
+/** A second factor that was begun, to be confirmed. */
 export function Enrolling({ begun, onCodes }: Props) {
-  const { t } = useTexts('settings');
   const confirm = useDeed(
     (code: string) => http.POST('/api/v1/me/second-factor/confirm', { body: { code } }),
     '/api/v1/me/second-factor',
   );
-  const send = ({ code }: { code: string }) =>
-    confirm.mutate(code.replaceAll(' ', ''), {
-      onSuccess: (answer) => onCodes(answer.data?.recovery ?? []),
-    });
-  return (
-    <>
-      <p>{t('settings:factor.scan')}</p>
-      <div>
-        <QRCode
-          type="svg"
-          value={begun.uri}
-          size={200}
-          color="#000"
-          bgColor="#fff"
-          aria-label={t('settings:factor.picture')}
-        />
-      </div>
-      <p>
-        {t('settings:factor.secret')}{' '}
-        <Typography.Text code copyable data-testid="secret">
-          {begun.secret}
-        </Typography.Text>
-      </p>
-      <Form<{ code: string }> name="confirm" layout="inline" onFinish={send}>
-        <Form.Item
-          name="code"
-          label={t('settings:factor.code')}
-          rules={[{ required: true, message: t('settings:factor.code.missing') }]}
-        >
-          <Input autoComplete="one-time-code" inputMode="numeric" spellCheck={false} />
-        </Form.Item>
-        <Button type="primary" htmlType="submit" loading={confirm.isPending}>
-          {t('settings:factor.confirm')}
-        </Button>
-      </Form>
-      {confirm.isError ? <Failed error={confirm.error} /> : null}
-    </>
-  );
+  const prove = async (code: string) => (await confirm.mutateAsync(code)).data?.recovery ?? [];
+  return <EnrolFactor address={begun.uri} secret={begun.secret} prove={prove} onCodes={onCodes} />;
 }

@@ -1,13 +1,13 @@
 import { Alert, Button, Form, Input } from 'antd';
 import { useState } from 'react';
 import { api, http, type Schemas } from '../../api/client';
+import { RecoveryCodes } from '../../shared/account/RecoveryCodes';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
 import { useDeed } from './deeds';
 import { Enrolling } from './Enrolling';
-import { RecoveryCodes } from './RecoveryCodes';
 
 type Factor = Schemas['FactorShown'];
 const PATH = '/api/v1/me/second-factor';
@@ -15,7 +15,7 @@ const PATH = '/api/v1/me/second-factor';
 /** The second factor of the account: adding one, and taking it away. */
 export function SecondFactor() {
   const { t } = useTexts('settings');
-  const [codes, setCodes] = useState<string[]>([]);
+  const [codes, setCodes] = useState<readonly string[]>([]);
   const factor = api.useQuery('get', PATH);
   return (
     <Answer query={factor}>
@@ -33,7 +33,7 @@ export function SecondFactor() {
   );
 }
 
-function Adding({ onCodes }: { onCodes: (codes: string[]) => void }) {
+function Adding({ onCodes }: { onCodes: (codes: readonly string[]) => void }) {
   const { t } = useTexts('settings');
   const begin = useDeed(() => http.POST(PATH));
   const begun = begin.data?.data;

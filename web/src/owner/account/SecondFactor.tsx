@@ -1,5 +1,7 @@
-import { Alert, Button, Form, Input, QRCode, Typography } from 'antd';
+import { Button, Form, Input } from 'antd';
 import { useState } from 'react';
+import { EnrolFactor } from '../../shared/account/EnrolFactor';
+import { RecoveryCodes } from '../../shared/account/RecoveryCodes';
 import { useTexts } from '../../shared/i18n';
 import { Failed } from '../../shared/states/Failed';
 import { http, type Schemas } from '../api';
@@ -13,7 +15,7 @@ export function SecondFactor({ enrolled }: { enrolled: boolean }) {
   const draw = useDeed(async ({ password }: { password: string }) => {
     return (await http.POST('/api/account/second-factor', { body: { password } })).data!;
   });
-  if (codes.length) return <Recovery codes={codes} kept={() => setCodes([])} />;
+  if (codes.length) return <RecoveryCodes codes={codes} onKept={() => setCodes([])} />;
   if (drawn) {
     return (
       <Confirm
@@ -56,83 +58,14 @@ export function SecondFactor({ enrolled }: { enrolled: boolean }) {
 type Confirming = { drawn: Schemas['Drawn']; confirmed: (codes: readonly string[]) => void };
 
 function Confirm({ drawn, confirmed }: Confirming) {
-  const { t } = useTexts('settings');
   const confirm = useDeed(
-    async ({ code }: { code: string }) => {
-      const body = { code: code.replaceAll(' ', '') };
-      return (await http.POST('/api/account/second-factor/confirm', { body })).data!;
-    },
+    async (code: string) =>
+      (await http.POST('/api/account/second-factor/confirm', { body: { code } })).data!,
     '/api/account',
     '/api/people',
   );
+  const prove = async (code: string) => (await confirm.mutateAsync(code)).codes;
   return (
-    <Form<{ code: string }>
-      name="confirm"
-      layout="vertical"
-      requiredMark={false}
-      onFinish={(values) =>
-        confirm.mutate(values, { onSuccess: ({ codes }) => confirmed(codes) })
-      }
-      style={{ maxWidth: 420 }}
-    >
-      <p>{t('settings:factor.scan')}</p>
-      <div>
-        <QRCode
-          type="svg"
-          value={drawn.address}
-          size={200}
-          color="#000"
-          bgColor="#fff"
-          aria-label={t('settings:factor.picture')}
-        />
-      </div>
-      <p>
-        {t('settings:factor.secret')}{' '}
-        <Typography.Text code copyable data-testid="secret">
-          {drawn.secret}
-        </Typography.Text>
-      </p>
-      <Form.Item
-        name="code"
-        label={t('settings:factor.code')}
-        rules={[{ required: true, message: t('settings:factor.code.missing') }]}
-      >
-        <Input autoComplete="one-time-code" spellCheck={false} />
-      </Form.Item>
-      {confirm.isError ? (
-        <Form.Item>
-          <Failed error={confirm.error} />
-        </Form.Item>
-      ) : null}
-      <Button type="primary" htmlType="submit" loading={confirm.isPending}>
-        {t('settings:factor.confirm')}
-      </Button>
-    </Form>
-  );
-}
-
-function Recovery({ codes, kept }: { codes: readonly string[]; kept: () => void }) {
-  const { t } = useTexts('settings');
-  return (
-    <Alert
-      type="success"
-      showIcon
-      title={t('settings:recovery.title')}
-      description={
-        <>
-          <p>{t('settings:recovery.hint')}</p>
-          <Typography.Paragraph copyable={{ text: codes.join('\n') }}>
-            <ol aria-label={t('settings:recovery.title')}>
-              {codes.map((code) => (
-                <li key={code}>
-                  <code>{code}</code>
-                </li>
-              ))}
-            </ol>
-          </Typography.Paragraph>
-          <Button onClick={kept}>{t('settings:recovery.kept')}</Button>
-        </>
-      }
-    />
+    <EnrolFactor address={drawn.address} secret={drawn.secret} prove={prove} onCodes={confirmed} />
   );
 }

@@ -1,7 +1,7 @@
 import { Alert, Flex } from 'antd';
 import { useState } from 'react';
-import { VerdictView } from '../../console/record/VerdictView';
-import { told } from '../../console/record/told';
+import { VerdictView } from '../../shared/verdict/VerdictView';
+import { told } from '../../shared/verdict/told';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { usePreferences } from '../../shared/preferences';

@@ -1,14 +1,14 @@
 import { Alert, Card, Flex, Table, Tag } from 'antd';
-import { useTexts } from '../../shared/i18n';
-import { Id } from '../../shared/parts/Id';
-import { usePreferences } from '../../shared/preferences';
+import { useTexts } from '../i18n';
+import { Id } from '../parts/Id';
+import { usePreferences } from '../preferences';
 import { checksOf, type Check } from '../../verify/checks';
 import { CHECK, INPUT, say, STATE, STATUS } from '../../verify/page/texts';
 import type { AuthorEnd } from '../../verify/ends';
 import type { HeldLeaf } from '../../verify/held';
 import { shown } from '../../verify/plain';
 import type { Status, Verdict } from '../../verify/verify';
-import css from './Record.module.css';
+import css from './Verdict.module.css';
 import { told } from './told';
 
 const KINDS: Record<Status, 'success' | 'warning' | 'error'> = {

@@ -1,6 +1,6 @@
 /** Messages of the verifier in the user's language. */
 import catalogue from 'virtual:catalogue';
-import type { Language } from '../../shared/preferences';
+import type { Language } from '../preferences';
 import { OWN } from '../../verify/page/texts';
 import { shown } from '../../verify/plain';
 import type { Told } from '../../verify/told';

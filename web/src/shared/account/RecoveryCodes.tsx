@@ -1,7 +1,7 @@
 import { Alert, Button, Typography } from 'antd';
-import { useTexts } from '../../shared/i18n';
+import { useTexts } from '../i18n';
 
-type Props = { codes: string[]; onKept: () => void };
+type Props = { codes: readonly string[]; onKept: () => void };
 
 /** The codes for the day the app is lost; they are shown this once. */
 export function RecoveryCodes({ codes, onKept }: Props) {
