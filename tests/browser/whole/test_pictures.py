@@ -93,8 +93,13 @@ def test_the_main_pages_of_the_console(
         if name == "live":
             page.locator("canvas, svg").first.wait_for()
         keep(page, place / f"{name}.webp")
-    page.goto(whole.url() + f"/jobs/new?from={things['job']}")
-    page.get_by_text(Words(language)("canvas:ready"), exact=True).wait_for()
+    t = Words(language)
+    page.goto(whole.url() + "/jobs/new")
+    page.get_by_role("region", name=t("canvas:begin")).get_by_role("button").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("(bank-b)").wait_for()
+    dialog.get_by_role("button", name=t("canvas:template.do")).click()
+    page.get_by_text(t("canvas:ready"), exact=True).wait_for()
     page.wait_for_timeout(500)  # the view is fitted once the steps are measured
     keep(page, place / "canvas.webp")
     assert not [one for one in said if "status of 40" not in one]

@@ -101,7 +101,12 @@ function Request({ now, turn, refetch }: Props) {
           )}
           <Summary decision={shown} />
         </div>
-        <Deciding decision={shown} changed={changed || settling} done={decided} fresh={fresh} />
+        <Deciding
+          decision={shown}
+          changed={changed || settling}
+          done={decided}
+          fresh={async () => void (await refetch())}
+        />
       </div>
     </PageFrame>
   );
