@@ -118,6 +118,8 @@ def test_the_label_says_whose_figures_these_are_and_what_noise_hides() -> None:
     assert "a row at each of 3 owners" in said
     exact = " ".join(f"{row['why']}" for row in together(asked({"minimum": 10}, EXACT)))
     assert "owners" not in exact
+    assert "differ by one person" in exact
+    assert "differ by one person" not in said
 
 
 def test_what_an_intersection_contributes_to_no_sum_is_no_sum_of_two() -> None:
