@@ -49,7 +49,7 @@ def test_a_step_takes_the_rows_that_match_and_is_read_back_as_it_was_written() -
 
 @pytest.mark.parametrize("learns", ["one", "size"])
 def test_only_a_party_that_learns_which_rows_match_can_be_asked_for_them(learns: str) -> None:
-    changes = {"learns": learns, "receiver": "bank-a"}
+    changes: dict[str, Any] = {"learns": learns, "receiver": "bank-a"}
     if learns == "size":
         changes |= {"protocol": "openmined", "engine": {"name": "openmined", "version": "2.0.6"}}
     error = refusal(asked(changes))
