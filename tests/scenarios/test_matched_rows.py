@@ -49,7 +49,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     datasets = {bank: dataset(directory, bank) for bank in BANKS}
     (directory / "points").mkdir()
     surroundings = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", DIRECTORY: str(directory / "points")}
-    entry = {"agent": ("-m", "tests.survival.intersecting"), "server": MORTAL}
+    entry: dict[str, Any] = {
+        "agent": ("-m", "tests.survival.intersecting"), "server": MORTAL,
+    }  # fmt: skip
     with Platform(
         directory / "p", bank_names(3), datasets, policy=POLICY, child=Born,
         environment=surroundings,

@@ -6,6 +6,7 @@ that nobody else can test guesses against. A later step computes on these rows, 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import stat
 from collections.abc import Awaitable, Callable, Iterator
@@ -289,10 +290,12 @@ async def test_the_ids_of_all_attempts_are_set_aside_before_the_first_step(
 
 
 async def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    world = RowsWorld(tmp_path / "agent")
+    """Nobody is asked, either: no policy permits it, and a person would have to."""
+    world = RowsWorld(tmp_path / "agent", policy="")
     world.limit = 199
     world.reopen()
-    await refused(world.begin(), "probing_exceeded")
+    async with asyncio.timeout(10):
+        await refused(world.begin(), "probing_exceeded")
     assert world.store.job(world.whole) is None
     assert world.assembly.inbox.list(waiting=False) == []
 

@@ -72,7 +72,12 @@ def selection(tmp_path: Path) -> Path:
 
 
 def prepared(spec: dict[str, Any], config: DatasetConfig, selection: str) -> dict[str, Any]:
-    arguments = {"spec": spec, "dataset": dump(config), "salt": "00" * 32, "keys": "11" * 32}
+    arguments: dict[str, Any] = {
+        "spec": spec,
+        "dataset": dump(config),
+        "salt": "00" * 32,
+        "keys": "11" * 32,
+    }
     return Worker(SourceLimits()).prepare(PART, **arguments, selection=selection)
 
 

@@ -49,7 +49,7 @@ def test_a_step_takes_the_rows_that_match_and_is_read_back_as_it_was_written() -
 
 @pytest.mark.parametrize("learns", ["one", "size"])
 def test_only_a_party_that_learns_which_rows_match_can_be_asked_for_them(learns: str) -> None:
-    changes = {"learns": learns, "receiver": "bank-a"}
+    changes: dict[str, Any] = {"learns": learns, "receiver": "bank-a"}
     if learns == "size":
         changes |= {"protocol": "openmined", "engine": {"name": "openmined", "version": "2.0.6"}}
     error = refusal(asked(changes))
@@ -118,6 +118,8 @@ def test_the_label_says_whose_figures_these_are_and_what_noise_hides() -> None:
     assert "a row at each of 3 owners" in said
     exact = " ".join(f"{row['why']}" for row in together(asked({"minimum": 10}, EXACT)))
     assert "owners" not in exact
+    assert "differ by one person" in exact
+    assert "differ by one person" not in said
 
 
 def test_what_an_intersection_contributes_to_no_sum_is_no_sum_of_two() -> None:

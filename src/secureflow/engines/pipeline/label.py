@@ -158,6 +158,17 @@ def _on_matched(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
         "these people; figures of all rows beside it tell of those who are not"
     )
     yield (_READERS, sees, why), [giving, *steps]
+    exact = [one.id for one in taking if one.job.privacy is None]
+    if exact:
+        who = Text(
+            "{parties}, who choose the keys that they bring", parties=", ".join(spec.parties)
+        )
+        sees = Text("which people the figures of {steps} are of", steps=", ".join(exact))
+        why = (
+            "lists that differ by one key, in two pipelines, differ by one person: exact figures "
+            "of both tell of that person"
+        )
+        yield (who, sees, why), [giving, *exact]
     noised = [one.id for one in taking if one.job.privacy is not None]
     if noised:
         why = Text(
