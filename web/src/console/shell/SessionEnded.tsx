@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import { useLocation } from 'react-router';
 import { onSessionEnd } from '../../api/queries';
 import { useTexts } from '../../shared/i18n';
+import { focusFirst } from '../../shared/parts/first';
 import { LoginForm } from '../login/LoginForm';
 import { Providers } from '../login/Providers';
 import { useMe, type Account } from '../session';
@@ -35,6 +36,7 @@ export function SessionEnded() {
       closable={false}
       keyboard={false}
       mask={{ closable: false }}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <p>{t('login:ended.hint')}</p>

@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Modal } from 'antd';
 import { useLocation } from 'react-router';
 import { useTexts } from '../../shared/i18n';
+import { focusFirst } from '../../shared/parts/first';
 import { LoginForm } from '../login/LoginForm';
 import { Providers } from '../login/Providers';
 import { adopt, useSession, type Session } from '../session';
@@ -31,6 +32,7 @@ export function SessionEnded({ open, session, close }: Props) {
       closable={false}
       keyboard={false}
       mask={{ closable: false }}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <p>{t('login:ended.hint')}</p>
