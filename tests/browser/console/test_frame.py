@@ -270,6 +270,7 @@ def test_languages_themes_and_density_are_chosen_and_kept(opens: Opens) -> None:
 
 def test_the_keyboard_alone_reaches_everything(opens: Opens, said: list[str]) -> None:
     page = opens("vera")
+    page.emulate_media(reduced_motion="reduce")  # a field in what does not move is focused too
     page.goto("/")
     ready(page)
     page.keyboard.press("Tab")

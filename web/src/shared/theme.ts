@@ -61,6 +61,7 @@ export function themeOf(dark: boolean, density: Density): ThemeConfig {
         'system-ui, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif',
       fontFamilyCode: 'ui-monospace, "SF Mono", "DejaVu Sans Mono", monospace',
       motion: !still(),
+      opacityLoading: 1, // what waits turns a wheel; its text stays as readable as before
     },
     components: { Layout: { headerHeight: 52, headerPadding: '0 20px' } },
   };

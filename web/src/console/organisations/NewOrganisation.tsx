@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Form, Input, Modal } from 'antd';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
+import { focusFirst } from '../../shared/parts/first';
 import { Failed } from '../../shared/states/Failed';
 
 type Values = Schemas['OrganisationRequest'];
@@ -28,6 +29,7 @@ export function NewOrganisation({ open, close }: { open: boolean; close: () => v
       onCancel={close}
       confirmLoading={create.isPending}
       afterClose={() => create.reset()}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <Form<Values>
@@ -38,7 +40,7 @@ export function NewOrganisation({ open, close }: { open: boolean; close: () => v
         onFinish={(body) => create.mutate({ body })}
       >
         <Form.Item name="name" label={t('organisations:name')} rules={required}>
-          <Input autoFocus maxLength={200} />
+          <Input autoFocus data-first maxLength={200} />
         </Form.Item>
         <Form.Item
           name="id"

@@ -4,6 +4,7 @@ import type { Dayjs } from 'dayjs';
 import { useNavigate } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
+import { focusFirst } from '../../shared/parts/first';
 import { Failed } from '../../shared/states/Failed';
 
 type Values = {
@@ -59,6 +60,7 @@ export function NewProject({ open, close }: { open: boolean; close: () => void }
       onCancel={close}
       confirmLoading={create.isPending}
       afterClose={() => create.reset()}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <Form<Values>
@@ -69,7 +71,7 @@ export function NewProject({ open, close }: { open: boolean; close: () => void }
         onFinish={send}
       >
         <Form.Item name="name" label={t('projects:name')} rules={required}>
-          <Input autoFocus maxLength={200} />
+          <Input autoFocus data-first maxLength={200} />
         </Form.Item>
         <Form.Item name="template" label={t('projects:template')} extra={t('projects:template.hint')}>
           <Select

@@ -4,6 +4,7 @@ import { useLocation } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { prefix } from '../../shared/place';
+import { focusFirst } from '../../shared/parts/first';
 import { Failed } from '../../shared/states/Failed';
 import { proofIsAskedBy } from '../proof';
 
@@ -34,6 +35,7 @@ export function ProofDialog() {
       title={t('login:proof')}
       footer={null}
       onCancel={() => end(false)}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <p>{t('login:proof.hint')}</p>
@@ -43,7 +45,7 @@ export function ProofDialog() {
           label={t('login:password')}
           rules={[{ required: true, message: t('login:password.missing') }]}
         >
-          <Input.Password autoComplete="current-password" autoFocus />
+          <Input.Password autoComplete="current-password" autoFocus data-first />
         </Form.Item>
         <Form.Item name="code" label={t('login:code')} extra={t('login:code.optional')}>
           <Input autoComplete="one-time-code" spellCheck={false} />

@@ -4,6 +4,7 @@ import { Button, Input, Modal } from 'antd';
 import { useEffect, useState, type KeyboardEvent } from 'react';
 import { matchRoutes, useNavigate } from 'react-router';
 import { useTexts } from '../../shared/i18n';
+import { focusFirst } from '../../shared/parts/first';
 import { Failed } from '../../shared/states/Failed';
 import { pages } from '../registry';
 import { byId, everything, matching, type Found } from './finding';
@@ -35,6 +36,7 @@ export function Search() {
         title={t('shell:search.title')}
         footer={null}
         onCancel={() => setOpen(false)}
+        afterOpenChange={focusFirst}
         destroyOnHidden
       >
         <Palette close={() => setOpen(false)} />
@@ -69,6 +71,7 @@ function Palette({ close }: { close: () => void }) {
     <>
       <Input
         autoFocus
+        data-first
         role="combobox"
         aria-label={t('shell:search.title')}
         aria-expanded={found.length > 0}

@@ -43,14 +43,14 @@ export function LoginForm<Entered>({ enter, onDone, name }: Props<Entered>) {
         label={t('login:name')}
         rules={[{ required: true, message: t('login:name.missing') }]}
       >
-        <Input autoComplete="username" autoFocus={!name} spellCheck={false} autoCapitalize="none" />
+        <Input autoComplete="username" autoFocus={!name} data-first={!name || undefined} spellCheck={false} autoCapitalize="none" />
       </Form.Item>
       <Form.Item
         name="password"
         label={t('login:password')}
         rules={[{ required: true, message: t('login:password.missing') }]}
       >
-        <Input.Password autoComplete="current-password" autoFocus={Boolean(name)} />
+        <Input.Password autoComplete="current-password" autoFocus={Boolean(name)} data-first={Boolean(name) || undefined} />
       </Form.Item>
       {needsCode ? (
         <Form.Item

@@ -1,6 +1,7 @@
 import { Modal } from 'antd';
 import type { ReactNode } from 'react';
 import { useTexts } from '../i18n';
+import { focusFirst } from '../parts/first';
 
 type Props = { open: boolean; children: ReactNode };
 
@@ -15,6 +16,7 @@ export function SessionEndedDialog({ open, children }: Props) {
       closable={false}
       keyboard={false}
       mask={{ closable: false }}
+      afterOpenChange={focusFirst}
       destroyOnHidden
     >
       <p>{t('login:ended.hint')}</p>
