@@ -91,7 +91,9 @@ def test_the_main_pages_of_the_console(
         page.goto(whole.url() + path)
         ready(page)
         if name == "live":
-            page.locator("canvas, svg").first.wait_for()
+            page.locator("[_echarts_instance_]").first.wait_for()
+            page.locator(".ant-skeleton").first.wait_for(state="detached")
+            page.wait_for_timeout(1500)  # a chart grows as it appears
         keep(page, place / f"{name}.webp")
     t = Words(language)
     page.goto(whole.url() + "/jobs/new")

@@ -22,7 +22,7 @@ export default function Curves({ rounds, label }: { rounds: Round[]; label: stri
         animation: !still,
         aria: { enabled: true, label: { description: label } },
         grid: { left: 56, right: 56, top: 40, bottom: 32 },
-        legend: { textStyle: { color: token.colorText } },
+        legend: { top: 0, textStyle: { color: token.colorText } },
         tooltip: { trigger: 'axis', renderMode: 'richText' },
         xAxis: {
           type: 'category',
