@@ -14,7 +14,6 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import most_rows
 from secureflow.domain.sharedcolumns import Shared, key_of, label_of, shared_columns
 from secureflow.domain.specs.matchedrows import LEAST_MATCHED
-from secureflow.domain.specs.psi import SMALL
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -25,6 +24,8 @@ _LAYERS: Final = [16]
 _HELD_OUT: Final = 0.2
 _MOST_ASKED: Final = 16
 """Columns of each type that a survey asks about: a report that people read."""
+_MOST_BY_SIZE: Final = 100_000
+"""Most keys of the protocol that tells the size alone (`specs.psi.SMALL`)."""
 _QUARTILES: Final = [0.25, 0.5, 0.75]
 
 
@@ -253,7 +254,7 @@ def _overlap(wishes: Wishes) -> dict[str, Any]:
         "learns": "size",
         "receiver": next(iter(keys)),
         "tells_size": True,
-        "most_rows": min(SMALL, _most_keys(wishes)),
+        "most_rows": min(_MOST_BY_SIZE, _most_keys(wishes)),
     }
 
 

@@ -23,7 +23,7 @@ from secureflow.agent.compute.jobfiles import SELECTION, held_folder, take
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
-from secureflow.domain.specs.outputs import MATCHED
+from secureflow.domain.specs.matchedrows import MATCHED
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.canonical import canonical_bytes

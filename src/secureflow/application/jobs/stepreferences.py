@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Slug, adapter, contradiction, dump, parse
 from secureflow.domain.specs.heldout import HeldOut, is_within
-from secureflow.domain.specs.matchedrows import MatchedRows, owners_of, provisional_rows
+from secureflow.domain.specs.matchedrows import MATCHED, MatchedRows, owners_of, provisional_rows
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
-from secureflow.domain.specs.outputs import MATCHED, provisional_model
+from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import Edge
 from secureflow.domain.specs.pipeline_request import StepReference
 from secureflow.domain.specs.ports import PORTS, Port

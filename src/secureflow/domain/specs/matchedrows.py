@@ -21,6 +21,8 @@ from pydantic import ConfigDict, Field
 from secureflow.domain.fieldfaults import DIGEST_PATTERN, ID_PATTERN, SLUG_PATTERN
 from secureflow.domain.specs.notyet import NO_DIGEST, NOT_YET
 
+MATCHED: Final = "matched"
+"""The name of the input, and of the output, over which matched rows come (`ports.PORTS`)."""
 LEAST_MATCHED: Final = 10
 """Fewest rows that must match where exact figures of them are opened."""
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from blake3 import blake3
 
 from secureflow.domain.specs.base import JobSpec, dump, parse
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.heldout import HeldOut
-from secureflow.domain.specs.matchedrows import MatchedRows
+from secureflow.domain.specs.matchedrows import MATCHED, MatchedRows
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.recipe import Recipe, number_columns
@@ -27,9 +27,6 @@ from secureflow.domain.specs.training import NumericFeature, Resume, TrainingSpe
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-MATCHED: Final = "matched"
-"""The name of the input, and of the output, over which matched rows come (`ports.PORTS`)."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.matchedrows import LEAST_MATCHED, owners_of, provisional_rows
-from secureflow.domain.specs.outputs import MATCHED
+from secureflow.domain.specs.matchedrows import (
+    LEAST_MATCHED,
+    MATCHED,
+    owners_of,
+    provisional_rows,
+)
 from secureflow.domain.specs.pipeline import Edge, PipelineStep
 from secureflow.kit.text import Text
 

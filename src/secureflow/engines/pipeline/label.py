@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.domain.specs.matchedrows import moved_rows
-from secureflow.domain.specs.outputs import MATCHED
+from secureflow.domain.specs.matchedrows import MATCHED, moved_rows
 from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
 from secureflow.domain.specs.protections import contributes
 from secureflow.engines.run.explaining import Row, sight_rows
