@@ -259,12 +259,8 @@ def test_the_graph_of_a_pipeline_shows_each_steps_state_as_it_runs(
     step("train", "started").wait_for()
     step("prepare", "succeeded").wait_for()
     whole.platform.processes["bank-c"].kill()
-    step("train", "failed").wait_for()
     step("test", "waits").wait_for()
     assert not violations(page)
     whole.platform.start("bank-c")
-    page.get_by_role("button", name="To the job").click()
-    page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="As a graph").click()
     for name in ("prepare", "train", "test"):
         step(name, "succeeded").wait_for()
