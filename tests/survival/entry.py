@@ -53,10 +53,10 @@ def mortal_server(points: Points) -> Callable[[Path], int]:
         async with _around(points, place):
             return await perform(self, course)
 
-    async def make_durable(self: Any, course: Any) -> None:
+    async def make_durable(self: Any, course: Any) -> bool:
         token = _place.set(f"{course.job} {course.seq}")
         try:
-            await durable(self, course)
+            return await durable(self, course)
         finally:
             _place.reset(token)
 
