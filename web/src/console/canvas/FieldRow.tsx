@@ -12,7 +12,7 @@ const NESTED = new Set(['object', 'list', 'map']);
 /** A field with its name, its input, what it means, and what is wrong with it. */
 export function FieldRow({ field, path }: { field: Field; path: Path }) {
   const { t } = useTexts('canvas');
-  const { catalogue, request, language, put, problems } = useDrawing();
+  const { catalogue, request, language, put, problems, comments } = useDrawing();
   const value = at(request, path);
   const shape = shapeOf(field.schema, catalogue);
   const id = inputId(path);
@@ -56,6 +56,9 @@ export function FieldRow({ field, path }: { field: Field; path: Path }) {
         <p id={`${id}-hint`} className={css['hint']}>
           {inWords(field.description, language)}
         </p>
+      ) : null}
+      {path.length === 1 && comments[dotted(path)] ? (
+        <p className={css['comment']}>{comments[dotted(path)]}</p>
       ) : null}
       {wrong.map((one) => (
         <p key={one.message} className={css['problem']}>

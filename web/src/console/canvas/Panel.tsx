@@ -58,7 +58,7 @@ function JobPanel({ answer }: { answer: Checked | null }) {
         {t('canvas:job')}
       </Typography.Title>
       {steps.length ? null : <p className={css['hint']}>{t('canvas:empty')}</p>}
-      <Comments show={(place) => !place.startsWith('steps.')} />
+      <Comments show={(place) => place === ''} />
       <SchemaForm
         schema={component.parameters}
         path={[]}
@@ -86,7 +86,7 @@ function StepPanel({ step, answer, alone }: { step: Step; answer: Checked | null
         </Button>
       </div>
       <p className={css['hint']}>{inWords(component.sentence, language)}</p>
-      <Comments show={(place) => (alone ? place !== '' : place.startsWith(`steps.${step.id}`))} />
+      <Comments show={(place) => alone ? place.startsWith('steps.') : place === `steps.${step.id}`} />
       {alone ? null : <StepName id={step.id} />}
       {alone ? null : <Connections step={step} />}
       <SchemaForm schema={component.parameters} path={step.path} show={(one) => !one.common} />
