@@ -84,16 +84,14 @@ class Consortium:
 class Unfinished(Platform):
     """A consortium whose data is published and not granted."""
 
-    def _make_project(self) -> None:
-        with self.client("bank-b") as client:
-            self.project = client.projects.create(PROJECT, self.purpose).id
-            for party in self.parties:
-                if party != "bank-b":
-                    client.projects.invite(self.project, party)
-        for party, owner in self.parties.items():
-            if party != "bank-b":
-                with self.client(party) as client:
-                    client.projects.accept(self.project)
+    def _make_project(self, client: Callable[[str], Client]) -> None:
+        self.project = client("bank-b").projects.create(PROJECT, self.purpose).id
+        others = [party for party in self.parties if party != "bank-b"]
+        for party in others:
+            client("bank-b").projects.invite(self.project, party)
+        for party in others:
+            client(party).projects.accept(self.project)
+        for owner in self.parties.values():
             if owner.dataset is not None:
                 published = api.data_publish(owner.config, owner.dataset.name, owner.name)
                 owner.dataset_id = published["id"]

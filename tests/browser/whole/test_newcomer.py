@@ -35,7 +35,7 @@ COLUMNS: Final = ("age", "education-num", "hours-per-week", "workclass", "income
 MADE: Final = re.compile(r"/grants/[0-9a-f]{64}$")
 THEMES: Final = ("light", "dark")
 COMBINATIONS: Final = [(language, theme) for language in LANGUAGES for theme in THEMES]
-"""Each page is shown to axe in one of these in `make test`, and in all of them in `make full`."""
+"""Each page is shown to axe in all of these; `test_areas` shows it some pages at each change."""
 
 
 def heading(page: Any, name: str) -> None:
@@ -229,7 +229,8 @@ def things(whole: Consortium) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("turn", [0, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 2, 3))])
+@pytest.mark.full
+@pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("entry", ["console", "owner"])
 def test_everybody_can_use_every_registered_page(
     opens: Opens, things: dict[str, str], entry: str, turn: int
