@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from peers.browsers import demand_browser, shoot, violations
+from peers.browsers import shoot, violations
 
-from tests.browser.console.asked import PARTIES, SHARED, ages, asked
+from tests.browser.asked.place import PARTIES, SHARED, ages
 from tests.browser.console.conftest import Opens
-from tests.browser.console.place import Centre, demand_build
+from tests.browser.console.place import Centre
 from tests.browser.console.test_frame import faults, ready
 
 NUMBER: Final = re.compile(r"-?[\d,]+(?:\.\d+)?")
 FAR: Final = 30.0
 """Years: the noise on a mean of ages is a small part of it, whatever is drawn."""
-
-
-@pytest.fixture(scope="module")
-def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    demand_browser()
-    demand_build()
-    with asked(tmp_path_factory.mktemp("forms") / "p") as made:
-        yield made
 
 
 def choose(page: Any, name: str, *options: str) -> None:
@@ -180,7 +171,7 @@ def test_explanation_and_report_print_whole_and_on_white(
 ) -> None:
     with centre.client("ada") as client:
         job = next(one.id for one in client.jobs.list() if one.state == "succeeded")
-    page = opens("ada", language, color_scheme=theme)
+    page = opens("ada", language, theme)
     page.goto(f"/jobs/{job}?part={part}")
     ready(page)
     page.get_by_role("main").get_by_text(head, exact=True).last.wait_for()
