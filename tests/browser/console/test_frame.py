@@ -174,7 +174,7 @@ def test_the_overview_says_what_waits_and_who_can_mend_it(opens: Opens, centre: 
         study = client.projects.create("second study", "research")
         client.projects.invite(study.id, "bank-a")
     page.get_by_role("link", name="bank-b invites your organisation to second study").wait_for()
-    page.get_by_text("1 for you").wait_for()
+    page.get_by_text("2 for you").wait_for()  # and a password that somebody else has set
     centre.platform.processes["bank-a"].kill()
     page.get_by_text("broken").wait_for()
     assert page.get_by_text("secureflow agent doctor").first.is_visible()
