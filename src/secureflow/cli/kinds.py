@@ -12,6 +12,7 @@ from secureflow.cli.texts import listed, t
 from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.notyet import NOT_YET
 from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
@@ -135,9 +136,12 @@ def _sees(spec: TrainingSpec) -> str:
     """Return which images, arrays and texts a model sees; a table's columns are listed anyway."""
     features, told = spec.features, ""
     if features is not None and features.recipe is not None:
-        told = t("; ") + t(
-            "sees {count} {count:column|columns} that a recipe of {job} makes",
-            count=len(features.numeric), job=plain(features.recipe.job),
+        count, job = len(features.numeric), plain(features.recipe.job)
+        told = t("; ") + (
+            t("sees {count} {count:column|columns} that an earlier step makes", count=count)
+            if job == NOT_YET
+            else t("sees {count} {count:column|columns} that a recipe of {job} makes",
+                   count=count, job=job)
         )  # fmt: skip
     for kind, found in (
         ("images", features.images if features else None),
@@ -215,7 +219,9 @@ class EvaluationText(WithoutPeers):
     def task(self, spec: EvaluationSpec) -> str:
         """Return which models are measured, on which rows, and whether parties are told apart."""
         models = listed(
-            t(
+            t("the {family} that an earlier step trains", family=t(one.model.family))
+            if one.job == NOT_YET
+            else t(
                 "{family} {digest}, which the centre says {job} released",
                 family=t(one.model.family), digest=one.digest, job=_released(one),
             )
@@ -262,9 +268,15 @@ class PredictionText(WithoutPeers):
     def task(self, spec: PredictionSpec) -> str:
         """Return which model is applied to every row, and which columns stand beside it."""
         one = spec.model
-        told = t(
-            "prediction of every row by {family} {digest}, which the centre says {job} released",
-            family=t(one.model.family), digest=one.digest, job=_released(one),
+        family = t(one.model.family)
+        told = (
+            t("prediction of every row by the {family} that an earlier step trains", family=family)
+            if one.job == NOT_YET
+            else t(
+                "prediction of every row by {family} {digest}, which the centre says {job} "
+                "released",
+                family=family, digest=one.digest, job=_released(one),
+            )
         )  # fmt: skip
         if spec.columns:
             columns = listed(map(plain, spec.columns))

@@ -286,6 +286,10 @@ def _leave(platform: Platform, say: Words) -> None:
     beside = say("As another owner, in another shell (a profile file each, in place of contexts):")
     _advise(beside, _entry(platform, second.party, f"{second.party}.json"))
     _advise(say("In a browser:"), _console(platform, owner.party, say))
+    own = say(
+        "The page of a data owner's own agent, where its people decide (give them a password):"
+    )
+    _advise(own, _own_page(owner.config))
 
 
 def _console(platform: Platform, party: str, say: Words) -> tuple[str, ...]:
@@ -295,10 +299,21 @@ def _console(platform: Platform, party: str, say: Words) -> tuple[str, ...]:
             "The console is not built here: run `make web`, then load its address."
         ), platform.url
     password = platform.directory / f"{party}.password"
+    admin = platform.directory / "server" / "admin.password"
     return (
         platform.url,
         say("Name: {name}; the password is in {file}", name=party, file=password),
+        say("The operator's name: admin; the password is in {file}", file=admin),
         say("The browser warns of a certificate that this centre made for itself."),
+    )
+
+
+def _own_page(config: Path) -> tuple[str, str]:
+    """Return the commands by which an owner's first person gets an account and the page."""
+    agent = f"--config {quote(str(config))}"
+    return (
+        f"secureflow agent people add ada --role owner-admin --role decider {agent}",
+        f"secureflow agent console {agent}",
     )
 
 

@@ -108,6 +108,9 @@ def test_a_kept_demo_says_where_the_console_is_or_how_it_is_built(
     assert "https://c.example" in told
     assert (str(tmp_path / "bank-a.password") in told) is built
     assert ("make web" in told) is not built
+    assert (str(tmp_path / "server" / "admin.password") in told) is built
+    assert f"agent console --config {tmp_path / 'bank-a'}" in told
+    assert "agent people add" in told
     assert "secret" not in told
 
 

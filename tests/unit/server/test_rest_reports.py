@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from secureflow.domain.jobs import JobState
+from secureflow.kit.text import Text
 from secureflow.server.rest.jobs import _accepted
 from tests.stage import Stage
 from tests.unit.application.test_reports import report
@@ -58,6 +59,34 @@ async def test_a_page_is_self_contained_and_a_program_gets_json(stage: Stage, ke
     assert "@media print" in page.text
     assert "<script" not in page.text
     assert (await api.call("GET", f"/jobs/{key}/report", who)).json()["name"] == "收入"
+
+
+async def test_a_report_read_on_a_page_is_told_in_its_language(stage: Stage) -> None:
+    title = Text("Step {place} of {count}: {step} ({kind})", place=1, count=2, step="a", kind="psi")
+    rows = [
+        {"label": "Outcome", "value": "succeeded"},
+        {"label": "Job", "value": "job_1"},
+        {"label": "Rounds", "value": 2},
+        {"label": "mean", "value": ["failed", 3]},
+    ]
+    said = [{"who": "owner", "sees": "x", "why": "they are its own"}]
+    sections = [{"title": title, "texts": {"title": title.as_json()}, "rows": rows}, "odd"]
+    async with stage.services.begin() as work:
+        job = await work.jobs.get(stage.ids["job"])
+    kept = report(sections=sections, disclosure=said)
+    await stage.finish(job, state=JobState.SUCCEEDED, report=kept)
+    api, who = Api(stage), stage.scientist("bank-b")
+    path = f"/jobs/{job.id}/report?format=json"
+    told = (await api.call("GET", f"{path}&lang=zh", who)).json()
+    section = told["sections"][0]
+    assert section["title"] == "第 1 步，共 2 步：a（psi）"
+    values = [(row["label"], row["value"]) for row in section["rows"]]
+    assert values[:3] == [("结果", "成功"), ("任务", "job_1"), ("各轮", 2)]
+    assert values[3][1] == ["失败", 3]
+    assert told["disclosure"] == [{"who": "数据所有者", "sees": "x", "why": "属于自己"}]
+    for other in (path, f"{path}&lang=en"):
+        as_kept = (await api.call("GET", other, who, headers={"Accept-Language": "zh"})).json()
+        assert as_kept["sections"][0]["rows"] == rows
 
 
 @pytest.mark.parametrize(

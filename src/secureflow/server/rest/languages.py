@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Response
 
+from secureflow.domain.figures import section_rows
 from secureflow.kit.text import text_in
 from secureflow.texts import Language, error_in, told
 from secureflow.texts.negotiation import asked
@@ -68,3 +69,36 @@ def spoken(value: Any, language: Language) -> Any:
             if name != "texts"
         }
     return [spoken(one, language) for one in value] if isinstance(value, list | tuple) else value
+
+
+def report_in(report: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return a job's report with the texts of its sections, too, in a language.
+
+    A value that is no text of ours, as a name or a figure, stays as it is.
+    """
+    said: dict[str, Any] = spoken(report, language)
+    sections = report.get("sections")
+    if language == "en" or not isinstance(sections, list):
+        return said
+    return {**said, "sections": [_section_in(one, language) for one in sections]}
+
+
+def _section_in(section: Any, language: Language) -> Any:
+    if not isinstance(section, Mapping):
+        return section
+    rows = [
+        {
+            **one,
+            "label": _text_in(one, "label", language),
+            "value": _text_in(one, "value", language),
+        }
+        for one in section_rows(section)
+    ]
+    return {**section, "title": _text_in(section, "title", language), "rows": rows}
+
+
+def _text_in(row: Mapping[str, Any], name: str, language: Language) -> Any:
+    value = row.get(name)
+    if isinstance(value, list):
+        return [told(one, language) if isinstance(one, str) else one for one in value]
+    return told(text_in(row, name), language) if isinstance(value, str) else value

@@ -12,6 +12,7 @@ from secureflow.domain.projectrecord import ActivityPage, ReceivedPage
 from secureflow.domain.projecttemplates import TEMPLATES, ProjectTemplate, template_of
 from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.languages import Spoken
 from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
@@ -22,6 +23,7 @@ from secureflow.server.rest.shapes import (
     Reference,
     decode_cursor,
 )
+from secureflow.texts import told
 
 router = router_of("projects", prefix=f"{PREFIX}/projects/{{key}}")
 templates = router_of("projects", prefix=f"{PREFIX}/project-templates")
@@ -46,11 +48,17 @@ async def get_project_activity(
 
 @router.get("/received", summary="Get what the parties of a project received")
 async def get_project_received(
-    key: Key, use: Use, caller: Caller, party: Reference = "", cursor: Cursor = ""
+    key: Key,
+    use: Use,
+    caller: Caller,
+    language: Spoken,
+    party: Reference = "",
+    cursor: Cursor = "",
 ) -> ReceivedPage:
     """Return what each party received in the project's jobs, and what cannot be known of it."""
     page = await use.project_record.received(caller, key, party=party, cursor=decode_cursor(cursor))
-    return ReceivedPage(page.items, encode_cursor(page.next), page.unknown)
+    unknown = tuple(told(one, language) for one in page.unknown)
+    return ReceivedPage(page.items, encode_cursor(page.next), unknown)
 
 
 @templates.get("", summary="List the templates of projects")

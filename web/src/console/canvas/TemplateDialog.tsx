@@ -30,9 +30,15 @@ export function TemplateDialog({ first, project, close, begin }: Props) {
   const [form] = Form.useForm<Values>();
   const projects = useProjects().data?.items ?? [];
   const only = projects.length === 1 ? projects[0]?.id : undefined;
-  const [begins] = useState(project || only);
+  const begins = project || only;
   const [said, hear] = useState<Members>(begins ? { project: begins } : {});
   const { picks, owners, each } = usePicks(said);
+  useEffect(() => {
+    // The projects may be told after the dialog is open: it stands behind an address of its own.
+    if (!begins || form.isFieldTouched('project') || form.getFieldValue('project')) return;
+    form.setFieldValue('project', begins);
+    hear((before) => ({ ...before, project: begins }));
+  }, [begins, form]);
   const offered = each.join(' ');
   useEffect(() => {
     if (!offered || form.isFieldTouched('datasets')) return;

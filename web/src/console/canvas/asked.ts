@@ -9,9 +9,13 @@ function* columnsIn(value: Json | undefined, named: boolean): Generator<string> 
     if (named && value) yield value;
   } else if (Array.isArray(value)) {
     for (const one of value) yield* columnsIn(one, named);
-  } else if (isMembers(value)) {
+  } else if (isMembers(value) && typeof value['step'] !== 'string') {
+    // A step of a preparation names columns of the recipe, which stand there, and what it makes of
+    // them; features that a recipe makes are no columns of an owner.
+    const made = isMembers(value['recipe']);
     for (const [name, one] of Object.entries(value)) {
-      if (name !== 'roster') yield* columnsIn(one, NAMES.has(name));
+      if (name === 'roster' || (made && name !== 'recipe' && name !== 'label')) continue;
+      yield* columnsIn(one, NAMES.has(name));
     }
   }
 }

@@ -169,3 +169,17 @@ test('each owner is asked for its own columns where the parties have sides', () 
   const sides = [{ party: 'bank-a', key: ['phone'], granted: ['age'] }, { party: 'bank-b', key: ['id'] }];
   expect(asksOf({ roster, sides })[1]).toEqual({ party: 'bank-b', dataset: '', columns: ['id'] });
 });
+
+test('asked of an owner is its column, not how a step fills it in or what a recipe makes of it', () => {
+  const recipe = {
+    columns: [{ column: 'age' }, { column: 'job' }],
+    steps: [
+      { step: 'impute', columns: ['age'], by: 'mean' },
+      { step: 'one_hot', columns: ['job'] },
+    ],
+  };
+  const made = [{ column: 'age' }, { column: 'job=clerk' }, { column: 'job.missing' }];
+  const features = { recipe, label: { column: 'late' }, numeric: made };
+  const [one] = asksOf({ roster: [{ party: 'bank-a' }], ...recipe, train: { features } });
+  expect(one?.columns).toEqual(['age', 'job', 'late']);
+});

@@ -3,7 +3,8 @@ import type { Edge, Step } from './draft';
 import type { Place } from './history';
 
 const ACROSS = 250;
-const DOWN = 170;
+/** A training at three owners, with its family and its state, is 185 high. */
+const DOWN = 220;
 const STAIR = 130;
 const COLUMNS = 2;
 

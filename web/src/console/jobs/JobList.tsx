@@ -125,7 +125,7 @@ export default function JobList() {
         label={t('jobs:title')}
         queryKey={key}
         load={async (cursor) => {
-          const query = { ...wanted, cursor, project };
+          const query = { ...wanted, newest: true, cursor, project };
           return (await http.GET('/api/v1/jobs', { params: { query } })).data!;
         }}
         columns={columns}

@@ -14,8 +14,9 @@ type Report = Record<string, unknown>;
 
 /** The report: the figures first, then what its kind says, who contributed, and the proof last. */
 export function ReportTab({ job }: { job: Job }) {
+  const { language } = usePreferences();
   const query = api.useQuery('get', '/api/v1/jobs/{key}/report', {
-    params: { path: { key: job.id } },
+    params: { path: { key: job.id }, query: { lang: language } },
   });
   return (
     <Answer query={query}>

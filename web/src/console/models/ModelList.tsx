@@ -93,7 +93,7 @@ export default function ModelList() {
         label={t('models:title')}
         queryKey={['get', '/api/v1/models', 'paged', project]}
         load={async (cursor) => {
-          const query = project ? { cursor, project } : { cursor };
+          const query = { newest: true, cursor, ...(project ? { project } : {}) };
           return (await http.GET('/api/v1/models', { params: { query } })).data!;
         }}
         columns={columns}

@@ -16,7 +16,7 @@ export function useJobs(state: State) {
   const [project] = useProject();
   useLive(['job'], () => stale(queries, '/api/v1/jobs'));
   return api.useQuery('get', '/api/v1/jobs', {
-    params: { query: { state: [state], limit: SHOWN, ...(project ? { project } : {}) } },
+    params: { query: { state: [state], newest: true, limit: SHOWN, ...(project ? { project } : {}) } },
   });
 }
 
