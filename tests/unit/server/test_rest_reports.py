@@ -60,6 +60,20 @@ async def test_a_page_is_self_contained_and_a_program_gets_json(stage: Stage, ke
     assert (await api.call("GET", f"/jobs/{key}/report", who)).json()["name"] == "收入"
 
 
+async def test_the_report_that_the_console_draws_is_in_the_users_language(
+    stage: Stage, key: str
+) -> None:
+    api, who = Api(stage), stage.scientist("bank-b")
+    path = f"/jobs/{key}/report"
+    english = await api.call("GET", path, who)
+    chinese = await api.call("GET", path, who, headers={"Accept-Language": "zh-CN"})
+    assert english.json()["disclosure"][0]["who"].isascii()
+    assert not chinese.json()["disclosure"][0]["who"].isascii()
+    assert [one.headers["content-language"] for one in (english, chinese)] == ["en", "zh"]
+    wanted = await api.call("GET", f"{path}?lang=en", who, headers={"Accept-Language": "zh-CN"})
+    assert wanted.json() == english.json()
+
+
 @pytest.mark.parametrize(
     ("header", "form"),
     [

@@ -13,14 +13,17 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Response
 
+from secureflow.domain.figures import section_rows
 from secureflow.kit.text import text_in
-from secureflow.texts import Language, error_in, told
+from secureflow.texts import Language, chosen_name, error_in, told
 from secureflow.texts.negotiation import asked
 
 _SENTENCES: Final = frozenset(
     {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "what", "who", "why"}
 )
 """Members of explanations and events whose values are our own texts."""
+_LINES: Final = frozenset({"label", "value"})
+"""Members of a section's rows that are told."""
 _UNTOLD: Final = frozenset({"absent", "details", "members"})
 """Members that are the same in every language: for programs, or by the names of organisations,
 which may be called as a member of ours is."""
@@ -58,9 +61,13 @@ def spoken(value: Any, language: Language) -> Any:
     if isinstance(value, Mapping):
         if "code" in value and "message" in value:
             return error_in(value, language)
+        if "title" in value and "rows" in value:
+            return _section(value, language)
         return {
             name: told(text_in(value, name), language)
-            if name in _SENTENCES and isinstance(one, str)
+            if name in _SENTENCES
+            and isinstance(one, str)
+            and not (name == "number" and chosen_name(value))
             else one
             if name in _UNTOLD
             else spoken(one, language)
@@ -68,3 +75,20 @@ def spoken(value: Any, language: Language) -> Any:
             if name != "texts"
         }
     return [spoken(one, language) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _section(section: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return a report's section (`domain.figures.section_rows`): title, labels and values."""
+    rows = [
+        {name: _line(row, name, language) for name in row if name != "texts"}
+        for row in section_rows(section)
+    ]
+    rest = {name: one for name, one in section.items() if name != "texts"}
+    return rest | {"title": told(text_in(section, "title"), language), "rows": rows}
+
+
+def _line(row: Mapping[str, Any], name: str, language: Language) -> Any:
+    value = row[name]
+    if isinstance(value, str) and name in _LINES:
+        return told(text_in(row, name), language)
+    return value
