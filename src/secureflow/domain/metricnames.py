@@ -1,4 +1,4 @@
-"""What figures of models are called in words; programs, files and options keep their short names."""
+"""What figures of models are called in words; programs and options keep their short names."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def report_of(kind: str) -> dict[str, Any]:
     told = ENGINE_KINDS.of(spec).explanation(
         spec, tee="SIMULATED SGX", accounting=None, rounds=[], dropouts=[]
     )
-    line = {"label": "predicted_rate", "value": Text("{value} (95 % interval {low} to {high})",
-                                                     value="0.2", low="0.1", high="0.3")}  # fmt: skip
+    interval = Text("{value} (95 % interval {low} to {high})", value="0.2", low="0.1", high="0.3")
+    line = {"label": "predicted_rate", "value": interval}
     section = {"title": Text("Evaluation of {model}", model="m@1"), "rows": [with_texts(line)]}
     own = sections(spec, ()) if kind == "pipeline" else []
     return {**told, "kind": kind, "sections": [*own, with_texts(section)]}

@@ -164,7 +164,9 @@ def _key_figure(row: Row) -> tuple[str, str]:
     if name := most_telling(figures):
         return name, figure(figures[name])
     for section in objects(row.get("sections")):
-        told = {str(one.get("label")): text_in(one, "value") for one in objects(section.get("rows"))}
+        told = {
+            str(one.get("label")): text_in(one, "value") for one in objects(section.get("rows"))
+        }
         if name := most_telling(told):
             return name, told[name]
     return "", ""

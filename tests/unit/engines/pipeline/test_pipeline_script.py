@@ -197,20 +197,22 @@ def test_what_people_are_told_has_its_chinese() -> None:
 
 def test_a_report_begins_with_what_was_made_by_whom_from_which_steps() -> None:
     spec = PipelineWorld().spec
-    measured = {"title": "Evaluation of risk@1", "rows": [
-        {"label": "predicted_rate", "value": "0.2500"}, {"label": "auc", "value": "0.8100"}]}  # fmt: skip
+    figures = [("predicted_rate", "0.2500"), ("auc", "0.8100")]
+    lines = [{"label": name, "value": value} for name, value in figures]
+    measured = {"title": "Evaluation of risk@1", "rows": lines}
+    ended = {"state": "succeeded", "job": "job_2"}
     rows = [
-        {"step": "train", "state": "succeeded", "job": "job_1", "metrics": {"loss": 0.5, "auc": 0.8}},
-        {"step": "test", "state": "succeeded", "job": "job_2", "sections": [measured]},
+        {**ended, "step": "train", "metrics": {"loss": 0.5, "auc": 0.8}},
+        {**ended, "step": "test", "sections": [measured]},
     ]
     found = sections(spec, rows)
     made = {text_in(row, "label"): row for row in found[0]["rows"]}
     assert made["Asked for by"]["value"] == "ann"
     assert made["From the data of"]["value"] == list(spec.parties)
-    lines = [text_in(made[f"{n}. {step}"], "value")
-             for n, step in enumerate(("prepare", "train", "test"), 1)]  # fmt: skip
-    assert lines == ["preparation: did not run", "training: AUC 0.8000", "evaluation: AUC 0.8100"]
-    assert [chinese(one) for one in lines] == [
+    steps = ("prepare", "train", "test")
+    gave = [text_in(made[f"{n}. {step}"], "value") for n, step in enumerate(steps, 1)]
+    assert gave == ["preparation: did not run", "training: AUC 0.8000", "evaluation: AUC 0.8100"]
+    assert [chinese(one) for one in gave] == [
         "数据准备：未运行", "训练：AUC 0.8000", "评估：AUC 0.8100"]  # fmt: skip
     assert made["3. test"]["job"] == "job_2"
     page = render({"kind": "pipeline", "state": "succeeded", "sections": found}, "zh")
