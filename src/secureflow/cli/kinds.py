@@ -6,20 +6,25 @@ from typing import Any, Final, Protocol
 
 import typer
 
+from secureflow.cli.bysteps import (
+    model_in_words,
+    prediction_in_words,
+    recipe_in_words,
+    start_in_words,
+    told_by_steps,
+)
 from secureflow.cli.escaping import plain
 from secureflow.cli.peerkinds import Cost, MpcText, PsiText
 from secureflow.cli.texts import listed, t
 from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
-from secureflow.domain.specs.notyet import NOT_YET
 from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.pipeline import PipelineSpec, PipelineStep
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
-from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.timetable import TimetableSpec
@@ -85,11 +90,7 @@ class TrainingText(WithoutPeers):
         """Return family, rounds, what is learnt unless the family alone says it, and the start."""
         told = self._learns(spec) + _sees(spec)
         if spec.resume is not None:
-            start = t(
-                "goes on from the model {digest}, which the centre says round {round} of {job} "
-                "released",
-                digest=spec.resume.model, round=spec.resume.round, job=plain(spec.resume.job),
-            )  # fmt: skip
+            start = start_in_words(spec.resume)
         elif spec.initial is not None:
             start = t("starts from uploaded weights {digest}", digest=spec.initial.model)
         else:
@@ -136,13 +137,7 @@ def _sees(spec: TrainingSpec) -> str:
     """Return which images, arrays and texts a model sees; a table's columns are listed anyway."""
     features, told = spec.features, ""
     if features is not None and features.recipe is not None:
-        count, job = len(features.numeric), plain(features.recipe.job)
-        told = t("; ") + (
-            t("sees {count} {count:column|columns} that an earlier step makes", count=count)
-            if job == NOT_YET
-            else t("sees {count} {count:column|columns} that a recipe of {job} makes",
-                   count=count, job=job)
-        )  # fmt: skip
+        told = t("; ") + recipe_in_words(len(features.numeric), features.recipe.job)
     for kind, found in (
         ("images", features.images if features else None),
         ("arrays", features.arrays if features else None),
@@ -206,11 +201,6 @@ def _named(step: Any) -> str:
     return f"{step.step} ({how})" if how else str(step.step)
 
 
-def _released(model: ScoredModel) -> str:
-    """Return the job that released a model, and what the centre calls the model."""
-    return plain(f"{model.job} ({model.name})" if model.name else model.job)
-
-
 class EvaluationText(WithoutPeers):
     """`CliKind`."""
 
@@ -218,15 +208,7 @@ class EvaluationText(WithoutPeers):
 
     def task(self, spec: EvaluationSpec) -> str:
         """Return which models are measured, on which rows, and whether parties are told apart."""
-        models = listed(
-            t("the {family} that an earlier step trains", family=t(one.model.family))
-            if one.job == NOT_YET
-            else t(
-                "{family} {digest}, which the centre says {job} released",
-                family=t(one.model.family), digest=one.digest, job=_released(one),
-            )
-            for one in spec.models
-        )  # fmt: skip
+        models = listed(map(model_in_words, spec.models))
         told = t("evaluation of {models}", models=models)
         if (held := spec.held_out) is not None:
             rows = (
@@ -267,17 +249,7 @@ class PredictionText(WithoutPeers):
 
     def task(self, spec: PredictionSpec) -> str:
         """Return which model is applied to every row, and which columns stand beside it."""
-        one = spec.model
-        family = t(one.model.family)
-        told = (
-            t("prediction of every row by the {family} that an earlier step trains", family=family)
-            if one.job == NOT_YET
-            else t(
-                "prediction of every row by {family} {digest}, which the centre says {job} "
-                "released",
-                family=family, digest=one.digest, job=_released(one),
-            )
-        )  # fmt: skip
+        told = prediction_in_words(spec.model)
         if spec.columns:
             columns = listed(map(plain, spec.columns))
             beside = t("beside it, in this agent's own file: {columns}", columns=columns)
@@ -370,7 +342,7 @@ class PipelineText:
         return "\n".join((head, *(self._step(at, one) for at, one in enumerate(spec.steps, 1))))
 
     def _step(self, at: int, step: PipelineStep) -> str:
-        task = self._kinds[step.job.kind].task(step.job)
+        task = self._kinds[step.job.kind].task(told_by_steps(step))
         told = f"{at}. {step.id}: {task}"
         if not step.takes:
             return told

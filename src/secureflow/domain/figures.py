@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any, Final
 
+from secureflow.domain.metricnames import in_words
 from secureflow.kit.reading import finite, members, objects
 
 HALF_WIDTH: Final = 1.959964
@@ -106,9 +107,15 @@ def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
 def section_rows(section: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Return the rows of a section of a kept report, as far as they have the expected shape.
 
-    Reports from before call the stability index `psi`, as a kind of job is called.
+    Figures of models are called in words. Reports from before call the stability index `psi`, as a
+    kind of job is called.
     """
-    rows = objects(section.get("rows"))
+    rows = tuple(map(_worded, objects(section.get("rows"))))
     if section.get("title") != STABILITY:
         return rows
     return tuple({**row, "label": "PSI"} if row.get("label") == "psi" else row for row in rows)
+
+
+def _worded(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    label = row.get("label")
+    return {**row, "label": in_words(label)} if isinstance(label, str) else row

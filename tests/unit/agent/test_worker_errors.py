@@ -272,6 +272,8 @@ SAID_HERE = {
 ONLY_LOGGED = {
     # It quotes a file: only its owner needs it, and finds it in the log.
     "it holds elements of type {descr}, which is not read",
+    # A defect: an agent hands the list over before its worker reads.
+    "It has no list of the rows that it may read.",
     # What helps where the row is seen: in a simulation.
     "Give every row a weight from {low:g} to {high:g}.",
 }

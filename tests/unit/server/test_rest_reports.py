@@ -79,14 +79,27 @@ async def test_a_report_read_on_a_page_is_told_in_its_language(stage: Stage) -> 
     path = f"/jobs/{job.id}/report?format=json"
     told = (await api.call("GET", f"{path}&lang=zh", who)).json()
     section = told["sections"][0]
-    assert section["title"] == "第 1 步，共 2 步：a（psi）"
+    assert section["title"] == "第 1 步，共 2 步：a（隐私求交）"
     values = [(row["label"], row["value"]) for row in section["rows"]]
     assert values[:3] == [("结果", "成功"), ("任务", "job_1"), ("各轮", 2)]
     assert values[3][1] == ["失败", 3]
     assert told["disclosure"] == [{"who": "数据所有者", "sees": "x", "why": "属于自己"}]
-    for other in (path, f"{path}&lang=en"):
-        as_kept = (await api.call("GET", other, who, headers={"Accept-Language": "zh"})).json()
-        assert as_kept["sections"][0]["rows"] == rows
+    as_kept = (await api.call("GET", f"{path}&lang=en", who)).json()
+    assert as_kept["sections"][0]["rows"] == rows
+
+
+async def test_the_report_that_the_console_draws_is_in_the_users_language(
+    stage: Stage, key: str
+) -> None:
+    api, who = Api(stage), stage.scientist("bank-b")
+    path = f"/jobs/{key}/report"
+    english = await api.call("GET", path, who)
+    chinese = await api.call("GET", path, who, headers={"Accept-Language": "zh-CN"})
+    assert english.json()["disclosure"][0]["who"].isascii()
+    assert not chinese.json()["disclosure"][0]["who"].isascii()
+    assert [one.headers["content-language"] for one in (english, chinese)] == ["en", "zh"]
+    wanted = await api.call("GET", f"{path}?lang=en", who, headers={"Accept-Language": "zh-CN"})
+    assert wanted.json() == english.json()
 
 
 @pytest.mark.parametrize(

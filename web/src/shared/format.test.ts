@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bytes, duration, moment, number, percent, relative } from './format';
+import { bytes, day, duration, isFar, moment, number, percent, relative } from './format';
 
 /** Kinds of spaces differ between versions of the data. */
 const plain = (text: string) => text.replaceAll(/\s/g, ' ');
@@ -31,4 +31,25 @@ test('away from now, in both directions', () => {
   expect(relative(1000 - 125, 1000, 'en')).toBe('2 minutes ago');
   expect(relative(1000 + 3 * 86_400, 1000, 'en')).toBe('in 3 days');
   expect(relative(1000 - 7200, 1000, 'zh')).toBe('2小时前');
+});
+
+test('what is said of a time away is the nearest, in both directions', () => {
+  const day = 86_400;
+  expect(relative(90 * day, 0, 'en')).toBe('in 3 months');
+  expect(relative(-90 * day, 0, 'zh')).toBe('3个月前');
+  expect(relative(45 * day, 0, 'en')).toBe('in 6 weeks');
+  expect(relative(13 * day, 0, 'en')).toBe('in 13 days');
+  expect(relative(14 * day, 0, 'en')).toBe('in 2 weeks');
+  expect(relative(365 * day, 0, 'en')).toBe('in 12 months');
+  expect(relative(3650 * day, 0, 'en')).toBe('in 10 years');
+  expect(relative(-1.6 * 3600, 0, 'en')).toBe('2 hours ago');
+  expect(relative(1.5 * day, 0, 'en')).toBe(relative(2 * day, 0, 'en'));
+});
+
+test('a day stands beside what is weeks away', () => {
+  expect(isFar(90 * 86_400, 0)).toBe(true);
+  expect(isFar(-90 * 86_400, 0)).toBe(true);
+  expect(isFar(3 * 86_400, 0)).toBe(false);
+  expect(day(90 * 86_400, 'en', 'UTC')).toBe('1 Apr 1970');
+  expect(day(0, 'zh', 'Nowhere/Else')).toMatch(/1970|1969/);
 });

@@ -9,6 +9,9 @@ const PARTS: [string, number][] = [
   ['minute', 60],
   ['second', 1],
 ];
+const DAY = 86_400;
+/** From here on a moment's day stands beside it. */
+const FAR = 14 * DAY;
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 31_557_600],
   ['month', 2_629_800],
@@ -70,12 +73,39 @@ export function moment(unix: number, language: Language, zone = ''): string {
   }
 }
 
-/** How long ago a moment was, or how far ahead it is. */
+/** The day of a moment in a zone; the browser's own zone if none is said. */
+export function day(unix: number, language: Language, zone = ''): string {
+  const options: Intl.DateTimeFormatOptions = {
+    dateStyle: 'medium',
+    ...(zone ? { timeZone: zone } : {}),
+  };
+  try {
+    return new Intl.DateTimeFormat(TAGS[language], options).format(unix * 1000);
+  } catch {
+    return day(unix, language);
+  }
+}
+
+/** Whether a moment is so far away that its day belongs beside how far. */
+export function isFar(unix: number, now: number): boolean {
+  return Math.abs(unix - now) >= FAR;
+}
+
+/**
+ * How long ago a moment was, or how far ahead it is, rounded to the nearest unit. A larger unit is
+ * said once two of it have gone by: 45 days are 6 weeks, not a month.
+ */
 export function relative(unix: number, now: number, language: Language): string {
   const away = unix - now;
   const format = new Intl.RelativeTimeFormat(TAGS[language], { numeric: 'auto' });
   for (const [unit, size] of STEPS) {
-    if (Math.abs(away) >= size) return format.format(Math.trunc(away / size), unit);
+    const least = size > DAY ? 2 * size - size / 20 : size;
+    if (Math.abs(away) >= least) return format.format(nearest(away / size), unit);
   }
   return format.format(0, 'second');
+}
+
+/** The nearest whole number, halves away from zero, so that both directions are said alike. */
+function nearest(value: number): number {
+  return Math.sign(value) * Math.round(Math.abs(value));
 }

@@ -39,6 +39,7 @@ from secureflow.application.reports.pictures import evaluation
 from secureflow.application.reports.points import points_view
 from secureflow.application.reports.wording import both
 from secureflow.domain.figures import answer_figures, figure, metric_figures, section_rows
+from secureflow.domain.metricnames import in_words
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.reading import objects
@@ -86,6 +87,7 @@ def environment(*loaders: BaseLoader) -> Environment:
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
     made.filters["told"] = text_in
+    made.filters["metric"] = in_words
     made.filters["number"] = number_of
     made.filters["value"] = value_of
     made.filters["answer"] = answer_figures

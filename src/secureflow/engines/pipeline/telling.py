@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.domain.figures import figure
+from secureflow.domain.metricnames import in_words, most_telling
 from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
 from secureflow.engines.run.kind import Rows
 from secureflow.kit.canonical import JSON
-from secureflow.kit.text import Text, with_texts
+from secureflow.kit.reading import members, objects
+from secureflow.kit.text import Text, text_in, with_texts
 
 Row = Mapping[str, JSON]
 _BEGUN: Final = frozenset({SUCCEEDED, "failed", "cancelled", "started"})
 CONVERSION: Final = "rdp-cks20"
+MADE: Final = "What was made"
+"""The title of a report's headline."""
 
 
 def explanation(
@@ -109,9 +114,9 @@ def privacy_of(
 
 
 def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
-    """Return a report's sections: one of each step, and those that its own report has."""
-    found: list[dict[str, JSON]] = []
+    """Return a report's sections: the headline, one of each step, those that its own report has."""
     last = {str(row["step"]): row for row in rows}
+    found = [_made(spec, last)]
     for place, step in enumerate(spec.steps, 1):
         row = last.get(step.id)
         title = Text(
@@ -124,6 +129,47 @@ def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
         found.append(with_texts({"title": title, "rows": list(_told(row))}))
         found += list((row or {}).get("sections") or ())
     return found
+
+
+def _made(spec: PipelineSpec, last: Mapping[str, Row]) -> dict[str, JSON]:
+    """Return the headline: who asked for it, whose data it is from, what each step made."""
+    owners = [one.party for one in spec.roster if one.dataset]
+    facts: list[dict[str, JSON]] = [
+        {"label": "Asked for by", "value": spec.submitter},
+        {"label": "From the data of", "value": list(owners)},
+    ]
+    for place, step in enumerate(spec.steps, 1):
+        label = Text("{place}. {step}", place=place, step=step.id)
+        row = last.get(step.id) or {}
+        line: dict[str, JSON] = {"label": label, "value": _gave(step.job.kind, row)}
+        if row.get("job"):
+            line["job"] = row["job"]
+        facts.append(with_texts(line))
+    return {"title": MADE, "rows": facts}
+
+
+def _gave(kind: str, row: Row) -> str:
+    """Return what a step made, with the figure of it that tells most."""
+    if row.get("state") != SUCCEEDED:
+        return Text("{kind}: {state}", kind=kind, state=row.get("state") or "did not run")
+    name, value = _key_figure(row)
+    if not name:
+        return kind
+    return Text("{kind}: {name} {value}", kind=kind, name=in_words(name), value=value)
+
+
+def _key_figure(row: Row) -> tuple[str, str]:
+    """Return a figure's name and value; both empty where a step tells none."""
+    figures = members(row.get("metrics"))
+    if name := most_telling(figures):
+        return name, figure(figures[name])
+    for section in objects(row.get("sections")):
+        told = {
+            str(one.get("label")): text_in(one, "value") for one in objects(section.get("rows"))
+        }
+        if name := most_telling(told):
+            return name, told[name]
+    return "", ""
 
 
 def _told(row: Row | None) -> Sequence[dict[str, JSON]]:

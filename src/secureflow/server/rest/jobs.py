@@ -16,7 +16,7 @@ from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.bodies import BINARY, BYTES
 from secureflow.server.rest.callers import Caller, Use, lets_in
 from secureflow.server.rest.idempotency import OnceRoute, told_as
-from secureflow.server.rest.languages import SPOKEN, Spoken, report_in, spoken
+from secureflow.server.rest.languages import SPOKEN, Spoken, headers_in, spoken
 from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
@@ -220,16 +220,17 @@ async def get_job_report(
 ) -> Response:
     """Return the finished job's report as JSON, as one self-contained page, or as PDF.
 
-    Without `format` the `Accept` header decides (JSON), without `lang` `Accept-Language`.
+    Without `format` the `Accept` header decides (JSON), without `lang` `Accept-Language`. In JSON
+    too sentences are in that language; English keeps what they are made of (`texts`).
     """
     report = await use.jobs.report(caller, key)
     form = form or _accepted(request.headers.get("accept", ""))
-    if form == "json" and lang:  # a program that names no language reads the report as it is kept
-        report = await asyncio.to_thread(report_in, report, lang)
     lang = lang or ("zh" if language == "zh" else "en")
     # In a thread: a page of thousands of answers has megabytes and would block others.
     if form == "json":
-        return await asyncio.to_thread(JSONResponse, report)
+        told = await asyncio.to_thread(lambda: JSONResponse(spoken(report, lang)))
+        told.headers.update(headers_in(lang))
+        return told
     from secureflow.application.reports.page import (
         render,  # load the renderer only when a page is read
     )

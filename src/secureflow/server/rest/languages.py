@@ -15,13 +15,15 @@ from fastapi import Depends, Header, Response
 
 from secureflow.domain.figures import section_rows
 from secureflow.kit.text import text_in
-from secureflow.texts import Language, error_in, told
+from secureflow.texts import Language, chosen_name, error_in, told
 from secureflow.texts.negotiation import asked
 
 _SENTENCES: Final = frozenset(
     {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "what", "who", "why"}
 )
 """Members of explanations and events whose values are our own texts."""
+_LINES: Final = frozenset({"label", "value"})
+"""Members of a section's rows that are told."""
 _UNTOLD: Final = frozenset({"absent", "details", "members"})
 """Members that are the same in every language: for programs, or by the names of organisations,
 which may be called as a member of ours is."""
@@ -59,9 +61,13 @@ def spoken(value: Any, language: Language) -> Any:
     if isinstance(value, Mapping):
         if "code" in value and "message" in value:
             return error_in(value, language)
+        if "title" in value and "rows" in value:
+            return _section(value, language)
         return {
             name: told(text_in(value, name), language)
-            if name in _SENTENCES and isinstance(one, str)
+            if name in _SENTENCES
+            and isinstance(one, str)
+            and not (name == "number" and chosen_name(value))
             else one
             if name in _UNTOLD
             else spoken(one, language)
@@ -71,34 +77,20 @@ def spoken(value: Any, language: Language) -> Any:
     return [spoken(one, language) for one in value] if isinstance(value, list | tuple) else value
 
 
-def report_in(report: Mapping[str, Any], language: Language) -> dict[str, Any]:
-    """Return a job's report with the texts of its sections, too, in a language.
-
-    A value that is no text of ours, as a name or a figure, stays as it is.
-    """
-    said: dict[str, Any] = spoken(report, language)
-    sections = report.get("sections")
-    if language == "en" or not isinstance(sections, list):
-        return said
-    return {**said, "sections": [_section_in(one, language) for one in sections]}
-
-
-def _section_in(section: Any, language: Language) -> Any:
-    if not isinstance(section, Mapping):
-        return section
+def _section(section: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return a report's section (`domain.figures.section_rows`): title, labels and values."""
     rows = [
-        {
-            **one,
-            "label": _text_in(one, "label", language),
-            "value": _text_in(one, "value", language),
-        }
-        for one in section_rows(section)
+        {name: _line(row, name, language) for name in row if name != "texts"}
+        for row in section_rows(section)
     ]
-    return {**section, "title": _text_in(section, "title", language), "rows": rows}
+    rest = {name: one for name, one in section.items() if name != "texts"}
+    return rest | {"title": told(text_in(section, "title"), language), "rows": rows}
 
 
-def _text_in(row: Mapping[str, Any], name: str, language: Language) -> Any:
-    value = row.get(name)
+def _line(row: Mapping[str, Any], name: str, language: Language) -> Any:
+    value = row[name]
+    if isinstance(value, str) and name in _LINES:
+        return told(text_in(row, name), language)
     if isinstance(value, list):
         return [told(one, language) if isinstance(one, str) else one for one in value]
-    return told(text_in(row, name), language) if isinstance(value, str) else value
+    return value

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from peers.rows_world import fitting, matching, specified
 
+from secureflow.application.reports.page import render
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.pipeline.telling import sections
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import text_in
 from secureflow.texts import chinese
 from tests.unit.engines.pipeline.world import FIT, PipelineWorld
 from tests.unit.engines.run.test_ending import CANCELLED, ended
@@ -51,7 +54,7 @@ def test_each_step_takes_what_the_ones_before_gave() -> None:
         ("prepare", "succeeded"), ("train", "succeeded"), ("test", "succeeded"),
     ]  # fmt: skip
     titles = [one["title"] for one in report["sections"]]
-    assert titles == [f"Step {n} of 3: {s}" for n, s in
+    assert titles == ["What was made"] + [f"Step {n} of 3: {s}" for n, s in
                       [(1, "prepare (preparation)"), (2, "train (training)"),
                        (3, "test (evaluation)")]]  # fmt: skip
 
@@ -190,3 +193,29 @@ def test_what_people_are_told_has_its_chinese() -> None:
     report = drive(PipelineWorld(), [])
     for row in report["disclosure"]:
         assert chinese(row["sees"]) != row["sees"] or "texts" in row
+
+
+def test_a_report_begins_with_what_was_made_by_whom_from_which_steps() -> None:
+    spec = PipelineWorld().spec
+    figures = [("predicted_rate", "0.2500"), ("auc", "0.8100")]
+    lines = [{"label": name, "value": value} for name, value in figures]
+    measured = {"title": "Evaluation of risk@1", "rows": lines}
+    ended = {"state": "succeeded", "job": "job_2"}
+    rows = [
+        {**ended, "step": "train", "metrics": {"loss": 0.5, "auc": 0.8}},
+        {**ended, "step": "test", "sections": [measured]},
+    ]
+    found = sections(spec, rows)
+    made = {text_in(row, "label"): row for row in found[0]["rows"]}
+    assert made["Asked for by"]["value"] == "ann"
+    assert made["From the data of"]["value"] == list(spec.parties)
+    steps = ("prepare", "train", "test")
+    gave = [text_in(made[f"{n}. {step}"], "value") for n, step in enumerate(steps, 1)]
+    assert gave == ["preparation: did not run", "training: AUC 0.8000", "evaluation: AUC 0.8100"]
+    assert [chinese(one) for one in gave] == [
+        "数据准备：未运行", "训练：AUC 0.8000", "评估：AUC 0.8100"]  # fmt: skip
+    assert made["3. test"]["job"] == "job_2"
+    page = render({"kind": "pipeline", "state": "succeeded", "sections": found}, "zh")
+    assert "mean predicted probability" in page
+    assert "平均预测概率" in page
+    assert "predicted_rate" not in page

@@ -64,21 +64,31 @@ function translated(spec: Members, known: Known): Members {
   });
   switch (spec['kind']) {
     case 'evaluation':
-      return { models: list(spec['models']).map(model), baseline: null };
+      return {
+        models: list(spec['models']).map(model),
+        baseline: members(list(spec['baseline'])[0])['job'] ?? null,
+      };
     case 'prediction':
       return { model: model(spec['model'] ?? null) };
     case 'preparation':
       return { columns: list(spec['columns']).map((one) => text(members(one)['column'])) };
     case 'psi':
-      return { columns: Object.fromEntries(sides), key: list(members(spec['key'])['parts']).map(rule) };
+      return defined({
+        columns: Object.fromEntries(sides),
+        key: list(members(spec['key'])['parts']).map(rule),
+        learns: spec['learns'] === 'one' ? spec['receiver'] : spec['learns'],
+        receiver: spec['learns'] === 'one' ? null : spec['receiver'],
+        most_rows: members(list(spec['sides'])[0])['most_rows'],
+      });
     case 'mpc': {
       const idle = list(spec['roster']).flatMap((one) => {
         const { party, dataset } = members(one);
         return dataset ? [] : [text(party)];
       });
+      const brought = sides.filter(([party]) => !idle.includes(party));
       return defined({
         program: spec['computation'],
-        inputs: sides.length ? Object.fromEntries(sides) : undefined,
+        inputs: brought.length ? Object.fromEntries(brought) : undefined,
         compute: idle.length ? idle : undefined,
       });
     }
@@ -95,10 +105,12 @@ function rule(one: Json): Json {
 
 function ofSweep(spec: Members, catalogue: Catalogue, known: Known): Members {
   const training = { ...members(spec['training']), kind: 'training' };
-  const { metric, stop_on_failure: stop } = spec;
+  const { name: metric, better } = members(spec['metric']);
+  const { epsilon } = members(spec['privacy']);
+  const stop = spec['stop_on_failure'];
   return {
     ...ownOf(training, catalogue, known),
-    sweep: defined({ list: spec['points'], metric: metric ?? undefined, stop_on_failure: stop }),
+    sweep: defined({ list: spec['points'], metric, better, stop_on_failure: stop, epsilon }),
   };
 }
 
@@ -146,7 +158,9 @@ function pruned(value: Json, given: Schema, catalogue: Catalogue): Json {
   return Object.fromEntries(
     Object.entries(value).flatMap(([name, one]): [string, Json][] => {
       const known = properties[name];
-      if (!known || same(one, known['default'] as Json | undefined)) return [];
+      // A constant says which of several variants it is, though it is so by default.
+      const usual = known !== undefined && !('const' in known) && same(one, known['default'] as Json | undefined);
+      if (!known || usual) return [];
       return [[name, pruned(one, known, catalogue)]];
     }),
   );

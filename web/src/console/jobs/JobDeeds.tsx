@@ -43,7 +43,7 @@ export function JobDeeds({ job }: { job: Job }) {
             label: t('jobs:file.html'),
             href: `${address}/report?format=html&lang=${language}`,
           },
-          { key: 'json', label: t('jobs:file.json'), href: `${address}/report` },
+          { key: 'json', label: t('jobs:file.json'), href: `${address}/report?format=json&lang=en` },
         ]
       : []),
   ];

@@ -1,6 +1,6 @@
 import { Tooltip } from 'antd';
 import { useSyncExternalStore } from 'react';
-import { moment, relative } from '../format';
+import { day, isFar, moment, relative } from '../format';
 import { usePreferences } from '../preferences';
 import { usePrinting } from '../theme';
 
@@ -42,6 +42,7 @@ export function Moment({ at }: { at: number }) {
     <Tooltip title={absolute}>
       <time dateTime={new Date(at * 1000).toISOString()} aria-label={absolute} tabIndex={0}>
         {printing ? absolute : relative(at, current, language)}
+        {!printing && isFar(at, current) ? ` (${day(at, language, zone)})` : ''}
       </time>
     </Tooltip>
   );
