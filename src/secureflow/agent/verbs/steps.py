@@ -24,11 +24,10 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.quorum import colluders_of
 from secureflow.domain.specs.base import JobSpec, spec_digest
-from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.ports import PORTS
 from secureflow.domain.specs.signedoutputs import is_signed
 from secureflow.engines.ledger.ends import FINISHED, read_finished
 from secureflow.engines.ledger.modelends import parties_naming
-from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.run.messages import StepReply, StepRequest
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -137,11 +136,13 @@ class Steps:
         if "recipe" not in request.outputs or not self._goes_on(request):
             return
         spec, part = own.part(request.number)
-        if not isinstance(spec, PreparationSpec):
+        if PORTS[spec.kind].output("recipe") is None:
             raise _refused(request, "it fits no recipe")
-        made = {one.round for one in self._context.store.rounds(part) if one.stage == STAGE}
-        nobody_missing = spec.min_contributors == len(spec.roster)
-        owed = spec.planned_rounds if nobody_missing else 1
+        kind = self._context.kinds.of(spec)
+        stage = kind.contributing
+        planned = len(kind.rounds_of(spec, stage))
+        made = {one.round for one in self._context.store.rounds(part) if one.stage == stage}
+        owed = planned if spec.min_contributors == len(spec.roster) else 1
         if len(made) < owed:
             raise _refused(
                 request,
@@ -149,7 +150,7 @@ class Steps:
                     "this party made the sums of {count} of the {rounds} rounds that fit the "
                     "recipe which a step takes",
                     count=len(made),
-                    rounds=spec.planned_rounds,
+                    rounds=planned,
                 ),
             )
 
