@@ -210,6 +210,21 @@ async def test_no_recipe_is_signed_of_a_preparation_that_never_ran(
     await refused(centre.approve(TRAIN), "part_refused")
 
 
+async def test_where_nobody_may_be_missing_a_party_made_the_sums_of_every_round(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await centre.begin()
+    await centre.approve(PREPARE)
+    centre.fit(PREPARE, 1)
+    await centre.end_unseen(PREPARE)
+    engine = centre.world.assembly.context.kinds.of(centre.part(PREPARE))
+    monkeypatch.setattr(type(engine), "rounds_of", lambda *_: range(1, 3))
+    error = await refused(centre.sign(PREPARE, centre.recipe), "part_refused")
+    assert "1 of the 2 rounds" in error.message
+    monkeypatch.undo()
+    await centre.sign(PREPARE, centre.recipe)
+
+
 async def test_a_recipe_of_another_step_than_a_preparation_is_none(centre: Centre) -> None:
     await centre.prepared()
     await centre.approve(TRAIN)
