@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.ports.notifications import Notifier
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.proofs import require_proof
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions, keep_answer
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -99,13 +100,15 @@ class Webhooks:
 
         Raises:
             SecureFlowError: `forbidden`, `invalid_request`, `quota_exceeded`, `channel_off`,
-                `address_refused`.
+                `address_refused`; `proof_required`: it goes on telling when a session is over.
         """
         require(principal, "webhook.create")
         if self._notifier is None:
             raise _off()
         check_url(url)
         _check_kinds(kinds)
+        async with self._begin() as work:
+            await require_proof(work, principal, self._clock(), others=True)
         doubt = await self._judge(url)
         if doubt is not None and _is_literal(url):
             raise doubt

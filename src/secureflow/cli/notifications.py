@@ -173,7 +173,7 @@ def create_hook(
     """Create a webhook."""
     wanted: Sequence[str] = kind or ()
     with client() as connection:
-        made = connection.webhooks.create(url, wanted)
+        made = proven(connection, lambda: connection.webhooks.create(url, wanted))
         show(made, output, _HOOK_COLUMNS)
         if made.warning:
             say(t("Nothing can be posted there now: {why}", why=shown(said(made.warning[:500]))))

@@ -106,7 +106,8 @@ class RunJob:
         digest: the spec's hex SHA-256.
         accounting: the accountant's answer for it, under differential privacy.
     Answer: `{"job", "state", "error"?: {code, message, hint}, "report"?: its report's figures}`,
-        and of a pipeline's step `outputs` (`domain.specs.outputs.Outputs.read`).
+        and of a pipeline's step `outputs` (`domain.specs.outputs.Outputs.read`), and `ends` of
+        parties that compared its model if others could not (`engines.ledger.modelends`).
     """
 
     effect: ClassVar[str] = "run_job"

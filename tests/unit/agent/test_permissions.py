@@ -185,6 +185,21 @@ async def test_who_asks_strictly_needs_a_session_whoever_it_is(tmp_path: Path) -
             assert answer["error"]["code"] == "session_needed", command
 
 
+async def test_what_nobody_attends_keeps_no_session_alive_unless_it_decides(
+    tmp_path: Path,
+) -> None:
+    team = await Matrix(World(tmp_path / "agent", policy="")).gather("ada")
+    secret, before = team.sessions["ada"], team.world.now
+    team.world.now += 600
+    for command in ("inbox.list", "people.me", "doctor", "changes"):
+        team.gate.admit(command, secret, OTHER, strict=True, unattended=True)
+        asked = {"command": command, "arguments": {}, "session": secret, "unattended": True}
+        assert "result" in await team.server._answer(json.dumps(asked).encode(), OTHER)
+        assert team.logins.session(secret, keep=False)[1].used == before, command
+    team.gate.admit("inbox.approve", secret, OTHER, unattended=True)
+    assert team.logins.session(secret, keep=False)[1].used == team.world.now
+
+
 async def test_without_accounts_the_uid_decides_and_nobody_else(tmp_path: Path) -> None:
     team = Matrix(World(tmp_path / "agent", policy=""))
     for command in team.served:

@@ -236,12 +236,15 @@ async def test_an_administrators_old_session_makes_no_way_into_another_account(
         await use.second_factors.reset(mine, other.user)
     with refused("proof_required"):  # its agent would outlive the session, and sees what people see
         await use.organisations.invite(mine, "agent", "bank-a")
+    with refused("proof_required"):  # it would go on telling what is told here
+        await use.webhooks.create(mine, "https://siem.example/in")
     await use.users.update(mine, other.user, disabled=True)  # that takes away only
     await use.users.update(mine, other.user, disabled=False)
     await deeds(await use.tokens.authenticate(program.text))
     await use.proofs.give(mine, PASSWORD, HERE)
     await deeds(mine)
     await use.organisations.invite(mine, "agent", "bank-a")
+    assert (await use.webhooks.create(mine, "https://siem.example/in")).secret
 
 
 async def test_a_narrow_token_proves_nothing(stage: Stage) -> None:

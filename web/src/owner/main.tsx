@@ -8,6 +8,7 @@ import { reloadAfterUpgrade } from '../shared/parts/PageFailed';
 import { routerOf, routesOf } from '../shared/router';
 import { Absent } from '../shared/states/Absent';
 import { silenceMeans } from '../shared/states/Failed';
+import { noteTouches } from './attended';
 import { pages } from './registry';
 
 const queries = queryClient();
@@ -19,6 +20,7 @@ const router = routerOf(
 allowOwnStyles();
 reloadAfterUpgrade();
 silenceMeans('page');
+noteTouches(window);
 await startTexts();
 const place = document.getElementById('root');
 if (place) {

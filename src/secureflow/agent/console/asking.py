@@ -63,7 +63,13 @@ class AgentSocket:
         self._asking: Counter[str] = Counter()
 
     async def ask(
-        self, command: str, session: str = "", patience: float = PATIENCE, /, **arguments: JSON
+        self,
+        command: str,
+        session: str = "",
+        patience: float = PATIENCE,
+        unattended: bool = False,
+        /,
+        **arguments: JSON,
     ) -> JSON:
         """Send one command and return its result.
 
@@ -71,13 +77,14 @@ class AgentSocket:
             command: its name.
             session: the secret of a person's session, or empty.
             patience: seconds to wait.
+            unattended: whether no person asks, but a page by itself: the session is not kept alive.
             arguments: the command's.
 
         Raises:
             SecureFlowError: `agent_not_running`, `agent_silent`, `too_large`, or the agent's own
                 refusal.
         """
-        line = request_line(command, arguments, session, strict=True)
+        line = request_line(command, arguments, session, strict=True, unattended=unattended)
         try:
             async with asyncio.timeout(patience), self._turn(session), self._free:
                 return result_of(await self._exchange(line))

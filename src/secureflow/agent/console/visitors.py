@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.agent.console.asking import AgentSocket, mark_of
+from secureflow.agent.console.asking import PATIENCE, AgentSocket, mark_of
 from secureflow.kit.clock import Ticks
 from secureflow.kit.reading import members
 
@@ -54,12 +54,15 @@ class Visitors:
             self._welcome = _Kept(found, lasts)
         return self._welcome.person
 
-    async def person(self, session: str, *, fresh: bool = False) -> Mapping[str, Any]:
+    async def person(
+        self, session: str, *, fresh: bool = False, unattended: bool = False
+    ) -> Mapping[str, Any]:
         """Return the account of a session (`people.me`).
 
         Args:
             session: that the browser brought.
             fresh: whether the agent is asked in any case.
+            unattended: whether no person asks, but a page by itself.
 
         Raises:
             SecureFlowError: `session_needed`, `session_expired`, those of `AgentSocket.ask`.
@@ -69,7 +72,7 @@ class Visitors:
         if known is not None and known.until > self._ticks() and not fresh:
             return known.person
         self._kept.pop(mark, None)
-        found = members(await self._agent.ask("people.me", session))
+        found = members(await self._agent.ask("people.me", session, PATIENCE, unattended))
         self._kept[mark] = _Kept(found, self._ticks() + SECONDS)
         while len(self._kept) > MOST:
             self._kept.popitem(last=False)

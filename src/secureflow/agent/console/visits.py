@@ -66,6 +66,7 @@ class Visit:
         session: the agent's session that the cookie brought, or empty.
         welcome: what the agent says to everybody: `organisation`, and whether it has `accounts`.
         person: the account whose session it is (`people.me`); empty for a page `outside`.
+        unattended: whether the page asks by itself, for what changed while nobody touched it.
     """
 
     request: Request
@@ -74,6 +75,7 @@ class Visit:
     session: str = field(default="", repr=False)
     welcome: Mapping[str, Any] = field(default_factory=dict)
     person: Mapping[str, Any] = field(default_factory=dict)
+    unattended: bool = False
 
     async def ask(self, command: str, patience: float = PATIENCE, /, **arguments: JSON) -> JSON:
         """Send a command to the agent with this person's session.
@@ -81,7 +83,9 @@ class Visit:
         Raises:
             SecureFlowError: as `AgentSocket.ask`.
         """
-        return await self.site.agent.ask(command, self.session, patience, **arguments)
+        return await self.site.agent.ask(
+            command, self.session, patience, self.unattended, **arguments
+        )
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """Return a page made from a template.

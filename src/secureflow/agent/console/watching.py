@@ -20,6 +20,8 @@ from secureflow.kit.reading import members
 
 MOST: Final = 64
 """Pages that are woken, of all people."""
+PERSON: Final = 16
+"""Of one person, in all sessions: nobody shuts the others' pages out."""
 EACH: Final = 8
 """Of one session: tabs."""
 WAIT_SECONDS: Final = 30.0
@@ -34,11 +36,13 @@ class Watcher:
 
     Args:
         session: of its person.
+        person: the id of whose it is.
         woken: set when something changed.
         ended: whether the agent said that the session is over.
     """
 
     session: str = field(repr=False)
+    person: str = ""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     ended: bool = False
 
@@ -64,13 +68,14 @@ class Watching:
         """How many pages are open."""
         return len(self._watchers)
 
-    def check(self, session: str) -> None:
-        """Refuse one more page of a session.
+    def check(self, session: str, person: str) -> None:
+        """Refuse one more page of a session, or of a person.
 
         Raises:
             SecureFlowError: `rate_limited` with too many open pages.
         """
-        if len(self._watchers) >= MOST or self._each[mark_of(session)] >= EACH:
+        own = sum(one.person == person for one in self._watchers)
+        if len(self._watchers) >= MOST or own >= PERSON or self._each[mark_of(session)] >= EACH:
             raise SecureFlowError(
                 "rate_limited",
                 "Too many pages of this service are open.",
@@ -79,10 +84,10 @@ class Watching:
             )
 
     @contextlib.asynccontextmanager
-    async def watcher(self, session: str) -> AsyncIterator[Watcher]:
+    async def watcher(self, session: str, person: str) -> AsyncIterator[Watcher]:
         """Wake a page until it leaves; raises as `check`."""
-        self.check(session)
-        mark, watcher = mark_of(session), Watcher(session)
+        self.check(session, person)
+        mark, watcher = mark_of(session), Watcher(session, person)
         self._watchers.append(watcher)
         self._each[mark] += 1
         if self._task is None:

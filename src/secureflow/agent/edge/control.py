@@ -7,7 +7,8 @@ agent's own user or root. Where the owner names a group, its members may connect
 One JSON object per line: `{"command", "arguments", "session"}` is answered with `{"result"}` or
 `{"error"}`; `session` is the secret of a person's session, and may be left out. With `strict` the
 agent demands it even of its own Unix user, whose reading commands pass without: who serves others,
-as the owner's page does, asks so.
+as the owner's page does, asks so. With `unattended` a command that decides nothing does not keep
+the session alive: no person asks, but a page by itself.
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ class ControlServer:
                     "The command line and the agent must have the same version.",
                 )
             secret = session.encode("ascii", "replace").decode()  # no session has other letters
-            strict = {"strict": True} if request.get("strict") is True else {}
-            with as_actor(await self._admitted(str(name), secret, user, **strict)):
+            how = {one: True for one in ("strict", "unattended") if request.get(one) is True}
+            with as_actor(await self._admitted(str(name), secret, user, **how)):
                 check(command, arguments, line)
                 return {"result": await command(**arguments)}
         except SecureFlowError as error:
@@ -179,10 +180,10 @@ class ControlServer:
         except Exception as error:  # noqa: BLE001  the edge of a command: its owner must get the error
             return {"error": self._fault(error).as_json()}
 
-    async def _admitted(self, name: str, session: str, user: int, **strict: bool) -> Actor:
+    async def _admitted(self, name: str, session: str, user: int, **how: bool) -> Actor:
         if self._admit is None:
             return Actor(user=user)
-        return await asyncio.to_thread(self._admit, name, session, user, **strict)
+        return await asyncio.to_thread(self._admit, name, session, user, **how)
 
     def _fault(self, error: Exception) -> SecureFlowError:
         """Name the cause of a failed command: a fault of this machine, or a bug."""
@@ -254,7 +255,12 @@ def call(
 
 
 def request_line(
-    command: str, arguments: Mapping[str, JSON], session: str, *, strict: bool = False
+    command: str,
+    arguments: Mapping[str, JSON],
+    session: str,
+    *,
+    strict: bool = False,
+    unattended: bool = False,
 ) -> bytes:
     """Return the line that asks for a command.
 
@@ -263,12 +269,14 @@ def request_line(
         arguments: the command's.
         session: the secret of a person's session, or empty.
         strict: whether a session is demanded whoever asks.
+        unattended: whether no person asks, but a page by itself.
 
     Raises:
         SecureFlowError: `too_large`.
     """
     shown: dict[str, JSON] = {"session": session} if session else {}
     shown |= {"strict": True} if strict else {}
+    shown |= {"unattended": True} if unattended else {}
     line = written({"command": command, "arguments": dict(arguments), **shown})
     if len(line) > MAX_LINE:
         raise SecureFlowError(

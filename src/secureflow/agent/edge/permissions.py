@@ -5,7 +5,8 @@ Without any account, whoever has the agent's own uid (or root) may do everything
 - a command that only *reads* may come from that uid without a session, unless `control.sessions` is
   `all`; other Unix users always show a person's session;
 - a command that *watches* needs a session, and does not keep it alive: a page that is open and
-  that nobody looks at does not stay logged in;
+  that nobody looks at does not stay logged in. Nor does one that reads, or is about the own
+  account, and is *unattended*: a page asks so for what changed while nobody touched it;
 - an *own* command is about the account of the session that is shown;
 - a *decision* needs a session, its role, a password that the person chose itself, and a second
   factor if the settings say so.
@@ -167,7 +168,15 @@ class Gate:
         self._settings = settings
         self._own = own
 
-    def admit(self, command: str, session: str, user: int, *, strict: bool = False) -> Actor:
+    def admit(
+        self,
+        command: str,
+        session: str,
+        user: int,
+        *,
+        strict: bool = False,
+        unattended: bool = False,
+    ) -> Actor:
         """Return who gives a command.
 
         Args:
@@ -175,6 +184,7 @@ class Gate:
             session: the secret of a person's session, or empty.
             user: the Unix user at the other end of the socket.
             strict: whether a session is demanded of whoever it is.
+            unattended: whether nobody asks but a page by itself; a decision is somebody's anyway.
 
         Raises:
             SecureFlowError: `session_needed`, `session_expired`, `role_needed`, `password_initial`,
@@ -194,7 +204,8 @@ class Gate:
                 return Actor(user=user)
             raise session_needed()
         try:
-            person, shown = self._logins.session(session, keep=needed.need != "watch")
+            quiet = needed.need == "watch" or (unattended and needed.need != "decision")
+            person, shown = self._logins.session(session, keep=not quiet)
         except SecureFlowError as error:
             if free and error.code == "session_expired":
                 return Actor(user=user)

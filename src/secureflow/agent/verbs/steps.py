@@ -1,11 +1,13 @@
 """`step`: a party signs what came out of a step of a pipeline, before the next one begins.
 
 It compares what the centre says with its own record: the part was approved here and has succeeded;
-the model is the one that its own end of the part names, and where that names none no other step may
-take it: of a training that ran no round here, a centre could have any model evaluated; the rows
-that matched are those that it keeps; the sums by which a model's numbers are scaled are those that
-it trained with itself. What only the centre has seen, a recipe, is fixed by this signature: from
-then on no other is taken for it (`agent.job.parts`, ADR 21).
+the model is the one that its own end of the part names; where that names none, because this party
+was away in the rounds that measured it, another step takes it only if more other parties than may
+be on the operator's side signed ends that name it: of a training that ran no round, a centre could
+have any model evaluated. The rows that matched are those that it keeps; the sums by which a model's
+numbers are scaled are those that it trained with itself. Of a recipe, which only the centre has
+seen, this party has made the sums of as many rounds as the spec demands of it; which recipe it is
+is fixed by this signature: from then on no other is taken for it (`agent.job.parts`, ADR 21).
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ from secureflow.agent.record.going import check_going
 from secureflow.agent.record.stepmoments import kept_moments
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
+from secureflow.domain.quorum import colluders_of
+from secureflow.domain.specs.base import JobSpec, spec_digest
+from secureflow.domain.specs.ports import PORTS
 from secureflow.domain.specs.signedoutputs import is_signed
 from secureflow.engines.ledger.ends import FINISHED, read_finished
+from secureflow.engines.ledger.modelends import parties_naming
 from secureflow.engines.run.messages import StepReply, StepRequest
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -97,19 +103,72 @@ class Steps:
             raise _refused(request, Text("its part {part} did not succeed", part=part))
         if not is_signed(request.outputs):
             raise _refused(request, "these are no outputs of a step")
-        named = _named(store, part)
-        if not named and request.outputs.get("model") and self._goes_on(request):
-            raise _refused(
-                request, "this party cannot tell which model it gave, and a step takes it"
-            )
-        if named and request.outputs.get("model") != named:
-            raise _refused(request, "this party ended the step with another model")
+        self._check_model(request, own)
+        self._check_recipe(request, own)
         rows: Any = request.outputs.get("rows") or {}
         if rows.get(self._context.party, "") != selected_in(store, part):
             raise _refused(request, "other rows matched here")
+
+    def _check_model(self, request: StepRequest, own: OwnParts) -> None:
+        """Refuse a model, or sums that its numbers are scaled by, that nobody honest compared."""
+        store, outputs = self._context.store, request.outputs
+        spec, part = own.part(request.number)
+        named, model = _named(store, part), outputs.get("model")
+        if named and model != named:
+            raise _refused(request, "this party ended the step with another model")
         moments = kept_moments(store, request.job, part)
-        if moments is not None and request.outputs.get("moments") != moments:
+        if moments is not None and outputs.get("moments") != moments:
             raise _refused(request, "this party trained with other sums")
+        if not model or not self._goes_on(request):
+            return
+        if moments is None and "moments" in outputs:
+            raise _refused(
+                request, "this party cannot tell which sums it trained with, and a step takes them"
+            )
+        if not named:
+            self._check_others(request, spec, part)
+
+    def _check_recipe(self, request: StepRequest, own: OwnParts) -> None:
+        """Refuse a recipe that was fitted without the sums that this party owed it.
+
+        Where nobody may be missing, it made those of every round; otherwise of one at least.
+        """
+        if "recipe" not in request.outputs or not self._goes_on(request):
+            return
+        spec, part = own.part(request.number)
+        if PORTS[spec.kind].output("recipe") is None:
+            raise _refused(request, "it fits no recipe")
+        kind = self._context.kinds.of(spec)
+        stage = kind.contributing
+        planned = len(kind.rounds_of(spec, stage))
+        made = {one.round for one in self._context.store.rounds(part) if one.stage == stage}
+        owed = planned if spec.min_contributors == len(spec.roster) else 1
+        if len(made) < owed:
+            raise _refused(
+                request,
+                Text(
+                    "this party made the sums of {count} of the {rounds} rounds that fit the "
+                    "recipe which a step takes",
+                    count=len(made),
+                    rounds=planned,
+                ),
+            )
+
+    def _check_others(self, request: StepRequest, spec: JobSpec, part: str) -> None:
+        """Refuse a model that too few of the other parties signed in their ends of the part."""
+        keys = {party: key for party, key in spec.keys.items() if party != self._context.party}
+        model = str(request.outputs["model"])
+        naming = parties_naming(request.ends, part, spec_digest(spec), keys, model)
+        if len(naming) <= colluders_of(len(spec.roster)):
+            raise _refused(
+                request,
+                Text(
+                    "this party cannot tell which model it gave, and a step takes it; it takes "
+                    "the word of {needed} other parties for that, not of {count}",
+                    needed=colluders_of(len(spec.roster)) + 1,
+                    count=len(naming),
+                ),
+            )
 
 
 def _named(store: RecordStore, part: str) -> str:

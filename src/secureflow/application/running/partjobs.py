@@ -17,7 +17,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_leaf
-from secureflow.application.running.stepoutputs import StepOutputs
+from secureflow.application.running.stepoutputs import StepOutputs, ends_naming
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import REPORTED, REPORTED_OF_STEPS, RunJob
 from secureflow.kit.canonical import JSON
@@ -127,7 +127,10 @@ class PartJobs:
         if not (part.spec.get("part_of") or {}).get("step") or part.report is None:
             return told
         async with self._begin() as unit:
-            return {**told, "outputs": await self._outputs.of(unit, part)}
+            outputs = await self._outputs.of(unit, part)
+        model = str(outputs.get("model") or "")
+        ends = await ends_naming(self._ledger, part, model) if model else []
+        return {**told, "outputs": outputs, **({"ends": ends} if ends else {})}
 
     async def cancel_left(self, whole: str) -> None:
         """Cancel the part of a job that ends without its script, which waits for nobody."""

@@ -1,13 +1,18 @@
 """What a pipeline's step gave, once its job has succeeded: a model's digest, sums, a recipe,
-the digests of rows that matched."""
+the digests of rows that matched; and who signed that it gave this model."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
+from secureflow.domain.quorum import colluders_of
+from secureflow.engines.ledger.ends import FINISHED
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.ledger.modelends import MAX_SHOWN_ENDS, parties_naming
 from secureflow.kit.canonical import JSON, parse_json
 
 MOST_BYTES: Final = 8 << 20
@@ -50,3 +55,22 @@ class StepOutputs:
         if selected:
             found["rows"] = selected
         return found
+
+
+async def ends_naming(ledger: Ledger, part: Job, model: str) -> list[dict[str, JSON]]:
+    """Return parties' signed ends that name a part's model, if some party's end names none.
+
+    As many as convince who was away: of one party more than may be on the operator's side. None if
+    every party compared the model itself, nor if too few did.
+    """
+    keys = {str(one["party"]): str(one["key"]) for one in part.spec["roster"]}
+    ends: dict[str, dict[str, JSON]] = {}
+    for entry in await ledger.search(kind=FINISHED, job=part.id, limit=MAX_SHOWN_ENDS):
+        salt = "" if entry.salt is None else entry.salt.hex()
+        shown = {"leaf": parse_leaf(entry.data).json(), "document": entry.document, "salt": salt}
+        for party in parties_naming([shown], part.id, part.digest, keys, model):
+            ends[party] = shown
+    needed = colluders_of(len(keys)) + 1
+    if len(ends) == len(keys) or len(ends) < needed:
+        return []
+    return [ends[party] for party in sorted(ends)[:needed]]

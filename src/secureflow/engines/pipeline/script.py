@@ -30,6 +30,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, text_in, with_texts
 
 Row = dict[str, JSON]
+Ends = tuple[dict[str, JSON], ...]
+"""Parties' signed ends of a part (`engines.ledger.modelends`)."""
 MOST_WAITS: Final = 5
 """How often it waits for somebody to resume it because parties did not sign a step's outputs."""
 _ENDS_IT: Final = frozenset({"cancelled", "consent_refused"})
@@ -60,8 +62,8 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
     given: dict[str, Given] = {}
     rows: list[Row] = []
     for place, step in enumerate(spec.steps, 1):
-        number, given[step.id] = yield from _step(course, place, given, rows)
-        yield from _sign(course, place, number, given[step.id].outputs)
+        number, given[step.id], ends = yield from _step(course, place, given, rows)
+        yield from _sign(course, place, number, given[step.id].outputs, ends)
     finished = yield from seconds_now()
     cosigners = yield from succeed(course, steps=len(spec.steps))
     return with_texts(_report(course, kind, rows, cosigners) | {"finished": int(finished)})
@@ -69,8 +71,8 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
 
 def _step(
     course: Course[PipelineSpec], place: int, given: Mapping[str, Given], rows: list[Row]
-) -> Script[tuple[int, Given]]:
-    """Run a step until an attempt succeeds; return the part's number, and what it gave.
+) -> Script[tuple[int, Given, Ends]]:
+    """Run a step until an attempt succeeds; return the part's number, what it gave, and ends of it.
 
     Raises:
         SecureFlowError: `step_failed` if the last attempt failed, or nothing can be tried.
@@ -81,10 +83,10 @@ def _step(
             part = spec.derived(job, number, given)
         except SecureFlowError as error:
             raise _failed(course, place, error, 0) from error
-        row, outputs = yield from _attempt(course, number, part)
+        row, outputs, ends = yield from _attempt(course, number, part)
         rows.append(row)
         if outputs is not None:
-            return number, Given(part, str(row["job"]), outputs)
+            return number, Given(part, str(row["job"]), outputs), ends
         left = spec.numbers(place)[-1] - number
         failed = _failed(course, place, row.get("error") or {"message": row["state"]}, left)
         if not left:
@@ -95,7 +97,7 @@ def _step(
 
 def _attempt(
     course: Course[PipelineSpec], number: int, part: JobSpec
-) -> Script[tuple[Row, Outputs | None]]:
+) -> Script[tuple[Row, Outputs | None, Ends]]:
     """Run a part to its end, and put its outcome into the ledger."""
     context, spec = course.context, course.spec
     place, attempt = spec.place(number)
@@ -116,16 +118,25 @@ def _attempt(
     yield from record(course, [{"kind": "job.part", "document": document}])
     told = {name: one for name, one in row.items() if name not in {"sections", "answers"}}
     yield Tell("step", told)
-    return row, outputs
+    return row, outputs, tuple(answer.get("ends") or ())
 
 
-def _sign(course: Course[PipelineSpec], place: int, number: int, outputs: Outputs) -> Script[None]:
+def _sign(
+    course: Course[PipelineSpec], place: int, number: int, outputs: Outputs, ends: Ends
+) -> Script[None]:
     """Have every party sign what a step gave; wait for a person while some do not.
+
+    Args:
+        course: the pipeline.
+        place: of the step.
+        number: of the part.
+        outputs: what it gave.
+        ends: of parties that compared its model, for those that could not.
 
     Raises:
         SecureFlowError: `step_failed`.
     """
-    request = StepRequest(**course.named, number=number, outputs=outputs.signed())
+    request = StepRequest(**course.named, number=number, outputs=outputs.signed(), ends=ends)
     for left in reversed(range(MOST_WAITS)):
         try:
             answers = yield from ask(course.parties, request, patience=course.patience)

@@ -19,6 +19,7 @@ from peers.owner_page import PORT, OwnerPage, owner_page
 from secureflow.agent.console import protocol, watching
 from secureflow.agent.console.addresses import EVENTS
 from secureflow.agent.console.api import events
+from secureflow.agent.console.api.operations import UNATTENDED
 from secureflow.agent.console.serving import serve
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.edge import watchcommands
@@ -217,6 +218,65 @@ async def test_a_session_has_so_many_streams_and_all_have_so_many(
             assert refused.status == 429
     async with stream(page, ben) as again:
         assert await again.until(1)
+
+
+async def test_a_person_has_so_many_streams_in_all_sessions(
+    page: OwnerPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a viewer with a few sessions would shut everybody else's pages out."""
+    monkeypatch.setattr(watching, "PERSON", 2)
+    vera, again, third = [await caller_of(page, "vera") for _ in range(3)]
+    ben = await caller_of(page, "ben")
+    async with stream(page, vera) as one, stream(page, again) as other:
+        await one.until(1)
+        await other.until(1)
+        async with stream(page, third) as refused:
+            await refused.end()
+            assert refused.status == 429
+        async with stream(page, ben) as allowed:
+            assert await allowed.until(1)
+    async with stream(page, third) as free:
+        assert await free.until(1)
+
+
+def used(page: OwnerPage, who: Caller) -> int:
+    """When a session was used last, as the agent counts it."""
+    return page.team.logins.session(who.browser.session, keep=False)[1].used
+
+
+async def test_what_a_page_reads_by_itself_keeps_no_session_alive(page: OwnerPage) -> None:
+    """A centre that proposes something now and then has every open page read."""
+    ben, world = await caller_of(page, "ben"), page.team.world
+    begun = world.now
+    quiet = {UNATTENDED: "1"}
+    for _ in range(3):
+        world.now += 9 * 60
+        site(page).visitors.forget_all()
+        assert (await ben.get("/inbox", **quiet)).status_code == 200
+        assert (await ben.get("/account", **quiet)).status_code == 200
+        async with stream(page, ben) as open_page:  # as a browser opens it again
+            await open_page.until(1)
+    assert used(page, ben) == begun
+    world.now += 4 * 60
+    assert (await ben.get("/inbox", **quiet)).status_code == 401
+
+
+@pytest.mark.parametrize("said", [{}, {UNATTENDED: "0"}, {UNATTENDED: ""}])
+async def test_what_a_person_reads_keeps_the_session_alive(
+    page: OwnerPage, said: dict[str, str]
+) -> None:
+    ben, world = await caller_of(page, "ben"), page.team.world
+    world.now += 9 * 60
+    await ben.get("/inbox", **said)
+    assert used(page, ben) == world.now
+
+
+async def test_what_writes_is_somebodys_whatever_the_page_says(page: OwnerPage) -> None:
+    ben, world = await caller_of(page, "ben"), page.team.world
+    world.now += 9 * 60
+    answer = await ben.send("PUT", "/account/absence", {"until": ""}, {UNATTENDED: "1"})
+    assert answer.status_code < 300
+    assert used(page, ben) == world.now
 
 
 async def test_an_agent_that_is_away_is_told_and_that_it_is_back(

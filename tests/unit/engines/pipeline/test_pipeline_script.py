@@ -74,6 +74,16 @@ def test_every_party_signs_the_outputs_of_each_step_and_the_bundle_holds_them() 
     assert (verdict.ok, verdict.missing) == (True, ()), verdict
 
 
+def test_ends_of_those_who_compared_a_model_go_with_it_and_with_nothing_else() -> None:
+    world = PipelineWorld()
+    world.ends = ({"leaf": {}, "document": {}, "salt": "05" * 32},)
+    drive(world, [])
+    for party in world.keys:
+        assert world.shown[party, 3] == list(world.ends)
+        assert world.shown[party, 1] is None  # left out: older agents refuse what they do not know
+        assert world.shown[party, 5] is None
+
+
 def test_killed_anywhere_it_runs_each_step_once_and_ends_alike() -> None:
     whole = PipelineWorld()
     whole.fail = frozenset({3})

@@ -74,6 +74,8 @@ class PipelineWorld(World):
     """A preparation, a training, an evaluation."""
 
     fail: frozenset[int] = frozenset()
+    ends: tuple[dict[str, Any], ...] = ()
+    """Signed ends that the centre has of a training whose model not all parties compared."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,6 +91,7 @@ class PipelineWorld(World):
         self.ran: list[tuple[str, Any]] = []
         self.paused: list[SecureFlowError] = []
         self.signed: dict[tuple[str, int], dict[str, Any]] = {}
+        self.shown: dict[tuple[str, int], Any] = {}
 
     def script(self) -> Script[dict[str, Any]]:
         return PIPELINE_ENGINE.script("pipeline/1", self.context)
@@ -109,10 +112,12 @@ class PipelineWorld(World):
         if effect.spec["part_of"]["number"] in self.fail:
             return {"job": effect.job, "state": "failed", "error": FAILED}
         told = {"job": effect.job, "state": "succeeded", "report": {"rounds": 2}}
-        return {**told, "outputs": gave(effect)}
+        ends = {"ends": list(self.ends)} if self.ends and spec.kind == "training" else {}
+        return {**told, "outputs": gave(effect), **ends}
 
     def party_step(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         known = self.signed.setdefault((party, body["number"]), body["outputs"])
         assert known == body["outputs"], "a party was shown two outputs of a step"
+        self.shown[party, body["number"]] = body.get("ends")
         document = {"number": body["number"], "outputs": body["outputs"]}
         return self._leaf(party, "step", document)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from secureflow.agent.console.addresses import API
-from secureflow.agent.console.api.operations import FORM, Operation
+from secureflow.agent.console.api.operations import FORM, UNATTENDED, Operation
 from secureflow.agent.console.api.problems import MEDIA_TYPE, Problem
 from secureflow.domain.specs.base import adapter
 from secureflow.kit.version import __version__
@@ -39,7 +39,8 @@ def described(operations: Sequence[Operation]) -> dict[str, Any]:
         "info": {
             "title": "SecureFlow owner's page",
             "description": "The JSON API of `secureflow agent console`. The session is a cookie; "
-            f"a call that writes sends JSON and the header {FORM} (`Session.form`).",
+            f"a call that writes sends JSON and the header {FORM} (`Session.form`). "
+            f"One that reads keeps no session alive with {UNATTENDED}: 1.",
             "version": __version__,
         },
         "paths": paths,

@@ -4,6 +4,10 @@ Beside the guards of every address (`console.guards`): a call that writes sends 
 which no form can (Fetch, 2.2.2: such a request of another origin is asked for first), and shows by
 a header that the page which sends it is of this very session. A tab in which somebody else was
 logged in a moment ago decides nothing in the name of who is logged in now.
+
+What a page reads by itself, for something changed while nobody touched it, keeps no session alive:
+the page says so by a header, which counts for what only reads. Nor does its stream, which browsers
+open again by themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from secureflow.agent.console.addresses import API
-from secureflow.agent.console.api.operations import FORM, Answered, Call, Operation
+from secureflow.agent.console.api.operations import FORM, UNATTENDED, Answered, Call, Operation
 from secureflow.agent.console.api.problems import problem
 from secureflow.agent.console.guards import longest_body
 from secureflow.agent.console.language import language_of
@@ -75,8 +79,10 @@ class Endpoint:
         if operation.need != "open":
             if not visit.welcome.get("accounts"):
                 raise _NOT_IN_USE
-            person = await visitors.person(visit.session, fresh=operation.fresh)
-            visit = replace(visit, person=person)
+            asked = visit.request.headers.get(UNATTENDED) == "1"
+            quiet = operation.streams or (asked and not operation.writes)
+            person = await visitors.person(visit.session, fresh=operation.fresh, unattended=quiet)
+            visit = replace(visit, person=person, unattended=quiet)
             self._check_form(visit)
         self._check_path(visit)
         sent = await self._sent(visit)

@@ -52,7 +52,7 @@ async def follow(call: Call) -> StreamingResponse:
     visit = call.visit
     given = visit.request.headers.get("last-event-id", "")
     last = given if _MARKER.fullmatch(given) else ""
-    visit.site.watching.check(visit.session)
+    visit.site.watching.check(visit.session, str(visit.person["id"]))
     first = await _standing(visit, last)  # an error is a problem, not a stream
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(
@@ -68,7 +68,7 @@ async def told(visit: Visit, first: Standing, last: str) -> AsyncIterator[str]:
         first: how things stand at its beginning.
         last: the marker of the last event that the browser has; empty.
     """
-    async with visit.site.watching.watcher(visit.session) as watcher:
+    async with visit.site.watching.watcher(visit.session, str(visit.person["id"])) as watcher:
         yield "retry: 2000\n\n"
         yield _event("changed" if last else "now", first, parts_between(last, first))
         last, beats = first.marker, 0

@@ -16,6 +16,9 @@ Need = Literal["open", "own", "viewer", "decider", "owner-admin"]
 FORM: Final = "X-SecureFlow-Form"
 """The header in which whoever writes shows that the page is of this session (`Session.form`)."""
 
+UNATTENDED: Final = "X-SecureFlow-Unattended"
+"""The header by which a page says (`1`) that it reads by itself, and nobody touched it lately."""
+
 
 @dataclass(frozen=True)
 class Call:
