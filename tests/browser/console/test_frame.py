@@ -86,7 +86,8 @@ def test_a_second_factor_is_added_and_asked_for(opens: Opens, centre: Centre) ->
     page.wait_for_url("**/login")
     log_in(page, "ben")
     page.get_by_label("Code of the second factor").fill(centre.code("ben", away=1))
-    page.get_by_role("button", name=re.compile("Log in$")).click()  # its mark of waiting may still leave
+    # Its mark of waiting may still be leaving, and is a part of its name until then.
+    page.get_by_role("button", name=re.compile("Log in$")).click()
     page.get_by_role("navigation").wait_for()
 
 
