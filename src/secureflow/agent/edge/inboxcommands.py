@@ -230,6 +230,7 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
         "reason": item.reason,
         "purpose": request.get("purpose"),
         "submitter": request.get("submitter"),
+        "project": item.spec.get("project"),
         "dataset": request.get("dataset"),
         "columns": len(request.get("columns") or ()),
         "sensitive": _first(request.get("sensitive") or ()),

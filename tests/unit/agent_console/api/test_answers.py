@@ -78,6 +78,9 @@ async def test_every_reading_operation_answers_as_it_is_described(page: OwnerPag
         assert answer.status_code == 200, (one.id, answer.text)
         root = adapter(one.answer).json_schema(mode="serialization").get("title")
         members_of(answer.json(), schemas[root or one.answer.__name__], schemas, one.id)
+    (known,) = (await ben.get("/grant-choices")).json()["projects"]
+    told = {"id": item.spec["project"], "job": item.spec["name"]}
+    assert {name: known[name] for name in told} == told
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 

@@ -71,11 +71,16 @@ export function Rows({ title, rows, names }: RowsProps) {
 const COST = ['epsilon', 'delta', 'unit', 'mechanism', 'noise', 'noise_multiplier', 'sampling'];
 
 function Cost({ told }: { told: Row }) {
-  const { t } = useTexts('jobs');
+  const { t, has } = useTexts('jobs');
+  const worded = (name: string, value: string | number) => {
+    if (name === 'unit' && has(`words:unit.${value}`)) return t(`words:unit.${value}`);
+    if (name === 'noise' && has(`words:noise.${value}`)) return t(`words:noise.${value}`);
+    return String(value);
+  };
   const items = COST.flatMap((name) => {
     const value = told[name];
     if (typeof value !== 'string' && typeof value !== 'number') return [];
-    return [{ key: name, label: t(`jobs:cost.${name}`), children: String(value) }];
+    return [{ key: name, label: t(`jobs:cost.${name}`), children: worded(name, value) }];
   });
   if (!items.length) return null;
   return (

@@ -84,7 +84,26 @@ function told(value: unknown): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '');
 }
 
+/** What is said in a line; the job that it is of is a link beside it. */
+function Line({ line }: { line: Report }) {
+  const job = text(line['job']);
+  return (
+    <>
+      <Told value={line['value']} />
+      {job ? (
+        <>
+          {' · '}
+          <Told value={job} />
+        </>
+      ) : null}
+    </>
+  );
+}
+
 function Section({ section }: { section: Report }) {
+  const { t, has } = useTexts('jobs');
+  const named = (label: string) =>
+    has(`words:metric.${label}`) ? t(`words:metric.${label}`) : label;
   const rows = rowsOf(section['rows']);
   return (
     <Card size="small" title={text(section['title'])}>
@@ -93,8 +112,8 @@ function Section({ section }: { section: Report }) {
         column={1}
         items={rows.map((one, at) => ({
           key: String(at),
-          label: text(one['label']),
-          children: <Told value={one['value']} />,
+          label: named(text(one['label'])),
+          children: <Line line={one} />,
         }))}
       />
     </Card>

@@ -50,7 +50,7 @@ function AgentCard({ agent }: { agent: Agent }) {
     <Card
       size="small"
       title={t('organisations:agent')}
-      extra={<LinkState party={party} known={!!parties} />}
+      extra={<LinkState organisation={agent.party} />}
     >
       <Descriptions
         size="small"
@@ -65,7 +65,7 @@ function AgentCard({ agent }: { agent: Agent }) {
           {
             key: 'version',
             label: t('organisations:version'),
-            children: party?.version || t('organisations:link.unknown'),
+            children: party?.version || t('organisations:version.untold'),
           },
           {
             key: 'engines',

@@ -9,7 +9,7 @@ import { PagedTable } from '../../shared/parts/PagedTable';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { Empty } from '../../shared/states/Empty';
 import { useMe } from '../session';
-import { LinkState, useParties } from './LinkState';
+import { LinkState } from './LinkState';
 import { NewOrganisation } from './NewOrganisation';
 import { operates } from './rights';
 
@@ -19,7 +19,6 @@ type Organisation = Schemas['Organisation'];
 export default function OrganisationList() {
   const { t } = useTexts('organisations');
   const me = useMe().data;
-  const parties = useParties().data?.items;
   const [adding, add] = useState(false);
   const columns: TableColumnsType<Organisation> = [
     {
@@ -37,7 +36,7 @@ export default function OrganisationList() {
         one.disabled ? (
           <Tag color="error">{t('organisations:disabled')}</Tag>
         ) : (
-          <LinkState party={parties?.find((each) => each.party === one.id)} known={!!parties} />
+          <LinkState organisation={one.id} />
         ),
     },
     {

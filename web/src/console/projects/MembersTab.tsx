@@ -7,7 +7,7 @@ import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { WideTable } from '../../shared/parts/WideTable';
 import { Failed } from '../../shared/states/Failed';
-import { LinkState, useParties } from '../organisations/LinkState';
+import { LinkState } from '../organisations/LinkState';
 import type { Project } from '../project';
 import { useMe } from '../session';
 import { founds, membershipOf } from './state';
@@ -19,7 +19,7 @@ const COLOURS = { invited: 'warning', active: 'success', left: 'default' } as co
 export function MembersTab({ project }: { project: Project }) {
   const { t } = useTexts('projects', 'organisations');
   const me = useMe().data;
-  const parties = useParties().data?.items;
+  const mine = membershipOf(project, me?.organisation ?? '')?.state;
   const may = founds(me, project) || (me?.organisation === project.organisation && plans(me));
   return (
     <Flex vertical gap="middle">
@@ -51,8 +51,8 @@ export function MembersTab({ project }: { project: Project }) {
             key: 'agent',
             render: (_, one) => (
               <LinkState
-                party={parties?.find((each) => each.party === one.organisation)}
-                known={!!parties}
+                organisation={one.organisation}
+                shares={one.state === 'active' && mine === 'active'}
               />
             ),
           },

@@ -21,7 +21,7 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
   const [form] = Form.useForm<Filled>();
   const needed = [{ required: true, message: t('holdings:missing') }];
   const only = datasets.length === 1 ? datasets[0] : undefined;
-  const lone = choices.projects.length === 1 ? choices.projects[0] : undefined;
+  const lone = choices.projects.length === 1 ? choices.projects[0]?.id : undefined;
   return (
     <Form<Filled>
       form={form}
@@ -51,7 +51,7 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
         rules={needed}
       >
         <AutoComplete
-          options={choices.projects.map((one) => ({ value: one }))}
+          options={choices.projects.map((one) => ({ value: one.id, label: <Offered known={one} /> }))}
         />
       </Form.Item>
       <ColumnsField />
@@ -75,6 +75,23 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
         {t('holdings:go')}
       </Button>
     </Form>
+  );
+}
+
+/** A project by its whole id; what it is about is said by the centre, and said to be. */
+function Offered({ known }: { known: Schemas['KnownProject'] }) {
+  const { t } = useTexts('holdings');
+  const { id, job, submitter } = known;
+  return (
+    <>
+      <code>{id}</code>
+      {job ? (
+        <>
+          <br />
+          <small>{t('holdings:project.told', { job, submitter })}</small>
+        </>
+      ) : null}
+    </>
   );
 }
 

@@ -21,6 +21,7 @@ from secureflow.agent.console.screens.grants import (
     stopped_under,
     uses_of,
 )
+from secureflow.agent.console.screens.projects import KnownProject, known_projects
 from secureflow.agent.console.screens.stops import Stop, stops
 from secureflow.agent.console.views.grantmaking import check_columns
 from secureflow.agent.console.views.grants import STOPPING
@@ -65,13 +66,13 @@ class Choices:
     Args:
         kinds: of job.
         protections: of what is sent.
-        projects: ids that are known here.
+        projects: that are known here.
         days: that a grant lasts unless somebody chooses otherwise.
     """
 
     kinds: tuple[str, ...]
     protections: tuple[str, ...]
-    projects: tuple[str, ...]
+    projects: tuple[KnownProject, ...]
     days: int
 
 
@@ -137,9 +138,12 @@ async def listed(call: Call) -> Grants:
 
 async def choices(call: Call) -> Choices:
     """Return what the form offers."""
-    found = groups(await call.visit.ask("grant.list"))
-    projects = sorted({row.project for group in found for row in group.rows})
-    return Choices(KINDS, PROTECTIONS, tuple(projects), DAYS)
+    listed, asked, stopped = await asyncio.gather(
+        call.visit.ask("grant.list"),
+        call.visit.ask("inbox.list", waiting=False),
+        call.visit.ask("stop.list"),
+    )
+    return Choices(KINDS, PROTECTIONS, known_projects(listed, asked, stopped), DAYS)
 
 
 async def show(call: Call) -> Grant:
