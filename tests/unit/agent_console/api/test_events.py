@@ -254,6 +254,7 @@ async def test_what_a_page_reads_by_itself_keeps_no_session_alive(page: OwnerPag
         site(page).visitors.forget_all()
         assert (await ben.get("/inbox", **quiet)).status_code == 200
         assert (await ben.get("/account", **quiet)).status_code == 200
+        site(page).visitors.forget_all()
         async with stream(page, ben) as open_page:  # as a browser opens it again
             await open_page.until(1)
     assert used(page, ben) == begun
