@@ -30,7 +30,7 @@ def revoked_after_one(of: Wholes) -> Any:
     def run(effect: RunJob) -> Any:
         asked[0] += 1
         if effect.job != part_id(JOB, 1):
-            raise REVOKED
+            raise SecureFlowError(REVOKED.code, REVOKED.message)
         return runs(effect)
 
     world.run, world.asked_for = run, asked
