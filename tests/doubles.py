@@ -761,3 +761,8 @@ class Played:
     def __init__(self, of: Callable[[Job], Script[Any]]) -> None:
         self.of = of
         self.retired = Scripts(ENGINE_KINDS).retired
+
+    def columns(self, job: Job, party: str) -> Sequence[str]:
+        """What a test's spec says that it reads of everybody."""
+        del party
+        return tuple(job.spec.get("columns", ()))

@@ -98,7 +98,8 @@ class Now:
 class RunJob:
     """Run another job, a part of this one, until it ends; however it ends, that is the answer.
 
-    It is started once, whenever the effect is performed; a cancellation of this job cancels it.
+    It is started once, whenever the effect is performed; a cancellation of this job cancels it. On
+    data whose grant was revoked it is not started: the effect fails (`grant_revoked`).
 
     Args:
         job: its id, which follows from this job's (`domain.ids.part_id`).

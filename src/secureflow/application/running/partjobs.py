@@ -1,7 +1,8 @@
 """`RunJob`: jobs that another job starts as its parts, each once, and waits for.
 
 A part is proposed in the transaction that makes the effect durable, so it exists if and only if its
-whole got that far; its id follows from the effect, so a repeated one finds it. From then on it is a
+whole got that far; its id follows from the effect, so a repeated one finds it. One on data whose
+grant was revoked is not proposed, which ends its whole (`partgrants`). From then on it is a
 job like any other: its own journal, its own driver, its own end. A cancellation of the whole
 cancels the part that runs, and is told to the whole when that has ended.
 """
@@ -11,12 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.claims import JobClaims
+from secureflow.application.running.partgrants import revoked_for
 from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_leaf
+from secureflow.application.running.scripts import ScriptSource
 from secureflow.application.running.stepoutputs import StepOutputs, ends_naming
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import REPORTED, REPORTED_OF_STEPS, RunJob
@@ -42,6 +46,7 @@ class PartJobs:
         start: drives a job in the background.
         cancel: cancels a job (by whom), durably.
         outputs: reads what a pipeline's step that has succeeded gives to others.
+        scripts: tells the columns that a part reads.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class PartJobs:
         start: Callable[[str], None],
         cancel: Callable[[str, str], Awaitable[None]],
         outputs: StepOutputs,
+        scripts: ScriptSource,
     ) -> None:
         self._begin = begin
         self._ledger = ledger
@@ -61,6 +67,8 @@ class PartJobs:
         self._start = start
         self._cancel = cancel
         self._outputs = outputs
+        self._scripts = scripts
+        self._refused: dict[str, SecureFlowError] = {}
         self._awaited: dict[str, asyncio.Event] = {}
 
     def ended(self, job: str) -> None:
@@ -69,7 +77,7 @@ class PartJobs:
             self._awaited[job].set()
 
     async def propose(self, unit: UnitOfWork, whole: str, effect: RunJob, now: int) -> None:
-        """Create a part unless it exists, in its whole's transaction.
+        """Create a part unless it exists, or must not begin, in its whole's transaction.
 
         Args:
             unit: the transaction.
@@ -77,9 +85,17 @@ class PartJobs:
             effect: says what it is.
             now: unix seconds.
         """
+        self._refused.pop(effect.job, None)
         if await unit.jobs.find(effect.job) is not None:
             return
-        part = part_of(await unit.jobs.get(whole), effect, now)
+        entity = await unit.jobs.get(whole)
+        part = part_of(entity, effect, now)
+        refused = await revoked_for(unit, part, self._scripts.columns, now)
+        if refused is not None:
+            self._refused[part.id] = refused
+            progress = {name: one for name, one in entity.progress.items() if name != PART}
+            await unit.jobs.save(replace(entity, progress=progress))
+            return
         await unit.jobs.add(part)
         await self._claims.take(unit, part.id)
         state = {"state": part.state.value, "reason": "submitted"}
@@ -96,8 +112,11 @@ class PartJobs:
         """Drive a proposed part to its end; return how it ended (`script.RunJob`).
 
         Raises:
-            SecureFlowError: `cancelled`, when the whole was cancelled and the part has ended.
+            SecureFlowError: `cancelled`, when the whole was cancelled and the part has ended;
+                `grant_revoked` if it was not proposed.
         """
+        if (refused := self._refused.pop(effect.job, None)) is not None:
+            raise refused
         # Its proposal has its number before its first effect begins.
         await self._ledger.sequenced(effect.job, BEFORE_THE_SCRIPT)
         self._start(effect.job)

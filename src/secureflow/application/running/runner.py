@@ -122,7 +122,7 @@ class Runner:
         self._claims = claims or JobClaims(begin)
         self._queue = queue or JobQueue(begin, UNLIMITED, lambda: now_ms() // 1000)
         driven = self._claims, self.start, self.cancel
-        self._parts = PartJobs(begin, ledger, log_key, *driven, outputs or StepOutputs())
+        self._parts = PartJobs(begin, ledger, log_key, *driven, outputs or StepOutputs(), scripts)
         self._times = Timetabling(begin, lambda: now_ms() // 1000)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}

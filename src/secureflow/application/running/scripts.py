@@ -6,12 +6,12 @@ charter has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from secureflow.domain.charter import Charter
 from secureflow.domain.jobs import Job
-from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.base import JobSpec, parse
 from secureflow.engines.run.kind import EngineKind, EngineKinds, Rows
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
@@ -40,6 +40,9 @@ class ScriptSource(Protocol):
     def retired(self, job: Job) -> SecureFlowError | None:
         """Return why an unfinished job of a retired script ends; None for any other."""
 
+    def columns(self, job: Job, party: str) -> Sequence[str]:
+        """Return the columns that a job reads of a party."""
+
 
 class Scripts:
     """The scripts of every kind of job that this server has."""
@@ -57,9 +60,7 @@ class Scripts:
         # NumPy is loaded with the first job: an idle server stays small.
         from secureflow.engines.run.run import JobContext
 
-        kind = self._running.get(job.script)
-        if kind is None:
-            raise _unknown(job)
+        kind = self._kind(job)
         context: JobContext[Any] = JobContext(
             job.id,
             parse(kind.spec.spec, job.spec, stored=True),
@@ -71,6 +72,21 @@ class Scripts:
             job.progress.get("facts") is True,
         )
         return kind.script(job.script, context)
+
+    def columns(self, job: Job, party: str) -> Sequence[str]:
+        """Return the columns that a job reads of a party.
+
+        Raises:
+            SecureFlowError: `script_changed` for a script that this server does not have.
+        """
+        spec: JobSpec = parse(self._kind(job).spec.spec, job.spec, stored=True)
+        return spec.columns_of(party)
+
+    def _kind(self, job: Job) -> EngineKind:
+        kind = self._running.get(job.script)
+        if kind is None:
+            raise _unknown(job)
+        return kind
 
     def retired(self, job: Job) -> SecureFlowError | None:
         """Return why an unfinished job of a retired script ends; None for any other."""

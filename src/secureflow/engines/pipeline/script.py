@@ -10,7 +10,7 @@ pauses the pipeline; resumed, it is tried again under the same approval, as ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, spec_digest
@@ -22,6 +22,7 @@ from secureflow.engines.run.asking import ask
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.messages import StepRequest
+from secureflow.engines.run.parts import run_part
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.run import Course, JobContext, record, seconds_now, take_leaves
 from secureflow.engines.script import REPORTED_OF_STEPS, AwaitResume, RunJob, Script, Tell
@@ -46,7 +47,7 @@ def pipeline(context: JobContext[PipelineSpec], kind: Kind) -> Script[dict[str, 
 
     Raises:
         SecureFlowError: why it ended before its last step: `cancelled`, `step_failed` naming the
-            step, those of consent.
+            step, `grant_revoked` before a step, those of consent.
     """
     course = Course(context)
     try:
@@ -105,7 +106,8 @@ def _attempt(
     counted: Row = {"step": step, "place": place, "steps": len(spec.steps), "number": number}
     counted |= {"attempt": attempt, "kind": part.kind, "job": job}
     yield Tell("step", {**counted, "state": "started"}, {"step": step, "place": place, "part": job})
-    answer: Any = yield RunJob(job, dump(part), digest, quote_of(context.accounting, step))
+    effect = RunJob(job, dump(part), digest, quote_of(context.accounting, step))
+    answer = yield from run_part("step", counted, effect)
     ended = yield from seconds_now()
     report = answer.get("report") or {}
     row: Row = {**counted, "state": answer["state"], "ended": int(ended)}

@@ -16,6 +16,7 @@ from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
+from secureflow.engines.run.parts import run_part
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.run import Course, JobContext, record, seconds_now
 from secureflow.engines.script import RunJob, Script, Tell
@@ -34,7 +35,7 @@ def sweep(context: JobContext[SweepSpec]) -> Script[dict[str, JSON]]:
 
     Raises:
         SecureFlowError: why the sweep ended without a table: `cancelled`, `no_point_succeeded`,
-            those of consent.
+            `grant_revoked` before a point, those of consent.
     """
     course = Course(context)
     try:
@@ -72,7 +73,8 @@ def _run_point(
     begun = {**counted, "job": job, "sets": sets_of(spec, number), "state": "started"}
     yield Tell("point", begun, {**counted, "part": job})
     began = yield from seconds_now()
-    answer = yield RunJob(job, dump(part), digest, quote_of(context.accounting, number))
+    effect = RunJob(job, dump(part), digest, quote_of(context.accounting, number))
+    answer = yield from run_part("point", begun, effect)
     ended = yield from seconds_now()
     row = dict(row_of(spec, number, answer, round(ended - began, 3)))
     report: Mapping[str, Any] = answer.get("report") or {}

@@ -18,6 +18,7 @@ from secureflow.domain.specs.timetable import TimetableSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.run.parts import run_part
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.run import Course, JobContext, record, seconds_now
 from secureflow.engines.script import AwaitTime, RunJob, Script, Tell
@@ -53,7 +54,7 @@ def timetable(context: JobContext[TimetableSpec], kind: EngineKind) -> Script[di
 
     Raises:
         SecureFlowError: why it ended before its last run: `cancelled`, `submitter_gone`,
-            `no_run_succeeded`, those of consent.
+            `grant_revoked` before a run, `no_run_succeeded`, those of consent.
     """
     course = Course(context)
     try:
@@ -111,7 +112,7 @@ def _run_job(
     quote = None if context.accounting is None else context.accounting["run"]
     started = {**counted, "state": "started"}
     yield Tell("run", started, {**_progress(number, at, before), "part": job})
-    answer: Any = yield RunJob(job, dump(part), digest, quote)
+    answer = yield from run_part("run", counted, RunJob(job, dump(part), digest, quote))
     ended = yield from seconds_now()
     report = answer.get("report") or {}
     row: dict[str, JSON] = {**counted, "state": answer["state"], "ended": int(ended)}

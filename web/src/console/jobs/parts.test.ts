@@ -32,6 +32,15 @@ test('steps of a pipeline are called by their names, each attempt a row', () => 
   ]);
 });
 
+test('a step that was never started leads to no job', () => {
+  const step = { step: 'test', place: 3, number: 7 };
+  const rows = partsOf([
+    { id: 1, kind: 'step', at: 5, data: { ...step, job: 'job_a', state: 'started' } },
+    { id: 2, kind: 'step', at: 6, data: { ...step, job: '', state: 'failed', error: { message: 'revoked' } } },
+  ]);
+  expect(rows.map((one) => [one.state, one.job, one.error])).toEqual([['failed', '', 'revoked']]);
+});
+
 test('a job without parts has no rows', () => {
   expect(partsOf([{ id: 1, kind: 'state', at: 1, data: { state: 'running' } }])).toEqual([]);
 });

@@ -45,7 +45,8 @@ export function partsOf(events: readonly JobEvent[]): PartRow[] {
       number,
       place: typeof data['place'] === 'number' ? data['place'] : number,
       label: label(data) || rows.get(number)?.label || '',
-      job: text(data['job']) || text(data['part']) || rows.get(number)?.job || '',
+      // One that was never started has none.
+      job: data['job'] === '' ? '' : text(data['job']) || text(data['part']) || rows.get(number)?.job || '',
       state: text(data['state']),
       at: typeof data['at'] === 'number' ? data['at'] : at,
       error: text(error?.message) || text(data['reason']),
