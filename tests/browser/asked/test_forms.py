@@ -27,6 +27,7 @@ def choose(page: Any, name: str, *options: str) -> None:
         drawn = page.locator(f".ant-select-dropdown:has(#{box.get_attribute('aria-controls')})")
         drawn.locator(".ant-select-item-option", has_text=option).first.click()
         page.keyboard.press("Escape")
+        drawn.wait_for(state="hidden")
 
 
 def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:

@@ -1,3 +1,4 @@
+import { LoadingOutlined } from '@ant-design/icons';
 import { QueryClientProvider, type QueryClient } from '@tanstack/react-query';
 import { App as AntApp, ConfigProvider } from 'antd';
 import enGB from 'antd/locale/en_GB';
@@ -10,6 +11,8 @@ import { themeOf, useDark } from './theme';
 import './styles.css';
 
 const LOCALES = { en: enGB, zh: zhCN };
+/** The wheel of what waits goes at once: one that shrinks away stays if the answer comes too soon. */
+const BUTTON = { autoInsertSpace: false, loadingIcon: <LoadingOutlined /> };
 
 /** What every page of both entries stands in: theme, language, nonce, cache. */
 export function Root({ queries, children }: { queries: QueryClient; children: ReactNode }) {
@@ -24,7 +27,7 @@ export function Root({ queries, children }: { queries: QueryClient; children: Re
       <ConfigProvider
         locale={LOCALES[language]}
         theme={themeOf(dark, density)}
-        button={{ autoInsertSpace: false }}
+        button={BUTTON}
         {...(policy ? { csp: { nonce: policy } } : {})}
       >
         <AntApp component="div" className="app">
