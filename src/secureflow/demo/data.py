@@ -24,7 +24,7 @@ from secureflow.demo.study import (
     unknown_column,
 )
 from secureflow.demo.words import Words
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -39,6 +39,22 @@ LABEL = Label(column="income", positive=">50K")
 SENSITIVE = frozenset({"race", "sex", "native-country"})
 BY = "age"
 SEED = 7
+BUDGET = DatasetPrivacy("adult", epsilon=10.0, delta=1e-5, required=False)
+"""What each bank offers for answers with noise; jobs without differential privacy stay allowed."""
+STATISTICS_POLICY = f"""\
+// Small statistics are answered at once; whatever else is asked waits for a person.
+@id("small-statistics")
+@reason("statistics of at most ε = 1 of three or more, on columns that nobody marked sensitive")
+permit (principal, action == Action::"statistics", resource == Dataset::"adult")
+when {{
+    context.purpose == "{PURPOSE}" &&
+    context has epsilon &&
+    context.epsilon.lessThanOrEqual(decimal("1.0")) &&
+    context.sensitive.isEmpty() &&
+    context.group_size >= 3 &&
+    context.noise != "local"
+}};
+"""
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "age": (16, 100),
@@ -86,7 +102,7 @@ def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = B
         features=features,
         plan=demo_plan(rounds),
         shares=shares,
-        datasets={share.party: dataset_config(share.path) for share in shares},
+        datasets={share.party: _budgeted(dataset_config(share.path)) for share in shares},
         test=test_set(),
         by=by,
         edges=edges,
@@ -136,6 +152,10 @@ def dataset_config(path: Path, name: str = "adult", *, clipped: bool = False) ->
             known = adult_categories()[field.name]
             columns.append(ColumnConfig(field.name, "category", known, sensitive=sensitive))
     return DatasetConfig(name, str(path), "parquet", tuple(columns))
+
+
+def _budgeted(dataset: DatasetConfig) -> DatasetConfig:
+    return replace(dataset, privacy=BUDGET)
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from shlex import quote
 from typing import Final, Literal, ParamSpec
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
-from secureflow.demo.data import adult_column, adult_study
+from secureflow.demo.data import STATISTICS_POLICY, adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.play import Outcome, play
@@ -165,6 +165,7 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
             study.owners,
             study.datasets,
             purpose=study.purpose,
+            policy=STATISTICS_POLICY if options.keep and own is None else "",
             database=options.database,
             stays=options.keep,
             settings={"agent": workers},

@@ -151,13 +151,15 @@ def _comparison(wishes: Wishes, shared: Shared) -> _Made:
 
 
 def _market(wishes: Wishes, shared: Shared) -> _Made:
-    if len(wishes.datasets) < 2 or not _keys(wishes):
+    if len(wishes.datasets) < 2:
         raise SecureFlowError(
             "invalid_request",
-            "Not every dataset says by which column its rows are matched.",
-            "Name the column of each organisation: --key ORGANISATION=COLUMN.",
-            {"field": "keys"},
+            "Rows are matched between the datasets of two organisations or more.",
+            "Choose a dataset of another organisation as well.",
+            {"field": "datasets"},
         )
+    if not _keys(wishes):
+        raise _keyless(wishes)
     if not _budgeted(wishes) or not (shared.numbers or shared.categories):
         overlap = _overlap(wishes)
         del overlap["id"]
@@ -242,6 +244,19 @@ def _keys(wishes: Wishes) -> dict[str, str]:
     """Return organisation → key column, or nothing if one of them has none."""
     found = {name: key_of(one, wishes.keys.get(name, "")) for name, one in wishes.datasets.items()}
     return {} if None in found.values() else {name: str(key) for name, key in found.items()}
+
+
+def _keyless(wishes: Wishes) -> SecureFlowError:
+    """Return the error that names the datasets whose rows cannot be matched, and their owners."""
+    lacking = [(name, one.name) for name, one in wishes.datasets.items()
+               if key_of(one, wishes.keys.get(name, "")) is None]  # fmt: skip
+    return SecureFlowError(
+        "invalid_request",
+        Text("No key column, by which rows are matched, is declared and granted of: {datasets}.",
+             datasets=", ".join(f"{name}/{dataset}" for name, dataset in lacking)),
+        "Name the column of each organisation: --key ORGANISATION=COLUMN.",
+        {"field": "keys", "owners": [name for name, _ in lacking]},
+    )  # fmt: skip
 
 
 def _overlap(wishes: Wishes) -> dict[str, Any]:

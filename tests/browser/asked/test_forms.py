@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from typing import Any, Final
@@ -35,7 +36,10 @@ def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:
     page.goto("/ask/statistics")
     ready(page)
     choose(page, project, "demo")
-    choose(page, datasets, *PARTIES)
+    # The only dataset of each bank is chosen by the page.
+    chosen = page.locator(".ant-select").filter(has=page.get_by_role("combobox", name=datasets))
+    for party in PARTIES:
+        chosen.locator(".ant-select-selection-item", has_text=party).wait_for()
     choose(page, columns, "age")
     page.get_by_text("δ = 1e-6").wait_for()
     assert not violations(page)
@@ -73,6 +77,33 @@ def test_a_mean_is_asked_for_and_answered_with_its_interval(opens: Opens, said: 
     true = statistics.mean(age for party in PARTIES for age in ages(party))
     assert abs(value - true) < FAR
     assert faults(said) == []
+
+
+def test_a_report_is_printed_or_said_not_to_be(opens: Opens, centre: Centre) -> None:
+    """What the centre prints is kept as a file; one that cannot print says why in a message."""
+    with centre.client("ada") as client:
+        job = next(one.id for one in client.jobs.list() if one.state == "succeeded")
+    page = opens("ada")
+    page.goto(f"/jobs/{job}")
+    ready(page)
+    printed, hint = "**/report?*format=pdf*", "Install what prints, then try again."
+    refusal = {"code": "library_missing", "detail": "Printing needs a library.", "hint": hint}
+    page.route(printed, lambda route: route.fulfill(
+        status=503, content_type="application/problem+json", body=json.dumps(refusal)))  # fmt: skip
+    page.get_by_role("button", name="Download", exact=True).click()
+    page.get_by_text("Report as PDF (English)").click()
+    failure = page.get_by_role("dialog").filter(has_text=hint)
+    failure.wait_for()
+    failure.get_by_role("button").click()
+    failure.wait_for(state="hidden")
+    page.unroute(printed)
+    page.route(printed, lambda route: route.fulfill(
+        content_type="application/pdf", body=f"%PDF- {route.request.url}"))  # fmt: skip
+    page.get_by_role("button", name="Download", exact=True).click()
+    with page.expect_download() as kept:
+        page.get_by_text("Report as PDF (Chinese)").click()
+    assert kept.value.suggested_filename == f"{job}-zh.pdf"
+    assert "lang=zh" in kept.value.path().read_text()
 
 
 def test_a_budget_that_is_spent_is_named_in_the_readers_language_with_the_next_step(

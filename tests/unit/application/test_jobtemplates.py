@@ -125,7 +125,11 @@ def test_a_survey_is_noised_where_all_keep_budgets_for_one_unit() -> None:
 def test_an_overlap_needs_a_key_of_each() -> None:
     with pytest.raises(SecureFlowError) as caught:
         fill("market-overlap", wishes(dataset("bank-a", key="id"), dataset("bank-b")))
-    assert caught.value.details["field"] == "keys"
+    assert caught.value.details == {"field": "keys", "owners": ["bank-b"]}
+    assert str(caught.value.message).endswith("of: bank-b/customers.")
+    with pytest.raises(SecureFlowError, match="two organisations") as caught:
+        fill("market-overlap", wishes(dataset("bank-a", key="id")))
+    assert caught.value.details["field"] == "datasets"
     made = fill("market-overlap", wishes(keys={"bank-a": "id", "bank-b": "id"}))
     assert (made.request["kind"], made.request["learns"]) == ("psi", "size")
     assert "id" not in made.request

@@ -7,10 +7,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from secureflow.adapters.policy import CedarPolicies, completed
 from secureflow.demo import data
 from secureflow.demo.make_data import SCHEMA
 from secureflow.demo.study import Study
 from secureflow.demo.words import Words
+from secureflow.domain.policies import Policy
 from secureflow.domain.schemas import check_dataset
 from secureflow.kit.errors import SecureFlowError
 
@@ -71,3 +73,37 @@ def test_the_shares_can_be_cut_by_another_column_and_not_by_what_is_predicted() 
         with pytest.raises(SecureFlowError) as refusal:
             data.adult_column(name, Words())
         assert refusal.value.code == "unknown_column"
+
+
+def test_every_bank_offers_a_budget_that_no_job_needs(study: Study) -> None:
+    for declared in study.datasets.values():
+        budget = declared.privacy
+        assert budget is not None
+        assert (budget.unit, budget.required) == ("record", False)
+        assert budget.epsilon >= 5  # of several questions of ε = 1
+        assert budget.delta >= 1e-6  # which the console's form and the templates ask for
+
+
+@pytest.mark.parametrize(
+    ("changes", "effect"),
+    [
+        ({}, "allow"),
+        ({"epsilon": 1.01}, "ask"),
+        ({"epsilon": None}, "ask"),
+        ({"sensitive": ["sex"]}, "ask"),
+        ({"group_size": 2}, "ask"),
+        ({"noise": "local"}, "ask"),
+        ({"purpose": "marketing"}, "ask"),
+        ({"dataset": "other"}, "ask"),
+        ({"kind": "training", "noise": None}, "ask"),
+    ],
+)
+def test_a_kept_demo_answers_small_statistics_and_asks_about_the_rest(
+    changes: dict[str, Any], effect: str
+) -> None:
+    asked = {"kind": "statistics", "submitter": "usr_a", "dataset": "adult",
+             "purpose": data.PURPOSE, "columns": ["age"], "sensitive": [], "group_size": 3,
+             "noise": "shared", "epsilon": 1.0}  # fmt: skip
+    policies = CedarPolicies([Policy("consent.cedar", data.STATISTICS_POLICY, "")])
+    given = {name: one for name, one in {**asked, **changes}.items() if one is not None}
+    assert policies.decide(completed(given)).effect == effect

@@ -5,7 +5,7 @@ import { PageFrame } from '../../shared/parts/PageFrame';
 import type { Dataset } from '../data/columns';
 import { Outcome } from './Outcome';
 import { overlapRequest, RULES, type OverlapValues } from './overlap';
-import { Context, Offer, offered, useBeginning, useDatasets } from './Sources';
+import { Context, Offer, offered, useBeginning, useDatasets, useLateBeginning } from './Sources';
 
 const BEGIN: OverlapValues = { rule: 'phone', tells: 'size', shown: true };
 
@@ -20,6 +20,10 @@ export default function Overlap() {
     ...beginning,
   });
   const datasets = useDatasets(values.project);
+  useLateBeginning(values.project, (said) => {
+    form.setFieldsValue(said);
+    say((before) => ({ ...before, ...said }));
+  });
   const known = datasets.data ?? [];
   const change = (changed: OverlapValues, all: OverlapValues) => {
     const next: OverlapValues = { ...values, ...all };

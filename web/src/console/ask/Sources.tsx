@@ -1,11 +1,13 @@
 import { useQuery, type UseQueryResult } from '@tanstack/react-query';
 import { Alert, Form, Input, Select } from 'antd';
+import { useEffect, useRef } from 'react';
 import { Link } from 'react-router';
 import { http } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Failed } from '../../shared/states/Failed';
 import type { Dataset } from '../data/columns';
 import { useProject, useProjects } from '../project';
+import { beginning, type Beginning } from './only';
 
 const MOST = 200;
 
@@ -22,11 +24,24 @@ export function useDatasets(project: string | undefined) {
   });
 }
 
-/** What a form begins with: the project of the header and its purpose. */
-export function useBeginning(): { project?: string; purpose?: string } {
+/** What a form begins with: the project of the header, or the only one, and its purpose. */
+export function useBeginning(): Beginning {
   const [chosen] = useProject();
-  const project = (useProjects().data?.items ?? []).find((one) => one.id === chosen);
-  return project ? { project: project.id, purpose: project.purpose } : {};
+  return beginning(useProjects().data?.items ?? [], chosen);
+}
+
+/** Tells a form of the project that it begins with, should the projects come after the form. */
+export function useLateBeginning(project: string | undefined, begin: (said: Beginning) => void) {
+  const said = useBeginning();
+  const told = useRef(begin);
+  useEffect(() => {
+    told.current = begin;
+  });
+  const { project: first, purpose } = said;
+  useEffect(() => {
+    if (!project && first) told.current({ project: first, purpose });
+    // Once, when the projects are there: whoever empties the field means it.
+  }, [first, purpose]);
 }
 
 /** A dataset as it is offered: whose it is stands first. */

@@ -1,10 +1,11 @@
 import { Col, Form, InputNumber, Radio, Row, Select } from 'antd';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import type { Column } from '../data/columns';
 import { Outcome } from './Outcome';
-import { Context, Offer, offered, useBeginning, useDatasets } from './Sources';
+import { onlyOnes } from './only';
+import { Context, Offer, offered, useBeginning, useDatasets, useLateBeginning } from './Sources';
 import {
   MEASURES,
   measurable,
@@ -37,6 +38,17 @@ export default function Statistics() {
     ...beginning,
   });
   const datasets = useDatasets(values.project);
+  useLateBeginning(values.project, (said) => {
+    form.setFieldsValue(said);
+    say((before) => ({ ...before, ...said }));
+  });
+  const granted = datasets.data;
+  useEffect(() => {
+    const only = onlyOnes(granted ?? []);
+    if (!only.length || form.getFieldValue('datasets')?.length) return;
+    form.setFieldsValue({ datasets: only });
+    say((before) => ({ ...before, datasets: only }));
+  }, [granted, form]);
   const chosen = (datasets.data ?? []).filter((one) => values.datasets?.includes(one.id));
   const change = (changed: StatisticsValues, all: StatisticsValues) => {
     const next = { ...values, ...all };

@@ -7,6 +7,7 @@ import { Failed } from '../../shared/states/Failed';
 import { Answer } from '../../shared/states/Answer';
 import { useProjects } from '../project';
 import type { Members } from './json';
+import { mended } from './mended';
 import { usePicks } from './usePicks';
 
 type Props = {
@@ -122,12 +123,21 @@ export function TemplateDialog({ first, project, close, begin }: Props) {
                 ))
               : null}
             <Alert type="info" title={t('canvas:template.hint')} />
-            {fill.isError ? <Failed error={fill.error} /> : null}
+            {fill.isError ? (
+              <div ref={seen}>
+                <Failed error={mended(fill.error, t)} />
+              </div>
+            ) : null}
           </Form>
         )}
       </Answer>
     </Modal>
   );
+}
+
+/** Brings a failure into view: the form may be longer than the window. */
+function seen(place: HTMLElement | null): void {
+  place?.scrollIntoView({ block: 'nearest' });
 }
 
 function filled(keys: Record<string, string | undefined> | undefined): Record<string, string> {

@@ -37,9 +37,10 @@ export async function written(request: Members): Promise<string> {
   return dump({ ...Object.fromEntries(first), ...request }, { schema: CORE_SCHEMA, lineWidth: 100, noRefs: true, flowLevel: 4 });
 }
 
-/** Lays a text down as a file of the browser's user. */
-export function saveAs(name: string, text: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type: 'application/yaml' }));
+/** Lays a request, or what is a file already, down as a file of the browser's user. */
+export function saveAs(name: string, file: string | Blob): void {
+  const blob = typeof file === 'string' ? new Blob([file], { type: 'application/yaml' }) : file;
+  const address = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = address;
   link.download = name;

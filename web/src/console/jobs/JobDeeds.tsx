@@ -7,6 +7,7 @@ import { prefix } from '../../shared/place';
 import { usePreferences } from '../../shared/preferences';
 import { useDeed } from '../settings/deeds';
 import type { Job } from './useJob';
+import { usePrinted } from './usePrinted';
 import { over } from './words';
 
 const CHANGED = ['/api/v1/jobs/{key}', '/api/v1/jobs'];
@@ -20,6 +21,7 @@ export function JobDeeds({ job }: { job: Job }) {
   const path = { params: { path: { key: job.id } } };
   const cancel = useDeed(() => http.POST('/api/v1/jobs/{key}/cancel', path), ...CHANGED);
   const resume = useDeed(() => http.POST('/api/v1/jobs/{key}/resume', path), ...CHANGED);
+  const print = usePrinted(job.id);
   const failed = (error: unknown) => {
     const { message: said, hint } = asProblem(error);
     message.error([said, hint].filter(Boolean).join(' '));
@@ -47,6 +49,14 @@ export function JobDeeds({ job }: { job: Job }) {
         ]
       : []),
   ];
+  const prints =
+    job.state === 'succeeded'
+      ? (['zh', 'en'] as const).map((lang) => ({
+          key: `pdf-${lang}`,
+          label: t(`jobs:file.pdf.${lang}`),
+          onClick: () => void print(lang),
+        }))
+      : [];
   return (
     <Space wrap>
       {job.state === 'paused' ? (
@@ -81,6 +91,7 @@ export function JobDeeds({ job }: { job: Job }) {
                 </a>
               ),
             })),
+            ...prints,
             { key: 'print', label: t('jobs:print'), onClick: () => window.print() },
           ],
         }}

@@ -1,10 +1,13 @@
 import { Tooltip } from 'antd';
 import { useSyncExternalStore } from 'react';
 import { day, isFar, moment, relative } from '../format';
+import { useTexts } from '../i18n';
 import { usePreferences } from '../preferences';
 import { usePrinting } from '../theme';
 
 const STEP = 15_000;
+/** Seconds within which a moment is told without a number. */
+const JUST = 60;
 const watchers = new Set<() => void>();
 let ticking: ReturnType<typeof setInterval> | undefined;
 let now = Math.floor(Date.now() / 1000);
@@ -34,14 +37,18 @@ export function useNow(): number {
 
 /** When something was, relative to now; the absolute time on hover, for the keyboard, on paper. */
 export function Moment({ at }: { at: number }) {
+  const { t } = useTexts();
   const { language, zone } = usePreferences();
   const current = useNow();
   const printing = usePrinting();
+  // The page's clock is behind by up to a step: what it puts ahead by less has happened.
+  const soon = at - current > STEP / 1000 ? 'common:moment.soon' : 'common:moment.just';
+  const away = Math.abs(at - current) < JUST ? t(soon) : relative(at, current, language);
   const absolute = moment(at, language, zone);
   return (
     <Tooltip title={absolute}>
       <time dateTime={new Date(at * 1000).toISOString()} aria-label={absolute} tabIndex={0}>
-        {printing ? absolute : relative(at, current, language)}
+        {printing ? absolute : away}
         {!printing && isFar(at, current) ? ` (${day(at, language, zone)})` : ''}
       </time>
     </Tooltip>
