@@ -87,7 +87,7 @@ async def test_they_are_in_the_answer_of_a_part_that_gave_a_model() -> None:
     log: Any = Log(bank_b=MODEL, bank_c=MODEL)
     nothing: Any = None
     begin: Any = Unit
-    parts = PartJobs(begin, log, nothing, nothing, nothing, nothing, Given())
+    parts = PartJobs(begin, log, nothing, nothing, nothing, nothing, Given(), nothing)
     answer: Any = await parts._outcome(PART)
     assert answer["ends"] == await ends_of(log)
     assert answer["outputs"]["model"] == MODEL
