@@ -60,7 +60,7 @@ check: dev ## For daily work: lint and the fast tests, in a minute and a half
 test: lint webcheck ## What every change must pass
 	$(PYTEST) $(SPREAD) --durations=15
 
-full: dev ## Further forms of what `make test` shows: every landing must pass them too
+full: dev ## Further forms of what `make test` shows
 	$(PYTEST) $(SPREAD) -m full --durations=15
 
 green: dev ## Run `make test` ten times: quiet, beside busy loops, shuffled; logs in .green
