@@ -1,7 +1,8 @@
 """What `make full` adds to `make test`: further forms of what that shows, marked `full`.
 
 `make test` shows every guarantee once, in the form that is dearest to break; more pairings, seeds,
-families and variants of the same guarantee are run before a release, not at each change. A file that has nothing for a run is not imported for it: imports are a large part of a run.
+families and variants of the same guarantee are run before a release, not at each change. A file
+that has nothing for a run is not imported for it: imports are a large part of a run.
 """
 
 from __future__ import annotations
