@@ -42,14 +42,18 @@ def _by(value: Any, giver: StepName) -> Any:
     return replace(value, job=giver) if value.job == NOT_YET else value
 
 
+def _released(model: ScoredModel) -> str:
+    """Return the job that released a model, and the name that it had, as the centre says."""
+    return plain(f"{model.job} ({model.name})" if model.name else model.job)
+
+
 def model_in_words(model: ScoredModel) -> str:
     """Return a model's family, and which it is: made by a step, or released by a job."""
     if isinstance(model.job, StepName):
         return t("{family} made by step {step}", family=t(model.model.family), step=model.job)
-    name = plain(f"{model.job} ({model.name})" if model.name else model.job)
     return t(
         "{family} {digest}, which the centre says {job} released",
-        family=t(model.model.family), digest=model.digest, job=name,
+        family=t(model.model.family), digest=model.digest, job=_released(model),
     )  # fmt: skip
 
 
@@ -57,10 +61,9 @@ def prediction_in_words(model: ScoredModel) -> str:
     """Return that every row is predicted, and by which model."""
     if isinstance(model.job, StepName):
         return t("prediction of every row by {model}", model=model_in_words(model))
-    name = plain(f"{model.job} ({model.name})" if model.name else model.job)
     return t(
         "prediction of every row by {family} {digest}, which the centre says {job} released",
-        family=t(model.model.family), digest=model.digest, job=name,
+        family=t(model.model.family), digest=model.digest, job=_released(model),
     )  # fmt: skip
 
 
