@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,18 +64,18 @@ class Place:
 
     def waiting(self, job: str) -> str:
         """Wait until a job's request waits here; return its id."""
-        return self.until(lambda: next(
+        return until(lambda: next(
             (one["id"] for one in self.ask("inbox.list") if one["job"] == job), ""
         ))  # fmt: skip
 
-    @staticmethod
-    def until(look: Any) -> Any:
-        """Look until something is found."""
-        began = time.monotonic()
-        while not (found := look()):
-            assert time.monotonic() - began < PATIENCE
-            time.sleep(0.05)
-        return found
+
+def until(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Look until something is found; fail after so many seconds."""
+    began = time.monotonic()
+    while not (found := look()):
+        assert time.monotonic() - began < patience
+        time.sleep(0.05)
+    return found
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def served(directory: Path, web: bool = False) -> Iterator[Place]:
         )  # fmt: skip
         which = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": str(web).lower()}
         page.start({**made.environment, **which})
-        found = place.until(lambda: _address(page))
+        found = until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place
 
@@ -119,7 +119,7 @@ def _two_decide(place: Place) -> None:
     agent.terminate()
     agent.join()
     place.platform.start(OWNER)
-    place.until(lambda: any(one["state"] == "proposed" for one in place.ask("grant.list")))
+    until(lambda: any(one["state"] == "proposed" for one in place.ask("grant.list")))
 
 
 def _people(place: Place) -> None:

@@ -8,7 +8,6 @@ at bank-a's own page and `omar` at bank-b's.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.users import Role
 from secureflow.sdk import Client
+from tests.browser.place import until
 from tests.nursery import Born
 from tests.survival.world import ALLOW, PLAN, platform, training
 
@@ -97,15 +97,6 @@ class Unfinished(Platform):
                 owner.dataset_id = published["id"]
 
 
-def until(look: Callable[[], Any]) -> Any:
-    """Look until something is found."""
-    began = time.monotonic()
-    while not (found := look()):
-        assert time.monotonic() - began < PATIENCE
-        time.sleep(0.05)
-    return found
-
-
 @contextmanager
 def served(directory: Path, *granted: str, banks: int = 3, **options: Any) -> Iterator[Consortium]:
     """Build the consortium, let people in, and serve the owners' pages.
@@ -160,7 +151,7 @@ def _page(made: Platform, party: str) -> str:
         assert found or page.alive, page.tail()
         return found
 
-    found = until(address)
+    found = until(address, PATIENCE)
     assert found
     return found[0].rstrip("/")
 
@@ -201,4 +192,6 @@ def approve(whole: Consortium, job: str) -> None:
             listed = whole.ask(party, "inbox.list")
             return next((one["id"] for one in listed if one["job"] == job), "")
 
-        whole.ask(party, "inbox.approve", session(whole, party), item=until(waits), reason="")
+        whole.ask(
+            party, "inbox.approve", session(whole, party), item=until(waits, PATIENCE), reason=""
+        )
