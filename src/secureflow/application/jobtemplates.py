@@ -15,7 +15,7 @@ from secureflow.application.access import (
 from secureflow.application.jobs.rosters import granted_datasets
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
-from secureflow.domain.datasets import Dataset
+from secureflow.domain.datasets import Dataset, granted_columns
 from secureflow.domain.jobtemplates import TEMPLATES, Filled, JobTemplate, Wishes, fill, template_of
 from secureflow.kit.clock import Clock
 
@@ -78,7 +78,6 @@ class JobTemplates:
     ) -> Dataset:
         """Return a dataset with the columns that are granted; all, where no grant is in force."""
         every = await list_readable(work.grants, project=project, dataset=dataset.id)
-        held = [grant for grant in every if grant.allows((), purpose, self._clock())]
-        covered = {column for grant in held for column in grant.columns}
+        covered = granted_columns(every, purpose, self._clock()) or ()
         columns = tuple(one for one in dataset.columns if one.name in covered)
         return replace(dataset, columns=columns) if columns else dataset

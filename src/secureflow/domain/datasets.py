@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -80,6 +81,15 @@ class Grant:
         in_force = self.revoked is None and now < self.expires
         purposes = not self.purposes or purpose in self.purposes
         return in_force and purposes and set(columns) <= set(self.columns)
+
+
+def granted_columns(grants: Iterable[Grant], purpose: str, now: int) -> frozenset[str] | None:
+    """Return the columns of a dataset that its grants cover together for a purpose.
+
+    None where none of them is in force for it.
+    """
+    held = [grant for grant in grants if grant.allows((), purpose, now)]
+    return frozenset(column for grant in held for column in grant.columns) if held else None
 
 
 def _within(old: ColumnConfig, new: ColumnConfig) -> bool:

@@ -15,7 +15,7 @@ from secureflow.application.listing import list_readable
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
-from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.datasets import Dataset, Grant, granted_columns
 from secureflow.domain.quorum import floor_of, quorum_of
 from secureflow.domain.specs.base import JobSpec, dump
 from secureflow.domain.specs.contributors import two_sum
@@ -182,14 +182,13 @@ async def check_grants(
     for party, dataset in chosen.items():
         columns = spec.columns_of(party)
         every = await list_readable(work.grants, project=spec.project, dataset=dataset.id)
-        held = [grant for grant in every if grant.allows((), spec.purpose, now)]
-        covered = {column for grant in held for column in grant.columns}
-        lacking = [column for column in columns if column not in covered]
-        if not held or lacking:
+        covered = granted_columns(every, spec.purpose, now)
+        lacking = [column for column in columns if column not in (covered or ())]
+        if covered is None or lacking:
             what = (
-                Text("the columns {lacking}", lacking=", ".join(lacking))
-                if held
-                else Text("purpose {purpose!r}", purpose=spec.purpose)
+                Text("purpose {purpose!r}", purpose=spec.purpose)
+                if covered is None
+                else Text("the columns {lacking}", lacking=", ".join(lacking))
             )
             raise SecureFlowError(
                 "column_not_granted",
@@ -203,7 +202,7 @@ async def check_grants(
                     "Ask a data owner of {party} for a grant, or leave it out. It has granted: "
                     "{granted}.",
                     party=party,
-                    granted=some(sorted(covered)) if held else _purposes(every, now),
+                    granted=_purposes(every, now) if covered is None else some(sorted(covered)),
                 ),
                 {"party": party, "dataset": dataset.id, "columns": lacking},
             )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.datasets import Dataset, Grant, granted_columns
 from secureflow.domain.jobs import Job
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -43,8 +43,8 @@ async def revoked_for(
 
 def _revoked(grants: Sequence[Grant], columns: Sequence[str], purpose: str, now: int) -> bool:
     """Tell whether no grant in force covers the columns, and the last to end was revoked."""
-    held = [grant for grant in grants if grant.allows((), purpose, now)]
-    if held and set(columns) <= {column for grant in held for column in grant.columns}:
+    covered = granted_columns(grants, purpose, now)
+    if covered is not None and covered.issuperset(columns):
         return False
     ended = [grant for grant in grants if grant.revoked is not None or grant.expires <= now]
     last = max(ended, key=_end, default=None)
