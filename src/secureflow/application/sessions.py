@@ -21,7 +21,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from secureflow.application.access import Principal, missing, require_own
-from secureflow.application.accounts import is_active
+from secureflow.application.accounts import acts_as, is_active
 from secureflow.application.endings import record_ended
 from secureflow.application.listing import list_readable
 from secureflow.application.loginplaces import Places
@@ -177,10 +177,8 @@ class Sessions:
         """Tell whether the caller's session still lasts, with the same roles: no use of it."""
         async with self._begin() as work:
             session = await work.sessions.find(principal.session)
-            user = await work.users.find(principal.user)
-            active = user is not None and await is_active(work, user)
-            same = user is not None and frozenset(user.roles) == principal.roles
-        return active and same and session is not None and self._lasts(session, self._clock())
+            acts = await acts_as(work, principal)
+        return acts and session is not None and self._lasts(session, self._clock())
 
     async def close(self, text: str) -> None:
         """End this session; one that has ended, or never was, is no error."""

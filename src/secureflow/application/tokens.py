@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require, require_own
-from secureflow.application.accounts import is_active
+from secureflow.application.accounts import acts_as, is_active
 from secureflow.application.endings import access_of, end_family, has_access, record_ended
 from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.lastuse import LastUses
@@ -121,10 +121,8 @@ class Tokens:
         """Tell whether the caller's token is still valid, and the roles are the same."""
         async with self._begin() as work:
             token = await work.tokens.find(principal.token)
-            user = await work.users.find(principal.user)
-            active = user is not None and await is_active(work, user)
-            same = user is not None and frozenset(user.roles) == principal.roles
-        return active and same and token is not None and self._clock() < token.expires
+            acts = await acts_as(work, principal)
+        return acts and token is not None and self._clock() < token.expires
 
     async def logout(self, text: str) -> None:
         """Revoke this token; an invalid one is not an error (RFC 7009, 2.2).
