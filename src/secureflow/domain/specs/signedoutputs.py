@@ -25,13 +25,13 @@ def is_signed(value: Mapping[str, Any]) -> bool:
     if set(value) - MEMBERS or ("model" in value) != ("round" in value):
         return False
     digests = [one for name, one in value.items() if name not in {"round", "rows"}]
-    rows = value.get("rows", {"none": "0" * 64})
-    if not isinstance(rows, Mapping) or not 1 <= len(rows) <= _MOST_PARTIES:
-        return False
-    named = all(isinstance(one, str) and re.fullmatch(SLUG_PATTERN, one) for one in rows)
-    known = named and all(
-        isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one)
-        for one in (*digests, *rows.values())
-    )
+    if "rows" in value:
+        rows = value["rows"]
+        if not isinstance(rows, Mapping) or not 1 <= len(rows) <= _MOST_PARTIES:
+            return False
+        if not all(isinstance(one, str) and re.fullmatch(SLUG_PATTERN, one) for one in rows):
+            return False
+        digests += rows.values()
+    known = all(isinstance(one, str) and re.fullmatch(DIGEST_PATTERN, one) for one in digests)
     count = value.get("round", 0)
     return known and type(count) is int and 0 <= count <= 10_000
