@@ -1,6 +1,7 @@
-import { Alert, Button, Form, Input } from 'antd';
+import { Alert, Button } from 'antd';
 import { useState } from 'react';
 import { api, http, type Schemas } from '../../api/client';
+import { CodeForm } from '../../shared/account/CodeForm';
 import { RecoveryCodes } from '../../shared/account/RecoveryCodes';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
@@ -61,23 +62,13 @@ function Enrolled({ factor }: { factor: Factor }) {
         {' · '}
         {t('settings:factor.left', { count: factor.recovery_left })}
       </p>
-      <Form<{ code: string }>
+      <CodeForm
         name="remove"
-        layout="inline"
-        onFinish={({ code }) => remove.mutate(code.replaceAll(' ', ''))}
-      >
-        <Form.Item
-          name="code"
-          label={t('settings:factor.code')}
-          rules={[{ required: true, message: t('settings:factor.code.missing') }]}
-        >
-          <Input autoComplete="one-time-code" spellCheck={false} />
-        </Form.Item>
-        <Button danger htmlType="submit" loading={remove.isPending}>
-          {t('settings:factor.remove')}
-        </Button>
-      </Form>
-      {remove.isError ? <Failed error={remove.error} /> : null}
+        label={t('settings:factor.remove')}
+        danger
+        deed={remove}
+        send={(code) => remove.mutate(code)}
+      />
     </>
   );
 }

@@ -1,7 +1,7 @@
 import { useMutation } from '@tanstack/react-query';
-import { Button, Form, Input, QRCode, Typography } from 'antd';
+import { QRCode, Typography } from 'antd';
 import { useTexts } from '../i18n';
-import { Failed } from '../states/Failed';
+import { CodeForm } from './CodeForm';
 
 type Props = {
   /** The secret as an authenticator app reads it from the picture (otpauth). */
@@ -16,8 +16,6 @@ type Props = {
 export function EnrolFactor({ address, secret, prove, onCodes }: Props) {
   const { t } = useTexts('settings');
   const confirm = useMutation({ mutationFn: prove });
-  const send = ({ code }: { code: string }) =>
-    confirm.mutate(code.replaceAll(' ', ''), { onSuccess: onCodes });
   return (
     <>
       <p>{t('settings:factor.scan')}</p>
@@ -37,19 +35,12 @@ export function EnrolFactor({ address, secret, prove, onCodes }: Props) {
           {secret}
         </Typography.Text>
       </p>
-      <Form<{ code: string }> name="confirm" layout="inline" onFinish={send}>
-        <Form.Item
-          name="code"
-          label={t('settings:factor.code')}
-          rules={[{ required: true, message: t('settings:factor.code.missing') }]}
-        >
-          <Input autoComplete="one-time-code" spellCheck={false} />
-        </Form.Item>
-        <Button type="primary" htmlType="submit" loading={confirm.isPending}>
-          {t('settings:factor.confirm')}
-        </Button>
-      </Form>
-      {confirm.isError ? <Failed error={confirm.error} /> : null}
+      <CodeForm
+        name="confirm"
+        label={t('settings:factor.confirm')}
+        deed={confirm}
+        send={(code) => confirm.mutate(code, { onSuccess: onCodes })}
+      />
     </>
   );
 }
