@@ -26,6 +26,14 @@ _FLAGS: Final = (
 """Tests run as root in a container: the page has no part in `--no-sandbox`."""
 _ONCE: Final = "if (!window.axe) { %s }"
 """Half a megabyte of rules is read once a page, not at each look."""
+_AT_REST: Final = """async () => {
+    const ends = one => Number.isFinite(Number(one.effect?.getComputedTiming().endTime));
+    const moving = () => document.getAnimations().filter(
+        one => one.playState === "running" && ends(one));
+    for (let round = 0; round < 20 && moving().length; round++)
+        await Promise.allSettled(moving().map(one => one.finished));
+}"""
+"""A colour on its way from that of a dead button to that of a live one has too little contrast."""
 
 
 def program() -> str | None:
@@ -71,9 +79,10 @@ def chromium() -> Iterator[Any]:
 
 
 def violations(page: Any) -> list[str]:
-    """Return what axe-core finds wrong with a page: rule, how bad, and where."""
+    """Return what axe-core finds wrong with a page at rest: rule, how bad, and where."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(_AT_REST)
     axe = Axe(_ONCE % Axe().axe_script)
     wanted = {"resultTypes": ["violations"]}  # what holds would be told node for node
     found = axe.run(page, options=wanted).response["violations"]

@@ -11,9 +11,9 @@ import pytest
 from peers.browsers import shoot, violations
 
 from tests.browser.asked.place import PARTIES, SHARED, ages
-from tests.browser.console.conftest import Opens
 from tests.browser.console.place import Centre
 from tests.browser.console.test_frame import faults, ready
+from tests.browser.opening import Opens
 
 NUMBER: Final = re.compile(r"-?[\d,]+(?:\.\d+)?")
 FAR: Final = 30.0

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 from peers.browsers import fits, shoot, violations
 
-from tests.browser.console.conftest import Opens
 from tests.browser.console.place import TABLET, WIDE, Centre
 from tests.browser.console.test_frame import faults, ready
+from tests.browser.opening import Opens
 from tests.survival.world import PLAN, await_end, training
 
 PAGES: Final = (

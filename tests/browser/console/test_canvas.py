@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 from peers.browsers import fits, shoot, tab_to, violations
 
-from tests.browser.console.conftest import Opens
 from tests.browser.console.place import PASSWORD, TABLET, WIDE, Centre, log_in
+from tests.browser.opening import Opens
 
 WORDS: Final = {
     "en": {

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from peers.browsers import chromium, demand_browser
 
 from secureflow.agent.console.web import DIST, WEB
+from tests.browser.opening import Opening, Opens
 from tests.browser.place import PASSWORD, PATIENCE, Place, served
 
-Opens = Callable[..., Any]
-"""Opens a page in a browser of its own, logged in as somebody or as nobody."""
 WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
@@ -64,36 +62,19 @@ def opens(
     said: list[str],
 ) -> Iterator[Opens]:
     """Return what opens a page in a person's browser; in one of its own for nobody, or `fresh`."""
-    with ExitStack() as stack:
 
-        def own(who: str, language: str) -> Any:
-            return browser.new_context(
-                base_url=place.url, locale=LANGUAGES[language], viewport=WIDE,
-                storage_state=states.get(who),
-            )  # fmt: skip
+    def own(language: str, cookies: Any) -> Any:
+        return browser.new_context(
+            base_url=place.url, locale=LANGUAGES[language], viewport=WIDE, storage_state=cookies
+        )
 
-        def new(
-            who: str = "", language: str = "en", theme: str = "light", *, fresh: bool = False
-        ) -> Any:
-            if fresh or not who:
-                made = own(who, language)
-                stack.callback(made.close)
-            else:
-                made = kept[who, language] = kept.get((who, language)) or own(who, language)
-            page = made.new_page()
-            stack.callback(page.close)
-            page.emulate_media(color_scheme=theme)
-            page.set_default_timeout(PATIENCE * 1000)
-            page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
-            page.on("pageerror", lambda one: said.append(str(one)))
-            if who and who not in states:
-                page.goto(f"{WEB}/login")
-                log_in(page, place, who, language)
-                page.get_by_role("navigation").wait_for()
-                states[who] = made.storage_state(indexed_db=False)
-            return page
+    def enter(page: Any, who: str, language: str) -> None:
+        page.goto(f"{WEB}/login")
+        log_in(page, place, who, language)
 
-        yield new
+    opening = Opening(own, enter, PATIENCE, states, kept, said)
+    with opening.stack:
+        yield opening
 
 
 def log_in(page: Any, place: Place, who: str, language: str = "en") -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from peers.browsers import shoot, violations
 
 from secureflow.agent.console.web import WEB
-from tests.browser.owner.conftest import Opens, log_in, ready
+from tests.browser.opening import Opens
+from tests.browser.owner.conftest import log_in, ready
 from tests.browser.place import Place
 from tests.survival.world import PLAN, await_end, training
 

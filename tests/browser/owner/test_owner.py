@@ -12,7 +12,8 @@ from peers.browsers import fits, shoot, tab_to, violations
 
 from secureflow.agent.console.web import WEB
 from secureflow.kit.errors import SecureFlowError
-from tests.browser.owner.conftest import CODE, TABLET, WIDE, Opens, log_in, ready
+from tests.browser.opening import Opens
+from tests.browser.owner.conftest import CODE, TABLET, WIDE, log_in, ready
 from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
 

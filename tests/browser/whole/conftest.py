@@ -10,8 +10,8 @@ import pytest
 from peers.browsers import chromium, demand_browser
 
 from secureflow.agent.console.web import DIST
-from tests.browser.console.conftest import note
 from tests.browser.console.place import demand_build
+from tests.browser.opening import note
 from tests.browser.whole.place import (
     LANGUAGES,
     OWNERS,
