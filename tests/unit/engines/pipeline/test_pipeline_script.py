@@ -18,6 +18,7 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.pipeline.telling import sections
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
@@ -55,8 +56,8 @@ def test_each_step_takes_what_the_ones_before_gave() -> None:
     ]  # fmt: skip
     titles = [one["title"] for one in report["sections"]]
     assert titles == ["What was made"] + [f"Step {n} of 3: {s}" for n, s in
-                      [(1, "prepare (preparation)"), (2, "train (training)"),
-                       (3, "test (evaluation)")]]  # fmt: skip
+                      [(3, "test (evaluation)"), (2, "train (training)"),
+                       (1, "prepare (preparation)")]]  # fmt: skip
 
 
 def test_every_party_signs_the_outputs_of_each_step_and_the_bundle_holds_them() -> None:
@@ -176,6 +177,40 @@ def test_after_its_last_attempt_it_fails_with_the_step() -> None:
     assert len(world.paused) == 1
     verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
     assert (verdict.ok, verdict.missing) == (True, ()), verdict
+
+
+def test_models_that_steps_measured_are_compared_and_the_record_holds_the_digest() -> None:
+    first = {"name": "a", "model": "aa" * 32, "job": "job_a", "form": "binary", "noise": {},
+             "figures": {"rows": 60.0, "auc": 0.8}, "intervals": {"auc": [0.7, 0.9]},
+             "contributors": ["bank-a", "bank-b", "bank-c"]}  # fmt: skip
+    second = {**first, "name": "b", "model": "bb" * 32, "figures": {"rows": 60.0, "auc": 0.7}}
+    world = PipelineWorld()
+    world.measured = [first, second]
+    report = drive(world, [])
+    told = report["comparison"]
+    assert [one["step"] for one in told["models"]] == ["test", "test"]
+    (auc,) = (one for one in told["lines"] if one["metric"] == "auc")
+    assert [one["best"] for one in auc["cells"]] == [True, False]
+    (end,) = (one for one in world.entries if one.get("kind") == "job.finished")
+    assert end["document"]["comparison"] == digest(told)
+    assert not [row for row in report["steps"] if "measured" in row]
+    assert "measured" not in json.dumps(world.entries, default=str)
+    page = render(report, "en")
+    made, compared = page.index("What was made"), page.index("Models compared")
+    assert made < compared < page.index("Step 3 of 3") < page.index("Step 1 of 3")
+    assert report["protections"] == ["secagg", "sealed"]
+    assert "none" not in page[page.index("Protection") : page.index("Rounds run")]
+
+
+def test_figures_of_a_step_are_rounded_as_people_read_them() -> None:
+    row = {"state": "succeeded", "job": "job_2", "step": "train", "rounds": 2,
+           "metrics": {"rows": 6550.0, "auc": 0.8}}  # fmt: skip
+    found = sections(PipelineWorld().spec, [row])
+    (told,) = (one for one in found if "train" in text_in(one, "title"))
+    lines = {text_in(one, "label"): text_in(one, "value") if isinstance(one["value"], str)
+             else one["value"] for one in told["rows"]}  # fmt: skip
+    assert (lines["rows"], lines["auc"], lines["Number of rounds"]) == ("6,550", "0.8000", 2)
+    assert chinese("Number of rounds") == "轮数"
 
 
 def test_no_step_begins_before_every_party_signed_what_it_takes() -> None:
