@@ -10,12 +10,13 @@ pauses the pipeline; resumed, it is tried again under the same approval, as ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, spec_digest
 from secureflow.domain.specs.outputs import Given, Outputs
-from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
+from secureflow.domain.specs.pipeline import SKIPPED, SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
 from secureflow.engines.pipeline.telling import (
     attacks,
@@ -70,8 +71,13 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
     yield from begin(course, dict)
     given: dict[str, Given] = {}
     rows: list[Row] = []
+    signed: dict[int, dict[str, JSON]] = {}
     for place, step in enumerate(spec.steps, 1):
+        if (why := spec.skips(signed.get).get(step.id)) is not None:
+            rows.append((yield from _skip(course, place, why)))
+            continue
         number, given[step.id], ends = yield from _step(course, place, given, rows)
+        signed[number] = given[step.id].outputs.signed()
         yield from _sign(course, place, number, given[step.id].outputs, ends)
     finished = yield from seconds_now()
     comparison = comparison_of(spec, rows)
@@ -79,6 +85,22 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
     cosigners = yield from succeed(course, steps=len(spec.steps), **recorded)
     told = _report(course, kind, rows, cosigners) | {"finished": int(finished)}
     return with_texts(told | ({} if comparison is None else {"comparison": comparison}))
+
+
+def _skip(course: Course[PipelineSpec], place: int, why: Text) -> Script[Row]:
+    """Put into the ledger that a step does not run, and why; return its row."""
+    spec, number = course.spec, course.spec.number(place, 1)
+    step = spec.steps[place - 1]
+    ended = yield from seconds_now()
+    row: Row = {"step": step.id, "place": place, "steps": len(spec.steps), "number": number,
+                "kind": step.job.kind, "job": "", "state": SKIPPED, "ended": int(ended),
+                "reason": why}  # fmt: skip
+    document = {"part": part_id(course.context.job, number), "number": number, "step": step.id}
+    document |= {"outcome": SKIPPED, "reason": str(why), "outputs": {}}
+    yield from record(course, [{"kind": "job.part", "document": document}])
+    told = with_texts(row)
+    yield Tell("step", told, {"step": step.id, "place": place})
+    return told
 
 
 def _step(
@@ -126,6 +148,8 @@ def _attempt(
     if answer["state"] != SUCCEEDED:
         row["error"] = answer.get("error")
     outputs = Outputs.read(answer.get("outputs") or {}) if answer["state"] == SUCCEEDED else None
+    if outputs is not None and not spec.decides(step):
+        outputs = replace(outputs, metrics=None)
     document = {"part": job, "number": number, "step": step, "spec": digest}
     document |= {"outcome": row["state"], "outputs": {} if outputs is None else outputs.signed()}
     yield from record(course, [{"kind": "job.part", "document": document}])

@@ -202,7 +202,11 @@ def _key_figure(row: Row) -> tuple[str, str]:
 def _told(row: Row | None) -> Sequence[dict[str, JSON]]:
     if row is None:
         return [with_texts({"label": "Outcome", "value": "did not run"})]
-    facts: list[tuple[str, JSON]] = [("Outcome", row["state"]), ("Job", row["job"])]
+    facts: list[tuple[str, JSON]] = [("Outcome", row["state"])]
+    if row.get("reason"):
+        facts.append(("Reason", text_in(row, "reason")))
+    if row.get("job"):
+        facts.append(("Job", row["job"]))
     if row.get("rounds"):
         facts.append(("Number of rounds", row["rounds"]))
     if (model := row.get("model")) and isinstance(model, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from peers.rows_world import fitting, matching, specified
 from secureflow.application.reports.page import render
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.conditions import signed_metrics
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
@@ -22,7 +24,8 @@ from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
-from tests.unit.engines.pipeline.world import FIT, PipelineWorld
+from tests.unit.engines.pipeline.world import FIT, PipelineWorld, gated
+from tests.unit.engines.pipeline.world import specified as piped
 from tests.unit.engines.run.test_ending import CANCELLED, ended
 from tests.unit.engines.training.world import JOB, Crash, Journal, drive
 
@@ -93,6 +96,76 @@ def test_killed_anywhere_it_runs_each_step_once_and_ends_alike() -> None:
     for place in range(effects):
         world = PipelineWorld()
         world.fail = frozenset({3})
+        kept: Journal = []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at=place)
+        assert told(drive(world, kept)) == expected
+        assert world.ran == whole.ran
+
+
+class GatedWorld(PipelineWorld):
+    """The model is trained on if it is good enough, and evaluated then; one step needs nothing."""
+
+    auc = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
+        self.spec = piped(roster, steps=gated(roster))
+        SPEC_KINDS.check(self.spec)
+        self.digest = spec_digest(self.spec)
+        self.context = replace(self.context, spec=self.spec, digest=self.digest)
+
+    def run(self, effect: RunJob) -> dict[str, Any]:
+        told = super().run(effect)
+        if told["state"] == "succeeded" and effect.spec["kind"] == "evaluation":
+            figures = {"rows": 60.0, "auc": self.auc}
+            told["outputs"] = {"metrics": signed_metrics([figures])}
+        return told
+
+
+@pytest.mark.parametrize("auc", [0.75, 0.8])
+def test_a_step_runs_if_its_condition_holds_and_is_skipped_by_name_otherwise(auc: float) -> None:
+    world = GatedWorld(names_models=True)
+    world.auc = auc
+    report = drive(world, [])
+    states = {row["step"]: row["state"] for row in report["steps"]}
+    gated = "succeeded" if auc >= 0.8 else "skipped"
+    assert states == {"prepare": "succeeded", "train": "succeeded", "test": "succeeded",
+                      "again": gated, "last": gated, "other": "succeeded"}  # fmt: skip
+    assert {world.signed[party, 5]["metrics"][0]["auc"] for party in world.keys} == {f"{auc:.6f}"}
+    recorded = {one["step"]: one for one in parts(world)}
+    assert recorded["again"]["outcome"] == gated
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.ok, verdict.missing) == (True, ()), verdict
+    if auc >= 0.8:
+        return
+    assert recorded["again"]["reason"] == "AUC of test is 0.750000, less than 0.8"
+    assert recorded["last"]["reason"] == "it needs again, which is skipped"
+    assert all(("again" in spec.name or "last" in spec.name) is False for _, spec in world.ran)
+    rows = {row["step"]: row for row in report["steps"]}
+    assert chinese(text_in(rows["again"], "reason")) == "test 的 AUC 为 0.750000，低于 0.8"
+    page = render(report, "zh")
+    assert "已略过" in page
+    assert "低于 0.8" in page
+
+
+def test_figures_that_no_condition_is_on_are_not_signed() -> None:
+    world = GatedWorld()
+    world.auc = 0.9
+    drive(world, [])
+    assert {"metrics" in outputs for (_, number), outputs in world.signed.items()
+            if number == 9} == {False}  # fmt: skip
+
+
+def test_killed_anywhere_a_step_that_is_skipped_stays_skipped() -> None:
+    whole = GatedWorld()
+    whole.fail = frozenset({5})
+    journal: Journal = []
+    expected, effects = told(drive(whole, journal)), len(journal)
+    for place in range(effects):
+        world = GatedWorld()
+        world.fail = frozenset({5})
         kept: Journal = []
         with pytest.raises(Crash):
             drive(world, kept, die_at=place)

@@ -56,6 +56,20 @@ def steps_of(roster: list[dict[str, str]], **training: Any) -> list[dict[str, An
     ]  # fmt: skip
 
 
+WHEN = {"step": "test", "metric": "auc", "at_least": 0.8}
+
+
+def gated(roster: list[dict[str, str]], **when: Any) -> list[dict[str, Any]]:
+    """Return the same, and a further training and its evaluation if the model is good enough."""
+    steps = steps_of(roster)
+    trained = parse(TrainingSpec, steps[1]["job"])
+    model = dump(provisional_model("again", trained, trained.parties, None))
+    takes = {"input": "models", "step": "again", "output": "model"}
+    again = {**steps[1], "id": "again", "when": WHEN | when}
+    last = {"id": "last", "job": {**steps[2]["job"], "models": [model]}, "takes": [takes]}
+    return [*steps, again, last, {"id": "other", "job": steps[0]["job"]}]
+
+
 def specified(roster: list[dict[str, str]], **changes: Any) -> PipelineSpec:
     value = {**head_of(roster), "kind": "pipeline", "steps": steps_of(roster), "attempts": 2}
     return parse(PipelineSpec, {**value, **changes})
