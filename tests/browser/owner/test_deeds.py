@@ -7,7 +7,7 @@ from typing import Any
 
 from peers.browsers import shoot, violations
 
-from secureflow.agent.console.web import WEB
+from secureflow.agent.console.addresses import WEB
 from tests.browser.opening import Opens
 from tests.browser.owner.conftest import log_in, ready
 from tests.browser.place import Place

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from peers.browsers import fits, shoot, tab_to, violations
 
-from secureflow.agent.console.web import WEB
+from secureflow.agent.console.addresses import WEB
 from secureflow.kit.errors import SecureFlowError
 from tests.browser.opening import Opens
 from tests.browser.owner.conftest import CODE, TABLET, WIDE, log_in, ready
@@ -265,8 +265,8 @@ def test_an_open_page_that_nothing_happens_to_asks_for_nothing(opens: Opens) -> 
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url))
     page.clock.run_for(60_000)
-    page.evaluate("fetch('/static/icon.svg').then(one => one.text())")
-    assert [one for one in asked if not one.endswith("icon.svg")] == []
+    page.evaluate("fetch('/nowhere.svg').then(one => one.text())")
+    assert [one for one in asked if not one.endswith("nowhere.svg")] == []
 
 
 def test_a_session_that_ends_in_mid_work_is_renewed_over_the_work(
