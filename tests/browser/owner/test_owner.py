@@ -13,7 +13,7 @@ from peers.browsers import fits, shoot, tab_to, violations
 from secureflow.agent.console.addresses import WEB
 from secureflow.kit.errors import SecureFlowError
 from tests.browser.opening import Opens
-from tests.browser.owner.conftest import CODE, TABLET, WIDE, log_in, ready
+from tests.browser.owner.conftest import CODE, LOGIN, TABLET, WIDE, log_in, ready
 from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
 
@@ -215,6 +215,9 @@ def test_the_login_is_for_everybody_too(opens: Opens, language: str, theme: str)
     assert "bank-b" in page.get_by_role("heading", level=1).inner_text()
     shoot(page, f"{language}/owner-login")
     assert not violations(page)
+    other, words = ("zh", "中文") if language == "en" else ("en", "English")
+    page.get_by_role("button", name=words).click()
+    page.get_by_role("button", name=LOGIN[other][2], exact=True).wait_for()
 
 
 def test_a_bundle_is_verified_under_the_pinned_charter_and_the_own_entries(
