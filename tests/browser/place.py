@@ -79,13 +79,8 @@ def until(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 
 @contextmanager
-def served(directory: Path, web: bool = False) -> Iterator[Place]:
-    """Build the platform, give the owner people, and serve the page.
-
-    Args:
-        directory: of everything.
-        web: whether `/` leads to the page that was built for browsers.
-    """
+def served(directory: Path) -> Iterator[Place]:
+    """Build the platform in a folder, give the owner people, and serve the page."""
     with platform(directory, mortal=False, sealing=False, budget=BUDGET) as made:
         place = Place(made)
         _two_decide(place)
@@ -96,8 +91,7 @@ def served(directory: Path, web: bool = False) -> Iterator[Place]:
              "--listen", "127.0.0.1:0"],
             directory, directory / "logs" / "console.log",
         )  # fmt: skip
-        which = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": str(web).lower()}
-        page.start({**made.environment, **which})
+        page.start({**made.environment, "SECUREFLOW_LANG": "en"})
         found = until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place

@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 from peers.browsers import chromium, demand_browser
 
-from secureflow.agent.console.web import DIST, WEB
+from secureflow.agent.console.addresses import WEB
+from secureflow.agent.console.web import DIST
 from tests.browser.opening import Opening, Opens
 from tests.browser.place import PASSWORD, PATIENCE, Place, served
 
@@ -25,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     demand_browser()
     if not (DIST / "index.html").exists():
         pytest.fail("the owner's page is not built: run `make web`")
-    with served(tmp_path_factory.mktemp("owner") / "p", web=True) as made:
+    with served(tmp_path_factory.mktemp("owner") / "p") as made:
         yield made
 
 

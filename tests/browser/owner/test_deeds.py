@@ -7,7 +7,7 @@ from typing import Any
 
 from peers.browsers import shoot, violations
 
-from secureflow.agent.console.web import WEB
+from secureflow.agent.console.addresses import WEB
 from tests.browser.opening import Opens
 from tests.browser.owner.conftest import log_in, ready
 from tests.browser.place import Place
@@ -72,3 +72,7 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
     assert place.ask("data.usage", running=True)["uses"] == []
     ben.goto(f"{WEB}/record?group=decisions")
     ben.get_by_text("the study is over").first.wait_for()
+    with ben.expect_download() as kept:
+        ben.get_by_role("link", name="Keep as a file").click()
+    assert kept.value.suggested_filename == "activity-decisions-newest.json"
+    assert '"approval.withdrawn"' in kept.value.path().read_text()

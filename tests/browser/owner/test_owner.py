@@ -10,10 +10,10 @@ from typing import Any, Final
 import pytest
 from peers.browsers import fits, shoot, tab_to, violations
 
-from secureflow.agent.console.web import WEB
+from secureflow.agent.console.addresses import WEB
 from secureflow.kit.errors import SecureFlowError
 from tests.browser.opening import Opens
-from tests.browser.owner.conftest import CODE, TABLET, WIDE, log_in, ready
+from tests.browser.owner.conftest import CODE, LOGIN, TABLET, WIDE, log_in, ready
 from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
 
@@ -215,6 +215,9 @@ def test_the_login_is_for_everybody_too(opens: Opens, language: str, theme: str)
     assert "bank-b" in page.get_by_role("heading", level=1).inner_text()
     shoot(page, f"{language}/owner-login")
     assert not violations(page)
+    other, words = ("zh", "中文") if language == "en" else ("en", "English")
+    page.get_by_role("button", name=words).click()
+    page.get_by_role("button", name=LOGIN[other][2], exact=True).wait_for()
 
 
 def test_a_bundle_is_verified_under_the_pinned_charter_and_the_own_entries(
@@ -265,8 +268,8 @@ def test_an_open_page_that_nothing_happens_to_asks_for_nothing(opens: Opens) -> 
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url))
     page.clock.run_for(60_000)
-    page.evaluate("fetch('/static/icon.svg').then(one => one.text())")
-    assert [one for one in asked if not one.endswith("icon.svg")] == []
+    page.evaluate("fetch('/nowhere.svg').then(one => one.text())")
+    assert [one for one in asked if not one.endswith("nowhere.svg")] == []
 
 
 def test_a_session_that_ends_in_mid_work_is_renewed_over_the_work(

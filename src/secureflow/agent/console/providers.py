@@ -1,9 +1,8 @@
 """Logging in at the organisation's identity provider (OpenID Connect, the code flow with PKCE).
 
 The agent makes and checks all of the protocol (`agent.owner.providerlogins`); the page carries it
-between browser and agent. It answers the start with a page that leads on, not with a redirect:
-browsers apply `form-action` to where the answer to a form redirects, too (CSP 3, section 6.4.1).
-What comes back is foreign (RFC 6749, section 10; RFC 9207, `iss`): each value once, and bounded.
+between browser and agent. What comes back is foreign (RFC 6749, section 10; RFC 9207, `iss`): each
+value once, and bounded.
 """
 
 from __future__ import annotations
@@ -11,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from secureflow.agent.console.addresses import CALLBACK
+from secureflow.agent.console.addresses import HOME, LOGIN, own_path
 from secureflow.agent.console.asking import ATTENDED
-from secureflow.agent.console.failures import error_page
+from secureflow.agent.console.failures import answered, error_page
 from secureflow.agent.console.loginstates import LoginState
-from secureflow.agent.console.views.login import address_of, screen
-from secureflow.agent.console.visits import HOME, Page, Visit, form_fields, own_path
+from secureflow.agent.console.visits import Visit
+from secureflow.application.plainpages import Way, leading_page
 from secureflow.kit.addresses import is_loopback
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -32,6 +31,9 @@ from secureflow.kit.text import Text
 
 _BOUNDS: Final = {"state": 128, "code": 4096, "error": 40, "iss": 512}
 """Characters of what a provider sends a browser back with; everything else is not read."""
+PROVIDER: Final = "[A-Za-z0-9._-]{1,64}"
+"""A provider's name in an address."""
+_PROVIDER: Final = re.compile(PROVIDER)
 _MAX_FIELDS: Final = 32
 _LONGEST: Final = 4096
 """Characters of the address at a provider."""
@@ -49,17 +51,9 @@ _UNUSED: Final = frozenset(
 """Codes after which a login still waits at the agent, or may."""
 
 
-async def start(visit: Visit) -> Response:
-    """Begin a login, and lead the browser to the provider; a session that it had ends."""
-    fields = await form_fields(visit.request)
-    back, name = own_path(fields.get("back", HOME)), str(visit.request.path_params["provider"])
-    try:
-        url, complete = await begin(visit, name, back)
-    except SecureFlowError as error:
-        return await screen(visit, back, error=error)
-    answer = visit.page("leave", url=url, host=urlsplit(url).netloc, path="/login")
-    complete(answer)
-    return answer
+def usable(told: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the identity providers that know this page."""
+    return [one for one in told if one.get("page") and _PROVIDER.fullmatch(str(one.get("name")))]
 
 
 async def begin(visit: Visit, name: str, back: str) -> tuple[str, Callable[[Response], None]]:
@@ -78,7 +72,7 @@ async def begin(visit: Visit, name: str, back: str) -> tuple[str, Callable[[Resp
     """
     cookies, headers = visit.site.cookies, visit.request.headers
     device = cookies.device_of(headers, elsewhere=True)
-    visit.site.attempts.begin_elsewhere(address_of(visit), device)
+    visit.site.attempts.begin_elsewhere(visit.address, device)
     begun = members(await _ask(visit, "people.oidc_start", provider=name))
     url = _checked(visit, str(begun.get("url") or ""))
     if visit.session:
@@ -151,8 +145,7 @@ async def callback(visit: Visit) -> Response:
         asking = _ask(visit, "people.oidc_finish", provider=name, browser=begun.browser, **told)
         opened = members(await asking)
     except SecureFlowError as error:
-        built = visit.site.built()
-        answer = error_page(visit, error) if built else await screen(visit, back, error=error)
+        answer = error_page(error, visit.language, Way(LOGIN, "To the login"))
         if state and error.code not in _UNUSED:
             cookies.clear_login(answer, state)
         return answer
@@ -160,10 +153,11 @@ async def callback(visit: Visit) -> Response:
         with contextlib.suppress(SecureFlowError):
             await visit.ask("people.logout")
     # Not a redirect: the browser, which comes from another site, would keep the Strict cookie back.
-    answer = visit.page("loggedin", back=back)
+    page = leading_page("You are logged in", Way(back, "Open the page"), visit.language)
+    answer = answered(page)
     cookies.clear_login(answer, state)
     cookies.put_session(answer, str(opened["session"]))
-    device = visit.site.attempts.succeeded_elsewhere(address_of(visit))
+    device = visit.site.attempts.succeeded_elsewhere(visit.address)
     cookies.put_device(answer, device, elsewhere=True)
     return answer
 
@@ -212,9 +206,3 @@ async def _ask(visit: Visit, command: str, **given: JSON) -> JSON:
             "The agent does not answer: too many logins wait for an identity provider.",
             "Try again in a minute, or log in with a password.",
         ) from error
-
-
-PAGES: Final = (
-    Page("/oidc/{provider}/start", act=start, outside=True),
-    Page(CALLBACK, callback, outside=True),
-)
