@@ -2,6 +2,8 @@ import { Alert } from 'antd';
 import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
+import { absentOf } from './absent';
+import { Absences } from './Absences';
 import type { JobEvent } from './events';
 import type { Job } from './useJob';
 import { hintOfError, over, textOfError } from './words';
@@ -33,7 +35,7 @@ export function Truth({ job, events }: { job: Job; events: readonly JobEvent[] }
   const { t } = useTexts('jobs');
   const waiting = waitingOf(job.progress ?? {});
   const since = events.findLast((one) => one.kind === 'state')?.at ?? job.updated;
-  const type = TYPES[job.state as keyof typeof TYPES] ?? 'info';
+  const type = absentOf(job).length ? 'warning' : (TYPES[job.state as keyof typeof TYPES] ?? 'info');
   const message = textOfError(job.error);
   const hint = hintOfError(job.error);
   const part = job.progress?.['part'];
@@ -60,6 +62,7 @@ export function Truth({ job, events }: { job: Job; events: readonly JobEvent[] }
               ))}
             </ul>
           ) : null}
+          <Absences job={job} />
           {job.state === 'proposed' ? <p>{t('jobs:truth.proposed.next')}</p> : null}
           {typeof part === 'string' && part && !over(job.state) ? (
             <p>

@@ -4,18 +4,19 @@ import { useEffect, useState } from 'react';
 import { api, http, type Schemas } from '../../api/client';
 import { asProblem, type Problem } from '../../api/problem';
 import { hub, useLive } from '../../shared/live';
+import { concerns } from './absent';
 import { eventOf, merged, type JobEvent } from './events';
 
 export type Job = Schemas['Job'];
 const PATH = '/api/v1/jobs/{key}';
 
-/** The job; asked for again when the stream says that it changed. */
+/** The job; asked for again when the stream says that it changed, or a link of its parties. */
 export function useJob(key: string) {
   const queries = useQueryClient();
   const query = api.useQuery('get', PATH, { params: { path: { key } } });
-  useLive(['job', 'timetable'], ({ data }) => {
+  useLive(['job', 'timetable', 'link'], ({ kind, data }) => {
     const row = data['job'] as { id?: unknown } | undefined;
-    if (row?.id !== key) return;
+    if (kind === 'link' ? !concerns(query.data, data['party']) : row?.id !== key) return;
     void queries.invalidateQueries({
       queryKey: api.queryOptions('get', PATH, { params: { path: { key } } }).queryKey,
     });
