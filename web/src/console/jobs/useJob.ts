@@ -35,18 +35,22 @@ async function stored(key: string, tell: (events: JobEvent[]) => void): Promise<
   }
 }
 
-/** All events of a job so far, and why they could not be read. */
-export function useJobEvents(key: string): { events: JobEvent[]; failed: Problem | null } {
+type Told = { events: JobEvent[]; failed: Problem | null; loading: boolean };
+
+/** All events of a job so far, whether older ones are still read, and why they could not be. */
+export function useJobEvents(key: string): Told {
   const [events, keep] = useState<JobEvent[]>([]);
   const [failed, fail] = useState<Problem | null>(null);
+  const [loading, load] = useState(true);
   useEffect(() => {
     let here = true;
     keep([]);
     fail(null);
+    load(true);
     const end = hub.follow(key);
-    stored(key, (more) => here && keep((known) => merged(known, more))).catch(
-      (error: unknown) => here && fail(asProblem(error)),
-    );
+    stored(key, (more) => here && keep((known) => merged(known, more)))
+      .catch((error: unknown) => here && fail(asProblem(error)))
+      .finally(() => here && load(false));
     return () => {
       here = false;
       end();
@@ -57,5 +61,5 @@ export function useJobEvents(key: string): { events: JobEvent[]; failed: Problem
     const event = eventOf(data['event']);
     if (row?.id === key && event) keep((known) => merged(known, [event]));
   });
-  return { events, failed };
+  return { events, failed, loading };
 }
