@@ -91,7 +91,7 @@ function parts(event: JobEvent, words: Words): string[] {
     case 'attempt':
       return [word(words, 'words:state', text(data['state']))];
     default:
-      return [];
+      return ['party', 'state', 'round', 'message', 'reason'].map((name) => text(data[name]));
   }
 }
 
