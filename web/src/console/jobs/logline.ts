@@ -18,22 +18,29 @@ function text(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
 
-function word(words: Words, area: string, name: string): string {
-  const key = `${area}.${name}`;
-  return words.has(key) ? words.t(key) : name;
+function stateWord({ t, has }: Words, name: string): string {
+  return has(`words:state.${name}`) ? t(`words:state.${name}`) : name;
+}
+
+function metricWord({ t, has }: Words, name: string): string {
+  return has(`words:metric.${name}`) ? t(`words:metric.${name}`) : name;
+}
+
+function laneWord({ t, has }: Words, name: string): string {
+  return has(`jobs:lane.${name}`) ? t(`jobs:lane.${name}`) : name;
 }
 
 /** What kind of event it is, in a word. */
-export function kindWord(kind: string, words: Words): string {
-  return word(words, 'jobs:log.kind', kind);
+export function kindWord(kind: string, { t, has }: Words): string {
+  return has(`jobs:log.kind.${kind}`) ? t(`jobs:log.kind.${kind}`) : kind;
 }
 
 function state(data: Data, words: Words): string[] {
-  return [word(words, 'words:state', text(data['state'])), text(data['reason'])];
+  return [stateWord(words, text(data['state'])), text(data['reason'])];
 }
 
 function party(data: Data, words: Words): string[] {
-  return [text(data['party']), word(words, 'jobs:lane', text(data['state']))];
+  return [text(data['party']), laneWord(words, text(data['state']))];
 }
 
 function round(data: Data, words: Words): string[] {
@@ -42,7 +49,7 @@ function round(data: Data, words: Words): string[] {
   const figures = Object.entries(data).flatMap(([name, value]) =>
     NO_FIGURE.has(name) || typeof value !== 'number' || !Number.isFinite(value)
       ? []
-      : [`${word(words, 'words:metric', name)} ${shownMetric({ name, value }, language)}`],
+      : [`${metricWord(words, name)} ${shownMetric({ name, value }, language)}`],
   );
   return [of === '1' ? '' : t('jobs:log.round', { round: at, rounds: of }), ...figures];
 }
@@ -65,7 +72,7 @@ function waiting(data: Data, words: Words): string[] {
 function part(event: JobEvent, words: Words): string[] {
   const [row] = partsOf([event]);
   if (!row) return [];
-  return [row.label || String(row.place), word(words, 'words:state', row.state), row.error, row.job];
+  return [row.label || String(row.place), stateWord(words, row.state), row.error, row.job];
 }
 
 function parts(event: JobEvent, words: Words): string[] {
@@ -89,7 +96,7 @@ function parts(event: JobEvent, words: Words): string[] {
     case 'step':
       return part(event, words);
     case 'attempt':
-      return [word(words, 'words:state', text(data['state']))];
+      return [stateWord(words, text(data['state']))];
     default:
       return ['party', 'state', 'round', 'message', 'reason'].map((name) => text(data[name]));
   }

@@ -51,7 +51,7 @@ export function Notices({ notices }: { notices: readonly Schemas['Notice'][] }) 
 /** What a notice says: in the page's own words, which lead to the page of what it is about. */
 function Told({ notice }: { notice: Schemas['Notice'] }) {
   const { t, has } = useTexts('owner');
-  const own = `owner:notice.${notice.kind}`;
-  const text = has(own) ? t(`owner:notice.${notice.kind}`, notice.facts) : notice.message;
+  const { kind, facts, message } = notice;
+  const text = has(`owner:notice.${kind}`) ? t(`owner:notice.${kind}`, facts) : message;
   return notice.path ? <Link to={notice.path}>{text}</Link> : text;
 }
