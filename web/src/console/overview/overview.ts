@@ -7,6 +7,7 @@ import { stale } from '../../api/queries';
 
 export type Overview = Schemas['Overview'];
 export type JobSummary = Schemas['JobSummary'];
+export type Absence = Schemas['Absence'];
 
 const PATH = '/api/v1/overview';
 const PAUSE = 300;
