@@ -12,7 +12,7 @@ from peers.browsers import fits, shoot, tab_to, violations
 
 from secureflow.agent.console.web import WEB
 from secureflow.kit.errors import SecureFlowError
-from tests.browser.opening import Opens
+from tests.browser.opening import Opens, turn
 from tests.browser.owner.conftest import CODE, TABLET, WIDE, log_in, ready
 from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
@@ -174,10 +174,18 @@ def pages(place: Place) -> tuple[str, ...]:
     (dataset,) = place.ask("data.list")
     grants = {one["state"]: one["id"] for one in place.ask("grant.list")}
     return (
-        *("/", "/inbox", "/inbox?all=1", "/data", f"/data/{dataset['name']}", "/grants"),
+        *(
+            "/nowhere",
+            "/",
+            "/inbox",
+            "/inbox?all=1",
+            "/data",
+            f"/data/{dataset['name']}",
+            "/grants",
+        ),
         *("/grants/new", *(f"/grants/{one}" for one in grants.values()), "/budgets"),
         *("/budgets/customers", "/running", "/policies", "/record", "/verify", "/doctor"),
-        *("/people", "/people/ben", "/account", "/nowhere"),
+        *("/people", "/people/ben", "/account"),
     )
 
 
@@ -190,9 +198,13 @@ def test_everybody_can_use_every_page_and_it_fits(
 ) -> None:
     page = opens("ada", language, theme)
     wrong: dict[str, list[str]] = {}
-    for path in pages(place):
-        page.goto(f"{WEB}{path}")
+    for number, path in enumerate(pages(place)):
+        if language == "en" or not number:
+            page.goto(f"{WEB}{path}")
+        else:
+            turn(page, path, within=WEB)
         ready(page)
+        assert "/login" not in page.url
         shoot(page, f"{language}/owner-{path.strip('/').replace('/', '-')[:30] or 'root'}")
         found = violations(page)
         for size in (TABLET, WIDE):
@@ -273,14 +285,15 @@ def test_a_session_that_ends_in_mid_work_is_renewed_over_the_work(
     opens: Opens, place: Place
 ) -> None:
     page = opens()
-    page.goto(f"{WEB}/login?back=%2Faccount")
-    log_in(page, place, "vera")
+    opens.enter(page, "vera")
+    page.goto(f"{WEB}/account")
     page.get_by_label("Password now").first.fill("typed before")
     session = next(
         one["value"] for one in page.context.cookies() if one["name"].startswith("secureflow-owner")
     )
     place.ask("people.logout", session)
-    page.get_by_role("button", name="I am away").click()
+    # The stream may tell of it first: then the button lies beneath the dialog.
+    page.get_by_role("button", name="I am away").dispatch_event("click")
     dialog = page.get_by_role("dialog", name="Your session has ended")
     dialog.wait_for()
     assert not violations(page)
