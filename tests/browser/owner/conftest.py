@@ -95,3 +95,10 @@ def ready(page: Any) -> None:
     """Wait until a page has its heading and awaits nothing."""
     page.get_by_role("heading", level=1).wait_for()
     page.locator("[aria-busy=true]").first.wait_for(state="detached")
+
+
+def session_of(page: Any) -> str:
+    """Return the session of a page's browser, which is the agent's own."""
+    cookies = page.context.cookies()
+    named = (one for one in cookies if one["name"].startswith("secureflow-owner"))
+    return str(next(named)["value"])
