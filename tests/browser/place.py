@@ -1,7 +1,7 @@
 """An organisation whose page a real browser visits: platform, agent, people and page are real.
 
-`bank-b` has people: `ada` is owner-admin, `ben` decides with a second factor, `vera` reads. Two of
-them decide about every job. All is shared by the tests of a file.
+`bank-b` has people: `ada` is owner-admin, `ben` decides with a second factor and `cleo` without,
+`vera` reads. Two of them decide about every job.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _two_decide(place: Place) -> None:
 def _people(place: Place) -> None:
     place.ask("people.add", name="ada", password=PASSWORD, roles=["owner-admin"])
     ada = _session(place, "ada", PASSWORD)
-    for name, role in {"ben": "decider", "vera": "viewer"}.items():
+    for name, role in {"ben": "decider", "cleo": "decider", "vera": "viewer"}.items():
         place.ask("people.add", ada, name=name, password=FIRST, roles=[role])
         place.ask("people.password", _session(place, name, FIRST), old=FIRST, new=PASSWORD)
     ben = _session(place, "ben", PASSWORD)
