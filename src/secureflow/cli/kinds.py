@@ -15,7 +15,7 @@ from secureflow.cli.bysteps import (
 )
 from secureflow.cli.escaping import plain
 from secureflow.cli.peerkinds import Cost, MpcText, PsiText
-from secureflow.cli.texts import listed, t
+from secureflow.cli.texts import listed, said, t
 from secureflow.domain.securitylabel import SecurityLabel
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
@@ -344,6 +344,9 @@ class PipelineText:
     def _step(self, at: int, step: PipelineStep) -> str:
         task = self._kinds[step.job.kind].task(told_by_steps(step))
         told = f"{at}. {step.id}: {task}"
+        if step.when is not None:
+            told = t("{told}; it runs only if {condition}, and is skipped otherwise",
+                     told=told, condition=said(step.when.sentence))  # fmt: skip
         if not step.takes:
             return told
         taken = listed(

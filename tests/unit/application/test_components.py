@@ -127,7 +127,7 @@ def test_ports_and_groups_are_described(made: dict[str, Any]) -> None:
         assert {port["type"] for port in used} <= set(types)
         assert one["step"] == (one["kind"] in PORTS), key
     fields = [port["field"] for port in by_id(made)["evaluation"]["inputs"]]
-    assert fields == ["datasets", "models", "rows"]
+    assert fields == ["datasets", "models", "rows", "when"]
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,9 @@ class Steps:
             )
         if not wanted:
             return
-        models = getattr(spec, "models", ())
-        if len(request.outputs["metrics"]) != len(models):
-            raise _refused(request, "it tells figures of other models than were to be measured")
         made, planned = self._made(spec, part)
+        if len(request.outputs["metrics"]) != planned:
+            raise _refused(request, "it tells figures of other models than were to be measured")
         owed = planned if spec.min_contributors == len(spec.roster) else 1
         if made < owed:
             raise _refused(

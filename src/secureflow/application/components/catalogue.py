@@ -18,8 +18,9 @@ from secureflow.application.access import Principal, require
 from secureflow.application.components.kinds import DRAWN, GROUPS, sample
 from secureflow.application.components.schemas import Schema, choices, forms, schemas
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.conditions import ANY_METRIC
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.ports import PORTS, Port, Ports
+from secureflow.domain.specs.ports import PORTS, WHEN, Port, Ports
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
@@ -93,6 +94,7 @@ def catalogue(kinds: EngineKinds) -> dict[str, Any]:
         ],
         "protections": [{"id": one, **words_of("protection", one)} for one in _PROTECTIONS],
         "components": list(_components(kinds, definitions, roots)),
+        "conditions": sorted(ANY_METRIC),
         "$defs": definitions,
     }
 
@@ -142,7 +144,11 @@ def _common(kinds: EngineKinds, name: str, schema: Schema) -> dict[str, Any]:
     return {
         "kind": name,
         "group": drawn.group,
-        "inputs": [{**_ROWS_IN, **words_of("port_name", "rows")}, *map(_port, given.inputs)],
+        "inputs": [
+            {**_ROWS_IN, **words_of("port_name", "rows")},
+            *map(_port, given.inputs),
+            *([_port(WHEN)] if name in PORTS else []),
+        ],
         "outputs": [*map(_port, given.outputs)],
         "step": name in PORTS,
         "protections": _protections(kinds, name, schema),

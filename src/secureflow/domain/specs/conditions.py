@@ -32,6 +32,8 @@ _CLASSES: Final = frozenset(
      "macro_f1", "weighted_f1")
 )  # fmt: skip
 _NUMBER: Final = frozenset(("rows", "mse", "rmse", "mae", "bias", "target_mean", "r2"))
+ANY_METRIC: Final = _BINARY | _CLASSES | _NUMBER
+"""The figures that evaluations tell, of whatever target."""
 MOST_MODELS: Final = 16
 MOST_FIGURES: Final = 64
 _NUMBER_FORM: Final = re.compile(r"-?[0-9]{1,300}\.[0-9]{6}", re.ASCII)

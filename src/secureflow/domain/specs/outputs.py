@@ -65,7 +65,7 @@ class Outputs:
             moments=None if moments is None else tuple(float(one) for one in moments),
             recipe=None if recipe is None else parse(Recipe, recipe, "recipe"),
             rows=None if rows is None else {str(name): str(one) for name, one in rows.items()},
-            metrics=tuple(dict(one) for one in metrics) if are_metrics(metrics) else None,
+            metrics=tuple(map(dict, metrics)) if metrics and are_metrics(metrics) else None,
         )
 
     def signed(self) -> dict[str, JSON]:

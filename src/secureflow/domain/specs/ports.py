@@ -3,8 +3,8 @@
 A port has a type; an edge leads from an output to an input of the same type. What flows over it
 stays where it is: a *model* and a *recipe* are artefacts that a job's owners know by their digests,
 a *table* is a file at each agent, *matched rows* are what each agent keeps of an intersection, and
-*metrics* stand in a report. `PORTS` is the one table of
-them: the rules of pipelines, their drafts and whoever draws them read it.
+*metrics* are signed by every party, and decide which steps run (`WHEN`). `PORTS` is the one table
+of them: the rules of pipelines, their drafts and whoever draws them read it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class Ports:
 _MATCHED: Final = Port("matched", "matched_rows", field="rows")
 """Where rows of an intersection come in: of each owner these alone are read."""
 
+WHEN: Final = Port("when", "metrics", field="when")
+"""Where figures come in by which any step runs or not (`conditions`); it is no input of its job."""
+
 PORTS: Final[Mapping[str, Ports]] = {
     "training": Ports(
         inputs=(
@@ -73,7 +76,7 @@ PORTS: Final[Mapping[str, Ports]] = {
     "preparation": Ports(inputs=(_MATCHED,), outputs=(Port("recipe", "recipe", goes_on=True),)),
     "evaluation": Ports(
         inputs=(Port("models", "model", field="models", many=True, needed=True), _MATCHED),
-        outputs=(Port("metrics", "metrics"),),
+        outputs=(Port("metrics", "metrics", goes_on=True),),
     ),
     "prediction": Ports(
         inputs=(Port("model", "model", field="model", needed=True),),

@@ -9,12 +9,12 @@ from functools import partial
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.evaluation.charges import SPENDING
-from secureflow.engines.evaluation.comparison import Measured, compared, measured_in
 from secureflow.engines.evaluation.disclosure import attacks, disclosure
 from secureflow.engines.evaluation.plan import evaluation_plan
 from secureflow.engines.evaluation.sections import sections
 from secureflow.engines.evaluation.stage import STAGE
 from secureflow.engines.run.beginning import begin
+from secureflow.engines.run.comparison import Measured, compared, measured_in
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.messages import ReleasedModel
 from secureflow.engines.run.protections import protection_of

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from secureflow.domain.figures import STABILITY
 from secureflow.engines.run.codesection import COMPUTED, code_section
+from secureflow.engines.run.comparison import COUNTS, called, shortened
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, text_in, with_texts
 
 CAVEATS: Final = "What so many rows can show"
-COUNTS: Final = frozenset({"rows", "positives", "undefined"})
-"""Figures that are shown as whole numbers."""
 
 
 def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
@@ -33,16 +32,6 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         if shift := one.get("psi"):
             found.append({"title": STABILITY, "rows": _shift(shift)})
     return found
-
-
-def called(one: Mapping[str, Any]) -> str:
-    """Return what a model is called: its name and its digest, else its job.
-
-    Args:
-        one: a model's part of the report (`figures`), from any version and anybody.
-    """
-    known = str(one.get("model") or one.get("job") or "")
-    return f"{name} ({known})" if (name := str(one.get("name") or "")) else known
 
 
 def _figures(one: Mapping[str, Any]) -> list[dict[str, JSON]]:
@@ -81,8 +70,3 @@ def _shift(shift: Mapping[str, Any]) -> list[dict[str, JSON]]:
     rows.append(with_texts({"label": "reading", "value": text_in(shift, "reading")}))
     rows += [{"label": name, "value": f"{shift[name]:,}"} for name in ("rows", "baseline_rows")]
     return rows
-
-
-def shortened(value: float) -> str:
-    """Return a number to four decimals, or to four digits where that would tell less or more."""
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 or value == 0 else f"{value:.4g}"

@@ -10,6 +10,7 @@ from secureflow.domain.metricnames import in_words, most_telling
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
+from secureflow.engines.run.comparison import Measured, compared
 from secureflow.engines.run.kind import Rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.reading import members, objects
@@ -147,8 +148,6 @@ def comparison_of(spec: PipelineSpec, rows: Sequence[Row]) -> dict[str, JSON] | 
         spec: the pipeline's.
         rows: of the attempts at its steps; the last of each counts.
     """
-    from secureflow.engines.evaluation.comparison import Measured, compared  # it brings NumPy
-
     last = {str(row["step"]): row for row in rows}
     found = []
     for step in spec.steps:

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from secureflow.application.reports.pictures.evaluation import pictures
 from secureflow.domain.figures import STABILITY
-from secureflow.engines.evaluation.sections import shortened
+from secureflow.engines.run.comparison import shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in

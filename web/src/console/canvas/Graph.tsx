@@ -18,10 +18,13 @@ import { kindOf, stays, takes } from './catalogue';
 import { useDrawing } from './drawing';
 import { DRAGGED } from './Palette';
 import css from './Graph.module.css';
+import { lanesOf } from './layout';
+import { RoutedEdge } from './RoutedEdge';
 import { StepNode, type StepData } from './StepNode';
 import type { Edge } from './draft';
 
 const NODES = { step: StepNode };
+const EDGES = { routed: RoutedEdge };
 const ORDER = 'order';
 
 /** What is read-only where a graph is looked at: nothing can be moved or connected. */
@@ -44,9 +47,11 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
       })),
     [steps, places, chosen, states],
   );
+  const lanes = useMemo(() => lanesOf(edges, places), [edges, places]);
   const lines = useMemo(
     () =>
       edges.map((one): FlowEdge => {
+        const lane = lanes.get(one);
         const port = takes(kindOf(catalogue, kind(one.to, steps))).find(({ name }) => name === one.input);
         const local = port !== undefined && stays(catalogue, port.type);
         return {
@@ -56,13 +61,14 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
           sourceHandle: one.output || ORDER,
           targetHandle: one.input || ORDER,
           selected: keyOf(one) === edge,
+          ...(lane ? { type: 'routed', data: { lane } } : {}),
           markerEnd: { type: MarkerType.ArrowClosed },
           ...(one.input ? {} : { className: css['order'] ?? '' }),
           ...(local ? { label: t('canvas:stays') } : {}),
           ariaLabel: t('canvas:edge', { from: one.from, to: one.to }),
         };
       }),
-    [edges, steps, catalogue, edge, t],
+    [edges, steps, catalogue, edge, lanes, t],
   );
   const count = steps.length;
   useEffect(() => {
@@ -106,6 +112,7 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         nodes={nodes}
         edges={lines}
         nodeTypes={NODES}
+        edgeTypes={EDGES}
         colorMode={dark ? 'dark' : 'light'}
         onInit={(made) => {
           flow.current = made;

@@ -1,6 +1,7 @@
 import { Button, Card, Select, Space, Tag } from 'antd';
 import { useTexts } from '../../shared/i18n';
 import { connects, inWords, kindOf, takes, usualOutput, type Port } from './catalogue';
+import { Condition } from './Condition';
 import { useDrawing } from './drawing';
 import css from './Form.module.css';
 import type { Step } from './draft';
@@ -66,6 +67,7 @@ export function Connections({ step }: { step: Step }) {
       {takes(kindOf(catalogue, step.kind)).map((port) => (
         <Input key={port.name} step={step} port={port} />
       ))}
+      <Condition step={step} />
       <Needs step={step} />
     </div>
   );

@@ -36,6 +36,8 @@ export type Catalogue = {
   port_types: PortType[];
   protections: Labelled[];
   components: Component[];
+  /** The figures that a condition can be on. */
+  conditions: string[];
   $defs: Record<string, Schema>;
 };
 

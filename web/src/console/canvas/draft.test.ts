@@ -11,6 +11,7 @@ function add(request: Members, ...ids: string[]): Members {
 }
 
 const RECIPE = { from: 'preparation', output: 'recipe', to: 'training', input: 'recipe' };
+const WHEN = { from: 'evaluation', output: 'metrics', to: 'statistics', input: 'when' };
 const MODEL = { from: 'training', output: 'model', to: 'evaluation', input: 'models' };
 
 test('one step is the plain request of its kind', () => {
@@ -85,6 +86,22 @@ test('an order without an edge is a need', () => {
   expect(stepsOf(drawn)[1]?.body['needs']).toEqual(['statistics']);
   const renamedOne = renamed(drawn, 'statistics', 'survey', CATALOGUE)!;
   expect(stepsOf(renamedOne)[1]?.body['needs']).toEqual(['survey']);
+});
+
+test('an edge of figures sets a condition, which follows new names and goes with its edge', () => {
+  const models = connected(add({}, 'training', 'training', 'evaluation', 'statistics'), CATALOGUE, MODEL)!;
+  const one = connected(models, CATALOGUE, WHEN)!;
+  const body = (request: typeof one) => stepsOf(request).find((each) => each.kind === 'statistics')?.body;
+  expect(body(one)?.['when']).toEqual({ step: 'evaluation', metric: 'auc', at_least: 0.7 });
+  expect(edgesOf(one, CATALOGUE)).toContainEqual({ ...WHEN, path: ['when'] });
+  const two = connected(connected(models, CATALOGUE, { ...MODEL, from: 'training-2' })!, CATALOGUE, WHEN)!;
+  expect(body(two)?.['when']).toMatchObject({ of: 'training' });
+  expect(body(renamed(two, 'training', 'first', CATALOGUE)!)?.['when']).toMatchObject({ of: 'first' });
+  expect(body(renamed(two, 'evaluation', 'test', CATALOGUE)!)?.['when']).toMatchObject({ step: 'test' });
+  expect(body(disconnected(one, { ...WHEN, path: ['when'] }))?.['when']).toBeUndefined();
+  expect(body(removed(one, 'evaluation', CATALOGUE))?.['when']).toBeUndefined();
+  expect(connected(one, CATALOGUE, { ...WHEN, from: 'training', output: 'model' })).toBeNull();
+  expect(connected(one, CATALOGUE, { ...MODEL, from: 'statistics', output: '' })).toBeNull();
 });
 
 test('a new name is followed by what refers to it; names that are taken are refused', () => {

@@ -4,6 +4,7 @@
  */
 import { kindOf, takes, usualOutput, connects, type Catalogue, type Component } from './catalogue';
 import { at, isMembers, put, type Json, type Members, type Path } from './json';
+import { conditionOn, placesOf, WHEN } from './conditions';
 
 export const PIPELINE = 'pipeline';
 /** The members that all kinds begin with; the steps of a pipeline share them. */
@@ -85,7 +86,7 @@ export function withStep(request: Members, body: Members): { request: Members; i
   const kind = text(body['kind']);
   const steps = stepsOf(request);
   if (!steps.length && request['kind'] !== PIPELINE) {
-    const { id: _, needs: __, ...own } = body;
+    const { id: _, needs: __, when: ___, ...own } = body;
     return { request: { ...commonOf(request), ...own, kind }, id: kind };
   }
   const pipeline = asPipeline(request);
@@ -116,7 +117,7 @@ export function removed(request: Members, id: string, catalogue: Catalogue): Mem
   const listed = stepsOf(left).filter((one) => one.id !== id);
   const [only] = listed;
   if (listed.length === 1 && only && left['attempts'] === undefined && left['epsilon'] === undefined) {
-    const { id: _, needs: __, ...own } = only.body;
+    const { id: _, needs: __, when: ___, ...own } = only.body;
     return { ...commonOf(left), ...own };
   }
   return { ...left, steps: listed.map((one) => one.body) };
@@ -141,6 +142,9 @@ export function connected(
   const reference: Members = { step: edge.from, ...(usual ? {} : { output: edge.output }) };
   const field = [...taker.path, ...port.field.split('.')];
   const there = at(request, field);
+  if (edge.input === WHEN) {
+    return ordered(put(request, field, conditionOn(giver, there)) as Members, catalogue);
+  }
   if (!port.many) return ordered(put(request, field, reference) as Members, catalogue);
   const listed = Array.isArray(there) ? there : [];
   if (listed.some((one) => isMembers(one) && one['step'] === edge.from)) return request;
@@ -176,6 +180,7 @@ export function renamed(
     const path = [...(step?.path ?? []), ...edge.path];
     found = put(found, edge.input ? [...path, 'step'] : path, to) as Members;
   }
+  for (const path of placesOf(steps, id)) found = put(found, path, to) as Members;
   const step = steps.find((one) => one.id === id);
   return step ? (put(found, [...step.path, 'id'], to) as Members) : null;
 }

@@ -10,6 +10,7 @@ function port(name: string, type: string, rest: Partial<Port> = {}): Port {
   return { name, type, ...said, required: false, many: false, field: '', goes_on: false, ...rest };
 }
 
+const WHEN = port('when', 'metrics', { field: 'when' });
 const ROWS = port('rows', 'rows', { required: true, many: true, field: 'datasets' });
 
 function component(id: string, rest: Partial<Component>): Component {
@@ -73,9 +74,10 @@ export const CATALOGUE: Catalogue = {
       label: both('Neural network', '神经网络'),
     }),
     component('evaluation', {
-      inputs: [ROWS, port('models', 'model', { field: 'models', many: true, required: true })],
+      inputs: [ROWS, port('models', 'model', { field: 'models', many: true, required: true }), WHEN],
+      outputs: [port('metrics', 'metrics', { goes_on: true })],
     }),
-    component('statistics', {}),
+    component('statistics', { inputs: [ROWS, WHEN] }),
     component('statistics.mean', {
       level: 'query',
       place: { path: 'queries', many: true },
@@ -85,6 +87,7 @@ export const CATALOGUE: Catalogue = {
     component('sweep', { step: false }),
     component('pipeline', { step: false }),
   ],
+  conditions: ['auc', 'loss'],
   $defs: {
     training: object({
       ...COMMON,

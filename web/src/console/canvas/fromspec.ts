@@ -116,7 +116,7 @@ function ofSweep(spec: Members, catalogue: Catalogue, known: Known): Members {
 
 function ofPipeline(spec: Members, catalogue: Catalogue, known: Known): Members {
   const steps = list(spec['steps']).map((one): Json => {
-    const { id, job, takes: edges } = members(one);
+    const { id, job, takes: edges, needs, when } = members(one);
     const inner = members(job);
     const kind = text(inner['kind']);
     let body: Members = { id: text(id), kind, ...ownOf(inner, catalogue, known) };
@@ -131,7 +131,7 @@ function ofPipeline(spec: Members, catalogue: Catalogue, known: Known): Members 
       const path = port.many ? [...field, place] : field;
       body = put(body, path, { step: text(step), output: text(output) }) as Members;
     }
-    return body;
+    return { ...body, ...defined({ needs, when }) };
   });
   return defined({ steps, attempts: spec['attempts'], epsilon: members(spec['privacy'])['epsilon'] });
 }

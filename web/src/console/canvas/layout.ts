@@ -7,6 +7,64 @@ const ACROSS = 250;
 const DOWN = 220;
 const STAIR = 130;
 const COLUMNS = 2;
+const PARTS = 40;
+
+/** The height and width of a step, as far as edges have to go around it. */
+const HIGH = 200;
+const WIDE = 220;
+const BESIDE = 40;
+/** Half of what is free between steps that stand side by side. */
+const GAP = 15;
+
+/** The corners around which an edge goes; none where the straight way is free. */
+export type Lane = readonly Place[];
+
+/**
+ * The way of an edge that skips steps: around those which stand between its ends, in a lane of its
+ * own at their left; of several such edges each has another lane.
+ */
+export function lanesOf(edges: readonly Edge[], places: Record<string, Place>): Map<Edge, Lane> {
+  const found = new Map<Edge, Lane>();
+  for (const edge of edges) {
+    const from = places[edge.from];
+    const to = places[edge.to];
+    if (!from || !to) continue;
+    const between = Object.entries(places).flatMap(([id, one]) =>
+      id !== edge.from && id !== edge.to && crosses(one, from, to) ? [one] : [],
+    );
+    if (!between.length) continue;
+    const below = Math.max(from.y, ...between.map((one) => one.y)) + HIGH + BESIDE / 4;
+    if (Math.abs(to.y - from.y) < HIGH) {
+      found.set(edge, [
+        { x: to.x - GAP, y: below + GAP * found.size },
+        { x: to.x - GAP, y: to.y + BESIDE },
+      ]);
+      continue;
+    }
+    const left = Math.min(from.x + WIDE, to.x, ...between.map((one) => one.x));
+    const x = left - BESIDE * (1 + found.size);
+    const down = from.y + HIGH + BESIDE / 4;
+    found.set(edge, [
+      { x, y: down },
+      { x, y: to.y + BESIDE },
+    ]);
+  }
+  return found;
+}
+
+/** Whether a step stands in the way of the straight line from the right of one to the left of another. */
+function crosses(step: Place, from: Place, to: Place): boolean {
+  const start = { x: from.x + WIDE, y: from.y + HIGH / 2 };
+  const end = { x: to.x, y: to.y + HIGH / 2 };
+  const [top, bottom] = [Math.min(start.y, end.y), Math.max(start.y, end.y)];
+  for (let part = 1; part < PARTS; part += 1) {
+    const x = start.x + ((end.x - start.x) * part) / PARTS;
+    const y = start.y + ((end.y - start.y) * part) / PARTS;
+    const inside = x > step.x && x < step.x + WIDE && y > step.y && y < step.y + HIGH;
+    if (inside && y >= top && y <= bottom) return true;
+  }
+  return false;
+}
 
 /** A place for every step; those that were moved stay where they are. */
 export function placed(

@@ -1,4 +1,4 @@
-"""The table of `report["comparison"]` (`engines.evaluation.comparison`): figures by models."""
+"""The table of `report["comparison"]` (`engines.run.comparison`): figures by models."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from secureflow.application.reports.page import render
 from secureflow.domain.specs.heldout import HeldOut
-from secureflow.engines.evaluation.comparison import Measured, compared
+from secureflow.engines.run.comparison import Measured, compared
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
 from tests.unit.engines.evaluation.world import EvaluationWorld

@@ -27,7 +27,6 @@ from secureflow.domain.figures import HALF_WIDTH
 from secureflow.domain.metricnames import HIGHER, LOWER
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
-from secureflow.engines.evaluation.sections import COUNTS, called, shortened
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.text import Text, with_texts
 
@@ -36,6 +35,8 @@ MEASURED: Final = (
     *("name", "model", "job", "form", "figures", "intervals", "noise", "contributors", "seen"),
 )
 """The members of a model's part of an evaluation that a comparison is made of."""
+COUNTS: Final = frozenset({"rows", "positives", "undefined"})
+"""Figures that are shown as whole numbers."""
 _EXACT: Final = "rows"
 
 
@@ -187,3 +188,18 @@ def _reading(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
     if noised:
         yield "± is what differential privacy adds to a figure, 95 times in 100."
+
+
+def called(one: Mapping[str, Any]) -> str:
+    """Return what a model is called: its name and its digest, else its job.
+
+    Args:
+        one: a model's part of the report (`figures`), from any version and anybody.
+    """
+    known = str(one.get("model") or one.get("job") or "")
+    return f"{name} ({known})" if (name := str(one.get("name") or "")) else known
+
+
+def shortened(value: float) -> str:
+    """Return a number to four decimals, or to four digits where that would tell less or more."""
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
