@@ -48,14 +48,19 @@ def connected(url: str) -> Iterator[sa.Connection]:
 
 
 def kill_while_locked(directory: Path, url: str, lock: object) -> None:
-    """Let `init` come as far as this lock, and kill it there."""
+    """Let `init` come as far as this lock, and kill it there; it says what it waits for."""
     with connected(url) as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({lock})")
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        with Path(os.devnull).open("w") as nowhere:
-            process = nursery.Child(init(directory, url), os.environ, nowhere, nowhere)
+        log = directory.with_suffix(".log")
+        with log.open("w") as output:
+            process = nursery.Child(init(directory, url), os.environ, output, output)
             deadline = time.monotonic() + PATIENCE
-            while not connection.exec_driver_sql(waiting).scalar():
+            while not (
+                "migration_awaited" in log.read_text()
+                if lock == _MIGRATION_LOCK
+                else connection.exec_driver_sql(waiting).scalar()
+            ):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
