@@ -48,18 +48,17 @@ def connected(url: str) -> Iterator[sa.Connection]:
 
 
 def kill_while_locked(directory: Path, url: str, lock: object) -> None:
-    """Let `init` come as far as this lock, and kill it there; it says what it waits for."""
+    """Let `init` come as far as this lock, and kill it there."""
     with connected(url) as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({lock})")
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        log = directory.with_suffix(".log")
-        with log.open("w") as output:
+        told = directory.with_name("told")  # whoever may not migrate asks again, and says so
+        with told.open("w") as output:
             process = nursery.Child(init(directory, url), os.environ, output, output)
             deadline = time.monotonic() + PATIENCE
             while not (
-                "migration_awaited" in log.read_text()
-                if lock == _MIGRATION_LOCK
-                else connection.exec_driver_sql(waiting).scalar()
+                connection.exec_driver_sql(waiting).scalar()
+                or "migration_awaited" in told.read_text()
             ):
                 assert process.poll() is None
                 assert time.monotonic() < deadline

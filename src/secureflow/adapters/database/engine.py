@@ -11,17 +11,12 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.script.revision import ResolutionError
-from alembic.util.exc import CommandError
 
+from secureflow.adapters.database import schema
 from secureflow.adapters.database.connections import (
     WriteTurn,
     async_engine,
@@ -33,7 +28,6 @@ from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import fault_of, typed_faults
 from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
-    HISTORY,
     damage_of,
     refuse_half,
     refuse_missing,
@@ -216,20 +210,8 @@ def _busy_timeout(connection: sa.Connection, most: float) -> Iterator[None]:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    return config
-
-
-@cache
-def newest_schema() -> str:
-    """Return the name of this version's schema."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
-
-
 def migrate(connection: sa.Connection, to: str = "head") -> bool:
-    """Run the missing steps in one exclusive transaction; the caller commits.
+    """Bring the schema to this version in one exclusive transaction; the caller commits.
 
     Returns:
         False, and nothing is done, while another process seems to migrate.
@@ -243,8 +225,27 @@ def migrate(connection: sa.Connection, to: str = "head") -> bool:
         connection.rollback()  # several servers may be started again at once: none waits
         refuse_missing(connection)
         return True
-    refuse_half(connection)
-    config = _config()
+    found = refuse_half(connection)
+    if to != "head":
+        _run_steps(connection, to)
+        return True
+    if found is None:
+        schema.create(connection)
+    else:
+        _run_steps(connection, to)
+    refuse_missing(connection)
+    return True
+
+
+def _run_steps(connection: sa.Connection, to: str) -> None:
+    """Run the missing migrations. Alembic takes an eighth of a second to import."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script.revision import ResolutionError
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, to)
@@ -254,9 +255,6 @@ def migrate(connection: sa.Connection, to: str = "head") -> bool:
             "The database was migrated by a later version of SecureFlow than this one.",
             "Run that version, or restore the backup that was made before the upgrade.",
         ) from error
-    if to == "head":
-        refuse_missing(connection)
-    return True
 
 
 def _is_turn(connection: sa.Connection) -> bool:
@@ -282,7 +280,6 @@ def _is_turn(connection: sa.Connection) -> bool:
 
 def _is_current(connection: sa.Connection) -> bool:
     """Tell whether a database has this version's schema, by its history."""
-    if HISTORY not in sa.inspect(connection).get_table_names():
+    if schema.HISTORY not in sa.inspect(connection).get_table_names():
         return False
-    query = sa.text(f"SELECT version_num FROM {HISTORY}")  # noqa: S608  a constant
-    return connection.execute(query).scalars().all() == [newest_schema()]
+    return schema.versions_of(connection) == [schema.NEWEST]
