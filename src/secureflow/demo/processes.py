@@ -21,6 +21,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 START_SECONDS = 300.0
+_KILLED_SECONDS = 10.0
+"""How long processes that were killed are waited for: a busy machine lets them end late."""
 _BIND = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, which exec keeps
@@ -112,10 +114,15 @@ class Process:
             return "(no log)"
 
     def kill(self) -> None:
-        """SIGKILL the child and everything it started; wait for its end."""
+        """SIGKILL the child and everything it started; wait for the end of all of it.
+
+        What it started may hold a folder's lock a little longer than the child itself, so that the
+        next process in that folder would be refused.
+        """
         if self._child is not None:
             kill_group(self._child.pid, signal.SIGKILL)
             self._child.wait()
+            _await_group(self._child.pid)
 
     def terminate(self) -> None:
         """Ask the child to end; do not wait."""
@@ -164,6 +171,28 @@ def kill_group(pid: int, how: signal.Signals) -> None:
     """Signal a child's process group; one that is gone is not an error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, how)
+
+
+def _await_group(pid: int) -> None:
+    """Wait until no process of a killed group runs; nobody may collect those that have ended."""
+    deadline = time.monotonic() + _KILLED_SECONDS
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _runs(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    if not sys.platform.startswith("linux"):
+        return False  # cannot be told from those that have ended
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = entry.read_text(errors="replace").rpartition(") ")[2].split()[:3]
+            if int(of) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _bound(command: Sequence[str]) -> list[str]:

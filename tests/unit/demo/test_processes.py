@@ -6,19 +6,31 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import grpc
 import pytest
 
+from secureflow.demo import processes
 from secureflow.demo.platform import free_ports
 from secureflow.demo.processes import Process
 from tests.peers.running import runs
 
 READY = "import sys, pathlib; pathlib.Path(sys.argv[1], 'ready.json').write_text('{}')"
+MEMBER = """
+import json, os, pathlib, sys, time
+member = os.fork()
+if member:
+    ready = pathlib.Path(sys.argv[1], 'ready.json')
+    ready.with_suffix('.part').write_text(json.dumps({'member': member}))
+    ready.with_suffix('.part').rename(ready)
+time.sleep(600)
+"""
 STARTER = """
 import sys, time
 from pathlib import Path
@@ -93,6 +105,27 @@ def test_a_child_ends_with_who_started_it(tmp_path: Path) -> None:
     while runs(child):
         assert time.monotonic() < deadline, "the child was left behind"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_kill_waits_for_what_the_child_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel ends the processes of a group one after another, on a busy machine much later."""
+    words = ("-I", "-S", "-c", MEMBER, str(tmp_path))
+    child = Process("child", words, tmp_path, tmp_path / "log")
+    child.start()
+    member = int(child.ready()["member"])
+    later = threading.Timer(0.2, os.kill, (member, signal.SIGKILL))
+
+    def one_after_another(pid: int, how: signal.Signals) -> None:
+        os.kill(pid, how)
+        later.start()
+
+    monkeypatch.setattr(processes, "kill_group", one_after_another)
+    child.kill()
+    assert not runs(member)
+    later.join()
 
 
 def test_ports_are_none_that_others_get_by_chance() -> None:

@@ -108,6 +108,21 @@ def test_the_tests_that_the_threat_model_names_exist() -> None:
     assert [name for name in named if f"def {name}(" not in sources] == []
 
 
+def test_the_tests_of_the_worlds_faults_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = page.partition("## Faults of the world")[2].partition("\n## ")[0].splitlines()
+    missing, file, found = [], "", 0
+    for of, name in re.findall(r"`([\w/]*(?:\.py)?)::(test_\w+)`", "\n".join(rows)):
+        file, found = of or file, found + 1
+        if f"def {name}(" not in (ROOT / "tests" / file).read_text():
+            missing.append(f"{file}::{name}")
+    assert missing == []
+    assert found > 30
+    assert [row.split()[1] for row in rows if re.match(r"\| \d", row)] == [
+        str(number) for number in range(1, 12)
+    ]
+
+
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
