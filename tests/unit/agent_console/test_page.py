@@ -45,7 +45,8 @@ async def test_without_accounts_the_page_says_how_the_first_is_made_and_nothing_
             assert "secureflow agent people add" in answer.json()["hint"], one.id
             assert item.job not in answer.json()["detail"]
         await page.team.gather("ada")  # the first one counts at once
-        assert (await browser.log_in("ada")).status_code == 200
+        assert (await browser.log_in("ada")).json()["accounts"] is True
+        assert (await browser.get("/inbox")).status_code == 200
         asking.cancel()
 
 
@@ -80,6 +81,8 @@ async def test_one_answer_has_what_a_decision_needs_and_approves_exactly_that(
         shown = answer.json()
         assert shown["summary"]["sensitive"] == ["job"]
         assert shown["summary"]["columns"] == 3
+        columns = shown["request"]["data"]["columns"]
+        assert [one["name"] for one in columns] == ["job", "age", "income"]  # sensitive ones first
         approve = {"seen": shown["seen"]}
         came = (await ben.post(f"/inbox/{item.id}/approve", approve)).json()
         assert (came["state"], came["signed"]) == ("approved", True)
