@@ -20,6 +20,7 @@ const LANES: Record<string, string> = {
   absent: 'error',
   renewing: 'warning',
   refused: 'error',
+  silent: 'warning',
   out: 'error',
 };
 
