@@ -184,8 +184,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
         yield t("Takes"), _and().join((line(estimate), *map(said, low))), _ALL if low else 1
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
-    for who, sees in _sights(kind, spec, here):
-        yield label, f"{said(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
+    for who, named, sees in _sights(kind, spec, here):
+        yield label, f"{named}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
     yield from known_here(here)
     why = _and().join(plain(said(one)) for one in item.reasons)
@@ -345,13 +345,17 @@ def _spending(budget: Mapping[str, Any]) -> str:
     return text
 
 
-def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
-    """Yield who sees what: the operator first, and of it what it sees if it cheats."""
+def _sights(
+    kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]
+) -> Iterable[tuple[str, str, str]]:
+    """Yield who (and in words) sees what: the operator first, and of it what it sees as a cheat."""
     disclosed = kind.engine.disclosure(spec, "SIMULATED" if here.get("allow_simulated") else "")
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield who, _and().join(said(part_of(row, "sees")) for row in rows)
+        every = list(rows)
+        named = said(part_of(every[0], "who"))
+        yield who, named, _and().join(said(part_of(row, "sees")) for row in every)
 
 
 def visible(text: str) -> str:

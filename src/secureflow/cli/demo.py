@@ -62,7 +62,11 @@ def run(
     ] = "training",
     engine: Annotated[
         EngineName | None,
-        typer.Option(help=t("Engine of psi; it is installed if it is not. Default: spu if it is.")),
+        typer.Option(
+            help=t(
+                "Engine of psi, or with --keep; it is installed if absent. Default: spu if there."
+            )
+        ),
     ] = None,
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help=t("Install SPU for psi if it is not."))
@@ -71,7 +75,7 @@ def run(
     """Run the demo, unless a subcommand is named."""
     if context.invoked_subcommand is not None:
         return
-    _refuse_others(context, scenario)
+    _refuse_others(context, scenario, keep=keep)
     if bool(data) != bool(label):
         raise typer.BadParameter(t("--data and --label must be given together."))
     if positive and not data:
@@ -99,13 +103,14 @@ def run(
     raise typer.Exit(launcher.run(options))
 
 
-def _refuse_others(context: typer.Context, scenario: str) -> None:
-    """Refuse options that the scenario does not have.
+def _refuse_others(context: typer.Context, scenario: str, *, keep: bool) -> None:
+    """Refuse options that the scenario does not have; a platform that is kept may have an engine.
 
     Raises:
         BadParameter: naming one.
     """
-    for name in _TRAINING if scenario == "psi" else _INTERSECTION:
+    foreign = _TRAINING if scenario == "psi" else () if keep else _INTERSECTION
+    for name in foreign:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             option = f"--{name.replace('_', '-')}"

@@ -3,6 +3,9 @@
 The first bank's clients are young, the last one's old: income, schooling and working hours vary
 with age, so the shares differ in all of them. The split looks at `age` and at no other column, the
 label least of all; the test rows are the official ones and cover all ages.
+
+Each row also has a made-up phone number, by which owners can ask how many customers they share. It
+is dealt at random, no model reads it, and nothing else in a row depends on it.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from secureflow.demo.phones import customers
+from secureflow.demo.shares import cut
 from secureflow.demo.study import (
     Columns,
     Cutting,
@@ -24,7 +30,7 @@ from secureflow.demo.study import (
     unknown_column,
 )
 from secureflow.demo.words import Words
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy, ProbingLimit
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -38,6 +44,10 @@ PURPOSE = "credit scoring"
 LABEL = Label(column="income", positive=">50K")
 SENSITIVE = frozenset({"race", "sex", "native-country"})
 BY = "age"
+KEY = "phone"
+"""The column by which rows of two banks are matched."""
+PROBING = ProbingLimit(1_000_000, window=365)
+"""Ids that each bank lets others test in a year: some dozens of intersections."""
 SEED = 7
 BUDGET = DatasetPrivacy("adult", epsilon=10.0, delta=1e-5, required=False)
 """What each bank offers for answers with noise; jobs without differential privacy stay allowed."""
@@ -94,7 +104,7 @@ def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = B
     """
     table, features = adult_rows("train"), demo_features()
     cutting = Cutting(bank_names(parties), by, table[by], SEED)
-    shares, edges = make_shares(directory, table, features, cutting)
+    shares, edges = make_shares(directory, _with_phones(table, cutting), features, cutting)
     return Study(
         title="income > 50K",
         source="UCI Adult",
@@ -102,7 +112,7 @@ def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = B
         features=features,
         plan=demo_plan(rounds),
         shares=shares,
-        datasets={share.party: _budgeted(dataset_config(share.path)) for share in shares},
+        datasets={share.party: _offered(dataset_config(share.path)) for share in shares},
         test=test_set(),
         by=by,
         edges=edges,
@@ -148,14 +158,27 @@ def dataset_config(path: Path, name: str = "adult", *, clipped: bool = False) ->
                     bounds=narrow or _BOUNDS[field.name], sensitive=sensitive, clip=bool(narrow),
                 )
             )  # fmt: skip
+        elif field.name == KEY:
+            columns.append(ColumnConfig(KEY, "text", sensitive=True))
         else:
             known = adult_categories()[field.name]
             columns.append(ColumnConfig(field.name, "category", known, sensitive=sensitive))
     return DatasetConfig(name, str(path), "parquet", tuple(columns))
 
 
-def _budgeted(dataset: DatasetConfig) -> DatasetConfig:
-    return replace(dataset, privacy=BUDGET)
+def _with_phones(table: pa.Table, cutting: Cutting) -> pa.Table:
+    """Return the table with the phone of each row's person, each once at every bank."""
+    owners = cut(cutting.column, table.num_rows, len(cutting.owners), cutting.seed)
+    phones = np.empty(table.num_rows, dtype=object)
+    sizes = np.bincount(owners, minlength=len(cutting.owners)).tolist()
+    for at, theirs in enumerate(customers(sizes, cutting.seed)):
+        phones[owners == at] = theirs
+    return table.append_column(KEY, pa.array(phones, pa.string()))
+
+
+def _offered(dataset: DatasetConfig) -> DatasetConfig:
+    """Return a bank's declaration with what it lets others ask."""
+    return replace(dataset, privacy=BUDGET, key=KEY, probing=PROBING)
 
 
 @functools.cache

@@ -17,20 +17,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Final, Literal, ParamSpec
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
+from secureflow.agent.owner.engines import FOLDER
 from secureflow.demo.data import STATISTICS_POLICY, adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.psi import play as psi
-from secureflow.demo.psi.engines import Asked, Shelf, place
+from secureflow.demo.psi.engines import Asked, EngineName, Shelf, place
 from secureflow.demo.psi.screen import PsiScreen
-from secureflow.demo.psi.staging import Staging
+from secureflow.demo.psi.staging import EnginePlatform, Staging
 from secureflow.demo.sandboxing import sandbox_settings
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Words
@@ -157,10 +159,12 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
         study = own.study(data, options.rounds)
     with Screen(study, say, json=options.json) as screen:
         screen.opening()
-        workers, without = sandbox_settings()
+        shelf = Shelf(place(), say, screen.tell)
+        engines = shelf.offered(options.engines) if options.keep else ()
+        workers, without = sandbox_settings(engines=bool(engines))
         if without:
             screen.without_sandbox(without)
-        platform = Platform(
+        platform = EnginePlatform(
             directory,
             study.owners,
             study.datasets,
@@ -170,6 +174,7 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
             stays=options.keep,
             settings={"agent": workers},
             say=interrupts.before(screen.step),
+            lend=partial(_lend, shelf, engines),
         )
         try:
             platform.build()
@@ -286,11 +291,27 @@ def _leave(platform: Platform, say: Words) -> None:
     _advise(say("The platform keeps running. Explore it:"), lines)
     beside = say("As another owner, in another shell (a profile file each, in place of contexts):")
     _advise(beside, _entry(platform, second.party, f"{second.party}.json"))
+    if not _engines(platform):
+        lacking = say(
+            "To ask how many customers two banks share, each agent needs an engine. Start with one:"
+        )
+        _advise(lacking, ("secureflow demo --keep --engine openmined",))
     _advise(say("In a browser:"), _console(platform, owner.party, say))
     own = say(
         "The page of a data owner's own agent, where its people decide (give them a password):"
     )
     _advise(own, _own_page(owner.config))
+
+
+def _lend(shelf: Shelf, engines: Sequence[EngineName], directory: Path) -> None:
+    """Give the agent in a directory every engine that there is."""
+    for one in engines:
+        shelf.lend(one, directory)
+
+
+def _engines(platform: Platform) -> bool:
+    """Tell whether every agent has an engine for intersections."""
+    return all((owner.config.parent / FOLDER).is_dir() for owner in platform.parties.values())
 
 
 def _console(platform: Platform, party: str, say: Words) -> tuple[str, ...]:

@@ -90,6 +90,10 @@ class Screen:
             named = say("; ").join(left)
             self._print(visible(say("  left out: {columns}", columns=named)))
 
+    def tell(self, text: str) -> None:
+        """Show a line beside the steps."""
+        self._print(f"        {visible(text)}")
+
     def without_sandbox(self, reason: str) -> None:
         """Say that agents compute without a sandbox, and why."""
         told = self._say(

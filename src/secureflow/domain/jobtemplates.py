@@ -334,7 +334,7 @@ TEMPLATES: Final[Mapping[str, JobTemplate]] = {
         JobTemplate(
             "market-overlap",
             "Market overlap",
-            "Tells how many customers two organisations share, and what these are like.",
+            "Tells how many customers the organisations share, and what these are like.",
             ("keys",),
         ),
         JobTemplate(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import rows_world
 from peers.bundle_jobs import code_spec
 from rich.cells import cell_len
 
@@ -118,6 +119,15 @@ def _agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
 def lines_of(value: dict[str, Any], **request: Any) -> list[str]:
     one = told(value, **request)
     return screen(asked(one, one["id"]), CLI_KINDS)
+
+
+def test_who_learns_which_keys_match_is_named_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    roster = ROSTER[:2]
+    spec = rows_world.specified(roster, rows_world.matching(roster), rows_world.fitting(roster))
+    one = told({**dump(spec), "kind": "pipeline"})
+    whole = "".join(screen(asked(one, one["id"]), CLI_KINDS, lines=0)).replace(" ", "")
+    assert "bank-a、bank-b（在match中得知哪些键匹配）" in whole.replace(",", "、")
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

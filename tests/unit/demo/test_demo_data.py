@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +62,37 @@ def test_silos_are_reproducible_for_any_number_of_parties(tmp_path: Path) -> Non
 def test_the_declared_schema_fits_and_marks_what_is_sensitive(study: Study) -> None:
     config = study.datasets["bank-a"]
     check_dataset(config)
-    assert {c.name for c in config.columns if c.sensitive} == {"race", "sex", "native-country"}
+    assert {c.name for c in config.columns if c.sensitive} == {
+        "phone", "race", "sex", "native-country",
+    }  # fmt: skip
     used: Any = set(data.demo_features().columns)
     assert used <= {c.name for c in config.columns}
-    assert not used & {"fnlwgt", "race", "sex", "native-country"}
+    assert not used & {"fnlwgt", "phone", "race", "sex", "native-country"}
+
+
+def test_banks_share_some_customers_by_a_key_that_nobody_trains_on(study: Study) -> None:
+    phones = [pq.read_table(share.path)["phone"].to_pylist() for share in study.shares]
+    every = [set(one) for one in phones]
+    assert [len(one) for one in every] == [share.rows for share in study.shares]
+    assert all(re.fullmatch(r"1\d{10}", one) for one in phones[0])
+    shared = every[0] & every[1]
+    assert 0.15 < len(shared) / len(every[0]) < 0.35
+    assert 0 < len(shared & every[2]) < len(shared)
+    ages = dict(zip(phones[0], pq.read_table(study.shares[0].path)["age"].to_pylist(), strict=True))
+    assert statistics.mean(ages[one] for one in shared) == pytest.approx(22, abs=1), "by chance"
+    for declared in study.datasets.values():
+        assert (declared.key, next(c.type for c in declared.columns if c.name == "phone")) == (
+            "phone", "text",
+        )  # fmt: skip
+        assert declared.probing is not None
+    assert "phone" not in study.test
+    assert not any("phone" in share.means for share in study.shares)
+
+
+def test_a_share_is_the_same_table_but_for_the_key(study: Study, tmp_path: Path) -> None:
+    for share, plain in zip(study.shares, data.split_silos(tmp_path), strict=True):
+        made = pq.read_table(share.path)
+        assert made.drop_columns(["phone"]).equals(pq.read_table(plain))
 
 
 def test_the_shares_can_be_cut_by_another_column_and_not_by_what_is_predicted() -> None:

@@ -114,6 +114,26 @@ def test_a_kept_demo_says_where_the_console_is_or_how_it_is_built(
     assert "secret" not in told
 
 
+@pytest.mark.parametrize("lent", [True, False])
+def test_a_kept_demo_whose_agents_lack_an_engine_says_how_they_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lent: bool
+) -> None:
+    parties = {}
+    for name in ("bank-a", "bank-b"):
+        (tmp_path / name / "engines").mkdir(parents=True)
+        config = tmp_path / name / "agent.yaml"
+        parties[name] = SimpleNamespace(party=name, password="secret", config=config)
+    if not lent:
+        (tmp_path / "bank-b" / "engines").rmdir()
+    platform: Any = SimpleNamespace(
+        directory=tmp_path, processes={}, url="https://c.example", ca=tmp_path / "ca.pem",
+        parties=parties, charter_file=lambda: tmp_path / "charter.json",
+    )  # fmt: skip
+    _leave(platform, Words("en"))
+    told = capsys.readouterr().err
+    assert ("secureflow demo --keep --engine openmined" in told) is not lent
+
+
 def test_stopping_a_kept_demo_ends_every_process_that_runs_from_its_directory(
     earlier: Path, asleep: list[subprocess.Popen[bytes]]
 ) -> None:

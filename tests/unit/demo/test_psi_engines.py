@@ -36,6 +36,7 @@ class Owned:
         if name in self.fails:
             raise SecureFlowError("environment_failed", f"no Python for {name}")
         self.made.append(name)
+        self.here.add(name)
 
 
 YES, NO = (lambda _: True), (lambda _: False)
@@ -63,7 +64,7 @@ def test_what_is_used_and_what_is_installed(
     here: set[str], fails: set[str], asked: Asked, used: str, made: list[str],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
-    Owned.here, Owned.fails, Owned.made = here, fails, []
+    Owned.here, Owned.fails, Owned.made = {*here}, fails, []
     monkeypatch.setattr(engines, "OwnEngines", Owned)
     told: list[str] = []
     shelf = Shelf(tmp_path, Words(), told.append)
@@ -76,3 +77,23 @@ def test_what_is_used_and_what_is_installed(
         assert "220 MB" in told[0]
     if fails and found == "openmined":
         assert "no Python for spu" in " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("here", "asked", "offered", "made"),
+    [
+        (set(), Asked(), (), []),
+        ({"openmined"}, Asked(agreed=YES), ("openmined",), []),
+        (BOTH, Asked(), ("spu", "openmined"), []),
+        (set(), Asked("openmined"), ("openmined",), ["openmined"]),
+        ({"openmined"}, Asked(install=True), ("spu", "openmined"), ["spu"]),
+    ],
+)
+def test_a_kept_demo_has_every_engine_that_is_there_and_installs_what_was_asked_for(
+    here: set[str], asked: Asked, offered: tuple[str, ...], made: list[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    Owned.here, Owned.fails, Owned.made = {*here}, set(), []
+    monkeypatch.setattr(engines, "OwnEngines", Owned)
+    shelf = Shelf(tmp_path, Words(), [].append)
+    assert (shelf.offered(asked), Owned.made) == (offered, made)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.demo.data import LABEL, adult_rows
+from secureflow.demo.phones import mobile
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy, ProbingLimit
 
 BANK: Final = "bank"
@@ -38,7 +39,6 @@ _PEOPLE: Final = {BANK: range(4_000), TELCO: range(2_700, 7_200)}
 """Places in the shuffled table: 1,300 people are at both."""
 _EMPTY, _WRONG, _AGAIN = 160, 450, 700
 """Every so many-th row has no number, one that cannot be, or a customer's that stood before."""
-_MOBILE: Final = ("133", "136", "138", "139", "150", "152", "158", "177", "186", "189")
 _STYLES: Final[Mapping[str, Sequence[Callable[[str], str]]]] = {
     BANK: (
         lambda digits: f"{digits[:3]} {digits[3:7]} {digits[7:]}",
@@ -124,7 +124,7 @@ def _spoilt(people: Iterable[int]) -> list[tuple[int, str]]:
 def _row(
     party: str, at: int, people: Sequence[Mapping[str, Any]], person: int, how: str
 ) -> dict[str, Any]:
-    digits = f"{_MOBILE[person % len(_MOBILE)]}{(person * 7_654_321 + 4_711) % 10**8:08}"
+    digits = mobile(person)
     styles = _STYLES[party]
     written = styles[at % len(styles)](digits)
     known = people[person]

@@ -102,6 +102,19 @@ class Shelf:
             self._tell(self._say(told, fetched=fetched))
         return SMALL
 
+    def offered(self, asked: Asked) -> tuple[EngineName, ...]:
+        """Return the engines that are there for later intersections, often of several protocols.
+
+        One is installed if it was named, or SPU if it was to be installed.
+
+        Raises:
+            SecureFlowError: why one that was asked for cannot be.
+        """
+        wanted = asked.engine or (BEST if asked.install else "")
+        if wanted:
+            self._installed(wanted)
+        return tuple(name for name in (BEST, SMALL) if self._has(name))
+
     def lend(self, engine: EngineName, directory: Path) -> None:
         """Link an engine that is there into the folder of an agent that has none."""
         self._own.interpreter(engine).find()

@@ -26,7 +26,6 @@ def test_locked_budgets_and_those_with_little_left_stand_first() -> None:
     rows = [budget("full", 1.0), budget("low", 9.0), budget("shut", 0.0, locked=True)]
     view = overview({"data.budget": rows})
     assert [one.domain for one in view.budgets] == ["shut", "low", "full"]
-    assert [one.domain for one in view.low] == ["shut", "low"]
 
 
 def test_what_is_wrong_now_stands_before_notifications() -> None:

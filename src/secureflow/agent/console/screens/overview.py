@@ -98,13 +98,6 @@ class Overview:
     notices: tuple[Notice, ...]
     link: str
 
-    @property
-    def low(self) -> tuple[BudgetView, ...]:
-        """The budgets with little left, or nothing, and those that are locked."""
-        return tuple(
-            one for one in self.budgets if one.locked or one.share.level in ("low", "over")
-        )
-
 
 LAST_NAMES: Final = [
     name
