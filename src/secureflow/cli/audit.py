@@ -57,7 +57,7 @@ def _show_entries(found: list[dict[str, Any]], output: Form) -> None:
     """Show entries: a table has their kinds in words, JSON and YAML by their names."""
     if output is Form.TABLE:
         found = [in_words(one) for one in found]
-    show(found, output, ("index", "entry", "author", "job", "at", "hash"))
+    show(found, output, ("index", "action", "author", "job", "at", "hash"))
 
 
 @app.command("search", help=t("Search the log, the newest entries first."))

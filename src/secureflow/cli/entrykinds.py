@@ -68,7 +68,7 @@ KINDS: Final[Mapping[str, str]] = {
 def in_words(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry for a table: its kind in words, or as it is if none are known."""
     kind = str(entry.get("kind", ""))
-    return {**entry, "entry": t(KINDS[kind]) if kind in KINDS else kind}
+    return {**entry, "action": t(KINDS[kind]) if kind in KINDS else kind}
 
 
 def kind_of(said: str) -> str:

@@ -13,6 +13,7 @@ from secureflow.cli.bysteps import (
     start_in_words,
     told_by_steps,
 )
+from secureflow.cli.componentwords import output_in_words, step_in_words
 from secureflow.cli.escaping import plain
 from secureflow.cli.peerkinds import Cost, MpcText, PsiText
 from secureflow.cli.texts import listed, said, t
@@ -198,7 +199,7 @@ class PreparationText(WithoutPeers):
 def _named(step: Any) -> str:
     """Return a step's name, and by what it is fitted where that decides what is released."""
     how = getattr(step, "by", None) or getattr(step, "of", None)
-    return f"{step.step} ({how})" if how else str(step.step)
+    return step_in_words(str(step.step), str(how or ""))
 
 
 class EvaluationText(WithoutPeers):
@@ -350,7 +351,8 @@ class PipelineText:
         if not step.takes:
             return told
         taken = listed(
-            t("{output} of {step}", output=edge.output, step=edge.step) for edge in step.takes
+            t("{output} of {step}", output=output_in_words(edge.output), step=edge.step)
+            for edge in step.takes
         )
         return t("{told}; it takes {taken}", told=told, taken=taken)
 

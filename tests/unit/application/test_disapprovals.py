@@ -87,6 +87,40 @@ async def test_a_question_is_not_followed_by_a_full_stop(monkeypatch: pytest.Mon
     )
 
 
+@pytest.mark.parametrize(
+    ("replies", "refusing", "english", "chinese"),
+    [
+        (["a", "c"], ["b"], ". Approved: bank-a, bank-c.", "。已同意：bank-a、bank-c。"),
+        (
+            ["a"],
+            ["b"],
+            ". Approved: bank-a; undecided: bank-c.",
+            "。已同意：bank-a；未决定：bank-c。",
+        ),
+        ([], ["b"], ". Undecided: bank-a, bank-c.", "。未决定：bank-a、bank-c。"),
+        ([], ["a", "b", "c"], ".", "。"),
+    ],
+)
+def test_only_those_are_listed_that_there_are_and_a_sentence_ends_once(
+    monkeypatch: pytest.MonkeyPatch,
+    replies: list[str],
+    refusing: list[str],
+    english: str,
+    chinese: str,
+) -> None:
+    no = SecureFlowError("consent_refused", "No.", "", {"reason": "用途不符。"}).as_json()
+    approved, failures = ({f"bank-{one}": given for one in ones}
+                          for ones, given in ((replies, {}), (refusing, no)))  # fmt: skip
+    error = disapproval(PARTIES, approved, failures)
+    assert error.message.endswith(f"用途不符{english}")
+    assert "–" not in error.message
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    told = explained(error.code, error.message)
+    assert told.endswith(f"用途不符{chinese}")
+    assert "。。" not in told
+    assert "”。" not in told
+
+
 async def test_what_no_person_decided_is_told_with_its_code() -> None:
     over = SecureFlowError("budget_exceeded", "The budget of visits has ε = 0.1 left.")
     error = await refused(bank_a={"approval": {}}, bank_b=over)
@@ -115,7 +149,7 @@ async def test_every_owner_that_refused_is_named(monkeypatch: pytest.MonkeyPatch
     assert error.code == "consent_refused"
     assert error.message == (
         "bank-a refused: not for this purpose. bank-b refused (consent_refused): not for this "
-        "purpose. bank-c could not answer (inbox_full): No place. Approved: –; undecided: –."
+        "purpose. bank-c could not answer (inbox_full): No place."
     )
     crowd = tuple(f"bank-{number:03d}" for number in range(256))
     error = disapproval(crowd, {}, dict.fromkeys(crowd, NO.as_json()))

@@ -55,7 +55,7 @@ def test_entries_are_told_in_words_and_asked_for_by_them(
 def test_every_kind_is_asked_for_as_it_is_shown(language: Language) -> None:
     with speaking(language):
         for kind in KINDS:
-            assert kind_of(in_words({"kind": kind})["entry"]) == kind
+            assert kind_of(in_words({"kind": kind})["action"]) == kind
             assert kind_of(kind) == kind
         assert kind_of("job.") == "job."
 
@@ -69,4 +69,4 @@ def test_the_console_calls_entries_alike(language: Language) -> None:
     named = {key[6:]: text for key, text in read("projects").items() if key.startswith("entry.")}
     named |= {key[5:]: text for key, text in read("record").items() if key.startswith("kind.")}
     with speaking(language):
-        assert {kind: in_words({"kind": kind})["entry"] for kind in KINDS} == named
+        assert {kind: in_words({"kind": kind})["action"] for kind in KINDS} == named

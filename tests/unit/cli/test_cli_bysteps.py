@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from secureflow.cli.bysteps import StepName, model_in_words, prediction_in_words, start_in_words
+from secureflow.cli.componentwords import step_in_words
 from secureflow.cli.kinds import CLI_KINDS
+from secureflow.cli.texts import speaking
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.notyet import NOT_YET
 from secureflow.domain.specs.training import Resume
@@ -33,6 +35,24 @@ def test_in_chinese_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NOT_YET not in told
     assert "由步骤 prepare 产生的配方" in told
     assert "由步骤 train 产生的" in told
+    for raw in ("recipe", "impute", "mean", "standardise", "one_hot"):
+        assert raw not in told, told
+    assert "配方" in told.split("取用")[1]
+
+
+@pytest.mark.parametrize(
+    ("step", "how", "english", "chinese"),
+    [
+        ("impute", "mean", "impute (mean)", "填补缺失值 (均值)"),
+        ("one_hot", "", "one_hot", "独热编码"),
+        ("min_max", "rows", "min_max (rows)", "区间缩放 (数据行的最值（不私密）)"),
+        ("later", "other", "later (other)", "later (other)"),
+    ],
+)
+def test_steps_are_called_as_on_the_canvas(step: str, how: str, english: str, chinese: str) -> None:
+    for language, told in (("en", english), ("zh", chinese)):
+        with speaking(language):  # type: ignore[arg-type]
+            assert step_in_words(step, how) == told
 
 
 def test_what_a_job_released_is_still_told_by_its_job() -> None:

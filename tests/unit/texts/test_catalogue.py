@@ -23,10 +23,12 @@ ROWS = ("engines/training/disclosure.py", "engines/statistics/disclosure.py")
 OTHER_WORDS = {
     "规格": "任务规格", "隐私单位": "保护单位", "隐私预算": "额度",
     "批准": "审批", "联盟": "联合体",
-    "声明": "模式自相矛盾", "分箱": "格数", "核验": "校验数据", "代理服务器": "代理拆解",
+    "声明": "模式自相矛盾", "分箱": "格数", "代理服务器": "代理拆解",
+    "验证": "核验", "飞地": "安全环境", "注册": "接入",
     "数据所有者": "所有方", "任务": "作业",
 }  # fmt: skip
 """The word of the glossary, and one that stood beside it."""
+PAGES = SOURCE.parents[1] / "web" / "src" / "shared" / "texts" / "zh"
 TABLES = files(secureflow.texts).joinpath("zh")
 
 
@@ -163,5 +165,9 @@ def test_sentences_are_chinese() -> None:
 
 
 def test_a_term_has_one_chinese_word() -> None:
-    texts = "\n".join([*catalogue().values(), *codes().values()])
+    pages = [json.loads(one.read_text("utf-8")).values() for one in sorted(PAGES.glob("*.json"))]
+    assert pages
+    texts = "\n".join(
+        [*catalogue().values(), *codes().values(), *(t for one in pages for t in one)]
+    )
     assert {word: other for word, other in OTHER_WORDS.items() if other in texts} == {}

@@ -28,6 +28,8 @@ test('a moment follows its zone, and an unknown one is no failure', () => {
 
 test('away from now, in both directions', () => {
   expect(relative(1000, 1000, 'en')).toBe('now');
+  expect(relative(1000 - 40, 1000, 'en')).toBe('40 seconds ago');
+  expect(relative(1000 - 59, 1000, 'zh')).toBe('59秒钟前');
   expect(relative(1000 - 125, 1000, 'en')).toBe('2 minutes ago');
   expect(relative(1000 + 3 * 86_400, 1000, 'en')).toBe('in 3 days');
   expect(relative(1000 - 7200, 1000, 'zh')).toBe('2小时前');

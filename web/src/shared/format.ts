@@ -19,6 +19,7 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['day', 86_400],
   ['hour', 3600],
   ['minute', 60],
+  ['second', 1],
 ];
 
 /** A number with its separators, and at most so many digits after the point. */

@@ -85,17 +85,24 @@ def _sentence(
     why = [_reason(first, coded=not alone), *(_reason(one) for one in more[: _NAMED - 1])]
     if len(more) >= _NAMED:
         why.append(f"So {len(more) - _NAMED + 1} more")
+    told = Joined(". ", why)
     yes, open_ = _listed(approved), _listed(undecided)
-    return Text(
-        "{refusals}. Approved: {approved}; undecided: {undecided}.",
-        refusals=Joined(". ", why),
-        approved=yes,
-        undecided=open_,
-    )
+    if approved and undecided:
+        return Text(
+            "{refusals}. Approved: {approved}; undecided: {undecided}.",
+            refusals=told, approved=yes, undecided=open_,
+        )  # fmt: skip
+    if approved:
+        return Text("{refusals}. Approved: {approved}.", refusals=told, approved=yes)
+    if undecided:
+        return Text("{refusals}. Undecided: {undecided}.", refusals=told, undecided=open_)
+    return Text("{refusals}.", refusals=told)
 
 
 def _reason(one: Mapping[str, Any], *, coded: bool = True) -> str:
     party, code, reason = one["party"], one["code"], without_stop(one["reason"])
+    if not isinstance(reason, Text):
+        reason = reason.rstrip("。")  # our own follows
     if reason.endswith(_ENDINGS):
         reason = Text('"{words}"', words=reason)
     if not coded:

@@ -113,7 +113,7 @@ function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
         <div className={css['reads']}>
           <Graph reads states={states} />
         </div>
-        <PartsTable events={events} />
+        <PartsTable job={job} events={events} />
       </Flex>
     </DrawingContext>
   );

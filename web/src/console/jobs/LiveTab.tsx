@@ -20,6 +20,7 @@ const LANES: Record<string, string> = {
   absent: 'error',
   renewing: 'warning',
   refused: 'error',
+  silent: 'warning',
   out: 'error',
 };
 
@@ -39,7 +40,7 @@ export function LiveTab({ job, events }: { job: Job; events: readonly JobEvent[]
           format={() => `${rounds.length} / ${planned}`}
         />
       ) : null}
-      <PartsTable events={events} />
+      <PartsTable job={job} events={events} />
       {rounds.length > 1 ? (
         <Card size="small" title={t('jobs:curves')}>
           <Suspense fallback={<Loading />}>

@@ -7,15 +7,16 @@ import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
 import { shownMetric } from '../models/card';
 import type { JobEvent } from './events';
-import { partsOf, type PartRow } from './parts';
+import { partsOf, withWaiting, type PartRow } from './parts';
+import type { Job } from './useJob';
 
 const MANY = 12;
 
 /** The jobs that a sweep, a timetable or a pipeline starts; nothing for other jobs. */
-export function PartsTable({ events }: { events: readonly JobEvent[] }) {
+export function PartsTable({ job, events }: { job: Job; events: readonly JobEvent[] }) {
   const { t, has } = useTexts('jobs');
   const { language } = usePreferences();
-  const rows = partsOf(events);
+  const rows = withWaiting(partsOf(events), job);
   if (!rows.length) return null;
   const names = [...new Set(rows.flatMap((one) => Object.keys(one.metrics)))];
   return (

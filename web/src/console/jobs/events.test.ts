@@ -38,18 +38,23 @@ test('a round that came again counts as it came last; only finite figures are dr
 
 test('a lane says where a party is, and why it is out', () => {
   const lost = { party: 'c', round: 2, stage: 'upload', code: 'silent', reason: 'no progress' };
+  const refusals = [
+    { party: 'b', refused: true, code: 'consent_refused', reason: 'no' },
+    { party: 'e', refused: false, code: 'party_silent', reason: 'It was away.' },
+  ];
   const events = [
     event(1, 'party', { party: 'a', state: 'approved' }),
-    event(2, 'error', { details: { refusals: [{ party: 'b', refused: true, message: 'no' }] } }),
+    event(2, 'error', { details: { refusals } }),
     event(3, 'dropouts', { dropouts: [lost, null] }),
     event(4, 'waiting', { waiting: [{ party: 'a', message: 'a person decides', since: 7 }] }),
     event(5, 'party', { party: 'stranger', state: 'approved' }),
   ];
-  expect(lanesOf(['a', 'b', 'c', 'd'], events)).toEqual([
+  expect(lanesOf(['a', 'b', 'c', 'd', 'e'], events)).toEqual([
     { party: 'a', state: 'waits', reason: 'a person decides', at: 7 },
     { party: 'b', state: 'refused', reason: 'no', at: 1002 },
     { party: 'c', state: 'out', reason: 'no progress', at: 1003 },
     { party: 'd', state: 'asked', reason: '', at: 0 },
+    { party: 'e', state: 'silent', reason: 'It was away.', at: 1002 },
   ]);
   expect(dropsOf(events)).toEqual([lost]);
 });

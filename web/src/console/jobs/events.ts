@@ -121,6 +121,7 @@ function refused(data: Record<string, unknown>, set: SetLane, at: number): void 
   const listed = details?.['refusals'];
   if (!Array.isArray(listed)) return;
   for (const one of listed as Record<string, unknown>[]) {
-    if (one?.['refused']) set(text(one['party']), 'refused', text(one['message']), at);
+    const reason = text(one?.['reason']) || text(one?.['message']);
+    set(text(one?.['party']), one?.['refused'] ? 'refused' : 'silent', reason, at);
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { partsOf } from './parts';
+import { partsOf, withWaiting } from './parts';
 
 test('each part is shown as it was told last, and keeps what it was called', () => {
   const sets = { 'plan.learning_rate': 0.1, 'model.hidden': [16] };
@@ -43,4 +43,23 @@ test('a step that was never started leads to no job', () => {
 
 test('a job without parts has no rows', () => {
   expect(partsOf([{ id: 1, kind: 'state', at: 1, data: { state: 'running' } }])).toEqual([]);
+});
+
+test('steps of a pipeline that have not begun wait, in their order, and nothing of an ended one', () => {
+  const rows = partsOf([
+    { id: 1, kind: 'step', at: 5, data: { number: 1, place: 1, step: 'prepare', state: 'succeeded' } },
+    { id: 2, kind: 'step', at: 6, data: { number: 2, place: 2, step: 'train', state: 'started' } },
+  ]);
+  const spec = { steps: [{ id: 'prepare' }, { id: 'train' }, { id: 'test' }, { id: 'last' }] };
+  const job = { kind: 'pipeline', state: 'running', spec };
+  const shown = withWaiting(rows, job);
+  expect(shown.map((one) => [one.place, one.label, one.state])).toEqual([
+    [1, 'prepare', 'succeeded'],
+    [2, 'train', 'started'],
+    [3, 'test', 'waits'],
+    [4, 'last', 'waits'],
+  ]);
+  expect(new Set(shown.map((one) => one.number)).size).toBe(4);
+  expect(withWaiting(rows, { ...job, state: 'failed' })).toEqual(rows);
+  expect(withWaiting(rows, { ...job, kind: 'sweep' })).toEqual(rows);
 });

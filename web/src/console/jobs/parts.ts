@@ -1,5 +1,6 @@
 /** Parts of a job that starts others: points of a sweep, runs of a timetable, steps of a pipeline. */
 import type { JobEvent } from './events';
+import { over } from './words';
 
 export type PartRow = {
   number: number;
@@ -54,4 +55,21 @@ export function partsOf(events: readonly JobEvent[]): PartRow[] {
     });
   }
   return [...rows.values()].sort((a, b) => a.number - b.number);
+}
+
+type Whole = { kind: string; state: string; spec: Record<string, unknown> };
+
+/** The rows with those of a pipeline's steps that have not begun; of an ended one nothing waits. */
+export function withWaiting(rows: readonly PartRow[], job: Whole): PartRow[] {
+  const { steps } = job.spec;
+  if (job.kind !== 'pipeline' || over(job.state) || !Array.isArray(steps)) return [...rows];
+  const begun = new Set(rows.map((one) => one.label));
+  const last = rows.at(-1)?.number ?? 0;
+  const waiting = steps.flatMap((step: unknown, at): PartRow[] => {
+    const label = text((step as { id?: unknown } | null)?.id);
+    if (!label || begun.has(label)) return [];
+    const number = last + steps.length + at;
+    return [{ number, place: at + 1, label, job: '', state: 'waits', at: 0, error: '', metrics: {} }];
+  });
+  return [...rows, ...waiting];
 }

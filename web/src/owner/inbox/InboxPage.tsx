@@ -10,6 +10,7 @@ import { api, type Schemas } from '../api';
 import { epsilon } from '../parts/figures';
 import parts from '../parts/parts.module.css';
 import { RequestState } from './RequestState';
+import { titleOf } from './titles';
 import { useRequestWords } from './words';
 
 type Row = Schemas['InboxRow'];
@@ -73,7 +74,7 @@ function Requests({ rows, total, page, turn }: Props) {
       key: 'request',
       render: (_, one) => (
         <>
-          <Link to={`/inbox/${one.id}`}>{one.purpose || one.name || one.job}</Link>
+          <Link to={`/inbox/${one.id}`}>{titleOf(one)}</Link>
           <p className={parts['quiet']}>
             {words.kind(one.kind)} · {t('inbox:by', { submitter: one.submitter })}
           </p>

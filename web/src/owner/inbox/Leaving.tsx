@@ -3,8 +3,9 @@ import { useTexts } from '../../shared/i18n';
 import type { Schemas } from '../api';
 import { Facts } from '../parts/Facts';
 import { Section } from '../parts/Section';
+import { bySteps, type Grouped } from './bysteps';
 
-type Sees = Schemas['SeesWhat'];
+type Sees = Grouped<Schemas['SeesWhat']>;
 type Line = Schemas['LabelLine'];
 
 /** What leaves this organisation, under which protection, and who sees what of it. */
@@ -13,7 +14,12 @@ export function Leaving({ request }: { request: Schemas['RequestView'] }) {
   const { sentences, protection } = request;
   const key = `words:protection.${protection}`;
   const named = protection && has(key) ? t(`words:protection.${protection}`) : protection;
+  const rows = bySteps(request.outputs);
+  const steps: TableColumnsType<Sees> = rows.some((one) => one.group)
+    ? [{ title: t('inbox:sees.step'), dataIndex: 'group', onCell: (one) => ({ rowSpan: one.span }) }]
+    : [];
   const columns: TableColumnsType<Sees> = [
+    ...steps,
     { title: t('inbox:sees.who'), dataIndex: 'who' },
     { title: t('inbox:sees.what'), dataIndex: 'sees' },
     { title: t('inbox:sees.why'), dataIndex: 'why' },
@@ -28,11 +34,11 @@ export function Leaving({ request }: { request: Schemas['RequestView'] }) {
           { label: t('inbox:takes'), value: sentences.takes },
         ]}
       />
-      {request.outputs.length ? (
+      {rows.length ? (
         <Table<Sees>
           size="small"
           columns={columns}
-          dataSource={request.outputs.map((one, place) => ({ ...one, key: place }))}
+          dataSource={rows}
           rowClassName={(one) => (one.simulated ? 'simulated' : '')}
           pagination={false}
           scroll={{ x: 560 }}

@@ -17,6 +17,7 @@ import css from './Request.module.css';
 import { RequestState } from './RequestState';
 import { useShown } from './shown';
 import { Summary } from './Summary';
+import { titleOf } from './titles';
 import { Which, Who } from './Who';
 
 type Decision = Schemas['Decision'];
@@ -60,7 +61,7 @@ function Request({ now, turn, refetch }: Props) {
   };
   return (
     <PageFrame
-      title={request?.purpose || summary.purpose || t('inbox:request')}
+      title={titleOf({ ...summary, purpose: request?.purpose || summary.purpose })}
       lead={
         <>
           {t('inbox:request.of', { submitter: summary.submitter })} ·{' '}

@@ -3,6 +3,7 @@ import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import type { Schemas } from '../api';
+import { titleOf } from '../inbox/titles';
 import parts from '../parts/parts.module.css';
 import { Section } from '../parts/Section';
 
@@ -22,7 +23,7 @@ export function Waiting({ waiting, waits, overdue }: Props) {
           {waiting.map((one) => (
             <li key={one.id}>
               <div className={parts['line']}>
-                <Link to={`/inbox/${one.id}`}>{one.purpose || one.name || one.id}</Link>
+                <Link to={`/inbox/${one.id}`}>{titleOf(one)}</Link>
                 {one.overdue ? <Tag color="error">{t('owner:late')}</Tag> : null}
               </div>
               <p className={parts['quiet']}>

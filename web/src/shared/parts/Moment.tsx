@@ -6,8 +6,8 @@ import { usePreferences } from '../preferences';
 import { usePrinting } from '../theme';
 
 const STEP = 15_000;
-/** Seconds within which a moment is told without a number. */
-const JUST = 60;
+/** Seconds within which a moment is told without a number: the clock's own step. */
+const JUST = STEP / 1000;
 const watchers = new Set<() => void>();
 let ticking: ReturnType<typeof setInterval> | undefined;
 let now = Math.floor(Date.now() / 1000);
@@ -42,8 +42,8 @@ export function Moment({ at }: { at: number }) {
   const current = useNow();
   const printing = usePrinting();
   // The page's clock is behind by up to a step: what it puts ahead by less has happened.
-  const soon = at - current > STEP / 1000 ? 'common:moment.soon' : 'common:moment.just';
-  const away = Math.abs(at - current) < JUST ? t(soon) : relative(at, current, language);
+  const just = Math.abs(at - current) < JUST;
+  const away = just ? t('common:moment.just') : relative(at, current, language);
   const absolute = moment(at, language, zone);
   return (
     <Tooltip title={absolute}>

@@ -23,6 +23,7 @@ from secureflow.kit.text import text_in
 
 _COLUMNS = 4096
 _LINES = 5000
+_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class DataAsked:
 
 @dataclass(frozen=True)
 class SeesWhat:
-    """Who sees what of it, and why nobody sees more."""
+    """Who sees what of it, and why nobody sees more; `steps`: of which steps of a pipeline."""
 
     who: Spoken
     sees: Spoken
     why: Spoken
     simulated: bool
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,8 @@ def _privacy(value: Mapping[str, Any]) -> PrivacyAsked:
 
 def _output(one: Mapping[str, Any]) -> SeesWhat:
     why = text_in(one, "why")
-    return SeesWhat(plain(one.get("who")), text_in(one, "sees"), why, "SIMULATED" in why)
+    who, steps = plain(one.get("who")), texts(one.get("steps"), _STEPS)
+    return SeesWhat(who, text_in(one, "sees"), why, "SIMULATED" in why, steps)
 
 
 def _code(value: Any) -> CodeAsked | None:
