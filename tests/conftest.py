@@ -28,7 +28,7 @@ from tests.contract.database import postgres
 from tests.full import registered
 from tests.leaks import Leaks
 from tests.memory import in_memory
-from tests.migrated import migrate_by_rote
+from tests.migrated import create_at_once
 from tests.order import Order
 from tests.slow import Slow
 
@@ -48,7 +48,7 @@ notes._holds = lru_cache(SIGNATURES)(notes._holds)
 """Whether a signature holds under a key over a message is always the same; tests that kill a script
 at every step replay the same signatures: 98 of 100 in them were verified before."""
 share_compiled()
-migrate_by_rote()
+create_at_once()
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 """How long an example takes, the machine decides: a stall is no finding."""

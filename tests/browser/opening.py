@@ -5,10 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-Opens = Callable[..., Any]
-"""Opens a page in a browser of its own, logged in as somebody or as nobody."""
+_BETWEEN: Final = "/nothing-is-here"
+_LEAVE: Final = """address => {
+    for (const one of document.querySelectorAll("h1")) one.dataset.left = "";
+    history.pushState(null, "", address);
+    dispatchEvent(new PopStateEvent("popstate", {state: null}));
+}"""
+_ARRIVED: Final = """() => document.querySelector("h1")
+    && !document.querySelector("h1[data-left]")"""
+
+
+def turn(page: Any, path: str, within: str = "") -> None:
+    """Go to a page as a link of the program does: no file is read, no session asked for again.
+
+    It goes by way of an address where there is no page: what is seen then is the new page. To that
+    page of nothing itself, or out of the frame around the pages, nobody gets this way.
+
+    Args:
+        page: shows the program.
+        path: of the page, under `within`.
+        within: path that the program is served under.
+    """
+    for address in (_BETWEEN, path):
+        page.evaluate(_LEAVE, within + address)
+        page.wait_for_function(_ARRIVED)
 
 
 def note(said: list[str], message: Any) -> None:
@@ -23,7 +45,7 @@ class Opening:
 
     Args:
         own: makes a browser for a language, with the cookies that are given to it.
-        enter: logs a person in, from an empty page, in a language.
+        enter: logs a person in, in the browser of a page that need not show anything.
         patience: seconds that a page may take.
         states: person → cookies of a login, which is made once.
         kept: person and language → their browser.
@@ -32,7 +54,7 @@ class Opening:
     """
 
     own: Callable[[str, Any], Any]
-    enter: Callable[[Any, str, str], None]
+    enter: Callable[..., None]
     patience: float
     states: dict[str, Any]
     kept: dict[tuple[str, str], Any]
@@ -52,12 +74,21 @@ class Opening:
                 self.kept[who, language] = made
         page = made.new_page()
         self.stack.callback(page.close)
-        page.emulate_media(color_scheme=theme)
+        # What moves is seen by those who walk through everything (`whole`).
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_default_timeout(self.patience * 1000)
         page.on("console", lambda one: note(self.said, one))
         page.on("pageerror", lambda one: self.said.append(str(one)))
         if who and who not in self.states:
-            self.enter(page, who, language)
-            page.get_by_role("navigation").wait_for()
+            self.enter(page, who)
             self.states[who] = made.storage_state(indexed_db=False)
         return page
+
+    def forget(self, who: str) -> None:
+        """Let a person's browsers go: their sessions were ended elsewhere."""
+        self.states.pop(who, None)
+        for one in [one for one in self.kept if one[0] == who]:
+            self.kept.pop(one).close()
+
+
+Opens = Opening

@@ -1,7 +1,7 @@
 """An organisation whose page a real browser visits: platform, agent, people and page are real.
 
-`bank-b` has people: `ada` is owner-admin, `ben` decides with a second factor, `vera` reads. Two of
-them decide about every job. All is shared by the tests of a file.
+`bank-b` has people: `ada` is owner-admin, `ben` decides with a second factor and `cleo` without,
+`vera` reads. Two of them decide about every job.
 """
 
 from __future__ import annotations
@@ -79,13 +79,8 @@ def until(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 
 @contextmanager
-def served(directory: Path, web: bool = False) -> Iterator[Place]:
-    """Build the platform, give the owner people, and serve the page.
-
-    Args:
-        directory: of everything.
-        web: whether `/` leads to the page that was built for browsers.
-    """
+def served(directory: Path) -> Iterator[Place]:
+    """Build the platform in a folder, give the owner people, and serve the page."""
     with platform(directory, mortal=False, sealing=False, budget=BUDGET) as made:
         place = Place(made)
         _two_decide(place)
@@ -96,8 +91,7 @@ def served(directory: Path, web: bool = False) -> Iterator[Place]:
              "--listen", "127.0.0.1:0"],
             directory, directory / "logs" / "console.log",
         )  # fmt: skip
-        which = {"SECUREFLOW_LANG": "en", "SECUREFLOW_AGENT__CONSOLE__WEB": str(web).lower()}
-        page.start({**made.environment, **which})
+        page.start({**made.environment, "SECUREFLOW_LANG": "en"})
         found = until(lambda: _address(page))
         place.url = found[0].rstrip("/")
         yield place
@@ -125,7 +119,7 @@ def _two_decide(place: Place) -> None:
 def _people(place: Place) -> None:
     place.ask("people.add", name="ada", password=PASSWORD, roles=["owner-admin"])
     ada = _session(place, "ada", PASSWORD)
-    for name, role in {"ben": "decider", "vera": "viewer"}.items():
+    for name, role in {"ben": "decider", "cleo": "decider", "vera": "viewer"}.items():
         place.ask("people.add", ada, name=name, password=FIRST, roles=[role])
         place.ask("people.password", _session(place, name, FIRST), old=FIRST, new=PASSWORD)
     ben = _session(place, "ben", PASSWORD)

@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,7 +106,8 @@ class SmallDisk:
         self.inside(self.folder / "ready.json").unlink(missing_ok=True)
         platform.start(name, wait=False)
         facts = self.inside(self.folder / "ready.json")
-        wait_until(facts.exists, f"{name} is not up: {platform.processes[name].tail()}")
+        process = platform.processes[name]
+        wait_until(facts.exists, lambda: f"{name} is not up: {process.tail()}")
         if name == "server":
             platform.url = json.loads(facts.read_text())["rest"]
 
@@ -140,9 +141,9 @@ class SmallDisk:
         return self._holder
 
 
-def wait_until(holds: Any, why: str, seconds: float = _SECONDS) -> None:
-    """Wait until something holds."""
+def wait_until(holds: Any, why: str | Callable[[], str], seconds: float = _SECONDS) -> None:
+    """Wait until something holds; else say why not, as it is by then."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, why
+        assert time.monotonic() < deadline, why if isinstance(why, str) else why()
         time.sleep(0.02)

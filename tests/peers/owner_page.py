@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,45 +12,65 @@ import httpx
 from peers.agent_people import PASSWORD, Team
 from peers.agent_world import World
 
+from secureflow.agent.console.addresses import API
+from secureflow.agent.console.api.operations import FORM
 from secureflow.agent.console.app import build_app
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.kit.builtfiles import BuiltPage
 
 PORT: Final = 8765
 OWN: Final = f"http://127.0.0.1:{PORT}"
-_FORM: Final = re.compile(r'name="form" value="([0-9a-f]{64})"')
+BUILT: Final = (
+    '<meta name="secureflow-prefix" content="__PREFIX__"><meta property="csp-nonce" '
+    'nonce="__NONCE__"><script type="module" src="./assets/main-1a.js"></script>'
+)
+"""What the tests serve for the built page."""
 
 
 @dataclass
 class Browser:
-    """A browser: it keeps cookies, and says where its requests come from."""
+    """A browser in which the page is open: it keeps cookies, and the token of its session.
+
+    Its requests say where they come from, as a browser's do.
+    """
 
     client: httpx.AsyncClient
     origin: str = OWN
+    form: str = ""
 
     async def open(self, path: str, **headers: str) -> httpx.Response:
         """Type an address, or follow a bookmark."""
         return await self.client.get(path, headers={"Sec-Fetch-Site": "none", **headers})
 
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask the API for something."""
+        own = {"Sec-Fetch-Site": "same-origin", **headers}
+        return await self.client.get(f"{API}{path}", headers=own)
+
     async def send(
-        self, path: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a form of the page itself."""
-        own = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
-        return await self.client.post(path, data=dict(fields), headers=own | dict(headers or {}))
+        """Change something by the API."""
+        own = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", FORM: self.form}
+        sent = {"json": body} if body is not None else {}
+        return await self.client.request(
+            method, f"{API}{path}", headers=own | dict(headers or {}), **sent
+        )
 
-    async def log_in(self, name: str, password: str = PASSWORD, **more: str) -> httpx.Response:
-        """Log in."""
-        return await self.send("/login", {"name": name, "password": password, **more})
+    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Change something by POST."""
+        return await self.send("POST", path, body, headers)
 
-    async def token(self, path: str = "/inbox") -> str:
-        """Return the token that the page's forms have now."""
-        found = _FORM.search((await self.open(path)).text)
-        return found[1] if found else ""
-
-    async def act(self, path: str, **fields: str) -> httpx.Response:
-        """Send a form with its token, as a person does who has the page before them."""
-        return await self.send(path, {"form": await self.token(), **fields})
+    async def log_in(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:
+        """Log in, and keep the token."""
+        answer = await self.post("/session", {"name": name, "password": password, "code": code})
+        if answer.status_code == httpx.codes.OK:
+            self.form = answer.json()["form"]
+        return answer
 
     @property
     def session(self) -> str:
@@ -75,8 +94,16 @@ class OwnerPage:
         """Return a browser in which a person is logged in."""
         made = self.browser()
         answer = await made.log_in(name)
-        assert answer.status_code == 303, answer.text
+        assert answer.status_code == httpx.codes.OK, answer.text
         return made
+
+
+def built_page(directory: Path) -> BuiltPage:
+    """Return a built page whose program does nothing."""
+    (directory / "dist" / "assets").mkdir(parents=True)
+    (directory / "dist" / "index.html").write_text(BUILT)
+    (directory / "dist" / "assets" / "main-1a.js").write_text("plain")
+    return BuiltPage(directory / "dist")
 
 
 @asynccontextmanager
@@ -85,13 +112,9 @@ async def owner_page(
     world: World | None = None,
     settings: ConsoleSettings | None = None,
     people: tuple[str, ...] | None = (),
-    built: BuiltPage | None = None,
     **more: Any,
 ) -> AsyncIterator[OwnerPage]:
-    """Serve the page of an agent; `people` are its accounts, by default all, for None none.
-
-    `built` is the page for browsers; without one there are the pages without script.
-    """
+    """Serve the page of an agent; `people` are its accounts, by default all, for None none."""
     made = world or World(directory / "agent", policy="")
     team = Team(made, **more)
     if people is not None:
@@ -104,7 +127,7 @@ async def owner_page(
             PORT,
             lambda: made.now,
             lambda: team.ticks,
-            built,
+            built_page(directory),
         )
         yield OwnerPage(team, app)
     finally:

@@ -48,10 +48,16 @@ class AtProviders:
             *(False, ("amr",), frozenset({"mfa"}), paged),
         )
 
+    async def begin(
+        self, browser: Browser, name: str = "sso", back: str = "", **headers: str
+    ) -> httpx.Response:
+        """Begin a login in a browser, as its page does."""
+        return await browser.post(f"/providers/{name}/start", {"back": back}, **headers)
+
     async def begun(self, browser: Browser, name: str = "sso", back: str = "") -> str:
         """Begin a login in a browser; return the state that goes to the provider."""
-        url = led(await browser.send(f"/oidc/{name}/start", {"back": back}))
-        return parse_qs(urlsplit(url).query)["state"][0]
+        answer = await self.begin(browser, name, back)
+        return parse_qs(urlsplit(answer.json()["url"]).query)["state"][0]
 
     async def came_back(
         self, browser: Browser, told: Mapping[str, Any], name: str = "sso", **headers: str

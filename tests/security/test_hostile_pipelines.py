@@ -22,6 +22,7 @@ from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.agent.settings import AgentSettings, ConsentSettings
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, parse, spec_digest
+from secureflow.domain.specs.conditions import signed_metrics
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.outputs import Given, Outputs
 from secureflow.domain.specs.partforms import Part
@@ -30,7 +31,7 @@ from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.pipeline.world import FIT, steps_of
+from tests.unit.engines.pipeline.world import FIT, gated, steps_of
 
 PIPELINE = "job_1m8nje847evwjh6gfj1c"
 OTHER = "job_1m8nje847evwjh6gfj1d"
@@ -295,6 +296,106 @@ async def more_rounds(_: World, centre: Centre) -> tuple[str, JobSpec]:
     await centre.prepared()
     spec = centre.part(TRAIN)
     return part_id(PIPELINE, TRAIN), replace(spec, plan=replace(spec.plan, rounds=9))
+
+
+class Gated(Centre):
+    """It has a further training, if the model is good enough; that is for the evaluation to say."""
+
+    def __init__(self, world: World, **when: Any) -> None:
+        super().__init__(world)
+        roster = dump(self.spec)["roster"]
+        self.spec = parse(PipelineSpec, {**dump(self.spec), "steps": gated(roster, **when)})
+        SPEC_KINDS.check(self.spec)
+
+    async def tested(self, auc: float, **more: Any) -> Any:
+        await self.trained()
+        await self.approve(TEST)
+        self.measure()
+        await self.end(TEST)
+        outputs = Outputs(metrics=tuple(signed_metrics([{"rows": 60.0, "auc": auc}])))
+        self.gave(TEST, outputs)
+        return await self.sign(TEST, outputs.signed() | more)
+
+    def measure(self) -> None:
+        """Have this party make the sums of the evaluation's round."""
+        with self.world.store.transaction():
+            self.world.store.add_round(
+                RoundRecord(part_id(PIPELINE, TEST), 1, "measure", MODEL, "cd" * 32, 40, 0.1, 1,
+                            "ef" * 32)
+            )  # fmt: skip
+
+
+GATED, AFTER, OTHER_STEP = 7, 9, 11
+"""Numbers of parts: the step on a condition, the one that needs it, one that needs nothing."""
+
+
+async def test_a_step_whose_condition_does_not_hold_is_refused(world: World) -> None:
+    """Its figure is the one that this party signed, whatever the centre says later."""
+    centre = Gated(world)
+    await centre.tested(0.799999)
+    error = await refused(centre.approve(GATED), "part_refused")
+    assert "AUC of test is 0.799999, less than 0.8" in error.message
+    other = [{"rows": "60.000000", "auc": "0.900000"}]
+    await refused(centre.sign(TEST, {"metrics": other}), "part_refused")
+    await refused(centre.approve(GATED), "part_refused")
+    assert world.store.job(part_id(PIPELINE, GATED)) is None
+
+
+async def test_what_needs_a_skipped_step_is_refused_and_the_others_are_due(world: World) -> None:
+    centre = Gated(world)
+    await centre.tested(0.7)
+    given = Given(centre.part(TRAIN), part_id(PIPELINE, GATED), Outputs("cd" * 32, 2))
+    centre.given["again"] = given
+    error = await refused(centre.approve(AFTER), "part_refused")
+    assert "it needs again, which is skipped" in error.message
+    await centre.approve(OTHER_STEP)
+    assert world.store.job(part_id(PIPELINE, OTHER_STEP)) is not None
+
+
+async def test_a_step_whose_condition_holds_is_not_left_out(world: World) -> None:
+    centre = Gated(world)
+    await centre.tested(0.8)
+    error = await refused(centre.approve(OTHER_STEP), "part_refused")
+    assert "again has not ended here" in error.message
+    await centre.approve(GATED)
+    assert world.store.job(part_id(PIPELINE, GATED)) is not None
+
+
+async def test_a_step_is_not_begun_before_the_figures_were_signed(world: World) -> None:
+    centre = Gated(world)
+    await centre.trained()
+    await refused(centre.approve(GATED), "part_refused")
+
+
+async def test_figures_of_an_evaluation_that_never_ran_are_not_signed(world: World) -> None:
+    """A centre that ends it without a round could say that any model is good enough."""
+    centre = Gated(world)
+    centre.measure = lambda: None  # type: ignore[method-assign]
+    error = await refused(centre.tested(0.9), "part_refused")
+    assert "made the sums of 0 of the 1 rounds" in error.message
+
+
+@pytest.mark.parametrize("figures", [
+    None, [], [{"auc": 0.9}], [{"auc": "0.9"}], [{"auc": "1e3"}], [{"AUC": "0.900000"}], "x",
+    [{"auc": "0.900000"}] * 2, [{f"m{n}": "0.000000" for n in range(65)}],
+])  # fmt: skip
+async def test_figures_of_another_form_are_not_signed(world: World, figures: Any) -> None:
+    centre = Gated(world)
+    await refused(centre.tested(0.9, metrics=figures), "part_refused")
+
+
+async def test_figures_that_decide_are_told_and_no_others(world: World, tmp_path: Path) -> None:
+    centre = Gated(world)
+    await centre.trained()
+    await centre.approve(TEST)
+    centre.measure()
+    await centre.end(TEST)
+    await refused(centre.sign(TEST, {}), "part_refused")
+    plain = Centre(MaskedWorld(tmp_path / "other", policy=ASKS))
+    await plain.trained()
+    await plain.approve(TEST)
+    await plain.end(TEST)
+    await refused(plain.sign(TEST, {"metrics": [{"auc": "0.900000"}]}), "part_refused")
 
 
 @attack

@@ -13,8 +13,7 @@ from typing import Any, Final
 import httpx
 import pytest
 from peers.agent_people import PASSWORD
-from peers.owner_api import Caller, caller, caller_of
-from peers.owner_page import OWN, PORT, OwnerPage, owner_page
+from peers.owner_page import OWN, PORT, Browser, OwnerPage, owner_page
 
 from secureflow.agent.console.addresses import API
 from secureflow.agent.console.api.operations import FORM, Operation
@@ -69,7 +68,7 @@ async def page(tmp_path: Path) -> AsyncIterator[OwnerPage]:
         yield served
 
 
-async def give(who: Caller, one: Operation, **headers: str) -> httpx.Response:
+async def give(who: Browser, one: Operation, **headers: str) -> httpx.Response:
     path = one.path.format(**PARTS)
     return await who.send(one.method, path, BODIES.get(one.id), headers)
 
@@ -88,9 +87,9 @@ def test_every_operation_that_takes_something_is_tried() -> None:
 async def test_nobody_gives_an_operation_without_a_session(page: OwnerPage) -> None:
     opened = {one.id for one in OPERATIONS if one.need == "open"}
     assert opened == {"session", "logIn", "startProviderLogin", "chooseLanguage"}
-    ended = await caller_of(page, "ada")
+    ended = await page.of("ada")
     page.team.world.now += 30 * 60
-    for who in (caller(page), ended):
+    for who in (page.browser(), ended):
         for one in OPERATIONS:
             if one.need != "open":
                 answer = await give(who, one)
@@ -100,7 +99,7 @@ async def test_nobody_gives_an_operation_without_a_session(page: OwnerPage) -> N
 
 async def test_each_person_may_give_what_its_role_allows_and_nothing_else(page: OwnerPage) -> None:
     for name, role in ROLES.items():
-        who = await caller_of(page, name)
+        who = await page.of(name)
         for one in OPERATIONS:
             if one.need == "open" or one.id == "logOut" or one.streams:
                 continue
@@ -117,7 +116,7 @@ WRITES: Final = [one for one in OPERATIONS if one.writes]
 
 
 async def test_csrf_another_sites_page_gives_no_operation(page: OwnerPage) -> None:
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     for one in WRITES:
         for sent in (
             {"Origin": EVIL, "Sec-Fetch-Site": "cross-site"},
@@ -131,14 +130,14 @@ async def test_csrf_another_sites_page_gives_no_operation(page: OwnerPage) -> No
 
 async def test_csrf_what_a_form_can_send_is_no_json(page: OwnerPage) -> None:
     """`text/plain` and the like cross origins without being asked for first (Fetch, 2.2.2)."""
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     for one in WRITES:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
             if not kind and one.body is None:
                 continue
             path = f"{API}{one.path.format(**PARTS)}"
             own = {"Origin": OWN, "Sec-Fetch-Site": "same-origin", FORM: ada.form}
-            answer = await ada.browser.client.request(
+            answer = await ada.client.request(
                 one.method, path, content=b"{}", headers={**own, "Content-Type": kind}
             )
             assert (answer.status_code, code(answer)) == (415, "not_json"), (one.id, kind)
@@ -146,7 +145,7 @@ async def test_csrf_what_a_form_can_send_is_no_json(page: OwnerPage) -> None:
 
 async def test_csrf_a_page_of_another_session_gives_no_operation(page: OwnerPage) -> None:
     """Who logs in while a tab of somebody else is open decides nothing from that tab."""
-    ada, ben = await caller_of(page, "ada"), await caller_of(page, "ben")
+    ada, ben = await page.of("ada"), await page.of("ben")
     for token in ("", "0" * 64, ben.form):
         ada.form = token
         for one in WRITES:
@@ -155,7 +154,7 @@ async def test_csrf_a_page_of_another_session_gives_no_operation(page: OwnerPage
 
 
 async def test_rebinding_no_other_name_is_answered(page: OwnerPage) -> None:
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     for name in ("evil.example", f"evil.example:{PORT}", "127.0.0.1:1", "0.0.0.0"):
         for one in OPERATIONS:
             answer = await give(ada, one, Host=name)
@@ -164,7 +163,7 @@ async def test_rebinding_no_other_name_is_answered(page: OwnerPage) -> None:
 
 async def test_clickjacking_no_answer_can_be_framed_kept_or_run(page: OwnerPage) -> None:
     for path in ("/session", "/inbox", "/nowhere"):
-        headers = (await caller(page).get(path)).headers
+        headers = (await page.browser().get(path)).headers
         for name, value in HEADERS.items():
             assert headers[name] == value, (path, name)
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -176,27 +175,27 @@ async def test_clickjacking_no_answer_can_be_framed_kept_or_run(page: OwnerPage)
 async def test_fixation_a_login_makes_a_new_session_and_ends_the_one_that_was_there(
     page: OwnerPage,
 ) -> None:
-    ben = await caller_of(page, "ben")
-    planted, name = ben.browser.session, f"secureflow-owner-{PORT}"
+    ben = await page.of("ben")
+    planted, name = ben.session, f"secureflow-owner-{PORT}"
     await ben.log_in("ben")
-    assert ben.browser.session not in ("", planted)
-    victim = caller(page)
-    victim.browser.client.cookies.set(name, planted, domain="127.0.0.1")
+    assert ben.session not in ("", planted)
+    victim = page.browser()
+    victim.client.cookies.set(name, planted, domain="127.0.0.1")
     assert (await victim.get("/session")).json()["account"] is None
     assert (await victim.get("/inbox")).status_code == 401
 
 
 async def test_two_sessions_in_one_browser_are_none(page: OwnerPage) -> None:
-    ben, ada = await caller_of(page, "ben"), await caller_of(page, "ada")
+    ben, ada = await page.of("ben"), await page.of("ada")
     name = f"secureflow-owner-{PORT}"
-    twice = f"{name}={ben.browser.session}; {name}={ada.browser.session}"
-    assert (await caller(page).get("/inbox", Cookie=twice)).status_code == 401
+    twice = f"{name}={ben.session}; {name}={ada.session}"
+    assert (await page.browser().get("/inbox", Cookie=twice)).status_code == 401
 
 
 async def test_the_session_stands_in_the_cookie_and_nowhere_else(page: OwnerPage) -> None:
-    made = caller(page)
+    made = page.browser()
     answer = await made.log_in("ben")
-    secret = made.browser.session
+    secret = made.session
     cookie = next(one for one in answer.headers.get_list("set-cookie") if secret in one)
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
@@ -228,7 +227,7 @@ async def test_a_malformed_body_is_a_problem_and_no_fault(page: OwnerPage) -> No
 
 
 async def test_ids_are_whole_or_name_nothing(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     for item in ("0" * 63, "0" * 65, "A" * 64, "%20" + "0" * 63):
         answer = await ben.get(f"/inbox/{item}")
         assert (answer.status_code, code(answer)) == (404, "not_found"), item
@@ -241,9 +240,9 @@ async def test_ids_are_whole_or_name_nothing(page: OwnerPage) -> None:
 
 async def test_problems_are_in_the_readers_language(page: OwnerPage) -> None:
     for one in (
-        await caller(page).get("/inbox", **{"Accept-Language": "zh-CN"}),
-        await caller(page).get("/nowhere", **{"Accept-Language": "zh-CN"}),
-        await caller(page).post("/session", [], **{"Accept-Language": "zh-CN"}),
+        await page.browser().get("/inbox", **{"Accept-Language": "zh-CN"}),
+        await page.browser().get("/nowhere", **{"Accept-Language": "zh-CN"}),
+        await page.browser().post("/session", [], **{"Accept-Language": "zh-CN"}),
     ):
         assert one.headers["content-language"] == "zh"
         assert any("\u4e00" <= letter <= "\u9fff" for letter in one.json()["detail"]), one.text

@@ -10,25 +10,24 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 from peers.agent_people import OTHER
-from peers.owner_api import caller
 from peers.owner_page import OWN, PORT, Browser
 from peers.owner_provider import AtProviders, at_providers, led, login_cookies
 
+from secureflow.agent.console.addresses import API
 from secureflow.agent.console.attempts import STARTS, STRANGERS_STARTS
-from secureflow.agent.console.guards import MAX_CALLBACK, POLICY
+from secureflow.agent.console.guards import MAX_CALLBACK
 from secureflow.agent.console.loginstates import MOST
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.owner.providerlogins import STARTS as AGENT_STARTS
-from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
 
 EVIL = "https://evil.example"
+START = f"{API}/providers/sso/start"
 OLD = "sfa_" + "A" * 43
-EMPTY = {"back": ""}
 
 
 @pytest.fixture(name="desk")
@@ -49,29 +48,28 @@ async def whose(desk: AtProviders, browser: Browser) -> str:
 
 
 async def test_a_login_at_a_provider_leads_back_to_the_request(desk: AtProviders) -> None:
-    browser, path = desk.page.browser(), f"/r/{'a' * 64}"
-    login = await browser.open(f"/login?back={quote(path)}")
-    assert 'action="/oidc/sso/start"' in login.text
-    assert 'action="/oidc/device/start"' not in login.text  # it knows no way back
+    browser, path = desk.page.browser(), f"/app/r/{'a' * 64}"
+    offered = (await browser.get("/session")).json()["providers"]
+    assert [one["name"] for one in offered] == ["sso", "other"]  # `device` knows no way back
     state = await desk.begun(browser, back=path)
     answer = await desk.came_back(
         browser, {"state": state, "code": "c", "iss": "https://sso.example", "session_state": "1"}
     )
     assert led(answer) == path
     assert await whose(desk, browser) == "ben"
-    assert (await browser.open("/inbox")).status_code == 200
+    assert (await browser.get("/inbox")).status_code == 200
     assert (desk.sso.answers[0].code, desk.sso.answers[0].issuer) == ("c", "https://sso.example")
     assert login_cookies(browser) == []
 
 
 async def test_two_tabs_do_not_disturb_each_other(desk: AtProviders) -> None:
     browser = desk.page.browser()
-    first = await desk.begun(browser, back="/account")
+    first = await desk.begun(browser, back="/app/account")
     second = await desk.begun(browser, "other")
     answer = await desk.came_back(browser, {"state": second, "code": "c"}, "other")
-    assert led(answer) == "/inbox"
+    assert led(answer) == "/app/"
     desk.sso.requests.append(desk.sso.requests[0])
-    assert led(await desk.came_back(browser, {"state": first, "code": "c"})) == "/account"
+    assert led(await desk.came_back(browser, {"state": first, "code": "c"})) == "/app/account"
 
 
 async def test_without_an_issuer_none_is_passed(desk: AtProviders) -> None:
@@ -79,25 +77,17 @@ async def test_without_an_issuer_none_is_passed(desk: AtProviders) -> None:
     assert desk.sso.answers[0].issuer is None
 
 
-async def test_on_the_built_page_it_leads_back_there_and_a_failure_says_what_it_was(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "dist" / "assets").mkdir(parents=True)
-    (tmp_path / "dist" / "index.html").write_text("built")
-    async with at_providers(tmp_path, built=BuiltPage(tmp_path / "dist")) as desk:
-        who = caller(desk.page)
-        for told, status in ({"error": "access_denied"}, 403), ({"code": "c"}, 200):
-            begun = await who.post("/providers/sso/start", {"back": "/app/inbox"})
-            state = parse_qs(urlsplit(begun.json()["url"]).query)["state"][0]
-            answer = await desk.came_back(who.browser, {"state": state, **told})
-            assert answer.status_code == status, answer.text
-            if status == 200:
-                assert led(answer) == "/app/inbox"
-                assert await whose(desk, who.browser) == "ben"
-                continue
-            assert 'href="/login"' in answer.text
-            assert 'type="password"' not in answer.text
-            assert who.browser.session == ""
+async def test_a_failure_says_what_it_was_and_leads_to_the_login(desk: AtProviders) -> None:
+    browser = desk.page.browser()
+    state = await desk.begun(browser, back="/app/inbox")
+    chinese = {"Accept-Language": "zh"}
+    answer = await desk.came_back(browser, {"state": state, "error": "access_denied"}, **chinese)
+    assert answer.status_code == 403, answer.text
+    assert 'href="/app/login"' in answer.text
+    assert 'lang="zh"' in answer.text
+    assert "login_denied" in answer.text
+    assert "<form" not in answer.text
+    assert browser.session == ""
 
 
 # --- whose login it is ---------------------------------------------------------------------------
@@ -113,7 +103,7 @@ async def test_mix_up_the_state_of_one_provider_is_none_at_anothers_address(
     assert "login_not_pending" in answer.text
     assert desk.sso.answers == desk.other.answers == []
     assert browser.session == ""
-    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/inbox"
+    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/app/"
 
 
 async def test_replay_a_callback_is_good_once(desk: AtProviders) -> None:
@@ -145,7 +135,7 @@ async def test_another_browser_finishes_nothing(desk: AtProviders) -> None:
         assert answer.status_code == 401, cookie
         assert "login_not_pending" in answer.text
         assert other.session == ""
-    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/inbox"
+    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/app/"
 
 
 async def test_login_csrf_an_attackers_state_logs_nobody_in_as_the_attacker(
@@ -163,10 +153,10 @@ async def test_login_csrf_an_attackers_state_logs_nobody_in_as_the_attacker(
 
 async def test_csrf_no_other_site_begins_a_login(desk: AtProviders) -> None:
     for sent in ({"Origin": EVIL, "Sec-Fetch-Site": "cross-site"}, {}, {"Origin": "null"}):
-        answer = await desk.page.browser().client.post("/oidc/sso/start", data={}, headers=sent)
+        answer = await desk.page.browser().client.post(START, json={}, headers=sent)
         assert answer.status_code == 403
         assert "cross_site_request" in answer.text
-    assert (await desk.page.browser().open("/oidc/sso/start")).status_code == 405
+    assert (await desk.page.browser().open(START)).status_code == 405
     assert desk.sso.requests == []
 
 
@@ -202,7 +192,7 @@ async def test_the_callback_answers_get_alone(desk: AtProviders) -> None:
     for method in ("HEAD", "POST", "PUT", "OPTIONS"):
         answer = await browser.client.request(method, path, headers=own)
         assert answer.status_code == 405, method
-    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/inbox"
+    assert led(await desk.came_back(browser, {"state": state, "code": "c"})) == "/app/"
 
 
 # --- where it leads ------------------------------------------------------------------------------
@@ -222,7 +212,7 @@ async def test_open_redirect_a_login_leads_to_our_own_pages_alone(
     secret = browser.client.cookies[name].partition(".")[0]
     tossed = f"{name}={secret}.{quote(back, safe='')[:200]}"
     answer = await desk.came_back(browser, {"state": state, "code": "c"}, Cookie=tossed)
-    assert led(answer) == "/inbox"
+    assert led(answer) == "/app/"
 
 
 @pytest.mark.parametrize(
@@ -250,22 +240,12 @@ async def test_only_an_address_of_the_web_is_led_to_and_as_it_is(
 
     desk.sso.authorization_url = there  # type: ignore[method-assign,assignment]
     browser = desk.page.browser()
-    answer = await browser.send("/oidc/sso/start", EMPTY)
-    assert "<script" not in answer.text
+    answer = await desk.begin(browser, "sso")
     if code:
-        assert code in answer.text
+        assert answer.json()["code"] == code
         assert login_cookies(browser) == []
     else:
-        assert led(answer) == url
-
-
-async def test_no_form_leads_elsewhere_so_that_the_policy_stays_strict(desk: AtProviders) -> None:
-    """Chromium applies form-action to the redirect after a form: there is none."""
-    answer = await desk.page.browser().send("/oidc/sso/start", EMPTY)
-    assert answer.status_code == 200
-    assert answer.headers["content-security-policy"] == POLICY
-    assert "form-action 'self'" in POLICY
-    assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.json()["url"] == url
 
 
 # --- what a browser keeps ------------------------------------------------------------------------
@@ -278,7 +258,7 @@ async def test_the_cookie_of_a_login_is_for_the_way_back_alone(
     files = {"tls_certificate": tmp_path / "c", "tls_key": tmp_path / "k"} if encrypted else {}
     async with at_providers(tmp_path, settings=ConsoleSettings(**files)) as desk:
         base = f"{'https' if encrypted else 'http'}://127.0.0.1:{PORT}"
-        answer = await desk.page.browser(base=base).send("/oidc/sso/start", EMPTY)
+        answer = await desk.begin(desk.page.browser(base=base))
         (one,) = answer.headers.get_list("set-cookie")
         for part in ("HttpOnly", "SameSite=lax", "Path=/", "Max-Age=600"):
             assert part in one
@@ -296,7 +276,7 @@ async def test_the_session_stays_strict_and_the_page_leads_on_by_itself(desk: At
     session = next(one for one in cookies if f"secureflow-owner-{PORT}=" in one)
     assert "SameSite=strict" in session
     assert browser.session not in answer.text
-    assert led(answer) == "/inbox"
+    assert led(answer) == "/app/"
 
 
 async def test_what_came_back_is_written_into_no_page(desk: AtProviders) -> None:
@@ -307,7 +287,7 @@ async def test_what_came_back_is_written_into_no_page(desk: AtProviders) -> None
         answer = await desk.came_back(browser, told)
         assert "very-secret" not in answer.text
         assert state not in answer.text
-        assert 'name="back" value="/login"' in answer.text
+        assert str(answer.headers).count("very-secret") == 0
 
 
 async def test_logins_that_are_begun_and_left_do_not_fill_the_browsers_headers(
@@ -340,7 +320,7 @@ async def test_huge_and_odd_parameters_are_refused_and_use_nothing_up(desk: AtPr
         assert "malformed_request" in answer.text
     long = await browser.open("/oidc/sso/callback?state=a&x=" + "a" * MAX_CALLBACK)
     assert long.status_code == 413
-    assert (await browser.open("/login?x=" + "a" * 3000)).status_code == 413
+    assert (await browser.open("/app/login?x=" + "a" * 3000)).status_code == 413
     for name in ("nobody", "SSO", "a" * 64, "%2e%2e", "sso%00"):
         answer = await browser.open(f"/oidc/{name}/callback?state={state}&code=c")
         assert answer.status_code in (400, 401, 404), name
@@ -350,7 +330,7 @@ async def test_huge_and_odd_parameters_are_refused_and_use_nothing_up(desk: AtPr
         for told in ({"code": odd}, {"code": "c", "iss": odd}) if status == 400 else ():
             assert (await desk.came_back(browser, {"state": state, **told})).status_code == 400
     code = "a" * 4000  # as some providers' are
-    assert led(await desk.came_back(browser, {"state": state, "code": code})) == "/inbox"
+    assert led(await desk.came_back(browser, {"state": state, "code": code})) == "/app/"
     assert desk.sso.answers[0].code == code
 
 
@@ -361,14 +341,14 @@ async def test_what_a_provider_says_of_its_refusal_is_not_shown(
     desk: AtProviders, error: str
 ) -> None:
     browser = desk.page.browser()
-    state = await desk.begun(browser, back="/account")
+    state = await desk.begun(browser, back="/app/account")
     told = {"state": state, "error": error, "error_description": "Call 555 and tell the password"}
     answer = await desk.came_back(browser, told)
     assert answer.status_code == 403
     assert "login_denied" in answer.text
     for hostile in ("555", "script>", "\u202e", "\x1b", "[31m"):
         assert hostile not in answer.text
-    assert 'name="back" value="/account"' in answer.text  # to begin again
+    assert 'href="/app/login"' in answer.text  # to begin again
     assert login_cookies(browser) == []  # it is over
     assert desk.sso.answers == []
 
@@ -379,21 +359,20 @@ async def test_an_error_is_a_page_with_a_hint_and_a_code(desk: AtProviders) -> N
     state = await desk.begun(browser)
     answer = await desk.came_back(browser, {"state": state, "code": "c"})
     assert answer.status_code == 403
-    for part in ('class="failure"', "identity_refused", 'action="/oidc/sso/start"'):
+    for part in ("<h1>", "identity_refused", 'href="/app/login"'):
         assert part in answer.text
     assert browser.session == ""
-    nobody = await browser.send("/oidc/nobody/start", EMPTY)
+    nobody = await desk.begin(browser, "nobody")
     assert (nobody.status_code, "not_found" in nobody.text) == (404, True)
-    nobody = await browser.send("/oidc/device/start", EMPTY)
+    nobody = await desk.begin(browser, "device")
     assert (nobody.status_code, "not_found" in nobody.text) == (404, True)
 
 
 async def test_a_hostile_title_is_text(desk: AtProviders) -> None:
     known = desk.logins._providers
     known["sso"] = replace(known["sso"], title="</button><script>alert(1)</script>\u202e")
-    text = (await desk.page.browser().open("/login")).text
-    assert "<script" not in text
-    assert "\u202e" not in text
+    offered = (await desk.page.browser().get("/session")).json()["providers"]
+    assert offered[0]["title"] == "</button><script>alert(1)</script>\\u202e"
 
 
 # --- how often -----------------------------------------------------------------------------------
@@ -409,26 +388,25 @@ async def test_strangers_fill_neither_the_agents_logins_nor_its_allowance(
     codes = []
     for number in range(3 * AGENT_STARTS):
         stranger = desk.page.browser(f"10.0.{number}.1")
-        codes.append((await stranger.send("/oidc/sso/start", EMPTY)).status_code)
+        codes.append((await desk.begin(stranger)).status_code)
     assert codes.count(200) == STRANGERS_STARTS - 1
     assert set(codes) == {200, 429}
     assert len(desk.logins._pending) == STRANGERS_STARTS
     assert desk.logins._found(waiting) is not None
     state = await desk.begun(honest)  # has room of its own, here and at the agent
-    assert led(await desk.came_back(honest, {"state": state, "code": "c"})) == "/inbox"
+    assert led(await desk.came_back(honest, {"state": state, "code": "c"})) == "/app/"
 
 
 async def test_one_address_begins_a_few(desk: AtProviders) -> None:
     codes = [
-        (await desk.page.browser("10.0.0.9").send("/oidc/sso/start", EMPTY)).status_code
-        for _ in range(STARTS + 1)
+        (await desk.begin(desk.page.browser("10.0.0.9"))).status_code for _ in range(STARTS + 1)
     ]
     assert codes == [200] * STARTS + [429]
-    limited = await desk.page.browser("10.0.0.9").send("/oidc/sso/start", EMPTY)
+    limited = await desk.begin(desk.page.browser("10.0.0.9"))
     assert limited.headers["retry-after"] == "20"
     assert "rate_limited" in limited.text
     desk.team.ticks += 20
-    assert (await desk.page.browser("10.0.0.9").send("/oidc/sso/start", EMPTY)).status_code == 200
+    assert (await desk.begin(desk.page.browser("10.0.0.9"))).status_code == 200
 
 
 async def test_a_known_browser_has_an_allowance_too_and_a_made_up_one_none(
@@ -436,13 +414,13 @@ async def test_a_known_browser_has_an_allowance_too_and_a_made_up_one_none(
 ) -> None:
     known = await desk.logged_in()
     desk.team.ticks += 600
-    codes = [(await known.send("/oidc/sso/start", EMPTY)).status_code for _ in range(STARTS + 1)]
+    codes = [(await desk.begin(known)).status_code for _ in range(STARTS + 1)]
     assert codes == [200] * STARTS + [429]
     desk.team.ticks += 600
     name = f"secureflow-provider-device-{PORT}"
     for number in range(STARTS + 1):
         made_up = {"Cookie": f"{name}={number:032x}.{'0' * 64}"}
-        answer = await desk.page.browser("10.0.0.9").send("/oidc/sso/start", EMPTY, made_up)
+        answer = await desk.begin(desk.page.browser("10.0.0.9"), **made_up)
     assert answer.status_code == 429
 
 
@@ -455,12 +433,12 @@ async def test_a_provider_that_does_not_answer_leaves_room_for_the_rest(desk: At
 
     desk.sso.authorization_url = never  # type: ignore[method-assign,assignment]
     asking = [
-        asyncio.create_task(desk.page.browser(f"10.0.0.{number}").send("/oidc/sso/start", EMPTY))
+        asyncio.create_task(desk.begin(desk.page.browser(f"10.0.0.{number}")))
         for number in range(STRANGERS_STARTS)
     ]
     await reached.wait()
     site = desk.page.app._refuse.args[0]
-    assert (await desk.page.browser().log_in("ada")).status_code == 303
+    assert (await desk.page.browser().log_in("ada")).status_code == 200
     assert site.agent._free._value >= 8  # of 12 connections
     for one in asking:
         one.cancel()

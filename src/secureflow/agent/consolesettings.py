@@ -44,16 +44,13 @@ class ConsoleSettings(Section):
     `listen` is its address: this machine alone by default, and any other only with a certificate
     and a name. `allowed_hosts` are the names, each with a port where browsers show another one than
     `listen` has, under which it answers beside its address: others are refused (DNS rebinding).
-    `tls_certificate` is a PEM file with the chain, `tls_key` its private key. `web`: whether the
-    page that was built for browsers is served, where there is one; else the pages that need no
-    script are.
+    `tls_certificate` is a PEM file with the chain, `tls_key` its private key.
     """
 
     listen: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS)] = "127.0.0.1:8765"
     allowed_hosts: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    web: bool = True
 
     @field_validator("listen")
     @classmethod

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects
+from secureflow.application.jobs.reachability import Absence, Reachability
 from secureflow.application.links import Links, LinkView, unsigned_by
 from secureflow.application.listing import list_readable
 from secureflow.application.membership import CANDIDATE, CURRENT, stored
@@ -115,7 +116,10 @@ class Platform:
 
 @dataclass(frozen=True)
 class Overview:
-    """The first page. `more` says where a list is longer than what is shown."""
+    """The first page. `more` says where a list is longer than what is shown.
+
+    `absent`: the parties of unfinished jobs that have no link.
+    """
 
     waiting: Waiting
     running: list[JobSummary]
@@ -125,6 +129,7 @@ class Overview:
     unread: int
     platform: Platform | None
     more: bool
+    absent: list[Absence]
 
 
 Storage = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -141,21 +146,28 @@ class Overviews:
     Args:
         begin: starts units of work.
         links: the state of links.
+        reachability: who of a job has none.
         ledger: the log.
         storage: figures of the centre's disks.
     """
 
     def __init__(
-        self, begin: UnitOfWorkFactory, links: Links, ledger: Ledger, storage: Storage = no_storage
+        self,
+        begin: UnitOfWorkFactory,
+        links: Links,
+        reachability: Reachability,
+        ledger: Ledger,
+        storage: Storage = no_storage,
     ) -> None:
         self._begin = begin
         self._links = links
+        self._reachability = reachability
         self._ledger = ledger
         self._storage = storage
 
     def showing(self, storage: Storage) -> Overviews:
         """Return the same with figures of disks."""
-        return Overviews(self._begin, self._links, self._ledger, storage)
+        return Overviews(self._begin, self._links, self._reachability, self._ledger, storage)
 
     async def of(self, principal: Principal) -> Overview:
         """Return what one person sees first."""
@@ -174,6 +186,7 @@ class Overviews:
             lines = await work.queue.every()
             unread = await work.notifications.unread(principal.user)
             members = await stored(work, CURRENT)
+            absent = await self._reachability.absences(work, jobs)
         started = sum(one.started for one in lines)
         return Overview(
             waiting,
@@ -184,6 +197,7 @@ class Overviews:
             unread,
             await self._platform(members) if principal.operator else None,
             more,
+            absent,
         )
 
     async def _platform(self, charter: SignedCharter | None) -> Platform:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show, write
+from secureflow.cli.entrykinds import in_words, kind_of
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.names import named
 from secureflow.cli.session import client
@@ -49,14 +50,26 @@ def entries(
                 break
     if output is Form.TABLE:
         found = [{"kind": t("– not shown to you"), **entry} for entry in found]
-    show(found, output, ("index", "kind", "author", "job", "at", "hash"))
+    _show_entries(found, output)
+
+
+def _show_entries(found: list[dict[str, Any]], output: Form) -> None:
+    """Show entries: a table has their kinds in words, JSON and YAML by their names."""
+    if output is Form.TABLE:
+        found = [in_words(one) for one in found]
+    show(found, output, ("index", "entry", "author", "job", "at", "hash"))
 
 
 @app.command("search", help=t("Search the log, the newest entries first."))
 def search(
     job: Job = "",
     kind: Annotated[
-        str, typer.Option(help=t("Only of this kind; `job.` for all that begin so."))
+        str,
+        typer.Option(
+            help=t(
+                "Only of this kind, as it is shown or by its name; `job.` for all that begin so."
+            )
+        ),
     ] = "",
     author: Annotated[str, typer.Option(help=t("Only by this organisation, or server."))] = "",
     limit: Annotated[int, typer.Option(min=1, help=t("Show at most this many."))] = 100,
@@ -65,8 +78,8 @@ def search(
     """Search the log."""
     with client() as connection:
         within = named(connection, "job", job) if job else ""
-        found = connection.audit.search(kind, author, within, most=limit)
-    show(found, output, ("index", "kind", "author", "job", "at", "hash"))
+        found = connection.audit.search(kind_of(kind), author, within, most=limit)
+    _show_entries(found, output)
 
 
 @app.command("attestations", help=t("List the agents' verdicts on the enclave, newest first."))

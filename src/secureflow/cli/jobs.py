@@ -13,6 +13,7 @@ import typer
 from secureflow.cli.answering import answer, questions, say_open
 from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
+from secureflow.cli.comparison import show_comparison
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
@@ -34,7 +35,7 @@ from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, part_of, said, t
 from secureflow.cli.timetables import Every, Runs, Until, Window, show_runs, timed, times_of
 from secureflow.domain.ids import part_id
-from secureflow.kit.reading import finite, members
+from secureflow.kit.reading import finite, listed, members
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -241,6 +242,12 @@ def resume(job: Id) -> None:
     say(t("{what} continues.", what=key))
 
 
+def _protections(answer: Mapping[str, Any]) -> str:
+    """Say how contributions were protected; of a job that starts others, of all of these."""
+    named = [str(one) for one in listed(answer.get("protections")) if one != "none"]
+    return ", ".join(map(said, named or [str(answer.get("protection") or "")]))
+
+
 @app.command("report", help=t("Show an ended job's report, or write it as a page."))
 def report(
     job: Id,
@@ -261,13 +268,14 @@ def report(
     facts = {"contributors": _contributors(answer.get("contributions"), rounds=in_rounds)}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
-    facts["protection"] = said(str(answer.get("protection") or ""))
+    facts["protection"] = _protections(answer)
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
     if not in_rounds:
         lines.remove("rounds")
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
+    show_comparison(answer)
     show_points(answer)
     show_runs(answer.get("runs"))
     if "answers" in answer:

@@ -50,6 +50,7 @@ from secureflow.cli import (
     weights,
 )
 from secureflow.cli.console import fail, group
+from secureflow.cli.narrowing import narrowed
 from secureflow.cli.texts import language, t
 from secureflow.cli.usage import Commands
 from secureflow.kit.errors import SecureFlowError
@@ -204,11 +205,12 @@ def _unusable(error: Exception) -> SecureFlowError | None:
 
 
 def _call(arguments: list[str], kinds: CliKinds | None) -> None:
+    called = narrowed(app, arguments)
     if language() == "zh":
         from secureflow.cli.usage import run_in_chinese
 
-        sys.exit(run_in_chinese(app, arguments, kinds))
-    app(arguments, prog_name="secureflow", obj=kinds)
+        sys.exit(run_in_chinese(called, arguments, kinds))
+    called(arguments, prog_name="secureflow", obj=kinds)
 
 
 def exit_code(error: SecureFlowError) -> int:

@@ -29,6 +29,12 @@ METRIC_NAMES: Final = {
 """Short name → words; a figure that is not here is called by its name."""
 TELLING: Final = ("auc", "r2", "f1", "weighted_f1", "macro_f1", "accuracy", "rmse", "mae", "loss")
 """Figures that tell most of a model, the most telling first."""
+HIGHER: Final = frozenset(
+    ("accuracy", "auc", "balanced_accuracy", "f1", "gini", "ks", "macro_f1", "r2", "weighted_f1")
+)
+"""Figures of which more is better. Precision and recall are traded for one another: neither."""
+LOWER: Final = frozenset(("brier", "calibration_error", "loss", "mae", "rmse"))
+"""Figures of which less is better."""
 
 
 def in_words(name: str) -> str:

@@ -150,7 +150,7 @@ REPORTED: Final = (
     *("rounds", "metrics", "metrics_errors", "model", "privacy", "kept_round", "tee"),
 )
 """The members of a part's report that its whole is told."""
-REPORTED_OF_STEPS: Final = (*REPORTED, "sections", "answers")
+REPORTED_OF_STEPS: Final = (*REPORTED, "sections", "answers", "measured")
 """The same of a pipeline's step, which has a section in the pipeline's report."""
 Effect = Ask | Record | Move | Tell | Publish | Now | RunJob | AwaitTime | AwaitResume
 T = TypeVar("T")

@@ -7,6 +7,7 @@ none until `make web`.
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ _KINDS: Final = {
     ".woff2": "font/woff2",
 }
 _OTHER: Final = "application/octet-stream"
+PARTS: Final = "/assets/"
+"""Where the parts are, below the page's prefix."""
 _REFUSED: Final = re.compile(r"\s*q\s*=\s*0(?:\.0{0,3})?\s*")
 
 
@@ -36,6 +39,19 @@ class BuiltFile:
     path: Path
     kind: str
     squeezed: Path | None
+
+    def sent(self, encodings: str, scope: str) -> tuple[Path, dict[str, str]]:
+        """Return the file to send and its headers: it is kept for good.
+
+        Args:
+            encodings: the `Accept-Encoding` of the request.
+            scope: whose caches keep it: `public` or `private`.
+        """
+        kept = f"{scope}, max-age=31536000, immutable"
+        headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+        if self.squeezed is None or not takes_gzip(encodings):
+            return self.path, headers
+        return self.squeezed, {**headers, "Content-Encoding": "gzip"}
 
 
 class BuiltPage:
@@ -55,6 +71,21 @@ class BuiltPage:
         """Return index.html as it was built; None where nothing was."""
         self._read()
         return self._page or None
+
+    def answer(self, prefix: str) -> tuple[str, str] | None:
+        """Return the page for one answer, and its nonce; None where nothing was built.
+
+        The nonce is of this answer alone: the content policy allows by it the styles that the
+        program makes (CSP level 3, 6.7.2).
+
+        Args:
+            prefix: the path under which the page is served.
+        """
+        page, nonce = self.page(), secrets.token_urlsafe(18)
+        if page is None:
+            return None
+        filled = page.replace("__NONCE__", nonce).replace("__PREFIX__", prefix)
+        return filled.replace('"./assets/', f'"{prefix}{PARTS}'), nonce
 
     def part(self, name: str) -> BuiltFile | None:
         """Return a part by its exact name."""

@@ -38,6 +38,8 @@ class DiskReserve:
         self._whose = whose
         self.size = size
         self._lock = threading.Lock()
+        self.releases = 0
+        """How often it was released: a writer notes it before it writes."""
 
     @property
     def missing(self) -> int:
@@ -69,9 +71,19 @@ class DiskReserve:
                 return False
             remove(self._path)
             gone = not self._path.exists()
+            self.releases += gone
         if gone:
             _log.warning("reserve_given_up", message="the disk is full", bytes=self.size)
         return gone
+
+    def make_room(self, before: int) -> bool:
+        """Release it to a writer that found the disk full; tell whether to write again.
+
+        Args:
+            before: `releases` before that write. Another writer may have released it since: then
+                there is none left, but room.
+        """
+        return self.give_up() or self.releases != before
 
     def run(self, work: Callable[[], T]) -> T:
         """Run a small write, releasing the reserve if the disk is full.
@@ -79,11 +91,12 @@ class DiskReserve:
         Raises:
             InfrastructureError: `disk_full`, `disk_failed`.
         """
+        before = self.releases
         with writing(Place(self._path.parent, "own files", self._whose)):
             try:
                 return work()
             except OSError as error:
-                if not is_full(error) or not self.give_up():
+                if not is_full(error) or not self.make_room(before):
                     raise
                 return work()
 
@@ -93,10 +106,11 @@ class DiskReserve:
         Raises:
             InfrastructureError: `disk_full` if even that does not help; others as raised.
         """
+        before = self.releases
         try:
             return await work()
         except InfrastructureError as error:
-            if error.code != FULL or not self.give_up():
+            if error.code != FULL or not self.make_room(before):
                 raise
         return await work()
 

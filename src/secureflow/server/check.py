@@ -24,8 +24,8 @@ from secureflow.adapters.database.checking import (
 from secureflow.adapters.database.checking_log import LogCheck
 from secureflow.adapters.database.checking_rows import RowsCheck
 from secureflow.adapters.database.connections import driver_url, held_file
-from secureflow.adapters.database.engine import newest_schema
 from secureflow.adapters.database.integrity import DRIVER_ERRORS
+from secureflow.adapters.database.schema import NEWEST
 from secureflow.adapters.database.summary import read_open_summary
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
@@ -94,7 +94,7 @@ def _database(
     pages = list(check_pages(connection, where))
     if not pages and not has_tables(connection):
         compare(where, settings.directory, _file(settings), None, mark)
-    schema = list(check_schema(connection, where, newest_schema()))
+    schema = list(check_schema(connection, where, NEWEST))
     sound: str = Text("{where} is intact and has this version's schema", where=where)
     yield from report("database", [*pages, *schema], sound)
     if schema:

@@ -231,12 +231,13 @@ def _for_pages(
     """Return what the console's pages ask, by its names in `Services`."""
     begin, ledger, clock = ports.begin, ports.ledger, ports.clock
     feed = Feed(begin, clock)
-    links = Links(begin, ports.courier, Reachability(ports.courier, others), ledger, clock)
+    reachability = Reachability(ports.courier, others)
+    links = Links(begin, ports.courier, reachability, ledger, clock)
     return {
         "feed": feed,
         "live": Live(begin, feed, ticks, stopping),
         "links": links,
-        "overviews": Overviews(begin, links, ledger),
+        "overviews": Overviews(begin, links, reachability, ledger),
         "attestations": Attestations(begin, ledger),
         "audit_search": AuditSearch(begin, ledger),
         "printer": ProcessPrinter(),

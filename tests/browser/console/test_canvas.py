@@ -8,7 +8,10 @@ from typing import Any, Final
 import pytest
 from peers.browsers import fits, shoot, tab_to, violations
 
-from tests.browser.console.place import PASSWORD, TABLET, WIDE, Centre, log_in
+from secureflow.demo.data import PURPOSE
+from secureflow.domain.specs.statistics_request import NoiseRequest
+from secureflow.sdk import StatisticsRequest, query
+from tests.browser.console.place import PASSWORD, TABLET, WIDE, Centre
 from tests.browser.opening import Opens
 
 WORDS: Final = {
@@ -93,6 +96,7 @@ def test_one_number_is_asked_for_by_keyboard(opens: Opens, centre: Centre, langu
     panel.get_by_role("spinbutton", name=words["delta"], exact=True).focus()
     page.keyboard.type("0.000001")
     key_in(page, "Tab")
+    page.get_by_text(words["ready"], exact=True).wait_for()
     assert not violations(page)
     shoot(page, f"{language}/console-canvas-list")
     with centre.client("ada") as client:
@@ -121,9 +125,9 @@ def test_a_training_on_prepared_rows_is_drawn_by_mouse(opens: Opens, centre: Cen
     assert not violations(page)
     shoot(page, "en/console-canvas")
     page.get_by_text("File", exact=True).click()
-    text = page.get_by_role("textbox", name="File").input_value
-    page.get_by_role("textbox", name="File").wait_for()
-    assert "recipe: {step: preparation}" in text() or "step: preparation" in text()
+    file = page.get_by_role("textbox", name="File")
+    page.wait_for_function("one => one.value", arg=file.element_handle())
+    assert "step: preparation" in file.input_value()
     page.get_by_text("Drawing", exact=True).click()
     page.locator(".react-flow__edge").wait_for(state="attached")
     page.locator("[data-id=training]").click()
@@ -149,8 +153,7 @@ def test_a_problem_leads_to_its_step_and_field(opens: Opens, tmp_path: Path) -> 
     page.get_by_role("button", name="problem").last.click()
     page.get_by_role("button", name="Patience").first.click()
     seconds = settings(page).get_by_role("spinbutton", name="Patience")
-    seconds.wait_for()
-    assert seconds.evaluate("one => one === document.activeElement")
+    page.wait_for_function("one => one === document.activeElement", arg=seconds.element_handle())
     assert settings(page).get_by_role("button", name="train", exact=True).get_attribute(
         "aria-pressed"
     ) == "true"  # fmt: skip
@@ -159,9 +162,25 @@ def test_a_problem_leads_to_its_step_and_field(opens: Opens, tmp_path: Path) -> 
     assert page.locator(".react-flow__edge").count() == 1
 
 
-def test_a_job_is_run_again_as_it_was(opens: Opens, centre: Centre) -> None:
+def asked(centre: Centre) -> Any:
+    """Return the newest job of statistics; ask for one number where nobody has before."""
     with centre.client("ada") as client:
-        before = next(client.jobs.list(kind="statistics"))
+        if before := next(client.jobs.list(kind="statistics"), None):
+            return before
+        return client.jobs.submit(
+            StatisticsRequest(
+                project=centre.platform.project,
+                name="rows",
+                purpose=PURPOSE,
+                datasets=tuple(one.dataset_id for one in centre.platform.parties.values()),
+                queries=(query("count"),),
+                privacy=NoiseRequest(1e-6, epsilon=0.5),
+            )
+        )
+
+
+def test_a_job_is_run_again_as_it_was(opens: Opens, centre: Centre) -> None:
+    before = asked(centre)
     page = open_canvas(opens, address=f"/jobs/new?from={before.id}")
     page.get_by_text("ready", exact=True).wait_for()
     page.get_by_role("button", name="Submit", exact=True).click()
@@ -233,20 +252,24 @@ def test_a_step_is_copied_and_pasted_with_its_settings(opens: Opens) -> None:
 BOMB: Final = "\n".join(f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))
 
 
-@pytest.mark.parametrize(("name", "text", "why"), [
-    ("cut.yaml", "kind: training\nplan: {rounds: 3, batch", "is no YAML"),
-    ("huge.yaml", "kind: training\nname: " + "x" * 5_000_000, "longer than 1000000 characters"),
-    ("bomb.yaml", f"kind: a\nx0: &x0 [1,1,1,1,1,1,1,1,1]\n{BOMB}", "says too much"),
-    ("steps.yaml", STEPS + "  - {id: train, kind: training}\n" * 1000, "has 1000 steps"),
-])  # fmt: skip
+REFUSED: Final = {
+    "is no YAML": "kind: training\nplan: {rounds: 3, batch",
+    "longer than 1000000 characters": "kind: training\nname: " + "x" * 5_000_000,
+    "says too much": f"kind: a\nx0: &x0 [1,1,1,1,1,1,1,1,1]\n{BOMB}",
+    "has 1000 steps": STEPS + "  - {id: train, kind: training}\n" * 1000,
+}
+"""Why a file is no job → its text."""
+
+
 def test_a_file_that_is_no_job_is_refused_in_words_and_the_draft_stays(
-    opens: Opens, said: list[str], name: str, text: str, why: str
+    opens: Opens, said: list[str]
 ) -> None:
     page = open_canvas(opens)
     begun(page)
-    open_file(page, name, text)
-    page.get_by_text(why).wait_for()
-    assert page.locator(".react-flow__node").count() == 2
+    for why, text in REFUSED.items():
+        open_file(page, "none.yaml", text)
+        page.get_by_text(why).wait_for()
+        assert page.locator(".react-flow__node").count() == 2, why
     assert not [one for one in said if "status of 40" not in one]
 
 
@@ -270,8 +293,7 @@ def test_as_many_steps_as_are_drawn_can_be_worked_with(opens: Opens) -> None:
 def test_a_long_wide_name_fits_wherever_it_stands(opens: Opens, centre: Centre) -> None:
     page = open_canvas(opens)
     name = "\u6c49" * 200
-    with centre.client("ada") as client:
-        before = next(client.jobs.list())
+    before = asked(centre)
     page.goto(f"/jobs/new?from={before.id}")
     settings(page).get_by_role("button", name="The job", exact=True).click()
     settings(page).get_by_role("textbox", name="Name", exact=True).fill(name)
@@ -288,14 +310,13 @@ def test_a_long_wide_name_fits_wherever_it_stands(opens: Opens, centre: Centre) 
 
 def test_a_draft_outlives_its_session(opens: Opens, centre: Centre) -> None:
     page = opens()
-    page.goto("/login?back=%2Fjobs%2Fnew")
-    log_in(page, "ada")
-    page.wait_for_url("**/jobs/new")
+    opens.enter(page, "ada")
+    page.goto("/jobs/new")
     page.get_by_role("heading", level=1).wait_for()
     begun(page)
     with centre.client("ada") as client:
         client.sessions.revoke_all()
-    centre.states.pop("ada", None)
+    opens.forget("ada")
     settings(page).get_by_role("button", name="The job", exact=True).click()
     name = settings(page).get_by_role("textbox", name="Name", exact=True)
     name.fill("typed as it ended")

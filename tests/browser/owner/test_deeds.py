@@ -7,9 +7,9 @@ from typing import Any
 
 from peers.browsers import shoot, violations
 
-from secureflow.agent.console.web import WEB
+from secureflow.agent.console.addresses import WEB
 from tests.browser.opening import Opens
-from tests.browser.owner.conftest import log_in, ready
+from tests.browser.owner.conftest import log_in, ready, session_of
 from tests.browser.place import Place
 from tests.survival.world import PLAN, await_end, training
 
@@ -39,11 +39,21 @@ def test_a_link_of_a_mail_leads_through_the_login_to_the_request_on_the_built_pa
     page.get_by_text("You approved it. It waits for a second person.").wait_for()
 
 
+def half_approved(opens: Opens, place: Place) -> tuple[str, str]:
+    """Return a job that one person has approved, and its request; ask for it where none waits."""
+    for one in place.ask("inbox.list"):
+        return one["job"], one["id"]
+    job = submit(place)
+    item = place.waiting(job)
+    place.ask("inbox.approve", session_of(opens("ada")), item=item, reason="")
+    return job, item
+
+
 def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Place) -> None:
-    job, item = next((one["job"], one["id"]) for one in place.ask("inbox.list"))
-    ben = opens("ben")
-    ben.goto(f"/r/{item}")
-    approve(ben)
+    job, item = half_approved(opens, place)
+    cleo = opens("cleo")
+    cleo.goto(f"/r/{item}")
+    approve(cleo)
     with place.platform.client("bank-a") as client:
         for event in client.jobs.watch(job):
             if event.kind == "round":
@@ -52,23 +62,27 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
         vera.goto(f"{WEB}/running")
         vera.get_by_text(job).first.wait_for()
         assert not vera.get_by_role("button", name="Stop this job").count()
-        ben.goto(f"{WEB}/running")
-        ben.get_by_role("button", name="Stop this job").click()
-        dialog = ben.get_by_role("dialog", name="Withdraw the approval of this job?")
+        cleo.goto(f"{WEB}/running")
+        cleo.get_by_role("button", name="Stop this job").click()
+        dialog = cleo.get_by_role("dialog", name="Withdraw the approval of this job?")
         dialog.get_by_text(job).wait_for()
-        assert not violations(ben)
-        shoot(ben, "en/owner-stop")
+        assert not violations(cleo)
+        shoot(cleo, "en/owner-stop")
         dialog.get_by_role("button", name="Let it run").click()
         dialog.wait_for(state="hidden")
         assert [one["job"] for one in place.ask("data.usage", running=True)["uses"]] == [job]
-        ben.get_by_role("button", name="Stop this job").click()
+        cleo.get_by_role("button", name="Stop this job").click()
         dialog.get_by_label("Why, for the log").fill("the study is over")
         dialog.get_by_role("button", name="Withdraw and stop it").click()
-        ben.get_by_text(f"The approval of {job} was withdrawn.").wait_for()
-        shoot(ben, "en/owner-stopped")
+        cleo.get_by_text(f"The approval of {job} was withdrawn.").wait_for()
+        shoot(cleo, "en/owner-stopped")
         ended = await_end(client, job)
     assert ended.state == "failed"
     assert "withdrawn" in str(ended.error)
     assert place.ask("data.usage", running=True)["uses"] == []
-    ben.goto(f"{WEB}/record?group=decisions")
-    ben.get_by_text("the study is over").first.wait_for()
+    cleo.goto(f"{WEB}/record?group=decisions")
+    cleo.get_by_text("the study is over").first.wait_for()
+    with cleo.expect_download() as kept:
+        cleo.get_by_role("link", name="Keep as a file").click()
+    assert kept.value.suggested_filename == "activity-decisions-newest.json"
+    assert '"approval.withdrawn"' in kept.value.path().read_text()

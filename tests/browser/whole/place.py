@@ -156,14 +156,6 @@ def _page(made: Platform, party: str) -> str:
     return found[0].rstrip("/")
 
 
-def log_in(page: Any, who: str, language: str = "en", given: str = PASSWORD) -> None:
-    """Fill in the login form that a page shows, and send it."""
-    name, password, enter = LOGIN[language]
-    page.get_by_label(name, exact=True).fill(who)
-    page.get_by_label(password, exact=True).fill(given)
-    page.get_by_role("button", name=enter, exact=True).click()
-
-
 def ready(page: Any) -> None:
     """Wait until a page has its heading and awaits nothing."""
     page.get_by_role("heading", level=1).wait_for()

@@ -209,7 +209,12 @@ def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     live.get_by_text("Running since").wait_for()
     lane = live.get_by_role("row").filter(has_text="bank-d").first
     lane.get_by_text("contributed").wait_for()
+    away = live.get_by_text("its agent is not connected, since")
+    assert not away.count()
     whole.platform.processes["bank-d"].kill()
+    live.get_by_role("alert").filter(has=away).filter(has_text="bank-d").wait_for()
+    lane.get_by_text("not connected", exact=True).wait_for()
+    overview.get_by_text("The agent of bank-d is not connected").wait_for()
     drops = live.locator(".ant-card").filter(has_text="Who dropped out")
     drops.get_by_role("cell", name="bank-d", exact=True).first.wait_for()
     assert (
@@ -227,6 +232,8 @@ def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     for party in ("bank-a", "bank-d"):
         whole.platform.start(party)
     link.get_by_text("in order").wait_for()
+    away.first.wait_for(state="detached")
+    overview.get_by_text("is not connected").first.wait_for(state="detached")
     with whole.client("ada") as client:
         client.jobs.cancel(job)
     live.get_by_role("main").get_by_text("Cancelled").first.wait_for()
@@ -259,8 +266,11 @@ def test_the_graph_of_a_pipeline_shows_each_steps_state_as_it_runs(
     step("train", "started").wait_for()
     step("prepare", "succeeded").wait_for()
     whole.platform.processes["bank-c"].kill()
+    away = page.locator("[data-id=test]").get_by_label("The agent of bank-c is not connected")
+    away.wait_for()
     step("test", "waits").wait_for()
     assert not violations(page)
     whole.platform.start("bank-c")
+    away.wait_for(state="detached")
     for name in ("prepare", "train", "test"):
         step(name, "succeeded").wait_for()

@@ -1,6 +1,6 @@
 """Fixtures: a fresh database per test, over every backend that there is.
 
-It is migrated once for each backend, and copied.
+It is made once for each backend, and copied.
 """
 
 from __future__ import annotations

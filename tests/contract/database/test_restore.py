@@ -137,7 +137,8 @@ def rows(config: Path) -> dict[str, list[Any]]:
             found = {}
             for name in METADATA.tables:
                 listed = connection.exec_driver_sql(f'SELECT * FROM "{name}"')
-                found[name] = sorted(map(repr, listed.all()))
+                rows = (sorted(row.items()) for row in listed.mappings())
+                found[name] = sorted(map(repr, rows))
             return found
     finally:
         engine.dispose()

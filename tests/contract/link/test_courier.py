@@ -432,9 +432,13 @@ async def test_status_follows_the_link(centre: Centre) -> None:
         assert status.connected
         assert status.version == "1"
         assert status.last_progress > 0
+        assert status.gone == 0
         await peer.stop()
         await until(lambda: not centre.server.status("bank-a").connected)
     assert centre.server.status("bank-a").version == "1"
+    assert centre.server.status("bank-a").gone >= status.since > 0
+    async with party(centre):
+        assert centre.server.status("bank-a").gone == 0
 
 
 async def test_failing_log_proofs_fail_the_request_and_not_the_link(centre: Centre) -> None:

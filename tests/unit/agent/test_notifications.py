@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.owner import notifications
 from secureflow.agent.owner.folding import PER_CAUSE, PER_KIND, SEVERAL, WINDOW
 from secureflow.agent.owner.notifications import CURSOR, FOLDED, OwnNotifications
+from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.domain.agentnotificationkinds import AGENT_KINDS
@@ -131,6 +133,24 @@ def test_read_ones_sink_and_the_list_is_bounded(
     owner.told.tell("e/new", "alarm", {"code": "new"})
     assert listed[0].id not in [one.id for one in owner.told.listed(unread=False, limit=1000)]
     assert owner.told.read(None) == many
+
+
+def test_what_was_decided_since_asks_for_no_decision_any_more(owner: Owner) -> None:
+    for item in ("a" * 64, "b" * 64):
+        with owner.store.transaction():
+            owner.store.add_inbox_item(
+                InboxItem(item, "job_1", "0" * 64, {}, {}, (), "waiting", 1, 9_000)
+            )
+        owner.note("inbox.waiting", "job_1", item=item)
+    assert owner.kinds() == ["request_waiting"] * 2
+    unread = owner.told.listed(unread=True, limit=9)
+    assert [one.facts["item"] for one in unread] == ["b" * 64, "a" * 64]
+    with owner.store.transaction():
+        found = owner.store.inbox_item("a" * 64)
+        assert found is not None
+        owner.store.decide_inbox_item(replace(found, state="approved", decided_at=owner.now))
+    unread = owner.told.listed(unread=True, limit=9)
+    assert [one.facts["item"] for one in unread] == ["b" * 64]
 
 
 async def test_mail_and_webhooks_carry_ids_and_are_tried_again(owner: Owner) -> None:

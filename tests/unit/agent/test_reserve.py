@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -100,6 +101,33 @@ def test_without_one_it_is_a_fault_that_passes_and_nothing_stays(disk: Disk) -> 
     disk.pages(1000)
     filled(disk)
     assert disk.store.job("job_1") == JOB
+
+
+def test_room_that_another_writer_made_meanwhile_is_used(disk: Disk) -> None:
+    done: list[str] = []
+
+    def write() -> None:
+        if not done:
+            done.append("failed")
+            disk.reserve.give_up()  # another thread, which found the disk full a moment earlier
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append("written")
+
+    async def write_later() -> None:
+        try:
+            write()
+        except OSError as error:
+            raise InfrastructureError("disk_full", "The disk of a is full.") from error
+
+    disk.reserve.run(write)
+    assert done == ["failed", "written"]
+    assert disk.reserve.keep()
+    done.clear()
+    asyncio.run(disk.reserve.run_async(write_later))
+    assert done == ["failed", "written"]
+    done.clear()
+    with pytest.raises(InfrastructureError):  # there was none left to anybody
+        disk.reserve.run(write)
 
 
 def test_it_is_held_again_when_there_is_room(disk: Disk, tmp_path: Path) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from peers.agent_people import waiting_item
 from peers.agent_world import World
 from peers.owner_page import Browser, OwnerPage, owner_page
 
-from secureflow.agent.console.views.decision import budget_bar
-from secureflow.agent.console.views.inbox import ordered
+from secureflow.agent.console.screens.inbox import inbox_rows
 from secureflow.domain.questions import MOST_TURNS
 
 TWO = '@two_people("all") permit(principal, action, resource);'
@@ -36,19 +35,33 @@ def state(page: OwnerPage, item: Any) -> str:
     return str(page.team.world.assembly.inbox.get(item.id).state)
 
 
-async def form(browser: Browser, item: Any) -> dict[str, str]:
-    """Return what the forms of a request's screen send beside what the person types."""
-    screen = (await browser.open(f"/r/{item.id}")).text.partition('class="decisions"')[2]
-    return dict(re.findall(r'name="(form|seen)" value="([0-9a-f]{64})"', screen))
+async def shown(browser: Browser, item: Any) -> dict[str, Any]:
+    """Return a request as a person sees it."""
+    answer = await browser.get(f"/inbox/{item.id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def decide(
+    browser: Browser, item: Any, way: str, seen: str = "", **said: str
+) -> httpx.Response:
+    """Decide on what was seen, or on what is seen now."""
+    known = seen or (await shown(browser, item))["seen"]
+    return await browser.post(f"/inbox/{item.id}/{way}", {"seen": known, **said})
+
+
+def code(answer: httpx.Response) -> str:
+    return str(answer.json()["code"])
 
 
 async def test_a_double_click_decides_once_and_shows_no_error(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        fields, path = await form(ben, item), f"/r/{item.id}/approve"
-        both = await asyncio.gather(ben.send(path, fields), ben.send(path, fields))
-        assert [one.status_code for one in both] == [303, 303]
-        assert (await ben.send(path, fields)).status_code == 303
+        seen = (await shown(ben, item))["seen"]
+        both = await asyncio.gather(*(decide(ben, item, "approve", seen) for _ in range(2)))
+        assert [one.status_code for one in both] == [200, 200]
+        assert (await decide(ben, item, "approve", seen)).json()["state"] == "approved"
         noted = page.team.world.store.actions(job=item.job, limit=50)
         assert [one["action"] for one in noted].count("inbox.approved") == 1
 
@@ -56,76 +69,79 @@ async def test_a_double_click_decides_once_and_shows_no_error(tmp_path: Path) ->
 async def test_a_double_click_of_the_first_of_two_is_one_approval(tmp_path: Path) -> None:
     async with asked(tmp_path, TWO) as (page, item):
         ben = await page.of("ben")
-        fields, path = await form(ben, item), f"/r/{item.id}/approve"
-        both = await asyncio.gather(ben.send(path, fields), ben.send(path, fields))
-        assert [one.status_code for one in both] == [303, 303]
+        seen = (await shown(ben, item))["seen"]
+        both = await asyncio.gather(*(decide(ben, item, "approve", seen) for _ in range(2)))
+        assert [(one.status_code, one.json()["second"]) for one in both] == [(200, True)] * 2
         assert len(page.team.world.assembly.inbox.approvals(item.id)) == 1
         assert state(page, item) == "waiting"
 
 
 async def test_a_second_person_needs_a_page_that_shows_the_first(tmp_path: Path) -> None:
-    """What changed since a page was made is shown anew, with words, and not decided."""
+    """What changed since it was shown is refused: the page shows it anew."""
     async with asked(tmp_path, TWO) as (page, item):
         ben, cleo = await page.of("ben"), await page.of("cleo")
-        early = await form(cleo, item)
-        await ben.send(f"/r/{item.id}/approve", await form(ben, item))
-        again = await ben.send(f"/r/{item.id}/approve", early | {"form": await ben.token()})
-        assert again.status_code == 303  # ben's own was taken already: nothing more is decided
-        late = await cleo.send(f"/r/{item.id}/approve", early)
-        assert late.status_code == 409
-        assert "request_changed" in late.text
-        assert "ben" in late.text
+        early = (await shown(cleo, item))["seen"]
+        await decide(ben, item, "approve")
+        again = await decide(ben, item, "approve", early)
+        assert again.status_code == 200  # ben's own was taken already: nothing more is decided
+        late = await decide(cleo, item, "approve", early)
+        assert (late.status_code, code(late)) == (409, "request_changed")
+        now = await shown(cleo, item)
+        assert [one["name"] for one in now["request"]["people"]["approved"]] == ["ben"]
+        assert (await shown(ben, item))["mine"] is True
         assert state(page, item) == "waiting"
-        assert (await cleo.send(f"/r/{item.id}/approve", await form(cleo, item))).status_code == 303
+        assert (await decide(cleo, item, "approve", now["seen"])).status_code == 200
         assert state(page, item) == "approved"
 
 
-@pytest.mark.parametrize("seen", ["", "0" * 64])
-async def test_another_digest_than_what_is_there_decides_nothing(tmp_path: Path, seen: str) -> None:
+@pytest.mark.parametrize(("seen", "status"), [("0" * 64, 409), ("", 422), ("x", 422)])
+async def test_another_digest_than_what_is_there_decides_nothing(
+    tmp_path: Path, seen: str, status: int
+) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        fields = await form(ben, item) | {"seen": seen, "reason": "x", "question": "x"}
-        for way in ("approve", "reject", "ask"):
-            answer = await ben.send(f"/r/{item.id}/{way}", fields)
-            assert answer.status_code == 409, way
+        for way, said in {
+            "approve": {},
+            "reject": {"reason": "x"},
+            "ask": {"question": "x"},
+        }.items():
+            answer = await ben.post(f"/inbox/{item.id}/{way}", {"seen": seen, **said})
+            assert answer.status_code == status, way
         assert state(page, item) == "waiting"
 
 
 async def test_a_rejection_needs_a_reason_and_a_question_its_words(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        fields = await form(ben, item)
         for way, name in (("reject", "reason"), ("ask", "question")):
-            answer = await ben.send(f"/r/{item.id}/{way}", {**fields, name: " \r\n "})
-            assert answer.status_code == 422, way
+            for empty in ("", " \r\n "):
+                answer = await decide(ben, item, way, **{name: empty})
+                assert (answer.status_code, code(answer)) == (422, "invalid_request"), way
+        assert page.team.world.store.questions(item.job) == []
         assert state(page, item) == "waiting"
-        given = {**fields, "reason": "not for\r\nmarketing"}
-        assert (await ben.send(f"/r/{item.id}/reject", given)).status_code == 303
+        assert (await decide(ben, item, "reject", reason="not for\r\nmarketing")).status_code == 200
         kept = page.team.world.assembly.inbox.get(item.id)
         assert (kept.state, kept.reason) == ("rejected", "not for marketing")
-        assert "not for marketing" in (await ben.open(f"/r/{item.id}")).text
-        assert "not for marketing" in (await ben.open("/inbox?all=1")).text
+        assert (await shown(ben, item))["summary"]["reason"] == "not for marketing"
 
 
 async def test_a_question_goes_to_the_submitter_and_the_request_waits_on(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        first = await form(ben, item)
-        fields, path = {**first, "question": "Why the\r\ncolumn job?"}, f"/r/{item.id}/ask"
-        assert (await ben.send(path, fields)).status_code == 303
-        assert (await ben.send(path, fields)).status_code == 303  # the second click of a double one
+        first, question = (await shown(ben, item))["seen"], "Why the\ncolumn job?"
+        for _ in range(2):  # the second click of a double one
+            assert (await decide(ben, item, "ask", first, question=question)).status_code == 204
         (kept,) = page.team.world.store.questions(item.job)
-        assert (kept.question, state(page, item)) == ("Why the\ncolumn job?", "waiting")
-        screen = (await ben.open(f"/r/{item.id}")).text
-        assert "Why the<br>column job?" in screen
-        assert "asked by ben" in screen
-        assert "A question waits for its answer." in screen
-        assert 'name="question"' not in screen
-        another = await ben.send(path, {**await form(ben, item), "question": "And when?"})
-        assert (another.status_code, "question_open" in another.text) == (409, True)
-        stale = await ben.send(f"/r/{item.id}/approve", first)  # shown without the question
-        assert "request_changed" in stale.text
-        assert (await ben.send(f"/r/{item.id}/approve", await form(ben, item))).status_code == 303
+        assert (kept.question, state(page, item)) == (question, "waiting")
+        now = await shown(ben, item)
+        (told,) = now["request"]["questions"]
+        assert (told["question"], told["person"], told["answered"]) == (question, "ben", 0)
+        assert (now["asks"], now["decides"]) == (False, True)
+        another = await decide(ben, item, "ask", question="And when?")
+        assert (another.status_code, code(another)) == (409, "question_open")
+        stale = await decide(ben, item, "approve", first)  # shown without the question
+        assert code(stale) == "request_changed"
+        assert (await decide(ben, item, "approve")).status_code == 200
         assert state(page, item) == "approved"
 
 
@@ -134,54 +150,62 @@ async def test_an_answer_is_the_centres_word_and_text(tmp_path: Path) -> None:
         ben, questions = await page.of("ben"), page.team.world.assembly.questions
         store, told = page.team.world.store, "For the\nstudy <script>alert(1)</script>\u202e"
         for number in range(MOST_TURNS):
-            fields = {**await form(ben, item), "question": f"Question {number}?"}
-            assert (await ben.send(f"/r/{item.id}/ask", fields)).status_code == 303
-            before = await form(ben, item)
+            answer = await decide(ben, item, "ask", question=f"Question {number}?")
+            assert answer.status_code == 204
+            before = (await shown(ben, item))["seen"]
             kept = store.questions(item.job)[-1]
             questions.keep_answers([kept], [{"key": kept.key, "text": told, "by": "usr_<b>"}])
-            late = await ben.send(f"/r/{item.id}/approve", before)
-            assert "request_changed" in late.text  # nobody decides beside an answer unread
-        screen = (await ben.open(f"/r/{item.id}")).text
-        assert "For the<br>study &lt;script&gt;" in screen
-        assert "answered, as the centre tells, by usr_&lt;b&gt;" in screen
-        for hostile in ("<script", "\u202e", "usr_<b>"):
-            assert hostile not in screen
-        assert f"{MOST_TURNS} questions were asked already" in screen
-        last = await ben.send(f"/r/{item.id}/ask", {**await form(ben, item), "question": "More?"})
-        assert (last.status_code, "questions_exhausted" in last.text) == (409, True)
+            late = await decide(ben, item, "approve", before)
+            assert code(late) == "request_changed"  # nobody decides beside an answer unread
+        now = await shown(ben, item)
+        last = now["request"]["questions"][-1]
+        assert last["answer"].startswith("For the\nstudy <script>")
+        assert last["answer"].endswith("\\u202e")
+        assert last["by"] == "usr_<b>"
+        assert now["asks"] is False
+        more = await decide(ben, item, "ask", question="More?")
+        assert (more.status_code, code(more)) == (409, "questions_exhausted")
         assert state(page, item) == "waiting"
 
 
 async def test_what_somebody_else_decided_meanwhile_is_said(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben, cleo = await page.of("ben"), await page.of("cleo")
-        fields = await form(cleo, item)
-        await ben.send(f"/r/{item.id}/reject", {**await form(ben, item), "reason": "no"})
-        answer = await cleo.send(f"/r/{item.id}/approve", fields)
-        assert answer.status_code == 409
-        assert "rejected" in answer.text
+        seen = (await shown(cleo, item))["seen"]
+        await decide(ben, item, "reject", reason="no")
+        answer = await decide(cleo, item, "approve", seen)
+        assert (answer.status_code, code(answer)) == (409, "request_changed")
+        now = await shown(cleo, item)
+        assert (now["summary"]["state"], now["decides"]) == ("rejected", False)
+        late = await decide(cleo, item, "approve", now["seen"])
+        assert (late.status_code, code(late)) == (409, "already_decided")
         assert state(page, item) == "rejected"
 
 
 async def test_what_policies_refuse_after_the_approval_is_said(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        fields = await form(ben, item)
+        seen = (await shown(ben, item))["seen"]
         page.team.world.publish("age,job,income\n42,x,low\n")  # the data changed meanwhile
-        answer = await ben.send(f"/r/{item.id}/approve", fields)
-        assert answer.status_code in (303, 403, 409, 422)
-        if answer.status_code != 303:
-            assert 'role="alert"' in answer.text
+        answer = await decide(ben, item, "approve", seen)
+        told = answer.json()
+        assert answer.status_code == 200 or told["code"], told
+        if answer.status_code == 200:
+            assert told["signed"] or told["refused"], told
 
 
-async def test_a_stand_in_decides_and_a_viewer_is_told_who_could(tmp_path: Path) -> None:
+async def test_a_stand_in_decides_and_a_viewer_may_not(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
-        vera = await page.of("vera")
-        assert "an owner-admin gives the role decider" in (await vera.open(f"/r/{item.id}")).text
+        vera, seen = await page.of("vera"), (await shown(await page.of("ben"), item))["seen"]
+        assert (await shown(vera, item))["decides"] is False
+        refused = await decide(vera, item, "approve", seen)
+        assert code(refused) == "role_needed"
+        assert "An owner-admin gives roles" in refused.json()["hint"]
         people = page.team.people
         people.delegate(people.named("ben").id, "vera", page.team.world.now + 3600)
-        answer = await vera.send(f"/r/{item.id}/approve", await form(vera, item))
-        assert answer.status_code == 303
+        page.team.ticks += 16  # whose a session is is asked again
+        assert (await shown(vera, item))["decides"] is True
+        assert (await decide(vera, item, "approve")).status_code == 200
         assert state(page, item) == "approved"
 
 
@@ -190,37 +214,23 @@ async def test_a_request_of_which_only_a_summary_is_kept_is_shown_and_not_decide
 ) -> None:
     async with asked(tmp_path) as (page, item):
         page.team.world.assembly.inbox.withdraw(item.job)
-        screen = (await (await page.of("ben")).open(f"/r/{item.id}")).text
-        assert "Only a summary is kept of it." in screen
-        assert "/approve" not in screen
+        now = await shown(await page.of("ben"), item)
+        assert (now["request"], now["decides"], now["asks"]) == (None, False, False)
+        assert now["summary"]["state"] == "withdrawn"
 
 
-async def test_the_screen_is_chinese_in_a_chinese_browser_and_by_the_switch(tmp_path: Path) -> None:
+async def test_the_answer_is_chinese_in_a_chinese_browser_and_by_the_switch(tmp_path: Path) -> None:
     async with asked(tmp_path) as (page, item):
         ben = await page.of("ben")
-        told = await ben.open(f"/r/{item.id}", **{"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5"})
+        asked_for = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5"}
+        told = await ben.get(f"/inbox/{item.id}", **asked_for)
         assert told.headers["content-language"] == "zh"
-        for one in ("谁在请求", "敏感", "更新", "批准以上内容", 'lang="zh"'):
-            assert one in told.text, one
-        await ben.send("/language", {"language": "zh", "back": f"/r/{item.id}"})
-        assert "批准以上内容" in (await ben.open(f"/r/{item.id}")).text
-        await ben.send("/language", {"language": "en", "back": "/inbox"})
-        english = await ben.open(f"/r/{item.id}", **{"Accept-Language": "zh"})
-        assert "Approve exactly this" in english.text
-
-
-def test_the_bar_of_a_budget_is_never_longer_than_the_budget() -> None:
-    assert budget_bar({"limit": 2.0, "before": 0.5, "after": 1.0}) == {
-        "spent": 25.0, "more": 25.0, "over": 0.0,
-    }  # fmt: skip
-    over = budget_bar({"limit": 1.0, "before": 0.5, "after": 9.0})
-    assert over == {"spent": 50.0, "more": 50.0, "over": 1.0}
-    for bad in (
-        {},
-        {"limit": 0, "before": 0, "after": 0},
-        {"limit": 1, "before": 0, "after": None},
-    ):
-        assert budget_bar(bad) is None
+        assert told.json()["request"]["waits"]["reasons"] == ["没有策略许可"]
+        for chosen, asks in (("zh", "en"), ("en", "zh")):
+            answer = await ben.send("PUT", "/language", {"language": chosen})
+            assert answer.status_code == 204
+            switched = await ben.get(f"/inbox/{item.id}", **{"Accept-Language": asks})
+            assert switched.headers["content-language"] == chosen
 
 
 def test_the_inbox_begins_with_what_is_overdue() -> None:
@@ -230,4 +240,4 @@ def test_the_inbox_begins_with_what_is_overdue() -> None:
         {"id": "c", "state": "waiting", "overdue": False, "expires": 7},
         {"id": "a", "state": "waiting", "overdue": True, "expires": 9},
     ]
-    assert [one["id"] for one in ordered(rows)] == ["a", "b", "c", "d"]
+    assert [one.id for one in inbox_rows(rows)] == ["a", "b", "c", "d"]

@@ -132,16 +132,16 @@ async def served(settings: ConsoleSettings, agent: Path) -> AsyncIterator[str]:
 
 
 async def test_it_is_served_at_the_address_that_it_prints(tmp_path: Path) -> None:
-    settings = ConsoleSettings(listen="127.0.0.1:0", web=False)
+    settings = ConsoleSettings(listen="127.0.0.1:0")
     async with (
         served(settings, tmp_path / "agent.sock") as address,
         httpx.AsyncClient() as client,
     ):
-        answer = await client.get(f"{address}login")
+        answer = await client.get(f"{address}api/session")
         assert answer.status_code == 503
-        assert "agent_not_running" in answer.text
+        assert answer.json()["code"] == "agent_not_running"
         assert "server" not in answer.headers
-        assert (await client.get(f"{address}static/page.css")).status_code == 200
+        assert (await client.get(f"{address}nowhere")).status_code == 404
 
 
 async def test_it_is_served_over_https(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page that was built for browsers, beside the server-rendered ones."""
+"""The page for browsers: as it was built, and where it was not."""
 
 from __future__ import annotations
 
@@ -7,35 +7,27 @@ from pathlib import Path
 
 import httpx
 import pytest
-from peers.owner_page import OWN
+from peers.owner_page import BUILT, OWN
 
 from secureflow.agent.console.app import build_app
 from secureflow.agent.console.guards import POLICY
-from secureflow.agent.console.routes import PAGES
-from secureflow.agent.console.web import STAY
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.kit.builtfiles import BuiltPage, takes_gzip
-
-PAGE = (
-    '<meta name="secureflow-prefix" content="__PREFIX__"><meta property="csp-nonce" '
-    'nonce="__NONCE__"><script type="module" src="./assets/main-1a.js"></script>'
-)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "dist"
     (made / "assets").mkdir(parents=True)
-    (made / "index.html").write_text(PAGE)
+    (made / "index.html").write_text(BUILT)
     (made / "assets" / "main-1a.js").write_text("plain")
     (made / "assets" / "main-1a.js.gz").write_bytes(b"squeezed")
     (tmp_path / "secret.js").write_text("no")
     return made
 
 
-def browser(folder: Path | None, tmp_path: Path) -> httpx.AsyncClient:
-    built = None if folder is None else BuiltPage(folder)
-    app = build_app(ConsoleSettings(), tmp_path / "no.sock", 8765, built=built)
+def browser(folder: Path, tmp_path: Path) -> httpx.AsyncClient:
+    app = build_app(ConsoleSettings(), tmp_path / "no.sock", 8765, built=BuiltPage(folder))
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     return httpx.AsyncClient(transport=transport, base_url=OWN)
 
@@ -62,48 +54,42 @@ async def test_the_built_page_is_where_it_was_built(folder: Path, tmp_path: Path
     assert len(nonces) == len(pages)
 
 
-async def test_where_none_was_built_the_pages_need_no_script(tmp_path: Path) -> None:
-    for built in (None, tmp_path / "nothing"):
-        client = browser(built, tmp_path)
-        assert (await client.get("/")).headers["location"] == "/overview"
-        answer = await client.get("/app/inbox")
-        assert answer.status_code == 404
-        assert answer.headers["content-security-policy"] == POLICY
-
-
-async def test_links_and_bookmarks_of_the_pages_without_script_lead_to_the_same_thing(
+async def test_where_none_was_built_the_page_says_how_in_the_readers_language(
     folder: Path, tmp_path: Path
 ) -> None:
+    client = browser(tmp_path / "nothing", tmp_path)
+    assert (await client.get("/")).headers["location"] == "/app/"
+    for path in ("/app", "/app/", "/app/r/x"):
+        answer = await client.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["content-security-policy"] == POLICY
+        assert (answer.headers["content-language"], 'lang="en"' in answer.text) == ("en", True)
+        for told in ("console_not_built", "make web"):
+            assert told in answer.text
+        assert "<a" not in answer.text
+    chinese = await client.get("/app/", headers={"Accept-Language": "zh"})
+    assert chinese.headers["content-language"] == "zh"
+    assert "make web" in chinese.text
+    assert "未" in chinese.text or "没有" in chinese.text
+    assert (await client.get("/api/session")).status_code == 503  # no agent answers here
+    assert (await client.get("/app/assets/main-1a.js")).status_code == 404
+
+
+async def test_links_and_bookmarks_lead_to_the_same_thing(folder: Path, tmp_path: Path) -> None:
     client, item = browser(folder, tmp_path), "ab" * 32
     for path, there in {
         f"/r/{item}": f"/app/r/{item}", f"/r/{item}?page=2": f"/app/r/{item}?page=2",
         "/overview": "/app/", "/inbox?all=1": "/app/inbox?all=1", "/absence": "/app/account",
         "/activity": "/app/record", "/grants/new": "/app/grants/new",
-        "/login?back=%2Fr%2Fx": "/app/login?back=%2Fr%2Fx",
+        "/login?back=%2Fr%2Fx": "/app/login?back=%2Fr%2Fx", "/?a=b": "/app/?a=b",
     }.items():  # fmt: skip
         answer = await client.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, there), path
         assert "set-cookie" not in answer.headers
-
-
-async def test_every_page_without_script_is_replaced_and_none_of_its_forms_is_taken(
-    folder: Path, tmp_path: Path
-) -> None:
-    client = browser(folder, tmp_path)
-    own = {"Origin": OWN, "Sec-Fetch-Site": "same-origin"}
-    for page in PAGES:
-        path = re.sub(r"{\w+}", "a" * 64, page.path)
-        if page.path in STAY:
-            assert (await client.get(path)).status_code not in (303, 404), path
-            continue
-        if page.show:
-            location = (await client.get(path)).headers["location"]
-            assert location.startswith("/app/"), path
-        if page.act:
-            answer = await client.post(path, data={"name": "ada"}, headers=own)
-            assert answer.status_code == 405, path
-    (folder / "index.html").unlink()  # they are what there is without a build
-    assert (await client.get("/inbox")).status_code == 503  # no agent answers here
+        own = {"Origin": OWN, "Sec-Fetch-Site": "same-origin"}
+        assert (await client.post(path, data={"name": "ada"}, headers=own)).status_code == 405
+    for path in ("/nowhere", "/static/page.css", "/activity.json", "/language"):
+        assert (await client.get(path)).status_code == 404, path
 
 
 async def test_a_part_is_kept_for_good_and_one_that_is_missing_is_no_page(
@@ -128,7 +114,7 @@ async def test_a_newer_build_is_served_at_once(folder: Path, tmp_path: Path) -> 
     client = browser(folder, tmp_path)
     await client.get("/app/")
     (folder / "index.html").unlink()
-    assert (await client.get("/app/")).status_code == 404
+    assert (await client.get("/app/")).status_code == 503
     (folder / "index.html").write_text("newer")
     assert (await client.get("/app/")).text == "newer"
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from secureflow.application.access import Principal
+from secureflow.application.jobs.reachability import Absence
 from secureflow.application.overview import Overview
+from secureflow.application.ports.courier import PartyStatus
 from secureflow.application.running.answering import note_answer
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
@@ -104,6 +106,22 @@ async def test_what_failed_is_shown_with_its_cause_newest_first(stage: Stage) ->
     assert page.failed[0].error == error
     assert (page.running, page.more) == ([], False)
     assert (await seen(stage, stage.scientist("outsider"))).failed == []
+
+
+async def test_who_of_an_unfinished_job_has_no_link_is_shown_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, courier = stage.ids["job"], stage.services.courier
+    gone = {"bank-c": 70}
+    monkeypatch.setattr(
+        courier, "status", lambda one: PartyStatus(one, one not in gone, 0.0, gone=gone.get(one, 0))
+    )
+    page = await seen(stage, stage.scientist("bank-a"))
+    assert page.absent == [Absence(job, "bank-c", "", 70)]
+    others = (await seen(stage, stage.scientist("outsider"))).absent
+    assert {one.job for one in others} == {stage.ids["outsider.job"]}
+    gone.clear()
+    assert (await seen(stage, stage.scientist("bank-a"))).absent == []
 
 
 async def test_only_operators_see_the_platform(stage: Stage) -> None:

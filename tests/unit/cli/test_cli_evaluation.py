@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from unit.engines.evaluation.world import MODELS, specified
 
+from secureflow.cli.comparison import show_comparison
 from secureflow.cli.console import Form
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.kinds import EvaluationText
@@ -163,3 +164,34 @@ def test_the_last_round_of_a_training_is_no_empty_table(capsys: pytest.CaptureFi
     show_evaluation({"evaluation": {"round": 4, "stage": "evaluate", "sums": [1]}}, Form.TABLE)
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "")
+
+
+CELL = {"value": "0.8765", "interval": "0.8 – 0.9", "noise": "± 0.01", "best": True}
+
+
+def test_models_that_are_compared_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"value": "0.7\u202e", "interval": "", "noise": "", "best": False}
+    comparison = {
+        "title": "Models compared", "same_rows": True,
+        "models": [{"name": "a", "rows_of": ["bank-a"]}, {"name": "a", "rows_of": ["bank-a"]}],
+        "lines": [{"metric": "auc", "better": "higher", "cells": [CELL, other]}],
+        "rows": [{"label": "1.", "value": "Said of the rows."}],
+    }  # fmt: skip
+    show_comparison({"comparison": comparison})
+    out = capsys.readouterr().out
+    assert "0.8765 (0.8 – 0.9) ± 0.01 *" in out
+    assert "a (2)" in out
+    assert "* is the best of a line." in out
+    assert "Said of the rows." in out
+    assert "\u202e" not in out
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("name", ["models", "lines", "rows", "title"])
+def test_a_comparison_of_any_shape_is_shown_or_left_out(name: str, value: Any) -> None:
+    comparison = {"title": "t", "models": [{"name": value}, {"rows_of": value}],
+                  "lines": [{"metric": value,
+                             "cells": [{"value": value, "best": value}]}]}  # fmt: skip
+    show_comparison({"comparison": comparison})
+    show_comparison({"comparison": {**comparison, name: value}})
+    show_comparison({"comparison": value})

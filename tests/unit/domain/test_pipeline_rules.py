@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.conditions import Condition, metrics_of
 from secureflow.domain.specs.kinds import PIPELINE_SPEC, SPEC_KINDS
 from secureflow.domain.specs.pipeline import Edge, PipelineSpec
 from secureflow.domain.specs.ports import PORTS, connects
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.provisional import provisional_recipe
+from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.engines.evaluation.figures import evaluate
 from secureflow.engines.kinds import PIPELINE_ENGINE
 from secureflow.engines.pipeline.label import together
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.pipeline.world import head_of, specified, steps_of
+from tests.unit.engines.evaluation.rows import BINARY, CLASSES, NUMBER, rows_of
+from tests.unit.engines.pipeline.world import gated, head_of, specified, steps_of
 
 ROSTER = [{"party": f"bank-{n}", "key": n * 44, "dataset": "d"} for n in "abcd"]
 
@@ -47,6 +51,59 @@ def test_a_sound_pipeline_is_read_back_as_it_was_written() -> None:
     assert [spec.place(n) for n in range(1, 7)] == [
         (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ({"step": "last"}, "no step 'last' before it"),
+        ({"step": "train"}, "no evaluation"),
+        ({"metric": "rmse"}, "tells no rmse"),
+        ({"of": "prepare"}, "measures several models, or none of that step"),
+        ({"at_most": 0.9}, "no limit, or two"),
+        ({"at_least": None}, "no limit, or two"),
+    ],
+)
+def test_a_condition_is_on_a_figure_that_an_earlier_evaluation_tells(
+    when: dict[str, Any], told: str
+) -> None:
+    SPEC_KINDS.check(specified(ROSTER, steps=gated(ROSTER)))
+    SPEC_KINDS.check(specified(ROSTER, steps=gated(ROSTER, of="train")))
+    assert told in refusal(specified(ROSTER, steps=gated(ROSTER, **when))).message
+
+
+def test_a_step_needs_steps_before_it() -> None:
+    steps = steps_of(ROSTER)
+    steps[2]["needs"] = ["prepare"]
+    spec = specified(ROSTER, steps=steps)
+    SPEC_KINDS.check(spec)
+    assert parse(PipelineSpec, dump(spec)) == spec
+    steps[0]["needs"] = ["test"]
+    assert "no step 'test' before it" in refusal(specified(ROSTER, steps=steps)).message
+
+
+def test_limits_are_reached_exactly() -> None:
+    least = Condition("test", "auc", at_least=0.8)
+    assert least.unmet([{"auc": "0.800000"}], 0) is None
+    assert least.unmet([{"auc": "0.799999"}], 0) is not None
+    assert least.unmet([{}], 0) is not None
+    assert least.unmet([], 0) is not None
+    most = Condition("test", "bias", at_most=-0.1)
+    assert most.unmet([{"bias": "-0.100000"}], 0) is None
+    assert most.unmet([{"bias": "-0.099999"}], 0) is not None
+
+
+@pytest.mark.parametrize(
+    ("label", "form"),
+    [
+        (Label("y", "1"), BINARY),
+        (ClassesLabel("y", ("low", "middle", "high", "rare")), CLASSES),
+        (NumberLabel("y", (0.0, 100.0)), NUMBER),
+    ],
+)
+def test_conditions_are_on_the_figures_that_evaluations_tell(label: Any, form: Any) -> None:
+    told = set(evaluate(form, rows_of(form, count=900).totals(form))["figures"])
+    assert told - {"undefined", "ks_threshold", "target_deviation"} == metrics_of(label)
 
 
 @pytest.mark.parametrize("name", ["project", "name", "purpose", "submitter"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.application.ports.courier import PartyStatus
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
@@ -98,6 +99,39 @@ async def test_a_page_watches_everything_by_one_stream(api: Api) -> None:
     again = Tab(api, await bearer(stage, who), f"after={told['id']}")
     assert (await again.next())["id"] == said["id"]
     await again.close()
+
+
+async def test_a_page_hears_of_an_agent_that_goes_and_comes_and_reads_it_in_the_job(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, who = api.stage, api.stage.scientist("bank-a")
+    services, path = stage.services, f"/jobs/{stage.ids['job']}"
+    gone: dict[str, int] = {}
+    monkeypatch.setattr(
+        services.courier,
+        "status",
+        lambda one: PartyStatus(one, one not in gone, 0.0, gone=gone.get(one, 0)),
+    )
+    keeping = asyncio.create_task(services.feed.keep_links())
+    tab = Tab(api, await bearer(stage, who))
+    await tab.next()
+    assert "absent" not in (await api.call("GET", path, who)).json()["progress"]
+    gone["bank-c"] = 70
+    services.feed.linked("bank-c", connected=False)
+    told = await tab.next()
+    assert (told["event"], told["data"]["party"], told["data"]["connected"]) == (
+        "link", "bank-c", False,
+    )  # fmt: skip
+    progress = (await api.call("GET", path, who)).json()["progress"]
+    assert (progress["absent"], progress["absent_since"]) == ({"bank-c": ""}, {"bank-c": 70})
+    shown = (await api.call("GET", "/overview", who)).json()["absent"]
+    assert shown == [{"job": stage.ids["job"], "party": "bank-c", "server": "", "since": 70}]
+    gone.clear()
+    services.feed.linked("bank-c", connected=True)
+    assert (await tab.next())["data"]["connected"]
+    assert "absent" not in (await api.call("GET", path, who)).json()["progress"]
+    await tab.close()
+    keeping.cancel()
 
 
 @pytest.mark.parametrize("place", ["1-zz", "x", "1", "1-ab;", "9" * 16 + "-ab"])

@@ -43,3 +43,8 @@ export function watchRenewal(watch: () => void): () => void {
 export function sessionRenewed(): void {
   for (const one of renewals) one();
 }
+
+/** Forgets what is known of some paths of an API; what is shown is asked for again. */
+export function stale(queries: QueryClient, ...paths: string[]): void {
+  for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
+}

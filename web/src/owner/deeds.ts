@@ -2,7 +2,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { asProblem } from '../api/problem';
 import { forgetSession } from './session';
-import { stale } from './shell/stream';
+import { stale } from '../api/queries';
 
 /** Does a deed; `changed` are paths of the API of which nothing that is known counts any more. */
 export function useDeed<Given, Answered>(

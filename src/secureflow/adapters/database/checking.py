@@ -17,11 +17,11 @@ from secureflow.adapters.database.connections import driver_url, shown_url
 from secureflow.adapters.database.damage import decoded
 from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
-    HISTORY,
     damage_of,
     refuse_half,
     refuse_missing,
 )
+from secureflow.adapters.database.schema import HISTORY
 from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database, migrate
 from secureflow.adapters.database.faults import fault_of
-from secureflow.adapters.database.integrity import HISTORY
+from secureflow.adapters.database.schema import HISTORY
 from secureflow.adapters.database.tables import PASSING
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError

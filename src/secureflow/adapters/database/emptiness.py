@@ -10,8 +10,8 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import driver_url
 from secureflow.adapters.database.engine import Database
-from secureflow.adapters.database.integrity import HISTORY
 from secureflow.adapters.database.openerrors import check_encoding
+from secureflow.adapters.database.schema import HISTORY
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text

@@ -11,17 +11,12 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.script.revision import ResolutionError
-from alembic.util.exc import CommandError
 
+from secureflow.adapters.database import schema
 from secureflow.adapters.database.connections import (
     WriteTurn,
     async_engine,
@@ -30,13 +25,14 @@ from secureflow.adapters.database.connections import (
     shown_url,
 )
 from secureflow.adapters.database.damage import DamageLog
-from secureflow.adapters.database.faults import typed_faults
+from secureflow.adapters.database.faults import fault_of, typed_faults
 from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
     damage_of,
     refuse_half,
     refuse_missing,
 )
+from secureflow.adapters.database.migrating import migrated
 from secureflow.adapters.database.openerrors import START_SECONDS, check_encoding, open_error
 from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
@@ -97,21 +93,25 @@ class Database:
         return shown_url(self.url)
 
     async def start(self) -> None:
-        """Migrate the schema to this version.
+        """Migrate the schema to this version, or wait for another process that does so.
 
         Raises:
             SecureFlowError: `database_newer` if a later version has already migrated it;
-                `database_encoding`; those of `reached`.
+                `database_encoding`; `database_busy` if the wait was in vain; those of `reached`.
         """
         async with self.reached():
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 keep_private(Path(self.url.database))
-            async with self.engine.connect() as connection:
-                await connection.run_sync(check_encoding, self.name)
-                await connection.run_sync(migrate)
-                await connection.commit()
+            await migrated(self._migrate, self.name)
             self.file.hold()
         self._started = True
+
+    async def _migrate(self) -> bool:
+        async with self.engine.connect() as connection:
+            await connection.run_sync(check_encoding, self.name)
+            done = await connection.run_sync(migrate)
+            await connection.commit()
+        return done
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[None]:
@@ -210,32 +210,42 @@ def _busy_timeout(connection: sa.Connection, most: float) -> Iterator[None]:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    return config
+def migrate(connection: sa.Connection, to: str = "head") -> bool:
+    """Bring the schema to this version in one exclusive transaction; the caller commits.
 
-
-@cache
-def newest_schema() -> str:
-    """Return the name of this version's schema."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
-
-
-def migrate(connection: sa.Connection, to: str = "head") -> None:
-    """Run the missing steps in one exclusive transaction; the caller commits.
+    Returns:
+        False, and nothing is done, while another process seems to migrate.
 
     Raises:
         SecureFlowError: `database_newer`, `record_damaged`.
     """
-    if connection.dialect.name == "sqlite":
-        with _busy_timeout(connection, START_SECONDS):  # the server reports it and retries
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not _is_turn(connection):
+        return False
+    if to == "head" and _is_current(connection):
+        connection.rollback()  # several servers may be started again at once: none waits
+        refuse_missing(connection)
+        return True
+    found = refuse_half(connection)
+    if to != "head":
+        _run_steps(connection, to)
+        return True
+    if found is None:
+        schema.create(connection)
     else:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration may take long
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    refuse_half(connection)
-    config = _config()
+        _run_steps(connection, to)
+    refuse_missing(connection)
+    return True
+
+
+def _run_steps(connection: sa.Connection, to: str) -> None:
+    """Run the missing migrations. Alembic takes an eighth of a second to import."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script.revision import ResolutionError
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, to)
@@ -245,5 +255,31 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
             "The database was migrated by a later version of SecureFlow than this one.",
             "Run that version, or restore the backup that was made before the upgrade.",
         ) from error
-    if to == "head":
-        refuse_missing(connection)
+
+
+def _is_turn(connection: sa.Connection) -> bool:
+    """Begin a migration's transaction; return false while another process seems to be in one.
+
+    A SQLite file that is locked without any need to migrate it is told as such, by the driver.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration may take long
+        lock = sa.select(sa.func.pg_try_advisory_xact_lock(_MIGRATION_LOCK))
+        return bool(connection.execute(lock).scalar_one())
+    current = _is_current(connection)  # before: the other process may end just when we give up
+    try:
+        with _busy_timeout(connection, START_SECONDS):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except sa.exc.OperationalError as error:
+        fault = fault_of(error)
+        if current or fault is None or fault.code != "database_busy":
+            raise
+        return False
+    return True
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    """Tell whether a database has this version's schema, by its history."""
+    if schema.HISTORY not in sa.inspect(connection).get_table_names():
+        return False
+    return schema.versions_of(connection) == [schema.NEWEST]

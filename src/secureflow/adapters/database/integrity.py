@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from secureflow.adapters.database.connections import spoken
 from secureflow.adapters.database.damage import damaged_log
 from secureflow.adapters.database.faults import fault_of
+from secureflow.adapters.database.schema import HISTORY, versions_of
 from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError)
 """Exceptions of opening a database."""
-HISTORY: Final = "alembic_version"
 CODE: Final = "record_damaged"
 
 
@@ -38,18 +38,22 @@ def damage_of_cause(error: SecureFlowError) -> str | None:
     return damage_of(cause) if isinstance(cause, Exception) else None
 
 
-def refuse_half(connection: sa.Connection) -> None:
+def refuse_half(connection: sa.Connection) -> str | None:
     """Refuse our tables without a migration history: migrations would run over existing data.
+
+    Returns:
+        The version in its history ("" if that names none, or more than one); None without one.
 
     Raises:
         SecureFlowError: `record_damaged`.
     """
     names = set(sa.inspect(connection).get_table_names())
-    if not names & set(METADATA.tables):
-        return
-    query = sa.text(f"SELECT count(*) FROM {HISTORY}")  # noqa: S608  a constant
-    if HISTORY not in names or not connection.execute(query).scalar_one():
+    versions = versions_of(connection) if HISTORY in names else []
+    if names & set(METADATA.tables) and not versions:
         raise damaged_log(Text("its tables have no history ({history})", history=HISTORY))
+    if HISTORY not in names:
+        return None
+    return versions[0] if len(versions) == 1 else ""
 
 
 def refuse_missing(connection: sa.Connection) -> None:

@@ -397,7 +397,9 @@ class LinkServer:
     def _forget(self, party: str, stream: Stream) -> None:
         if self._streams.get(party) is stream:
             del self._streams[party]
-            self._parties[party] = replace(self._parties[party], connected=False)
+            self._parties[party] = replace(
+                self._parties[party], connected=False, gone=self._clock()
+            )
             self._callbacks.on_link(party, False)
 
     def _deliver(self, request: Request) -> None:

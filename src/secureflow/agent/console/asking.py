@@ -31,6 +31,8 @@ HASHING: Final = 60.0
 """Seconds to wait where a password is hashed, on a machine that is busy."""
 ATTENDED: Final = 60.0
 """Seconds to wait where the agent asks an identity provider."""
+STOPPING: Final = 30.0
+"""Seconds to wait where jobs are stopped: the agent needs less than five."""
 MOST: Final = 12
 """Connections at once: fewer than the agent gives to one Unix user, who has a command line, too."""
 EACH: Final = 6

@@ -1,57 +1,33 @@
-"""Failures as pages: what happened, the next step, the code; and the way to the login."""
+"""Failures: as small pages where a browser navigates, and what they mean there and in the API."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
-from secureflow.agent.console.asking import ENDED
-from secureflow.agent.console.visits import HOME, Visit, login_path
-from secureflow.domain.httpstatus import status_of
+from secureflow.agent.console.addresses import HOME
+from secureflow.application import plainpages
+from secureflow.application.plainpages import PlainPage, Way
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
-from secureflow.texts import error_in
+from secureflow.texts import Language
 
-_ARRIVED: Final = "arrived=1"
-"""In the query of an address that we asked for once more."""
-_ITEM: Final = re.compile(r"/r/[0-9a-f]{64}(?=/)")
+TO_PAGE = Way(HOME, "Open the page")
 
 _log = get_logger(__name__)
 
 
-def to_login(visit: Visit) -> Response:
-    """Lead to the login, and from there back."""
-    request = visit.request
-    if request.headers.get("sec-fetch-site") == "cross-site" and _ARRIVED not in request.url.query:
-        # A link of elsewhere: the browser keeps a SameSite=Strict cookie back until we ask.
-        mark = f"{'&' if request.url.query else '?'}{_ARRIVED}"
-        return visit.page("arrive", back=f"{visit.path}{mark}")
-    back = visit.path
-    if request.method == "POST":
-        item = _ITEM.match(request.url.path)
-        back = item[0] if item else HOME
-    answer = RedirectResponse(login_path(back), 303)
-    if visit.session:
-        visit.site.cookies.clear_session(answer)
-    return answer
+def answered(page: PlainPage) -> Response:
+    """Return a small page as an answer; its language may be of a cookie."""
+    headers = {**page.headers, "Vary": "Accept-Language, Cookie"}
+    return HTMLResponse(page.text, page.status, headers)
 
 
-def error_page(visit: Visit, error: SecureFlowError) -> Response:
+def error_page(error: SecureFlowError, language: Language, way: Way | None = None) -> Response:
     """Return an error as a page: what happened, the next step, the code."""
-    if error.code in ENDED:
-        return to_login(visit)
-    error = for_people(error)
-    said = error_in(error.as_json(), visit.language)
-    status = status_of(error.code)
-    answer = visit.page("error", status, error=said)
-    if "retry_after" in error.details:
-        answer.headers["Retry-After"] = str(error.details["retry_after"])
-    return answer
+    return answered(plainpages.error_page(for_people(error), language, way))
 
 
 def for_people(error: SecureFlowError) -> SecureFlowError:

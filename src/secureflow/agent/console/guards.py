@@ -17,7 +17,7 @@ from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
 
 MAX_BODY: Final = 64 << 10
-"""Bytes of a form, and of most bodies of the API."""
+"""Bytes of most bodies of the API."""
 MAX_POLICY: Final = 512 << 10
 """Bytes of a body with the text of a policy."""
 MAX_TARGET: Final = 2048
@@ -33,15 +33,12 @@ MAX_HEADER: Final = 8 << 10
 """Bytes of all headers together."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
+POLICY: Final = "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    # Not `no-referrer`: a browser then says Origin: null of its own forms (Fetch, 3.2.5).
+    # Not `no-referrer`: a browser then says Origin: null of what its page sends (Fetch, 3.2.5).
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -21,9 +21,7 @@ from starlette.types import ASGIApp
 from secureflow.agent.console.app import build_app
 from secureflow.agent.console.guards import MAX_HEADER
 from secureflow.agent.console.protocol import PageProtocol
-from secureflow.agent.console.web import DIST
 from secureflow.agent.consolesettings import ConsoleSettings, address_of
-from secureflow.kit.builtfiles import BuiltPage
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.listening import listening_socket
 from secureflow.kit.logging import process_logging
@@ -67,8 +65,7 @@ async def serve(settings: ConsoleSettings, agent: Path, ready: Callable[[str], N
     encrypted = certificate_of(settings)
     with listening(settings) as listener:
         port = listener.getsockname()[1]
-        built = BuiltPage(DIST) if settings.web else None
-        config = configured(build_app(settings, agent, port, built=built))
+        config = configured(build_app(settings, agent, port))
         server, loop = _Server(config), asyncio.get_running_loop()
         accepting = await loop.create_server(
             lambda: PageProtocol(config, server.server_state, {}),

@@ -1,4 +1,4 @@
-"""The parts that all pages share."""
+"""The parts that all answers share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from secureflow.agent.console.asking import AgentSocket
 from secureflow.agent.console.attempts import Attempts
-from secureflow.agent.console.rendering import Pages
 from secureflow.agent.console.sessions import Cookies
 from secureflow.agent.console.visitors import Visitors
 from secureflow.agent.console.watching import Watching
@@ -20,20 +19,22 @@ class Site:
 
     Args:
         agent: the running agent.
-        pages: makes pages from templates.
+        clock: unix seconds.
         cookies: of browsers.
         attempts: slows logins down.
         visitors: know whose a session is.
         watching: wakes open pages when something changes.
-        built: whether the page that was built for browsers is served now; then it is the only one.
         dialling: questions to the agent at once that make it dial an identity provider.
     """
 
     agent: AgentSocket
-    pages: Pages
+    clock: Callable[[], float]
     cookies: Cookies
     attempts: Attempts
     visitors: Visitors
     watching: Watching
-    built: Callable[[], bool] = lambda: False
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+
+    def now(self) -> int:
+        """Return the present in unix seconds."""
+        return int(self.clock())

@@ -38,6 +38,8 @@ CURSOR: Final = "notified"
 FOLDED: Final = "notified_often"
 """Name of the fact with what was told how often in the hour that runs."""
 REPEATED: Final = "repeated"
+ASKING: Final = frozenset({"request_waiting", "question_answered"})
+"""Kinds that ask a person to decide a request."""
 _RANK: Final = {one: rank for rank, one in enumerate(Severity)}
 _MATTERS: Final = tuple(
     name for name, kind in AGENT_KINDS.items() if kind.severity is Severity.CRITICAL
@@ -144,7 +146,11 @@ class OwnNotifications:
         return results
 
     def listed(self, *, unread: bool, limit: int) -> list[Notification]:
-        """Return the owner's notifications, unread ones first, then newest first."""
+        """Return the owner's notifications, unread ones first, then newest first.
+
+        What asks for a decision that was made since, or that nobody waits for any more, is read.
+        """
+        self._settle()
         return self._store.notifications(unread=unread, limit=limit)
 
     def failed(self) -> list[Delivery]:
@@ -155,6 +161,25 @@ class OwnNotifications:
         """Mark notifications as read, or all; return how many were not."""
         with self._store.transaction():
             return self._store.read_notifications(self._clock(), ids)
+
+    def _settle(self) -> None:
+        store = self._store
+        settled = [
+            one.id
+            for one in store.notifications(unread=True, limit=MOST_KEPT)
+            if one.kind in ASKING and not self._waits(str(one.facts.get("item", "")))
+        ]
+        if settled:
+            with store.transaction():
+                store.read_notifications(self._clock(), settled)
+
+    def _waits(self, item: str) -> bool:
+        """Return whether a request may still wait; of one that cannot be read nobody knows."""
+        try:
+            found = self._store.inbox_item(item)
+        except SecureFlowError:
+            return True
+        return found is None or found.state == "waiting"
 
     def _tell(self, event: str, one: Notification) -> bool:
         """Store a notification and what goes out of it; the caller's transaction."""

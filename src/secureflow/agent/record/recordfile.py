@@ -48,12 +48,13 @@ class RecordFile:
         self._place = Place(path.parent, "own record")
         self.reserve = reserve or DiskReserve(path.with_name("agent.reserve"), 0)
         """The reserve for a full disk."""
+        before = self.reserve.releases
         with writing(self._place):
             try:
                 self._open(path)
             except (OSError, sqlite3.Error) as error:
                 known = fault_of(error, self._place)
-                if known is None or known.code != FULL or not self.reserve.give_up():
+                if known is None or known.code != FULL or not self.reserve.make_room(before):
                     raise
                 self._open(path)
 
@@ -144,10 +145,11 @@ class RecordFile:
 
     def _do(self, sql: str, *values: Any) -> None:
         """Run a statement of the open transaction; on a full disk, repeat all with the reserve."""
+        before = self.reserve.releases
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
-            if not is_full(error) or not self.reserve.give_up():
+            if not is_full(error) or not self.reserve.make_room(before):
                 raise
             if self._db.in_transaction:  # SQLite rolls most of them back by itself
                 self._db.execute("ROLLBACK")

@@ -79,11 +79,52 @@ class Steps:
             store.note(context.clock(), "step.signed", request.job, **document)
         return StepReply(**context.leaf_reply(leaf))
 
-    def _goes_on(self, request: StepRequest) -> bool:
-        """Tell whether another step takes what this one gave."""
+    def _whole(self, request: StepRequest) -> Any:
+        """Return the spec of the pipeline."""
         whole = self._context.store.job(request.job)
         assert whole is not None  # noqa: S101  it is approved
-        spec: Any = self._context.kinds.specs.parse(whole.spec, stored=True)
+        return self._context.kinds.specs.parse(whole.spec, stored=True)
+
+    def _check_metrics(self, request: StepRequest, own: OwnParts) -> None:
+        """Refuse figures by which a step runs or not, of sums that this party did not make.
+
+        They are told where a step's condition is on them, of each model that was to be measured.
+        """
+        pipeline, (spec, part) = self._whole(request), own.part(request.number)
+        wanted = pipeline.decides(pipeline.steps[pipeline.place(request.number)[0] - 1].id)
+        if wanted != ("metrics" in request.outputs):
+            raise _refused(
+                request, "it tells figures that no condition is on, or none where one is"
+            )
+        if not wanted:
+            return
+        models = getattr(spec, "models", ())
+        if len(request.outputs["metrics"]) != len(models):
+            raise _refused(request, "it tells figures of other models than were to be measured")
+        made, planned = self._made(spec, part)
+        owed = planned if spec.min_contributors == len(spec.roster) else 1
+        if made < owed:
+            raise _refused(
+                request,
+                Text(
+                    "this party made the sums of {count} of the {rounds} rounds that measure what "
+                    "a condition is on",
+                    count=made,
+                    rounds=planned,
+                ),
+            )
+
+    def _made(self, spec: JobSpec, part: str) -> tuple[int, int]:
+        """Return of how many rounds of a part this party made the sums, and of how many it has."""
+        kind = self._context.kinds.of(spec)
+        stage = kind.contributing
+        rounds = self._context.store.rounds(part)
+        made = {one.round for one in rounds if one.stage == stage}
+        return len(made), len(kind.rounds_of(spec, stage))
+
+    def _goes_on(self, request: StepRequest) -> bool:
+        """Tell whether another step takes what this one gave."""
+        spec = self._whole(request)
         given = spec.steps[spec.place(request.number)[0] - 1].id
         return any(edge.step == given for one in spec.steps for edge in one.takes)
 
@@ -105,6 +146,7 @@ class Steps:
             raise _refused(request, "these are no outputs of a step")
         self._check_model(request, own)
         self._check_recipe(request, own)
+        self._check_metrics(request, own)
         rows: Any = request.outputs.get("rows") or {}
         if rows.get(self._context.party, "") != selected_in(store, part):
             raise _refused(request, "other rows matched here")
@@ -138,18 +180,15 @@ class Steps:
         spec, part = own.part(request.number)
         if PORTS[spec.kind].output("recipe") is None:
             raise _refused(request, "it fits no recipe")
-        kind = self._context.kinds.of(spec)
-        stage = kind.contributing
-        planned = len(kind.rounds_of(spec, stage))
-        made = {one.round for one in self._context.store.rounds(part) if one.stage == stage}
+        made, planned = self._made(spec, part)
         owed = planned if spec.min_contributors == len(spec.roster) else 1
-        if len(made) < owed:
+        if made < owed:
             raise _refused(
                 request,
                 Text(
                     "this party made the sums of {count} of the {rounds} rounds that fit the "
                     "recipe which a step takes",
-                    count=len(made),
+                    count=made,
                     rounds=planned,
                 ),
             )

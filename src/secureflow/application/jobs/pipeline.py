@@ -210,7 +210,13 @@ def _spec(
     return {
         **{name: head[name] for name in _SHARED if name in head},
         "steps": [
-            {"id": one.id, "job": specs[one.id], "takes": [dump(edge) for edge in one.takes]}
+            {
+                "id": one.id,
+                "job": specs[one.id],
+                "takes": [dump(edge) for edge in one.takes],
+                **({"needs": list(one.needs)} if one.needs else {}),
+                **({} if one.when is None else {"when": dump(one.when)}),
+            }
             for one in steps
         ],
         "attempts": wanted.parts.get("attempts") or usual,
@@ -264,6 +270,10 @@ def _notes(spec: PipelineSpec) -> Iterator[str]:
         count=len(spec.steps),
         attempts=spec.attempts,
     )
+    for step in spec.steps:
+        if step.when is not None:
+            yield Text("{step} runs only if {condition}; otherwise it is skipped, and so is what "
+                       "needs it.", step=step.id, condition=step.when.sentence)  # fmt: skip
     for row in together(spec):
         yield Text("Together: {who} can see {sees}: {why}.",
                    who=row["who"], sees=row["sees"], why=row["why"])  # fmt: skip

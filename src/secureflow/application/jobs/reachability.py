@@ -9,7 +9,7 @@ exists, such as this one before it was moved, is not named.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.listing import list_readable
@@ -23,6 +23,22 @@ from secureflow.kit.text import Text
 
 KEY: Final = "absent"
 """Key of the missing parties in the progress of an unfinished job; it is not stored."""
+SINCE: Final = "absent_since"
+"""Beside it, unix seconds since when each is missing, of those of which it is known."""
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A party of an unfinished job that has no link to this server.
+
+    `server`: another running server that it dialled last, or ""; `since`: unix seconds when its
+    link here ended, 0 if this server has not had one since it started.
+    """
+
+    job: str
+    party: str
+    server: str
+    since: int
 
 
 class Reachability:
@@ -65,7 +81,23 @@ class Reachability:
         if job.state.final:
             return job
         absent = await self.absent(work, parties_of(job.spec))
-        return replace(job, progress={**job.progress, KEY: absent}) if absent else job
+        if not absent:
+            return job
+        ended = {party: self._courier.status(party).gone for party in absent}
+        since = {party: at for party, at in ended.items() if at}
+        told: dict[str, Any] = {KEY: absent, **({SINCE: since} if since else {})}
+        return replace(job, progress={**job.progress, **told})
+
+    async def absences(self, work: UnitOfWork, jobs: Iterable[Job]) -> list[Absence]:
+        """Return who is missing in unfinished jobs, by job and party."""
+        parties = {job.id: parties_of(job.spec) for job in jobs if not job.state.final}
+        away = await self.absent(work, {one for listed in parties.values() for one in listed})
+        return [
+            Absence(job, party, away[party], self._courier.status(party).gone)
+            for job, listed in parties.items()
+            for party in sorted(listed)
+            if party in away
+        ]
 
     def link_of(self, agent: Agent) -> PartyStatus:
         """Return a party's link, with the other server that it dialled last if it has none here."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.domain.specs.base import Slug, adapter, contradiction, dump, parse
+from secureflow.domain.specs.conditions import Condition
 from secureflow.domain.specs.heldout import HeldOut, is_within
 from secureflow.domain.specs.matchedrows import MATCHED, MatchedRows, owners_of, provisional_rows
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
@@ -41,6 +42,7 @@ class Asked:
         parts: what only this kind has, without references.
         takes: the references, as edges.
         needs: ids of steps that come before it.
+        when: what a figure of one before it must reach.
     """
 
     id: str
@@ -48,6 +50,13 @@ class Asked:
     parts: Mapping[str, Any]
     takes: tuple[Edge, ...]
     needs: tuple[str, ...] = ()
+    when: Condition | None = None
+
+    @property
+    def before(self) -> set[str]:
+        """The ids of the steps without which it does not run."""
+        named = {*self.needs, *(edge.step for edge in self.takes)}
+        return named if self.when is None else {*named, self.when.step}
 
 
 def asked_steps(steps: Any) -> list[Asked]:
@@ -85,11 +94,23 @@ def _asked(at: int, step: Any) -> Asked:
             Text("steps.{step}.needs", step=name), "it is a list of ids of steps",
             "Write for example: needs: [prepare].",
         )  # fmt: skip
+    when = _condition(name, given.pop("when", None))
     takes: list[Edge] = []
     for port in PORTS[kind].inputs:
         given, edges = _taken(name, given, port)
         takes += edges
-    return Asked(name, kind, given, tuple(takes), tuple(needs))
+    return Asked(name, kind, given, tuple(takes), tuple(needs), when)
+
+
+def _condition(step: str, value: Any) -> Condition | None:
+    if value is None:
+        return None
+    try:
+        return parse(Condition, value, "spec")
+    except SecureFlowError as error:
+        reason = "it names a step, a metric, and the least or the most that it may be"
+        raise contradiction(Text("steps.{step}.when", step=step), reason,
+                            "Write {step: ID, metric: auc, at_least: 0.8}.") from error  # fmt: skip
 
 
 def _taken(step: str, given: dict[str, Any], port: Port) -> tuple[dict[str, Any], list[Edge]]:
@@ -139,7 +160,7 @@ def _with_outputs(step: Asked, kinds: Mapping[str, str]) -> Asked:
         outputs = [one.name for one in PORTS[giver].outputs if port and one.type == port.type]
         name = outputs[0] if edge.output == _ANY and outputs else edge.output
         edges.append(replace(edge, output=name))
-    for need in step.needs:
+    for need in sorted(step.before):
         if need not in kinds:
             reason = Text("there is no step {step!r}", step=need)
             raise contradiction(Text("steps.{step}", step=step.id), reason, "Name a step's id.")
@@ -151,9 +172,7 @@ def _in_order(steps: Sequence[Asked]) -> list[Asked]:
     left, done = list(steps), list[Asked]()
     while left:
         names = {one.id for one in done}
-        ready = next(
-            (one for one in left if {*one.needs, *(edge.step for edge in one.takes)} <= names), None
-        )
+        ready = next((one for one in left if one.before <= names), None)
         if ready is None:
             circle = ", ".join(one.id for one in left)
             raise contradiction("steps", Text("{steps} need one another", steps=circle),

@@ -26,7 +26,8 @@ class PartyStatus:
     `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last;
     `replaced`: how often it opened a link while one was open, in the last ten minutes; `engines`:
     name → version of those for computation among parties that it announced, None if it named none;
-    `since`: unix seconds when its link opened last.
+    `since`: unix seconds when its link opened last; `gone`: when the last one ended, 0 while it is
+    open or if there was none.
     """
 
     party: str
@@ -42,6 +43,7 @@ class PartyStatus:
     replaced: int = 0
     engines: dict[str, str] | None = None
     since: int = 0
+    gone: int = 0
 
 
 class Courier(Protocol):

@@ -36,13 +36,14 @@ from secureflow.application.reports.curves import (
     model_points,
 )
 from secureflow.application.reports.pictures import evaluation
+from secureflow.application.reports.pictures.comparison import comparison
 from secureflow.application.reports.points import points_view
 from secureflow.application.reports.wording import both
 from secureflow.domain.figures import answer_figures, figure, metric_figures, section_rows
 from secureflow.domain.metricnames import in_words
-from secureflow.domain.specs.protections import stored_traits
+from secureflow.domain.specs.protections import Traits, stored_traits
 from secureflow.kit.plain import shown
-from secureflow.kit.reading import objects
+from secureflow.kit.reading import listed, objects
 from secureflow.kit.text import Text, foreign, text_in
 from secureflow.texts import chosen_name
 
@@ -51,7 +52,7 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
     """Return the HTML page of a report (the JSON of `engines.run.ending`).
 
     Args:
-        lang: the language shown first; the reader can switch.
+        report: of any version and kind.
         lang: the language shown first; the page can switch.
     """
     return _template().render(**contents(report, lang))
@@ -65,7 +66,10 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "report": report,
         "metrics": metric_figures(report),
         "lang": lang,
-        "protection": stored_traits(report),
+        "protection": _traits(report),
+        "protections": _protections(report),
+        "comparison": comparison(report.get("comparison")),
+        "after_headline": 1 if report.get("kind") == "pipeline" else 0,
         "sections": _sections(report.get("sections")),
         "evaluation": evaluation.pictures(report.get("evaluation")),
         "points": points_view(report),
@@ -146,6 +150,18 @@ def place(row: Mapping[str, Any]) -> str:
 @functools.cache
 def _template() -> Template:
     return environment().get_template("report.html.jinja")
+
+
+def _traits(report: Mapping[str, Any]) -> Traits:
+    """Return the properties of what protected contributions: the first protection of several."""
+    named = [str(one) for one in listed(report.get("protections")) if one != "none"]
+    return stored_traits({"protection": named[0]} if named else report)
+
+
+def _protections(report: Mapping[str, Any]) -> Markup:
+    """Say how contributions were protected; of a job that starts others, of all of these."""
+    named = [str(one) for one in listed(report.get("protections")) if one != "none"]
+    return Markup(", ").join(map(both, named or [str(report.get("protection") or "")]))
 
 
 def _sections(value: Any) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.quorum import colluders_of
+from secureflow.domain.specs.conditions import signed_metrics
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.modelends import MAX_SHOWN_ENDS, parties_naming
@@ -54,6 +55,8 @@ class StepOutputs:
         selected = (report.get("intersection") or {}).get("selected")
         if selected:
             found["rows"] = selected
+        if measured := report.get("measured"):
+            found["metrics"] = list(signed_metrics([one["figures"] for one in measured]))
         return found
 
 

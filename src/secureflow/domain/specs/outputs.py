@@ -15,6 +15,7 @@ from typing import Any
 from blake3 import blake3
 
 from secureflow.domain.specs.base import JobSpec, dump, parse
+from secureflow.domain.specs.conditions import are_metrics
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.matchedrows import MATCHED, MatchedRows
@@ -39,6 +40,7 @@ class Outputs:
         moments: the released sums by which the model's numbers are scaled.
         recipe: what was fitted.
         rows: party → the digest of which of its rows match.
+        metrics: of each model of an evaluation, its figures as texts (`conditions`).
     """
 
     model: str = ""
@@ -46,6 +48,7 @@ class Outputs:
     moments: tuple[float, ...] | None = None
     recipe: Recipe | None = None
     rows: Mapping[str, str] | None = None
+    metrics: tuple[Mapping[str, str], ...] | None = None
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Outputs:
@@ -55,13 +58,14 @@ class Outputs:
             SecureFlowError: `invalid_recipe`.
         """
         recipe, moments = value.get("recipe"), value.get("moments")
-        rows = value.get("rows")
+        rows, metrics = value.get("rows"), value.get("metrics")
         return cls(
             model=str(value.get("model") or ""),
             round=int(value.get("round") or 0),
             moments=None if moments is None else tuple(float(one) for one in moments),
             recipe=None if recipe is None else parse(Recipe, recipe, "recipe"),
             rows=None if rows is None else {str(name): str(one) for name, one in rows.items()},
+            metrics=tuple(dict(one) for one in metrics) if are_metrics(metrics) else None,
         )
 
     def signed(self) -> dict[str, JSON]:
@@ -75,6 +79,8 @@ class Outputs:
             found["recipe"] = blake3(canonical_bytes(dump(self.recipe))).hexdigest()
         if self.rows is not None:
             found["rows"] = dict(sorted(self.rows.items()))
+        if self.metrics is not None:
+            found["metrics"] = [dict(sorted(one.items())) for one in self.metrics]
         return found
 
 

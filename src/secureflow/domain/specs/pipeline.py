@@ -31,6 +31,7 @@ from secureflow.domain.specs.base import (
     Slug,
     SpecBase,
 )
+from secureflow.domain.specs.conditions import Condition
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.outputs import Given, filled, outputs_in
@@ -47,6 +48,10 @@ NAME: Final = "pipeline"
 MOST_EDGES: Final = 16
 """Most edges that lead to one step."""
 SUCCEEDED: Final = "succeeded"
+SKIPPED: Final = "skipped"
+"""The state of a step whose condition does not hold, or that needs one which is skipped."""
+
+Signed = Callable[[int], Mapping[str, Any] | None]
 
 StepSpec = Annotated[
     TrainingSpec
@@ -85,12 +90,35 @@ class PipelineStep:
         id: its name within the pipeline.
         job: its spec, whole; what comes over edges is provisional.
         takes: the edges that lead to it, those of one input in the order of their places.
+        needs: the ids of steps of which it takes nothing, and without which it does not run.
+        when: what a figure of an earlier evaluation must reach; otherwise it is skipped.
     """
 
     __pydantic_config__ = STRICT
     id: Slug
     job: StepSpec
     takes: Annotated[tuple[Edge, ...], Field(max_length=MOST_EDGES)] = ()
+    needs: Annotated[
+        tuple[Slug, ...], Field(max_length=MOST_STEPS, exclude_if=lambda value: not value)
+    ] = ()
+    when: Annotated[Condition | None, UNLESS_NONE] = None
+
+    @property
+    def before(self) -> frozenset[str]:
+        """The ids of the steps without which it does not run."""
+        named = {*self.needs, *(one.step for one in self.takes)}
+        return frozenset(named if self.when is None else {*named, self.when.step})
+
+    def model_of(self, step: str | None) -> int | None:
+        """Return which of its models another step gives, from 0; None if none does.
+
+        Args:
+            step: the one that trains it; None for the only model of this one.
+        """
+        if step is None:
+            return 0 if len(getattr(self.job, "models", ())) == 1 else None
+        found = (at for edge, at in self.places() if (edge.input, edge.step) == ("models", step))
+        return next(found, None)
 
     def places(self) -> Iterator[tuple[Edge, int]]:
         """Yield each edge, and which of those to its input it is, from 0."""
@@ -209,12 +237,44 @@ class PipelineSpec(SpecBase):
         if not 1 <= number <= len(self.steps) * self.attempts:
             raise PartProblem(Text("it has {count} steps", count=len(self.steps)))
         place, _ = self.place(number)
+        skipped = self.skips(record.signed)
+        if (why := skipped.get(self.steps[place - 1].id)) is not None:
+            step = self.steps[place - 1].id
+            raise PartProblem(Text("its step {step} is skipped: {why}", step=step, why=why))
         for earlier in range(1, place):
-            if self._done(earlier, record) is None:
+            if self._done(earlier, record) is None and self.steps[earlier - 1].id not in skipped:
                 step = self.steps[earlier - 1].id
                 raise PartProblem(Text("its step {step} has not ended here", step=step))
         self._check_again(place, number, record)
         return self.derived(job, number, self._given(place, offered, record))
+
+    def decides(self, step: str) -> bool:
+        """Tell whether a step runs or not by the figures of this one."""
+        return any(one.when is not None and one.when.step == step for one in self.steps)
+
+    def skips(self, signed: Signed) -> dict[str, Text]:
+        """Return the steps that do not run, by what was signed so far, each with the reason.
+
+        Args:
+            signed: of a part's number, the outputs that were signed; None if none were.
+        """
+        found: dict[str, Text] = {}
+        for step in self.steps:
+            lost = next((one for one in sorted(step.before) if one in found), None)
+            if lost is not None:
+                found[step.id] = Text("it needs {step}, which is skipped", step=lost)
+            elif step.when is not None:
+                place = self.place_of(step.when.step)
+                told = next(
+                    (one for one in map(signed, self.numbers(place)) if one is not None), None
+                )
+                model = self.steps[place - 1].model_of(step.when.of)
+                if told is not None:
+                    # A model that the evaluation does not measure has no figure to reach anything.
+                    metrics = told.get("metrics") or () if model is not None else ()
+                    if (why := step.when.unmet(metrics, model or 0)) is not None:
+                        found[step.id] = why
+        return found
 
     def _done(self, place: int, record: PartRecord) -> int | None:
         """Return the attempt whose outputs this party signed; None if there is none."""

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
+from secureflow.domain.specs.conditions import metrics_of
 from secureflow.domain.specs.kind import Fact, SpecKind
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
@@ -77,7 +78,13 @@ def _problems(spec: PipelineSpec) -> Iterator[Problem]:
     for step in spec.steps:
         if step.id in known:
             yield _at(step), "the id is of another step already", "Give each step its own id."
-        found = (_head(spec, step), _brings(step), *_edges(step, known), _sums(spec, step))
+        found = (
+            _head(spec, step),
+            _brings(step),
+            *_edges(step, known),
+            *_conditions(step, known),
+            _sums(spec, step),
+        )
         yield from (one for one in found if one is not None)
         yield from _provisional(step, known)
         known[step.id] = step
@@ -119,6 +126,34 @@ def _edges(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[Probl
             yield place, reason, "An edge joins an output and an input of one type."
         elif at and not port.many:
             yield place, "it is taken of two steps", "Name one step."
+
+
+def _conditions(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[Problem]:
+    """Yield what is wrong with the steps that must have run, and with what they must reach."""
+    if lost := next((one for one in step.needs if one not in known), None):
+        reason: str = Text("there is no step {step!r} before it", step=lost)
+        yield _at(step, "needs"), reason, "Steps need steps before them: no circles."
+    when = step.when
+    if when is None:
+        return
+    place, giver = _at(step, "when"), known.get(when.step)
+    if giver is None:
+        reason = Text("there is no step {step!r} before it", step=when.step)
+        yield place, reason, "A condition is on a step before it."
+        return
+    if (when.at_least is None) == (when.at_most is None):
+        yield place, "it has no limit, or two", "Write at_least or at_most."
+    job: Any = giver.job
+    if job.kind != "evaluation":
+        reason = Text("{step} is no evaluation, whose figures all parties sign", step=when.step)
+        yield place, reason, "Measure the model in a step, and name that one."
+    elif giver.model_of(when.of) is None:
+        reason = Text("{step} measures several models, or none of that step", step=when.step)
+        yield place, reason, "Say `of: ID`, with the step that trains the model."
+    elif when.metric not in (known_metrics := metrics_of(job.models[0].features.label)):
+        reason = Text("{step} tells no {metric}", step=when.step, metric=when.metric)
+        names = ", ".join(sorted(known_metrics))
+        yield place, reason, Text("It tells: {names}.", names=names)
 
 
 def _provisional(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[Problem]:

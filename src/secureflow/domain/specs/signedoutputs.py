@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.domain.fieldfaults import DIGEST_PATTERN, SLUG_PATTERN
+from secureflow.domain.specs.conditions import are_metrics
 from secureflow.kit.canonical import digest
 
-MEMBERS: Final = frozenset({"model", "round", "moments", "recipe", "rows"})
+MEMBERS: Final = frozenset({"model", "round", "moments", "recipe", "rows", "metrics"})
 """The members of what a party signs; it has those that the step gave."""
 
 _MOST_PARTIES: Final = 256
@@ -24,7 +25,9 @@ def is_signed(value: Mapping[str, Any]) -> bool:
     """Tell whether foreign JSON has the form of what parties sign."""
     if set(value) - MEMBERS or ("model" in value) != ("round" in value):
         return False
-    digests = [one for name, one in value.items() if name not in {"round", "rows"}]
+    digests = [one for name, one in value.items() if name not in {"round", "rows", "metrics"}]
+    if "metrics" in value and not are_metrics(value["metrics"]):
+        return False
     if "rows" in value:
         rows = value["rows"]
         if not isinstance(rows, Mapping) or not 1 <= len(rows) <= _MOST_PARTIES:

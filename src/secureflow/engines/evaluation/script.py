@@ -9,6 +9,7 @@ from functools import partial
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.evaluation.charges import SPENDING
+from secureflow.engines.evaluation.comparison import Measured, compared, measured_in
 from secureflow.engines.evaluation.disclosure import attacks, disclosure
 from secureflow.engines.evaluation.plan import evaluation_plan
 from secureflow.engines.evaluation.sections import sections
@@ -61,8 +62,8 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
             **SPENDING.of_round(spec, context.accounting, number),
         }
         history.append(row)
-        told = {"model": model.digest, "figures": found["figures"]}
-        data = {**row, "rounds": spec.planned_rounds, "stage": STAGE, **told}
+        figures = {"model": model.digest, "figures": found["figures"]}
+        data = {**row, "rounds": spec.planned_rounds, "stage": STAGE, **figures}
         progress = {"round": number, "rounds": spec.planned_rounds}
         yield Tell("round", {**data, "parties": release.survivors}, progress)
     course.start.model = None  # the models are not this job's
@@ -70,12 +71,16 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
     ended = yield from seconds_now()
     cosigners = yield from succeed(course, evaluation=outcome, rounds=spec.planned_rounds)
     evaluation = {"digest": outcome, "models": measured}
+    told = measured_in(evaluation)
+    comparison = compared([Measured(spec, told)])
     return report_of(
         course,
         cosigners,
         rounds=spec.planned_rounds,
         history=history,
         evaluation=evaluation,
+        measured=told,
+        **({} if comparison is None else {"comparison": comparison}),
         sections=sections(evaluation),
         survivors=sorted(set.intersection(*(set(one["contributors"]) for one in measured))),
         privacy=SPENDING.section(spec, context.accounting, spec.planned_rounds),

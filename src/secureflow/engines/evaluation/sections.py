@@ -11,7 +11,8 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, text_in, with_texts
 
 CAVEATS: Final = "What so many rows can show"
-_COUNTS: Final = frozenset({"rows", "positives", "undefined"})
+COUNTS: Final = frozenset({"rows", "positives", "undefined"})
+"""Figures that are shown as whole numbers."""
 
 
 def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
@@ -55,7 +56,7 @@ def _figures(one: Mapping[str, Any]) -> list[dict[str, JSON]]:
 def _told(
     name: str, value: float, interval: Sequence[float] | None, noise: float | None
 ) -> str | float:
-    if name in _COUNTS:
+    if name in COUNTS:
         return Text("about {count:,}", count=int(value)) if noise else f"{int(value):,}"
     if interval is not None:
         low, high = (shortened(end) for end in interval)

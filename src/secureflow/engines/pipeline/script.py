@@ -10,14 +10,21 @@ pauses the pipeline; resumed, it is tried again under the same approval, as ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, spec_digest
 from secureflow.domain.specs.outputs import Given, Outputs
-from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
+from secureflow.domain.specs.pipeline import SKIPPED, SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
-from secureflow.engines.pipeline.telling import attacks, privacy_of, quote_of, sections
+from secureflow.engines.pipeline.telling import (
+    attacks,
+    comparison_of,
+    privacy_of,
+    quote_of,
+    sections,
+)
 from secureflow.engines.run.asking import ask
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
@@ -26,7 +33,7 @@ from secureflow.engines.run.parts import run_part
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.run import Course, JobContext, record, seconds_now, take_leaves
 from secureflow.engines.script import REPORTED_OF_STEPS, AwaitResume, RunJob, Script, Tell
-from secureflow.kit.canonical import JSON
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, text_in, with_texts
 
@@ -35,6 +42,8 @@ Ends = tuple[dict[str, JSON], ...]
 """Parties' signed ends of a part (`engines.ledger.modelends`)."""
 MOST_WAITS: Final = 5
 """How often it waits for somebody to resume it because parties did not sign a step's outputs."""
+_OWN: Final = frozenset({"sections", "answers", "measured"})
+"""Members of a step's report that no event tells."""
 _ENDS_IT: Final = frozenset({"cancelled", "consent_refused"})
 
 
@@ -62,12 +71,36 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
     yield from begin(course, dict)
     given: dict[str, Given] = {}
     rows: list[Row] = []
+    signed: dict[int, dict[str, JSON]] = {}
     for place, step in enumerate(spec.steps, 1):
+        if (why := spec.skips(signed.get).get(step.id)) is not None:
+            rows.append((yield from _skip(course, place, why)))
+            continue
         number, given[step.id], ends = yield from _step(course, place, given, rows)
+        signed[number] = given[step.id].outputs.signed()
         yield from _sign(course, place, number, given[step.id].outputs, ends)
     finished = yield from seconds_now()
-    cosigners = yield from succeed(course, steps=len(spec.steps))
-    return with_texts(_report(course, kind, rows, cosigners) | {"finished": int(finished)})
+    comparison = comparison_of(spec, rows)
+    recorded = {} if comparison is None else {"comparison": digest(comparison)}
+    cosigners = yield from succeed(course, steps=len(spec.steps), **recorded)
+    told = _report(course, kind, rows, cosigners) | {"finished": int(finished)}
+    return with_texts(told | ({} if comparison is None else {"comparison": comparison}))
+
+
+def _skip(course: Course[PipelineSpec], place: int, why: Text) -> Script[Row]:
+    """Put into the ledger that a step does not run, and why; return its row."""
+    spec, number = course.spec, course.spec.number(place, 1)
+    step = spec.steps[place - 1]
+    ended = yield from seconds_now()
+    row: Row = {"step": step.id, "place": place, "steps": len(spec.steps), "number": number,
+                "kind": step.job.kind, "job": "", "state": SKIPPED, "ended": int(ended),
+                "reason": why}  # fmt: skip
+    document = {"part": part_id(course.context.job, number), "number": number, "step": step.id}
+    document |= {"outcome": SKIPPED, "reason": str(why), "outputs": {}}
+    yield from record(course, [{"kind": "job.part", "document": document}])
+    told = with_texts(row)
+    yield Tell("step", told, {"step": step.id, "place": place})
+    return told
 
 
 def _step(
@@ -115,10 +148,12 @@ def _attempt(
     if answer["state"] != SUCCEEDED:
         row["error"] = answer.get("error")
     outputs = Outputs.read(answer.get("outputs") or {}) if answer["state"] == SUCCEEDED else None
+    if outputs is not None and not spec.decides(step):
+        outputs = replace(outputs, metrics=None)
     document = {"part": job, "number": number, "step": step, "spec": digest}
     document |= {"outcome": row["state"], "outputs": {} if outputs is None else outputs.signed()}
     yield from record(course, [{"kind": "job.part", "document": document}])
-    told = {name: one for name, one in row.items() if name not in {"sections", "answers"}}
+    told = {name: one for name, one in row.items() if name not in _OWN}
     yield Tell("step", told)
     return row, outputs, tuple(answer.get("ends") or ())
 
@@ -195,7 +230,11 @@ def _report(
         contributions={},
         rounds=sum(int(row.get("rounds") or 0) for row in rows),
         planned=len(spec.steps),
-        steps=[{name: one for name, one in row.items() if name != "sections"} for row in rows],
+        protections=list(dict.fromkeys(one.job.protection for one in spec.steps)),
+        steps=[
+            {name: one for name, one in row.items() if name not in _OWN - {"answers"}}
+            for row in rows
+        ],
         sections=sections(spec, rows),
         privacy=privacy_of(spec, kind, course.context.accounting, rows),
         disclosure=disclosure(spec, kind, tee),

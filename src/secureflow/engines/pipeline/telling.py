@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.domain.figures import figure
+from secureflow.domain.figures import figure, metric_figures
 from secureflow.domain.metricnames import in_words, most_telling
+from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
 from secureflow.engines.run.kind import Rows
@@ -19,6 +20,10 @@ _BEGUN: Final = frozenset({SUCCEEDED, "failed", "cancelled", "started"})
 CONVERSION: Final = "rdp-cks20"
 MADE: Final = "What was made"
 """The title of a report's headline."""
+_TOLD: Final = (
+    *("evaluation", "statistics", "mpc", "psi", "prediction", "training", "preparation"),
+)
+"""The kinds of steps, as a report tells of them: answers first, then what they were made with."""
 
 
 def explanation(
@@ -114,10 +119,14 @@ def privacy_of(
 
 
 def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
-    """Return a report's sections: the headline, one of each step, those that its own report has."""
+    """Return a report's sections: the headline, one of each step, those that its own report has.
+
+    Results come first, and what was fitted for them last; the title says which step it was.
+    """
     last = {str(row["step"]): row for row in rows}
     found = [_made(spec, last)]
-    for place, step in enumerate(spec.steps, 1):
+    steps = sorted(enumerate(spec.steps, 1), key=lambda one: _TOLD.index(one[1].job.kind))
+    for place, step in steps:
         row = last.get(step.id)
         title = Text(
             "Step {place} of {count}: {step} ({kind})",
@@ -129,6 +138,24 @@ def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
         found.append(with_texts({"title": title, "rows": list(_told(row))}))
         found += list((row or {}).get("sections") or ())
     return found
+
+
+def comparison_of(spec: PipelineSpec, rows: Sequence[Row]) -> dict[str, JSON] | None:
+    """Return all models that its evaluations measured, side by side; None of fewer than two.
+
+    Args:
+        spec: the pipeline's.
+        rows: of the attempts at its steps; the last of each counts.
+    """
+    from secureflow.engines.evaluation.comparison import Measured, compared  # it brings NumPy
+
+    last = {str(row["step"]): row for row in rows}
+    found = []
+    for step in spec.steps:
+        measured = objects((last.get(step.id) or {}).get("measured"))
+        if isinstance(step.job, EvaluationSpec) and measured:
+            found.append(Measured(step.job, measured, step.id))
+    return compared(found)
 
 
 def _made(spec: PipelineSpec, last: Mapping[str, Row]) -> dict[str, JSON]:
@@ -175,12 +202,14 @@ def _key_figure(row: Row) -> tuple[str, str]:
 def _told(row: Row | None) -> Sequence[dict[str, JSON]]:
     if row is None:
         return [with_texts({"label": "Outcome", "value": "did not run"})]
-    facts: list[tuple[str, JSON]] = [("Outcome", row["state"]), ("Job", row["job"])]
+    facts: list[tuple[str, JSON]] = [("Outcome", row["state"])]
+    if row.get("reason"):
+        facts.append(("Reason", text_in(row, "reason")))
+    if row.get("job"):
+        facts.append(("Job", row["job"]))
     if row.get("rounds"):
-        facts.append(("Rounds", row["rounds"]))
+        facts.append(("Number of rounds", row["rounds"]))
     if (model := row.get("model")) and isinstance(model, Mapping):
         facts.append(("Model", model.get("id") or model.get("digest")))
-    figures = row.get("metrics")
-    if isinstance(figures, Mapping):
-        facts += list(figures.items())
+    facts += [(one.name, one.text) for one in metric_figures(row)]
     return [with_texts({"label": name, "value": value}) for name, value in facts]

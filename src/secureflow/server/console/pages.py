@@ -10,15 +10,14 @@ broken program. The API's paths are never answered with a page.
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Final
 
 from fastapi import Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import Headers
 
-from secureflow.kit.builtfiles import BuiltPage, takes_gzip
-from secureflow.kit.errors import SecureFlowError
+from secureflow.application.plainpages import not_built
+from secureflow.kit.builtfiles import PARTS, BuiltPage
 from secureflow.server.console.files import DIST
 from secureflow.server.rest.errorpages import error_page
 from secureflow.server.settings import RestSettings
@@ -28,8 +27,6 @@ POLICY: Final = (
     "img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-FOREVER: Final = "public, max-age=31536000, immutable"
-PARTS: Final = "/assets/"
 _READS: Final = frozenset({"GET", "HEAD"})
 _APART: Final = re.compile(r"/+(?:api|healthz|readyz|metrics)(?:/|$)")
 """Paths that are the API's, whether or not it has a route there."""
@@ -67,30 +64,14 @@ class Console:
         part = self._files.part(name)
         if part is None:
             return None
-        headers = {**_HEADERS, "Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
-        if part.squeezed is not None and takes_gzip(encodings):
-            headers["Content-Encoding"] = "gzip"
-            return FileResponse(part.squeezed, headers=headers, media_type=part.kind)
-        return FileResponse(part.path, headers=headers, media_type=part.kind)
+        path, headers = part.sent(encodings, "public")
+        return FileResponse(path, headers={**_HEADERS, **headers}, media_type=part.kind)
 
     def _page(self, headers: Headers) -> Response:
-        built = self._files.page()
+        built = self._files.answer(self._prefix)
         if built is None:
-            return error_page(_not_built(), headers.get("accept-language", ""))
-        nonce = secrets.token_urlsafe(18)
-        page = (
-            built.replace("__NONCE__", nonce)
-            .replace("__PREFIX__", self._prefix)
-            .replace('"./assets/', f'"{self._prefix}{PARTS}')
-        )
+            return error_page(not_built(), headers.get("accept-language", ""))
+        page, nonce = built
         policy = POLICY.format(nonce=nonce)
         kept = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
         return HTMLResponse(page, headers={**_HEADERS, **kept})
-
-
-def _not_built() -> SecureFlowError:
-    return SecureFlowError(
-        "console_not_built",
-        "The web console is not built in this installation of the centre.",
-        "In a checkout run `make web`; a built package has it. The API and the commands work.",
-    )

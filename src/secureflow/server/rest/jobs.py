@@ -115,7 +115,9 @@ async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
 
     While someone waits for room on a disk, for the database, or for a log that signs nothing,
     `progress.waiting` lists them: `party`, `since` (unix seconds), `code`, `message`, the bytes
-    `needed` and `free`, and for the log the `hint` how it continues.
+    `needed` and `free`, and for the log the `hint` how it continues. While parties have no link,
+    `progress.absent` maps each to the server that it dialled last, or "", and
+    `progress.absent_since` to the unix seconds since when, where that is known.
     """
     return _spoken(await use.jobs.get(caller, key), language)
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 import pytest
 from peers.agent_people import PASSWORD, waiting_item
 from peers.agent_world import World
-from peers.owner_api import caller, caller_of
 from peers.owner_page import OwnerPage, owner_page
 
 from secureflow.agent.console.api.description import described
@@ -61,7 +60,7 @@ def members_of(value: Any, schema: Any, schemas: Any, place: str = "") -> None:
 
 async def test_every_reading_operation_answers_as_it_is_described(page: OwnerPage) -> None:
     asking, item = await waiting_item(page.team.world)
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     reviewed = (await ben.post("/grants/review", {"terms": terms(page)})).json()
     made = await ben.post("/grants", {"terms": reviewed["terms"], "once": "a" * 32})
     job, grant = item.job, made.json()["id"]
@@ -72,12 +71,14 @@ async def test_every_reading_operation_answers_as_it_is_described(page: OwnerPag
             continue
         name = "ben" if one.id == "person" else "customers"
         path = one.path.format(item=item.id, name=name, grant=grant, domain="customers", job=job)
-        answer = await ben.get(path)
-        if one.id in missing:
-            continue
-        assert answer.status_code == 200, (one.id, answer.text)
         root = adapter(one.answer).json_schema(mode="serialization").get("title")
-        members_of(answer.json(), schemas[root or one.answer.__name__], schemas, one.id)
+        for language in ("en", "zh"):
+            answer = await ben.get(path, **{"Accept-Language": language})
+            if one.id in missing:
+                continue
+            assert answer.status_code == 200, (one.id, answer.text)
+            assert answer.headers["content-language"] == language
+            members_of(answer.json(), schemas[root or one.answer.__name__], schemas, one.id)
     (known,) = (await ben.get("/grant-choices")).json()["projects"]
     told = {"id": item.spec["project"], "job": item.spec["name"]}
     assert {name: known[name] for name in told} == told
@@ -89,7 +90,7 @@ async def test_a_request_is_asked_back_answered_approved_and_told_in_chinese(
     page: OwnerPage,
 ) -> None:
     asking, item = await waiting_item(page.team.world)
-    ben, chinese = await caller_of(page, "ben"), {"Accept-Language": "zh-CN"}
+    ben, chinese = await page.of("ben"), {"Accept-Language": "zh-CN"}
     first = (await ben.get(f"/inbox/{item.id}", **chinese)).json()
     assert first["request"]["waits"]["reasons"] == ["没有策略许可"]
     assert first["request"]["privacy"]["after"] > first["request"]["privacy"]["before"] == 0.0
@@ -116,7 +117,7 @@ async def test_a_request_is_asked_back_answered_approved_and_told_in_chinese(
 
 async def test_a_rejection_reaches_the_record_with_its_reason(page: OwnerPage) -> None:
     asking, item = await waiting_item(page.team.world)
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     seen = (await ben.get(f"/inbox/{item.id}")).json()["seen"]
     blank = await ben.post(f"/inbox/{item.id}/reject", {"seen": seen, "reason": " \n "})
     assert blank.json()["code"] == "invalid_request"
@@ -129,7 +130,7 @@ async def test_a_rejection_reaches_the_record_with_its_reason(page: OwnerPage) -
 
 
 async def test_a_grant_is_signed_as_it_was_reviewed_once_and_taken_back(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     wrong = {**terms(page), "columns": ["age", "salary"]}
     assert (await ben.post("/grants/review", {"terms": wrong})).json()["code"] == "unknown_column"
     reviewed = (await ben.post("/grants/review", {"terms": terms(page)})).json()
@@ -146,7 +147,7 @@ async def test_a_grant_is_signed_as_it_was_reviewed_once_and_taken_back(page: Ow
 
 async def test_one_job_that_no_grant_covers_is_stopped_by_who_may_decide(page: OwnerPage) -> None:
     asking, item = await waiting_item(page.team.world)
-    ben, vera = await caller_of(page, "ben"), await caller_of(page, "vera")
+    ben, vera = await page.of("ben"), await page.of("vera")
     seen = (await ben.get(f"/inbox/{item.id}")).json()["seen"]
     await ben.post(f"/inbox/{item.id}/approve", {"seen": seen})
     await asyncio.gather(asking, return_exceptions=True)
@@ -169,11 +170,11 @@ async def test_one_job_that_no_grant_covers_is_stopped_by_who_may_decide(page: O
 async def test_an_administrator_makes_people_and_a_disabled_one_is_out_at_once(
     page: OwnerPage,
 ) -> None:
-    ada, ben = await caller_of(page, "ada"), await caller_of(page, "ben")
+    ada, ben = await page.of("ada"), await page.of("ben")
     new = {"name": "dora", "password": "some initial words to change", "roles": ["viewer"]}
     assert (await ada.post("/people", new)).json()["state"] == "password not yet chosen"
     assert (await ada.post("/people", new)).json()["code"] == "already_exists"
-    dora = caller(page)
+    dora = page.browser()
     opened = (await dora.log_in("dora", new["password"])).json()
     assert opened["account"]["initial_password"] is True
     roles = await ada.send("PUT", "/people/dora/roles", {"roles": ["decider"]})
@@ -197,7 +198,7 @@ async def test_whose_a_session_is_is_asked_once_and_anew_after_every_change(
 
     page.team.table["people.me"] = counted
     page.team.server._commands = page.team.table
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     asked.clear()
     for _ in range(5):
         assert (await ben.get("/inbox")).status_code == 200
@@ -227,7 +228,7 @@ async def test_one_session_leaves_the_others_their_connections(page: OwnerPage) 
 
     page.team.table["policy.files"] = slow
     page.team.server._commands = page.team.table
-    vera, ben = await caller_of(page, "vera"), await caller_of(page, "ben")
+    vera, ben = await page.of("vera"), await page.of("ben")
     held = [asyncio.create_task(vera.get("/policies")) for _ in range(20)]
     await began.wait()
     assert (await ben.get("/inbox")).status_code == 200
@@ -242,7 +243,7 @@ async def test_one_session_leaves_the_others_their_connections(page: OwnerPage) 
 async def test_the_charter_the_head_and_the_own_entries_are_the_agents_own(
     page: OwnerPage,
 ) -> None:
-    world, vera = page.team.world, await caller_of(page, "vera")
+    world, vera = page.team.world, await page.of("vera")
     head = (await vera.get("/ledger/head")).json()
     charter = world.assembly.context.charter.pinned()
     assert (head["origin"], head["log_key"]) == (charter.origin, charter.log_key)
@@ -257,7 +258,7 @@ async def test_the_charter_the_head_and_the_own_entries_are_the_agents_own(
 async def test_the_doctor_says_step_by_step_what_is_wrong_and_hides_no_language(
     page: OwnerPage,
 ) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     found = (await ben.post("/doctor", **{"Accept-Language": "zh"})).json()["checks"]
     assert found[0]["check"] == "配置"
     assert found[0]["ok"] is False
@@ -266,19 +267,19 @@ async def test_the_doctor_says_step_by_step_what_is_wrong_and_hides_no_language(
 
 
 async def test_a_password_is_chosen_and_the_browser_logged_out(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     wrong = {"old": "x", "new": "four other random words here"}
     assert (await ben.post("/account/password", wrong)).json()["code"] == "bad_credentials"
     right = {"old": PASSWORD, "new": "four other random words here"}
     assert (await ben.post("/account/password", right)).status_code == 204
-    assert ben.browser.session == ""
+    assert ben.session == ""
     assert (await ben.log_in("ben")).json()["code"] == "bad_credentials"
     assert (await ben.log_in("ben", right["new"])).status_code == 200
     drawn = (await ben.post("/account/second-factor", {"password": right["new"]})).json()
     code = page.team.code(drawn["secret"])
     kept = (await ben.post("/account/second-factor/confirm", {"code": code})).json()
     assert len(kept["codes"]) > 0
-    fresh = caller(page)
+    fresh = page.browser()
     assert (await fresh.log_in("ben", right["new"])).json()["code"] == "second_factor_required"
     page.team.world.now += 60
     again = await fresh.log_in("ben", right["new"], page.team.code(drawn["secret"]))

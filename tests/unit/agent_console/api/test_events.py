@@ -13,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from peers.agent_people import waiting_item
-from peers.owner_api import Caller, caller_of
-from peers.owner_page import PORT, OwnerPage, owner_page
+from peers.owner_page import PORT, Browser, OwnerPage, owner_page
 
 from secureflow.agent.console import protocol, watching
 from secureflow.agent.console.addresses import EVENTS
@@ -87,9 +86,9 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(page: OwnerPage, who: Caller, last: str = "") -> AsyncIterator[Stream]:
+async def stream(page: OwnerPage, who: Browser, last: str = "") -> AsyncIterator[Stream]:
     """Open the stream in somebody's browser."""
-    cookie = f"secureflow-owner-{PORT}={who.browser.session}"
+    cookie = f"secureflow-owner-{PORT}={who.session}"
     headers = {"host": f"127.0.0.1:{PORT}", "cookie": cookie, "sec-fetch-site": "same-origin"}
     headers |= {"last-event-id": last} if last else {}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -122,7 +121,7 @@ def site(page: OwnerPage) -> Any:
 
 
 async def test_a_request_that_comes_is_told_to_the_open_page(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     async with stream(page, ben) as open_page:
         first = (await open_page.until(1))[0]
         assert first[1:] == ("now", {"waiting": 0, "running": 0, "link": "down", "parts": []})
@@ -137,7 +136,7 @@ async def test_a_request_that_comes_is_told_to_the_open_page(page: OwnerPage) ->
 
 
 async def test_who_comes_back_is_told_what_changed_meanwhile_once(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     async with stream(page, ben) as open_page:
         last = (await open_page.until(1))[0][0]
     asking, item = await waiting_item(page.team.world)
@@ -159,7 +158,7 @@ async def test_a_stream_ends_with_its_session_and_does_not_keep_it_alive(
     page: OwnerPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "BEAT_SECONDS", 0.01)
-    ben, ada = await caller_of(page, "ben"), await caller_of(page, "ada")
+    ben, ada = await page.of("ben"), await page.of("ada")
     async with stream(page, ben) as open_page:
         await open_page.until(1)
         page.team.world.now += 29 * 60
@@ -173,7 +172,7 @@ async def test_a_stream_ends_with_its_session_and_does_not_keep_it_alive(
 
 
 async def test_a_disabled_account_is_told_nothing_more(page: OwnerPage) -> None:
-    ben, ada = await caller_of(page, "ben"), await caller_of(page, "ada")
+    ben, ada = await page.of("ben"), await page.of("ada")
     async with stream(page, ben) as open_page:
         await open_page.until(1)
         await ada.send("PUT", "/people/ben/state", {"disabled": True})
@@ -184,7 +183,7 @@ async def test_a_disabled_account_is_told_nothing_more(page: OwnerPage) -> None:
 
 
 async def test_nobody_without_a_session_gets_a_stream(page: OwnerPage) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     await ben.send("DELETE", "/session")
     async with stream(page, ben) as refused:
         await refused.end()
@@ -195,7 +194,7 @@ async def test_nobody_without_a_session_gets_a_stream(page: OwnerPage) -> None:
 async def test_the_agent_is_asked_by_one_question_and_by_none_when_nobody_looks(
     page: OwnerPage,
 ) -> None:
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     watch = site(page).watching
     async with stream(page, ben) as one, stream(page, ben) as other:
         await one.until(1)
@@ -210,7 +209,7 @@ async def test_a_session_has_so_many_streams_and_all_have_so_many(
     page: OwnerPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "EACH", 1)
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     async with stream(page, ben) as one:
         await one.until(1)
         async with stream(page, ben) as refused:
@@ -225,8 +224,8 @@ async def test_a_person_has_so_many_streams_in_all_sessions(
 ) -> None:
     """Otherwise a viewer with a few sessions would shut everybody else's pages out."""
     monkeypatch.setattr(watching, "PERSON", 2)
-    vera, again, third = [await caller_of(page, "vera") for _ in range(3)]
-    ben = await caller_of(page, "ben")
+    vera, again, third = [await page.of("vera") for _ in range(3)]
+    ben = await page.of("ben")
     async with stream(page, vera) as one, stream(page, again) as other:
         await one.until(1)
         await other.until(1)
@@ -239,14 +238,14 @@ async def test_a_person_has_so_many_streams_in_all_sessions(
         assert await free.until(1)
 
 
-def used(page: OwnerPage, who: Caller) -> int:
+def used(page: OwnerPage, who: Browser) -> int:
     """When a session was used last, as the agent counts it."""
-    return page.team.logins.session(who.browser.session, keep=False)[1].used
+    return page.team.logins.session(who.session, keep=False)[1].used
 
 
 async def test_what_a_page_reads_by_itself_keeps_no_session_alive(page: OwnerPage) -> None:
     """A centre that proposes something now and then has every open page read."""
-    ben, world = await caller_of(page, "ben"), page.team.world
+    ben, world = await page.of("ben"), page.team.world
     begun = world.now
     quiet = {UNATTENDED: "1"}
     for _ in range(3):
@@ -266,14 +265,14 @@ async def test_what_a_page_reads_by_itself_keeps_no_session_alive(page: OwnerPag
 async def test_what_a_person_reads_keeps_the_session_alive(
     page: OwnerPage, said: dict[str, str]
 ) -> None:
-    ben, world = await caller_of(page, "ben"), page.team.world
+    ben, world = await page.of("ben"), page.team.world
     world.now += 9 * 60
     await ben.get("/inbox", **said)
     assert used(page, ben) == world.now
 
 
 async def test_what_writes_is_somebodys_whatever_the_page_says(page: OwnerPage) -> None:
-    ben, world = await caller_of(page, "ben"), page.team.world
+    ben, world = await page.of("ben"), page.team.world
     world.now += 9 * 60
     answer = await ben.send("PUT", "/account/absence", {"until": ""}, {UNATTENDED: "1"})
     assert answer.status_code < 300
@@ -285,7 +284,7 @@ async def test_an_agent_that_is_away_is_told_and_that_it_is_back(
 ) -> None:
     monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
     site(page).watching._away = 0.01
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     async with stream(page, ben) as open_page:
         await open_page.until(1)
         await page.team.server.stop()
@@ -302,16 +301,16 @@ async def test_a_stream_outlives_the_time_of_an_exchange_and_ends_with_the_proce
     """Over a connection as browsers have it: what is no stream is hung up on meanwhile."""
     monkeypatch.setattr(protocol, "EXCHANGE_SECONDS", 0.2)
     monkeypatch.setattr(events, "BEAT_SECONDS", 0.1)
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     socket = page.team.world.settings.socket
-    settings = ConsoleSettings(listen="127.0.0.1:0", web=False)
+    settings = ConsoleSettings(listen="127.0.0.1:0")
     serving = asyncio.create_task(serve(settings, socket, told.set_result))
     port = httpx.URL(await told).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
         f"GET {EVENTS} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Cookie: secureflow-owner-{port}={ben.browser.session}\r\n\r\n"
+        f"Cookie: secureflow-owner-{port}={ben.session}\r\n\r\n"
     )
     writer.write(head.encode())
     async with asyncio.timeout(PATIENCE):

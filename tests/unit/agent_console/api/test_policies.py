@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from peers.agent_people import waiting_item
 from peers.agent_world import World
-from peers.owner_api import caller_of
 from peers.owner_page import OwnerPage, owner_page
 
 from secureflow.adapters.policy import CedarPolicies
@@ -53,7 +52,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_who_reads_sees_the_files_and_what_is_in_force(page: OwnerPage) -> None:
-    vera = await caller_of(page, "vera")
+    vera = await page.of("vera")
     listed = (await vera.get("/policies")).json()["files"]
     assert [one["name"] for one in listed] == ["scoring.cedar"]
     assert listed[0]["in_force"] is True
@@ -68,7 +67,7 @@ async def test_a_text_is_tried_on_examples_and_on_the_inbox_and_changes_nothing(
     page: OwnerPage,
 ) -> None:
     asking, item = await waiting_item(page.team.world)
-    vera = await caller_of(page, "vera")
+    vera = await page.of("vera")
     before = (await vera.get("/policies/scoring.cedar")).json()
     sent = {"text": ALLOW + REFUSE, "examples": EXAMPLES}
     tried = (await vera.post("/policies/scoring.cedar/try", sent)).json()
@@ -95,7 +94,7 @@ async def test_a_text_is_tried_on_examples_and_on_the_inbox_and_changes_nothing(
 async def test_what_is_not_valid_is_neither_tried_nor_saved(
     page: OwnerPage, text: str, code: str, tmp_path: Path
 ) -> None:
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     version = (await ada.get("/policies/scoring.cedar")).json()["file"]["version"]
     saved = await ada.send("PUT", "/policies/scoring.cedar", {"text": text, "version": version})
     assert saved.json()["code"] == code
@@ -109,7 +108,7 @@ async def test_an_owner_admin_saves_it_takes_effect_and_the_log_says_who(
     page: OwnerPage, tmp_path: Path
 ) -> None:
     asking, _ = await waiting_item(page.team.world)
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     assert effect(page) == "allow"
     version = (await ada.get("/policies/scoring.cedar")).json()["file"]["version"]
     body = {"text": ALLOW + REFUSE, "version": version}
@@ -131,7 +130,7 @@ async def test_an_owner_admin_saves_it_takes_effect_and_the_log_says_who(
 async def test_who_edited_an_older_version_overwrites_nobody(
     page: OwnerPage, tmp_path: Path
 ) -> None:
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     version = (await ada.get("/policies/scoring.cedar")).json()["file"]["version"]
     first = {"text": ALLOW + REFUSE, "version": version}
     assert (await ada.send("PUT", "/policies/scoring.cedar", first)).status_code == 200
@@ -144,7 +143,7 @@ async def test_a_file_that_the_agent_may_not_write_stays(
     page: OwnerPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everything
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     shown = (await ada.get("/policies/scoring.cedar")).json()["file"]
     assert shown["writable"] is False
     body = {"text": "", "version": shown["version"]}
@@ -156,7 +155,7 @@ async def test_a_file_that_the_agent_may_not_write_stays(
 async def test_what_the_log_cannot_keep_is_not_saved(
     page: OwnerPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = await caller_of(page, "ada")
+    ada = await page.of("ada")
     version = (await ada.get("/policies/scoring.cedar")).json()["file"]["version"]
     note = page.team.world.store.note
 
@@ -170,12 +169,12 @@ async def test_what_the_log_cannot_keep_is_not_saved(
     answer = await ada.send("PUT", "/policies/scoring.cedar", body)
     assert answer.status_code >= 500
     assert (tmp_path / "scoring.cedar").read_text() == ALLOW
-    assert names(tmp_path) == ["agent", "scoring.cedar"]
+    assert names(tmp_path) == ["agent", "dist", "scoring.cedar"]
 
 
 async def test_a_request_is_explained_and_a_policy_is_drafted_from_it(page: OwnerPage) -> None:
     asking, item = await waiting_item(page.team.world)
-    ben = await caller_of(page, "ben")
+    ben = await page.of("ben")
     rule = (await ben.get(f"/inbox/{item.id}/rule")).json()
     assert rule["effect"] == "ask"
     assert rule["nearly"][0]["title"] == "scoring"

@@ -95,16 +95,17 @@ def test_why_a_job_was_refused_is_told_in_the_readers_language_though_it_was_sto
 
 def test_a_page_knows_whether_there_are_older_ones() -> None:
     log = [entry(number, "person.login") for number in (9, 8, 7)]
-    page = activity(log, PEOPLE, "people", 0, limit=2)
-    assert ([one.id for one in page.entries], page.older, page.newest) == ([9, 8], 8, True)
-    last = activity(log[2:], PEOPLE, "people", 8, limit=2)
-    assert ([one.id for one in last.entries], last.older, last.newest) == ([7], 0, False)
+    page = activity(log, PEOPLE, limit=2)
+    assert ([one.id for one in page.entries], page.older) == ([9, 8], 8)
+    last = activity(log[2:], PEOPLE, limit=2)
+    assert ([one.id for one in last.entries], last.older) == ([7], 0)
 
 
 def test_the_export_is_the_page_with_what_the_record_has() -> None:
     log = [entry(2, "person.login", person="psn_1"), entry(1, "person.logout", person="psn_1")]
     page = activity(log, PEOPLE, limit=1)
-    assert exported(page, log, 1) == [log[0] | {"told": "Logged in.", "who": "ada"}]
+    assert exported(page, log, "en") == [log[0] | {"told": "Logged in.", "who": "ada"}]
+    assert exported(page, log, "zh")[0]["told"] == told_in(page.entries[0].told, "zh")
 
 
 def test_an_absence_and_a_delegation_end() -> None:

@@ -34,7 +34,7 @@ def test_running_uses_stand_first_then_the_newest() -> None:
     value = {"uses": [use("a", 1, "running"), use("b", 3), use("c", 2)], "differences": []}
     usage = usage_view(value)
     assert [one.job for one in usage.uses] == ["a", "b", "c"]
-    assert [one.job for one in usage.running] == ["a"]
+    assert [one.job for one in usage.uses if one.running] == ["a"]
 
 
 def test_only_so_many_uses_and_how_many_there_are() -> None:

@@ -26,7 +26,6 @@ def test_locked_budgets_and_those_with_little_left_stand_first() -> None:
     rows = [budget("full", 1.0), budget("low", 9.0), budget("shut", 0.0, locked=True)]
     view = overview({"data.budget": rows})
     assert [one.domain for one in view.budgets] == ["shut", "low", "full"]
-    assert [one.domain for one in view.low] == ["shut", "low"]
 
 
 def test_what_is_wrong_now_stands_before_notifications() -> None:
@@ -38,6 +37,23 @@ def test_what_is_wrong_now_stands_before_notifications() -> None:
         ("critical", "An alarm.", 0), ("warning", "Low.", 4),
     ]  # fmt: skip
     assert view.link == "down"
+
+
+def test_a_notice_leads_to_the_page_of_what_it_is_about() -> None:
+    def notice(kind: str, **facts: Any) -> tuple[str, str]:
+        told = {"id": 4, "severity": "warning", "message": "x", "kind": kind, "facts": facts}
+        (found,) = overview({"notification.list": [told]}).notices
+        return found.kind, found.path
+
+    item = "ab" * 32
+    assert notice("request_waiting", job="job_1", item=item) == (
+        "request_waiting", f"/inbox/{item}",
+    )  # fmt: skip
+    assert notice("grant_expiring", grant="grt_1", days=3)[1] == "/grants/grt_1"
+    assert notice("account_made", account="eve", by="ada")[1] == "/people"
+    assert notice("request_waiting", job="job_1", item="?")[1] == ""
+    assert notice("request_waiting", item="//evil.example")[1] == ""
+    assert notice("budget_low", domain="d", percent=4)[1] == ""
 
 
 def test_votes_and_rounds_are_not_among_the_last_things() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from peers.rows_world import fitting, matching, specified
 from secureflow.application.reports.page import render
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.conditions import signed_metrics
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
@@ -18,10 +20,12 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.pipeline.telling import sections
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
-from tests.unit.engines.pipeline.world import FIT, PipelineWorld
+from tests.unit.engines.pipeline.world import FIT, PipelineWorld, gated
+from tests.unit.engines.pipeline.world import specified as piped
 from tests.unit.engines.run.test_ending import CANCELLED, ended
 from tests.unit.engines.training.world import JOB, Crash, Journal, drive
 
@@ -55,8 +59,8 @@ def test_each_step_takes_what_the_ones_before_gave() -> None:
     ]  # fmt: skip
     titles = [one["title"] for one in report["sections"]]
     assert titles == ["What was made"] + [f"Step {n} of 3: {s}" for n, s in
-                      [(1, "prepare (preparation)"), (2, "train (training)"),
-                       (3, "test (evaluation)")]]  # fmt: skip
+                      [(3, "test (evaluation)"), (2, "train (training)"),
+                       (1, "prepare (preparation)")]]  # fmt: skip
 
 
 def test_every_party_signs_the_outputs_of_each_step_and_the_bundle_holds_them() -> None:
@@ -92,6 +96,76 @@ def test_killed_anywhere_it_runs_each_step_once_and_ends_alike() -> None:
     for place in range(effects):
         world = PipelineWorld()
         world.fail = frozenset({3})
+        kept: Journal = []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at=place)
+        assert told(drive(world, kept)) == expected
+        assert world.ran == whole.ran
+
+
+class GatedWorld(PipelineWorld):
+    """The model is trained on if it is good enough, and evaluated then; one step needs nothing."""
+
+    auc = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
+        self.spec = piped(roster, steps=gated(roster))
+        SPEC_KINDS.check(self.spec)
+        self.digest = spec_digest(self.spec)
+        self.context = replace(self.context, spec=self.spec, digest=self.digest)
+
+    def run(self, effect: RunJob) -> dict[str, Any]:
+        told = super().run(effect)
+        if told["state"] == "succeeded" and effect.spec["kind"] == "evaluation":
+            figures = {"rows": 60.0, "auc": self.auc}
+            told["outputs"] = {"metrics": signed_metrics([figures])}
+        return told
+
+
+@pytest.mark.parametrize("auc", [0.75, 0.8])
+def test_a_step_runs_if_its_condition_holds_and_is_skipped_by_name_otherwise(auc: float) -> None:
+    world = GatedWorld(names_models=True)
+    world.auc = auc
+    report = drive(world, [])
+    states = {row["step"]: row["state"] for row in report["steps"]}
+    gated = "succeeded" if auc >= 0.8 else "skipped"
+    assert states == {"prepare": "succeeded", "train": "succeeded", "test": "succeeded",
+                      "again": gated, "last": gated, "other": "succeeded"}  # fmt: skip
+    assert {world.signed[party, 5]["metrics"][0]["auc"] for party in world.keys} == {f"{auc:.6f}"}
+    recorded = {one["step"]: one for one in parts(world)}
+    assert recorded["again"]["outcome"] == gated
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.ok, verdict.missing) == (True, ()), verdict
+    if auc >= 0.8:
+        return
+    assert recorded["again"]["reason"] == "AUC of test is 0.750000, less than 0.8"
+    assert recorded["last"]["reason"] == "it needs again, which is skipped"
+    assert all(("again" in spec.name or "last" in spec.name) is False for _, spec in world.ran)
+    rows = {row["step"]: row for row in report["steps"]}
+    assert chinese(text_in(rows["again"], "reason")) == "test 的 AUC 为 0.750000，低于 0.8"
+    page = render(report, "zh")
+    assert "已略过" in page
+    assert "低于 0.8" in page
+
+
+def test_figures_that_no_condition_is_on_are_not_signed() -> None:
+    world = GatedWorld()
+    world.auc = 0.9
+    drive(world, [])
+    assert {"metrics" in outputs for (_, number), outputs in world.signed.items()
+            if number == 9} == {False}  # fmt: skip
+
+
+def test_killed_anywhere_a_step_that_is_skipped_stays_skipped() -> None:
+    whole = GatedWorld()
+    whole.fail = frozenset({5})
+    journal: Journal = []
+    expected, effects = told(drive(whole, journal)), len(journal)
+    for place in range(effects):
+        world = GatedWorld()
+        world.fail = frozenset({5})
         kept: Journal = []
         with pytest.raises(Crash):
             drive(world, kept, die_at=place)
@@ -176,6 +250,40 @@ def test_after_its_last_attempt_it_fails_with_the_step() -> None:
     assert len(world.paused) == 1
     verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
     assert (verdict.ok, verdict.missing) == (True, ()), verdict
+
+
+def test_models_that_steps_measured_are_compared_and_the_record_holds_the_digest() -> None:
+    first = {"name": "a", "model": "aa" * 32, "job": "job_a", "form": "binary", "noise": {},
+             "figures": {"rows": 60.0, "auc": 0.8}, "intervals": {"auc": [0.7, 0.9]},
+             "contributors": ["bank-a", "bank-b", "bank-c"]}  # fmt: skip
+    second = {**first, "name": "b", "model": "bb" * 32, "figures": {"rows": 60.0, "auc": 0.7}}
+    world = PipelineWorld()
+    world.measured = [first, second]
+    report = drive(world, [])
+    told = report["comparison"]
+    assert [one["step"] for one in told["models"]] == ["test", "test"]
+    (auc,) = (one for one in told["lines"] if one["metric"] == "auc")
+    assert [one["best"] for one in auc["cells"]] == [True, False]
+    (end,) = (one for one in world.entries if one.get("kind") == "job.finished")
+    assert end["document"]["comparison"] == digest(told)
+    assert not [row for row in report["steps"] if "measured" in row]
+    assert "measured" not in json.dumps(world.entries, default=str)
+    page = render(report, "en")
+    made, compared = page.index("What was made"), page.index("Models compared")
+    assert made < compared < page.index("Step 3 of 3") < page.index("Step 1 of 3")
+    assert report["protections"] == ["secagg", "sealed"]
+    assert "none" not in page[page.index("Protection") : page.index("Rounds run")]
+
+
+def test_figures_of_a_step_are_rounded_as_people_read_them() -> None:
+    row = {"state": "succeeded", "job": "job_2", "step": "train", "rounds": 2,
+           "metrics": {"rows": 6550.0, "auc": 0.8}}  # fmt: skip
+    found = sections(PipelineWorld().spec, [row])
+    (told,) = (one for one in found if "train" in text_in(one, "title"))
+    lines = {text_in(one, "label"): text_in(one, "value") if isinstance(one["value"], str)
+             else one["value"] for one in told["rows"]}  # fmt: skip
+    assert (lines["rows"], lines["auc"], lines["Number of rounds"]) == ("6,550", "0.8000", 2)
+    assert chinese("Number of rounds") == "轮数"
 
 
 def test_no_step_begins_before_every_party_signed_what_it_takes() -> None:

@@ -56,6 +56,20 @@ def steps_of(roster: list[dict[str, str]], **training: Any) -> list[dict[str, An
     ]  # fmt: skip
 
 
+WHEN = {"step": "test", "metric": "auc", "at_least": 0.8}
+
+
+def gated(roster: list[dict[str, str]], **when: Any) -> list[dict[str, Any]]:
+    """Return the same, and a further training and its evaluation if the model is good enough."""
+    steps = steps_of(roster)
+    trained = parse(TrainingSpec, steps[1]["job"])
+    model = dump(provisional_model("again", trained, trained.parties, None))
+    takes = {"input": "models", "step": "again", "output": "model"}
+    again = {**steps[1], "id": "again", "when": WHEN | when}
+    last = {"id": "last", "job": {**steps[2]["job"], "models": [model]}, "takes": [takes]}
+    return [*steps, again, last, {"id": "other", "job": steps[0]["job"]}]
+
+
 def specified(roster: list[dict[str, str]], **changes: Any) -> PipelineSpec:
     value = {**head_of(roster), "kind": "pipeline", "steps": steps_of(roster), "attempts": 2}
     return parse(PipelineSpec, {**value, **changes})
@@ -88,6 +102,7 @@ class PipelineWorld(World):
         self.context: Any = JobContext(
             JOB, self.spec, self.digest, members, 2_000_000_000, "", None, facts=True
         )
+        self.measured: list[dict[str, Any]] = []
         self.ran: list[tuple[str, Any]] = []
         self.paused: list[SecureFlowError] = []
         self.signed: dict[tuple[str, int], dict[str, Any]] = {}
@@ -112,6 +127,8 @@ class PipelineWorld(World):
         if effect.spec["part_of"]["number"] in self.fail:
             return {"job": effect.job, "state": "failed", "error": FAILED}
         told = {"job": effect.job, "state": "succeeded", "report": {"rounds": 2}}
+        if self.measured and spec.kind == "evaluation":
+            told["report"] = {**told["report"], "measured": self.measured}
         ends = {"ends": list(self.ends)} if self.ends and spec.kind == "training" else {}
         return {**told, "outputs": gave(effect), **ends}
 

@@ -1,7 +1,7 @@
-import { Form, Input, Modal, Select } from 'antd';
+import { Form, Input, Select } from 'antd';
 import { api, http, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { Failed } from '../../shared/states/Failed';
+import { FormDialog } from '../../shared/parts/FormDialog';
 import { useMe } from '../session';
 import { useDeed } from '../settings/deeds';
 import { offered } from './roles';
@@ -32,73 +32,62 @@ export function NewPerson({ open, close }: { open: boolean; close: () => void })
       { onSuccess: close },
     );
   return (
-    <Modal
+    <FormDialog
       open={open}
+      close={close}
       title={t('administration:new')}
-      okText={t('administration:new.do')}
-      cancelText={t('administration:cancel')}
-      onOk={() => form.submit()}
-      onCancel={close}
-      confirmLoading={make.isPending}
-      afterClose={() => make.reset()}
-      destroyOnHidden
+      ok={t('administration:new.do')}
+      cancel={t('administration:cancel')}
+      form={form}
+      sending={make}
+      send={send}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        preserve={false}
-        autoComplete="off"
-        onFinish={send}
-      >
-        {operator ? (
-          <Form.Item
-            name="organisation"
-            label={t('administration:organisation')}
-            initialValue=""
-            extra={t('administration:organisation.hint')}
-          >
-            <Select
-              showSearch
-              optionFilterProp="label"
-              onChange={() => form.setFieldValue('roles', [])}
-              options={[
-                { value: '', label: t('administration:operator') },
-                ...(all.data?.items ?? []).map((one) => ({ value: one.id, label: one.name })),
-              ]}
-            />
-          </Form.Item>
-        ) : null}
+      {operator ? (
         <Form.Item
-          name="name"
-          label={t('administration:login')}
-          extra={t('administration:login.hint')}
-          rules={required}
+          name="organisation"
+          label={t('administration:organisation')}
+          initialValue=""
+          extra={t('administration:organisation.hint')}
         >
-          <Input spellCheck={false} maxLength={64} autoComplete="off" />
-        </Form.Item>
-        <Form.Item name="display" label={t('administration:display')}>
-          <Input maxLength={200} />
-        </Form.Item>
-        <Form.Item name="roles" label={t('administration:roles')} rules={required}>
           <Select
-            mode="multiple"
-            options={offered(organisation).map((role) => ({
-              value: role,
-              label: t(`administration:role.${role}`),
-            }))}
+            showSearch
+            optionFilterProp="label"
+            onChange={() => form.setFieldValue('roles', [])}
+            options={[
+              { value: '', label: t('administration:operator') },
+              ...(all.data?.items ?? []).map((one) => ({ value: one.id, label: one.name })),
+            ]}
           />
         </Form.Item>
-        <Form.Item
-          name="password"
-          label={t('administration:password')}
-          extra={t('administration:password.hint')}
-          rules={required}
-        >
-          <Input.Password autoComplete="new-password" maxLength={256} />
-        </Form.Item>
-        {make.isError ? <Failed error={make.error} /> : null}
-      </Form>
-    </Modal>
+      ) : null}
+      <Form.Item
+        name="name"
+        label={t('administration:login')}
+        extra={t('administration:login.hint')}
+        rules={required}
+      >
+        <Input spellCheck={false} maxLength={64} autoComplete="off" />
+      </Form.Item>
+      <Form.Item name="display" label={t('administration:display')}>
+        <Input maxLength={200} />
+      </Form.Item>
+      <Form.Item name="roles" label={t('administration:roles')} rules={required}>
+        <Select
+          mode="multiple"
+          options={offered(organisation).map((role) => ({
+            value: role,
+            label: t(`administration:role.${role}`),
+          }))}
+        />
+      </Form.Item>
+      <Form.Item
+        name="password"
+        label={t('administration:password')}
+        extra={t('administration:password.hint')}
+        rules={required}
+      >
+        <Input.Password autoComplete="new-password" maxLength={256} />
+      </Form.Item>
+    </FormDialog>
   );
 }

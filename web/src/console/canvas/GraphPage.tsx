@@ -1,4 +1,4 @@
-import { Button, Flex } from 'antd';
+import { Alert, Button, Flex } from 'antd';
 import { useMemo, useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
@@ -7,6 +7,8 @@ import { PageFrame } from '../../shared/parts/PageFrame';
 import { StateTag } from '../../shared/parts/StateTag';
 import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
+import { absentOf } from '../jobs/absent';
+import { Absences } from '../jobs/Absences';
 import { PartsTable } from '../jobs/PartsTable';
 import { partsOf } from '../jobs/parts';
 import { useJob, useJobEvents, type Job } from '../jobs/useJob';
@@ -69,6 +71,7 @@ export default function GraphPage() {
 }
 
 function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
+  const { t } = useTexts('canvas');
   const { language } = usePreferences();
   const { events } = useJobEvents(job.id);
   const [chosen, choose] = useState('');
@@ -94,15 +97,19 @@ function Running({ job, catalogue }: { job: Job; catalogue: Catalogue }) {
       steps,
       edges,
       owners,
+      away: absentOf(job).map((one) => one.party),
       chosen,
       choose,
       places: placed(steps, edges, {}),
       ...STILL,
     };
-  }, [catalogue, language, job.spec, chosen]);
+  }, [catalogue, language, job, chosen]);
   return (
     <DrawingContext value={drawing}>
       <Flex vertical gap="middle">
+        {drawing.away?.length ? (
+          <Alert type="warning" showIcon title={t('canvas:away')} description={<Absences job={job} />} />
+        ) : null}
         <div className={css['reads']}>
           <Graph reads states={states} />
         </div>

@@ -1,7 +1,8 @@
-import { LockOutlined, WarningOutlined } from '@ant-design/icons';
+import { DisconnectOutlined, LockOutlined, WarningOutlined } from '@ant-design/icons';
 import { Handle, Position, type Node, type NodeProps } from '@xyflow/react';
 import { useTexts } from '../../shared/i18n';
 import { StateTag } from '../../shared/parts/StateTag';
+import { over } from '../jobs/words';
 import { inWords, kindOf, stays, takes, type Port } from './catalogue';
 import type { Step } from './draft';
 import { useDrawing } from './drawing';
@@ -14,7 +15,7 @@ const COLOURS = 6;
 /** A step: what it is, what it takes and gives, whose data it uses, and how it goes. */
 export function StepNode({ data, selected }: NodeProps<Node<StepData>>) {
   const { t } = useTexts('canvas');
-  const { catalogue, language, problems, owners } = useDrawing();
+  const { catalogue, language, problems, owners, away = [] } = useDrawing();
   const { step, state } = data;
   const component = kindOf(catalogue, step.kind);
   const wrong = problems.filter((one) => one.step === step.id).length;
@@ -62,12 +63,19 @@ export function StepNode({ data, selected }: NodeProps<Node<StepData>>) {
           {owners.map((one, index) => (
             <span key={one} className={`${css['owner']} ${css[`owner${index % COLOURS}`]}`}>
               {one}
+              {away.includes(one) && !over(state) ? <Away party={one} /> : null}
             </span>
           ))}
         </div>
       ) : null}
     </div>
   );
+}
+
+function Away({ party }: { party: string }) {
+  const { t } = useTexts('canvas');
+  const said = t('canvas:away.of', { party });
+  return <DisconnectOutlined className={css['away'] ?? ''} role="img" aria-label={said} title={said} />;
 }
 
 function PortName({ port }: { port: Port }) {

@@ -24,6 +24,8 @@ export type Drawing = {
   comments: Record<string, string>;
   /** Owners of the datasets, in their order. */
   owners: string[];
+  /** Of a job that runs: owners whose agents have no link. */
+  away?: string[];
   /** The step whose settings are shown; empty for the job's own. */
   chosen: string;
   choose: (step: string) => void;

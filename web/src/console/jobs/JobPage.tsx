@@ -45,7 +45,7 @@ export default function JobPage() {
 function Parts({ job }: { job: Job }) {
   const { t } = useTexts('jobs');
   const [search, go] = useSearchParams();
-  const { events, failed } = useJobEvents(job.id);
+  const { events, failed, loading } = useJobEvents(job.id);
   const ended = job.state === 'succeeded';
   const parts = [
     { key: 'live', label: t('jobs:live'), children: <LiveTab job={job} events={events} /> },
@@ -55,7 +55,7 @@ function Parts({ job }: { job: Job }) {
     { key: 'explanation', label: t('jobs:explanation'), children: <ExplanationTab job={job} /> },
     { key: 'questions', label: t('jobs:questions'), children: <QuestionsTab job={job} /> },
     { key: 'request', label: t('jobs:request'), children: <RequestTab job={job} /> },
-    { key: 'log', label: t('jobs:log'), children: <LogTab events={events} /> },
+    { key: 'log', label: t('jobs:log'), children: <LogTab events={events} loading={loading} /> },
   ];
   const asked = search.get('part');
   const first = ended ? 'report' : 'live';

@@ -5,6 +5,7 @@ import { Moment } from '../../shared/parts/Moment';
 import { WideTable } from '../../shared/parts/WideTable';
 import { Empty } from '../../shared/states/Empty';
 import { Loading } from '../../shared/states/Loading';
+import { absentOf, withAbsent } from './absent';
 import { dropsOf, lanesOf, plannedOf, roundsOf, type Drop, type JobEvent, type Lane } from './events';
 import { PartsTable } from './PartsTable';
 import type { Job } from './useJob';
@@ -16,6 +17,7 @@ const LANES: Record<string, string> = {
   admitted: 'processing',
   contributed: 'success',
   waits: 'warning',
+  absent: 'error',
   renewing: 'warning',
   refused: 'error',
   out: 'error',
@@ -27,7 +29,7 @@ export function LiveTab({ job, events }: { job: Job; events: readonly JobEvent[]
   const rounds = useMemo(() => roundsOf(events), [events]);
   const planned = plannedOf(events);
   const drops = dropsOf(events);
-  const lanes = lanesOf(partiesOf(job.spec), events);
+  const lanes = withAbsent(lanesOf(partiesOf(job.spec), events), absentOf(job));
   return (
     <Flex vertical gap="middle">
       {planned > 1 ? (

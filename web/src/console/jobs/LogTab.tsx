@@ -3,27 +3,26 @@ import { useMemo, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Empty } from '../../shared/states/Empty';
+import { Loading } from '../../shared/states/Loading';
+import { usePreferences } from '../../shared/preferences';
 import type { JobEvent } from './events';
-
-/** What an event says, in one line. */
-export function lineOf(event: JobEvent): string {
-  const { message, reason, state, party, round } = event.data;
-  const told = [party, state, round, message, reason].filter(
-    (one) => typeof one === 'string' || typeof one === 'number',
-  );
-  return told.length ? told.join('  ') : JSON.stringify(event.data);
-}
+import { kindWord, lineOf, type Words } from './logline';
 
 /** The job's events as a log: virtual, so that 50,000 lines scroll, and searchable. */
-export function LogTab({ events }: { events: readonly JobEvent[] }) {
-  const { t } = useTexts('jobs');
+export function LogTab({ events, loading }: { events: readonly JobEvent[]; loading: boolean }) {
+  const { t, has } = useTexts('jobs');
+  const { language } = usePreferences();
+  const words = useMemo((): Words => ({ t, has, language }), [t, has, language]);
   const [sought, seek] = useState('');
   const rows = useMemo(() => {
     const text = sought.trim().toLowerCase();
     const newest = [...events].reverse();
     if (!text) return newest;
-    return newest.filter((one) => `${one.kind} ${lineOf(one)}`.toLowerCase().includes(text));
-  }, [events, sought]);
+    return newest.filter((one) =>
+      `${kindWord(one.kind, words)} ${lineOf(one, words)}`.toLowerCase().includes(text),
+    );
+  }, [events, sought, words]);
+  if (loading && !events.length) return <Loading />;
   return (
     <>
       <Input.Search
@@ -48,8 +47,8 @@ export function LogTab({ events }: { events: readonly JobEvent[] }) {
             width: 150,
             render: (_, one) => <Moment at={one.at} />,
           },
-          { title: t('jobs:log.kind'), key: 'kind', width: 120, dataIndex: 'kind' },
-          { title: t('jobs:log.what'), key: 'line', ellipsis: true, render: (_, one) => lineOf(one) },
+          { title: t('jobs:log.kind'), key: 'kind', width: 120, render: (_, one) => kindWord(one.kind, words) },
+          { title: t('jobs:log.what'), key: 'line', ellipsis: true, render: (_, one) => lineOf(one, words) },
         ]}
       />
     </>

@@ -7,6 +7,7 @@ import { usePreferences } from '../../shared/preferences';
 import { Answer } from '../../shared/states/Answer';
 import { members, metricsOf, shownMetric, text, texts } from '../models/card';
 import { Answers, Shared } from './Answers';
+import { Comparison } from './Comparison';
 import { Rows, rowsOf } from './ExplanationTab';
 import type { Job } from './useJob';
 
@@ -27,12 +28,18 @@ export function ReportTab({ job }: { job: Job }) {
 
 function Drawn({ report }: { report: Report }) {
   const { t } = useTexts('jobs');
+  const sections = rowsOf(report['sections']);
+  const headlines = report['kind'] === 'pipeline' ? 1 : 0;
   return (
     <Flex vertical gap="middle">
           <Headline report={report} />
           <Shared report={report} />
           <Answers report={report} />
-          {rowsOf(report['sections']).map((one, at) => (
+          {sections.slice(0, headlines).map((one) => (
+            <Section key={text(one['title'])} section={one} />
+          ))}
+          <Comparison report={report} />
+          {sections.slice(headlines).map((one, at) => (
             <Section key={`${text(one['title'])}/${at}`} section={one} />
           ))}
           <Contributions report={report} />

@@ -4,18 +4,19 @@ import { useEffect, useState } from 'react';
 import { api, http, type Schemas } from '../../api/client';
 import { asProblem, type Problem } from '../../api/problem';
 import { hub, useLive } from '../../shared/live';
+import { concerns } from './absent';
 import { eventOf, merged, type JobEvent } from './events';
 
 export type Job = Schemas['Job'];
 const PATH = '/api/v1/jobs/{key}';
 
-/** The job; asked for again when the stream says that it changed. */
+/** The job; asked for again when the stream says that it changed, or a link of its parties. */
 export function useJob(key: string) {
   const queries = useQueryClient();
   const query = api.useQuery('get', PATH, { params: { path: { key } } });
-  useLive(['job', 'timetable'], ({ data }) => {
+  useLive(['job', 'timetable', 'link'], ({ kind, data }) => {
     const row = data['job'] as { id?: unknown } | undefined;
-    if (row?.id !== key) return;
+    if (kind === 'link' ? !concerns(query.data, data['party']) : row?.id !== key) return;
     void queries.invalidateQueries({
       queryKey: api.queryOptions('get', PATH, { params: { path: { key } } }).queryKey,
     });
@@ -34,18 +35,22 @@ async function stored(key: string, tell: (events: JobEvent[]) => void): Promise<
   }
 }
 
-/** All events of a job so far, and why they could not be read. */
-export function useJobEvents(key: string): { events: JobEvent[]; failed: Problem | null } {
+type Told = { events: JobEvent[]; failed: Problem | null; loading: boolean };
+
+/** All events of a job so far, whether older ones are still read, and why they could not be. */
+export function useJobEvents(key: string): Told {
   const [events, keep] = useState<JobEvent[]>([]);
   const [failed, fail] = useState<Problem | null>(null);
+  const [loading, load] = useState(true);
   useEffect(() => {
     let here = true;
     keep([]);
     fail(null);
+    load(true);
     const end = hub.follow(key);
-    stored(key, (more) => here && keep((known) => merged(known, more))).catch(
-      (error: unknown) => here && fail(asProblem(error)),
-    );
+    stored(key, (more) => here && keep((known) => merged(known, more)))
+      .catch((error: unknown) => here && fail(asProblem(error)))
+      .finally(() => here && load(false));
     return () => {
       here = false;
       end();
@@ -56,5 +61,5 @@ export function useJobEvents(key: string): { events: JobEvent[]; failed: Problem
     const event = eventOf(data['event']);
     if (row?.id === key && event) keep((known) => merged(known, [event]));
   });
-  return { events, failed };
+  return { events, failed, loading };
 }

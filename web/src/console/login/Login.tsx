@@ -5,7 +5,7 @@ import { useNavigate, useSearchParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { LanguageSwitch } from '../../shared/parts/LanguageSwitch';
 import { wayBack } from '../session';
-import css from './Login.module.css';
+import css from '../../shared/login/Login.module.css';
 import { LoginForm } from './LoginForm';
 import { Providers } from './Providers';
 

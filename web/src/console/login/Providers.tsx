@@ -2,7 +2,7 @@ import { Button, Divider } from 'antd';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { prefix } from '../../shared/place';
-import css from './Login.module.css';
+import css from '../../shared/login/Login.module.css';
 
 /** Identity providers that people may log in at; nothing where there are none. */
 export function Providers({ back }: { back: string }) {

@@ -1,9 +1,8 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Form, Input, Modal } from 'antd';
+import { Form, Input } from 'antd';
 import { api, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { focusFirst } from '../../shared/parts/first';
-import { Failed } from '../../shared/states/Failed';
+import { FormDialog } from '../../shared/parts/FormDialog';
 
 type Values = Schemas['OrganisationRequest'];
 
@@ -20,38 +19,27 @@ export function NewOrganisation({ open, close }: { open: boolean; close: () => v
   });
   const required = [{ required: true, message: t('organisations:missing') }];
   return (
-    <Modal
+    <FormDialog
       open={open}
+      close={close}
       title={t('organisations:new')}
-      okText={t('organisations:new.do')}
-      cancelText={t('organisations:cancel')}
-      onOk={() => form.submit()}
-      onCancel={close}
-      confirmLoading={create.isPending}
-      afterClose={() => create.reset()}
-      afterOpenChange={focusFirst}
-      destroyOnHidden
+      ok={t('organisations:new.do')}
+      cancel={t('organisations:cancel')}
+      form={form}
+      sending={create}
+      send={(body) => create.mutate({ body })}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        preserve={false}
-        onFinish={(body) => create.mutate({ body })}
+      <Form.Item name="name" label={t('organisations:name')} rules={required}>
+        <Input autoFocus data-first maxLength={200} />
+      </Form.Item>
+      <Form.Item
+        name="id"
+        label={t('organisations:id')}
+        extra={t('organisations:id.hint')}
+        rules={required}
       >
-        <Form.Item name="name" label={t('organisations:name')} rules={required}>
-          <Input autoFocus data-first maxLength={200} />
-        </Form.Item>
-        <Form.Item
-          name="id"
-          label={t('organisations:id')}
-          extra={t('organisations:id.hint')}
-          rules={required}
-        >
-          <Input spellCheck={false} maxLength={64} />
-        </Form.Item>
-        {create.isError ? <Failed error={create.error} /> : null}
-      </Form>
-    </Modal>
+        <Input spellCheck={false} maxLength={64} />
+      </Form.Item>
+    </FormDialog>
   );
 }

@@ -24,8 +24,8 @@ export default function OverviewPage() {
       <Answer query={overview}>
         {(shown) => (
           <div className={css['cards']}>
-            <Waiting waiting={shown.waiting} here={here} />
-            <Running jobs={shown.running.filter(here)} queue={shown.queue} />
+            <Waiting waiting={shown.waiting} absent={shown.absent} here={here} />
+            <Running jobs={shown.running.filter(here)} absent={shown.absent} queue={shown.queue} />
             <Failures jobs={shown.failed.filter(here)} />
             <Links links={shown.links} />
             {shown.platform ? <Operations platform={shown.platform} /> : null}

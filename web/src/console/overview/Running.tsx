@@ -5,16 +5,17 @@ import { number } from '../../shared/format';
 import { useTexts } from '../../shared/i18n';
 import { usePreferences } from '../../shared/preferences';
 import { Empty } from '../../shared/states/Empty';
+import { Away } from './Away';
 import { JobLine } from './JobLine';
 import css from './Overview.module.css';
-import { roundOf, type JobSummary } from './overview';
+import { roundOf, type Absence, type JobSummary } from './overview';
 import { useMe } from '../session';
 import { Panel } from './Panel';
 
-type Props = { jobs: JobSummary[]; queue: Schemas['QueueCounts'] };
+type Props = { jobs: JobSummary[]; absent: Absence[]; queue: Schemas['QueueCounts'] };
 
 /** What runs, or would if it were its turn. */
-export function Running({ jobs, queue }: Props) {
+export function Running({ jobs, absent, queue }: Props) {
   const { t } = useTexts('overview');
   const draws = useMe().data?.roles.includes('data-scientist') ?? false;
   const waiting = queue.waiting ? t('overview:running.queue', { count: queue.waiting }) : null;
@@ -25,6 +26,7 @@ export function Running({ jobs, queue }: Props) {
           {jobs.map((job) => (
             <JobLine key={job.id} job={job}>
               <Rounds job={job} />
+              <Away absent={absent.filter((one) => one.job === job.id)} />
             </JobLine>
           ))}
         </ul>

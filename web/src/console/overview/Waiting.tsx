@@ -5,13 +5,14 @@ import type { Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Empty } from '../../shared/states/Empty';
+import { Away } from './Away';
 import css from './Overview.module.css';
-import type { JobSummary } from './overview';
+import type { Absence, JobSummary } from './overview';
 import { useMe } from '../session';
 import { Panel } from './Panel';
 
 type Waits = Schemas['Waiting'];
-type Props = { waiting: Waits; here: (job: JobSummary) => boolean };
+type Props = { waiting: Waits; absent: readonly Absence[]; here: (job: JobSummary) => boolean };
 
 /** How much waits for the caller's own deed. */
 export function mineOf(waiting: Waits): number {
@@ -21,7 +22,7 @@ export function mineOf(waiting: Waits): number {
 }
 
 /** What waits for whom: mine first, then what others have not answered. */
-export function Waiting({ waiting, here }: Props) {
+export function Waiting({ waiting, absent, here }: Props) {
   const { t } = useTexts('overview');
   const approvals = waiting.approvals.filter((one) => here(one.job));
   const { questions, invitations, charter } = waiting;
@@ -66,6 +67,9 @@ export function Waiting({ waiting, here }: Props) {
             mine={one.mine}
           >
             {one.mine ? t('overview:waiting.decide') : null}
+            <Away
+              absent={absent.filter((each) => each.job === one.job.id && each.party === one.organisation)}
+            />
           </Line>
         ))}
         {charter ? <CharterLine charter={charter} /> : null}
@@ -93,7 +97,7 @@ function Line({ to, text, since, mine, children }: LineProps) {
           <Moment at={since} />
         </span>
       </div>
-      {children ? <p className={css['quiet']}>{children}</p> : null}
+      {children ? <div className={css['quiet']}>{children}</div> : null}
     </li>
   );
 }

@@ -3,7 +3,7 @@ import { api, type Schemas } from '../../api/client';
 import { useLive } from '../../shared/live';
 import { useQueryClient } from '@tanstack/react-query';
 import { useProject } from '../project';
-import { stale } from '../shell/stream';
+import { stale } from '../../api/queries';
 
 export type JobSummary = Schemas['JobSummary'];
 type State = Schemas['JobState'];

@@ -3,10 +3,11 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { api, type Schemas } from '../../api/client';
 import { useLive } from '../../shared/live';
-import { stale } from '../shell/stream';
+import { stale } from '../../api/queries';
 
 export type Overview = Schemas['Overview'];
 export type JobSummary = Schemas['JobSummary'];
+export type Absence = Schemas['Absence'];
 
 const PATH = '/api/v1/overview';
 const PAUSE = 300;

@@ -1,11 +1,10 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Checkbox, DatePicker, Form, Input, Modal, Select } from 'antd';
+import { Checkbox, DatePicker, Form, Input, Select } from 'antd';
 import type { Dayjs } from 'dayjs';
 import { useNavigate } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { focusFirst } from '../../shared/parts/first';
-import { Failed } from '../../shared/states/Failed';
+import { FormDialog } from '../../shared/parts/FormDialog';
 
 type Values = {
   name: string;
@@ -51,55 +50,44 @@ export function NewProject({ open, close }: { open: boolean; close: () => void }
       },
     });
   return (
-    <Modal
+    <FormDialog
       open={open}
+      close={close}
       title={t('projects:new')}
-      okText={t('projects:new.do')}
-      cancelText={t('projects:cancel')}
-      onOk={() => form.submit()}
-      onCancel={close}
-      confirmLoading={create.isPending}
-      afterClose={() => create.reset()}
-      afterOpenChange={focusFirst}
-      destroyOnHidden
+      ok={t('projects:new.do')}
+      cancel={t('projects:cancel')}
+      form={form}
+      sending={create}
+      send={send}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        preserve={false}
-        onFinish={send}
+      <Form.Item name="name" label={t('projects:name')} rules={required}>
+        <Input autoFocus data-first maxLength={200} />
+      </Form.Item>
+      <Form.Item name="template" label={t('projects:template')} extra={t('projects:template.hint')}>
+        <Select
+          allowClear
+          onChange={chosen}
+          loading={templates.isFetching}
+          options={(templates.data ?? []).map((one) => ({ value: one.name, label: one.title }))}
+        />
+      </Form.Item>
+      <Form.Item
+        name="purpose"
+        label={t('projects:purpose')}
+        extra={t('projects:purpose.hint')}
+        rules={required}
       >
-        <Form.Item name="name" label={t('projects:name')} rules={required}>
-          <Input autoFocus data-first maxLength={200} />
-        </Form.Item>
-        <Form.Item name="template" label={t('projects:template')} extra={t('projects:template.hint')}>
-          <Select
-            allowClear
-            onChange={chosen}
-            loading={templates.isFetching}
-            options={(templates.data ?? []).map((one) => ({ value: one.name, label: one.title }))}
-          />
-        </Form.Item>
-        <Form.Item
-          name="purpose"
-          label={t('projects:purpose')}
-          extra={t('projects:purpose.hint')}
-          rules={required}
-        >
-          <Input maxLength={200} />
-        </Form.Item>
-        <Form.Item name="description" label={t('projects:description')}>
-          <Input.TextArea rows={3} maxLength={4000} />
-        </Form.Item>
-        <Form.Item name="ends" label={t('projects:ends')} extra={t('projects:ends.hint')}>
-          <DatePicker />
-        </Form.Item>
-        <Form.Item name="restricted" valuePropName="checked" extra={t('projects:restricted.hint')}>
-          <Checkbox>{t('projects:restricted')}</Checkbox>
-        </Form.Item>
-        {create.isError ? <Failed error={create.error} /> : null}
-      </Form>
-    </Modal>
+        <Input maxLength={200} />
+      </Form.Item>
+      <Form.Item name="description" label={t('projects:description')}>
+        <Input.TextArea rows={3} maxLength={4000} />
+      </Form.Item>
+      <Form.Item name="ends" label={t('projects:ends')} extra={t('projects:ends.hint')}>
+        <DatePicker />
+      </Form.Item>
+      <Form.Item name="restricted" valuePropName="checked" extra={t('projects:restricted.hint')}>
+        <Checkbox>{t('projects:restricted')}</Checkbox>
+      </Form.Item>
+    </FormDialog>
   );
 }

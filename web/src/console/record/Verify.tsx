@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
-import { Alert, Button, Card, Flex, Input, Typography } from 'antd';
-import { useState, type DragEvent } from 'react';
+import { Alert, Button, Card, Flex, Typography } from 'antd';
+import { useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { Id } from '../../shared/parts/Id';
 import { PageFrame } from '../../shared/parts/PageFrame';
@@ -9,7 +9,8 @@ import { Failed } from '../../shared/states/Failed';
 import { Loading } from '../../shared/states/Loading';
 import { Refusal } from '../../verify/told';
 import { JobChoice } from './JobChoice';
-import css from './Record.module.css';
+import css from '../../shared/verdict/Drop.module.css';
+import { Drop, FileField, SpecField } from '../../shared/verdict/Drop';
 import { told } from '../../shared/verdict/told';
 import { VerdictView } from '../../shared/verdict/VerdictView';
 import { compared, INPUTS, kindOf, Unreadable, verified, type InputFile } from './verifying';
@@ -86,36 +87,16 @@ type ChoiceProps = {
 
 function Choice({ files, take, dropped, spec }: ChoiceProps) {
   const { t } = useTexts('record');
-  const [over, hover] = useState(false);
-  const drop = (event: DragEvent) => {
-    event.preventDefault();
-    hover(false);
-    dropped([...event.dataTransfer.files]);
-  };
   return (
-    <section
-      aria-label={t('record:verify.inputs')}
-      className={over ? `${css['drop']} ${css['over']}` : css['drop']}
-      onDragOver={(event) => {
-        event.preventDefault();
-        hover(true);
-      }}
-      onDragLeave={() => hover(false)}
-      onDrop={drop}
-    >
-      <p>{t('record:verify.drop')}</p>
+    <Drop label={t('record:verify.inputs')} hint={t('record:verify.drop')} dropped={dropped}>
       <Flex vertical gap="middle">
         {INPUTS.map((name) => (
           <Flex key={name} wrap gap="small" align="end">
-            <div className={css['field']}>
-              <label htmlFor={`verify-${name}`}>{t(`record:input.${name}`)}</label>
-              <input
-                id={`verify-${name}`}
-                type="file"
-                accept=".json,application/json"
-                onChange={(event) => take(name, event.target.files?.[0])}
-              />
-            </div>
+            <FileField
+              id={`verify-${name}`}
+              label={t(`record:input.${name}`)}
+              chosen={(file) => take(name, file)}
+            />
             {files[name] ? <Typography.Text code>{files[name].name}</Typography.Text> : null}
             {files[name] ? (
               <Button size="small" onClick={() => take(name, undefined)}>
@@ -125,19 +106,9 @@ function Choice({ files, take, dropped, spec }: ChoiceProps) {
             {name === 'bundle' ? <JobChoice take={(file) => take('bundle', file)} /> : null}
           </Flex>
         ))}
-        <div className={css['field']}>
-          <label htmlFor="verify-spec">{t('record:input.spec')}</label>
-          <Input
-            id="verify-spec"
-            maxLength={64}
-            autoComplete="off"
-            spellCheck={false}
-            onBlur={(event) => spec(event.target.value.trim().toLowerCase())}
-            onPressEnter={(event) => spec(event.currentTarget.value.trim().toLowerCase())}
-          />
-        </div>
+        <SpecField id="verify-spec" label={t('record:input.spec')} said={spec} />
       </Flex>
-    </section>
+    </Drop>
   );
 }
 

@@ -5,7 +5,7 @@ import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
-import { stale } from '../shell/stream';
+import { stale } from '../../api/queries';
 
 type Session = Schemas['BrowserSession'];
 

@@ -9,9 +9,10 @@ import {
   ThunderboltOutlined,
 } from '@ant-design/icons';
 import type { ReactNode } from 'react';
-import { Link, useMatches } from 'react-router';
+import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
-import type { Page, Section } from '../../shared/pages';
+import type { Section } from '../../shared/pages';
+import { Places } from '../../shared/shell/Places';
 import { pages } from '../registry';
 import css from './Shell.module.css';
 import { SECTIONS } from './sections';
@@ -27,35 +28,20 @@ const ICONS: Partial<Record<Section, ReactNode>> = {
   administration: <SettingOutlined />,
 };
 
-/** Which place of the navigation the shown page belongs to. */
-function useSection(): Section | undefined {
-  const handle = useMatches().at(-1)?.handle as Page | undefined;
-  return handle?.section;
-}
-
-/** The places that have pages, as links. */
+/** The places that have pages, below the product's name. */
 export function Navigation() {
   const { t } = useTexts('shell');
-  const here = useSection();
-  const places = SECTIONS.flatMap((section) => {
-    const page = pages.find((one) => one.section === section && one.first);
-    return page ? [{ section, to: `/${page.path}` }] : [];
-  });
   return (
-    <nav aria-label={t('shell:navigation')} className={css['navigation']}>
+    <Places
+      label={t('shell:navigation')}
+      pages={pages}
+      sections={SECTIONS}
+      icons={ICONS}
+      name={(section) => t(`shell:section.${section}`)}
+    >
       <Link to="/" className={css['product']} aria-label={t('shell:home')}>
         S<span>ecureFlow</span>
       </Link>
-      <ul>
-        {places.map(({ section, to }) => (
-          <li key={section}>
-            <Link to={to} aria-current={section === here ? 'page' : undefined}>
-              <span aria-hidden="true">{ICONS[section]}</span>
-              <span className={css['place']}>{t(`shell:section.${section}`)}</span>
-            </Link>
-          </li>
-        ))}
-      </ul>
-    </nav>
+    </Places>
   );
 }

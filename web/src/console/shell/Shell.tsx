@@ -1,9 +1,9 @@
-import { useEffect, useRef } from 'react';
-import { Alert } from 'antd';
 import { Navigate, Outlet, useLocation } from 'react-router';
 import { asProblem } from '../../api/problem';
 import { useTexts } from '../../shared/i18n';
 import { useLiveState } from '../../shared/live';
+import { Broken, Main, Skip } from '../../shared/shell/Main';
+import css from '../../shared/shell/Shell.module.css';
 import { Failed } from '../../shared/states/Failed';
 import { Loading } from '../../shared/states/Loading';
 import { loginFor, useMe } from '../session';
@@ -13,7 +13,6 @@ import { ProjectChoice } from './ProjectChoice';
 import { ProofDialog } from './ProofDialog';
 import { Search } from './Search';
 import { SessionEnded } from './SessionEnded';
-import css from './Shell.module.css';
 import { useStream } from './stream';
 import { UserMenu } from './UserMenu';
 
@@ -31,7 +30,6 @@ export default function Shell() {
 
 function Framed() {
   const { t } = useTexts('shell');
-  const main = useFocusOnMain();
   useStream();
   return (
     <div className={css['frame']}>
@@ -39,50 +37,26 @@ function Framed() {
         <Navigation />
       </div>
       <header className={css['head']}>
-        <a href="#main" className="only-heard">
-          {t('shell:skip')}
-        </a>
+        <Skip words={t('shell:skip')} />
         <ProjectChoice />
         <div className={css['gap']} />
         <Search />
         <Bell />
         <UserMenu />
       </header>
-      <main id="main" ref={main} tabIndex={-1} className={css['main']}>
+      <Main>
         <LinkLost />
         <Outlet />
-      </main>
+      </Main>
       <SessionEnded />
       <ProofDialog />
     </div>
   );
 }
 
-/** After a step to another page the keyboard goes on in it, not at the end of the old one. */
-function useFocusOnMain() {
-  const main = useRef<HTMLElement>(null);
-  const { pathname } = useLocation();
-  const before = useRef(pathname);
-  useEffect(() => {
-    if (before.current === pathname) return;
-    before.current = pathname;
-    main.current?.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
-  }, [pathname]);
-  return main;
-}
-
 /** Says that what is shown may be old, while the stream is lost. */
 function LinkLost() {
   const { t } = useTexts('shell');
   if (useLiveState() !== 'lost') return null;
-  return (
-    <Alert
-      className={css['banner'] ?? ''}
-      type="warning"
-      showIcon
-      title={t('shell:lost')}
-      description={t('shell:lost.hint')}
-    />
-  );
+  return <Broken title={t('shell:lost')} hint={t('shell:lost.hint')} />;
 }

@@ -1,10 +1,9 @@
-import { UserOutlined } from '@ant-design/icons';
-import { Button, Dropdown } from 'antd';
 import { useNavigate } from 'react-router';
 import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { prefix } from '../../shared/place';
 import { prefer, usePreferences } from '../../shared/preferences';
+import { PersonMenu } from '../../shared/shell/PersonMenu';
 import { useMe } from '../session';
 
 /** Who is logged in: settings, the other language, and the way out. */
@@ -24,22 +23,16 @@ export function UserMenu() {
     if (key === 'leave') leave.mutate({});
   };
   return (
-    <Dropdown
-      trigger={['click']}
-      menu={{
-        onClick: ({ key }) => chosen(key),
-        items: [
-          { key: 'who', label: `${who} · ${me.data?.organisation ?? ''}`, disabled: true },
-          { key: 'settings', label: t('shell:menu.settings') },
-          { key: 'language', label: t('shell:menu.language') },
-          { type: 'divider' },
-          { key: 'leave', label: t('shell:menu.leave') },
-        ],
-      }}
-    >
-      <Button type="text" icon={<UserOutlined />} aria-label={t('shell:menu', { who })}>
-        {who}
-      </Button>
-    </Dropdown>
+    <PersonMenu
+      who={who}
+      label={t('shell:menu', { who })}
+      chosen={chosen}
+      items={[
+        { key: 'who', label: `${who} · ${me.data?.organisation ?? ''}`, disabled: true },
+        { key: 'settings', label: t('shell:menu.settings') },
+        { key: 'language', label: t('shell:menu.language') },
+      ]}
+      leave={t('shell:menu.leave')}
+    />
   );
 }

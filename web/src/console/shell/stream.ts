@@ -1,17 +1,13 @@
 /** The console's stream (GET /api/v1/events), and what of the cache each event makes old. */
-import { useQueryClient, type QueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
+import { stale } from '../../api/queries';
 import { hub, Live, useLive } from '../../shared/live';
 import { prefix } from '../../shared/place';
 
 const ADDRESS = '/api/v1/events';
 const KINDS = ['hello', 'reset', 'job', 'timetable', 'notification', 'inbox', 'link'];
 const UNREAD = ['get', '/api/v1/notifications/unread'];
-
-/** Forgets what is known of some paths of the API; what is shown is asked for again. */
-export function stale(queries: QueryClient, ...paths: string[]): void {
-  for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
-}
 
 /** Opens the stream of this tab while somebody is logged in. */
 export function useStream(): void {

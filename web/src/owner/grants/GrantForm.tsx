@@ -63,6 +63,14 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
       <Form.Item name="bundles" valuePropName="checked">
         <Checkbox>{t('holdings:bundles')}</Checkbox>
       </Form.Item>
+      <Form.Item
+        name="digests"
+        label={t('holdings:digests')}
+        extra={t('holdings:digests.hint')}
+        rules={[{ pattern: /^\s*([0-9a-f]{64}\s*)*$/, message: t('holdings:digests.wrong') }]}
+      >
+        <Input.TextArea rows={1} spellCheck={false} />
+      </Form.Item>
       <Form.Item name="automatic" valuePropName="checked">
         <Checkbox>{t('holdings:automatic')}</Checkbox>
       </Form.Item>

@@ -18,6 +18,8 @@ test('what is filled in is named as it was written', () => {
     uses: 3,
     bundles: 'person',
   });
+  expect(termsOf({ ...form, digests: ` ${'a'.repeat(64)}\n` }, 0).bundles).toEqual(['a'.repeat(64)]);
+  expect(termsOf({ ...form, digests: ' \n' }, 0).bundles).toBe('person');
   expect(linesOf(undefined)).toEqual([]);
 });
 

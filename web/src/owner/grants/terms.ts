@@ -16,6 +16,7 @@ export type Filled = {
   epsilon_per_job?: number | null;
   min_group?: number | null;
   bundles?: boolean;
+  digests?: string;
   uses?: number | null;
   automatic?: boolean;
 };
@@ -28,6 +29,13 @@ export function linesOf(text: string | undefined): string[] {
     .split('\n')
     .map((one) => one.trim())
     .filter(Boolean);
+}
+
+/** Which code jobs may bring: named by its digests, what a person here approves, or none. */
+function codeOf({ digests, bundles }: Filled): NonNullable<Terms['bundles']> {
+  const named = linesOf(digests);
+  if (named.length) return named;
+  return bundles ? 'person' : 'none';
 }
 
 /** The terms of a form: what is left empty is not named, and the agent says what that means. */
@@ -44,7 +52,7 @@ export function termsOf(form: Filled, now: number): Terms {
     epsilon: form.epsilon ?? null,
     epsilon_per_job: form.epsilon_per_job ?? null,
     min_group: form.min_group ?? null,
-    bundles: form.bundles ? 'person' : 'none',
+    bundles: codeOf(form),
     uses: form.uses ?? null,
     automatic: form.automatic ?? false,
   };

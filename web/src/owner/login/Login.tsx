@@ -7,7 +7,8 @@ import { LanguageSwitch } from '../../shared/parts/LanguageSwitch';
 import { Answer } from '../../shared/states/Answer';
 import { wayBack } from '../../shared/ways';
 import { adopt, useAnswersInOwnLanguage, useSession, type Session } from '../session';
-import css from './Login.module.css';
+import css from '../../shared/login/Login.module.css';
+import own from './Login.module.css';
 import { LoginForm } from './LoginForm';
 import { Providers } from './Providers';
 
@@ -31,7 +32,7 @@ export default function Login() {
     void go(back, { replace: true });
   };
   return (
-    <main className={css['place']}>
+    <main className={`${css['place']} ${own['own']}`}>
       <Card className={css['card']}>
         <Answer query={session}>
           {({ organisation, accounts, providers }) => (

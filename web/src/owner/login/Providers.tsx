@@ -4,7 +4,7 @@ import { prefix } from '../../shared/place';
 import { Failed } from '../../shared/states/Failed';
 import { http, type Schemas } from '../api';
 import { useDeed } from '../deeds';
-import css from './Login.module.css';
+import css from '../../shared/login/Login.module.css';
 
 type Props = { providers: readonly Schemas['Provider'][]; back: string };
 

@@ -1,4 +1,5 @@
 import { Button, Tag } from 'antd';
+import { Link } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { Moment } from '../../shared/parts/Moment';
 import { Failed } from '../../shared/states/Failed';
@@ -36,7 +37,7 @@ export function Notices({ notices }: { notices: readonly Schemas['Notice'][] }) 
         {notices.map((one) => (
           <li key={`${one.id} ${one.message}`}>
             <Tag color={COLOURS[one.severity] ?? 'default'}>{severity(one.severity)}</Tag>
-            {one.message}
+            <Told notice={one} />
             <p className={parts['quiet']}>
               {one.hint} {one.at ? <Moment at={one.at} /> : null}
             </p>
@@ -45,4 +46,12 @@ export function Notices({ notices }: { notices: readonly Schemas['Notice'][] }) 
       </ul>
     </Section>
   );
+}
+
+/** What a notice says: in the page's own words, which lead to the page of what it is about. */
+function Told({ notice }: { notice: Schemas['Notice'] }) {
+  const { t, has } = useTexts('owner');
+  const { kind, facts, message } = notice;
+  const text = has(`owner:notice.${kind}`) ? t(`owner:notice.${kind}`, facts) : message;
+  return notice.path ? <Link to={notice.path}>{text}</Link> : text;
 }

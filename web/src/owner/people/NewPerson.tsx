@@ -1,6 +1,6 @@
-import { Form, Input, Modal, Select } from 'antd';
+import { Form, Input, Select } from 'antd';
 import { useTexts } from '../../shared/i18n';
-import { Failed } from '../../shared/states/Failed';
+import { FormDialog } from '../../shared/parts/FormDialog';
 import { http, type Schemas } from '../api';
 import { useDeed } from '../deeds';
 import { ROLES, usePeopleWords } from './words';
@@ -15,50 +15,39 @@ export function NewPerson({ open, close }: { open: boolean; close: () => void })
   const make = useDeed((body: Values) => http.POST('/api/people', { body }), '/api/people');
   const required = [{ required: true, message: t('settings:password.missing') }];
   return (
-    <Modal
+    <FormDialog
       open={open}
+      close={close}
       title={t('ownpeople:new')}
-      okText={t('ownpeople:new.do')}
-      cancelText={t('ownpeople:cancel')}
-      onOk={() => form.submit()}
-      onCancel={close}
-      confirmLoading={make.isPending}
-      afterClose={() => make.reset()}
-      destroyOnHidden
+      ok={t('ownpeople:new.do')}
+      cancel={t('ownpeople:cancel')}
+      form={form}
+      name="person"
+      sending={make}
+      send={(values) => make.mutate(values, { onSuccess: close })}
     >
-      <Form<Values>
-        form={form}
-        name="person"
-        layout="vertical"
-        requiredMark={false}
-        preserve={false}
-        autoComplete="off"
-        onFinish={(values) => make.mutate(values, { onSuccess: close })}
+      <Form.Item
+        name="name"
+        label={t('ownpeople:name')}
+        extra={t('ownpeople:name.hint')}
+        rules={required}
       >
-        <Form.Item
-          name="name"
-          label={t('ownpeople:name')}
-          extra={t('ownpeople:name.hint')}
-          rules={required}
-        >
-          <Input spellCheck={false} maxLength={64} autoComplete="off" />
-        </Form.Item>
-        <Form.Item name="roles" label={t('ownpeople:roles')} rules={required}>
-          <Select<string[]>
-            mode="multiple"
-            options={ROLES.map((one) => ({ value: one, label: words.role(one) }))}
-          />
-        </Form.Item>
-        <Form.Item
-          name="password"
-          label={t('ownpeople:first')}
-          extra={t('ownpeople:first.hint')}
-          rules={required}
-        >
-          <Input.Password autoComplete="new-password" maxLength={1024} />
-        </Form.Item>
-        {make.isError ? <Failed error={make.error} /> : null}
-      </Form>
-    </Modal>
+        <Input autoFocus data-first spellCheck={false} maxLength={64} autoComplete="off" />
+      </Form.Item>
+      <Form.Item name="roles" label={t('ownpeople:roles')} rules={required}>
+        <Select<string[]>
+          mode="multiple"
+          options={ROLES.map((one) => ({ value: one, label: words.role(one) }))}
+        />
+      </Form.Item>
+      <Form.Item
+        name="password"
+        label={t('ownpeople:first')}
+        extra={t('ownpeople:first.hint')}
+        rules={required}
+      >
+        <Input.Password autoComplete="new-password" maxLength={1024} />
+      </Form.Item>
+    </FormDialog>
   );
 }

@@ -2,6 +2,7 @@ import { Button, Flex, Select } from 'antd';
 import { useSearchParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
+import { origin } from '../../shared/place';
 import { Answer } from '../../shared/states/Answer';
 import { Empty } from '../../shared/states/Empty';
 import { api } from '../api';
@@ -10,6 +11,14 @@ import { Entries } from './Entries';
 
 export const GROUPS = ['decisions', 'grants', 'people', 'data', 'jobs', 'agent'] as const;
 
+const MOST = 50;
+
+/** Where what a page shows is had as a file. */
+function fileOf(group: string, before: number): string {
+  const query = new URLSearchParams({ group, before: String(before), limit: String(MOST) });
+  return `${origin()}/api/activity/export?${query}`;
+}
+
 /** The own log: everything that the agent and its people did. */
 export default function RecordPage() {
   const { t } = useTexts('owner');
@@ -17,7 +26,7 @@ export default function RecordPage() {
   const group = GROUPS.find((one) => one === search.get('group')) ?? '';
   const before = Math.max(0, Number(search.get('before')) || 0);
   const query = api.useQuery('get', '/api/activity', {
-    params: { query: { group, before, limit: 50 } },
+    params: { query: { group, before, limit: MOST } },
   });
   const show = (narrowed: string, older = 0) =>
     setSearch({
@@ -56,6 +65,9 @@ export default function RecordPage() {
               {older ? (
                 <Button onClick={() => show(group, older)}>{t('owner:record.older')}</Button>
               ) : null}
+              <Button href={fileOf(group, before)} download>
+                {t('owner:record.keep')}
+              </Button>
             </Flex>
           </Section>
         )}

@@ -12,9 +12,9 @@ import {
   UnlockOutlined,
 } from '@ant-design/icons';
 import type { ReactNode } from 'react';
-import { Link, useMatches } from 'react-router';
 import { useTexts } from '../../shared/i18n';
-import type { Page, Section } from '../../shared/pages';
+import type { Section } from '../../shared/pages';
+import { Places } from '../../shared/shell/Places';
 import { pages } from '../registry';
 import css from './Shell.module.css';
 import { SECTIONS } from './sections';
@@ -33,34 +33,26 @@ const ICONS: Partial<Record<Section, ReactNode>> = {
   people: <TeamOutlined />,
 };
 
-/** The places that have pages, as links; the inbox says how many wait. */
+/** The places that have pages; the inbox says how many wait. */
 export function Navigation({ waiting }: { waiting: number | null }) {
   const { t } = useTexts('owner');
-  const here = (useMatches().at(-1)?.handle as Page | undefined)?.section;
-  const places = SECTIONS.flatMap((section) => {
-    const page = pages.find((one) => one.section === section && one.first);
-    return page ? [{ section, to: `/${page.path}` }] : [];
-  });
+  const more = (section: Section) =>
+    section === 'inbox' && waiting ? (
+      <>
+        <span className={css['count']} aria-hidden="true">
+          {waiting}
+        </span>
+        <span className="only-heard">{t('owner:waits', { count: waiting })}</span>
+      </>
+    ) : null;
   return (
-    <nav aria-label={t('owner:navigation')} className={css['navigation']}>
-      <ul>
-        {places.map(({ section, to }) => (
-          <li key={section}>
-            <Link to={to} aria-current={section === here ? 'page' : undefined}>
-              <span aria-hidden="true">{ICONS[section]}</span>
-              <span className={css['place']}>{t(`owner:section.${section}`)}</span>
-              {section === 'inbox' && waiting ? (
-                <>
-                  <span className={css['count']} aria-hidden="true">
-                    {waiting}
-                  </span>
-                  <span className="only-heard">{t('owner:waits', { count: waiting })}</span>
-                </>
-              ) : null}
-            </Link>
-          </li>
-        ))}
-      </ul>
-    </nav>
+    <Places
+      label={t('owner:navigation')}
+      pages={pages}
+      sections={SECTIONS}
+      icons={ICONS}
+      name={(section) => t(`owner:section.${section}`)}
+      more={more}
+    />
   );
 }

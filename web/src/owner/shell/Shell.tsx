@@ -1,10 +1,11 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Alert } from 'antd';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { Link, Navigate, Outlet, useLocation } from 'react-router';
 import { onSessionEnd } from '../../api/queries';
 import { useTexts } from '../../shared/i18n';
 import { useLiveState } from '../../shared/live';
+import { Broken, Main, Skip } from '../../shared/shell/Main';
+import frame from '../../shared/shell/Shell.module.css';
 import { Failed } from '../../shared/states/Failed';
 import { Loading } from '../../shared/states/Loading';
 import { loginFor } from '../../shared/ways';
@@ -38,7 +39,6 @@ export default function Shell() {
 function Framed({ session, out }: { session: Session; out: boolean }) {
   const { t } = useTexts('owner');
   const queries = useQueryClient();
-  const main = useFocusOnMain();
   const { pathname } = useLocation();
   const [ended, setEnded] = useState(false);
   const end = useCallback(() => {
@@ -52,41 +52,25 @@ function Framed({ session, out }: { session: Session; out: boolean }) {
   const standing = useStream(ended || out ? '' : session.form, end);
   const first = session.account?.initial_password && pathname !== '/account';
   return (
-    <div className={css['frame']}>
-      <header className={css['head']}>
-        <a href="#main" className="only-heard">
-          {t('owner:skip')}
-        </a>
+    <div className={`${frame['frame']} ${css['frame']}`}>
+      <header className={`${frame['head']} ${css['head']}`}>
+        <Skip words={t('owner:skip')} />
         <Link to="/" className={css['own']}>
           {t('owner:own', { organisation: session.organisation })}
         </Link>
-        <div className={css['gap']} />
+        <div className={frame['gap']} />
         <UserMenu name={session.account?.row.name ?? ''} />
       </header>
-      <div className={css['side']}>
+      <div className={frame['side']}>
         <Navigation waiting={standing.waiting} />
       </div>
-      <main id="main" ref={main} tabIndex={-1} className={css['main']}>
+      <Main>
         <Troubles link={standing.link} />
         {first ? <Navigate to="/account" replace /> : <Outlet />}
-      </main>
+      </Main>
       <SessionEnded open={ended || out} session={session} close={() => setEnded(false)} />
     </div>
   );
-}
-
-/** After a step to another page the keyboard goes on in it, not at the end of the old one. */
-function useFocusOnMain() {
-  const main = useRef<HTMLElement>(null);
-  const { pathname } = useLocation();
-  const before = useRef(pathname);
-  useEffect(() => {
-    if (before.current === pathname) return;
-    before.current = pathname;
-    main.current?.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
-  }, [pathname]);
-  return main;
 }
 
 /** Says which link is broken: to this page's service, to the agent, or from there to the centre. */
@@ -95,13 +79,5 @@ function Troubles({ link }: { link: string }) {
   const lost = useLiveState() === 'lost';
   if (!lost && link === 'connected') return null;
   const what = lost ? 'page' : link === 'away' ? 'agent' : 'centre';
-  return (
-    <Alert
-      className={css['banner'] ?? ''}
-      type="warning"
-      showIcon
-      title={t(`owner:lost.${what}`)}
-      description={t(`owner:losthint.${what}`)}
-    />
-  );
+  return <Broken title={t(`owner:lost.${what}`)} hint={t(`owner:losthint.${what}`)} />;
 }

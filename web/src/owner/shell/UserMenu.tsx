@@ -1,10 +1,9 @@
-import { UserOutlined } from '@ant-design/icons';
-import { Button, Dropdown } from 'antd';
 import { useNavigate } from 'react-router';
 import { useTexts } from '../../shared/i18n';
 import { LanguageSwitch } from '../../shared/parts/LanguageSwitch';
 import { prefix } from '../../shared/place';
 import { prefer } from '../../shared/preferences';
+import { PersonMenu } from '../../shared/shell/PersonMenu';
 import { useDark } from '../../shared/theme';
 import { http } from '../api';
 import { useDeed } from '../deeds';
@@ -26,22 +25,16 @@ export function UserMenu({ name }: { name: string }) {
   return (
     <>
       <LanguageSwitch />
-      <Dropdown
-        trigger={['click']}
-        menu={{
-          onClick: ({ key }) => chosen(key),
-          items: [
-            { key: 'account', label: t('owner:menu.account') },
-            { key: 'theme', label: t(dark ? 'owner:menu.light' : 'owner:menu.dark') },
-            { type: 'divider' },
-            { key: 'leave', label: t('owner:menu.leave') },
-          ],
-        }}
-      >
-        <Button type="text" icon={<UserOutlined />} aria-label={t('owner:menu', { who: name })}>
-          {name}
-        </Button>
-      </Dropdown>
+      <PersonMenu
+        who={name}
+        label={t('owner:menu', { who: name })}
+        chosen={chosen}
+        items={[
+          { key: 'account', label: t('owner:menu.account') },
+          { key: 'theme', label: t(dark ? 'owner:menu.light' : 'owner:menu.dark') },
+        ]}
+        leave={t('owner:menu.leave')}
+      />
     </>
   );
 }

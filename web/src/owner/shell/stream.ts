@@ -1,6 +1,7 @@
 /** The one stream of the page (GET /api/events), and what of the cache each of its events makes old. */
-import { useQueryClient, type QueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
+import { stale } from '../../api/queries';
 import { hub, Live, useLive } from '../../shared/live';
 import { origin } from '../../shared/place';
 import { forgetSession } from '../session';
@@ -27,11 +28,6 @@ const PATHS: Record<string, readonly string[]> = {
 export function pathsOf(parts: unknown): string[] {
   if (!Array.isArray(parts)) return [];
   return [...new Set(parts.flatMap((part) => PATHS[String(part)] ?? []))];
-}
-
-/** Forgets what is known of some paths of the API; what is shown is asked for again. */
-export function stale(queries: QueryClient, ...paths: string[]): void {
-  for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
 }
 
 export type Standing = { link: string; waiting: number | null };

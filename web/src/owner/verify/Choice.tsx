@@ -1,7 +1,6 @@
-import { Input, Typography } from 'antd';
-import { useState, type DragEvent } from 'react';
+import { Typography } from 'antd';
 import { useTexts } from '../../shared/i18n';
-import css from './Verify.module.css';
+import { Drop, FileField, SpecField } from '../../shared/verdict/Drop';
 
 type Props = {
   file: File | null;
@@ -12,46 +11,18 @@ type Props = {
 /** Which bundle is verified: dropped here or chosen; it never leaves this browser. */
 export function Choice({ file, take, spec }: Props) {
   const { t } = useTexts('verifier');
-  const [over, hover] = useState(false);
-  const drop = (event: DragEvent) => {
-    event.preventDefault();
-    hover(false);
-    take(event.dataTransfer.files[0] ?? null);
-  };
-  const said = (text: string) => spec(text.trim().toLowerCase());
   return (
-    <section
-      aria-label={t('verifier:choose')}
-      className={over ? `${css['drop']} ${css['over']}` : css['drop']}
-      onDragOver={(event) => {
-        event.preventDefault();
-        hover(true);
-      }}
-      onDragLeave={() => hover(false)}
-      onDrop={drop}
+    <Drop
+      label={t('verifier:choose')}
+      hint={t('verifier:drop')}
+      dropped={([one]) => take(one ?? null)}
     >
-      <p>{t('verifier:drop')}</p>
-      <label htmlFor="bundle">{t('verifier:bundle')}</label>
-      <input
-        id="bundle"
-        type="file"
-        accept=".json,application/json"
-        onChange={(event) => take(event.target.files?.[0] ?? null)}
-      />
+      <FileField id="bundle" label={t('verifier:bundle')} chosen={(one) => take(one ?? null)} />
       {file ? <Typography.Text code>{file.name}</Typography.Text> : null}
       <p>
         <code>secureflow audit export JOB bundle.json</code>
       </p>
-      <label htmlFor="spec">{t('verifier:spec')}</label>
-      <Input
-        id="spec"
-        maxLength={64}
-        autoComplete="off"
-        spellCheck={false}
-        style={{ maxWidth: 600 }}
-        onBlur={(event) => said(event.target.value)}
-        onPressEnter={(event) => said(event.currentTarget.value)}
-      />
-    </section>
+      <SpecField id="spec" label={t('verifier:spec')} said={spec} />
+    </Drop>
   );
 }

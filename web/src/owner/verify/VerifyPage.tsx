@@ -14,7 +14,7 @@ import { Choice } from './Choice';
 import { OwnJobs } from './OwnJobs';
 import { Unfit, type Own } from './own';
 import { useOwnCharter, useVerdict } from './useOwn';
-import css from './Verify.module.css';
+import css from '../../shared/verdict/Drop.module.css';
 
 const LIMITS = ['words', 'job', 'truth', 'outside', 'machine'] as const;
 

@@ -1,1 +1,1 @@
-"""The JSON API of the owner's page: the same process, guards and sessions as its pages."""
+"""The JSON API of the owner's page: in the process and with the guards of the page."""

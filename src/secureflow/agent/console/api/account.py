@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -12,9 +13,10 @@ from secureflow.agent.console.api.operations import Answered, Call, Operation
 from secureflow.agent.console.api.session import Account, account_of
 from secureflow.agent.console.asking import HASHING
 from secureflow.agent.console.screens.people import Delegation, given_by, people_rows, person_row
-from secureflow.agent.console.views.absence import end_of
 from secureflow.domain.specs.base import STRICT
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import members
+from secureflow.kit.text import Text
 
 Secret = Annotated[str, Field(max_length=1024)]
 Day = Annotated[str, Field(max_length=10, pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
@@ -135,6 +137,21 @@ async def delegate(call: Call) -> None:
     """Let somebody decide in one's place."""
     until = end_of(call.body.until) if call.body.until else 0
     await call.visit.ask("people.delegate", to=call.body.to.strip(), until=until)
+
+
+def end_of(written: str) -> int:
+    """Return the end of a day (UTC) as unix seconds.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    try:
+        found = datetime.combine(date.fromisoformat(written), datetime.max.time(), UTC)
+        return int(found.timestamp())
+    except (ValueError, OverflowError) as error:
+        raise SecureFlowError(
+            "invalid_request", Text("{until!r} is no date.", until=written[:40])
+        ) from error
 
 
 OPERATIONS: Final = (

@@ -27,16 +27,17 @@ from secureflow.agent.console.addresses import API
 from secureflow.agent.console.api.operations import FORM, UNATTENDED, Answered, Call, Operation
 from secureflow.agent.console.api.problems import problem
 from secureflow.agent.console.guards import longest_body
-from secureflow.agent.console.language import language_of
 from secureflow.agent.console.sessions import is_token_of
 from secureflow.agent.console.site import Site
-from secureflow.agent.console.visits import BODY_SECONDS, Visit
+from secureflow.agent.console.visits import Visit, visit_of
 from secureflow.domain.specs.base import adapter, parse
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import escaped_json
 from secureflow.kit.text import Text
 
+BODY_SECONDS: Final = 15.0
+"""In which a body must have arrived."""
 JSON_TYPE: Final = "application/json"
 _NOT_IN_USE: Final = SecureFlowError(
     "session_needed",
@@ -62,11 +63,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        request = Request(scope, receive)
-        site = self._site
-        visit = Visit(
-            request, site, language_of(site, request), site.cookies.session_of(request.headers)
-        )
+        visit = visit_of(self._site, Request(scope, receive))
         try:
             answer = await self._answered(visit)
         except SecureFlowError as error:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from secureflow.agent.console.api.operations import Call, Operation
-from secureflow.agent.console.screens.datasets import dataset_view
+from secureflow.agent.console.asking import STOPPING
+from secureflow.agent.console.screens.datasets import DatasetView, dataset_view
 from secureflow.agent.console.screens.grantforms import DAYS, KINDS, PROTECTIONS
 from secureflow.agent.console.screens.grants import (
     GrantGroup,
@@ -23,11 +24,11 @@ from secureflow.agent.console.screens.grants import (
 )
 from secureflow.agent.console.screens.projects import KnownProject, known_projects
 from secureflow.agent.console.screens.stops import Stop, stops
-from secureflow.agent.console.views.grantmaking import check_columns
-from secureflow.agent.console.views.grants import STOPPING
 from secureflow.domain.grants import GrantTerms, read_terms
 from secureflow.domain.specs.base import STRICT, dump
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.reading import members
+from secureflow.kit.text import Text
 
 Reason = Annotated[str, Field(max_length=500)]
 Once = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
@@ -161,10 +162,29 @@ async def show(call: Call) -> Grant:
 async def review(call: Call) -> Review:
     """Return terms as they would be signed, or what is wrong with them."""
     visit = call.visit
-    terms = read_terms(dump(call.body.terms), visit.site.pages.now())
+    terms = read_terms(dump(call.body.terms), visit.site.now())
     dataset = dataset_view(members(await visit.ask("data.show", name=terms.dataset)))
     check_columns(dataset, terms.columns)
     return _reviewed(dump(terms))
+
+
+def check_columns(dataset: DatasetView, columns: tuple[str, ...]) -> None:
+    """Refuse columns that the dataset does not declare, before anybody is asked to sign them.
+
+    Raises:
+        SecureFlowError: `unknown_column`.
+    """
+    known = {one.name for one in dataset.columns}
+    if unknown := sorted(set(columns) - known):
+        raise SecureFlowError(
+            "unknown_column",
+            Text(
+                "The dataset {name} declares no column {unknown!r:.130}.",
+                name=dataset.name,
+                unknown=unknown[0],
+            ),
+            "Grant declared columns only.",
+        )
 
 
 async def proposal(call: Call) -> Review:

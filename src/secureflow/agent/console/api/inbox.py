@@ -13,6 +13,7 @@ from pydantic import Field
 
 from secureflow.agent.console.api.operations import Call, Operation
 from secureflow.agent.console.deciding import ITEM, Shown, changed, shown_of
+from secureflow.agent.console.screens.figures import text_of
 from secureflow.agent.console.screens.inbox import InboxRow, inbox_rows
 from secureflow.agent.console.screens.requests import RequestView, request_view
 from secureflow.agent.console.screens.spoken import Spoken
@@ -165,7 +166,7 @@ def _decision(call: Call, shown: Shown) -> Decision:
     return Decision(
         summary=rows[0],
         request=None if document is None else request_view(document),
-        digest=str(shown.item.get("digest") or ""),
+        digest=text_of(shown.item, "digest"),
         decided=int(shown.item.get("decided_at") or 0),
         seen=shown.seen,
         decides=decides,
@@ -228,7 +229,15 @@ async def _decide(call: Call, state: str, command: str, reason: str) -> Outcome:
         return _came(shown.item, {"signed": shown.item.get("state") == state})
     if call.body.seen != shown.seen:
         raise changed()
-    came = members(await visit.ask(command, item=item, reason=reason))
+    try:
+        came = members(await visit.ask(command, item=item, reason=reason))
+    except SecureFlowError as error:
+        if error.code not in ("already_decided", "same_person"):
+            raise
+        shown = await shown_of(visit, item)
+        if not shown.decided(visit.person, state):
+            raise
+        return _came(shown.item, {"signed": shown.item.get("state") == state})
     return _came(came, came)
 
 
@@ -236,7 +245,7 @@ def _came(item: Any, came: Any) -> Outcome:
     refusal = members(came.get("refused"))
     error = SecureFlowError.from_json(refusal) if refusal else None
     return Outcome(
-        state=str(item.get("state", "")),
+        state=text_of(item, "state"),
         signed=bool(came.get("signed")),
         second=bool(came.get("second")) or item.get("state") == "waiting",
         refused="" if error is None else error.message,

@@ -8,10 +8,10 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from secureflow.agent.console.api.operations import Call, Operation
+from secureflow.agent.console.asking import STOPPING
 from secureflow.agent.console.screens.figures import text_of
 from secureflow.agent.console.screens.grants import stopped_job
 from secureflow.agent.console.screens.spoken import Spoken
-from secureflow.agent.console.views.grants import STOPPING
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.reading import members, objects
 

@@ -9,11 +9,12 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from secureflow.agent.console.api.operations import Call, Operation
+from secureflow.agent.console.screens import overview
 from secureflow.agent.console.screens.datasets import UseRow, usage_view
-from secureflow.agent.console.screens.overview import Overview
-from secureflow.agent.console.views.overview import gathered
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.reading import members
+
+_UNREAD: Final = 10
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,21 @@ class Read:
     ids: Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 53)], ...], Field(max_length=100)]
 
 
-async def show(call: Call) -> Overview:
-    """Return the first screen."""
-    return await gathered(call.visit)
+async def show(call: Call) -> overview.Overview:
+    """Return the first screen; the agent is asked everything at once."""
+    visit = call.visit
+    asked = {
+        "status": visit.ask("status"),
+        "inbox.list": visit.ask("inbox.list"),
+        "data.budget": visit.ask("data.budget", exact=False),
+        "data.usage": visit.ask("data.usage", running=True),
+        "grant.list": visit.ask("grant.list"),
+        "notification.list": visit.ask("notification.list", unread=True, limit=_UNREAD),
+        "people.list": visit.ask("people.list"),
+        "log": visit.ask("log", **overview.asked()),
+    }
+    answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    return overview.overview(answers)
 
 
 async def running(call: Call) -> Running:
@@ -57,7 +70,7 @@ async def read(call: Call) -> None:
 
 OPERATIONS: Final = (
     Operation(
-        "overview", "GET", "/overview", show, Overview,
+        "overview", "GET", "/overview", show, overview.Overview,
         about="What waits, what little is left of, what runs, what happened last, what is wrong.",
     ),
     Operation("running", "GET", "/running", running, Running, about="The jobs that run now."),

@@ -15,7 +15,7 @@ from secureflow.agent.console.failures import for_people
 from secureflow.agent.console.visits import Visit
 from secureflow.domain.httpstatus import status_of
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.plain import escaped_json
+from secureflow.kit.plain import escaped_json, shown
 from secureflow.texts import codes, error_in
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -58,9 +58,9 @@ def problem(visit: Visit, error: SecureFlowError) -> Response:
         type=f"urn:secureflow:problem:{known.code}",
         title=meaning or HTTPStatus(status).phrase,
         status=status,
-        detail=said["message"],
+        detail=shown(said["message"], several=True),
         code=known.code,
-        hint=said["hint"],
+        hint=shown(said["hint"], several=True),
         details=said.get("details") or {},
         instance=quote(visit.request.url.path, safe=_IN_PATHS)[:512],
     )

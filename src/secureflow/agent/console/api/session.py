@@ -9,15 +9,15 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 from starlette.responses import Response
 
+from secureflow.agent.console.addresses import HOME, own_path
 from secureflow.agent.console.api.operations import Answered, Call, Operation
 from secureflow.agent.console.asking import ENDED, HASHING
+from secureflow.agent.console.providers import PROVIDER, begin, usable
 from secureflow.agent.console.screens.people import PersonRow, person_row
 from secureflow.agent.console.sessions import form_token
-from secureflow.agent.console.views.login import address_of, usable
-from secureflow.agent.console.views.oidc import begin
-from secureflow.agent.console.visits import HOME, own_path
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.reading import members, objects
 from secureflow.texts import Language
 
@@ -123,7 +123,7 @@ async def log_in(call: Call) -> Answered:
     visit, sent = call.visit, call.body
     cookies, attempts = visit.site.cookies, visit.site.attempts
     name = sent.name.strip()
-    source = attempts.begin(address_of(visit), name, cookies.device_of(visit.request.headers))
+    source = attempts.begin(visit.address, name, cookies.device_of(visit.request.headers))
     told = {"name": name, "password": sent.password, "code": sent.code.strip(), "source": source}
     opened = members(await visit.site.agent.ask("people.login", "", HASHING, **told))
     if visit.session:
@@ -165,7 +165,7 @@ async def _session(call: Call, person: Any, session: str) -> Session:
     providers: tuple[Provider, ...] = ()
     if not session:
         told = objects(await visit.site.agent.ask("people.providers"))
-        providers = tuple(Provider(str(o["name"]), str(o["title"])) for o in usable(told))
+        providers = tuple(Provider(str(o["name"]), shown(str(o["title"]))) for o in usable(told))
     return Session(
         organisation=str(visit.welcome.get("organisation", "")),
         accounts=bool(visit.welcome.get("accounts")),
@@ -173,7 +173,7 @@ async def _session(call: Call, person: Any, session: str) -> Session:
         form=form_token(session) if session else "",
         providers=providers,
         language=visit.language,
-        now=visit.site.pages.now(),
+        now=visit.site.now(),
     )
 
 
@@ -199,7 +199,7 @@ OPERATIONS: Final = (
     Operation(
         "startProviderLogin", "POST", "/providers/{provider}/start", start, Leave, Start,
         need="open", about="Begin a login at an identity provider: go to `url`.",
-        patterns={"provider": r"[A-Za-z0-9._-]{1,64}"},
+        patterns={"provider": PROVIDER},
     ),
     Operation(
         "chooseLanguage", "PUT", "/language", choose_language, None, Chosen, need="open",

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.agent.console.screens.actionwords import ACTIONS, GROUPS, names_of, told
+from secureflow.agent.console.screens.actionwords import ACTIONS, names_of, told
 from secureflow.agent.console.screens.figures import plain, ratio, second, text_of
 from secureflow.agent.console.screens.spoken import Spoken
 from secureflow.kit.reading import members, objects
 from secureflow.kit.text import Text
+from secureflow.texts import Language
+from secureflow.texts import told as told_in
 
 PAGE: Final = 50
 """Entries of a page."""
@@ -51,20 +53,11 @@ class Activity:
 
     Args:
         entries: the newest first.
-        group: what it is narrowed to; empty: everything.
         older: the number before which the next page stands; 0 on the last one.
-        newest: whether it is the first page.
     """
 
     entries: tuple[LogEntry, ...]
-    group: str = ""
     older: int = 0
-    newest: bool = True
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """What it can be narrowed to."""
-        return GROUPS
 
 
 def asked(group: str, before: int, limit: int = PAGE) -> dict[str, Any]:
@@ -72,24 +65,22 @@ def asked(group: str, before: int, limit: int = PAGE) -> dict[str, Any]:
     return {"limit": limit + 1, "before": before, "names": names_of(group)}
 
 
-def activity(
-    log: Any, people: Any, group: str = "", before: int = 0, limit: int = PAGE
-) -> Activity:
+def activity(log: Any, people: Any, limit: int = PAGE) -> Activity:
     """Read a page of the answer of `log`; `people` is that of `people.list`."""
     names = {text_of(one, "id"): text_of(one, "name") for one in objects(people)}
     rows = [_entry(one, names) for one in objects(log, limit + 1)]
     shown = rows[:limit]
     older = shown[-1].id if len(rows) > limit else 0
-    return Activity(tuple(shown), group if group in GROUPS else "", older, not before)
+    return Activity(tuple(shown), older)
 
 
-def exported(page: Activity, log: Any, limit: int = PAGE) -> list[dict[str, Any]]:
-    """Return a page for programs: every entry as the record has it, beside what it says."""
+def exported(page: Activity, log: Any, language: Language) -> list[dict[str, Any]]:
+    """Return a page to keep: every entry as the record has it, beside what it says."""
     said = {one.id: one for one in page.entries}
     return [
-        {**one, "told": str(said[number].told), "who": said[number].who}
-        for one in objects(log, limit)
-        if (number := int(ratio(one.get("id")))) in said
+        {**one, "told": told_in(entry.told, language), "who": told_in(entry.who, language)}
+        for one in objects(log, len(said))
+        if (entry := said.get(int(ratio(one.get("id"))))) is not None
     ]
 
 

@@ -125,11 +125,6 @@ class Usage:
     count: int
     differences: tuple[Difference, ...]
 
-    @property
-    def running(self) -> tuple[UseRow, ...]:
-        """The jobs that have not ended."""
-        return tuple(one for one in self.uses if one.running)
-
 
 def dataset_view(value: Mapping[str, Any]) -> DatasetView:
     """Read one dataset of `data.list` or `data.show`."""

@@ -61,7 +61,7 @@ class Share:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def level(self) -> str:
-        """How it stands, as a class of the style sheet: `none`, `ok`, `low` or `over`."""
+        """How it stands: `none`, `ok`, `low` or `over`."""
         if self.limit is None:
             return "none"
         return "over" if self.exhausted else "low" if self.little else "ok"

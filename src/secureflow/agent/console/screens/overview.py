@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.agent.console.screens.actionwords import ACTIONS
@@ -19,6 +20,16 @@ LAST: Final = 8
 """The last things that happened."""
 WAITING: Final = 5
 """Requests that are named on the first screen."""
+LEADS: Final = {
+    "request_waiting": ("inbox", "item"),
+    "question_answered": ("inbox", "item"),
+    "grant_made": ("grants", "grant"),
+    "grant_revoked": ("grants", "grant"),
+    "grant_unlocked": ("grants", "grant"),
+    "grant_expiring": ("grants", "grant"),
+}
+"""Kind of a notification → the page of the object that one of its facts names."""
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,9 @@ class Notice:
         at: unix seconds; 0.
         message: what it says.
         hint: the next step; empty.
+        kind: its kind in the catalogue; empty for a trouble.
+        path: the page of what it is about; empty.
+        facts: what it is about: ids, codes and numbers.
     """
 
     id: int
@@ -53,6 +67,9 @@ class Notice:
     at: int
     message: Spoken
     hint: Spoken = ""
+    kind: str = ""
+    path: str = ""
+    facts: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,13 +97,6 @@ class Overview:
     last: Activity
     notices: tuple[Notice, ...]
     link: str
-
-    @property
-    def low(self) -> tuple[BudgetView, ...]:
-        """The budgets with little left, or nothing, and those that are locked."""
-        return tuple(
-            one for one in self.budgets if one.locked or one.share.level in ("low", "over")
-        )
 
 
 LAST_NAMES: Final = [
@@ -163,7 +173,25 @@ def _notices(value: Any) -> Sequence[Notice]:
             text_of(one, "severity"),
             second(one.get("at")),
             plain(one.get("message")),
+            kind=text_of(one, "kind"),
+            path=_leads(one),
+            facts=_facts(one),
         )
         for one in objects(value)
         if not one.get("read")
     ]
+
+
+def _facts(one: Mapping[str, Any]) -> dict[str, str | int]:
+    facts = members(one.get("facts"))
+    return {name: value for name, value in facts.items() if type(value) in (str, int)}
+
+
+def _leads(one: Mapping[str, Any]) -> str:
+    """Return the page of what a notification is about, or ""."""
+    kind = text_of(one, "kind")
+    if kind.startswith("account_"):
+        return "/people"
+    page, fact = LEADS.get(kind, ("", ""))
+    about = text_of(members(one.get("facts")), fact)
+    return f"/{page}/{about}" if _ID.fullmatch(about) else ""

@@ -1,4 +1,7 @@
-"""Texts of ours among facts: answered in the reader's language."""
+"""Texts of ours among facts: answered in the reader's language.
+
+What was filled into them may be foreign: hidden characters become visible escapes (`kit.plain`).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, SerializationInfo
 
+from secureflow.kit.plain import shown
 from secureflow.texts import Language, told
 
 
 def _said(value: str, info: SerializationInfo) -> str:
     language: Language = (info.context or {}).get("language", "en")
-    return told(value, language)
+    return shown(told(value, language), several=True)
 
 
 Spoken = Annotated[str, PlainSerializer(_said, return_type=str)]
@@ -28,7 +32,7 @@ def approval_in(value: str, language: Language) -> str:
 
 def _approved(value: str, info: SerializationInfo) -> str:
     language: Language = (info.context or {}).get("language", "en")
-    return approval_in(value, language)
+    return shown(approval_in(value, language), several=True)
 
 
 SpokenApproval = Annotated[str, PlainSerializer(_approved, return_type=str)]

@@ -1,0 +1,127 @@
+"""Conditions on steps of a pipeline: one runs only if a figure of an earlier evaluation reaches it.
+
+A condition stands in the spec that people approve. The figures that decide it are those that every
+party signs of the evaluation (`outputs.Outputs.metrics`): texts with six decimals, so that the
+centre, the parties and whoever reads the record compare the same numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from secureflow.domain.metricnames import in_words
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Slug
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
+from secureflow.kit.text import Text
+
+Metrics = Sequence[Mapping[str, str]]
+"""Of each model of an evaluation, in the order of its spec: figure → its number as a text."""
+_BINARY: Final = frozenset(
+    ("rows", "positives", "rate", "predicted_rate", "loss", "brier", "auc", "gini", "ks",
+     "calibration_error", "accuracy", "precision", "recall", "specificity", "f1",
+     "balanced_accuracy")
+)  # fmt: skip
+_CLASSES: Final = frozenset(
+    ("rows", "loss", "brier", "auc", "calibration_error", "accuracy", "balanced_accuracy",
+     "macro_f1", "weighted_f1")
+)  # fmt: skip
+_NUMBER: Final = frozenset(("rows", "mse", "rmse", "mae", "bias", "target_mean", "r2"))
+MOST_MODELS: Final = 16
+MOST_FIGURES: Final = 64
+_NUMBER_FORM: Final = re.compile(r"-?[0-9]{1,300}\.[0-9]{6}", re.ASCII)
+_NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+Limit = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a figure of an earlier step must reach for a step to run; one limit of the two.
+
+    Args:
+        step: the evaluation's id.
+        metric: the figure's short name.
+        of: the step whose model is meant, where the evaluation measures several.
+        at_least: the step runs if the figure is this or more.
+        at_most: the step runs if the figure is this or less.
+    """
+
+    __pydantic_config__ = STRICT
+    step: Slug
+    metric: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    of: Annotated[Slug | None, UNLESS_NONE] = None
+    at_least: Annotated[Limit | None, UNLESS_NONE] = None
+    at_most: Annotated[Limit | None, UNLESS_NONE] = None
+
+    @property
+    def sentence(self) -> Text:
+        """What must hold, in words."""
+        metric, step = in_words(self.metric), self._whose
+        if self.at_least is not None:
+            return Text("{metric} of {step} is at least {limit:g}",
+                        metric=metric, step=step, limit=self.at_least)  # fmt: skip
+        return Text("{metric} of {step} is at most {limit:g}",
+                    metric=metric, step=step, limit=self.at_most or 0.0)  # fmt: skip
+
+    @property
+    def _whose(self) -> str:
+        return f"{self.step}/{self.of}" if self.of else self.step
+
+    def unmet(self, metrics: Metrics, place: int) -> Text | None:
+        """Return why it does not hold; None if it does. A figure that is not told reaches nothing.
+
+        Args:
+            metrics: that every party signed of the evaluation.
+            place: of the model that is meant, from 0.
+        """
+        told = metrics[place] if place < len(metrics) else {}
+        value, metric, step = told.get(self.metric), in_words(self.metric), self._whose
+        if value is None:
+            return Text("{step} tells no {metric}", step=step, metric=metric)
+        number = Decimal(value)
+        least, most = self.at_least, self.at_most
+        if least is not None and number < Decimal(repr(least)):
+            return Text("{metric} of {step} is {value}, less than {limit:g}",
+                        metric=metric, step=step, value=value, limit=least)  # fmt: skip
+        if most is not None and number > Decimal(repr(most)):
+            return Text("{metric} of {step} is {value}, more than {limit:g}",
+                        metric=metric, step=step, value=value, limit=most)  # fmt: skip
+        return None
+
+
+def metrics_of(label: Any) -> frozenset[str]:
+    """Return the figures that an evaluation of a target tells, by their short names."""
+    if isinstance(label, NumberLabel):
+        return _NUMBER
+    return _CLASSES if isinstance(label, ClassesLabel) else _BINARY
+
+
+def signed_metrics(models: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
+    """Return figures as parties sign them: texts with six decimals.
+
+    Args:
+        models: of each model, figure → number.
+    """
+    return [{name: f"{value:.6f}" for name, value in sorted(one.items())} for one in models]
+
+
+def are_metrics(value: Any) -> bool:
+    """Tell whether foreign JSON has the form of figures that parties sign."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MOST_MODELS:
+        return False
+    return all(isinstance(one, Mapping) and _is_told(one) for one in value)
+
+
+def _is_told(figures: Mapping[Any, Any]) -> bool:
+    return len(figures) <= MOST_FIGURES and all(
+        isinstance(name, str)
+        and _NAME_FORM.fullmatch(name)
+        and isinstance(one, str)
+        and _NUMBER_FORM.fullmatch(one)
+        for name, one in figures.items()
+    )
