@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from secureflow.adapters.artifacts import FileArtifacts, ReadTogether, ScratchFiles
 from secureflow.application.ports.artifacts import Artifacts
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 CONTENT = os.urandom((1 << 20) + 7)
 DIGEST = blake3(CONTENT).hexdigest()
@@ -226,7 +226,7 @@ async def test_what_comes_for_a_job_that_is_over_is_not_kept(tmp_path: Path) -> 
         with pytest.raises(SecureFlowError) as refused:
             scratch.of(job)
         assert refused.value.code == "not_found"
-    with pytest.raises(OSError, match="No such file"):  # its folder went while it was under way
+    with pytest.raises(InfrastructureError):  # its folder went meanwhile: it asks again, and hears
         await late.put(_stream(CONTENT), limit=len(CONTENT))
     assert not _files(tmp_path)
     await scratch.of("job_3").put(_stream(CONTENT), limit=len(CONTENT))
@@ -271,3 +271,21 @@ async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
 def _open_files(below: Path) -> list[str]:
     targets = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
     return sorted(str(one) for one in targets if below in one.parents)
+
+
+@pytest.mark.parametrize("gone", ["missing", "a file"])
+async def test_a_folder_that_is_gone_is_waited_for_and_its_path_is_not_told(
+    tmp_path: Path, gone: str
+) -> None:
+    folder = tmp_path / "unmounted"
+    artifacts = FileArtifacts(folder)
+    away = folder.rename(tmp_path / "away")
+    if gone == "a file":
+        folder.write_text("")
+    with pytest.raises(InfrastructureError) as failed:
+        await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    assert failed.value.code == "disk_failed"
+    assert "unmounted" not in failed.value.message
+    folder.unlink(missing_ok=True)
+    away.rename(folder)
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))

@@ -225,3 +225,24 @@ def test_a_decision_names_the_policy_or_its_place_in_which_file() -> None:
     assert both.decide(request()).reasons == ("plain.cedar, policy 2",)
     assert both.decide(request(epsilon=1.0)).reasons == ("plain.cedar, policy 1",)
     assert both.decide(request(purpose="ads")).reasons == ("mine: as agreed",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('// one; two\npermit (principal, action, resource)\nwhen { context.purpos == "x" };', 2),
+        (('@id("a; b")\nforbid (principal, action, resource);\n\n\n'
+         '// why\npermit (principal, action, resource)\nwhen { context.purpose = "x" };'), 6),
+        (('permit (principal, action, resource);\npermit (principal, action == Action::"x", '
+         "resource);"), 2),
+        ("forbid (principal, action, resource);\n\npermit (principal, action, resource)", 3),
+        ("permit (principal, action, resource)\npermit (principal, action, resource);", 1),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_the_line_of_its_policy(text: str, line: int) -> None:
+    with pytest.raises(SecureFlowError) as refusal:
+        policies(text)
+    assert refusal.value.code == "policy_invalid"
+    assert f"The policy that begins at line {line}:" in refusal.value.message
+    assert refusal.value.details["line"] == line
+    assert "policy1" not in refusal.value.message

@@ -9,6 +9,7 @@ if the centre's record is on it, it can still be written when there is no room f
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import re
@@ -16,8 +17,8 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -87,7 +88,7 @@ class FileArtifacts:
             InfrastructureError: `disk_full`, `disk_failed`; nothing is stored.
         """
         self.demand(limit)
-        with writing(self._place, limit):
+        with writing(self._place, limit), self._mounted():
             handle, name = await open_in_thread(lambda: _made(self._incoming), _unmade)
         try:
             with os.fdopen(handle, "wb", 0) as file:
@@ -112,6 +113,17 @@ class FileArtifacts:
                 os.unlink(name)  # noqa: PTH108  Path is refused in a coroutine; this is quick
             raise
         return artifact
+
+    @contextmanager
+    def _mounted(self) -> Iterator[None]:
+        """Take a folder that is gone for a disk that is: a volume that is not mounted, or moved.
+
+        Whoever sends the bytes waits then, and is told no path of this machine.
+        """
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise OSError(errno.EIO, "the folder is gone") from error
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         """Return the blob's bytes from the offset, in chunks of at most 256 KiB.

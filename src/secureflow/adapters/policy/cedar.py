@@ -23,6 +23,7 @@ import cedarpy
 from secureflow.adapters.policy.drafting import drafted
 from secureflow.adapters.policy.explaining import nearly, part_levels
 from secureflow.adapters.policy.nesting import LEVELS, PART_LEVELS, levels, too_deep
+from secureflow.adapters.policy.places import line_of, unnumbered
 from secureflow.domain.policies import Decision, Nearly, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -164,17 +165,22 @@ def _check(policy: Policy, known: str) -> None:
         raise _nested(policy.name)
     result = cedarpy.validate_policies(policy.text, known)
     if not result.validation_passed:
-        problems = [str(error) for error in result.errors]
-        raise SecureFlowError(
-            "policy_invalid",
-            Text(
-                "The policy file {name} is not valid: {problems}",
-                name=policy.name,
-                problems=problems[0],
-            ),
-            "Correct the file; `secureflow agent doctor` checks it again.",
-            {"file": policy.name, "problems": problems},
-        )
+        raise _invalid(policy, [str(error) for error in result.errors])
+
+
+def _invalid(policy: Policy, problems: list[str]) -> SecureFlowError:
+    """Return the error that names the first complaint, and the line of the policy that it is of."""
+    line, name = line_of(policy.text, problems[0]), policy.name
+    if line is None:
+        told = Text("The policy file {name} is not valid: {problems}", name=name,
+                    problems=problems[0])  # fmt: skip
+    else:
+        told = Text("The policy file {name} is not valid. The policy that begins at line {line}: "
+                    "{problem}", name=name, line=line, problem=unnumbered(problems[0]))  # fmt: skip
+    return SecureFlowError(
+        "policy_invalid", told, "Correct the file; `secureflow agent doctor` checks it again.",
+        {"file": name, "problems": problems, **({"line": line} if line else {})},
+    )  # fmt: skip
 
 
 def _annotated(policies: Iterable[Policy]) -> tuple[dict[str, str], dict[str, str]]:

@@ -4,7 +4,7 @@ import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import type { Dataset } from '../data/columns';
 import { Outcome } from './Outcome';
-import { overlapRequest, RULES, type OverlapValues } from './overlap';
+import { declaredKey, keyColumns, overlapRequest, RULES, type OverlapValues } from './overlap';
 import { Context, Offer, offered, useBeginning, useDatasets, useLateBeginning } from './Sources';
 
 const BEGIN: OverlapValues = { rule: 'phone', tells: 'size', shown: true };
@@ -28,8 +28,9 @@ export default function Overlap() {
   const change = (changed: OverlapValues, all: OverlapValues) => {
     const next: OverlapValues = { ...values, ...all };
     if ('project' in changed) Object.assign(next, { first: undefined, second: undefined });
-    if ('project' in changed || 'first' in changed) next.firstKey = undefined;
-    if ('project' in changed || 'second' in changed) next.secondKey = undefined;
+    const keyOf = (id?: string) => declaredKey(known.find((one) => one.id === id));
+    if ('project' in changed || 'first' in changed) next.firstKey = keyOf(next.first);
+    if ('project' in changed || 'second' in changed) next.secondKey = keyOf(next.second);
     const others = 'first' in changed || 'second' in changed || 'project' in changed;
     if (others || (next.tells === 'size' && next.learns === 'all')) next.learns = undefined;
     if ('tells' in changed) next.shown = next.tells === 'size';
@@ -76,7 +77,7 @@ function Sides({ known, sides }: Sided & { known: Dataset[] }) {
   const { t } = useTexts('ask');
   const [first, second] = sides;
   const columns = (one: Dataset | undefined) =>
-    (one?.columns ?? []).map(({ name }) => ({ value: name, label: name }));
+    keyColumns(one).map((name) => ({ value: name, label: name }));
   const others = known.filter((one) => one.organisation !== first?.organisation);
   return (
     <>

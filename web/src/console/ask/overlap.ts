@@ -23,6 +23,18 @@ export type OverlapValues = {
 };
 export type OverlapBody = Schemas['PsiRequest'];
 
+/** The columns that can be a key: a number would lose leading zeros, and the digits of long ids. */
+export function keyColumns(dataset: Dataset | undefined): string[] {
+  return (dataset?.columns ?? [])
+    .filter(({ type }) => type === 'text' || type === 'category')
+    .map(({ name }) => name);
+}
+
+/** The column that its owner declared as the key of a dataset, if it can be read here. */
+export function declaredKey(dataset: Dataset | undefined): string | undefined {
+  return keyColumns(dataset).find((name) => name === dataset?.key);
+}
+
 /** The request; null while something that nothing can be said without is missing. */
 export function overlapRequest(
   values: OverlapValues,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Dataset } from '../data/columns';
-import { overlapRequest, type OverlapValues } from './overlap';
+import { declaredKey, keyColumns, overlapRequest, type OverlapValues } from './overlap';
 import { answerName, measurable, sharedColumns, statisticsRequest } from './statistics';
 
 function dataset(organisation: string, columns: [string, 'number' | 'category' | 'text'][]): Dataset {
@@ -54,6 +54,14 @@ test('noise instead of a cost, a count without a column, and nothing while somet
   expect(statisticsRequest(some)).toBeNull();
   expect(statisticsRequest({ ...some, columns: ['age'], epsilon: null })).toBeNull();
   expect(statisticsRequest({ ...some, columns: ['age'], purpose: ' ' })).toBeNull();
+});
+
+test('a key is text or a category, and the one that its owner declared is offered first', () => {
+  expect(keyColumns(A)).toEqual(['sex', 'zip']);
+  expect(keyColumns(undefined)).toEqual([]);
+  expect(declaredKey({ ...A, key: 'zip' })).toBe('zip');
+  expect(declaredKey({ ...A, key: 'customer' })).toBeUndefined();
+  expect(declaredKey(A)).toBeUndefined();
 });
 
 const SHARED: OverlapValues = {

@@ -87,6 +87,7 @@ function Line({ enrolment }: { enrolment: Enrolment }) {
 function Token({ enrolment }: { enrolment: Enrolment }) {
   const { t } = useTexts('organisations');
   const command = 'secureflow agent enroll agent --token-file token.txt --server ' + origin() + prefix();
+  const start = 'secureflow agent start --config agent/agent.yaml';
   const copy: [string, string] = [t('common:copy'), t('common:copied')];
   return (
     <Alert
@@ -103,6 +104,10 @@ function Token({ enrolment }: { enrolment: Enrolment }) {
             <p>{t('organisations:token.next')}</p>
             <Typography.Paragraph code copyable={{ text: command, tooltips: copy }}>
               {command}
+            </Typography.Paragraph>
+            <p>{t('organisations:token.start')}</p>
+            <Typography.Paragraph code copyable={{ text: start, tooltips: copy }}>
+              {start}
             </Typography.Paragraph>
             <p>
               {t('organisations:token.expires')} <Moment at={enrolment.expires} />

@@ -27,5 +27,6 @@ export function useStream(): void {
     if (kind === 'reset') void queries.invalidateQueries();
     else if (kind !== 'hello') stale(queries, '/api/v1/notifications');
   });
-  useLive(['link'], () => stale(queries, '/api/v1/parties', '/api/v1/agents'));
+  // An agent that dials for the first time has just used its token.
+  useLive(['link'], () => stale(queries, '/api/v1/parties', '/api/v1/agents', '/api/v1/enrolments'));
 }

@@ -83,7 +83,10 @@ function Editing({ now, anew }: Props) {
       <Editor
         label={t('policies:text')}
         text={text}
-        change={write}
+        change={(next) => {
+          write(next);
+          if (save.isError && !stale) save.reset();
+        }}
         most={MOST}
         readOnly={!saves}
       />
