@@ -26,7 +26,6 @@ from typing import Any, Final
 from secureflow.domain.figures import HALF_WIDTH
 from secureflow.domain.metricnames import HIGHER, LOWER
 from secureflow.domain.specs.base import dump
-from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.text import Text, with_texts
 
@@ -50,7 +49,7 @@ class Measured:
         step: its id in a pipeline; "" for a job of its own.
     """
 
-    spec: EvaluationSpec
+    spec: Any
     models: Sequence[Mapping[str, Any]]
     step: str = ""
 
@@ -134,7 +133,7 @@ def _differences(found: Sequence[tuple[Measured, Mapping[str, Any]]]) -> Iterato
             yield "count"
 
 
-def _chosen(spec: EvaluationSpec) -> JSON:
+def _chosen(spec: Any) -> JSON:
     """Return what says which rows of a party an evaluation takes."""
     held_out = None if spec.held_out is None else dump(spec.held_out)
     rows = None if spec.rows is None else dump(spec.rows)
