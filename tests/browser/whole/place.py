@@ -28,7 +28,7 @@ from tests.survival.world import ALLOW, PLAN, platform, training
 
 PASSWORD: Final = "four random words here"
 FIRST: Final = "handed over at the desk"
-PATIENCE: Final = 120.0
+PATIENCE: Final = 240.0
 """Seconds; far more than a busy machine needs."""
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 WIDE: Final = {"width": 1280, "height": 800}
