@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,15 +77,11 @@ def run(
     if context.invoked_subcommand is not None:
         return
     _refuse_others(context, scenario, keep=keep)
-    if bool(data) != bool(label):
-        raise typer.BadParameter(t("--data and --label must be given together."))
-    if positive and not data:
-        raise typer.BadParameter(t("--positive needs --data and --label."))
+    _refuse_half(data, label, positive)
     from secureflow.demo import launcher
     from secureflow.demo.own_table import OwnTable
     from secureflow.demo.psi.engines import Asked
 
-    asking = agreed if sys.stdin.isatty() else None
     own = OwnTable(data, label, positive, by or None) if data else None
     options = launcher.Options(
         directory=directory,
@@ -98,9 +95,22 @@ def run(
         keep=keep,
         language="zh" if language() == "zh" else "en",
         scenario=scenario,
-        engines=Asked(engine or "", install=install_engine, agreed=asking),
+        engines=Asked(engine or "", install=install_engine, agreed=_asking()),
     )
     raise typer.Exit(launcher.run(options))
+
+
+def _asking() -> Callable[[str], bool] | None:
+    """Return what asks the person at the terminal, if there is one."""
+    return agreed if sys.stdin.isatty() else None
+
+
+def _refuse_half(data: Path | None, label: str, positive: str) -> None:
+    """Refuse options about a table of one's own that do not stand together."""
+    if bool(data) != bool(label):
+        raise typer.BadParameter(t("--data and --label must be given together."))
+    if positive and not data:
+        raise typer.BadParameter(t("--positive needs --data and --label."))
 
 
 def _refuse_others(context: typer.Context, scenario: str, *, keep: bool) -> None:

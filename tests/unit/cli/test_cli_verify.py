@@ -57,7 +57,7 @@ def test_an_entry_that_is_not_shown_says_so(cli: Any, monkeypatch: pytest.Monkey
     connection = nullcontext(SimpleNamespace(audit=audit))
     monkeypatch.setattr(secureflow.cli.audit, "client", lambda: connection)
     code, out, _ = cli("audit", "entries")
-    assert (code, out.count("– not shown to you"), out.count("job.proposed")) == (0, 1, 1)
+    assert (code, out.count("– not shown to you"), out.count("submitted a job")) == (0, 1, 1)
     code, out, _ = cli("audit", "entries", "-o", "json")
     assert (code, json.loads(out)) == (0, found)
 
