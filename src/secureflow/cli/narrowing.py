@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from functools import cache
 from typing import Final
 
 import typer
@@ -43,7 +42,6 @@ def _path(app: typer.Typer, words: Sequence[str]) -> tuple[str, ...]:
     return (words[0],) if words[0] in map(_name, app.registered_commands) else ()
 
 
-@cache
 def _only(app: typer.Typer, path: tuple[str, ...]) -> typer.Typer:
     if not path:
         return app

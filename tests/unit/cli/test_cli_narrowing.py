@@ -26,6 +26,12 @@ SHOWN = ("name", "opts", "secondary_opts", "required", "nargs", "multiple", "met
 EVERY = sorted(paths(get_command(app)))
 
 
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of parameters are looked up whenever a parser is made."""
+    monkeypatch.setenv("SECUREFLOW_LANG", "en")
+
+
 def told(line: typer.Typer, *words: str) -> tuple[int, str]:
     """Return what a command line says."""
     done = CliRunner().invoke(line, list(words), prog_name="secureflow")
