@@ -185,26 +185,6 @@ def test_a_project_without_grants_says_who_gives_them(opens: Opens, centre: Cent
     assert not violations(page)
 
 
-@pytest.mark.full
-def test_a_grant_that_was_taken_back_meanwhile_refuses_and_keeps_the_form(
-    opens: Opens, centre: Centre
-) -> None:
-    platform = centre.platform
-    page = opens("ada")
-    ask_for_the_overlap(page, "bank-b")
-    submit = page.get_by_role("button", name="Submit", exact=True)
-    page.locator("button:not([disabled])", has_text="Submit").wait_for()
-    with platform.client("bank-b") as client:
-        (grant,) = (one for one in client.grants.list(platform.project)
-                    if one.dataset == platform.parties["bank-b"].dataset_id)  # fmt: skip
-        client.grants.revoke(grant.id)
-    submit.click()
-    page.get_by_role("alert").filter(has_text="bank-b").first.wait_for()
-    shoot(page, "en/ask-revoked")
-    assert page.url.endswith("/ask/overlap")
-    assert page.get_by_role("textbox", name="Purpose").input_value() == "credit scoring"
-
-
 HIDDEN: Final = "nav, .ant-tabs-nav, button, .ant-typography-copy"
 CUT: Final = """() => [...document.querySelectorAll('main *')].filter((one) =>
   one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible'
@@ -232,3 +212,23 @@ def test_explanation_and_report_print_whole_and_on_white(
     assert page.get_by_role("main").get_by_text(head, exact=True).last.is_visible()
     page.emulate_media(media="screen", color_scheme=theme)
     page.locator(f"html[data-theme={theme}]").wait_for()
+
+
+@pytest.mark.full
+def test_a_grant_that_was_taken_back_meanwhile_refuses_and_keeps_the_form(
+    opens: Opens, centre: Centre
+) -> None:
+    platform = centre.platform
+    page = opens("ada")
+    ask_for_the_overlap(page, "bank-b")
+    submit = page.get_by_role("button", name="Submit", exact=True)
+    page.locator("button:not([disabled])", has_text="Submit").wait_for()
+    with platform.client("bank-b") as client:
+        (grant,) = (one for one in client.grants.list(platform.project)
+                    if one.dataset == platform.parties["bank-b"].dataset_id)  # fmt: skip
+        client.grants.revoke(grant.id)
+    submit.click()
+    page.get_by_role("alert").filter(has_text="bank-b").first.wait_for()
+    shoot(page, "en/ask-revoked")
+    assert page.url.endswith("/ask/overlap")
+    assert page.get_by_role("textbox", name="Purpose").input_value() == "credit scoring"

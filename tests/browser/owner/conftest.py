@@ -94,7 +94,7 @@ def log_in(page: Any, place: Place, who: str, language: str = "en") -> None:
 def ready(page: Any) -> None:
     """Wait until a page has its heading and awaits nothing."""
     page.get_by_role("heading", level=1).wait_for()
-    page.locator("[aria-busy=true]").first.wait_for(state="detached")
+    page.locator("[aria-busy=true], .ant-skeleton").first.wait_for(state="detached")
 
 
 def session_of(page: Any) -> str:

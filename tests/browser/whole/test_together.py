@@ -185,6 +185,8 @@ def test_a_grant_that_is_being_filled_in_outlives_the_session(
     dialog = page.get_by_role("dialog", name="Grant to a project")
     dialog.get_by_role("combobox", name="Project").click()
     page.locator(".ant-select-dropdown:visible").get_by_title("credit risk").click()
+    filled = page.locator('input[value="credit scoring"]')  # the project's own purpose
+    filled.wait_for()
     dialog.get_by_role("combobox", name="Columns").click()
     page.keyboard.type("age")
     page.keyboard.press("Enter")
