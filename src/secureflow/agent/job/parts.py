@@ -17,8 +17,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.partforms import Part, PartProblem
-from secureflow.domain.specs.pipeline import PipelineSpec
+from secureflow.domain.specs.partforms import Part, PartProblem, Stepwise
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -69,7 +68,7 @@ def check_complete(store: RecordStore, kinds: SpecKinds, whole: JobRecord, spec:
     Raises:
         SecureFlowError: `part_refused`.
     """
-    if not isinstance(spec, PipelineSpec):
+    if not isinstance(spec, Stepwise):
         return
     step = spec.left_out(OwnParts(store, kinds, whole.job))
     if step is not None:
