@@ -119,6 +119,11 @@ class Centre:
         ending = {"outcome": "succeeded", "model": None, "head": self.world.head()}
         await self.world.ask("finish", asked | ending)
 
+    async def succeed(self, outcome: str = "succeeded") -> None:
+        """End the pipeline itself."""
+        asked = {"job": PIPELINE, "digest": spec_digest(self.spec), "outcome": outcome}
+        await self.world.ask("finish", {**asked, "model": None, "head": self.world.head()})
+
     async def run(self, number: int, outputs: Outputs) -> None:
         await self.approve(number)
         await self.end(number, outputs.model)
@@ -361,6 +366,41 @@ async def test_a_step_whose_condition_holds_is_not_left_out(world: World) -> Non
     assert world.store.job(part_id(PIPELINE, GATED)) is not None
 
 
+async def test_a_success_without_a_step_whose_condition_holds_is_not_witnessed(
+    world: World,
+) -> None:
+    """Nobody signs a skip: a centre could leave out what no later step would miss."""
+    centre = Gated(world)
+    await centre.tested(0.8)
+    error = await refused(centre.succeed(), "part_refused")
+    assert "its step again has neither ended here nor is to be skipped" in error.message
+    record = world.store.job(PIPELINE)
+    assert record is not None
+    assert record.outcome == ""
+    assert "finished" not in {leaf.kind for leaf in world.store.leaves(PIPELINE)}
+
+
+async def test_a_success_with_every_step_that_is_due_is_witnessed(world: World) -> None:
+    centre = Gated(world)
+    await centre.tested(0.7)
+    error = await refused(centre.succeed(), "part_refused")
+    assert "its step other has neither ended" in error.message
+    await centre.run(OTHER_STEP, Outputs())
+    await centre.succeed()
+    record = world.store.job(PIPELINE)
+    assert record is not None
+    assert record.outcome == "succeeded"
+
+
+async def test_a_pipeline_that_failed_ends_with_what_it_has(world: World) -> None:
+    centre = Gated(world)
+    await centre.tested(0.8)
+    await centre.succeed(outcome="failed")
+    record = world.store.job(PIPELINE)
+    assert record is not None
+    assert record.outcome == "failed"
+
+
 async def test_a_step_is_not_begun_before_the_figures_were_signed(world: World) -> None:
     centre = Gated(world)
     await centre.trained()
@@ -513,10 +553,11 @@ async def test_the_record_forgets_what_was_signed_when_the_pipeline_is_over(
     assert world.store.fact(f"outputs/{PIPELINE}") == {
         "1": centre.recipe.signed(), "3": {"model": MODEL, "round": 2},
     }  # fmt: skip
-    asked = {"job": PIPELINE, "digest": spec_digest(centre.spec), "outcome": "succeeded"}
-    await world.ask("finish", {**asked, "model": None, "head": world.head()})
+    for number in (TEST, LAST):
+        await centre.run(number, Outputs())
+    await centre.succeed()
     assert world.store.fact(f"outputs/{PIPELINE}") is None
-    await refused(centre.approve(TEST), "job_finished")
+    await refused(centre.approve(AGAIN), "job_finished")
 
 
 def test_this_partys_end_of_a_step_names_the_model(tmp_path: Path) -> None:

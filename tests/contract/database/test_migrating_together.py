@@ -114,6 +114,17 @@ async def test_a_current_file_that_somebody_locks_is_not_taken_for_a_migration(
     assert NAME not in [line["event"] for line in said]
 
 
+async def test_who_holds_the_lock_of_a_current_database_delays_no_start(
+    database: Database, url: str, another: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every role that may connect can take that lock, and keep it, where nothing is to be done."""
+    if url.startswith("sqlite"):
+        pytest.skip("of a file that somebody locks the test before tells")
+    monkeypatch.setattr(migrating, "MIGRATION_SECONDS", 0.1)
+    with migrating_elsewhere(url):
+        await another().start()
+
+
 def test_a_current_database_is_looked_at_without_a_lock(
     database: Database, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

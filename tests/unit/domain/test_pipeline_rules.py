@@ -62,6 +62,8 @@ def test_a_sound_pipeline_is_read_back_as_it_was_written() -> None:
         ({"of": "prepare"}, "measures several models, or none of that step"),
         ({"at_most": 0.9}, "no limit, or two"),
         ({"at_least": None}, "no limit, or two"),
+        ({"at_least": 0.8000004}, "more than 6 decimals"),
+        ({"at_least": None, "at_most": 1e-7}, "more than 6 decimals"),
     ],
 )
 def test_a_condition_is_on_a_figure_that_an_earlier_evaluation_tells(
@@ -70,6 +72,25 @@ def test_a_condition_is_on_a_figure_that_an_earlier_evaluation_tells(
     SPEC_KINDS.check(specified(ROSTER, steps=gated(ROSTER)))
     SPEC_KINDS.check(specified(ROSTER, steps=gated(ROSTER, of="train")))
     assert told in refusal(specified(ROSTER, steps=gated(ROSTER, **when))).message
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [(0.8, "0.8"), (0.999999, "0.999999"), (1_234_567.25, "1234567.25"), (1e12, "1000000000000"),
+     (1e-6, "0.000001"), (-3.0, "-3"), (0.0, "0"), (100.0, "100")],
+)  # fmt: skip
+def test_people_read_the_very_limit_that_decides(limit: float, told: str) -> None:
+    """Rounded to six digits, 0.9999999 would be read as 1, and 1234567.25 as 1.23457e+06."""
+    least, most = Condition("test", "auc", None, limit), Condition("test", "auc", None, None, limit)
+    assert (least.sentence, most.sentence) == (
+        f"AUC of test is at least {told}", f"AUC of test is at most {told}"
+    )  # fmt: skip
+    above, below = f"{limit + 1e-6:.6f}", f"{limit - 1e-6:.6f}"
+    assert f"less than {told}" in str(least.unmet([{"auc": below}], 0)) or limit == 1e12
+    assert f"more than {told}" in str(most.unmet([{"auc": above}], 0)) or limit == 1e12
+    assert least.unmet([{"auc": f"{limit:.6f}"}], 0) is None
+    assert most.unmet([{"auc": f"{limit:.6f}"}], 0) is None
+    SPEC_KINDS.check(specified(ROSTER, steps=gated(ROSTER, at_least=limit)))
 
 
 def test_a_step_needs_steps_before_it() -> None:

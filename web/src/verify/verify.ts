@@ -19,6 +19,7 @@ import { isObject, type Json } from './json';
 import { cosigners } from './notes';
 import { quorumOf } from './quorum';
 import { Signatures } from './signatures';
+import { differingOutputs } from './stepoutputs';
 import { chainFailures, consentFailures, entryFailures, storyFailures } from './story';
 import { Refusal, told } from './told';
 
@@ -131,6 +132,7 @@ function storyOf(bundle: Bundle, spec: string, lineage: Lineage, ends: Judgement
     ...chainFailures(bundle),
     ...consentFailures(bundle),
     ...ends.broken,
+    ...differingOutputs(bundle),
   ];
 }
 

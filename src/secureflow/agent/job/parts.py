@@ -17,7 +17,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.partforms import Part, PartProblem
+from secureflow.domain.specs.partforms import Part, PartProblem, Stepwise
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -57,6 +57,32 @@ def check_part(
         reason = Text("its part {number} has another spec", number=part_of.number)
         raise _refused(job, whole, reason)
     return whole
+
+
+def check_complete(store: RecordStore, kinds: SpecKinds, whole: JobRecord, spec: JobSpec) -> None:
+    """Refuse a pipeline's success while a step of it has neither succeeded here nor is skipped.
+
+    Nobody signs that a step is skipped: a centre could leave out the last ones, which no later step
+    would miss, whatever figure their condition is on.
+
+    Raises:
+        SecureFlowError: `part_refused`.
+    """
+    if not isinstance(spec, Stepwise):
+        return
+    step = spec.left_out(OwnParts(store, kinds, whole.job))
+    if step is not None:
+        raise SecureFlowError(
+            "part_refused",
+            Text(
+                "The centre ends {job} as a success, and its step {step} has neither ended here "
+                "nor is to be skipped.",
+                job=whole.job,
+                step=step,
+            ),
+            _HINT,
+            {"whole": whole.job},
+        )
 
 
 class OwnParts:

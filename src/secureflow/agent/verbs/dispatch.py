@@ -34,6 +34,7 @@ from typing import Any, Final
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.parts import check_complete
 from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.going import STOPPED, check_going
 from secureflow.agent.record.restored import forgotten
@@ -404,7 +405,7 @@ class AgentVerbs:
             )
 
     def _check_outcome(self, request: FinishRequest) -> str:
-        """Witness no success with another output than this party's own rounds led to.
+        """Witness no success with another output than own rounds led to, or without a due step.
 
         Return the output that was compared with them, "" if none was. A refusal is kept: until the
         job ends otherwise, no head is cosigned for it. A job that is over has its one end.
@@ -418,6 +419,7 @@ class AgentVerbs:
         spec = self._context.kinds.specs.parse(job.spec, stored=True)
         model = (request.model or {}).get("digest")
         try:
+            check_complete(store, self._context.kinds.specs, job, spec)
             return self._contributions.check_outcome(spec, store.rounds(job.job), model)
         except SecureFlowError as error:
             key = _refused_end(job.job)

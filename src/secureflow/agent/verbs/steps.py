@@ -28,13 +28,12 @@ from secureflow.domain.specs.ports import PORTS
 from secureflow.domain.specs.signedoutputs import is_signed
 from secureflow.engines.ledger.ends import FINISHED, read_finished
 from secureflow.engines.ledger.modelends import parties_naming
+from secureflow.engines.ledger.stepoutputs import STEP
 from secureflow.engines.run.messages import StepReply, StepRequest
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-LEAF = "step"
-"""The kind of leaf with which a party signs the outputs of a step."""
 SUCCEEDED = "succeeded"
 
 
@@ -73,7 +72,7 @@ class Steps:
             self._check(request, own)
             document: dict[str, JSON] = {"number": request.number, "outputs": request.outputs}
             document["part"] = part_id(request.job, request.number)
-            leaf = context.witness.leaf(LEAF, request.job, digest, document)
+            leaf = context.witness.leaf(STEP, request.job, digest, document)
             own.sign(request.number, request.outputs)
             store.keep_answer(key, request.job, leaf.hash)
             store.note(context.clock(), "step.signed", request.job, **document)

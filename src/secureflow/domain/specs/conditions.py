@@ -38,6 +38,8 @@ MOST_MODELS: Final = 16
 MOST_FIGURES: Final = 64
 _NUMBER_FORM: Final = re.compile(r"-?[0-9]{1,300}\.[0-9]{6}", re.ASCII)
 _NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+DECIMALS: Final = 6
+"""Of the figures that parties sign."""
 Limit = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
@@ -65,10 +67,16 @@ class Condition:
         """What must hold, in words."""
         metric, step = in_words(self.metric), self._whose
         if self.at_least is not None:
-            return Text("{metric} of {step} is at least {limit:g}",
-                        metric=metric, step=step, limit=self.at_least)  # fmt: skip
-        return Text("{metric} of {step} is at most {limit:g}",
-                    metric=metric, step=step, limit=self.at_most or 0.0)  # fmt: skip
+            return Text("{metric} of {step} is at least {limit}",
+                        metric=metric, step=step, limit=exact(self.at_least))  # fmt: skip
+        return Text("{metric} of {step} is at most {limit}",
+                    metric=metric, step=step, limit=exact(self.at_most or 0.0))  # fmt: skip
+
+    @property
+    def too_fine(self) -> bool:
+        """Whether its limit has more decimals than the figures that are compared with it."""
+        limits = (one for one in (self.at_least, self.at_most) if one is not None)
+        return any(len(exact(one).partition(".")[2]) > DECIMALS for one in limits)
 
     @property
     def _whose(self) -> str:
@@ -88,12 +96,17 @@ class Condition:
         number = Decimal(value)
         least, most = self.at_least, self.at_most
         if least is not None and number < Decimal(repr(least)):
-            return Text("{metric} of {step} is {value}, less than {limit:g}",
-                        metric=metric, step=step, value=value, limit=least)  # fmt: skip
+            return Text("{metric} of {step} is {value}, less than {limit}",
+                        metric=metric, step=step, value=value, limit=exact(least))  # fmt: skip
         if most is not None and number > Decimal(repr(most)):
-            return Text("{metric} of {step} is {value}, more than {limit:g}",
-                        metric=metric, step=step, value=value, limit=most)  # fmt: skip
+            return Text("{metric} of {step} is {value}, more than {limit}",
+                        metric=metric, step=step, value=value, limit=exact(most))  # fmt: skip
         return None
+
+
+def exact(limit: float) -> str:
+    """Return a limit as it stands in the spec, not rounded: people approve by what they read."""
+    return f"{Decimal(repr(limit)):f}".removesuffix(".0")
 
 
 def metrics_of(label: Any) -> frozenset[str]:
@@ -109,7 +122,9 @@ def signed_metrics(models: Sequence[Mapping[str, float]]) -> list[dict[str, str]
     Args:
         models: of each model, figure → number.
     """
-    return [{name: f"{value:.6f}" for name, value in sorted(one.items())} for one in models]
+    return [
+        {name: f"{value:.{DECIMALS}f}" for name, value in sorted(one.items())} for one in models
+    ]
 
 
 def are_metrics(value: Any) -> bool:

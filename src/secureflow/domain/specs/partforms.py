@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Field
 
@@ -48,6 +48,14 @@ class PartRecord(Protocol):
 
     def part(self, number: int) -> tuple[Any, str]:
         """Return the spec of an approved part, and its job's id."""
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A job of several steps that succeeds only if each of them did, or is skipped."""
+
+    def left_out(self, record: PartRecord) -> str | None:
+        """Return the first step that neither succeeded nor is skipped, by a party's record."""
 
 
 class Patience(Protocol):

@@ -276,6 +276,16 @@ class PipelineSpec(SpecBase):
                         found[step.id] = why
         return found
 
+    def left_out(self, record: PartRecord) -> str | None:
+        """Return the first step that neither succeeded nor is skipped, by what a party signed."""
+        skipped = self.skips(record.signed)
+        lacking = (
+            step.id
+            for place, step in enumerate(self.steps, 1)
+            if step.id not in skipped and self._done(place, record) is None
+        )
+        return next(lacking, None)
+
     def _done(self, place: int, record: PartRecord) -> int | None:
         """Return the attempt whose outputs this party signed; None if there is none."""
         return next((one for one in self.numbers(place) if record.signed(one) is not None), None)

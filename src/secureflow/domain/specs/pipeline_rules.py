@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
-from secureflow.domain.specs.conditions import metrics_of
+from secureflow.domain.specs.conditions import DECIMALS, metrics_of
 from secureflow.domain.specs.kind import Fact, SpecKind
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
@@ -143,6 +143,9 @@ def _conditions(step: PipelineStep, known: dict[str, PipelineStep]) -> Iterator[
         return
     if (when.at_least is None) == (when.at_most is None):
         yield place, "it has no limit, or two", "Write at_least or at_most."
+    if when.too_fine:
+        reason = Text("its limit has more than {count} decimals", count=DECIMALS)
+        yield place, reason, "The figures that parties sign have no more."
     job: Any = giver.job
     if job.kind != "evaluation":
         reason = Text("{step} is no evaluation, whose figures all parties sign", step=when.step)

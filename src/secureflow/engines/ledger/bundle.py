@@ -40,6 +40,7 @@ from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_end
 from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_key, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
+from secureflow.engines.ledger.stepoutputs import differing_outputs
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -101,7 +102,7 @@ def verify_bundle(
     lineage = lineage_of(bundle, charter, known)
     failures = [*_story_failures(bundle, spec), *lineage.failures]
     failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
-    failures += [*_consent_failures(bundle), *ends.broken]
+    failures += [*_consent_failures(bundle), *ends.broken, *differing_outputs(bundle)]
     missing = [*ends.missing, *without_document(bundle)]
     pinned, charter = charter, charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)

@@ -173,6 +173,26 @@ def test_killed_anywhere_a_step_that_is_skipped_stays_skipped() -> None:
         assert world.ran == whole.ran
 
 
+class TwoTonguedWorld(GatedWorld):
+    """Its centre tells one party that the model is good enough, and the others that it is not."""
+
+    def party_step(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        if party == "bank-b" and "metrics" in body["outputs"]:
+            better = {"rows": 60.0, "auc": 0.9}
+            body = {**body, "outputs": {"metrics": signed_metrics([better])}}
+        return super().party_step(party, body)
+
+
+def test_a_record_in_which_parties_signed_different_figures_is_broken() -> None:
+    world = TwoTonguedWorld(names_models=True)
+    drive(world, [])
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert verdict.status == "broken"
+    (failure,) = verdict.failures
+    assert "bank-b signed other outputs of part 5 than bank-a" in failure
+    assert chinese(failure).endswith("bank-b 签署的第 5 部分的产出与 bank-a 签署的不同")
+
+
 class RowsWorld(PipelineWorld):
     """An intersection, and a preparation of the rows that match in it."""
 
