@@ -220,8 +220,8 @@ def test_the_pages_of_programs_among_parties_are_in_step() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["psi", "psi-keys", "mpc", "engines", "peers", "sandbox"])
-def test_the_pages_of_jobs_among_parties_are_in_step(name: str) -> None:
+@pytest.mark.parametrize("name", ["psi", "psi-keys", "mpc", "engines", "peers", "sandbox", "demo"])
+def test_pages_in_two_languages_are_in_step(name: str) -> None:
     """Each names the other, with the same sections, tables, lists, and files to copy from."""
     files = [f"{name}{of}.md" for of in ("", "-zh")]
     english, chinese = ((ROOT / "docs" / file).read_text() for file in files)

@@ -26,6 +26,8 @@ OTHER_WORDS = {
     "声明": "模式自相矛盾", "分箱": "格数", "代理服务器": "代理拆解",
     "验证": "核验", "飞地": "安全环境", "注册": "接入",
     "数据所有者": "所有方", "任务": "作业",
+    "账户": "账号", "定时计划": "定时任务", "审计包": "证据包", "评审人": "审核人",
+    "审计员": "审计人", "撤销授权": "撤回授权", "授权被撤销": "授权被撤回", "账本名称": "日志名称",
 }  # fmt: skip
 """The word of the glossary, and one that stood beside it."""
 PAGES = SOURCE.parents[1] / "web" / "src" / "shared" / "texts" / "zh"
@@ -164,10 +166,20 @@ def test_sentences_are_chinese() -> None:
     assert not {english for english, chinese in sentences.items() if not CJK.search(chinese)}
 
 
-def test_a_term_has_one_chinese_word() -> None:
+@pytest.fixture(scope="module")
+def chinese() -> list[str]:
+    """Every Chinese text: of commands, of errors and of pages."""
     pages = [json.loads(one.read_text("utf-8")).values() for one in sorted(PAGES.glob("*.json"))]
     assert pages
-    texts = "\n".join(
-        [*catalogue().values(), *codes().values(), *(t for one in pages for t in one)]
-    )
+    return [*catalogue().values(), *codes().values(), *(t for one in pages for t in one)]
+
+
+def test_a_term_has_one_chinese_word(chinese: list[str]) -> None:
+    texts = "\n".join(chinese)
     assert {word: other for word, other in OTHER_WORDS.items() if other in texts} == {}
+
+
+def test_no_word_stands_twice_in_a_row(chinese: list[str]) -> None:
+    """As it does where one word was put for a part of another: of `所有所有者` both are meant."""
+    twice = re.compile(r"([\u4e00-\u9fff]{2,})\1")
+    assert [text for text in chinese if twice.search(text.replace("所有所有者", ""))] == []

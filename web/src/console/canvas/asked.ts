@@ -3,6 +3,8 @@ import { isMembers, type Json } from './json';
 
 export type Ask = { party: string; dataset: string; columns: string[] };
 const NAMES = new Set(['column', 'columns', 'by', 'key', 'keys', 'granted']);
+/** Members that name no columns: who takes part, and which rows are held out, "by key" of any name. */
+const OTHERWISE = new Set(['roster', 'split', 'held_out']);
 
 function* columnsIn(value: Json | undefined, named: boolean): Generator<string> {
   if (typeof value === 'string') {
@@ -14,7 +16,7 @@ function* columnsIn(value: Json | undefined, named: boolean): Generator<string> 
     // them; features that a recipe makes are no columns of an owner.
     const made = isMembers(value['recipe']);
     for (const [name, one] of Object.entries(value)) {
-      if (name === 'roster' || (made && name !== 'recipe' && name !== 'label')) continue;
+      if (OTHERWISE.has(name) || (made && name !== 'recipe' && name !== 'label')) continue;
       yield* columnsIn(one, NAMES.has(name));
     }
   }

@@ -170,6 +170,12 @@ test('each owner is asked for its own columns where the parties have sides', () 
   expect(asksOf({ roster, sides })[1]).toEqual({ party: 'bank-b', dataset: '', columns: ['id'] });
 });
 
+test('rows that are held out by key name no column', () => {
+  const roster = [{ party: 'bank-a', dataset: 'rows' }];
+  const spec = { roster, columns: ['age'], held_out: { by: 'key', share: 0.2 }, plan: { split: { by: 'key' } } };
+  expect(asksOf(spec)[0]?.columns).toEqual(['age']);
+});
+
 test('asked of an owner is its column, not how a step fills it in or what a recipe makes of it', () => {
   const recipe = {
     columns: [{ column: 'age' }, { column: 'job' }],

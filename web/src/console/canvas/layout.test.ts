@@ -45,3 +45,20 @@ test('steps side by side are gone around as well, wherever they were moved', () 
   expect(lane?.[0]?.y).toBeGreaterThan(HIGH);
   expect(lane?.every((one) => one.x > moved.linear.x + WIDE && one.x < moved.network.x)).toBe(true);
 });
+
+test('an edge to the second of two steps on a stair goes over the first, and not through it', () => {
+  const edges = [
+    ...[edge('prepare', 'linear'), edge('prepare', 'network')],
+    ...[edge('linear', 'compare'), edge('network', 'compare')],
+  ];
+  const places = placed(STEPS, edges, {});
+  const [top, bottom] = lanesOf(edges, places).get(edges[1]!) ?? [];
+  const { prepare, linear, network } = places as Record<string, { x: number; y: number }>;
+  expect(linear!.y).toBe(network!.y);
+  expect(top!.y).toBeGreaterThanOrEqual(prepare!.y + HIGH);
+  expect(top!.y).toBeLessThan(linear!.y);
+  for (const one of [top!, bottom!]) {
+    expect(one.x).toBeGreaterThan(linear!.x + WIDE);
+    expect(one.x).toBeLessThan(network!.x);
+  }
+});

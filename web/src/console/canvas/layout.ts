@@ -41,6 +41,15 @@ export function lanesOf(edges: readonly Edge[], places: Record<string, Place>): 
       ]);
       continue;
     }
+    if (to.y > from.y && between.every((one) => Math.abs(one.y - to.y) < HIGH)) {
+      // Only steps beside the target are in the way: over them, and down in front of it.
+      const above = to.y - BESIDE / 4;
+      found.set(edge, [
+        { x: to.x - GAP, y: above },
+        { x: to.x - GAP, y: to.y + BESIDE },
+      ]);
+      continue;
+    }
     const left = Math.min(from.x + WIDE, to.x, ...between.map((one) => one.x));
     const x = left - BESIDE * (1 + found.size);
     const down = from.y + HIGH + BESIDE / 4;
