@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import html
 import json
 import secrets
 import ssl
@@ -19,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
@@ -82,6 +83,7 @@ class Provider:
 
     port: int = 0
     scheme: str = "http"
+    host: str = "127.0.0.1"
     claims: dict[str, Any] = field(default_factory=lambda: {"sub": "248289761001"})
     described: dict[str, Any] = field(default_factory=dict)
     keys: list[dict[str, Any]] = field(default_factory=list)
@@ -98,7 +100,7 @@ class Provider:
 
     @property
     def issuer(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def description(self) -> dict[str, Any]:
@@ -124,6 +126,18 @@ class Provider:
         self._codes[code] = asked
         return {"code": code, "state": asked["state"], "iss": self.issuer}
 
+    def _page(self, query: str) -> Reply:
+        """Ask the person in a browser: a page with a link to agree, and one to refuse."""
+        asked = dict(parse_qsl(query))
+        told = self.login(f"?{query}")
+        refused = {"error": "access_denied", "state": told["state"], "iss": self.issuer}
+        links = "".join(
+            f'<p><a href="{html.escape(asked["redirect_uri"] + "?" + urlencode(each))}">{text}</a>'
+            for text, each in (("Agree", told), ("Refuse", refused))
+        )
+        text = f'<!doctype html><html lang="en"><title>Sign-on</title><main>{links}</main></html>'
+        return Reply(body=text.encode(), headers={"Content-Type": "text/html"})
+
     def id_token(self, asked: dict[str, str]) -> dict[str, Any]:
         return {
             "iss": self.issuer,
@@ -144,6 +158,8 @@ class Provider:
             own = [signing_key().as_dict(private=False), rsa_key().as_dict(private=False)]
             return Reply(body=json.dumps({"keys": self.keys or own}).encode())
         form = {k: v[0] for k, v in parse_qs(body).items()}
+        if path == "/authorize" and body:
+            return self._page(body)
         if path == "/device":
             return self._device(headers, form)
         if path == "/token" and form.get("grant_type", "").endswith(":device_code"):
@@ -213,7 +229,8 @@ class Provider:
             headers = {name.lower(): value for name, _, value in named}
             size = int(headers.get("content-length", "0"))
             body = (await reader.readexactly(size)).decode()
-            reply = self._reply(urlsplit(first.split(" ")[1]).path, headers, body)
+            target = urlsplit(first.split(" ")[1])
+            reply = self._reply(target.path, headers, body or target.query)
             if reply.wait is not None:
                 await reply.wait.wait()
             if reply.drips is not None:
@@ -245,7 +262,7 @@ async def running(
 ) -> AsyncIterator[Provider]:
     """Run a provider in this loop."""
     made = provider or Provider()
-    server = await asyncio.start_server(made._serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(made._serve, made.host, 0, ssl=tls)
     made.scheme = "https" if tls else "http"
     made.port = server.sockets[0].getsockname()[1]
     try:

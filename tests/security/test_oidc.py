@@ -314,6 +314,7 @@ async def test_a_person_is_told_on_a_page_what_went_wrong(site: Site) -> None:
         assert answer.headers["content-type"].startswith("text/html")
         assert "<b>" not in answer.text
         assert "&lt;b&gt;" in answer.text
+        assert '<a href="/login">去登录</a>' in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         answer = await site.back(browser, {"state": "x" * 43, "code": "x"})
         assert answer.headers["content-type"] == "application/problem+json"

@@ -10,6 +10,7 @@ know is said with it (`domain.projectrecord.UNKNOWN`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -160,17 +161,18 @@ _TOLD: Final = frozenset({"project", "by", "organisation"})
 def _received(
     job: Job, party: str, models: tuple[str, ...], entries: Sequence[LogEntry]
 ) -> Received:
-    rounds, handed, results = 0, set[str](), set[str]()
+    rounds, handed, results = Counter[str](), set[str](), set[str]()
     for entry in entries:
         document: Mapping[str, Any] = entry.document if isinstance(entry.document, dict) else {}
         match entry.kind:
             case "round.closed":
-                rounds += 1
+                rounds[str(document.get("stage", ""))] += 1
             case "results.delivered" if document.get("to") == party:
                 handed |= set(document.get("parties", ())) - {party}
             case "results.kept" if party in document.get("parties", ()):
                 results.add(str(document.get("stage", "")))
+    most = max(rounds.values(), default=0)  # what precedes and follows them is no round of theirs
     return Received(
-        *(party, job.id, job.name, job.kind, job.state.value, rounds, models),
+        *(party, job.id, job.name, job.kind, job.state.value, most, models),
         *(tuple(sorted(handed)), tuple(sorted(results))),
     )

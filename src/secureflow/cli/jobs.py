@@ -26,7 +26,7 @@ from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.psi import say_where, show_intersection
 from secureflow.cli.queue import At, Prioritised, timing
-from secureflow.cli.reportfiles import write_reports
+from secureflow.cli.reportfiles import write_explanations, write_reports
 from secureflow.cli.sections import show_sections
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
@@ -62,6 +62,8 @@ LogTo = Annotated[
 LogModel = Annotated[
     bool, typer.Option("--log-model", help=t("Log the released model and its card there, too."))
 ]
+Html = Annotated[Path | None, typer.Option(help=t("Write the page to this file."))]
+Pdf = Annotated[Path | None, typer.Option(help=t("Write it as PDF to this file."))]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "point", "points", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
@@ -251,8 +253,8 @@ def _protections(answer: Mapping[str, Any]) -> str:
 @app.command("report", help=t("Show an ended job's report, or write it as a page."))
 def report(
     job: Id,
-    html: Annotated[Path | None, typer.Option(help=t("Write the page to this file."))] = None,
-    pdf: Annotated[Path | None, typer.Option(help=t("Write it as PDF to this file."))] = None,
+    html: Html = None,
+    pdf: Pdf = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Show or save a report."""
@@ -296,12 +298,20 @@ def report(
     "explain",
     help=t("Show who could see what of a job, what it cost and which attacks are stopped."),
 )
-def explain(job: Id, output: Output = Form.TABLE) -> None:
+def explain(
+    job: Id,
+    html: Html = None,
+    pdf: Pdf = None,
+    output: Output = Form.TABLE,
+) -> None:
     """Explain a job."""
     from secureflow.cli.explaining import show_explanation
 
     with client() as connection:
-        explanation = connection.jobs.explain(named(connection, "job", job))
+        job = named(connection, "job", job)
+        if write_explanations(connection, job, html, pdf):
+            return
+        explanation = connection.jobs.explain(job)
     if output is Form.TABLE:
         show_explanation(explanation)
     else:

@@ -45,7 +45,8 @@ class Received:
 
     Args:
         party, job, name, kind, state: who, and in which job.
-        rounds: rounds whose released model or figures it was sent.
+        rounds: rounds whose released model or figures it was sent, of the stage that has most:
+            not the sum before a training's first round, nor that of its metrics.
         models: ids of the models that the job released; every member may download them.
         handed_over: parties whose rows or predictions were handed over to it.
         results: stages whose results its agent computed and keeps.

@@ -96,18 +96,24 @@ def test_a_mean_is_asked_for_and_answered_with_its_interval(opens: Opens, said: 
     assert faults(said) == []
 
 
-def test_a_report_is_printed_or_said_not_to_be(opens: Opens, centre: Centre) -> None:
+@pytest.mark.parametrize(
+    ("path", "what", "name"),
+    [("report", "Report", ""), ("explain", "Explanation", "-explanation")],
+)
+def test_what_is_told_of_a_job_is_printed_or_said_not_to_be(
+    opens: Opens, centre: Centre, path: str, what: str, name: str
+) -> None:
     """What the centre prints is kept as a file; one that cannot print says why in a message."""
     job = answered(centre)
     page = opens("ada")
     page.goto(f"/jobs/{job}")
     ready(page)
-    printed, hint = "**/report?*format=pdf*", "Install what prints, then try again."
+    printed, hint = f"**/{path}?*format=pdf*", "Install what prints, then try again."
     refusal = {"code": "library_missing", "detail": "Printing needs a library.", "hint": hint}
     page.route(printed, lambda route: route.fulfill(
         status=503, content_type="application/problem+json", body=json.dumps(refusal)))  # fmt: skip
     page.get_by_role("button", name="Download", exact=True).click()
-    page.get_by_text("Report as PDF (English)").click()
+    page.get_by_text(f"{what} as PDF (English)").click()
     failure = page.get_by_role("dialog").filter(has_text=hint)
     failure.wait_for()
     failure.get_by_role("button").click()
@@ -117,8 +123,8 @@ def test_a_report_is_printed_or_said_not_to_be(opens: Opens, centre: Centre) -> 
         content_type="application/pdf", body=f"%PDF- {route.request.url}"))  # fmt: skip
     page.get_by_role("button", name="Download", exact=True).click()
     with page.expect_download() as kept:
-        page.get_by_text("Report as PDF (Chinese)").click()
-    assert kept.value.suggested_filename == f"{job}-zh.pdf"
+        page.get_by_text(f"{what} as PDF (Chinese)").click()
+    assert kept.value.suggested_filename == f"{job}{name}-zh.pdf"
     assert "lang=zh" in kept.value.path().read_text()
 
 

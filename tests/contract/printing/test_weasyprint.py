@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from secureflow.adapters.printing import ProcessPrinter, printer
+from secureflow.application.reports.explanation import render as explanation_page
 from secureflow.application.reports.page import render
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.application.test_explanation_page import explained
 from tests.unit.application.test_reports import report
 
 pytest.importorskip("weasyprint")
@@ -43,6 +45,12 @@ async def test_a_report_is_printed_in_chinese_and_in_english() -> None:
     english = characters(await ProcessPrinter().pdf(render(report(name="income"), "en")))
     assert set("income") <= set(english)
     assert "隐" not in english  # the other language is not in it
+
+
+async def test_an_explanation_is_printed_in_chinese() -> None:
+    printed = await ProcessPrinter().pdf(explanation_page(explained(name="收入模型"), "zh"))
+    shown = characters(printed)
+    assert set("收入模型任务说明谁能看到什么") <= set(shown), shown
 
 
 async def test_nothing_outside_of_the_page_is_loaded(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.reports.explanation import render
 from secureflow.cli import starts
 from secureflow.demo.data import adult_categories
 from secureflow.domain.specs.base import parse
@@ -99,7 +100,10 @@ async def test_a_canvas_shows_the_digest_that_a_submission_gets(
         )
         submitted = told.digest
     else:
-        submitted = (await stage.services.jobs.submit(scientist, wanted)).digest
+        job = await stage.services.jobs.submit(scientist, wanted)
+        submitted = job.digest
+        explained = render(await stage.services.jobs.explain(scientist, job.id), "zh")
+        assert f"<dd>{job.id}</dd>" in explained, "each kind's explanation makes a page"
     drawn = json.loads(json.dumps(asked))
     found = await stage.services.drafts.check(scientist, drawn)
     if "bundle" in asked.get("program", {}):

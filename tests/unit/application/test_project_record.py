@@ -84,8 +84,9 @@ async def test_what_parties_received_is_by_party_and_job(
     monkeypatch.setattr(projectrecord, "WINDOW", 2)
     await stage.submit_leaves(
         [
-            leaf(stage, 1, "round.closed", round=1),
-            leaf(stage, 2, "round.closed", round=2),
+            leaf(stage, 0, "round.closed", round=1, stage="means"),
+            leaf(stage, 1, "round.closed", round=1, stage="train"),
+            leaf(stage, 2, "round.closed", round=2, stage="train"),
             leaf(
                 stage, 3, "results.delivered", to="bank-a", parties=["bank-a", "bank-b"], stage=""
             ),

@@ -29,7 +29,7 @@ from secureflow.kit.text import Text, with_texts
 from secureflow.sdk.reports import Report
 from secureflow.texts import catalogue, chinese
 
-TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
+TEMPLATES = Path(reports.__file__).parent / "templates"
 VOID = {"meta", "input", "line", "path", "circle", "br", "link"}
 
 
@@ -228,7 +228,7 @@ def test_an_empty_report_makes_a_page() -> None:
 
 
 def test_every_fixed_text_is_translated() -> None:
-    source = TEMPLATE.read_text()
+    source = "".join(one.read_text() for one in sorted(TEMPLATES.iterdir()))
     fixed = set(re.findall(r'"([^"{}]+)"\|both', source))
     fixed |= set(re.findall(r'\("([A-Z][^"]+)", report', source))
     assert len(fixed) > 25

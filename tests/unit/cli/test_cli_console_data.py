@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 AGENT = "spiffe://x/org/bank-a/agent/agent-1"
 JOB = "job_00000000000000000000"
 MODEL = "mdl_00000000000000000000"
@@ -72,9 +74,14 @@ def test_a_search_of_the_log_goes_on_until_there_is_enough(cli: Any, centre: Any
     assert [one["index"] for one in json.loads(out)] == [9, 4]
 
 
-def test_a_report_is_written_as_pdf(cli: Any, centre: Any, tmp_path: Path) -> None:
-    centre.answers[f"GET /jobs/{JOB}/report?format=pdf&lang=en"] = (200, b"%PDF-1.7 \xff")
-    target = tmp_path / "report.pdf"
-    code, _, err = cli("job", "report", JOB, "--pdf", str(target))
-    assert code == 0, err
-    assert target.read_bytes() == b"%PDF-1.7 \xff"
+@pytest.mark.parametrize(("verb", "path"), [("report", "report"), ("explain", "explain")])
+def test_a_report_and_an_explanation_are_written_as_files(
+    cli: Any, centre: Any, tmp_path: Path, verb: str, path: str
+) -> None:
+    centre.answers[f"GET /jobs/{JOB}/{path}?format=pdf&lang=en"] = (200, b"%PDF-1.7 \xff")
+    centre.answers[f"GET /jobs/{JOB}/{path}?format=html&lang=en"] = (200, b"<html>")
+    pdf, html = tmp_path / "told.pdf", tmp_path / "told.html"
+    code, out, err = cli("job", verb, JOB, "--pdf", str(pdf), "--html", str(html))
+    assert (code, out) == (0, ""), err
+    assert pdf.read_bytes() == b"%PDF-1.7 \xff"
+    assert html.read_text() == "<html>"

@@ -8,7 +8,7 @@ import pytest
 
 from secureflow.domain.jobs import JobState
 from secureflow.kit.text import Text
-from secureflow.server.rest.jobs import _accepted
+from secureflow.server.rest.documents import accepted
 from tests.stage import Stage
 from tests.unit.application.test_reports import report
 from tests.unit.server.conftest import Api
@@ -49,6 +49,27 @@ async def test_a_report_is_printed_in_the_wanted_language(stage: Stage, key: str
     outsider = stage.scientist("outsider")
     assert (await api.call("GET", f"{path}?format=pdf", outsider)).status_code == 404
     assert len(printer.pages) == 3
+
+
+async def test_an_explanation_is_printed_as_a_report_is(stage: Stage) -> None:
+    printer = NotingPrinter()
+    stage.services = replace(stage.services, printer=printer)
+    api, who, key = Api(stage), stage.scientist("bank-b"), stage.ids["job"]
+    path = f"/jobs/{key}/explain"
+    printed = await api.call("GET", f"{path}?format=pdf&lang=zh", who)
+    assert (printed.headers["content-type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
+    assert f'filename="{key}-explanation-zh.pdf"' in printed.headers["content-disposition"]
+    await api.call("GET", path, who, headers={"Accept": "application/pdf"})
+    assert ['<html lang="zh">' in one for one in printer.pages] == [True, False]
+    page = await api.call("GET", path, who, headers={"Accept": "text/html"})
+    assert page.text == printer.pages[1]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    told = await api.call("GET", path, who, headers={"Accept-Language": "zh-CN"})
+    assert (told.json()["job"], told.headers["content-language"]) == (key, "zh")
+    assert not told.json()["disclosure"][0]["who"].isascii()
+    outsider = stage.scientist("outsider")
+    assert (await api.call("GET", f"{path}?format=pdf", outsider)).status_code == 404
+    assert len(printer.pages) == 2
 
 
 async def test_a_page_is_self_contained_and_a_program_gets_json(stage: Stage, key: str) -> None:
@@ -110,4 +131,4 @@ async def test_the_report_that_the_console_draws_is_in_the_users_language(
     ],
 )  # fmt: skip
 def test_the_first_form_that_is_known_counts(header: str, form: str) -> None:
-    assert _accepted(header) == form
+    assert accepted(header) == form

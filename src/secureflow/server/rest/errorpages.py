@@ -1,7 +1,8 @@
 """Errors as pages, for requests that a browser makes by navigating.
 
 Programs get problem details (RFC 9457) from the same routes: only who accepts `text/html` gets a
-page (`application.plainpages`).
+page (`application.plainpages`), which leads to the login: who comes from another site has no way
+back of their own.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from secureflow.application import plainpages
+from secureflow.application.plainpages import Way
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
+from secureflow.server.rest.cookies import settings_of
 from secureflow.texts.negotiation import asked
 
 
@@ -28,12 +31,13 @@ class NavigatedRoute(StrictRoute):
             except SecureFlowError as error:
                 if "text/html" not in request.headers.get("accept", ""):
                     raise
-                return error_page(error, request.headers.get("accept-language", ""))
+                login = Way(f"{settings_of(request).prefix}/login", "To the login")
+                return error_page(error, request.headers.get("accept-language", ""), login)
 
         return shown
 
 
-def error_page(error: SecureFlowError, languages: str) -> Response:
+def error_page(error: SecureFlowError, languages: str, way: Way | None = None) -> Response:
     """Return an error as a page in the language that `Accept-Language` asks for."""
-    page = plainpages.error_page(error, asked(languages))
+    page = plainpages.error_page(error, asked(languages), way)
     return HTMLResponse(page.text, page.status, page.headers)

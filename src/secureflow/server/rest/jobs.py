@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.bodies import BINARY, BYTES
 from secureflow.server.rest.callers import Caller, Use, lets_in
+from secureflow.server.rest.documents import IN_FORMS, Wanted
 from secureflow.server.rest.idempotency import OnceRoute, told_as
-from secureflow.server.rest.languages import SPOKEN, Spoken, headers_in, spoken
+from secureflow.server.rest.languages import SPOKEN, Spoken, spoken
 from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import (
     LIMIT,
@@ -32,24 +32,7 @@ from secureflow.server.rest.shapes import (
 from secureflow.server.rest.streams import Counted, while_let_in
 from secureflow.texts import Language
 
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-_PDF: Final = "application/pdf"
-_FORMS: Final[dict[str, Literal["json", "html", "pdf"]]] = {
-    "application/json": "json",
-    "text/html": "html",
-    _PDF: "pdf",
-}
-
 router = router_of("jobs", OnceRoute, f"{PREFIX}/jobs")
-
-
-def _accepted(header: str) -> Literal["json", "html", "pdf"]:
-    """Return the form that an `Accept` header names first; JSON where it names none."""
-    for one in header[:1000].lower().split(","):
-        kind = one.partition(";")[0].strip()
-        if kind in _FORMS:
-            return _FORMS[kind]
-    return "json"
 
 
 class EventShown(BaseModel):
@@ -140,6 +123,18 @@ async def resume_job(key: Key, use: Use, caller: Caller) -> Job:
     return await use.jobs.resume(caller, key)
 
 
+def _report_page(report: Mapping[str, Any], language: Language) -> str:
+    from secureflow.application.reports.page import render  # loaded when a page is read
+
+    return render(report, language)
+
+
+def _explanation_page(explanation: Mapping[str, Any], language: Language) -> str:
+    from secureflow.application.reports.explanation import render  # loaded when a page is read
+
+    return render(explanation, language)
+
+
 async def _watched(key: Key, use: Use, caller: Counted) -> str:
     """Refuse before the stream begins: afterwards the status is sent already."""
     await use.jobs.get(caller, key)
@@ -202,54 +197,32 @@ async def list_job_events(
     summary="Get a job's report",
     response_class=JSONResponse,
     response_model=dict[str, Any],
-    responses={
-        200: {
-            "content": {
-                "text/html": {"schema": {"type": "string"}},
-                _PDF: {"schema": {"type": "string", "format": "binary"}},
-            }
-        }
-    },
+    responses=IN_FORMS,
 )
-async def get_job_report(
-    key: Key,
-    use: Use,
-    caller: Caller,
-    request: Request,
-    language: Spoken,
-    form: Annotated[Literal["json", "html", "pdf", ""], Query(alias="format")] = "",
-    lang: Literal["en", "zh", ""] = "",
-) -> Response:
+async def get_job_report(key: Key, use: Use, caller: Caller, wanted: Wanted) -> Response:
     """Return the finished job's report as JSON, as one self-contained page, or as PDF.
 
     Without `format` the `Accept` header decides (JSON), without `lang` `Accept-Language`. In JSON
     too sentences are in that language; English keeps what they are made of (`texts`).
     """
     report = await use.jobs.report(caller, key)
-    form = form or _accepted(request.headers.get("accept", ""))
-    lang = lang or ("zh" if language == "zh" else "en")
-    # In a thread: a page of thousands of answers has megabytes and would block others.
-    if form == "json":
-        told = await asyncio.to_thread(lambda: JSONResponse(spoken(report, lang)))
-        told.headers.update(headers_in(lang))
-        return told
-    from secureflow.application.reports.page import (
-        render,  # load the renderer only when a page is read
-    )
-
-    page = await asyncio.to_thread(render, report, lang)
-    if form == "pdf":
-        named = {"Content-Disposition": f'attachment; filename="{key}-{lang}.pdf"'}
-        printed = await use.printer.pdf(page, caller.user)
-        return Response(printed, media_type=_PDF, headers=named)
-    return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
+    return await wanted.answer(report, _report_page, key)
 
 
-@router.get("/{key}/explain", summary="Explain a job")
-async def explain_job(key: Key, use: Use, caller: Caller, language: Spoken) -> dict[str, Any]:
-    """Return who could see what, ε so far and per round, and which attacks the options stop."""
-    explained: dict[str, Any] = spoken(await use.jobs.explain(caller, key), language)
-    return explained
+@router.get(
+    "/{key}/explain",
+    summary="Explain a job",
+    response_class=JSONResponse,
+    response_model=dict[str, Any],
+    responses=IN_FORMS,
+)
+async def explain_job(key: Key, use: Use, caller: Caller, wanted: Wanted) -> Response:
+    """Return who could see what, ε so far and per round, and which attacks the options stop.
+
+    As JSON, as one self-contained page, or as PDF: `format` and `lang` are those of the report.
+    """
+    explanation = await use.jobs.explain(caller, key)
+    return await wanted.answer(explanation, _explanation_page, f"{key}-explanation")
 
 
 @router.get("/{key}/recipe", summary="Get the recipe of a preparation")

@@ -19,7 +19,7 @@ export function ExplanationTab({ job }: { job: Job }) {
   const query = api.useQuery('get', '/api/v1/jobs/{key}/explain', {
     params: { path: { key: job.id } },
   });
-  return <Answer query={query}>{(told) => <Explanation told={told} />}</Answer>;
+  return <Answer query={query}>{(told) => <Explanation told={members(told)} />}</Answer>;
 }
 
 /** An explanation as the centre gives it. */

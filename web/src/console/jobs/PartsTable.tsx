@@ -44,6 +44,17 @@ export function PartsTable({ job, events }: { job: Job; events: readonly JobEven
             width: 130,
             render: (_, one) => <StateTag state={one.state} />,
           },
+          ...(rows.some((one) => one.rounds)
+            ? [
+                {
+                  title: t('jobs:rounds'),
+                  key: 'rounds',
+                  align: 'right' as const,
+                  className: 'number',
+                  render: (_: unknown, one: PartRow) => one.rounds || '',
+                },
+              ]
+            : []),
           ...names.map((name) => ({
             title: has(`words:metric.${name}`) ? t(`words:metric.${name}`) : name,
             key: name,

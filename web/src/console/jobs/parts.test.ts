@@ -47,9 +47,10 @@ test('a job without parts has no rows', () => {
 
 test('steps of a pipeline that have not begun wait, in their order, and nothing of an ended one', () => {
   const rows = partsOf([
-    { id: 1, kind: 'step', at: 5, data: { number: 1, place: 1, step: 'prepare', state: 'succeeded' } },
+    { id: 1, kind: 'step', at: 5, data: { number: 1, place: 1, step: 'prepare', state: 'succeeded', rounds: 3 } },
     { id: 2, kind: 'step', at: 6, data: { number: 2, place: 2, step: 'train', state: 'started' } },
   ]);
+  expect(rows.map((one) => one.rounds)).toEqual([3, 0]);
   const spec = { steps: [{ id: 'prepare' }, { id: 'train' }, { id: 'test' }, { id: 'last' }] };
   const job = { kind: 'pipeline', state: 'running', spec };
   const shown = withWaiting(rows, job);

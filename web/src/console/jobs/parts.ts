@@ -11,6 +11,8 @@ export type PartRow = {
   state: string;
   at: number;
   error: string;
+  /** How many it took; 0 of what has none, or none yet. */
+  rounds: number;
   metrics: Record<string, number>;
 };
 
@@ -51,6 +53,7 @@ export function partsOf(events: readonly JobEvent[]): PartRow[] {
       state: text(data['state']),
       at: typeof data['at'] === 'number' ? data['at'] : at,
       error: text(error?.message) || text(data['reason']),
+      rounds: typeof data['rounds'] === 'number' ? data['rounds'] : 0,
       metrics: Object.fromEntries(metrics),
     });
   }
@@ -69,7 +72,8 @@ export function withWaiting(rows: readonly PartRow[], job: Whole): PartRow[] {
     const label = text((step as { id?: unknown } | null)?.id);
     if (!label || begun.has(label)) return [];
     const number = last + steps.length + at;
-    return [{ number, place: at + 1, label, job: '', state: 'waits', at: 0, error: '', metrics: {} }];
+    const none = { job: '', at: 0, error: '', rounds: 0, metrics: {} };
+    return [{ ...none, number, place: at + 1, label, state: 'waits' }];
   });
   return [...rows, ...waiting];
 }

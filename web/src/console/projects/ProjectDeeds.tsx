@@ -1,6 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { App, Button, Input, Modal, Space } from 'antd';
 import { useState } from 'react';
+import { useNavigate } from 'react-router';
 import { http } from '../../api/client';
 import { asProblem } from '../../api/problem';
 import { useTexts } from '../../shared/i18n';
@@ -9,7 +10,7 @@ import type { Project } from '../project';
 import { useMe } from '../session';
 import { founds, membershipOf, stateOf } from './state';
 
-type Deed = 'accept' | 'leave' | 'thaw' | 'archive';
+type Deed = 'accept' | 'decline' | 'leave' | 'thaw' | 'archive';
 
 /** What the caller may do with a project: join or leave it, stop it and go on, end it for good. */
 export function ProjectDeeds({ project }: { project: Project }) {
@@ -17,6 +18,7 @@ export function ProjectDeeds({ project }: { project: Project }) {
   const me = useMe().data;
   const { modal, message } = App.useApp();
   const queries = useQueryClient();
+  const navigate = useNavigate();
   const [freezing, freeze] = useState(false);
   const state = stateOf(project, useNow());
   const own = me && membershipOf(project, me.organisation)?.state;
@@ -30,19 +32,23 @@ export function ProjectDeeds({ project }: { project: Project }) {
   const attempt = async (doing: () => Promise<unknown>) => {
     try {
       await doing();
-      await fresh();
     } catch (error) {
-      message.error(asProblem(error).message);
+      const { message: said, hint } = asProblem(error);
+      message.error([said, hint].filter(Boolean).join(' '));
     }
+    await fresh(); // after a refusal too: the project is not as this page shows it
   };
   const deed = (name: Deed) =>
-    attempt(() => {
+    attempt(async () => {
       if (name === 'accept') return http.POST('/api/v1/projects/{key}/accept', path);
-      if (name === 'leave') return http.POST('/api/v1/projects/{key}/leave', path);
+      if (name === 'leave' || name === 'decline') {
+        await http.POST('/api/v1/projects/{key}/leave', path);
+        return navigate('/projects'); // it is no project of ours any more
+      }
       if (name === 'thaw') return http.POST('/api/v1/projects/{key}/thaw', path);
       return http.POST('/api/v1/projects/{key}/archive', path);
     });
-  const ask = (name: 'leave' | 'archive') =>
+  const ask = (name: 'decline' | 'leave' | 'archive') =>
     modal.confirm({
       title: t(`projects:${name}.ask`, { name: project.name }),
       content: t(`projects:${name}.hint`),
@@ -56,9 +62,12 @@ export function ProjectDeeds({ project }: { project: Project }) {
   return (
     <Space wrap>
       {own === 'invited' && admin ? (
-        <Button type="primary" onClick={() => void deed('accept')}>
-          {t('projects:accept')}
-        </Button>
+        <>
+          <Button type="primary" onClick={() => void deed('accept')}>
+            {t('projects:accept')}
+          </Button>
+          <Button onClick={() => ask('decline')}>{t('projects:decline')}</Button>
+        </>
       ) : null}
       {stops && state === 'frozen' ? (
         <Button onClick={() => void deed('thaw')}>{t('projects:thaw')}</Button>

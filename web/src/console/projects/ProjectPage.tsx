@@ -57,7 +57,7 @@ function Notices({ project }: { project: Project }) {
           description={project.frozen.reason || t('projects:frozen.noreason')}
         />
       ) : null}
-      {own?.state === 'invited' ? (
+      {own?.state === 'invited' && !project.closed ? (
         <Alert
           type="info"
           showIcon

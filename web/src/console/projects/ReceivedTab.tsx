@@ -3,7 +3,6 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { http, type Schemas } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { Digest } from '../../shared/parts/Digest';
 import { PagedTable } from '../../shared/parts/PagedTable';
 import { StateTag } from '../../shared/parts/StateTag';
 import { Empty } from '../../shared/states/Empty';
@@ -50,7 +49,9 @@ export function ReceivedTab({ project }: { project: Project }) {
       render: (_, one) => (
         <Flex gap="small" wrap>
           {(one.models ?? []).map((each) => (
-            <Digest key={each} value={each} />
+            <Link key={each} to={`/models/${encodeURIComponent(each)}`}>
+              <code>{each}</code>
+            </Link>
           ))}
           {[...(one.results ?? []), ...(one.handed_over ?? [])].map((each) => (
             <Tag key={each}>{each}</Tag>
