@@ -37,6 +37,8 @@ LONGEST_PAUSE: Final = 5.0
 MAX_ANSWERED: Final = 64
 MAX_OPEN: Final = 256
 """Maximum concurrent requests; each may be as long as an envelope."""
+_OF_BLOBS: Final = {"forbidden", "not_found"}
+"""How a centre refuses a blob that it does not know to have asked for."""
 
 _log = get_logger(__name__)
 
@@ -228,9 +230,14 @@ async def _typed(work: Callable[[], Awaitable[JSON]]) -> JSON:
 
 
 def _passes(outcome: JSON | SecureFlowError) -> bool:
-    """Tell whether a failure is temporary: the party's disk or link, the centre's database."""
-    failed = isinstance(outcome, SecureFlowError)
-    return failed and category(outcome.code) is Category.UNAVAILABLE
+    """Tell whether a failure is temporary: the party's disk or link, the centre's database.
+
+    So is a blob that the centre did not give or take: it does for jobs that it drives at the time,
+    and a job that is paused is driven again when it is resumed.
+    """
+    if not isinstance(outcome, SecureFlowError):
+        return False
+    return outcome.code in _OF_BLOBS or category(outcome.code) is Category.UNAVAILABLE
 
 
 def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:

@@ -68,7 +68,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "lang": lang,
         "protection": _traits(report),
         "protections": _protections(report),
-        "comparison": comparison(report.get("comparison")),
+        "side_by_side": comparison(report.get("comparison")),
         "after_headline": 1 if report.get("kind") == "pipeline" else 0,
         "sections": _sections(report.get("sections")),
         "evaluation": evaluation.pictures(report.get("evaluation")),

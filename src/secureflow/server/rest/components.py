@@ -89,6 +89,7 @@ class ComponentCatalogue(BaseModel):
     port_types: list[PortType]
     protections: list[Labelled]
     components: list[Component]
+    conditions: list[str] = Field(description="The metrics that a step's condition may name")
     definitions: dict[str, dict[str, Any]] = Field(
         alias="$defs",
         description="JSON schemas; fields have `x-words`, `x-choices`, `x-picks`, `x-common`, "
