@@ -24,7 +24,7 @@ from secureflow.engines.run.messages import AdvanceRequest, AnswerRequest, MaskR
 from secureflow.engines.script import AGGREGATOR
 from secureflow.engines.secagg import SecAggClient
 from secureflow.kit.canonical import b64decode, b64encode
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.kinds.summing import ENGINE, JOBS, STAGE, SummingSpec, brought, values_of
 from tests.unit.engines.training.masked_world import Scratch
 from tests.unit.engines.training.world import JOB, World
@@ -133,6 +133,20 @@ def test_a_party_that_stays_away_is_not_in_the_totals_and_contributed_to_nothing
     assert report["totals"] == totals(["bank-a", "bank-b", "bank-c"])
     assert report["contributions"]["bank-d"]["rounds"] == 0
     assert {drop["stage"] for drop in report["dropouts"]} == {STAGE}
+
+
+def test_a_store_that_cannot_be_looked_into_makes_nobody_a_liar() -> None:
+    """The request is asked again once the disk is back; its party has done what it said."""
+    world = SummingWorld()
+
+    async def stat(digest: str) -> Any:
+        raise InfrastructureError("disk_failed", "The disk of the centre refuses writes.")
+
+    world.scratch.store.stat = stat  # type: ignore[method-assign]
+    body = {"job": JOB, "vector": {"size": 8}}
+    request = Request("", "bank-a", "mask", body, None)
+    with pytest.raises(InfrastructureError):
+        asyncio.run(world.aggregation.check_arrival(request, {"vector": "ab" * 32}))
 
 
 def test_the_table_that_it_joins_knows_all_stages_apart() -> None:

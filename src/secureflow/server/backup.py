@@ -16,11 +16,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from secureflow.adapters.database.dump import Dump, dump
 from secureflow.adapters.database.engine import Database
-from secureflow.adapters.database.entities import MODELS
+from secureflow.adapters.database.entities import BUNDLES, MODELS, EntityKind
+from secureflow.adapters.database.entities import UPLOADS as UPLOADED
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.tables import LOG_HEAD
 from secureflow.domain.models import Model
@@ -48,6 +49,11 @@ AUTHORITY: Final = "config/ca.pem"
 LOG_KEY: Final = "log.key"
 CA_KEY: Final = "ca/ca.key"
 UPLOADS: Final = "uploads"
+T = TypeVar("T")
+_MISSING: Final = (
+    "Mount the disk that they are on, or put them back from an older backup. If they are "
+    "lost: --without-missing backs up the rest."
+)
 NAMED: Final = 5
 """Maximum number of missing models that are named."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -62,7 +68,7 @@ def back_up(
         config: its settings file.
         target: the new file.
         passphrase: seals the keys.
-        without_missing: leave out models whose files are missing.
+        without_missing: leave out models and uploads whose files are missing.
 
     Raises:
         SecureFlowError: `record_…` if the database is not the folder's newest; `model_missing`,
@@ -82,6 +88,7 @@ def back_up(
             raise unwritable(target, error) from error
         if not without_missing:
             _check_models(settings, tables)
+            _check_uploads(settings, tables)
         files = _files(config, settings, tables, dumped)
         return write_backup(
             target,
@@ -139,7 +146,9 @@ def _check_models(settings: ServerSettings, tables: Path) -> None:
         SecureFlowError: `model_missing`.
     """
     models = list(_models(tables))
-    missing = [model.id for model in models if not _blob(settings, model.artifact).is_file()]
+    missing = [
+        model.id for model in models if not _blob(settings.artifacts, model.artifact).is_file()
+    ]
     if missing:
         named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
         raise SecureFlowError(
@@ -151,23 +160,48 @@ def _check_models(settings: ServerSettings, tables: Path) -> None:
                 artifacts=settings.artifacts,
                 named=named,
             ),
-            "Mount the disk that they are on, or put them back from an older backup. If they are "
-            "lost: --without-missing backs up the rest.",
+            _MISSING,
+        )
+
+
+def _check_uploads(settings: ServerSettings, tables: Path) -> None:
+    """Refuse to leave out what people brought: weights, and the code of jobs.
+
+    Raises:
+        SecureFlowError: `model_missing`.
+    """
+    digests = {row.digest for row in _rows(tables, UPLOADED)}
+    digests |= {row.digest for row in _rows(tables, BUNDLES)}
+    missing = [one for one in sorted(digests) if not _blob(settings.uploads, one).is_file()]
+    if missing:
+        raise SecureFlowError(
+            "model_missing",
+            Text(
+                "The files of {count} of {uploads_count} uploads are not in {uploads}.",
+                count=len(missing),
+                uploads_count=len(digests),
+                uploads=settings.uploads,
+            ),
+            _MISSING,
         )
 
 
 def _models(tables: Path) -> Iterator[Model]:
-    """Yield the registered models; an unreadable one is left to `server check`."""
-    lines = _lines(tables / MODELS.name)
+    return _rows(tables, MODELS)
+
+
+def _rows(tables: Path, kind: EntityKind[T]) -> Iterator[T]:
+    """Yield what a table holds; an unreadable row is left to `server check`."""
+    lines = _lines(tables / kind.name)
     columns = json.loads(next(lines))
     for line in lines:
         row = dict(zip(columns, json.loads(line), strict=True))
         with contextlib.suppress(SecureFlowError):
-            yield MODELS.read(SimpleNamespace(**row))
+            yield kind.read(SimpleNamespace(**row))
 
 
-def _blob(settings: ServerSettings, digest: str) -> Path:
-    return settings.artifacts / digest[:2] / digest
+def _blob(directory: Path, digest: str) -> Path:
+    return directory / digest[:2] / digest
 
 
 def _named(tables: Path, dumped: Dump) -> set[str]:

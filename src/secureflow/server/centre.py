@@ -52,6 +52,7 @@ from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.authorities import read_authorities
 from secureflow.server.awaiting import awaited
@@ -239,10 +240,18 @@ def _expel(link: LinkServer, agent: Agent) -> None:
 
 
 def _stores(settings: ServerSettings) -> tuple[FileArtifacts, FileArtifacts, ScratchFiles]:
-    spare = settings.storage.reserve_mb << 20
-    uploads = FileArtifacts(settings.uploads, reserve=spare, part="uploads")
-    vectors = ScratchFiles(settings.artifacts / "vectors", reserve=spare)
-    return FileArtifacts(settings.artifacts, reserve=spare), uploads, vectors
+    spare, folder = settings.storage.reserve_mb << 20, settings.artifacts
+    try:
+        uploads = FileArtifacts(settings.uploads, reserve=spare, part="uploads")
+        vectors = ScratchFiles(folder / "vectors", reserve=spare)
+        return FileArtifacts(folder, reserve=spare), uploads, vectors
+    except InfrastructureError as error:  # others are told no path, but who starts it needs it
+        hint = Text(
+            "Check the disk of {folder}: is it mounted for writing, and for this "
+            "user? Waiting work then continues by itself.",
+            folder=folder,
+        )
+        raise error.retold(error.message, hint) from error
 
 
 def _make_link(

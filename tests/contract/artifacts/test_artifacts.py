@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -289,3 +290,68 @@ async def test_a_folder_that_is_gone_is_waited_for_and_its_path_is_not_told(
     folder.unlink(missing_ok=True)
     away.rename(folder)
     await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+
+
+@pytest.mark.parametrize("gone", ["missing", "a file", "not mounted"])
+async def test_while_the_folder_is_gone_nothing_is_said_to_be_missing(
+    tmp_path: Path, gone: str
+) -> None:
+    """Who is told that there is no such blob gives up; it is there again with the volume."""
+    folder = tmp_path / "unmounted"
+    artifacts = FileArtifacts(folder)
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    away = folder.rename(tmp_path / "away")
+    if gone == "a file":
+        folder.write_text("")
+    if gone == "not mounted":
+        folder.mkdir()
+    for asked in (artifacts.stat(DIGEST), artifacts.open(DIGEST), artifacts.delete(DIGEST)):
+        if asked.__name__ == "delete" and gone != "a file":
+            await asked  # what is not there needs no removal
+            continue
+        with pytest.raises(InfrastructureError) as failed:
+            await asked
+        assert failed.value.code == "disk_failed"
+        assert "unmounted" not in str(failed.value)
+    with pytest.raises(InfrastructureError):  # nor is it ready, or takes a job
+        artifacts.demand(0)
+    folder.unlink() if gone == "a file" else shutil.rmtree(folder, ignore_errors=True)
+    away.rename(folder)
+    artifacts.demand(0)
+    assert await _content(artifacts, DIGEST) == CONTENT
+
+
+async def test_a_disk_that_fails_is_told_as_such_by_all_that_touches_it(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that is mounted read-only, or of another user: waited for, and no words of its."""
+    stored = await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/srv/blobs")
+
+    for name, work in (
+        ("unlink", lambda: artifacts.delete(stored.digest)),
+        ("stat", lambda: artifacts.stat(stored.digest)),
+        ("open", lambda: _content(artifacts, stored.digest)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuses)
+            with pytest.raises(InfrastructureError) as failed:
+                await work()
+        assert failed.value.code == "disk_failed", name
+        assert "/srv" not in str(failed.value)
+    assert await _content(artifacts, stored.digest) == CONTENT
+
+
+@pytest.mark.parametrize("blocks", ["{prefix}", "incoming"])
+async def test_a_file_in_the_way_of_a_folder_of_the_store(tmp_path: Path, blocks: str) -> None:
+    artifacts = FileArtifacts(tmp_path / "blobs")
+    place = tmp_path / "blobs" / blocks.format(prefix=DIGEST[:2])
+    if place.exists():
+        place.rmdir()
+    place.write_text("")
+    with pytest.raises(InfrastructureError) as failed:
+        await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    assert failed.value.code == "disk_failed"
+    assert [one.name for one in _files(tmp_path)] == [place.name]

@@ -18,7 +18,8 @@ from blake3 import blake3
 
 from secureflow.adapters.database import engine
 from secureflow.adapters.database.engine import Database
-from secureflow.domain.models import Model
+from secureflow.domain.bundles import FOR_EVER, StoredBundle
+from secureflow.domain.models import Model, Upload
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.backup import back_up
 from secureflow.server.check import check
@@ -258,3 +259,37 @@ def test_a_backup_leaves_out_no_registered_model(
     back_up(config, tmp_path / "c.tar", PHRASE, without_missing=True)
     assert restore(tmp_path / "b.tar", tmp_path / "b", database="sqlite").models == 2
     assert restore(tmp_path / "c.tar", tmp_path / "c", database="sqlite").models == 1
+
+
+@pytest.mark.parametrize("kind", ["weights", "code"])
+def test_a_backup_leaves_out_nothing_that_people_brought(tmp_path: Path, kind: str) -> None:
+    """The disk of the uploads is not mounted: the job that names them could not go on after it."""
+    config = new_centre(tmp_path / "centre", "")
+    content = f"of people: {kind}".encode()
+    brought = blake3(content).hexdigest()
+    facts: Any = ("prj_1", brought)
+    row: Any = (
+        Upload("upl_1", *facts, "ab" * 32, "bank-a", "ada", 7, 1, FOR_EVER)
+        if kind == "weights"
+        else StoredBundle("prj_1.b", *facts, "bank-a", "ada", "net", 4, 1, 1, 1, FOR_EVER)
+    )
+    asyncio.run(_bring(config, row))
+    error = refusal(back_up, config, tmp_path / "b.tar", PHRASE)
+    assert (error.code, "1 of 1 uploads" in error.message) == ("model_missing", True)
+    back_up(config, tmp_path / "c.tar", PHRASE, without_missing=True)
+    place = ServerSettings.load(config).uploads / brought[:2] / brought
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    restore(tmp_path / "b.tar", tmp_path / "b")
+    back = ServerSettings.load(tmp_path / "b" / "server.yaml").uploads / brought[:2] / brought
+    assert back.read_bytes() == content
+
+
+async def _bring(config: Path, row: Upload | StoredBundle) -> None:
+    database = Database(ServerSettings.load(config).database_url)
+    await database.start()
+    async with database.begin() as unit:
+        await (unit.uploads.add(row) if isinstance(row, Upload) else unit.bundles.add(row))
+        await unit.commit()
+    await database.close()

@@ -38,6 +38,7 @@ _JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
 _REMEMBERED: Final = 10_000
 """Discarded jobs that are remembered: a late blob of theirs would never be removed."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_GONE: Final = (FileNotFoundError, NotADirectoryError, FileExistsError)
 
 # Disks stall; the event loop must not. All file work runs in threads.
 _off: Final = asyncio.to_thread
@@ -67,7 +68,7 @@ class FileArtifacts:
         self._reserve = reserve
         self._place = Place(directory, part, "the centre", public=True)
         self._incoming = directory / "incoming"
-        with writing(self._place):
+        with self._disk():
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left_over in self._incoming.iterdir():
                 _clear(left_over)
@@ -76,8 +77,10 @@ class FileArtifacts:
         """Refuse bytes that do not fit next to the reserve.
 
         Raises:
-            InfrastructureError: `disk_full`.
+            InfrastructureError: `disk_full`; `disk_failed` while the folder is gone.
         """
+        with self._disk():
+            self._demand_folder()
         self._place.demand(size + self._reserve)
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
@@ -88,7 +91,7 @@ class FileArtifacts:
             InfrastructureError: `disk_full`, `disk_failed`; nothing is stored.
         """
         self.demand(limit)
-        with writing(self._place, limit), self._mounted():
+        with self._disk(limit):
             handle, name = await open_in_thread(lambda: _made(self._incoming), _unmade)
         try:
             with os.fdopen(handle, "wb", 0) as file:
@@ -104,53 +107,74 @@ class FileArtifacts:
                         "They were altered or cut off on the way: send them again.",
                     )
                 if self._durable:
-                    with writing(self._place, limit):
+                    with self._disk(limit):
                         await _off(os.fsync, file.fileno())
-                with writing(self._place, limit):  # while it is locked: nobody removes it
+                with self._disk(limit):  # while it is locked: nobody removes it
                     await _off(self._name, Path(name), artifact.digest)
         except BaseException:  # whatever ended the stream, even cancellation: leave nothing behind
-            with suppress(FileNotFoundError):  # it has its name already, or its folder is gone
+            with suppress(OSError):  # it has its name already, or its folder is gone
                 os.unlink(name)  # noqa: PTH108  Path is refused in a coroutine; this is quick
             raise
         return artifact
 
     @contextmanager
-    def _mounted(self) -> Iterator[None]:
+    def _disk(self, needed: int = 0) -> Iterator[None]:
         """Take a folder that is gone for a disk that is: a volume that is not mounted, or moved.
 
-        Whoever sends the bytes waits then, and is told no path of this machine.
+        Whoever sends or asks for bytes waits then, and is told no path of this machine.
         """
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise OSError(errno.EIO, "the folder is gone") from error
+        with writing(self._place, needed):
+            try:
+                yield
+            except _GONE as error:
+                raise OSError(errno.EIO, "the folder is gone") from error
+
+    def _demand_folder(self) -> None:
+        if not self._incoming.is_dir():
+            raise OSError(errno.EIO, "the folder is gone")
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         """Return the blob's bytes from the offset, in chunks of at most 256 KiB.
 
         Raises:
             SecureFlowError: `not_found`.
+            InfrastructureError: `disk_failed`, now or while they are read.
         """
         path = self._existing(digest)
-        return _read(path, offset)
+        return self._read(path, offset)
 
     async def stat(self, digest: str) -> Artifact:
         """Return the blob's size.
 
         Raises:
             SecureFlowError: `not_found`.
+            InfrastructureError: `disk_failed`.
         """
-        return Artifact(digest, self._existing(digest).stat().st_size)
+        path = self._existing(digest)
+        with self._disk():
+            size = path.stat().st_size
+        return Artifact(digest, size)
 
     def path(self, digest: str) -> Path | None:
-        """Return the blob's file, or None."""
+        """Return the blob's file, or None.
+
+        Raises:
+            InfrastructureError: `disk_failed`.
+        """
         path = self._path(digest)
-        return path if path is not None and path.is_file() else None
+        with self._disk():
+            found = path is not None and path.is_file()
+        return path if found else None
 
     async def delete(self, digest: str) -> None:
-        """Remove the blob if it exists; open readers are not affected."""
+        """Remove the blob if it exists; open readers are not affected.
+
+        Raises:
+            InfrastructureError: `disk_failed`.
+        """
         if path := self._path(digest):
-            await _off(path.unlink, missing_ok=True)
+            with self._disk():
+                await _off(path.unlink, missing_ok=True)
 
     async def older_than(self, seconds: float) -> list[str]:
         """Return the digests of the blobs that were stored longer ago, in order."""
@@ -174,7 +198,7 @@ class FileArtifacts:
                     Text("The blob is longer than its limit of {limit} bytes.", limit=limit),
                     "Its manifest or the job's spec sets the limit.",
                 )
-            with writing(self._place, limit):
+            with self._disk(limit):
                 await _off(_write, file, hasher.update, chunk)
         return Artifact(hasher.hexdigest(), size)
 
@@ -193,10 +217,26 @@ class FileArtifacts:
     def _existing(self, digest: str) -> Path:
         path = self.path(digest)
         if path is None:
+            with self._disk():  # nothing is known of what it holds while it is away
+                self._demand_folder()
             raise SecureFlowError(
                 "not_found", Text("There is no blob {digest!r}.", digest=digest[:80])
             )
         return path
+
+    async def _read(self, path: Path, offset: int) -> AsyncIterator[bytes]:
+        with self._disk():
+            file = await open_in_thread(lambda: path.open("rb", 0), FileIO.close)
+        try:
+            file.seek(offset)
+            while True:
+                with self._disk():
+                    chunk = await _off(file.read, CHUNK)
+                if not chunk:
+                    return
+                yield chunk
+        finally:
+            file.close()
 
 
 class ScratchFiles:
@@ -236,16 +276,6 @@ class ScratchFiles:
             if len(self._discarded) > _REMEMBERED:
                 self._discarded.popitem(last=False)
             await _off(shutil.rmtree, self._directory / job, ignore_errors=True)
-
-
-async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
-    file = await open_in_thread(lambda: path.open("rb", 0), FileIO.close)
-    try:
-        file.seek(offset)
-        while chunk := await _off(file.read, CHUNK):
-            yield chunk
-    finally:
-        file.close()
 
 
 def _made(incoming: Path) -> tuple[int, str]:

@@ -92,7 +92,7 @@ class _Tries:
         if error.code in _REFUSALS or _unexplained(error):
             self._broken, self._refused = 0, self._refused + 1
             self._log_wait(error)
-        elif error.code in {"link_broken", "certificate_not_valid_now"}:
+        elif error.code in {"link_broken", "certificate_not_valid_now", "internal"}:
             self._broken += 1
         else:
             raise error
@@ -122,6 +122,7 @@ async def fetch(link: TransferLink, digest: str, path: Path, size: int) -> None:
         try:
             with rpc_errors("the server"), writing(place, size):
                 await _fetch_rest(link.dial(), digest, part, size)
+            waits_no_more()
             break
         except InfrastructureError:  # a local fault: the caller decides whether to wait
             raise
@@ -129,6 +130,7 @@ async def fetch(link: TransferLink, digest: str, path: Path, size: int) -> None:
             reached, before = await asyncio.to_thread(_length, part), reached
             if reached > before:
                 tries.moved()
+            waits_for_centre(error)
             await tries.again(error)
     with writing(place):
         await asyncio.to_thread(part.replace, path)

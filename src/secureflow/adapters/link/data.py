@@ -69,6 +69,8 @@ class DataService:
                     await context.write(chunk[start : start + CHUNK])
         except SecureFlowError as error:
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
 
     async def _put(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         peer = await self._gate.admit(context)
@@ -97,6 +99,8 @@ class DataService:
             return canonical_bytes({"digest": stored.digest, "size": stored.size})
         except SecureFlowError as error:
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
 
 
 async def _stored(

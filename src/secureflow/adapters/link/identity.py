@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc.aio
 from cryptography import x509
 
-from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.refusals import refuse, refuse_fault
 from secureflow.kit.certchains import issued_by
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -53,6 +53,7 @@ class Gate:
         clock: unix seconds.
         intermediate: returns the intermediate that issues the certificates of this link, if one
             does: its root may have others, which vouch for nobody here.
+        whose: how people know this process.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Gate:
         authorise: Authorise,
         clock: Clock,
         intermediate: Callable[[], x509.Certificate | None] = lambda: None,
+        whose: str = "The centre",
     ) -> None:
         self._trust_domain = trust_domain
         self._authorise = authorise
         self._clock = clock
         self._intermediate = intermediate
+        self._whose = whose
 
     async def admit(self, context: Context) -> PeerIdentity:
         """Return the peer, or abort the RPC with the reason."""
@@ -73,6 +76,12 @@ class Gate:
             return await self._identify(context)
         except SecureFlowError as error:
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self.refuse_fault(context, error)
+
+    async def refuse_fault(self, context: Context, error: Exception) -> NoReturn:
+        """End the RPC for an exception that is no refusal; see `refusals.refuse_fault`."""
+        await refuse_fault(context, error, self._whose)
 
     def seconds_left(self, context: Context) -> int:
         """Return how long the peer's certificate is still valid."""

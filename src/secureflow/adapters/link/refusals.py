@@ -13,7 +13,9 @@ import grpc.aio
 from secureflow.adapters.link.messages import parse_error
 from secureflow.domain.errors import Category, category
 from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 MAX_DETAILS: Final = 4096
@@ -25,6 +27,7 @@ _UNTIL_EXPLAINED: Final = 5.0
 """Seconds within which that status comes: the call has ended already."""
 
 _Known = TypeVar("_Known")
+_log = get_logger(__name__)
 
 _STATUS: Final = {
     Category.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -52,6 +55,25 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
         text = canonical_bytes(short.as_json())
     await context.abort(status, text.decode("utf-8"))
     raise AssertionError  # abort never returns
+
+
+async def refuse_fault(
+    context: grpc.aio.ServicerContext[Any, Any], error: Exception, whose: str
+) -> NoReturn:
+    """End the RPC for an exception that is no refusal; its trace is in this process's log alone.
+
+    gRPC itself would tell the peer the exception's words, which may name paths of this machine.
+
+    Args:
+        context: of the RPC.
+        error: what its work raised.
+        whose: how people know this process.
+    """
+    if isinstance(error, grpc.aio.BaseError):  # the RPC has ended, or its peer is gone
+        raise error
+    _log.error("rpc_failed", exc_info=error)
+    defect = Text("{whose} had an internal error; its log has the trace.", whose=whose)
+    await refuse(context, exhausted(error, whose) or SecureFlowError("internal", defect))
 
 
 @contextlib.contextmanager

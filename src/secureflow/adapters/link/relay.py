@@ -175,6 +175,8 @@ class Relay:
         except SecureFlowError as error:
             _log.debug("peer_stream_ended", party=peer.party, code=error.code)
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
 
     async def _place(self, peer: PeerIdentity, context: Context) -> PeerPlace:
         if peer.spiffe.role != "agent":

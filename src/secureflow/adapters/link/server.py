@@ -304,6 +304,8 @@ class LinkServer:
         except SecureFlowError as error:
             _log.info("link_closed", party=peer.party, code=error.code)
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
         finally:
             self._forget(peer.party, stream)
 

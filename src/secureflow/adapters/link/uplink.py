@@ -50,7 +50,7 @@ RENEWAL_LOOKS: Final = 60
 _TRIES: Final = 4
 LONGEST_PAUSE: Final = 5.0
 """Seconds between two attempts."""
-_AGAIN: Final = {"link_broken", "upload_stalled"}
+_AGAIN: Final = {"link_broken", "upload_stalled", "internal"}
 
 _log = get_logger(__name__)
 
@@ -97,7 +97,7 @@ class UplinkServer:
         self._bounds = bounds
         self._refusal_of = refusal_of
         by = lambda: credentials().intermediate  # noqa: E731
-        self._gate = Gate(trust_domain, self._authorise, clock, by)
+        self._gate = Gate(trust_domain, self._authorise, clock, by, whose="The enclave")
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -144,6 +144,8 @@ class UplinkServer:
             return canonical_bytes(await self._handler.offer(peer, offer))
         except SecureFlowError as error:
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
 
     async def _send(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         peer = await self._gate.admit(context)
@@ -157,6 +159,8 @@ class UplinkServer:
             return canonical_bytes(receipt)
         except SecureFlowError as error:
             await refuse(context, error)
+        except Exception as error:  # noqa: BLE001  the edge of a call: its peer must not read it
+            await self._gate.refuse_fault(context, error)
 
     async def _while_admitted(
         self, peer: PeerIdentity, messages: AsyncIterator[bytes]

@@ -18,7 +18,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.run.messages import Empty, ForgetRequest, SumRequest, as_body, read
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import return_free_memory
 from secureflow.kit.text import Text
@@ -161,8 +161,15 @@ class Aggregation:
 
 
 async def _holds(store: Artifacts, vector: str, size: int) -> bool:
+    """Tell whether a vector has arrived.
+
+    Raises:
+        InfrastructureError: that cannot be seen now, which is no fault of its party.
+    """
     try:
         return (await store.stat(vector)).size == size
+    except InfrastructureError:
+        raise
     except SecureFlowError:
         return False  # no such blob, or no digest at all
 
