@@ -96,12 +96,26 @@ def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     if not finite(error) or error <= 0:
         return dict(row)
     digits = 1 - math.floor(math.log10(error))
-    figures = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
+    figures = {"standard_error": _to(error, digits)}
     digits = min(digits, 0) if measure in _COUNTED else digits
     for name in ("value", "low", "high"):
         if finite(value := row.get(name)):
-            figures[name] = f"{round(value, digits):,.{max(0, digits)}f}"
+            figures[name] = _to(value, digits)
     return {**row, **figures}
+
+
+def _to(value: float, digits: int) -> str:
+    """Write a number with so many decimals; a negative count leaves out digits before the point."""
+    return format(round(value, digits), f",.{max(0, digits)}f")
+
+
+def answer_place(row: Mapping[str, Any]) -> str:
+    """Say what a row of an answer is about: its group, its cell, its quantile."""
+    cell = row.get("cell")
+    if isinstance(cell, list):
+        cell = " – ".join(f"{edge:g}" for edge in cell)
+    parts = (row.get("group"), cell, row.get("quantile"))
+    return " · ".join(str(part) for part in parts if part not in (None, ""))
 
 
 def section_rows(section: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -332,8 +332,10 @@ async def test_a_job_that_such_a_fault_paused_is_taken_up_by_itself(
             await unit.journal.append(JOB.id, [line])
             await unit.commit()
         await one.runner.resume_all()
-        while not (job := await one.job()).state.final:
-            one.changed.clear()
+        while True:
+            one.changed.clear()  # before the look: what changes during it must not be missed
+            if (job := await one.job()).state.final:
+                break
             await asyncio.wait_for(one.changed.wait(), 60)
         _, events, _, _ = await one.record()
     assert (job.state, job.error) == (JobState.SUCCEEDED, None)

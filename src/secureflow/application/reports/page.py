@@ -39,7 +39,13 @@ from secureflow.application.reports.pictures import evaluation
 from secureflow.application.reports.pictures.comparison import comparison
 from secureflow.application.reports.points import points_view
 from secureflow.application.reports.wording import both
-from secureflow.domain.figures import answer_figures, figure, metric_figures, section_rows
+from secureflow.domain.figures import (
+    answer_figures,
+    answer_place,
+    figure,
+    metric_figures,
+    section_rows,
+)
 from secureflow.domain.metricnames import in_words
 from secureflow.domain.specs.protections import Traits, stored_traits
 from secureflow.kit.plain import shown
@@ -89,7 +95,7 @@ def environment(*loaders: BaseLoader) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
+    made.filters |= {"both": both, "moment": moment, "figure": figure, "place": answer_place}
     made.filters["told"] = text_in
     made.filters["metric"] = in_words
     made.filters["number"] = number_of
@@ -136,15 +142,6 @@ def moment(seconds: Any) -> str:
     if not isinstance(seconds, int | float) or not seconds:
         return ""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-def place(row: Mapping[str, Any]) -> str:
-    """Say what an answer is about: its group, its cell, its quantile."""
-    cell = row.get("cell")
-    if isinstance(cell, list):
-        cell = " – ".join(f"{edge:g}" for edge in cell)
-    parts = (row.get("group"), cell, row.get("quantile"))
-    return " · ".join(str(part) for part in parts if part not in (None, ""))
 
 
 @functools.cache

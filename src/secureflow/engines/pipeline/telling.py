@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.domain.figures import figure, metric_figures
+from secureflow.domain.figures import answer_figures, answer_place, figure, metric_figures
 from secureflow.domain.metricnames import in_words, most_telling
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
@@ -138,6 +138,23 @@ def sections(spec: PipelineSpec, rows: Sequence[Row]) -> list[dict[str, JSON]]:
         )
         found.append(with_texts({"title": title, "rows": list(_told(row))}))
         found += list((row or {}).get("sections") or ())
+        if answered := _answered(row or {}):
+            found.append({"title": "Answers", "rows": answered})
+    return found
+
+
+def _answered(row: Row) -> list[dict[str, JSON]]:
+    """Return the answers of a step of statistics: what was asked of what, value and interval."""
+    found: list[dict[str, JSON]] = []
+    for answer in objects(row.get("answers")):
+        for one in objects(answer.get("rows")):
+            told = answer_figures(one, str(answer.get("measure")))
+            value = str(told.get("exact") or "") or figure(told.get("value"))
+            value = value or text_in(told, "reason")
+            if told.get("low") is not None:
+                value += f" [{figure(told['low'])}, {figure(told.get('high'))}]"
+            parts = (str(answer.get("name")), answer_place(one))
+            found.append({"label": " · ".join(part for part in parts if part), "value": value})
     return found
 
 

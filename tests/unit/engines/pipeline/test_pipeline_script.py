@@ -357,3 +357,20 @@ def test_a_report_begins_with_what_was_made_by_whom_from_which_steps() -> None:
     assert "mean predicted probability" in page
     assert "平均预测概率" in page
     assert "predicted_rate" not in page
+
+
+def test_a_step_of_statistics_tells_its_answers() -> None:
+    mean = {"value": 38.60234, "low": 38.56123, "high": 38.64345, "standard_error": 0.0213}
+    row = {"state": "succeeded", "job": "job_2", "step": "test", "answers": [
+        {"name": "mean of age", "measure": "mean", "rows": [mean]},
+        {"name": "people", "measure": "count", "rows": [{"group": "Private", "value": 120}]},
+    ]}  # fmt: skip
+    found = sections(PipelineWorld().spec, [row])
+    (told,) = (one for one in found if one["title"] == "Answers")
+    assert told["rows"] == [
+        {"label": "mean of age", "value": "38.602 [38.561, 38.643]"},
+        {"label": "people · Private", "value": "120"},
+    ]
+    page = render({"kind": "pipeline", "state": "succeeded", "sections": found}, "zh")
+    assert "答案" in page
+    assert "38.602 [38.561, 38.643]" in page
