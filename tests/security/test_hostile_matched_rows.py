@@ -216,7 +216,7 @@ async def test_nothing_is_read_when_the_pipeline_is_over(world: RowsWorld) -> No
     await world.approve(FIT)
     assert sorted(await read(world)) == [0, 3]
     kept = world.selection.read_bytes()
-    await world.over()
+    await world.over("failed")
     assert not world.selection.exists()
     world.selection.parent.mkdir(exist_ok=True)
     world.selection.write_bytes(kept)  # somebody has put it back
@@ -285,7 +285,7 @@ async def test_the_ids_of_all_attempts_are_set_aside_before_the_first_step(
     assert await left(world) == 1000 - 2 * 100
     world.reopen()
     await world.end(MATCH)
-    await world.over()
+    await world.over("failed")
     assert await left(world) == 1000 - 3
 
 
