@@ -159,6 +159,7 @@ def test_a_problem_leads_to_its_step_and_field(opens: Opens, tmp_path: Path) -> 
     ) == "true"  # fmt: skip
     page.reload()
     page.locator("[data-id=train]").wait_for()  # the draft is still there
+    page.locator(".react-flow__edge").wait_for(state="attached")
     assert page.locator(".react-flow__edge").count() == 1
 
 
