@@ -91,10 +91,18 @@ def log_in(page: Any, place: Place, who: str, language: str = "en") -> None:
         page.get_by_role("button", name=enter, exact=True).click()
 
 
+_READY: Final = """() => {
+    const awaits = document.querySelector("[aria-busy=true], .ant-skeleton");
+    window.frames_at_rest = awaits || !document.querySelector("h1")
+        ? 0 : (window.frames_at_rest || 0) + 1;
+    return window.frames_at_rest > 5;
+}"""
+"""What a page awaits is drawn a moment after its heading."""
+
+
 def ready(page: Any) -> None:
     """Wait until a page has its heading and awaits nothing."""
-    page.get_by_role("heading", level=1).wait_for()
-    page.locator("[aria-busy=true], .ant-skeleton").first.wait_for(state="detached")
+    page.wait_for_function(_READY, polling="raf")
 
 
 def session_of(page: Any) -> str:
