@@ -428,6 +428,9 @@ INFRASTRUCTURE: Final = frozenset(
 )
 """Codes of a server whose database fails temporarily: callers may retry."""
 
+NOT_ASKED_FOR: Final = frozenset({"forbidden", "not_found"})
+"""How a centre refuses a blob that it does not know to have asked for, or to have told of."""
+
 
 ROW_ERRORS: Final = frozenset(
     {

@@ -17,7 +17,7 @@ from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.messages import LogProgress, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
-from secureflow.domain.errors import Category, category
+from secureflow.domain.errors import NOT_ASKED_FOR, Category, category
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.disk import exhausted
@@ -37,8 +37,6 @@ LONGEST_PAUSE: Final = 5.0
 MAX_ANSWERED: Final = 64
 MAX_OPEN: Final = 256
 """Maximum concurrent requests; each may be as long as an envelope."""
-_OF_BLOBS: Final = {"forbidden", "not_found"}
-"""How a centre refuses a blob that it does not know to have asked for."""
 
 _log = get_logger(__name__)
 
@@ -237,7 +235,7 @@ def _passes(outcome: JSON | SecureFlowError) -> bool:
     """
     if not isinstance(outcome, SecureFlowError):
         return False
-    return outcome.code in _OF_BLOBS or category(outcome.code) is Category.UNAVAILABLE
+    return outcome.code in NOT_ASKED_FOR or category(outcome.code) is Category.UNAVAILABLE
 
 
 def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:

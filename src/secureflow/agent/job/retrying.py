@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from secureflow.domain.errors import INFRASTRUCTURE
+from secureflow.domain.errors import INFRASTRUCTURE, NOT_ASKED_FOR
 from secureflow.kit.backoff import Backoff
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -39,7 +39,7 @@ async def retry_while_away(attempt: Callable[[], Awaitable[None]]) -> None:
         try:
             await attempt()
         except SecureFlowError as error:
-            if error.code not in {"forbidden", "not_found"}:
+            if error.code not in NOT_ASKED_FOR:
                 raise
             await asyncio.sleep(pause)
         else:

@@ -100,8 +100,7 @@ class Steps:
         made, planned = self._made(spec, part)
         if len(request.outputs["metrics"]) != planned:
             raise _refused(request, "it tells figures of other models than were to be measured")
-        owed = planned if spec.min_contributors == len(spec.roster) else 1
-        if made < owed:
+        if made < _owed(spec, planned):
             raise _refused(
                 request,
                 Text(
@@ -179,8 +178,7 @@ class Steps:
         if PORTS[spec.kind].output("recipe") is None:
             raise _refused(request, "it fits no recipe")
         made, planned = self._made(spec, part)
-        owed = planned if spec.min_contributors == len(spec.roster) else 1
-        if made < owed:
+        if made < _owed(spec, planned):
             raise _refused(
                 request,
                 Text(
@@ -216,6 +214,11 @@ def _named(store: RecordStore, part: str) -> str:
     leaf = store.leaf_of(part, FINISHED)
     read = None if leaf is None else read_finished(leaf.bundle.get("document"))
     return "" if read is None else read[2]
+
+
+def _owed(spec: JobSpec, planned: int) -> int:
+    """Return of how many rounds a party must have made the sums: all, or one if any may miss."""
+    return planned if spec.min_contributors == len(spec.roster) else 1
 
 
 def _refused(request: StepRequest, reason: str) -> SecureFlowError:
