@@ -125,7 +125,7 @@ class MaskedFold(MaskedSum):
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Update the model with the mean of the opened sum, and return the mean."""
         del seed
-        mean = np.empty(self._spec.parameters, np.float32)
+        mean = np.empty(self._spec.update_parameters, np.float32)
         model.digest, digest = apply_mean(
             self._spec, self._plan, self._total, self._weight, model.parameters, mean
         )

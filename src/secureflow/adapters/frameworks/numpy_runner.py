@@ -37,7 +37,12 @@ from secureflow.engines.training.capping import (
     clipped_blocks,
     clipped_delta,
 )
-from secureflow.engines.training.models import model_family, row_cells, token_numbers
+from secureflow.engines.training.models import (
+    model_family,
+    model_sizes,
+    row_cells,
+    token_numbers,
+)
 from secureflow.engines.training.private import (
     METRIC_UNIT,
     noises_metrics,
@@ -284,12 +289,11 @@ class NumpyRunner:
         return replace(rows, cells=row_cells(self._spec)), labels
 
     def _load(self, path: Path) -> NDArray[np.float32]:
-        size = self._spec.parameters * _FLOAT32.itemsize
-        if path.stat().st_size != size:
-            raise _invalid_model(
-                Text("it has {found} bytes, not {size}", found=path.stat().st_size, size=size)
-            )
-        model = np.memmap(path, dtype=_FLOAT32, mode="r")
+        spec, found = self._spec, path.stat().st_size
+        if found not in model_sizes(spec):
+            size = spec.parameters * _FLOAT32.itemsize
+            raise _invalid_model(Text("it has {found} bytes, not {size}", found=found, size=size))
+        model = np.memmap(path, dtype=_FLOAT32, mode="r")[: spec.update_parameters]
         if not np.isfinite(model).all():
             raise _invalid_model("a parameter is not finite")
         return np.asarray(model)
@@ -309,7 +313,7 @@ class NumpyRunner:
 
     def _write_step(self, path: Path) -> None:
         """Write a rehearsal's update: its step, or a sparse file of zeros."""
-        step, count = getattr(self._spec.model, "step", 0.0), self._spec.parameters
+        step, count = getattr(self._spec.model, "step", 0.0), self._spec.update_parameters
         block = np.full(min(count, _STEPS), step, np.float32)
 
         def steps() -> Iterator[NDArray[np.float32]]:

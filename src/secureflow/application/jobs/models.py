@@ -54,7 +54,7 @@ class ModelSums:
 
         request, spec = opened.request, opened.spec
         model = await self._model(request, spec)
-        mean = np.empty(spec.parameters, np.float32)
+        mean = np.empty(spec.update_parameters, np.float32)
         digest, mean_digest = await asyncio.to_thread(
             apply_mean, spec, opened.plan, opened.total, opened.weight, model, mean
         )
@@ -73,19 +73,20 @@ class ModelSums:
         """Return the model from which the round started: cached, initial, or from the blobs."""
         import numpy as np
 
-        from secureflow.engines.training.models import initial_state
+        from secureflow.engines.training.models import initial_state, with_kept
 
         digest, model = self._models.pop(request.job, ("", None))
         if digest == request.base:
             return model
         if request.model is None:
             return await asyncio.to_thread(initial_state, spec)
-        model = np.empty(spec.parameters, np.float32)
+        start = request.base == spec.starts_from
+        model = np.empty(spec.start_parameters if start else spec.parameters, np.float32)
         view, at = model.data.cast("B"), 0
         async for chunk in await self._artifacts.open(request.base):
             view[at : at + len(chunk)] = chunk
             at += len(chunk)
-        return model
+        return with_kept(spec, model)
 
     async def _store(self, array: Any, digest: str) -> None:
         view = memoryview(array).cast("B")

@@ -86,7 +86,7 @@ class Ringed:
         self._plan = masked_plan(spec, JOB, spec_digest(spec), stage)
         self._total = np.zeros(self._plan.encoding.slots, self._plan.ring)
         self._one = np.zeros_like(self._total)
-        self._mean = np.empty(spec.parameters if stage == "train" else 0, np.float32)
+        self._mean = np.empty(spec.update_parameters if stage == "train" else 0, np.float32)
         self._count = 0
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:

@@ -48,8 +48,8 @@ from secureflow.engines.sealing import (
 )
 from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean
-from secureflow.engines.training.models import initial_state
-from secureflow.engines.training.strategies import next_state
+from secureflow.engines.training.models import initial_state, with_kept
+from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
@@ -99,7 +99,7 @@ class ModelFiles:
         path = await asyncio.to_thread(self.existing, job.job, model.digest)
         if path is None:
             path = self._path(job.job, model.digest)
-            await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+            await self._fetch(job, model, path, _FLOAT32 * _values(spec, model))
             self._sound.add(path)
         return path
 
@@ -125,7 +125,7 @@ class ModelFiles:
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
         """
-        mean, size = self._job(job) / "mean", _FLOAT32 * spec.parameters
+        mean, size = self._job(job) / "mean", _FLOAT32 * spec.update_parameters
         if step.mean.size != size:
             raise other_model(step.model)
         with writing(self._place):
@@ -341,13 +341,13 @@ class ModelFiles:
 
 def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: str) -> None:
     update = np.fromfile(mean, "<f4")
-    if update.size != spec.parameters:
+    if update.size != spec.update_parameters:
         raise other_model(digest)
     check_mean(spec, update)
     part = path.with_suffix(".part")
     with base.open("rb", 0) as source, part.open("wb") as file:
         written = _Written(file)
-        next_state(spec, _Read(source), update, written)
+        next_state(spec, _state(spec, source), update, written)
     found = written.digest
     mean.unlink()
     if found != digest:
@@ -371,15 +371,28 @@ def _rest_on(base: Path) -> None:
     _keep_only(base)
 
 
+def _values(spec: TrainingSpec, model: ReleasedModel) -> int:
+    """Return how many values a model has: the one that a job starts from may be uploaded."""
+    return spec.start_parameters if model.digest == spec.starts_from else spec.parameters
+
+
+def _state(spec: TrainingSpec, source: IO[bytes]) -> Blocks:
+    """Return the state in a model's file; an uploaded model's with what its strategy keeps."""
+    if os.fstat(source.fileno()).st_size == _FLOAT32 * spec.parameters:
+        return _Read(source)
+    return with_kept(spec, np.fromfile(source, "<f4"))
+
+
 class _Read:
-    """The float32 values of a file, read in order."""
+    """The float32 values of a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def __getitem__(self, part: slice) -> NDArray[np.float32]:
-        count = -1 if part.stop is None else part.stop - (part.start or 0)
-        return np.fromfile(self._file, "<f4", count)
+        start = part.start or 0
+        self._file.seek(_FLOAT32 * start)
+        return np.fromfile(self._file, "<f4", -1 if part.stop is None else part.stop - start)
 
 
 class _Written:
@@ -415,7 +428,7 @@ def other_model(digest: str) -> SecureFlowError:
 def _resumed(spec: TrainingSpec) -> ReleasedModel:
     """Return the model named by the approved spec: of another job or uploaded, in clear."""
     named = spec.starts_from
-    return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
+    return ReleasedModel(named, named, _FLOAT32 * spec.start_parameters)
 
 
 def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedModel) -> None:
