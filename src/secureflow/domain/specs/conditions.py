@@ -40,6 +40,7 @@ MOST_MODELS: Final = 16
 MOST_FIGURES: Final = 64
 _NUMBER_FORM: Final = re.compile(r"-?[0-9]{1,300}\.[0-9]{6}", re.ASCII)
 _NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+_BEYOND: Final = 1e300
 DECIMALS: Final = 6
 """Of the figures that parties sign."""
 Limit = Annotated[float, Field(ge=-1e12, le=1e12)]
@@ -168,11 +169,19 @@ def metrics_of(label: Any) -> frozenset[str]:
 def signed_metrics(models: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
     """Return figures as parties sign them: texts with six decimals.
 
+    A figure without that form (not a number, or beyond every other) is left out, not all with it:
+    a condition on it does not hold, because it is not told.
+
     Args:
         models: of each model, figure → number.
     """
     return [
-        {name: f"{value:.{DECIMALS}f}" for name, value in sorted(one.items())} for one in models
+        {
+            name: f"{value:.{DECIMALS}f}"
+            for name, value in sorted(one.items())
+            if abs(value) < _BEYOND and _NAME_FORM.fullmatch(name)
+        }
+        for one in models
     ]
 
 

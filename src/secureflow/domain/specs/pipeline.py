@@ -238,7 +238,8 @@ class PipelineSpec(SpecBase):
         skipped = self.skips(record.signed)
         if (why := skipped.get(self.steps[place - 1].id)) is not None:
             step = self.steps[place - 1].id
-            raise PartProblem(Text("its step {step} is skipped: {why}", step=step, why=why))
+            told = Text("its step {step} is skipped: {why}", step=step, why=why)
+            raise PartProblem(told, contradicts=True)
         for earlier in range(1, place):
             if self._done(earlier, record) is None and self.steps[earlier - 1].id not in skipped:
                 step = self.steps[earlier - 1].id
