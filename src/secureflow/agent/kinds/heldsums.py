@@ -38,7 +38,7 @@ class HeldSums:
         """
         path = held_folder(self._models, job) / _FILE
         with writing(self._place, len(sums)):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             path.unlink(missing_ok=True)
             path.touch(0o600)
             path.write_bytes(sums)

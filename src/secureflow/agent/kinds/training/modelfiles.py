@@ -18,6 +18,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -87,6 +88,8 @@ class ModelFiles:
         self._hashing = threading.Lock()
         self._place = Place(directory, "model files", party)
         self.sums = HeldSums(directory, party)
+        with suppress(OSError):  # a request says so, and waits
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
         """Return the file of a model whose digest was checked against a release.
@@ -312,14 +315,14 @@ class ModelFiles:
     def _job(self, job: str) -> Path:
         folder = self._directory / job
         with writing(self._place):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _held(self, job: str) -> Path:
         """Return the folder that no worker sees."""
         folder = held_folder(self._directory, job)
         with writing(self._place):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _path(self, job: str, digest: str) -> Path:
