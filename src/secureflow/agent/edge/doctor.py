@@ -26,6 +26,7 @@ from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
     check_alarm,
     check_attestation,
+    check_budgets,
     check_charter,
     check_data,
     check_enclave,
@@ -409,6 +410,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), check_enclave),
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
+    ("budgets", frozenset({"settings", "record_missing", "record_damaged"}), check_budgets),
     ("environments", frozenset({"settings"}), check_environments),
     ("engines", frozenset({"settings"}), check_engines),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
