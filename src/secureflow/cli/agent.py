@@ -141,7 +141,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         answer["settings"] = _in_force(answer["settings"])
         answer["clock_skew"] = _clocks(answer.get("clock_skew"))
-        for name in ("trouble", "set_back"):
+        for name in ("trouble", "alarm", "set_back"):
             answer[name] = _trouble(answer.get(name))
         answer["restored"] = _restored(answer.get("restored"))
         answer["jobs"] = "\n".join(map(_job, answer.get("jobs") or ()))
