@@ -315,8 +315,11 @@ def clear_alarm(
 
     confirmed(t("Continue although the agent raised an alarm?"), yes)
     outcome = api.clear_alarm(config, reason)
+    cleared = outcome.get("cleared")
+    if cleared is not None and output is not Form.JSON:
+        outcome["cleared"] = explained(part_of(cleared, "code"), part_of(cleared, "message"))
     show(outcome, output)
-    if outcome.get("cleared") is None:
+    if cleared is None:
         say(t("There was no alarm."))
 
 

@@ -121,6 +121,18 @@ def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) 
     assert (code, err) == (0, "There was no alarm.\n")
 
 
+def test_the_alarm_that_was_cleared_is_told_in_words(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "control", lambda *_, **__: {"cleared": ALARM.as_json()})
+    words = ("agent", "clear-alarm", "--reason", "explained", "--yes")
+    _, out, err = cli(*words)
+    assert "The record of bank-b is an older copy." in out
+    assert "template" not in out
+    assert err == ""
+    assert json.loads(cli(*words, "-o", "json")[1]) == {"cleared": ALARM.as_json()}
+
+
 def test_log_and_status(cli: Any, asked: Any) -> None:
     assert "Pinned a charter." in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
