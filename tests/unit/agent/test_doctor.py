@@ -368,6 +368,8 @@ async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
         )
         checks = {one["check"]: one for one in ahead}
         assert checks["certificate"]["code"] == "certificate_not_valid_now"
+        hint = checks["certificate"]["hint"]
+        assert "By the centre's clock it is valid, and the two differ by -" in hint
         assert "authorisation" not in checks
         assert checks["clock"]["code"] == "clock_skew"
 
