@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { usePreferences } from '../shared/preferences';
+import { againAfter } from './back';
 import { http, keepForm, type Schemas } from './api';
 
 export type Session = Schemas['Session'];
@@ -27,6 +28,8 @@ export function useSession() {
       return data!;
     },
     staleTime: Infinity,
+    // Without a session there is no stream that would say that the agent is back.
+    refetchInterval: (query) => againAfter(query.state.error),
   });
 }
 
