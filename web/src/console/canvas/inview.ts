@@ -25,7 +25,7 @@ export function shift(step: Box, view: View, seen: Size): Place | null {
 
 /** What is used of the drawing's library. */
 type Flow = {
-  getNode: (id: string) => { measured?: Partial<Size> } | undefined;
+  getInternalNode: (id: string) => { measured?: Partial<Size> } | undefined;
   getViewport: () => View;
   setViewport: (view: View) => unknown;
   fitView: (options: { maxZoom: number; padding: number }) => unknown;
@@ -56,7 +56,7 @@ export function useInView({ flow, frame, chosen, place, count, held }: Given): v
       if (!now || held.current) return;
       const whole = () => void now.fitView({ maxZoom: 1, padding: 0.2 });
       if (last.count !== count) return whole();
-      const node = now.getNode(chosen);
+      const node = now.getInternalNode(chosen);
       const seen = frame.current;
       if (!node || !seen) return;
       const { width = 0, height = 0 } = node.measured ?? {};

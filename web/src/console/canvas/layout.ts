@@ -3,14 +3,14 @@ import type { Edge, Step } from './draft';
 import type { Place } from './history';
 
 const ACROSS = 250;
-/** A training at three owners, with its family and its state, is 185 high. */
-const DOWN = 220;
+/** A training at three owners, with its family and its state, is 205 high. */
+const DOWN = 240;
 const STAIR = 130;
 const COLUMNS = 2;
 const PARTS = 40;
 
 /** The height and width of a step, as far as edges have to go around it. */
-const HIGH = 200;
+const HIGH = 215;
 const WIDE = 220;
 const BESIDE = 40;
 /** Half of what is free between steps that stand side by side. */
