@@ -197,8 +197,13 @@ def _gave(kind: str, row: Row) -> str:
         return Text("{kind}: {state}", kind=kind, state=row.get("state") or "did not run")
     name, value, model = _best_measured(row)
     if model:
-        told = {"kind": kind, "name": in_words(name), "value": value, "model": model}
-        return Text("{kind}: {name} {value}, the best, of {model}", **told)
+        return Text(
+            "{kind}: {name} {value}, the best, of {model}",
+            kind=kind,
+            name=in_words(name),
+            value=value,
+            model=model,
+        )
     name, value = _key_figure(row)
     if not name:
         return kind
