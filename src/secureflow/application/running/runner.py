@@ -27,7 +27,7 @@ from functools import partial
 from typing import Final, cast
 
 from secureflow.application.listing import list_readable
-from secureflow.application.ports.artifacts import DAMAGED, DamagedArtifactError
+from secureflow.application.ports.artifacts import DamagedArtifactError
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running import moving
@@ -60,6 +60,7 @@ from secureflow.application.running.windups import (
     script_of,
     why_cancelled,
 )
+from secureflow.domain.errors import DAMAGED
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
