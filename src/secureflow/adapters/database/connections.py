@@ -197,6 +197,17 @@ def forget_rows(error: BaseException) -> None:
         error.args = (spoken(error),)
 
 
+def roll_back(engine: sa.Engine, connection: sa.PoolProxiedConnection) -> None:
+    """Undo a transaction; with a connection that is lost it is over anyhow.
+
+    Such a connection is thrown away: the pool would roll it back again, fail, and log the trace.
+    """
+    try:
+        connection.rollback()
+    except engine.dialect.loaded_dbapi.Error as lost:
+        connection.invalidate(lost)
+
+
 def _forget_rows(context: sa.engine.ExceptionContext) -> None:
     error, text = context.sqlalchemy_exception, str(context.original_exception)
     forget_rows(context.original_exception)
