@@ -429,6 +429,8 @@ INFRASTRUCTURE: Final = frozenset(
 )
 """Codes of a server whose database fails temporarily: callers may retry."""
 
+DAMAGED: Final = "record_damaged"
+"""A stored record or file is not what it says it is."""
 NOT_ASKED_FOR: Final = frozenset({"forbidden", "not_found"})
 """How a centre refuses a blob that it does not know to have asked for, or to have told of."""
 

@@ -112,8 +112,7 @@ async def open_centre(
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    parties = _parties(link, kinds, readable, vectors, waits)
-    asking = _asking(link, parties, witnessing, database, (readable, vectors))
+    asking = _asking(link, kinds, waits, witnessing, database, (readable, vectors))
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
@@ -281,11 +280,13 @@ def _make_link(
 
 def _asking(
     link: LinkServer,
-    parties: LocalParties,
+    kinds: JobKinds,
+    waits: Waits,
     witnessing: Witnessing,
     database: Database,
     stores: tuple[ReadTogether, ScratchFiles],
 ) -> Asking:
+    parties = _parties(link, kinds, *stores, waits)
     answered = partial(note_answer, database.begin)
     damaged = partial(_demand_whole, *stores)
     return Asking(parties, witnessing.cosigned, link.left, answered, damaged)

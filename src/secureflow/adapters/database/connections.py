@@ -93,7 +93,12 @@ def driver_url(text: str) -> URL:
 
 
 def shown_url(url: URL) -> str:
-    """Return a URL for people: a password may be in its query too."""
+    """Return a database's name for people: a file's path, else the URL without the password.
+
+    A password may be in its query too.
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        return url.database
     return url.difference_update_query(("password",)).render_as_string()
 
 

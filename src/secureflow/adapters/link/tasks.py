@@ -17,8 +17,7 @@ from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.messages import LogProgress, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
-from secureflow.application.ports.artifacts import DAMAGED
-from secureflow.domain.errors import NOT_ASKED_FOR, Category, category
+from secureflow.domain.errors import DAMAGED, NOT_ASKED_FOR, Category, category
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.disk import exhausted

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from secureflow.domain.errors import DAMAGED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-DAMAGED: Final = "record_damaged"
 ARTIFACT: Final = "artifact"
 """The detail of `DamagedArtifactError` with the digest; agents pass it on in their failures."""
 

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from secureflow.application.ports.artifacts import ARTIFACT, DAMAGED, DamagedArtifactError
+from secureflow.application.ports.artifacts import ARTIFACT, DamagedArtifactError
 from secureflow.application.ports.courier import Courier, Request
 from secureflow.application.running.answering import SLOW
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
-from secureflow.domain.errors import name_of
+from secureflow.domain.errors import DAMAGED, name_of
 from secureflow.engines.run.attemptcodes import LOST
 from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
