@@ -336,6 +336,7 @@ CATALOGUE: dict[str, Category] = {
     "not_admitted": Category.CONFLICT,
     "not_approved": Category.FORBIDDEN,
     "part_refused": Category.UNTRUSTED,
+    "signed_otherwise": Category.UNTRUSTED,
     "matched_rows_missing": Category.FAILED,
     "matched_rows_altered": Category.UNTRUSTED,
     "no_point_succeeded": Category.FAILED,

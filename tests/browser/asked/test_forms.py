@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from peers.browsers import shoot, violations
+from playwright.sync_api import expect
 
 from secureflow.demo.data import PURPOSE
 from secureflow.domain.specs.statistics_request import NoiseRequest
@@ -17,6 +18,7 @@ from tests.browser.asked.place import PARTIES, SHARED, ages
 from tests.browser.console.place import Centre
 from tests.browser.console.test_frame import faults, ready
 from tests.browser.opening import Opens
+from tests.browser.whole.words import Words
 
 NUMBER: Final = re.compile(r"-?[\d,]+(?:\.\d+)?")
 FAR: Final = 30.0
@@ -218,6 +220,53 @@ def test_explanation_and_report_print_whole_and_on_white(
     assert page.get_by_role("main").get_by_text(head, exact=True).last.is_visible()
     page.emulate_media(media="screen", color_scheme=theme)
     page.locator(f"html[data-theme={theme}]").wait_for()
+
+
+@pytest.mark.full
+def test_an_overlap_is_asked_for_and_told_in_chinese(opens: Opens, said: list[str]) -> None:
+    t, page = Words("zh"), opens("ada", "zh")
+    page.goto("/ask/overlap")
+    ready(page)
+    choose(page, t("ask:project"), "demo")
+    choose(page, t("ask:first"), "bank-a")
+    choose(page, t("ask:key.first"), "phone")
+    choose(page, t("ask:second"), "bank-b")
+    choose(page, t("ask:key.second"), "phone")
+    choose(page, t("ask:who"), "bank-a")
+    submit = page.get_by_role("button", name=ZH[-1], exact=True)
+    expect(submit).to_be_enabled()
+    assert not violations(page)
+    submit.click()
+    page.wait_for_url("**/jobs/job_*")
+    page.get_by_role("tab", name=t("jobs:report")).click()
+    counted = page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True)
+    expect(counted).to_be_visible()
+    expect(page.get_by_text(t("jobs:shared.by", party="bank-a"))).to_be_visible()
+    shoot(page, "zh/ask-overlap-answer")
+    assert not violations(page)
+    assert faults(said) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_key_is_no_column_of_which_a_number_is_asked(opens: Opens, language: str) -> None:
+    """Of data that declare a key the form offers the numbers, and counts rows without one."""
+    t, page = Words(language), opens("ada", language)
+    page.goto("/ask/statistics")
+    ready(page)
+    choose(page, t("ask:project"), "demo")
+    box = page.get_by_role("main").get_by_role("combobox", name=t("ask:columns"), exact=True)
+    box.click()
+    drawn = page.locator(f".ant-select-dropdown:has(#{box.get_attribute('aria-controls')})")
+    option = drawn.locator(".ant-select-item-option")
+    expect(option.filter(has_text="age").first).to_be_visible()
+    expect(option.filter(has_text="phone")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(drawn).to_be_hidden()
+    choose(page, t("ask:columns"), "age")
+    expect(page.get_by_text("δ = 1e-6")).to_be_visible()
+    expect(page.locator(".ant-skeleton")).to_have_count(0)
+    assert not violations(page)
 
 
 @pytest.mark.full

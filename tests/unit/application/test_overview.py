@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.application import overview
 from secureflow.application.access import Principal
 from secureflow.application.jobs.reachability import Absence
 from secureflow.application.overview import Overview
@@ -136,10 +137,25 @@ async def test_who_of_an_unfinished_job_has_no_link_is_shown_with_it(
     monkeypatch.setattr(
         courier, "status", lambda one: PartyStatus(one, one not in gone, 0.0, gone=gone.get(one, 0))
     )
+    assert (await seen(stage, stage.scientist("bank-a"))).absent == [], "nobody is asked, none runs"
+    async with stage.database.begin() as work:
+        for key in (job, stage.ids["outsider.job"]):
+            found = await work.jobs.get(key)  # type: ignore[attr-defined]
+            await work.jobs.save(replace(found, state=JobState.RUNNING))  # type: ignore[attr-defined]
+        created = (await work.jobs.get(job)).created  # type: ignore[attr-defined]
+        await work.commit()
     page = await seen(stage, stage.scientist("bank-a"))
-    assert page.absent == [Absence(job, "bank-c", "", 70)]
+    assert page.absent == [Absence(job, "bank-c", "", created)], "no longer than there is the job"
+    gone["bank-c"] = created + 7
+    page = await seen(stage, stage.scientist("bank-a"))
+    assert page.absent == [Absence(job, "bank-c", "", created + 7)]
     others = (await seen(stage, stage.scientist("outsider"))).absent
     assert {one.job for one in others} == {stage.ids["outsider.job"]}
+    monkeypatch.setattr(overview, "MOST_AWAY", 1)
+    gone["bank-b"] = created
+    page = await seen(stage, stage.scientist("bank-a"))
+    assert [one.party for one in page.absent if one.job == job] == ["bank-b"]
+    assert page.absent_more[job] == 1
     gone.clear()
     assert (await seen(stage, stage.scientist("bank-a"))).absent == []
 

@@ -372,7 +372,9 @@ class AgentVerbs:
                 store.note(self._context.clock(), action, job, **facts)
 
     async def _accuse(self, name: str, verb: str, body: JSON, error: SecureFlowError) -> None:
-        job = self._context.store.job(name)
+        """Sign an accusation in the job, or in the one of which it was to be a part."""
+        store = self._context.store
+        job = store.job(name) or store.job(str(error.details.get("whole", "")))
         if job is not None:
             await asyncio.to_thread(accuse, self._context, job, verb, body, error)
 

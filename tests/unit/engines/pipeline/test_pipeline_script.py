@@ -18,10 +18,10 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.ledger.reported import comparison_digest
 from secureflow.engines.pipeline.telling import sections
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
-from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
@@ -286,7 +286,7 @@ def test_models_that_steps_measured_are_compared_and_the_record_holds_the_digest
     (auc,) = (one for one in told["lines"] if one["metric"] == "auc")
     assert [one["best"] for one in auc["cells"]] == [True, False]
     (end,) = (one for one in world.entries if one.get("kind") == "job.finished")
-    assert end["document"]["comparison"] == digest(told)
+    assert end["document"]["comparison"] == comparison_digest(told)
     assert not [row for row in report["steps"] if "measured" in row]
     assert "measured" not in json.dumps(world.entries, default=str)
     page = render(report, "en")
