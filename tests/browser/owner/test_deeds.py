@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from peers.browsers import shoot, violations
+from peers.browsers import expect, ready, shoot, violations
 
 from secureflow.agent.console.addresses import WEB
 from tests.browser.opening import Opens
-from tests.browser.owner.conftest import log_in, ready, session_of
+from tests.browser.owner.conftest import log_in, session_of
 from tests.browser.place import Place
 from tests.survival.world import PLAN, await_end, training
 
@@ -61,7 +61,8 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
         vera = opens("vera")
         vera.goto(f"{WEB}/running")
         vera.get_by_text(job).first.wait_for()
-        assert not vera.get_by_role("button", name="Stop this job").count()
+        ready(vera)
+        expect(vera.get_by_role("button", name="Stop this job")).to_have_count(0)
         cleo.goto(f"{WEB}/running")
         cleo.get_by_role("button", name="Stop this job").click()
         dialog = cleo.get_by_role("dialog", name="Withdraw the approval of this job?")

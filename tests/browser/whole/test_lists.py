@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
+from peers.browsers import expect, ready
 
 from tests.browser.whole.conftest import Opens, demand
-from tests.browser.whole.place import Consortium, ready, served
+from tests.browser.whole.place import Consortium, served
 from tests.browser.whole.plenty import many_deeds, many_entries, many_events, many_jobs, writing
 from tests.survival.world import PLAN, training
 
@@ -119,7 +120,7 @@ def test_ten_thousand_jobs_scroll_to_the_first_and_are_filtered(
     search.fill("the oldest of all")
     search.press("Enter")
     page.get_by_role("link", name="the oldest of all").wait_for()
-    assert scrolled.rows() == 1
+    expect(page.locator(".ant-table-row")).to_have_count(1)
 
 
 def test_a_hundred_thousand_entries_of_the_ledger(opens: Opens, whole: Consortium) -> None:
@@ -134,7 +135,8 @@ def test_a_hundred_thousand_entries_of_the_ledger(opens: Opens, whole: Consortiu
     assert typical(far) <= LONGER * typical(near), (near, far)
     scrolled.page.goto(whole.url() + "/record?author=the-oldest")
     ready(scrolled.page)
-    assert scrolled.rows() == 1, "the first of a hundred thousand"
+    first = scrolled.page.locator(".ant-table-row")
+    expect(first, "the first of a hundred thousand").to_have_count(1)
 
 
 def test_fifty_thousand_lines_of_a_jobs_log(opens: Opens, whole: Consortium, job: str) -> None:
@@ -179,7 +181,7 @@ def test_fifty_thousand_lines_of_an_agents_own_log(opens: Opens, whole: Consorti
     page.goto(whole.url("bank-b") + "/record?group=people")
     ready(page)
     assert 0 < entries.count() <= ROWS
-    assert not page.get_by_text("Published the dataset").count()
+    expect(page.get_by_text("Published the dataset")).to_have_count(0)
 
 
 def older(page: Any) -> None:

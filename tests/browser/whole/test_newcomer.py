@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import violations
+from peers.browsers import expect, ready, violations
 
 from tests.browser.whole.conftest import Opens
 from tests.browser.whole.place import (
@@ -23,7 +23,6 @@ from tests.browser.whole.place import (
     PROJECT,
     Consortium,
     approve,
-    ready,
     submit,
 )
 from tests.browser.whole.registry import address, paths
@@ -173,7 +172,7 @@ def verified(walk: Walk, t: Words, owner: Any, bundle: Path) -> None:
     status = owner.locator("[data-testid=status]")
     status.wait_for()
     walk.look(owner, "verified")
-    assert status.get_attribute("data-status") == "verified"
+    expect(status).to_have_attribute("data-status", "verified")
 
 
 @pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.full)])

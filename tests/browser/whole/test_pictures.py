@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from peers.browsers import ready
 from PIL import Image
 
 from tests.browser.whole.conftest import Opens, demand
-from tests.browser.whole.place import LANGUAGES, WIDE, Consortium, approve, ready, served
+from tests.browser.whole.place import LANGUAGES, WIDE, Consortium, approve, served
 from tests.browser.whole.words import Words
 
 pytestmark = pytest.mark.soak
