@@ -31,6 +31,9 @@ WORDS: Final = {
 }  # fmt: skip
 
 
+OPTION: Final = ".ant-select-dropdown:visible .ant-select-item-option"
+
+
 def open_canvas(opens: Opens, language: str = "en", address: str = "/jobs/new") -> Any:
     page = opens("ada", language)
     page.goto(address)
@@ -52,12 +55,15 @@ def say_whose(page: Any, language: str, name: str) -> None:
     words, panel = WORDS[language], settings(page, language)
     panel.get_by_role("button", name=words["job"], exact=True).press("Enter")
     panel.get_by_role("combobox", name=words["project"], exact=True).focus()
-    key_in(page, "ArrowDown", "Enter")
+    page.keyboard.press("ArrowDown")
+    page.locator(OPTION).first.wait_for()
+    page.keyboard.press("Enter")
+    expect(page.locator(OPTION)).to_have_count(0)
     panel.get_by_role("textbox", name=words["name"], exact=True).focus()
     page.keyboard.type(name)
     panel.get_by_role("combobox", name=words["datasets"], exact=True).focus()
     page.keyboard.press("ArrowDown")
-    page.locator(".ant-select-item-option").nth(2).wait_for()
+    page.locator(OPTION).nth(2).wait_for()
     key_in(page, "Enter", "ArrowDown", "Enter", "ArrowDown", "Enter", "Escape")
 
 

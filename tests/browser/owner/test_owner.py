@@ -105,10 +105,12 @@ def test_two_people_decide_one_of_them_by_the_keyboard_alone(opens: Opens, place
     job = submit(place, rounds=500)
     item = place.waiting(job)
     ben.get_by_role("link", name="1 request waits").wait_for()  # by the stream: nobody asked for it
+    ready(ben)
     tab_to(ben, "Inbox")
     ben.keyboard.press("Enter")
     ben.wait_for_url("**/inbox")
     ben.get_by_role("link", name="credit scoring").wait_for()
+    ready(ben)
     tab_to(ben, "credit scoring")
     ben.keyboard.press("Enter")
     ben.get_by_role("heading", name="Your decision").wait_for()

@@ -160,7 +160,7 @@ def searches(log: Scrolled, *texts: str) -> list[float]:
 
 def sought(page: Any, text: str) -> None:
     page.get_by_label("Search the log").fill(text)
-    page.wait_for_timeout(300)  # what is drawn after the last key is measured, too
+    ready(page)  # what is drawn after the last key is measured, too
 
 
 def test_fifty_thousand_lines_of_an_agents_own_log(opens: Opens, whole: Consortium) -> None:
@@ -169,19 +169,25 @@ def test_fifty_thousand_lines_of_an_agents_own_log(opens: Opens, whole: Consorti
     page = log.page
     entries = page.get_by_role("main").get_by_role("listitem")
     near = [log.busy(lambda: older(page))]
-    assert 0 < entries.count() <= ROWS
+    bounded(entries)
     with writing(whole.platform.parties["bank-b"].directory / "agent.db") as database:
         (last,) = database.execute("SELECT max(id) FROM deeds").fetchone()
     page.goto(whole.url("bank-b") + f"/record?before={last - LINES + 100}")
     ready(page)
     far = [log.busy(lambda: older(page)) for _ in range(3)]
-    assert 0 < entries.count() <= ROWS
+    bounded(entries)
     page.get_by_text("Pinned a charter.").wait_for()
     assert typical(far) <= LONGER * typical(near), (near, far)
     page.goto(whole.url("bank-b") + "/record?group=people")
     ready(page)
-    assert 0 < entries.count() <= ROWS
+    bounded(entries)
     expect(page.get_by_text("Published the dataset")).to_have_count(0)
+
+
+def bounded(entries: Any) -> None:
+    """Wait until there are entries, and no more than a page has."""
+    expect(entries).not_to_have_count(0)
+    expect(entries.nth(ROWS)).to_have_count(0)
 
 
 def older(page: Any) -> None:
