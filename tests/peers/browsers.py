@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -49,13 +50,13 @@ _AT_REST: Final = """async () => {
 """A colour on its way from that of a dead button to that of a live one has too little contrast."""
 
 
-_READY: Final = """() => {
+_READY: Final = """asked => {
     const awaits = document.querySelector("[aria-busy=true], .ant-skeleton");
-    window.frames_at_rest = awaits || !document.querySelector("h1")
-        ? 0 : (window.frames_at_rest || 0) + 1;
-    return window.frames_at_rest > 5;
+    const before = window.at_rest?.asked === asked ? window.at_rest.frames : 0;
+    window.at_rest = {asked, frames: awaits || !document.querySelector("h1") ? 0 : before + 1};
+    return window.at_rest.frames > 5;
 }"""
-"""What a page awaits is drawn a moment after its heading."""
+"""What a page awaits is drawn a moment after its heading; each asking counts frames of its own."""
 _FITS: Final = """async () => {
     const page = document.scrollingElement;
     for (let frame = 0; frame < 60 && page.scrollWidth > page.clientWidth; frame++)
@@ -142,8 +143,7 @@ def expect(shown: Any, told: str | None = None) -> Any:
 
 def ready(page: Any) -> None:
     """Wait until a page has its heading and has awaited nothing for some frames."""
-    page.evaluate("window.frames_at_rest = 0")
-    page.wait_for_function(_READY, polling="raf")
+    page.wait_for_function(_READY, arg=time.monotonic_ns(), polling="raf")
 
 
 def violations(page: Any) -> list[str]:
