@@ -54,10 +54,10 @@ def ask_for_the_overlap(page: Any, other: str) -> None:
     page.goto("/ask/overlap")
     ready(page)
     choose(page, "Project", "demo")
-    choose(page, "Dataset of the one", "bank-a")
-    choose(page, "Its column to match", "phone")
-    choose(page, "Dataset of the other", other)
-    choose(page, "The other's column to match", "phone")
+    choose(page, "First dataset", "bank-a")
+    choose(page, "Column to match in the first", "phone")
+    choose(page, "Second dataset", other)
+    choose(page, "Column to match in the second", "phone")
     choose(page, "Who learns it", "bank-a")
 
 

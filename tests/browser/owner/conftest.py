@@ -17,7 +17,7 @@ TABLET: Final = {"width": 820, "height": 1180}
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 LOGIN: Final = {"en": ("Name", "Password", "Log in"), "zh": ("用户名", "密码", "登录")}
 """Words of the login form: name, password, button."""
-CODE: Final = {"en": "Code of the second factor", "zh": "二次验证码"}
+CODE: Final = {"en": "Code of the second factor", "zh": "第二因素验证码"}
 
 
 @pytest.fixture(scope="package")

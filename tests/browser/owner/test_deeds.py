@@ -85,6 +85,6 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
     cleo.goto(f"{WEB}/record?group=decisions")
     cleo.get_by_text("the study is over").first.wait_for()
     with cleo.expect_download() as kept:
-        cleo.get_by_role("link", name="Keep as a file").click()
+        cleo.get_by_role("button", name="Keep as a file").click()
     assert kept.value.suggested_filename == "activity-decisions-newest.json"
     assert '"approval.withdrawn"' in kept.value.path().read_text()

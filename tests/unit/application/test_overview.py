@@ -56,6 +56,26 @@ async def test_an_answer_wakes_open_pages(stage: Stage) -> None:
     assert (change.kind, change.about) == ("job", key)
 
 
+async def test_a_job_says_who_has_approved_while_others_think(stage: Stage) -> None:
+    key, who = stage.ids["job"], stage.owner("bank-b")
+
+    async def approved() -> Any:
+        return (await stage.services.jobs.get(who, key)).progress.get("approved")
+
+    assert await approved() is None, "nobody is asked yet"
+    parties = [
+        str(one["party"]) for one in (await stage.services.jobs.get(who, key)).spec["roster"]
+    ]
+    await asked(stage, key, *parties)
+    assert await approved() is None
+    await note_answer(stage.services.begin, key, 1, parties[0])
+    assert await approved() == [parties[0]]
+    async with stage.database.begin() as work:
+        await work.outbox.clear(key, 1)
+        await work.commit()
+    assert await approved() is None, "the job's events tell it from now on"
+
+
 async def test_questions_wait_for_those_who_submitted(stage: Stage) -> None:
     key = stage.ids["job"]
     await stage.services.questions.ask("bank-b", key, "k1", "Why income?")

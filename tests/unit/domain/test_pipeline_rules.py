@@ -244,6 +244,14 @@ def test_the_label_says_what_steps_tell_together() -> None:
     assert all(one["steps"] for one in told)
 
 
+def test_the_label_says_who_keeps_the_figures_by_which_a_step_runs() -> None:
+    spec = specified(ROSTER, steps=gated(ROSTER))
+    (told,) = (row for row in together(spec) if "own record" in str(row["who"]))
+    assert told["steps"] == ["test", "again"]
+    assert all(party in str(told["who"]) for party in spec.parties)
+    assert "all figures of test" in str(told["sees"])
+
+
 def test_figures_of_other_rows_can_be_subtracted() -> None:
     share = {"held_out": {"by": "key", "share": 0.2}}
     whole, part = together(specified(ROSTER)), together(changed(2, **share))

@@ -13,7 +13,7 @@ Rules (docs/architecture.md, "A job is a script of effects"):
 - of several servers of a database one drives a job (`claims`); requests to another one reach it
   through the database;
 - a fault of the infrastructure (`driving`) is not an outcome: the job is restarted from the journal
-  until it passes;
+  until it passes; nor is a damaged file of this server (`DamagedArtifactError`), which pauses it;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
   runs in a thread: the event loop serves people and parties meanwhile.
 """
@@ -27,6 +27,7 @@ from functools import partial
 from typing import Final, cast
 
 from secureflow.application.listing import list_readable
+from secureflow.application.ports.artifacts import DAMAGED, DamagedArtifactError
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running import moving
@@ -75,7 +76,6 @@ _log = get_logger(__name__)
 
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
-DAMAGED: Final = "record_damaged"
 OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime, AwaitResume)
 """Effects whose answers come from outside of the job's own transaction."""
 
@@ -326,7 +326,7 @@ class Runner:
             await self._ready(running)
             try:
                 answer = await self._perform_outside(running)
-            except InfrastructureError:  # a local fault, not an outcome of the effect
+            except (InfrastructureError, DamagedArtifactError):  # a local fault, not an outcome
                 raise
             except SecureFlowError as error:
                 if error.code == "fenced":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -357,6 +358,33 @@ def test_a_report_begins_with_what_was_made_by_whom_from_which_steps() -> None:
     assert "mean predicted probability" in page
     assert "平均预测概率" in page
     assert "predicted_rate" not in page
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "parties", "said"),
+    [
+        ("auc", (0.9063, 0.9121), "ab", "evaluation: AUC 0.9121, the best, of network"),
+        (
+            "rmse",
+            (3.5, 4.25),
+            "ab",
+            "evaluation: root mean squared error 3.5000, the best, of linear",
+        ),
+        ("auc", (0.9063, 0.9121), "a", "evaluation"),  # of other rows: none is the best
+    ],
+)
+def test_a_headline_names_the_best_of_several_models(
+    metric: str, values: tuple[float, float], parties: str, said: str
+) -> None:
+    measured = [
+        {"name": name, "figures": {"rows": 60.0, metric: value}, "contributors": list(known)}
+        for name, value, known in zip(("linear", "network"), values, ("ab", parties), strict=True)
+    ]
+    row = {"state": "succeeded", "job": "job_2", "step": "test", "measured": measured}
+    (told,) = (one for one in sections(PipelineWorld().spec, [row])[0]["rows"]
+               if text_in(one, "label") == "3. test")  # fmt: skip
+    assert text_in(told, "value") == said
+    assert re.search("[a-z]{2} [a-z]{2}", chinese(text_in(told, "value"))) is None
 
 
 def test_a_step_of_statistics_tells_its_answers() -> None:

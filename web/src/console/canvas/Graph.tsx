@@ -11,13 +11,14 @@ import {
   type NodeChange,
   type ReactFlowInstance,
 } from '@xyflow/react';
-import { useEffect, useMemo, useRef, useState, type DragEvent } from 'react';
+import { useMemo, useRef, useState, type DragEvent } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { useDark } from '../../shared/theme';
 import { kindOf, stays, takes } from './catalogue';
 import { useDrawing } from './drawing';
 import { DRAGGED } from './Palette';
 import css from './Graph.module.css';
+import { useInView } from './inview';
 import { lanesOf } from './layout';
 import { RoutedEdge } from './RoutedEdge';
 import { StepNode, type StepData } from './StepNode';
@@ -34,6 +35,8 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
   const { catalogue, steps, edges, places, chosen, choose, move, connect, disconnect, remove, add } = drawing;
   const [edge, mark] = useState('');
   const flow = useRef<ReactFlowInstance<Node<StepData>> | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const held = useRef(false);
   const dark = useDark();
   const [sizes, measure] = useState<Sizes>({});
   const nodes = useMemo(
@@ -72,13 +75,10 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
       }),
     [edges, steps, catalogue, edge, lanes, t],
   );
-  const count = steps.length;
-  useEffect(() => {
-    const timer = setTimeout(() => void flow.current?.fitView({ maxZoom: 1, padding: 0.2 }), 50);
-    return () => clearTimeout(timer);
-  }, [count]);
+  useInView({ flow, frame, held, chosen, place: places[chosen], count: steps.length });
   const nodesChanged = (changes: NodeChange<Node<StepData>>[]) => {
     for (const one of changes) {
+      if (one.type === 'position') held.current = one.dragging === true;
       if (one.type === 'position' && one.position && !reads) move(one.id, one.position);
       if (one.type === 'select' && one.selected) choose(one.id);
     }
@@ -107,6 +107,7 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
   };
   return (
     <div
+      ref={frame}
       className={css['graph']}
       onKeyDown={keyed}
       onDrop={dropped}
