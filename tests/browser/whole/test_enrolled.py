@@ -19,8 +19,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from peers.browsers import violations
-from playwright.sync_api import expect
+from peers.browsers import expect, violations
 
 from secureflow.agent import api
 from secureflow.domain.specs.base import dump

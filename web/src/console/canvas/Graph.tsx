@@ -22,7 +22,7 @@ import { useInView } from './inview';
 import { lanesOf } from './layout';
 import { RoutedEdge } from './RoutedEdge';
 import { StepNode, type StepData } from './StepNode';
-import type { Edge } from './draft';
+import type { Edge, Step } from './draft';
 
 const NODES = { step: StepNode };
 const EDGES = { routed: RoutedEdge };
@@ -38,6 +38,7 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
   const frame = useRef<HTMLDivElement>(null);
   const held = useRef(false);
   const dark = useDark();
+  const [sizes, measure] = useState<Sizes>({});
   const nodes = useMemo(
     () =>
       steps.map((step): Node<StepData> => ({
@@ -47,8 +48,9 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         selected: step.id === chosen,
         data: { step, state: states[step.id] ?? '' },
         ariaLabel: step.id,
+        ...measuredOf(step, sizes),
       })),
-    [steps, places, chosen, states],
+    [steps, places, chosen, states, sizes],
   );
   const lanes = useMemo(() => lanesOf(edges, places), [edges, places]);
   const lines = useMemo(
@@ -80,6 +82,8 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
       if (one.type === 'position' && one.position && !reads) move(one.id, one.position);
       if (one.type === 'select' && one.selected) choose(one.id);
     }
+    const found = sizesOf(changes, steps);
+    if (Object.keys(found).length) measure((before) => ({ ...before, ...found }));
   };
   const edgesChanged = (changes: EdgeChange[]) => {
     for (const one of changes) if (one.type === 'select') mark(one.selected ? one.id : '');
@@ -146,6 +150,28 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         <Controls showInteractive={false} />
       </ReactFlow>
     </div>
+  );
+}
+
+/** The size of a step as the browser drew it, and of which kind it was then. */
+type Sizes = Record<string, { kind: string; width: number; height: number }>;
+
+/**
+ * A step whose size is not told is taken for a new one at each change: it is hidden, and its edges
+ * are not drawn, until it is measured again. One that became of another kind has other ports.
+ */
+function measuredOf(step: Step, sizes: Sizes): Pick<Node, 'measured'> {
+  const found = sizes[step.id];
+  return found?.kind === step.kind ? { measured: { width: found.width, height: found.height } } : {};
+}
+
+function sizesOf(changes: readonly NodeChange<Node<StepData>>[], steps: readonly Step[]): Sizes {
+  return Object.fromEntries(
+    changes.flatMap((one) =>
+      one.type === 'dimensions' && one.dimensions
+        ? [[one.id, { kind: kind(one.id, steps), ...one.dimensions }]]
+        : [],
+    ),
   );
 }
 
