@@ -19,14 +19,14 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from peers.browsers import expect, violations
+from peers.browsers import expect, ready, violations
 
 from secureflow.agent import api
 from secureflow.domain.specs.base import dump
 from secureflow.domain.users import Role
 from secureflow.texts import chinese
 from tests.browser.whole.conftest import Opens, demand
-from tests.browser.whole.place import PASSWORD, PATIENCE, Consortium, ready, served
+from tests.browser.whole.place import PASSWORD, PATIENCE, Consortium, served
 from tests.browser.whole.words import Words
 from tests.nursery import Born
 from tests.survival.world import ROOT

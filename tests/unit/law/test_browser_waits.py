@@ -46,6 +46,10 @@ RIGHT: Final[dict[str, str]] = {
     f"{_FRAME}test_the_policy_stops_what_the_program_did_not_make": (
         "what a script did not do, after it was refused"
     ),
+    f"{_FORMS}test_a_key_is_no_column_of_which_a_number_is_asked": (
+        "the id of a list is used, once the list is open"
+    ),
+    "browser/whole/test_enrolled.py::token_of": "a token is used, once all three are shown",
     f"{_LISTS}rows": "the most rows of many moments",
     f"{_LISTS}shown": "a count of a page at rest, which a later one is compared with",
     f"{_LISTS}older": "a page at rest has more before it, or has not",
