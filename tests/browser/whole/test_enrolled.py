@@ -66,11 +66,11 @@ def founded(page: Any, t: Words, name: str) -> None:
     ).click()
     page.get_by_role("button", name=t("organisations:new")).click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label(t("organisations:name")).fill(f"Bank {t.language}")
+    dialog.get_by_label(t("organisations:name")).fill(f"Bank {name}")
     dialog.get_by_label(t("organisations:id")).fill(name)
     dialog.get_by_role("button").last.click()
     dialog.wait_for(state="hidden")
-    page.get_by_role("link", name=f"Bank {t.language}").click()
+    page.get_by_role("link", name=f"Bank {name}", exact=True).click()
     page.get_by_text(t("organisations:agent.none"), exact=True).wait_for()
 
 
