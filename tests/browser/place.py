@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,20 +15,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from peers.browsers import PATIENCE
 
 from secureflow.agent import api
 from secureflow.agent.edge.control import call
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.kit.totp import code_at
+from tests.browser.opening import Authenticator
 from tests.nursery import Born
 from tests.survival.world import platform
 
 PASSWORD: Final = "four random words here"
 FIRST: Final = "handed over at the desk"
 OWNER: Final = "bank-b"
-PATIENCE: Final = 240.0
-"""Seconds; far more than a busy machine needs."""
 BUDGET: Final = DatasetPrivacy("customers", epsilon=8.0, delta=1e-6, required=False)
 _ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:[0-9]+/")
 
@@ -41,13 +39,12 @@ class Place:
     Args:
         platform: the consortium.
         url: the page's address, without its last slash.
-        secrets: person → secret of the second factor.
+        factors: shows the codes of the second factors.
     """
 
     platform: Platform
     url: str = ""
-    secrets: dict[str, str] = field(default_factory=dict)
-    _states: dict[str, Any] = field(default_factory=dict)
+    factors: Authenticator = field(default_factory=Authenticator)
 
     @property
     def config(self) -> Path:
@@ -56,11 +53,6 @@ class Place:
     def ask(self, command: str, session: str = "", **arguments: Any) -> Any:
         """Send a command to the agent itself, beside the page."""
         return call(api.socket_of(self.config), command, arguments, PATIENCE, session)
-
-    def code(self, name: str, away: int = 0) -> str:
-        """Return the code that the app of a person shows now, or so many steps away."""
-        secret = base64.b32decode(self.secrets[name])
-        return code_at(secret, int(time.time()) + 30 * away)
 
     def waiting(self, job: str) -> str:
         """Wait until a job's request waits here; return its id."""
@@ -123,8 +115,8 @@ def _people(place: Place) -> None:
         place.ask("people.add", ada, name=name, password=FIRST, roles=[role])
         place.ask("people.password", _session(place, name, FIRST), old=FIRST, new=PASSWORD)
     ben = _session(place, "ben", PASSWORD)
-    place.secrets["ben"] = place.ask("people.totp.enrol", ben, password=PASSWORD)["secret"]
-    place.ask("people.totp.confirm", ben, code=place.code("ben"))
+    place.factors.secrets["ben"] = place.ask("people.totp.enrol", ben, password=PASSWORD)["secret"]
+    place.ask("people.totp.confirm", ben, code=place.factors.code("ben"))
 
 
 def _session(place: Place, name: str, password: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from doubles import MemoryArtifacts
 
+from secureflow.application.ports.artifacts import DamagedArtifactError
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.scripts import Scripts
@@ -147,6 +148,21 @@ def test_a_store_that_cannot_be_looked_into_makes_nobody_a_liar() -> None:
     request = Request("", "bank-a", "mask", body, None)
     with pytest.raises(InfrastructureError):
         asyncio.run(world.aggregation.check_arrival(request, {"vector": "ab" * 32}))
+
+
+def test_a_vector_that_the_centres_disk_damaged_is_asked_for_once_more() -> None:
+    world = SummingWorld()
+
+    async def read(digest: str, offset: int = 0) -> Any:
+        raise DamagedArtifactError(digest)
+
+    digest = world.scratch.store.keep(b"12345678")
+    world.scratch.store.open = read  # type: ignore[method-assign]
+    body = {"job": JOB, "vector": {"size": 8}}
+    request = Request("", "bank-a", "mask", body, None)
+    with pytest.raises(SecureFlowError) as caught:
+        asyncio.run(world.aggregation.check_arrival(request, {"vector": digest}))
+    assert caught.value.code == "vector_missing"
 
 
 def test_the_table_that_it_joins_knows_all_stages_apart() -> None:

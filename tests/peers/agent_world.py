@@ -87,6 +87,7 @@ class Worker:
         self.calls: list[str] = []
         self.closed: list[str] = []
         self.noise = 0.0
+        self.weight = 40.0
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
         self.calls.append("check")
@@ -124,7 +125,7 @@ class Worker:
         length = update_layout(self.spec, stage).sums
         if self.spec.privacy is not None:
             return {"sums": [1.0] * length, "seconds": 0.25}
-        return {"sums": [40.0, *([1.0] * (length - 1))], "seconds": 0.25}
+        return {"sums": [self.weight, *([1.0] * (length - 1))], "seconds": 0.25}
 
 
 class Enclave:

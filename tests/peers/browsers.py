@@ -12,8 +12,10 @@ import importlib.util
 import os
 import shutil
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 DEMANDED: Final = "SECUREFLOW_DEMAND_BROWSER"
 SHOTS: Final = "SECUREFLOW_BROWSER_SHOTS"
+PATIENCE: Final = 240.0
+"""Seconds that a page may take for whatever it is asked: far more than a busy machine needs."""
 _MODULES: Final = ("playwright", "axe_playwright_python")
 _FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -44,6 +48,22 @@ _AT_REST: Final = """async () => {
         await Promise.allSettled(moving().map(one => one.finished));
 }"""
 """A colour on its way from that of a dead button to that of a live one has too little contrast."""
+
+
+_READY: Final = """asked => {
+    const awaits = document.querySelector("[aria-busy=true], .ant-skeleton");
+    const before = window.at_rest?.asked === asked ? window.at_rest.frames : 0;
+    window.at_rest = {asked, frames: awaits || !document.querySelector("h1") ? 0 : before + 1};
+    return window.at_rest.frames > 5;
+}"""
+"""What a page awaits is drawn a moment after its heading; each asking counts frames of its own."""
+_FITS: Final = """async () => {
+    const page = document.scrollingElement;
+    for (let frame = 0; frame < 60 && page.scrollWidth > page.clientWidth; frame++)
+        await new Promise(requestAnimationFrame);
+    return page.scrollWidth <= page.clientWidth;
+}"""
+"""What is as wide as its surroundings learns a moment later that these have become narrower."""
 
 
 def program() -> str | None:
@@ -103,10 +123,34 @@ def _key_of(served: str) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
+@cache
+def _promises() -> Any:
+    from playwright.sync_api import expect as promises
+
+    promises.set_options(timeout=PATIENCE * 1000)
+    return promises
+
+
+def expect(shown: Any, told: str | None = None) -> Any:
+    """Return Playwright's `expect` of what is shown, which waits for what a page is to show.
+
+    Args:
+        shown: a page, a part of it, or an answer.
+        told: said where it does not come true.
+    """
+    return _promises()(shown, told)
+
+
+def ready(page: Any) -> None:
+    """Wait until a page has its heading and has awaited nothing for some frames."""
+    page.wait_for_function(_READY, arg=time.monotonic_ns(), polling="raf")
+
+
 def violations(page: Any) -> list[str]:
     """Return what axe-core finds wrong with a page at rest: rule, how bad, and where."""
     from axe_playwright_python.sync_playwright import Axe
 
+    ready(page)
     page.evaluate(_AT_REST)
     if not page.evaluate("Boolean(window.axe)"):  # half a megabyte of rules: once a document
         page.evaluate(Axe().axe_script)
@@ -120,14 +164,14 @@ def violations(page: Any) -> list[str]:
 
 
 def fits(page: Any) -> bool:
-    """Tell whether nothing of a page lies to the right of what is seen."""
-    script = "document.scrollingElement.scrollWidth <= document.scrollingElement.clientWidth"
-    return bool(page.evaluate(script))
+    """Tell whether nothing of a page lies to the right of what is seen, once it is drawn anew."""
+    return bool(page.evaluate(_FITS))
 
 
 def shoot(page: Any, name: str) -> None:
-    """Take a picture of a whole page, if somebody wants to look."""
+    """Take a picture of a whole page at rest, if somebody wants to look."""
     if folder := os.environ.get(SHOTS):
+        ready(page)
         path = Path(folder) / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(path), full_page=True)

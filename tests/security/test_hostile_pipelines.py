@@ -30,6 +30,7 @@ from secureflow.domain.specs.pipeline import PipelineSpec
 from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.engines.ledger.ends import FINISHED
+from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.pipeline.world import FIT, gated, steps_of
 
@@ -338,12 +339,34 @@ async def test_a_step_whose_condition_does_not_hold_is_refused(world: World) -> 
     """Its figure is the one that this party signed, whatever the centre says later."""
     centre = Gated(world)
     await centre.tested(0.799999)
-    error = await refused(centre.approve(GATED), "part_refused")
+    error = await refused(centre.approve(GATED), "signed_otherwise")
     assert "AUC of test is 0.799999, less than 0.8" in error.message
+    accused(world, error, "consent")
     other = [{"rows": "60.000000", "auc": "0.900000"}]
-    await refused(centre.sign(TEST, {"metrics": other}), "part_refused")
-    await refused(centre.approve(GATED), "part_refused")
+    error = await refused(centre.sign(TEST, {"metrics": other}), "signed_otherwise")
+    assert "other outputs of this step were signed before" in error.message
+    await refused(centre.approve(GATED), "signed_otherwise")
     assert world.store.job(part_id(PIPELINE, GATED)) is None
+
+
+async def test_who_says_something_else_of_a_step_than_was_signed_is_accused(world: World) -> None:
+    """Each party signs alone: that the centre told another one else no party sees of itself."""
+    centre = Gated(world)
+    await centre.tested(0.9)
+    other = [{"rows": "60.000000", "auc": "0.700000"}]
+    error = await refused(centre.sign(TEST, {"metrics": other}), "signed_otherwise")
+    accused(world, error, "step")
+    await refused(centre.sign(TEST, {"metrics": other}), "signed_otherwise")
+    kinds = [leaf.kind for leaf in world.store.leaves(PIPELINE)]
+    assert kinds.count("accusation") == 1, "one refusal makes one leaf, however often"
+
+
+def accused(world: World, error: SecureFlowError, verb: str) -> None:
+    """The centre is accused in the pipeline's own record, and the request is kept."""
+    told = error.details["accusation"]["document"]
+    assert (told["code"], told["refused"], told["against"]) == (error.code, verb, ["server"])
+    assert leaf_from_json(error.details["accusation"]["leaf"]).leaf.job == PIPELINE
+    assert (world.settings.evidence / f"accusation-{told['evidence']}.json").is_file()
 
 
 async def test_what_needs_a_skipped_step_is_refused_and_the_others_are_due(world: World) -> None:
@@ -351,7 +374,7 @@ async def test_what_needs_a_skipped_step_is_refused_and_the_others_are_due(world
     await centre.tested(0.7)
     given = Given(centre.part(TRAIN), part_id(PIPELINE, GATED), Outputs("cd" * 32, 2))
     centre.given["again"] = given
-    error = await refused(centre.approve(AFTER), "part_refused")
+    error = await refused(centre.approve(AFTER), "signed_otherwise")
     assert "it needs again, which is skipped" in error.message
     await centre.approve(OTHER_STEP)
     assert world.store.job(part_id(PIPELINE, OTHER_STEP)) is not None
@@ -374,6 +397,7 @@ async def test_a_success_without_a_step_whose_condition_holds_is_not_witnessed(
     await centre.tested(0.8)
     error = await refused(centre.succeed(), "part_refused")
     assert "its step again has neither ended here nor is to be skipped" in error.message
+    assert "accusation" not in error.details, "a restored record would lack it as well"
     record = world.store.job(PIPELINE)
     assert record is not None
     assert record.outcome == ""
@@ -516,7 +540,7 @@ async def test_a_party_signs_the_outputs_of_a_step_once(world: World, centre: Ce
     await centre.prepared()
     assert centre.recipe.recipe is not None
     other = Outputs(recipe=replace(centre.recipe.recipe, rows=7.0))
-    error = await refused(centre.sign(PREPARE, other), "part_refused")
+    error = await refused(centre.sign(PREPARE, other), "signed_otherwise")
     assert "signed before" in error.message
 
 

@@ -38,6 +38,13 @@ from tests.unit.engines.ledger.test_bundle import (
     honest_actions,
 )
 from tests.unit.engines.pipeline.test_pipeline_script import GatedWorld, TwoTonguedWorld
+from tests.unit.engines.pipeline.worlds_that_lie import (
+    Comparing,
+    GoingOn,
+    LeavingOut,
+    Praising,
+    played,
+)
 from tests.unit.engines.run.test_ending import COURSES, KINDS, story
 from tests.unit.engines.training.world import drive
 
@@ -58,7 +65,7 @@ def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserVerifi
 Case = tuple[dict[str, Any], Charter, list[SignedCharter]]
 
 
-def played(kind: str, course: str) -> Callable[[], Case]:
+def ended(kind: str, course: str) -> Callable[[], Case]:
     def case() -> Case:
         world = story(kind, course)
         return world.bundle(), world.charter, []
@@ -93,7 +100,7 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "a pipeline": lambda: piped(GatedWorld),
     "a pipeline, told in two ways": lambda: piped(TwoTonguedWorld),
-    **{f"{kind}, {course}": played(kind, course) for kind in KINDS for course in COURSES},
+    **{f"{kind}, {course}": ended(kind, course) for kind in KINDS for course in COURSES},
 }  # fmt: skip
 TRIED = (
     "with an enclave", "continued", "continued, pinned before", "another key",
@@ -115,7 +122,9 @@ def plain(verdict: Any) -> Any:
     return told
 
 
-def by_python(bundle: bytes, file: bytes | None, held: Any = None, spec: str = "") -> Any:
+def by_python(
+    bundle: bytes, file: bytes | None, held: Any = None, spec: str = "", report: Any = None
+) -> Any:
     """Judge as `secureflow audit verify` does."""
     charter, known = None, []
     if file is not None:
@@ -127,7 +136,7 @@ def by_python(bundle: bytes, file: bytes | None, held: Any = None, spec: str = "
             return {"refused": error.code}
     try:
         shown = parse_json(bundle, LIMIT)
-        verdict = asdict(verify_bundle(shown, charter, held, spec, known))
+        verdict = asdict(verify_bundle(shown, charter, held, spec, known, report))
     except SecureFlowError as error:
         return {"refused": error.code}
     return plain(verdict | {"size": str(verdict["size"])})
@@ -146,7 +155,7 @@ def agree(browser: BrowserVerifier, bundle: bytes, file: bytes | None, what: str
 
 
 def pin(browser: BrowserVerifier, file: bytes | None) -> dict[str, Any]:
-    for kind in "HS":
+    for kind in "HRS":
         browser.ask(kind)
     return browser.ask("C", file or b"")
 
@@ -198,6 +207,72 @@ def test_both_see_that_parties_signed_different_figures_of_a_step(
     for name, sound in (("a pipeline", True), ("a pipeline, told in two ways", False)):
         bundle, charter, _ = CASES[name]()
         assert both(browser, json.loads(json.dumps(bundle)), charter) == sound
+
+
+LYING = (LeavingOut, GoingOn, Comparing, Praising)
+
+
+@pytest.mark.parametrize("made", LYING)
+def test_both_hold_the_centre_to_what_parties_signed_of_steps(
+    browser: BrowserVerifier, made: type[GatedWorld]
+) -> None:
+    """A skip, a step that ran, a table of models: each beside the signed figures."""
+    bundle, report, charter = played(made)
+    sound = both(browser, bundle, charter)
+    assert sound == (made in {Comparing, Praising})
+    file = json.dumps(charter_file(charter, [])).encode()
+    pin(browser, file)
+    for told in (report, *changed_tables(report)):
+        browser.ask("R", json.dumps(told).encode())
+        text = json.dumps(bundle).encode()
+        expected = by_python(text, file, report=told)
+        assert by_browser(browser, text) == expected
+        whole = told is report and made is Comparing
+        assert (expected["status"] == "verified") == whole
+    browser.ask("R")
+
+
+def changed_tables(report: dict[str, Any]) -> Iterator[Any]:
+    """Yield a report with other tables: no text is signed in it."""
+    table = report.get("comparison") or {"models": [], "lines": [], "same_rows": True}
+    yield {**report, "job": "job_other"}
+    yield {**report, "comparison": {**table, "models": [{"step": "test"}]}}
+    for metric, value in (("auc", "0.8500"), ("auc", "1,2e+5"), ("auc", "8.5e-01"), ("rows", "60"),
+                          ("auc", "\x07"), ("auc", 0.85), ("rows", "59.5000001")):  # fmt: skip
+        line = {"metric": metric, "cells": [{"value": value}]}
+        yield {**report, "comparison": {**table, "lines": [*table["lines"], line]}}
+    for other in (None, 1, [], {"models": {}, "lines": "x"}, {"lines": [1, {"cells": [2]}]}):
+        yield {**report, "comparison": other}
+
+
+def test_both_read_conditions_of_any_form_alike(browser: BrowserVerifier) -> None:
+    """Nobody signed these specs; both see it, and read of them what they can."""
+    bundle, _, charter = played(LeavingOut)
+    file = json.dumps(charter_file(charter, [])).encode()
+    pin(browser, file)
+    tried = [
+        *({"at_least": one} for one in (0, 1, -0.0, 0.8, 1e-6, 1e-7, 1.5e-5, 1e12, 1e13, 12.5, True,
+                                        123456789012.123456, "0.8", None, [], 10**17)),
+        *({"at_least": None, "at_most": one} for one in (0.9, 0.899999, 1e300, -1)),
+        {"at_most": 0.5}, {"metric": "AUC"}, {"metric": 1}, {"step": "last"}, {"step": "other"},
+        {"step": "none"}, {"of": "train"}, {"of": "prepare"}, {"of": 1}, {"of": None},
+    ]  # fmt: skip
+    seen = set()
+    for change in tried:
+        told = json.loads(json.dumps(bundle))
+        told["spec"]["steps"][3]["when"].update(change)
+        text = json.dumps(told).encode()
+        agree(browser, text, file, str(change))
+        seen.add(verify_bundle(parse_json(text, LIMIT), charter).failures[-1])
+    steps: list[Any] = [None, [], {}, [1], [{"id": "a"}], [{"id": "a"}] * 2, [{"id": "A"}],
+                        [{"id": "a", "when": {}}], [{"id": "a", "takes": 1}],
+                        [{"id": "a", "takes": [{"input": "x"}]}],
+                        [{"id": str(at)} for at in range(65)]]  # fmt: skip
+    for spec in [*({"steps": one} for one in steps), *({"attempts": one} for one in
+                 (None, 0, 1, 1.0, "1", 65, True, 2**60))]:  # fmt: skip
+        text = json.dumps({**bundle, "spec": {**bundle["spec"], **spec}}).encode()
+        agree(browser, text, file, str(spec))
+    assert "the steps of the spec cannot be read" in seen
 
 
 @pytest.mark.parametrize("lie", gaps.LIES)

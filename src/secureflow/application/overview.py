@@ -7,6 +7,7 @@ must agree there is the owner's own rule, which no agent tells.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,8 @@ from secureflow.engines.ledger.notes import parse_note
 MOST: Final = 50
 """Rows of one kind."""
 FAILED: Final = 10
+MOST_AWAY: Final = 5
+"""Parties of a running job that are named because they have no link; the rest is counted."""
 _OPEN: Final = [state.value for state in JobState if not state.final]
 _WORKS: Final = frozenset({JobState.APPROVED, JobState.ADMITTED, JobState.RUNNING, JobState.PAUSED})
 
@@ -118,7 +121,8 @@ class Platform:
 class Overview:
     """The first page. `more` says where a list is longer than what is shown.
 
-    `absent`: the parties of unfinished jobs that have no link.
+    `absent`: parties without a link that running jobs lack, and that are waited for; of the jobs
+    that lack more than are named, `absent_more` says how many more.
     """
 
     waiting: Waiting
@@ -130,6 +134,7 @@ class Overview:
     platform: Platform | None
     more: bool
     absent: list[Absence]
+    absent_more: dict[str, int]
 
 
 Storage = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -186,11 +191,13 @@ class Overviews:
             lines = await work.queue.every()
             unread = await work.notifications.unread(principal.user)
             members = await stored(work, CURRENT)
-            absent = await self._reachability.absences(work, jobs)
+            running = [job for job in jobs if job.state in _WORKS][::-1][:MOST]
+            away = {job.id: self._reachability.away(job) for job in running}
+            absent = await self._absences(work, jobs, away, waiting.approvals)
         started = sum(one.started for one in lines)
         return Overview(
             waiting,
-            [JobSummary.of(job) for job in jobs if job.state in _WORKS][::-1][:MOST],
+            [JobSummary.of(job) for job in running],
             failed,
             QueueCounts(len(lines) - started, started),
             list(await self._links.all(principal)),
@@ -198,7 +205,32 @@ class Overviews:
             await self._platform(members) if principal.operator else None,
             more,
             absent,
+            _untold(away, absent),
         )
+
+    async def _absences(
+        self,
+        work: UnitOfWork,
+        jobs: Sequence[Job],
+        away: Mapping[str, Sequence[str]],
+        approvals: Sequence[WaitingApproval],
+    ) -> list[Absence]:
+        """Return who of what is shown has no link: of running jobs the first few, and who is asked.
+
+        Args:
+            work: the transaction.
+            jobs: the unfinished ones.
+            away: of a running job, all its parties without a link.
+            approvals: that are waited for.
+        """
+        by_id = {job.id: job for job in jobs}
+        told = {job: list(parties[:MOST_AWAY]) for job, parties in away.items()}
+        for one in approvals:
+            named = told.setdefault(one.job.id, [])
+            gone = one.organisation in self._reachability.away(by_id[one.job.id])
+            if gone and one.organisation not in named:
+                named.append(one.organisation)
+        return await self._reachability.absences(work, [(by_id[job], told[job]) for job in told])
 
     async def _platform(self, charter: SignedCharter | None) -> Platform:
         note = parse_note(await self._ledger.head())
@@ -212,6 +244,13 @@ class Overviews:
             self._ledger.hold is not None,
             await self._storage(),
         )
+
+
+def _untold(away: Mapping[str, Sequence[str]], absent: Sequence[Absence]) -> dict[str, int]:
+    """Return how many more parties each job lacks than are told."""
+    told = Counter(one.job for one in absent)
+    more = {job: len(parties) - told[job] for job, parties in away.items()}
+    return {job: count for job, count in more.items() if count > 0}
 
 
 async def _open_jobs(work: UnitOfWork, seen: dict[str, list[str]] | None) -> tuple[list[Job], bool]:

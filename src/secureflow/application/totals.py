@@ -41,10 +41,11 @@ class Totals:
             )  # fmt: skip
         stored = await self._artifacts.stat(str(digest))
         header = npy_header(stored.size // 8)
+        content = await self._artifacts.open(stored.digest)
 
         async def stream() -> AsyncIterator[bytes]:
             yield header
-            async for chunk in await self._artifacts.open(stored.digest):
+            async for chunk in content:
                 yield chunk
 
         return stored.digest, len(header) + stored.size, stream()

@@ -141,7 +141,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         answer["settings"] = _in_force(answer["settings"])
         answer["clock_skew"] = _clocks(answer.get("clock_skew"))
-        for name in ("trouble", "set_back"):
+        for name in ("trouble", "alarm", "set_back"):
             answer[name] = _trouble(answer.get(name))
         answer["restored"] = _restored(answer.get("restored"))
         answer["jobs"] = "\n".join(map(_job, answer.get("jobs") or ()))
@@ -315,8 +315,11 @@ def clear_alarm(
 
     confirmed(t("Continue although the agent raised an alarm?"), yes)
     outcome = api.clear_alarm(config, reason)
+    cleared = outcome.get("cleared")
+    if cleared is not None and output is not Form.JSON:
+        outcome["cleared"] = explained(part_of(cleared, "code"), part_of(cleared, "message"))
     show(outcome, output)
-    if outcome.get("cleared") is None:
+    if cleared is None:
         say(t("There was no alarm."))
 
 

@@ -123,6 +123,12 @@ def verify(
         str,
         typer.Option(help=t("Digest of the spec that you approved: is the bundle about it?")),
     ] = "",
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help=t("The job's report (job report JOB -o json): does it compare models as recorded?")
+        ),
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Verify an audit bundle without any server.
@@ -142,7 +148,8 @@ def verify(
     known = parse_history(earlier)
     pinned = None if charter is None else SignedCharter.from_json(given).charter
     kept = None if held is None else read_json(held)
-    verdict = verify_bundle(shown, pinned, kept, spec, known)
+    told = None if report is None else read_json(report)
+    verdict = verify_bundle(shown, pinned, kept, spec, known, told)
     if output is Form.TABLE:
         _show(verdict)
     else:

@@ -1,4 +1,4 @@
-"""What the ledger says of a deed in a project, in words: its kind, and the facts beside it.
+"""What the ledger says beside a deed in a project, in words; `entrykinds` calls its kind.
 
 Programs read the document as it is (`-o json`). A kind or a fact of a newer centre is shown as it
 came.
@@ -13,44 +13,22 @@ from typing import Any, Final
 from secureflow.cli.console import moment
 from secureflow.cli.texts import explained, language, listed, t
 
-_KINDS: Final[Mapping[str, str]] = {
-    "approval": "job approved",
-    "bundle.removed": "code removed",
-    "bundle.uploaded": "code uploaded",
-    "grant.confirmed": "grant confirmed by its owner",
-    "grant.created": "grant given",
-    "grant.reduced": "grant lost columns",
-    "grant.revoked": "grant revoked",
-    "job.finished": "job ended",
-    "job.prioritised": "priority changed",
-    "job.proposed": "job submitted",
-    "job.resumed": "job resumed",
-    "member.invited": "organisation invited",
-    "member.joined": "organisation joined",
-    "member.left": "organisation left",
-    "person.named": "roles given",
-    "person.removed": "roles taken",
-    "project.archived": "project archived",
-    "project.changed": "project changed",
-    "project.created": "project created",
-    "project.frozen": "project frozen",
-    "project.thawed": "project thawed",
-    "results.delivered": "results handed over",
-    "weights.removed": "weights removed",
-    "weights.uploaded": "weights uploaded",
-}
 _DIGESTS: Final = frozenset(
-    ["answers", "computation", "evaluation", "intersection", "layout", "model", "prediction"]
+    [
+        "answers",
+        "comparison",
+        "computation",
+        "evaluation",
+        "intersection",
+        "layout",
+        "model",
+        "prediction",
+    ]
 )
 """What a job's end names by a digest of it, which no person reads."""
 _UNSAID: Final = _DIGESTS | {"contributions", "metrics", "recipe", "signature", "spec"}
 _LISTED: Final = 3
 """Columns that are named; the others are counted."""
-
-
-def deed(kind: str) -> str:
-    """Return what was done, in words; a kind that is not known as it is."""
-    return t(_KINDS[kind]) if kind in _KINDS else kind
 
 
 def facts_of(kind: str, facts: Mapping[str, Any]) -> str:

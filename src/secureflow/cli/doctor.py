@@ -256,7 +256,7 @@ def _login(so_far: Diagnosis) -> str:
         )
     with Client.from_profile(so_far.known) as connection:
         me = connection.me()
-    return f"{me.name} {me.organisation} ({', '.join(me.roles)})"
+    return f"{me.name} {me.organisation} ({listed(map(t, me.roles))})"
 
 
 def _readiness(so_far: Diagnosis) -> str:

@@ -24,6 +24,7 @@ KINDS: Final[Mapping[str, str]] = {
     "grant.confirmed": "confirmed a grant",
     "grant.reduced": "narrowed a grant",
     "bundle.uploaded": "uploaded code",
+    "bundle.removed": "removed code",
     "question.asked": "asked a question",
     "question.answered": "answered a question",
     "member.invited": "invited a member",
@@ -51,6 +52,7 @@ KINDS: Final[Mapping[str, str]] = {
     "webhook.created": "made a webhook",
     "webhook.removed": "removed a webhook",
     "weights.uploaded": "uploaded weights",
+    "weights.removed": "removed weights",
     "device.approved": "approved a device",
     "update": "sent a contribution",
     "attested": "checked the enclave",
@@ -65,10 +67,15 @@ KINDS: Final[Mapping[str, str]] = {
 """Kind of an entry → what happened."""
 
 
+def deed(kind: str) -> str:
+    """Return what was done, in words; a kind that is not known as it is."""
+    return t(KINDS[kind]) if kind in KINDS else kind
+
+
 def in_words(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry for a table: its kind in words, or as it is if none are known."""
     kind = str(entry.get("kind", ""))
-    return {**entry, "action": t(KINDS[kind]) if kind in KINDS else kind}
+    return {**entry, "action": deed(kind)}
 
 
 def kind_of(said: str) -> str:

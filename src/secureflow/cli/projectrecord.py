@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show
-from secureflow.cli.deeds import deed, facts_of
+from secureflow.cli.deeds import facts_of
+from secureflow.cli.entrykinds import deed
 from secureflow.cli.names import named
 from secureflow.cli.projectpeople import person_of
 from secureflow.cli.session import client

@@ -189,7 +189,10 @@ def backup(
     passphrase_file: PassphraseFile = None,
     without_missing: Annotated[
         bool,
-        typer.Option("--without-missing", help=t("Leave out models whose files are missing.")),
+        typer.Option(
+            "--without-missing",
+            help=t("Leave out models, uploads and code whose files are missing."),
+        ),
     ] = False,
     config: Config = Path("server.yaml"),
     output: Output = Form.TABLE,

@@ -180,6 +180,8 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
             platform.build()
             on_event = interrupts.before(screen.event)
             outcome = play(platform, study, on_event, options.protection, options.language)
+            if options.keep:
+                platform.confirm_grants()
         except BaseException:  # also on Ctrl-C: no child is left behind
             platform.stop()
             raise

@@ -12,6 +12,7 @@ import functools
 import json
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,19 @@ class Platform:
             self._make_charter(client(""))
             self.say("project")
             self._make_project(client)
+
+    def confirm_grants(self, patience: float = 60.0) -> None:
+        """Have each owner confirm at its own agent what was granted at the centre.
+
+        An agent hears of it when it next exchanges grants with the centre, within half a minute.
+        One that hears nothing for so many seconds has nothing to confirm; its owner can later.
+        """
+        deadline = time.monotonic() + patience
+        waiting = [owner for owner in self.parties.values() if owner.dataset is not None]
+        while waiting and time.monotonic() < deadline:
+            waiting = [owner for owner in waiting if not _confirmed(owner)]
+            if waiting:
+                time.sleep(0.2)
 
     def __enter__(self) -> Self:
         return self
@@ -257,6 +271,15 @@ class Platform:
                 published = api.data_publish(owner.config, owner.dataset.name, owner.name)
                 owner.dataset_id = published["id"]
                 client(owner.party).datasets.grant(owner.dataset_id, self.project)
+
+
+def _confirmed(owner: Owner) -> bool:
+    """Confirm what an owner's agent is shown; tell whether there is a grant in force now."""
+    grants = api.grant_list(owner.config)
+    proposed = [one for one in grants if one["state"] == "proposed"]
+    for one in proposed:
+        api.grant_confirm(owner.config, one["id"], one["terms"])
+    return bool(proposed) or any(one["state"] == "granted" for one in grants)
 
 
 def free_ports(count: int) -> list[int]:

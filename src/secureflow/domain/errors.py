@@ -336,6 +336,7 @@ CATALOGUE: dict[str, Category] = {
     "not_admitted": Category.CONFLICT,
     "not_approved": Category.FORBIDDEN,
     "part_refused": Category.UNTRUSTED,
+    "signed_otherwise": Category.UNTRUSTED,
     "matched_rows_missing": Category.FAILED,
     "matched_rows_altered": Category.UNTRUSTED,
     "no_point_succeeded": Category.FAILED,
@@ -428,6 +429,8 @@ INFRASTRUCTURE: Final = frozenset(
 )
 """Codes of a server whose database fails temporarily: callers may retry."""
 
+DAMAGED: Final = "record_damaged"
+"""A stored record or file is not what it says it is."""
 NOT_ASKED_FOR: Final = frozenset({"forbidden", "not_found"})
 """How a centre refuses a blob that it does not know to have asked for, or to have told of."""
 

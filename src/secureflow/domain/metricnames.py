@@ -27,6 +27,8 @@ METRIC_NAMES: Final = {
     "weighted_f1": "weighted F1",
 }
 """Short name → words; a figure that is not here is called by its name."""
+COUNTED: Final = frozenset({"rows", "positives", "undefined"})
+"""Figures that tables of models show as whole numbers."""
 TELLING: Final = ("auc", "r2", "f1", "weighted_f1", "macro_f1", "accuracy", "rmse", "mae", "loss")
 """Figures that tell most of a model, the most telling first."""
 HIGHER: Final = frozenset(

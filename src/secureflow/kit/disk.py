@@ -48,6 +48,8 @@ _NO_HANDLE: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSES: Final = frozenset(
     {errno.EIO, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENXIO}
 )
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+"""What a file in the place of a folder gives."""
 _SQLITE: Final = {
     sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_IOERR: FAILED,
@@ -147,6 +149,19 @@ def size(count: int) -> str:
     return Text("{count} bytes", count=count) if unit == "bytes" else f"{value:.1f} {unit}"
 
 
+def demand_folder(place: Place) -> None:
+    """Refuse to work in a folder that is gone, is none, or in which this user may not write.
+
+    Raises:
+        InfrastructureError: `disk_failed`; `too_many_files`.
+    """
+    with writing(place):
+        if not place.folder.is_dir():
+            raise OSError(errno.EIO, "the folder is gone")
+        if not os.access(place.folder, os.R_OK | os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextmanager
 def writing(place: Place, needed: int = 0) -> Iterator[None]:
     """Turn disk faults of the work inside into typed errors; other errors pass unchanged.
@@ -227,7 +242,15 @@ def _code(error: OSError | sqlite3.Error, place: Place) -> str | None:
         return FULL
     if error.errno in _NO_HANDLE:
         return TOO_MANY
-    return FAILED if error.errno in _REFUSES else None
+    in_the_way = error.errno in _IN_THE_WAY and not _is_folder(place.folder)
+    return FAILED if in_the_way or error.errno in _REFUSES else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what it lies in cannot be looked into
+        return False
 
 
 def _primary(error: sqlite3.Error) -> int:

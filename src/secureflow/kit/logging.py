@@ -58,16 +58,21 @@ if not structlog.is_configured():
 
 @contextmanager
 def process_logging(
-    process: str, *, form: Form = "console", level: Level = "info"
+    process: str,
+    *,
+    form: Form = "console",
+    level: Level = "info",
+    written: Callable[[SecureFlowError], str] = str,
 ) -> Iterator[Callable[[SecureFlowError], None]]:
     """Set up logging for a whole process; yield a function that reports why it ends.
 
     As JSON every line of stderr is a JSON object, including warnings, stray output of libraries,
-    tracebacks and the final error. In text form the final error is plain.
+    tracebacks and the final error. In text form the final error is plain, as `written` says it to
+    the person who sees it.
     """
     if form != "json" or sys.stderr.isatty():
         configure_logging(process, form=form, level=level)
-        yield lambda error: _write_line(shown(str(error)))
+        yield lambda error: _write_line(shown(written(error)))
         return
     log, strays = get_logger(__name__), logging.getLogger("stderr")
     with capture_stderr(strays.warning) as stream:

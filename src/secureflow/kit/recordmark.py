@@ -21,6 +21,7 @@ from secureflow.kit.atomic import write_shared
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 FILE: Final = "record.json"
@@ -59,6 +60,17 @@ def read_mark(directory: Path) -> RecordMark | None:
             value: JSON = json.loads(file.read(_MOST))
     except FileNotFoundError:
         return None
+    except OSError as error:  # not its owner's, a folder, a failing disk: no reason to do without
+        raise SecureFlowError(
+            "record_mark_malformed",
+            Text(
+                "{path}, which says how far the record next to it got, cannot be read: {reason}.",
+                path=path,
+                reason=reason_of(error),
+            ),
+            "Give the file to the user as whom the process runs, or restore it from a backup of "
+            "the folder.",
+        ) from error
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and isinstance(value.get("reached"), dict):

@@ -26,6 +26,7 @@ from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
+from secureflow.application.ports.artifacts import DamagedArtifactError
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.logkeys import LogKeys
 from secureflow.application.revocations import RevocationWatch
@@ -111,7 +112,7 @@ async def open_centre(
     link = _make_link(*made, readable := ReadTogether(artifacts, uploads), waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    asking = _asking(link, _parties(link, kinds, readable, vectors, waits), witnessing, database)
+    asking = _asking(link, kinds, waits, witnessing, database, (readable, vectors))
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, keys.signing, Scripts(kinds.engines), _now_ms, changed
@@ -278,10 +279,30 @@ def _make_link(
 
 
 def _asking(
-    link: LinkServer, parties: LocalParties, witnessing: Witnessing, database: Database
+    link: LinkServer,
+    kinds: JobKinds,
+    waits: Waits,
+    witnessing: Witnessing,
+    database: Database,
+    stores: tuple[ReadTogether, ScratchFiles],
 ) -> Asking:
+    parties = _parties(link, kinds, *stores, waits)
     answered = partial(note_answer, database.begin)
-    return Asking(parties, witnessing.cosigned, link.left, answered)
+    damaged = partial(_demand_whole, *stores)
+    return Asking(parties, witnessing.cosigned, link.left, answered, damaged)
+
+
+async def _demand_whole(
+    artifacts: ReadTogether, vectors: ScratchFiles, job: str, digest: str
+) -> None:
+    """Raise `DamagedArtifactError` if a blob is damaged here; whoever says so may be lying."""
+    for store in (artifacts, vectors.of(job)):
+        try:
+            await store.open(digest)
+        except DamagedArtifactError:
+            raise
+        except SecureFlowError:
+            continue  # none of that name, or the disk is away: nothing is known of it
 
 
 def _parties(

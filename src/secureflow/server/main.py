@@ -40,6 +40,7 @@ from secureflow.server.rest.app import create_app
 from secureflow.server.rest.unrouted import ANSWERS
 from secureflow.server.room import reserve_of
 from secureflow.server.settings import RestSettings, ServerSettings
+from secureflow.texts import error_line
 
 STREAM_SECONDS: Final = 1
 """Grace period of open streams when the server stops."""
@@ -103,9 +104,10 @@ def run(config: Path, kinds: JobKinds = JOB_KINDS) -> int:
     try:
         settings = ServerSettings.load(config)
     except SecureFlowError as error:
-        sys.stderr.write(f"{shown(str(error))}\n")
+        sys.stderr.write(f"{shown(error_line(error))}\n")
         return exit_code(error.code)
-    with process_logging("server", form=settings.log.form, level=settings.log.level) as tell:
+    log = settings.log
+    with process_logging("server", form=log.form, level=log.level, written=error_line) as tell:
         try:
             run_until_stopped(serve(settings, kinds))
         except SecureFlowError as error:

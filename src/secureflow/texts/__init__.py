@@ -18,6 +18,7 @@ from importlib.resources import files
 from string import Formatter
 from typing import Any, Final, Literal
 
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import ByNumber, Joined, Text, remade
 
 Language = Literal["en", "zh"]
@@ -95,6 +96,15 @@ def error_in(error: Mapping[str, Any], language: Language) -> dict[str, Any]:
     hint = told(remade(str(error.get("hint", "")), made_of.get("hint")), language)
     rest = {name: value for name, value in error.items() if name != "texts"}
     return rest | {"message": str(said), "hint": hint}
+
+
+def error_line(error: SecureFlowError) -> str:
+    """Return why a process ends, on one line, in the language of whoever runs it."""
+    language = preferred()
+    hint = told(error.hint, language)
+    return f"{error.code}: {explained(error.code, error.message, language)}" + (
+        f" ({hint})" if hint else ""
+    )
 
 
 @functools.cache

@@ -8,15 +8,16 @@ import statistics
 from typing import Any, Final
 
 import pytest
-from peers.browsers import shoot, violations
+from peers.browsers import expect, ready, shoot, violations
 
 from secureflow.demo.data import PURPOSE
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.sdk import StatisticsRequest, query
 from tests.browser.asked.place import PARTIES, SHARED, ages
 from tests.browser.console.place import Centre
-from tests.browser.console.test_frame import faults, ready
+from tests.browser.console.test_frame import faults
 from tests.browser.opening import Opens
+from tests.browser.whole.words import Words
 
 NUMBER: Final = re.compile(r"-?[\d,]+(?:\.\d+)?")
 FAR: Final = 30.0
@@ -28,10 +29,10 @@ def choose(page: Any, name: str, *options: str) -> None:
     box = page.get_by_role("main").get_by_role("combobox", name=name, exact=True)
     for option in options:
         box.click()
-        drawn = page.locator(f".ant-select-dropdown:has(#{box.get_attribute('aria-controls')})")
+        drawn = page.locator(".ant-select-dropdown:visible")
         drawn.locator(".ant-select-item-option", has_text=option).first.click()
         page.keyboard.press("Escape")
-        drawn.wait_for(state="hidden")
+        expect(drawn).to_have_count(0)
 
 
 def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:
@@ -54,10 +55,10 @@ def ask_for_the_overlap(page: Any, other: str) -> None:
     page.goto("/ask/overlap")
     ready(page)
     choose(page, "Project", "demo")
-    choose(page, "Dataset of the one", "bank-a")
-    choose(page, "Its column to match", "phone")
-    choose(page, "Dataset of the other", other)
-    choose(page, "The other's column to match", "phone")
+    choose(page, "First dataset", "bank-a")
+    choose(page, "Column to match in the first", "phone")
+    choose(page, "Second dataset", other)
+    choose(page, "Column to match in the second", "phone")
     choose(page, "Who learns it", "bank-a")
 
 
@@ -84,7 +85,7 @@ def test_a_mean_is_asked_for_and_answered_with_its_interval(opens: Opens, said: 
     ask_for_the_mean(page, EN)
     page.get_by_role("tab", name="Report").click()
     row = page.get_by_role("row", name="mean of age")
-    row.wait_for()
+    expect(row).to_contain_text(NUMBER)
     shoot(page, "en/ask-answer")
     assert not violations(page)
     value, low, high = (
@@ -151,7 +152,8 @@ def test_an_overlap_is_counted_and_told_in_the_report(opens: Opens, said: list[s
     page.wait_for_url("**/jobs/job_*")
     page.get_by_role("tab", name="Report").click()
     page.get_by_text("Keys in common, as bank-a counts them").wait_for()
-    assert page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True).is_visible()
+    counted = page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True)
+    expect(counted).to_be_visible()
     shoot(page, "en/ask-overlap-answer")
     assert not violations(page)
     assert faults(said) == []
@@ -167,7 +169,8 @@ def test_an_answer_that_only_its_owner_has_is_said_to_be_there(opens: Opens) -> 
     page.get_by_role("tab", name="Report").click()
     page.get_by_text("The answer is kept by bank-a").wait_for()
     page.get_by_text("secureflow agent results show job_").wait_for()
-    assert not page.locator(".ant-statistic").count()
+    ready(page)
+    expect(page.locator(".ant-statistic")).to_have_count(0)
 
 
 def test_an_owner_without_the_engine_is_named_before_anybody_is_asked(opens: Opens) -> None:
@@ -175,7 +178,8 @@ def test_an_owner_without_the_engine_is_named_before_anybody_is_asked(opens: Ope
     ask_for_the_overlap(page, "bank-c")
     page.get_by_text("bank-c does not have the engine openmined.").wait_for()
     page.get_by_text("secureflow engine install openmined").wait_for()
-    assert page.get_by_role("button", name="Submit", exact=True).is_disabled()
+    ready(page)
+    expect(page.get_by_role("button", name="Submit", exact=True)).to_be_disabled()
 
 
 @pytest.mark.full
@@ -213,11 +217,59 @@ def test_explanation_and_report_print_whole_and_on_white(
     page.emulate_media(media="print", color_scheme=theme)
     page.locator("html[data-theme=light]").wait_for()
     shoot(page, f"{language}/print-{part}")
-    assert not [one for one in page.locator(HIDDEN).all() if one.is_visible()]
+    expect(page.locator(HIDDEN).filter(visible=True)).to_have_count(0)
+    ready(page)
     assert page.evaluate(CUT) == []
-    assert page.get_by_role("main").get_by_text(head, exact=True).last.is_visible()
+    expect(page.get_by_role("main").get_by_text(head, exact=True).last).to_be_visible()
     page.emulate_media(media="screen", color_scheme=theme)
     page.locator(f"html[data-theme={theme}]").wait_for()
+
+
+@pytest.mark.full
+def test_an_overlap_is_asked_for_and_told_in_chinese(opens: Opens, said: list[str]) -> None:
+    t, page = Words("zh"), opens("ada", "zh")
+    page.goto("/ask/overlap")
+    ready(page)
+    choose(page, t("ask:project"), "demo")
+    choose(page, t("ask:first"), "bank-a")
+    choose(page, t("ask:key.first"), "phone")
+    choose(page, t("ask:second"), "bank-b")
+    choose(page, t("ask:key.second"), "phone")
+    choose(page, t("ask:who"), "bank-a")
+    submit = page.get_by_role("button", name=ZH[-1], exact=True)
+    expect(submit).to_be_enabled()
+    assert not violations(page)
+    submit.click()
+    page.wait_for_url("**/jobs/job_*")
+    page.get_by_role("tab", name=t("jobs:report")).click()
+    counted = page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True)
+    expect(counted).to_be_visible()
+    expect(page.get_by_text(t("jobs:shared.by", party="bank-a"))).to_be_visible()
+    shoot(page, "zh/ask-overlap-answer")
+    assert not violations(page)
+    assert faults(said) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_key_is_no_column_of_which_a_number_is_asked(opens: Opens, language: str) -> None:
+    """Of data that declare a key the form offers the numbers, and counts rows without one."""
+    t, page = Words(language), opens("ada", language)
+    page.goto("/ask/statistics")
+    ready(page)
+    choose(page, t("ask:project"), "demo")
+    box = page.get_by_role("main").get_by_role("combobox", name=t("ask:columns"), exact=True)
+    box.click()
+    drawn = page.locator(f".ant-select-dropdown:has(#{box.get_attribute('aria-controls')})")
+    option = drawn.locator(".ant-select-item-option")
+    expect(option.filter(has_text="age").first).to_be_visible()
+    expect(option.filter(has_text="phone")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(drawn).to_be_hidden()
+    choose(page, t("ask:columns"), "age")
+    expect(page.get_by_text("δ = 1e-6")).to_be_visible()
+    expect(page.locator(".ant-skeleton")).to_have_count(0)
+    assert not violations(page)
 
 
 @pytest.mark.full
@@ -236,5 +288,6 @@ def test_a_grant_that_was_taken_back_meanwhile_refuses_and_keeps_the_form(
     submit.click()
     page.get_by_role("alert").filter(has_text="bank-b").first.wait_for()
     shoot(page, "en/ask-revoked")
-    assert page.url.endswith("/ask/overlap")
-    assert page.get_by_role("textbox", name="Purpose").input_value() == "credit scoring"
+    ready(page)
+    expect(page).to_have_url(re.compile("/ask/overlap$"))
+    expect(page.get_by_role("textbox", name="Purpose")).to_have_value("credit scoring")

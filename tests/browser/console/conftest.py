@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from peers.browsers import chromium, demand_browser
+from peers.browsers import PATIENCE, chromium, demand_browser
 
 from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.place import (
     LANGUAGES,
     PASSWORD,
-    PATIENCE,
     WIDE,
     Centre,
     demand_build,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,14 +15,12 @@ import pytest
 
 from secureflow.demo.platform import Platform
 from secureflow.domain.users import Role
-from secureflow.kit.totp import code_at
 from secureflow.sdk import Client
 from secureflow.server.console.files import DIST
+from tests.browser.opening import Authenticator
 from tests.survival.world import platform
 
 PASSWORD: Final = "four random words here"
-PATIENCE: Final = 60.0
-"""Seconds; far more than a busy machine needs."""
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
@@ -46,12 +42,12 @@ class Centre:
 
     Args:
         platform: the consortium.
-        secrets: person → secret of the second factor.
+        factors: shows the codes of the second factors.
         states: person → cookies of a login, which is made once.
     """
 
     platform: Platform
-    secrets: dict[str, str] = field(default_factory=dict)
+    factors: Authenticator = field(default_factory=Authenticator)
     states: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,11 +65,6 @@ class Centre:
         made = Client(self.url, ca=self.platform.ca)
         made.login(name, PASSWORD)
         return made
-
-    def code(self, name: str, away: int = 0) -> str:
-        """Return the code that the app of a person shows now, or so many steps away."""
-        secret = base64.b32decode(self.secrets[name])
-        return code_at(secret, int(time.time()) + 30 * away)
 
 
 def demand_build() -> None:

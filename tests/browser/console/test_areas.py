@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
-from peers.browsers import fits, shoot, violations
+from peers.browsers import expect, fits, ready, shoot, violations
 
 from tests.browser.console.place import TABLET, WIDE, Centre
-from tests.browser.console.test_frame import faults, ready
+from tests.browser.console.test_frame import faults
 from tests.browser.opening import Opens, turn
 from tests.survival.world import PLAN, await_end, training
 
@@ -76,7 +76,7 @@ def test_everybody_can_use_every_page_of_the_areas(
         else:
             turn(page, things.at(pattern))
         ready(page)
-        assert "/login" not in page.url
+        expect(page).not_to_have_url(re.compile("/login"))
         shoot(page, f"{language}/areas-{theme}{re.sub('[^a-z0-9]+', '-', pattern)}")
         found = violations(page)
         for size in (TABLET, WIDE):
@@ -131,4 +131,4 @@ def test_a_job_is_verified_under_the_readers_own_charter(
     page.get_by_label("Audit bundle").set_input_files([broken])
     status.get_by_text("Broken").wait_for()
     page.locator("[data-check=documents][data-state=failed]").wait_for()
-    assert page.locator("[data-check=inclusion][data-state=passed]").count() == 1
+    expect(page.locator("[data-check=inclusion][data-state=passed]")).to_have_count(1)

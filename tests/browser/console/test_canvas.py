@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import fits, shoot, tab_to, violations
+from peers.browsers import expect, fits, ready, shoot, tab_to, violations
 
 from secureflow.demo.data import PURPOSE
 from secureflow.domain.specs.statistics_request import NoiseRequest
@@ -30,11 +31,13 @@ WORDS: Final = {
 }  # fmt: skip
 
 
+OPTION: Final = ".ant-select-dropdown:visible .ant-select-item-option"
+
+
 def open_canvas(opens: Opens, language: str = "en", address: str = "/jobs/new") -> Any:
     page = opens("ada", language)
     page.goto(address)
-    page.get_by_role("heading", level=1).wait_for()
-    page.locator("[aria-busy=true]").first.wait_for(state="detached")
+    ready(page)
     return page
 
 
@@ -52,12 +55,15 @@ def say_whose(page: Any, language: str, name: str) -> None:
     words, panel = WORDS[language], settings(page, language)
     panel.get_by_role("button", name=words["job"], exact=True).press("Enter")
     panel.get_by_role("combobox", name=words["project"], exact=True).focus()
-    key_in(page, "ArrowDown", "Enter")
+    page.keyboard.press("ArrowDown")
+    page.locator(OPTION).first.wait_for()
+    page.keyboard.press("Enter")
+    expect(page.locator(OPTION)).to_have_count(0)
     panel.get_by_role("textbox", name=words["name"], exact=True).focus()
     page.keyboard.type(name)
     panel.get_by_role("combobox", name=words["datasets"], exact=True).focus()
     page.keyboard.press("ArrowDown")
-    page.locator(".ant-select-item-option").nth(2).wait_for()
+    page.locator(OPTION).nth(2).wait_for()
     key_in(page, "Enter", "ArrowDown", "Enter", "ArrowDown", "Enter", "Escape")
 
 
@@ -105,9 +111,9 @@ def test_one_number_is_asked_for_by_keyboard(opens: Opens, centre: Centre, langu
     assert [one["party"] for one in job.spec["roster"]] == ["bank-a", "bank-b", "bank-c"]
     assert job.spec["queries"][0]["measure"] == "count"
     page.goto("/jobs/new")
-    page.get_by_role("heading", level=1).wait_for()
-    assert page.get_by_role("button", name=words["open"]).count() == 0  # the draft is submitted
-    assert not page.locator(".react-flow__node").count()
+    ready(page)
+    expect(page.get_by_role("button", name=words["open"])).to_have_count(0)  # it is submitted
+    expect(page.locator(".react-flow__node")).to_have_count(0)
 
 
 def test_a_training_on_prepared_rows_is_drawn_by_mouse(opens: Opens, centre: Centre) -> None:
@@ -119,15 +125,15 @@ def test_a_training_on_prepared_rows_is_drawn_by_mouse(opens: Opens, centre: Cen
         page.locator(f"[data-id={name}]").wait_for()
     given = page.locator("[data-id=preparation] [data-handleid=recipe].source")
     given.drag_to(page.locator("[data-id=training] [data-handleid=start].target"))
-    assert page.locator(".react-flow__edge").count() == 0  # a recipe is no model
+    ready(page)
+    expect(page.locator(".react-flow__edge")).to_have_count(0)  # a recipe is no model
     given.drag_to(page.locator("[data-id=training] [data-handleid=recipe].target"))
     page.locator(".react-flow__edge").wait_for(state="attached")
     assert not violations(page)
     shoot(page, "en/console-canvas")
     page.get_by_text("File", exact=True).click()
     file = page.get_by_role("textbox", name="File")
-    page.wait_for_function("one => one.value", arg=file.element_handle())
-    assert "step: preparation" in file.input_value()
+    expect(file).to_have_value(re.compile("step: preparation"))
     page.get_by_text("Drawing", exact=True).click()
     page.locator(".react-flow__edge").wait_for(state="attached")
     page.locator("[data-id=training]").click()
@@ -153,14 +159,12 @@ def test_a_problem_leads_to_its_step_and_field(opens: Opens, tmp_path: Path) -> 
     page.get_by_role("button", name="problem").last.click()
     page.get_by_role("button", name="Patience").first.click()
     seconds = settings(page).get_by_role("spinbutton", name="Patience")
-    page.wait_for_function("one => one === document.activeElement", arg=seconds.element_handle())
-    assert settings(page).get_by_role("button", name="train", exact=True).get_attribute(
-        "aria-pressed"
-    ) == "true"  # fmt: skip
+    expect(seconds).to_be_focused()
+    train = settings(page).get_by_role("button", name="train", exact=True)
+    expect(train).to_have_attribute("aria-pressed", "true")
     page.reload()
     page.locator("[data-id=train]").wait_for()  # the draft is still there
-    page.locator(".react-flow__edge").wait_for(state="attached")
-    assert page.locator(".react-flow__edge").count() == 1
+    expect(page.locator(".react-flow__edge")).to_have_count(1)
 
 
 def asked(centre: Centre) -> Any:
@@ -214,6 +218,41 @@ def test_a_template_is_filled_and_nothing_is_asked_while_idle(opens: Opens) -> N
     assert [one for one in asked if "check-draft" in one] == [second.value.url]
 
 
+GONE: Final = """() => {
+    window.gone = [];
+    const drawn = ".react-flow__node, .react-flow__edge";
+    new MutationObserver(changes => {
+        for (const one of changes) {
+            const removed = [...one.removedNodes].filter(node => node.matches?.(drawn));
+            if (removed.length || one.target.style?.visibility === "hidden")
+                window.gone.push(one.target.className);
+        }
+    }).observe(document.querySelector(".react-flow__viewport"),
+        {subtree: true, childList: true, attributes: true, attributeFilter: ["style"]});
+}"""
+"""Notes each step that is hidden or taken away, and each edge, were it for a moment."""
+
+
+def test_what_is_drawn_stays_in_sight_while_other_things_are_filled_in(opens: Opens) -> None:
+    page = open_canvas(opens)
+    begun(page)
+    settings(page).get_by_role("button", name="The job", exact=True).click()
+    name = settings(page).get_by_role("textbox", name="Name", exact=True)
+    ready(page)
+    page.evaluate(GONE)
+    with page.expect_response("**/api/v1/jobs/check-draft") as checked:
+        name.fill("still in sight")
+    assert checked.value.ok
+    ready(page)
+    assert page.evaluate("window.gone") == []
+    step = page.locator("[data-id=train]")
+    step.focus()
+    page.keyboard.press("ArrowRight")
+    ready(page)
+    expect(step).to_be_focused()
+    assert page.evaluate("window.gone") == []
+
+
 STEPS: Final = "kind: pipeline\nname: many\nsteps:\n"
 
 
@@ -242,12 +281,13 @@ def test_a_step_is_copied_and_pasted_with_its_settings(opens: Opens) -> None:
     page.get_by_role("spinbutton", name="Epsilon (ε)").wait_for()
     key_in(page, "Control+c", "Control+v")
     page.locator(".react-flow__node").nth(2).wait_for()
-    assert settings(page).get_by_role("spinbutton", name="Epsilon (ε)").input_value() == "0.7"
+    expect(settings(page).get_by_role("spinbutton", name="Epsilon (ε)")).to_have_value("0.7")
     page.evaluate("navigator.clipboard.writeText('kind: training')")
     key_in(page, "Control+v")
     page.get_by_text("List", exact=True).click()
-    assert page.get_by_role("button", name="Open ask").count() == 2
-    assert page.get_by_role("button", name="Open train").count() == 1
+    expect(page.get_by_role("button", name="Open ask")).to_have_count(2)
+    ready(page)
+    expect(page.get_by_role("button", name="Open train")).to_have_count(1)
 
 
 BOMB: Final = "\n".join(f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))
@@ -270,7 +310,7 @@ def test_a_file_that_is_no_job_is_refused_in_words_and_the_draft_stays(
     for why, text in REFUSED.items():
         open_file(page, "none.yaml", text)
         page.get_by_text(why).wait_for()
-        assert page.locator(".react-flow__node").count() == 2, why
+        expect(page.locator(".react-flow__node"), why).to_have_count(2)
     assert not [one for one in said if "status of 40" not in one]
 
 
@@ -287,7 +327,7 @@ def test_as_many_steps_as_are_drawn_can_be_worked_with(opens: Opens) -> None:
     name = settings(page).get_by_role("textbox", name="Name", exact=True)
     name.fill("")
     page.keyboard.type("typed into it")
-    assert name.input_value() == "typed into it"
+    expect(name).to_have_value("typed into it")
 
 
 @pytest.mark.full
@@ -301,8 +341,7 @@ def test_a_long_wide_name_fits_wherever_it_stands(opens: Opens, centre: Centre) 
     job = submitted(page)
     for address in (f"/jobs/{job}", "/jobs", "/", f"/jobs/new?from={job}", f"/jobs/{job}/graph"):
         page.goto(address)
-        page.get_by_role("heading", level=1).wait_for()
-        page.locator("[aria-busy=true]").first.wait_for(state="detached")
+        ready(page)
         for size in (TABLET, WIDE):
             page.set_viewport_size(size)
             assert fits(page), (address, size)
@@ -313,7 +352,7 @@ def test_a_draft_outlives_its_session(opens: Opens, centre: Centre) -> None:
     page = opens()
     opens.enter(page, "ada")
     page.goto("/jobs/new")
-    page.get_by_role("heading", level=1).wait_for()
+    ready(page)
     begun(page)
     with centre.client("ada") as client:
         client.sessions.revoke_all()
@@ -325,9 +364,9 @@ def test_a_draft_outlives_its_session(opens: Opens, centre: Centre) -> None:
     dialog.get_by_label("Password", exact=True).fill(PASSWORD)
     dialog.get_by_role("button", name="Log in", exact=True).click()
     dialog.wait_for(state="hidden")
-    assert name.input_value() == "typed as it ended"
+    expect(name).to_have_value("typed as it ended")
     page.get_by_role("button", name="problem").last.wait_for()  # it is checked again
     page.reload()
     page.locator("[data-id=train]").wait_for()
     settings(page).get_by_role("button", name="The job", exact=True).click()
-    assert name.input_value() == "typed as it ended"
+    expect(name).to_have_value("typed as it ended")

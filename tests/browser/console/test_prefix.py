@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from peers.browsers import demand_browser
+from peers.browsers import PATIENCE, demand_browser
 
 from secureflow.demo.platform import Platform
 from secureflow.domain.users import Role
@@ -37,6 +37,7 @@ def published(tmp_path: Any) -> Iterator[str]:
 @pytest.fixture
 def context(published: str, browser: Any) -> Iterator[Any]:
     with browser.new_context(ignore_https_errors=True, locale="en-GB") as made:
+        made.set_default_timeout(PATIENCE * 1000)
         yield made
 
 

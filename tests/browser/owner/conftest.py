@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from peers.browsers import chromium, demand_browser
+from peers.browsers import PATIENCE, chromium, demand_browser
 
 from secureflow.agent.console.web import DIST
 from tests.browser.opening import Opening, Opens
-from tests.browser.place import PASSWORD, PATIENCE, Place, served
+from tests.browser.place import PASSWORD, Place, served
 
 WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 LOGIN: Final = {"en": ("Name", "Password", "Log in"), "zh": ("用户名", "密码", "登录")}
 """Words of the login form: name, password, button."""
-CODE: Final = {"en": "Code of the second factor", "zh": "二次验证码"}
+CODE: Final = {"en": "Code of the second factor", "zh": "第二因素验证码"}
 
 
 @pytest.fixture(scope="package")
@@ -70,7 +70,7 @@ def opens(
 
     def enter(page: Any, who: str) -> None:
         """By the form's own request; the form itself is filled in by `test_owner`."""
-        code = place.code(who, away=1) if who in place.secrets else ""
+        code = place.factors.code(who) if who in place.factors.secrets else ""
         given = {"name": who, "password": PASSWORD, "code": code}
         answer = page.request.post("/api/session", data=given, headers={"Origin": place.url})
         assert answer.ok, answer.text()
@@ -86,23 +86,9 @@ def log_in(page: Any, place: Place, who: str, language: str = "en") -> None:
     page.get_by_label(name, exact=True).fill(who)
     page.get_by_label(password, exact=True).fill(PASSWORD)
     page.get_by_role("button", name=enter, exact=True).click()
-    if who in place.secrets:
-        page.get_by_label(CODE[language]).fill(place.code(who, away=1))
+    if who in place.factors.secrets:
+        page.get_by_label(CODE[language]).fill(place.factors.code(who))
         page.get_by_role("button", name=enter, exact=True).click()
-
-
-_READY: Final = """() => {
-    const awaits = document.querySelector("[aria-busy=true], .ant-skeleton");
-    window.frames_at_rest = awaits || !document.querySelector("h1")
-        ? 0 : (window.frames_at_rest || 0) + 1;
-    return window.frames_at_rest > 5;
-}"""
-"""What a page awaits is drawn a moment after its heading."""
-
-
-def ready(page: Any) -> None:
-    """Wait until a page has its heading and awaits nothing."""
-    page.wait_for_function(_READY, polling="raf")
 
 
 def session_of(page: Any) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from peers.browsers import shoot, violations
+from peers.browsers import expect, ready, shoot, violations
 
 from secureflow.agent.console.addresses import WEB
 from tests.browser.opening import Opens
-from tests.browser.owner.conftest import log_in, ready, session_of
+from tests.browser.owner.conftest import log_in, session_of
 from tests.browser.place import Place
 from tests.survival.world import PLAN, await_end, training
 
@@ -42,7 +42,8 @@ def test_a_link_of_a_mail_leads_through_the_login_to_the_request_on_the_built_pa
 def half_approved(opens: Opens, place: Place) -> tuple[str, str]:
     """Return a job that one person has approved, and its request; ask for it where none waits."""
     for one in place.ask("inbox.list"):
-        return one["job"], one["id"]
+        if one.get("approved_by") == 1:
+            return one["job"], one["id"]
     job = submit(place)
     item = place.waiting(job)
     place.ask("inbox.approve", session_of(opens("ada")), item=item, reason="")
@@ -61,7 +62,8 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
         vera = opens("vera")
         vera.goto(f"{WEB}/running")
         vera.get_by_text(job).first.wait_for()
-        assert not vera.get_by_role("button", name="Stop this job").count()
+        ready(vera)
+        expect(vera.get_by_role("button", name="Stop this job")).to_have_count(0)
         cleo.goto(f"{WEB}/running")
         cleo.get_by_role("button", name="Stop this job").click()
         dialog = cleo.get_by_role("dialog", name="Withdraw the approval of this job?")
@@ -83,6 +85,6 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
     cleo.goto(f"{WEB}/record?group=decisions")
     cleo.get_by_text("the study is over").first.wait_for()
     with cleo.expect_download() as kept:
-        cleo.get_by_role("link", name="Keep as a file").click()
+        cleo.get_by_role("button", name="Keep as a file").click()
     assert kept.value.suggested_filename == "activity-decisions-newest.json"
     assert '"approval.withdrawn"' in kept.value.path().read_text()

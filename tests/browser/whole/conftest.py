@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from peers.browsers import chromium, demand_browser
+from peers.browsers import PATIENCE, chromium, demand_browser
 
 from secureflow.agent.console.web import DIST
 from tests.browser.console.place import demand_build
@@ -16,7 +16,6 @@ from tests.browser.whole.place import (
     LANGUAGES,
     OWNERS,
     PASSWORD,
-    PATIENCE,
     WIDE,
     Consortium,
     served,

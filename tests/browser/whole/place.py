@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from peers.browsers import PATIENCE
 
 from secureflow.agent import api
 from secureflow.agent.edge.control import call
@@ -28,8 +29,6 @@ from tests.survival.world import ALLOW, PLAN, platform, training
 
 PASSWORD: Final = "four random words here"
 FIRST: Final = "handed over at the desk"
-PATIENCE: Final = 240.0
-"""Seconds; far more than a busy machine needs."""
 LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 WIDE: Final = {"width": 1280, "height": 800}
 TABLET: Final = {"width": 820, "height": 1180}
@@ -154,12 +153,6 @@ def _page(made: Platform, party: str) -> str:
     found = until(address, PATIENCE)
     assert found
     return found[0].rstrip("/")
-
-
-def ready(page: Any) -> None:
-    """Wait until a page has its heading and awaits nothing."""
-    page.get_by_role("heading", level=1).wait_for()
-    page.locator("[aria-busy=true]").first.wait_for(state="detached")
 
 
 def session(whole: Consortium, party: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peers.browsers import violations
+from peers.browsers import expect, ready, violations
 
 from tests.browser.whole.conftest import Opens
 from tests.browser.whole.place import (
@@ -23,7 +23,6 @@ from tests.browser.whole.place import (
     PROJECT,
     Consortium,
     approve,
-    ready,
     submit,
 )
 from tests.browser.whole.registry import address, paths
@@ -79,14 +78,14 @@ def logged_in(walk: Walk, t: Words, nina: Any, name: str) -> None:
     walk.look(nina, "password")
 
 
-def project_seen(walk: Walk, t: Words, nina: Any) -> str:
-    """The project; returns the id that its page shows."""
+def project_seen(walk: Walk, t: Words, nina: Any, project: str) -> None:
+    """The project, whose page shows its id."""
     section(walk, nina, t("shell:section.projects"))
     heading(nina, t("projects:title"))
     walk.click(nina.get_by_role("link", name=PROJECT))
     heading(nina, PROJECT)
     walk.look(nina, "project")
-    return str(nina.locator("code").first.inner_text()).strip()
+    expect(nina.locator("code").first).to_have_text(project)
 
 
 def granted(walk: Walk, t: Words, omar: Any, project: str) -> None:
@@ -173,7 +172,7 @@ def verified(walk: Walk, t: Words, owner: Any, bundle: Path) -> None:
     status = owner.locator("[data-testid=status]")
     status.wait_for()
     walk.look(owner, "verified")
-    assert status.get_attribute("data-status") == "verified"
+    expect(status).to_have_attribute("data-status", "verified")
 
 
 @pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.full)])
@@ -188,11 +187,10 @@ def test_from_the_invitation_to_a_verified_record(
     with walk.stage("first login"):
         logged_in(walk, t, nina, name)
     with walk.stage("project"):
-        project = project_seen(walk, t, nina)
-    assert project == whole.platform.project
+        project_seen(walk, t, nina, whole.platform.project)
     pages = {party: owners(party, language=language) for party in OWNERS}
     with walk.stage("grant"):
-        granted(walk, t, pages["bank-b"], project)
+        granted(walk, t, pages["bank-b"], whole.platform.project)
     with walk.stage("canvas"):
         job = submitted(walk, t, nina)
     with walk.stage("approvals"):

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from peers.browsers import ready
 from PIL import Image
 
 from tests.browser.whole.conftest import Opens, demand
-from tests.browser.whole.place import LANGUAGES, WIDE, Consortium, approve, ready, served
+from tests.browser.whole.place import LANGUAGES, WIDE, Consortium, approve, served
 from tests.browser.whole.words import Words
 
 pytestmark = pytest.mark.soak
@@ -63,10 +64,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(asked) if asked else tmp_path_factory.mktemp("pictures")
 
 
+def still(page: Any) -> bytes:
+    """Return what is on the screen once it stays the same: a chart grows as it appears."""
+    before, now = b"", b"-"
+    while before != now:
+        before, now = now, page.screenshot(animations="disabled", caret="hide")
+    return now
+
+
 def keep(page: Any, path: Path) -> None:
     """Write what is on the screen as a small picture."""
     page.mouse.move(0, 0)
-    shot = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide")))
+    shot = Image.open(io.BytesIO(still(page)))
     assert shot.size == (WIDE["width"], WIDE["height"])
     path.parent.mkdir(parents=True, exist_ok=True)
     shot.convert("RGB").save(path, "WEBP", quality=QUALITY, method=6)
@@ -93,7 +102,6 @@ def test_the_main_pages_of_the_console(
         if name == "live":
             page.locator("[_echarts_instance_]").first.wait_for()
             page.locator(".ant-skeleton").first.wait_for(state="detached")
-            page.wait_for_timeout(1500)  # a chart grows as it appears
         keep(page, place / f"{name}.webp")
     t = Words(language)
     page.goto(whole.url() + "/jobs/new")
@@ -102,7 +110,6 @@ def test_the_main_pages_of_the_console(
     dialog.get_by_text("(bank-b)").wait_for()
     dialog.get_by_role("button", name=t("canvas:template.do")).click()
     page.get_by_text(t("canvas:ready"), exact=True).wait_for()
-    page.wait_for_timeout(500)  # the view is fitted once the steps are measured
     keep(page, place / "canvas.webp")
     assert not [one for one in said if "status of 40" not in one]
 

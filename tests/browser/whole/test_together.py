@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from peers.browsers import violations
+from peers.browsers import expect, ready, violations
 
 from secureflow.domain.specs.updatelimits import Limits
 from secureflow.domain.users import Role
@@ -16,7 +16,6 @@ from tests.browser.whole.place import (
     PASSWORD,
     Consortium,
     approve,
-    ready,
     served,
     submit,
 )
@@ -26,6 +25,8 @@ pytestmark = pytest.mark.full
 
 BANKS: Final = 4
 """One more than a sum needs: a round closes without one of them."""
+PATIENT: Final = 20.0
+"""Seconds that a round waits for who was killed: the others are not so slow on a busy machine."""
 PIPELINE: Final = "joint-risk-model"
 
 
@@ -69,7 +70,8 @@ def test_a_deed_of_one_person_appears_once_in_the_browser_of_another(
     ada.get_by_role("main").get_by_text("Cancelled").first.wait_for()
     line = abe.locator(".ant-table-row").filter(has=row)
     line.get_by_text("cancelled", exact=True).wait_for()
-    assert row.count() == 1, "the change is not a second row"
+    ready(abe)
+    expect(row, "the change is not a second row").to_have_count(1)
     assert not loads, "nobody loaded the page again"
 
 
@@ -107,8 +109,8 @@ def added(page: Any, name: str) -> str:
     alert = dialog.get_by_role("alert")
     alert.wait_for()
     told = answer.value.json()
-    assert told["detail"] in alert.inner_text()
-    assert told["hint"] in alert.inner_text()
+    expect(alert).to_contain_text(told["detail"])
+    expect(alert).to_contain_text(told["hint"])
     assert not violations(page)
     return f"{told['detail']} {told['hint']}"
 
@@ -131,11 +133,12 @@ def test_two_deciders_of_one_request_at_the_owners_page(
     second.get_by_role("button", name="Reject").click()
     second.get_by_text("The request has changed since you read it").wait_for()
     second.get_by_text("The request is not as this").wait_for()
-    assert second.get_by_label("Why you reject it").input_value() == "not this one"
+    expect(second.get_by_label("Why you reject it")).to_have_value("not this one")
     assert not violations(second)
     second.get_by_role("button", name="Show it as it is now").click()
     second.get_by_role("main").get_by_text("approved", exact=True).first.wait_for()
-    assert not second.get_by_role("button", name="Reject").count()
+    ready(second)
+    expect(second.get_by_role("button", name="Reject")).to_have_count(0)
     with whole.client("ada") as client:
         assert client.jobs.get(job).state == "proposed"
         client.jobs.cancel(job)
@@ -152,7 +155,7 @@ def back(page: Any, who: str) -> None:
     """Log in again over the work."""
     dialog = page.get_by_role("dialog", name="Your session has ended")
     dialog.wait_for()
-    assert dialog.get_by_label("Name", exact=True).input_value() == who
+    expect(dialog.get_by_label("Name", exact=True)).to_have_value(who)
     dialog.get_by_label("Password", exact=True).fill(PASSWORD)
     dialog.get_by_role("button", name="Log in", exact=True).click()
     dialog.wait_for(state="hidden")
@@ -167,8 +170,8 @@ def test_a_drawing_outlives_the_session(opens: Opens, whole: Consortium) -> None
     page.get_by_role("textbox", name="Name", exact=True).fill("drawn before")
     end_sessions(whole, "abe")
     back(page, "abe")
-    assert page.locator(".react-flow__node").count() == 1
-    assert page.get_by_role("textbox", name="Name", exact=True).input_value() == "drawn before"
+    expect(page.locator(".react-flow__node")).to_have_count(1)
+    expect(page.get_by_role("textbox", name="Name", exact=True)).to_have_value("drawn before")
     with page.expect_response("**/api/v1/jobs/check-draft") as checked:
         page.get_by_role("textbox", name="Name", exact=True).fill("drawn after")
     assert checked.value.status == 200
@@ -194,7 +197,7 @@ def test_a_grant_that_is_being_filled_in_outlives_the_session(
     end_sessions(whole, "ada")
     dialog.get_by_role("button", name="Grant", exact=True).click()
     back(page, "ada")
-    assert dialog.get_by_label("Purpose").input_value() == "credit scoring"
+    expect(dialog.get_by_label("Purpose")).to_have_value("credit scoring")
     dialog.get_by_text("age", exact=True).first.wait_for()
     with page.expect_response("**/grants") as made:
         dialog.get_by_role("button", name="Grant", exact=True).click()
@@ -205,32 +208,28 @@ def test_a_grant_that_is_being_filled_in_outlives_the_session(
 def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     opens: Opens, whole: Consortium
 ) -> None:
-    job = lasting(whole, "one dies", patience=3.0)
+    job = lasting(whole, "one dies", PATIENT)
     overview, live = opens("ada"), opens("ada")
     live.goto(whole.url() + f"/jobs/{job}")
     live.get_by_text("Running since").wait_for()
     lane = live.get_by_role("row").filter(has_text="bank-d").first
     lane.get_by_text("contributed").wait_for()
     away = live.get_by_text("its agent is not connected, since")
-    assert not away.count()
+    expect(away).to_have_count(0)
     whole.platform.processes["bank-d"].kill()
     live.get_by_role("alert").filter(has=away).filter(has_text="bank-d").wait_for()
     lane.get_by_text("not connected", exact=True).wait_for()
     overview.get_by_text("The agent of bank-d is not connected").wait_for()
     drops = live.locator(".ant-card").filter(has_text="Who dropped out")
     drops.get_by_role("cell", name="bank-d", exact=True).first.wait_for()
-    assert (
-        drops.get_by_role("row")
-        .filter(has_text="bank-d")
-        .last.get_by_role("cell")
-        .nth(3)
-        .inner_text()
-    ), "why it dropped out"
+    dropped = drops.get_by_role("row").filter(has_text="bank-d").last
+    expect(dropped.get_by_role("cell").nth(3), "why it dropped out").not_to_be_empty()
     assert not violations(live)
     whole.platform.start("bank-d")
     away.first.wait_for(state="detached")
     overview.get_by_text("is not connected").first.wait_for(state="detached")
-    assert live.get_by_text("Running since").count(), "it is gone because the agent is back"
+    back_again = "it is gone because the agent is back"
+    expect(live.get_by_text("Running since"), back_again).not_to_have_count(0)
     whole.platform.processes["bank-a"].kill()
     link = overview.get_by_role("region", name="Links of the agents")
     link.get_by_text("broken").wait_for()
@@ -251,7 +250,7 @@ def test_the_graph_of_a_pipeline_shows_each_steps_state_as_it_runs(
                                          datasets=datasets)  # fmt: skip
         request = dict(made.request)
         request["steps"] = [
-            {**step, "limits": {"patience_seconds": 3.0}} if step["id"] == "train" else step
+            {**step, "limits": {"patience_seconds": PATIENT}} if step["id"] == "train" else step
             for step in request["steps"]
         ]
         job = client.jobs.submit(request).id

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from peers.browsers import shoot
-
-from tests.browser.whole.place import ready
+from peers.browsers import ready, shoot
 
 
 @dataclass

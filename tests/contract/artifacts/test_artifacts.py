@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureflow.adapters.artifacts import FileArtifacts, ReadTogether, ScratchFiles
-from secureflow.application.ports.artifacts import Artifacts
+from secureflow.adapters.artifacts import files as files_module
+from secureflow.application.ports.artifacts import Artifacts, DamagedArtifactError
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 CONTENT = os.urandom((1 << 20) + 7)
@@ -355,3 +356,56 @@ async def test_a_file_in_the_way_of_a_folder_of_the_store(tmp_path: Path, blocks
         await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
     assert failed.value.code == "disk_failed"
     assert [one.name for one in _files(tmp_path)] == [place.name]
+
+
+FLIPPED = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
+
+
+@pytest.mark.parametrize("left", [FLIPPED, CONTENT + b"\0" * 8, CONTENT[:-1], b""])
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_a_disk_damaged_is_named_and_not_handed_out(
+    tmp_path: Path, left: bytes, again: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever asks is told of the centre's file; its place is in the centre's log alone."""
+    store = FileArtifacts(tmp_path / "blobs")
+    await store.put(_stream(CONTENT), limit=len(CONTENT))
+    path = store.path(DIGEST)
+    assert path is not None
+    if again:
+        assert await _content(store, DIGEST) == CONTENT  # it was whole a moment ago
+    else:
+        store = FileArtifacts(tmp_path / "blobs")  # another process
+    path.write_bytes(left)
+    for offset in (0, 5):
+        with pytest.raises(DamagedArtifactError) as caught:
+            await store.open(DIGEST, offset)
+    assert (caught.value.code, caught.value.details) == ("record_damaged", {"artifact": DIGEST})
+    assert DIGEST in caught.value.message
+    assert str(tmp_path) not in str(caught.value.as_json())
+    told = capsys.readouterr()
+    assert str(path) in told.err + told.out
+    path.write_bytes(CONTENT)  # it is put back
+    assert await _content(store, DIGEST) == CONTENT
+
+
+async def test_a_sound_file_is_hashed_once_for_all_who_read_it_within_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    digest_of, now = files_module.file_digest, [0.0]
+
+    def hashing(path: Path) -> bytes:
+        hashed.append(path)
+        return digest_of(path)
+
+    monkeypatch.setattr(files_module, "file_digest", hashing)
+    monkeypatch.setattr(files_module, "monotonic", lambda: now[0])
+    store = FileArtifacts(tmp_path / "blobs")
+    await store.put(_stream(CONTENT), limit=len(CONTENT))
+    for _ in range(3):
+        await store.open(DIGEST)
+    assert not hashed, "it was hashed when it came"
+    now[0] = files_module.SEEN + 1.0
+    for _ in range(3):
+        await store.open(DIGEST)
+    assert len(hashed) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,12 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Database("postgresql://centre@db.example/secureflow")
     assert refused.value.code == "library_missing"
     assert "[postgres]" in refused.value.hint
+
+
+def test_a_file_is_called_by_its_path_and_no_password_is_shown(tmp_path: Path) -> None:
+    """An operator who is told that it is missing looks for a file, not for a driver's URL."""
+    file = tmp_path / "secureflow.db"
+    assert Database(f"sqlite:///{file}").name == str(file)
+    shown = Database("postgresql://centre:secret@db.example/secureflow").name
+    assert "db.example/secureflow" in shown
+    assert "secret" not in shown

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
+from secureflow.adapters.database.log_store import LogStore
 from secureflow.engines.ledger.notes import parse_note
 from tests.contract.database.conftest import ORIGIN
 from tests.contract.database.test_log import notes, prove_all, signed
@@ -175,3 +176,21 @@ async def test_a_database_of_before_a_continuation_is_noticed_by_who_signed_afte
     assert again.hold is not None
     head = parse_note(again.hold.head).checkpoint
     assert (again.hold.cause, head.origin, head.size) == ("shrunk", NEXT, 6)
+
+
+async def test_a_connection_that_is_lost_in_a_transaction_is_thrown_away(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits is told the fault itself, and the log gets no trace of the pool's own try."""
+
+    def lost(self: LogStore, cursor: Any, size: int) -> str:
+        cursor.connection.close()
+        raise OSError(FAULT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogStore, "_write_checkpoint", lost)
+        with pytest.raises(OSError, match=FAULT):
+            await ledger.append(notes(2))
+    assert not [one for one in caplog.records if one.exc_info]
+    assert (await ledger.append(notes(2, 2))).indices == (0, 1)
+    await prove_all(ledger)

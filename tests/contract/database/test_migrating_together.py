@@ -51,7 +51,8 @@ else:
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits longer than it has to."""
-    monkeypatch.setattr(engine, "START_SECONDS", 0.02)
+    for name in ("START_SECONDS", "AT_ONCE_SECONDS", "LOCK_SECONDS"):
+        monkeypatch.setattr(engine, name, 0.02)
     monkeypatch.setattr(migrating, "LONGEST", 0.05)
 
 
@@ -101,6 +102,30 @@ async def test_the_wait_is_bounded_and_names_the_database(
     assert caught.value.code == "database_busy"
     assert not isinstance(caught.value, InfrastructureError)  # nobody adds another wait to it
     assert f"has held the database {waiting.name} for 0.1 s" in caught.value.message
+
+
+async def test_a_table_that_an_idle_session_holds_is_waited_for_aloud(
+    url: str, another: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited in silence, and for ever: for the transaction of somebody who went to lunch."""
+    if url.startswith("sqlite"):
+        pytest.skip("a file is locked as a whole, see above")
+    older = sync_engine(driver_url(url))
+    with older.connect() as connection:
+        assert migrate(connection, "0024")
+        connection.commit()
+    with older.connect() as idle, capture_logs() as said:
+        idle.exec_driver_sql("LOCK TABLE jobs IN ACCESS SHARE MODE")
+        waiting = another()
+        start = asyncio.ensure_future(waiting.start())
+        while len([line for line in said if line["event"] == NAME]) < 2:
+            assert not start.done(), start
+            await asyncio.sleep(0.01)
+        idle.rollback()
+        await start
+        assert said[-1]["event"] == "migration_there"
+        idle.rollback()
+    older.dispose()
 
 
 async def test_a_current_file_that_somebody_locks_is_not_taken_for_a_migration(

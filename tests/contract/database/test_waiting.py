@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database import connections
 from secureflow.adapters.database.engine import Database
+from secureflow.kit.errors import InfrastructureError
 
 WAIT = 77.0
 
@@ -47,10 +48,27 @@ async def test_a_checkpoint_that_fails_leaves_it_as_well(database: Database) -> 
 
     engine = database.engine.sync_engine
     sa.event.listen(engine, "before_cursor_execute", fail)
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(sa.exc.OperationalError):  # of no code that anybody knows
         await database.checkpoint()
     sa.event.remove(engine, "before_cursor_execute", fail)
     assert await waits(database) == WAIT
+
+
+async def test_a_checkpoint_on_a_full_disk_is_a_typed_fault(database: Database) -> None:
+    """Its keeper logs a line of it, not the trace of a defect (`kit.recordmark`)."""
+
+    def fail(*told: Any) -> None:
+        if "wal_checkpoint" in told[2]:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    engine = database.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", fail)
+    with pytest.raises(InfrastructureError) as caught:
+        await database.checkpoint()
+    sa.event.remove(engine, "before_cursor_execute", fail)
+    assert caught.value.code == "disk_full"
 
 
 async def test_a_checkpoint_that_is_cancelled_while_it_waits_ends_so(

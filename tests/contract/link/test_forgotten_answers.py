@@ -47,11 +47,12 @@ async def test_a_stopped_jobs_answers_are_not_sent_again() -> None:
     await tasks.stop()
 
 
-@pytest.mark.parametrize("refused", ["forbidden", "not_found"])
+@pytest.mark.parametrize("refused", ["forbidden", "not_found", "record_damaged"])
 async def test_a_blob_that_was_refused_while_the_job_was_paused_is_sent_after_it(
     refused: str,
 ) -> None:
-    """The centre takes blobs of jobs that it drives; the resumed job asks under the same id."""
+    """The centre takes blobs of jobs that it drives, and gives those that are whole; the resumed
+    job asks under the same id."""
     sent: list[Envelope] = []
     arrived = asyncio.Event()
     paused = [True]

@@ -131,8 +131,8 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert list(checks) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "record", "charter", "log",
-            "attestation", "enclave", "running", "data", "environments", "engines", "disk",
-            "sandbox", "kernels", "alarm", "people", "providers",
+            "attestation", "enclave", "running", "data", "budgets", "environments", "engines",
+            "disk", "sandbox", "kernels", "alarm", "people", "providers",
         ]  # fmt: skip
         assert "whoever has this uid decides" in checks["people"]["message"]
         assert "hardware only" in checks["attestation"]["message"]
@@ -368,6 +368,8 @@ async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
         )
         checks = {one["check"]: one for one in ahead}
         assert checks["certificate"]["code"] == "certificate_not_valid_now"
+        hint = checks["certificate"]["hint"]
+        assert "By the centre's clock it is valid, and the two differ by -" in hint
         assert "authorisation" not in checks
         assert checks["clock"]["code"] == "clock_skew"
 

@@ -13,6 +13,7 @@ from peers.agent_world import JOB, ME
 from peers.statistics_world import BUDGET, COLUMNS, Counting, StatisticsWorld
 
 from secureflow.agent.compute import summedrows
+from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.compute.preparation import SUMS
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.job.reading import unnamed_rows
@@ -114,11 +115,13 @@ async def test_a_killed_agent_makes_the_same_sums_again_for_one_charge(
 async def test_a_private_jobs_rows_are_read_once_by_each_agent_that_runs(
     world: PreparedWorld,
 ) -> None:
-    """They stay in the worker, until the job is over."""
+    """They stay in the worker, until the job is over; sums that are on record need none."""
     await world.consented()
     body = world.mask_body(await world.met())
     for _ in range(2):
-        await world.ask("mask", body)
+        for _ in range(2):
+            await world.ask("mask", body)
+        held_folder(world.settings.models, JOB).joinpath("sums").unlink()
     assert [one for one in world.counting.calls if one != "check"] == ["prepare", SUMS, SUMS]
     world.reopen()
     await world.ask("mask", body)
@@ -151,8 +154,13 @@ async def test_other_sums_than_those_on_record_are_not_sent(world: PreparedWorld
     await world.ask("mask", body)
     world.counting.other = 1
     world.reopen()
+    await world.ask("mask", body)  # those on record are, however they would be made now
+    assert len(world.vectors.sent) == 2
+    assert world.vectors.sent[1] == world.vectors.sent[0]
+    held_folder(world.settings.models, JOB).joinpath("sums").write_bytes(b"")  # a power cut
+    world.reopen()
     assert (await refused(world, body)).code in {"state_unreadable", "private_step_failed"}
-    assert len(world.vectors.sent) == 1
+    assert len(world.vectors.sent) == 2
 
 
 @pytest.mark.parametrize(

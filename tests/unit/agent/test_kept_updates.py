@@ -1,4 +1,4 @@
-"""A trainer that never makes an update twice: a recorded one is sent again, never made again."""
+"""A recorded update is sent again, not made again, even by a trainer that never makes one twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, Worker, World
 
-from secureflow.agent.compute.jobfiles import held_folder
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.training import modelfiles
@@ -253,3 +253,53 @@ async def test_an_update_is_durable_before_its_round_is_recorded(
     monkeypatch.setattr(RecordStore, "add_round", added)
     await world.ask("train", world.train_body(1))
     assert done == ["state", "update", "record"]
+
+
+@pytest.mark.parametrize(("stage", "number"), [("train", 1), ("evaluate", 2)])
+async def test_an_agent_that_was_started_again_sends_what_it_recorded(
+    tmp_path: Path, stage: str, number: int
+) -> None:
+    """Its numeric code may be another since: an upgrade of NumPy, another kind of processor."""
+    world = World(tmp_path / "agent", kinds=AGENT_KINDS)
+    await world.admitted()
+    if number > 1:
+        await world.round(1)
+    body = world.train_body(number, stage)
+    await world.ask("train", body)
+    first, calls = sent(world, number), world.worker.calls.count(stage)
+    other = held_folder(world.settings.models, JOB)
+    assert {path.stat().st_mode & 0o777 for path in other.iterdir()} == {0o600}
+    world.reopen()
+    world.worker.noise, world.worker.weight = 1.0, 41.0
+    await world.ask("train", body)
+    assert sent(world, number) == first
+    assert world.worker.calls.count(stage) == calls
+    await world.assembly.agent.forget(JOB)
+    assert not list(world.settings.models.iterdir())
+
+
+async def test_the_update_that_version_0_2_0_held_is_sent_again(tmp_path: Path) -> None:
+    """In the file that the worker wrote, sums and all, in the folder of the job."""
+    world = World(tmp_path / "agent", kinds=AGENT_KINDS)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first = sent(world, 1)
+    held = held_folder(world.settings.models, JOB) / UPDATE
+    held.replace(world.settings.models / JOB / UPDATE)
+    world.reopen()
+    world.worker.noise = 1.0
+    await world.ask("train", world.train_body(1))
+    assert sent(world, 1) == first
+
+
+async def test_what_a_power_cut_took_is_made_again_and_has_to_be_the_same(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", kinds=AGENT_KINDS)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first, held = sent(world, 1), held_folder(world.settings.models, JOB) / UPDATE
+    for left in (bytes(held.stat().st_size), b"", held.read_bytes()[:-1]):
+        held.write_bytes(left)
+        world.reopen()
+        await world.ask("train", world.train_body(1))
+        assert sent(world, 1) == first
+    assert world.worker.calls.count("train") == 4

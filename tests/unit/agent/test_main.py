@@ -258,6 +258,26 @@ def test_what_is_wrong_with_the_settings_is_one_line(
     assert run(config) == 2
 
 
+def test_why_it_does_not_start_is_said_in_the_language_of_whoever_starts_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from secureflow.agent.edge import main
+
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    config = tmp_path / "agent.yaml"
+    config.write_text("organisation: bank-a\nserver: https://x\nlink: x:1\ntrust_domain: d\n")
+
+    async def twice(*_: object) -> None:
+        with main.locked_folder(tmp_path), main.locked_folder(tmp_path):
+            raise AssertionError
+
+    monkeypatch.setattr(main, "serve", twice)
+    assert main.run(config) == 5
+    told = capfd.readouterr().err
+    assert f"agent_running: {tmp_path} 中已有代理在运行" in told
+    assert "Stop it first" not in told
+
+
 async def test_an_agent_without_the_library_of_its_images_says_so_at_its_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

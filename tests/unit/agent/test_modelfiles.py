@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, ME, World
 
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder
 from secureflow.agent.kinds.training import modelfiles
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.steps import Steps
@@ -71,6 +72,7 @@ async def test_nobody_trains_from_what_a_power_cut_left(
     path.write_bytes(left(data))
     initial = path.with_name(f"{tensor_digest(memoryview(first))}.model")
     initial.write_bytes(left(first))
+    held_folder(world.settings.models, JOB).joinpath(UPDATE).unlink()
     world.reopen()
     await world.ask("train", world.train_body(1))  # it is made again, and has to be the same
     await world.ask("train", body)
@@ -96,6 +98,7 @@ async def test_a_sound_model_is_hashed_once_and_not_fetched_again(
         await world.round(number)
     assert not hashed, "what this process fetched or computed was hashed on its way"
     digest = fetched.pop()
+    (held_folder(world.settings.models, JOB) / UPDATE).unlink()  # else it is sent, not made again
     world.reopen()
     await world.ask("train", world.train_body(2))
     files = ModelFiles(world.settings.models, world.link, ME)  # yet another process

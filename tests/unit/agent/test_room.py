@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 from peers.psi_world import PsiAgentWorld
 
+from secureflow.agent.record.room import describe_room
 from secureflow.agent.witness import witness
 from secureflow.domain.room import agent_bytes, record_bytes
 from secureflow.kit.disk import Place
@@ -127,3 +132,77 @@ async def test_an_alarm_does_not_depend_on_room_for_its_evidence(
     alarm = world.store.fact("alarm")
     assert alarm["code"] == "ledger_inconsistent"
     assert (alarm["details"]["known"], alarm["details"]["shown"]) == ("a", "b")
+
+
+def put_a_file(folder: Path) -> None:
+    folder.write_text("")
+
+
+@pytest.mark.parametrize("instead", [None, put_a_file], ids=["gone", "a file"])
+async def test_a_round_waits_while_the_folder_of_models_is_away(
+    world: World, instead: Callable[[Path], None] | None
+) -> None:
+    """A volume that is not mounted, say: it is put back, and the round goes on."""
+    await world.admitted()
+    await world.round(1)
+    body, models = world.train_body(2), world.settings.models
+    aside = models.with_name("aside")
+    models.rename(aside)
+    if instead:
+        instead(models)
+    world.settings.socket.touch()  # it runs
+    for ask in (lambda: world.ask("train", body), lambda: asyncio.to_thread(doctor, world)):
+        with pytest.raises(InfrastructureError) as caught:
+            await ask()
+        assert caught.value.code == "disk_failed"
+        assert ME in caught.value.message
+        assert caught.value.details == {"part": "model files"}
+        assert str(models) in caught.value.hint
+    if instead:
+        models.unlink()
+    assert not models.exists(), "it is not made anew: what it holds would be missed"
+    aside.rename(models)
+    assert doctor(world)
+    await world.ask("train", body)
+
+
+async def test_what_fails_while_the_folder_of_models_goes_away_is_tried_again(
+    world: World,
+) -> None:
+    await world.admitted()
+    compute, models = world.worker.compute, world.settings.models
+
+    async def losing(job: str, step: str, arguments: Any = None) -> dict[str, Any]:
+        answer = await compute(job, step, arguments)
+        shutil.rmtree(models)
+        return answer
+
+    world.worker.compute = losing  # type: ignore[method-assign]
+    body = world.train_body()
+    with pytest.raises(InfrastructureError, match="disk_failed"):
+        await world.ask("train", body)
+    world.worker.compute = compute  # type: ignore[method-assign]
+    models.mkdir()
+    await world.ask("train", body)
+
+
+async def test_a_folder_of_models_that_this_user_may_not_write_in_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.admitted()
+    with monkeypatch.context() as denied:
+        denied.setattr(os, "access", lambda *_: False)
+        with pytest.raises(InfrastructureError, match="disk_failed"):
+            await world.ask("train", world.train_body())
+        with pytest.raises(InfrastructureError, match="disk_failed"):
+            doctor(world)
+
+
+def test_an_agent_that_never_started_has_no_such_folder_yet(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    world.settings.models.rmdir()
+    assert doctor(world)
+
+
+def doctor(world: World) -> str:
+    return describe_room(world.settings)

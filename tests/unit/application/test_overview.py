@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.application import overview
 from secureflow.application.access import Principal
 from secureflow.application.jobs.reachability import Absence
 from secureflow.application.overview import Overview
@@ -54,6 +55,26 @@ async def test_an_answer_wakes_open_pages(stage: Stage) -> None:
     await note_answer(stage.services.begin, key, 1, "bank-a")
     (change,) = stage.database.tables.changes[before:]
     assert (change.kind, change.about) == ("job", key)
+
+
+async def test_a_job_says_who_has_approved_while_others_think(stage: Stage) -> None:
+    key, who = stage.ids["job"], stage.owner("bank-b")
+
+    async def approved() -> Any:
+        return (await stage.services.jobs.get(who, key)).progress.get("approved")
+
+    assert await approved() is None, "nobody is asked yet"
+    parties = [
+        str(one["party"]) for one in (await stage.services.jobs.get(who, key)).spec["roster"]
+    ]
+    await asked(stage, key, *parties)
+    assert await approved() is None
+    await note_answer(stage.services.begin, key, 1, parties[0])
+    assert await approved() == [parties[0]]
+    async with stage.database.begin() as work:
+        await work.outbox.clear(key, 1)
+        await work.commit()
+    assert await approved() is None, "the job's events tell it from now on"
 
 
 async def test_questions_wait_for_those_who_submitted(stage: Stage) -> None:
@@ -116,10 +137,25 @@ async def test_who_of_an_unfinished_job_has_no_link_is_shown_with_it(
     monkeypatch.setattr(
         courier, "status", lambda one: PartyStatus(one, one not in gone, 0.0, gone=gone.get(one, 0))
     )
+    assert (await seen(stage, stage.scientist("bank-a"))).absent == [], "nobody is asked, none runs"
+    async with stage.database.begin() as work:
+        for key in (job, stage.ids["outsider.job"]):
+            found = await work.jobs.get(key)  # type: ignore[attr-defined]
+            await work.jobs.save(replace(found, state=JobState.RUNNING))  # type: ignore[attr-defined]
+        created = (await work.jobs.get(job)).created  # type: ignore[attr-defined]
+        await work.commit()
     page = await seen(stage, stage.scientist("bank-a"))
-    assert page.absent == [Absence(job, "bank-c", "", 70)]
+    assert page.absent == [Absence(job, "bank-c", "", created)], "no longer than there is the job"
+    gone["bank-c"] = created + 7
+    page = await seen(stage, stage.scientist("bank-a"))
+    assert page.absent == [Absence(job, "bank-c", "", created + 7)]
     others = (await seen(stage, stage.scientist("outsider"))).absent
     assert {one.job for one in others} == {stage.ids["outsider.job"]}
+    monkeypatch.setattr(overview, "MOST_AWAY", 1)
+    gone["bank-b"] = created
+    page = await seen(stage, stage.scientist("bank-a"))
+    assert [one.party for one in page.absent if one.job == job] == ["bank-b"]
+    assert page.absent_more[job] == 1
     gone.clear()
     assert (await seen(stage, stage.scientist("bank-a"))).absent == []
 

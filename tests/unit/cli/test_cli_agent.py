@@ -15,9 +15,18 @@ from secureflow.agent import api
 from secureflow.agent.witness.headwatch import set_back_error
 from secureflow.domain.charter import Charter, Member
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MEMBERS = tuple(Member(f"bank-{n}", n, SigningKey.generate().public) for n in "abc")
 CHARTER = Charter(1, "example.org", "log.example", SigningKey.generate().public, MEMBERS)
+
+ALARM = SecureFlowError(
+    "record_set_back",
+    Text("The record of {party} is an older copy.", party="bank-b"),
+    "Put the newest record back.",
+    {"specs": {"job_1": "ab" * 32}},
+)
 
 
 @pytest.fixture(name="asked")
@@ -33,6 +42,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         "status": {
             "settings": {"state": "same", "changed": [], "restart": []},
             "trouble": {"code": "link_broken", "message": "It broke.", "hint": "Mend it."},
+            "alarm": ALARM.as_json(),
             "set_back": set_back_error("log.example", 1343, 1115).as_json(),
         },
         "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
@@ -111,12 +121,26 @@ def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) 
     assert (code, err) == (0, "There was no alarm.\n")
 
 
+def test_the_alarm_that_was_cleared_is_told_in_words(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "control", lambda *_, **__: {"cleared": ALARM.as_json()})
+    words = ("agent", "clear-alarm", "--reason", "explained", "--yes")
+    _, out, err = cli(*words)
+    assert "The record of bank-b is an older copy." in out
+    assert "template" not in out
+    assert err == ""
+    assert json.loads(cli(*words, "-o", "json")[1]) == {"cleared": ALARM.as_json()}
+
+
 def test_log_and_status(cli: Any, asked: Any) -> None:
     assert "Pinned a charter." in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
     assert "taken_at=2026-11-2" in cli("agent", "log", "--limit", 5)[1]
     out = cli("agent", "status")[1]
     assert "It broke. → Mend it." in out
+    assert "The record of bank-b is an older copy. → Put the newest record back.\n" in out
+    assert "template" not in out
     assert "signed head of size 1343. 228 entries are lost. → " in out
     assert json.loads(cli("agent", "status", "-o", "json")[1])["trouble"]["code"] == "link_broken"
     assert "ab" * 32 in cli("agent", "leaves", "job_1")[1]

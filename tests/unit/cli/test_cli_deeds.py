@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.cli.deeds import deed, facts_of, last_day
+from secureflow.cli.deeds import facts_of, last_day
+from secureflow.cli.entrykinds import deed
 from secureflow.texts import catalogue
 
 EXPIRES = 1_900_000_000
@@ -28,13 +29,13 @@ def _english(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_grant_is_told_in_one_short_line(monkeypatch: pytest.MonkeyPatch) -> None:
     told = facts_of("grant.created", GRANT)
-    assert deed("grant.created") == "grant given"
+    assert deed("grant.created") == "granted data"
     assert told.startswith(
         "grant grt_00000000; dataset dst_00000000; columns age, income, debt and 2 more; "
         "purposes credit-scoring; valid until 2030-03-1"
     )
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
-    assert deed("grant.created") == "给予授权"
+    assert deed("grant.created") == "授权数据"
     told = facts_of("grant.created", GRANT)
     assert told.startswith("授权 grt_00000000；数据集 dst_00000000；列 age、income、debt 等，")
     assert str(EXPIRES) not in told
@@ -42,6 +43,8 @@ def test_a_grant_is_told_in_one_short_line(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_end_has_no_digests_and_rounds_only_where_there_were_some() -> None:
     assert facts_of("job.finished", FINISHED) == "outcome succeeded; rounds 2"
+    table = {"evaluation": "cd" * 32, "comparison": "ab" * 32}
+    assert facts_of("job.finished", {"outcome": "succeeded", **table}) == "outcome succeeded"
     other = {"outcome": "succeeded", "intersection": "cd" * 32, "rounds": 1, "contributions": {}}
     assert facts_of("job.finished", other) == "outcome succeeded"
 
@@ -73,7 +76,7 @@ def test_a_newer_centres_deed_is_shown_as_it_came() -> None:
 
 
 def test_every_word_has_its_chinese() -> None:
-    from secureflow.cli.deeds import _KINDS, _TITLES
+    from secureflow.cli.deeds import _TITLES
 
-    words = (*_KINDS.values(), *_TITLES.values(), "grant", "dataset", "columns", "purposes")
+    words = (*_TITLES.values(), "grant", "dataset", "columns", "purposes")
     assert not [one for one in words if one not in catalogue()]

@@ -105,6 +105,15 @@ def test_json_is_the_same_in_every_language(
     assert "就绪：" in err  # people are told in their language
 
 
+def test_roles_are_told_in_words(centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    me = {**ME, "roles": ["auditor", "data-scientist", "organisation-admin"]}
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, me)}
+    centre.answers["GET /parties"] = (200, {"items": [], "next": ""})
+    centre.answers["GET /audit/head"] = (200, {"restored": None})
+    assert "sam bank-a (审计员、数据科学家、机构管理员)" in cli("doctor")[1]
+
+
 def test_each_check_is_told_before_the_next_is_made(capsys: Any) -> None:
     def checks() -> Iterator[dict[str, Any]]:
         yield {"check": "settings", "ok": True, "message": "read"}

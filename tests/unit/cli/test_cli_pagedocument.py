@@ -74,6 +74,11 @@ async def test_its_sentences_are_in_the_language_that_was_asked_for(
     assert chinese["item"] == english["item"]
 
 
+async def test_a_request_brings_the_name_of_its_job() -> None:
+    item = told(TRAINING, **FACTS)
+    assert (await Agent(item).document())["item"]["name"] == item["spec"]["name"] != ""
+
+
 async def test_other_bytes_than_the_request_names_are_refused() -> None:
     other = Bundle({"model.py": b"x = 1\n"})
     agent = Agent(told(TRAINING, **FACTS), packed=b64encode(pack(other)))

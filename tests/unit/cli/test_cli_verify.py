@@ -20,6 +20,7 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.bundle_format import resembles_bundle
 from secureflow.engines.training.export import ModelFile, model_digest
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
+from tests.unit.engines.pipeline.worlds_that_lie import Comparing, played
 from tests.unit.engines.run.test_ending import story
 
 
@@ -49,6 +50,25 @@ def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) ->
     told = json.loads(out)
     assert (code, told["status"], told["outcome"]) == (0, "verified", "succeeded")
     assert {end["author"] for end in told["authors"]} == {"server", "enclave", *BANKS}
+
+
+def test_a_report_is_compared_with_the_record(cli: Any, tmp_path: Path) -> None:
+    bundle, report, charter = played(Comparing)
+    files = {"bundle": bundle, "report": report, "charter": SignedCharter(charter).json()}
+    paths = {name: tmp_path / f"{name}.json" for name in files}
+
+    def verified() -> tuple[int, str]:
+        for name, path in paths.items():
+            path.write_text(json.dumps(files[name]))
+        pinned = ("--charter", paths["charter"], "--report", paths["report"])
+        code, _, err = cli("audit", "verify", paths["bundle"], *pinned)
+        return code, err
+
+    assert verified()[0] == 0
+    files["report"]["comparison"]["lines"][0]["cells"][0]["value"] = "61"
+    code, err = verified()
+    assert code == 7
+    assert "the report compares models in a table of digest" in err
 
 
 def test_an_entry_that_is_not_shown_says_so(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.conditions import Condition, metrics_of
+from secureflow.domain.specs.conditions import Condition, are_metrics, metrics_of, signed_metrics
 from secureflow.domain.specs.kinds import PIPELINE_SPEC, SPEC_KINDS
 from secureflow.domain.specs.pipeline import Edge, PipelineSpec
 from secureflow.domain.specs.ports import PORTS, WHEN, Port, connects
@@ -244,6 +244,14 @@ def test_the_label_says_what_steps_tell_together() -> None:
     assert all(one["steps"] for one in told)
 
 
+def test_the_label_says_who_keeps_the_figures_by_which_a_step_runs() -> None:
+    spec = specified(ROSTER, steps=gated(ROSTER))
+    (told,) = (row for row in together(spec) if "own record" in str(row["who"]))
+    assert told["steps"] == ["test", "again"]
+    assert all(party in str(told["who"]) for party in spec.parties)
+    assert "all figures of test" in str(told["sees"])
+
+
 def test_figures_of_other_rows_can_be_subtracted() -> None:
     share = {"held_out": {"by": "key", "share": 0.2}}
     whole, part = together(specified(ROSTER)), together(changed(2, **share))
@@ -253,3 +261,14 @@ def test_figures_of_other_rows_can_be_subtracted() -> None:
 
 def test_one_step_alone_tells_nothing_together() -> None:
     assert together(specified(ROSTER, steps=steps_of(ROSTER)[:1], attempts=1)) == []
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf"), 1e300, -1e308])
+def test_a_figure_that_cannot_be_told_takes_no_other_with_it(odd: float) -> None:
+    """A condition on it does not hold, by its name; one on another figure decides as ever."""
+    told = signed_metrics([{"rows": 60.0, "auc": odd, "loss": 0.5, "Odd name": 1.0}])
+    assert told == [{"rows": "60.000000", "loss": "0.500000"}]
+    assert are_metrics(told)
+    assert str(Condition("test", "auc", at_least=0.8).unmet(told, 0)) == "test tells no AUC"
+    assert Condition("test", "loss", at_most=0.8).unmet(told, 0) is None
+    assert are_metrics(signed_metrics([{"loss": 9.9e299}]))

@@ -245,11 +245,11 @@ PINS: dict[str, dict[str, str]] = {
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
     },
     "evaluation/1": {
-        "success": "9ee2caebacbb7a1a483460d0f063b95a4dfcd66ff3a41c7b85197cd4586b3131",
+        "success": "f29c2d46794adeebb36c72f49cee06d8abd09e0b3401f7b26ec47388729f79ec",
         "failure": "f4de658db0e614c28443b22efd93069d314c1fad57918c80dedd28d0df025ed6",
         "cancelled": "5767a5c846ca540b3f00ad4031ec44577fd0c8dd42b501d16bc0ef41a26484d4",
-        "dropped": "2d7573316a3c3b45741bc8f53b8de32620a859ff60a98c4fbc3b66d7d182b271",
-        "accusation": "95665954ab6119e54ed408f185fdb25156e6a97f7d1e1bc4a628a8676bdd2f07",
+        "dropped": "162e19c895dfe4b2a3c914666901f1f27ff631a61ba6a928424fdf0685abc126",
+        "accusation": "a46f248c7000bc1f730d9e73c069e6cfa0f05749257eaebe4086d8ba82f273be",
     },
     "mpc/1": {
         "success": "57cea12f9861fb631376f23a7664e5d503363150c2c64845df2e0b13fb2827b4",

@@ -39,6 +39,15 @@ def test_one_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     assert refused.value.code == "record_mark_malformed"
 
 
+def test_one_that_the_system_does_not_let_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(SecureFlowError) as refused:
+        read_mark(tmp_path)
+    assert refused.value.code == "record_mark_malformed"
+    assert f"{tmp_path / FILE}" in refused.value.message
+    assert "Is a directory" in refused.value.message
+
+
 def test_a_write_that_fails_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

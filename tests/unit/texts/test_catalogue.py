@@ -28,6 +28,7 @@ OTHER_WORDS = {
     "数据所有者": "所有方", "任务": "作业",
     "账户": "账号", "定时计划": "定时任务", "审计包": "证据包", "评审人": "审核人",
     "审计员": "审计人", "撤销授权": "撤回授权", "授权被撤销": "授权被撤回", "账本名称": "日志名称",
+    "第二因素": "二次验证", "退出": "掉线",
 }  # fmt: skip
 """The word of the glossary, and one that stood beside it."""
 PAGES = SOURCE.parents[1] / "web" / "src" / "shared" / "texts" / "zh"

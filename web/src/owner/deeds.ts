@@ -1,6 +1,7 @@
 /** Something that a person does here: once it is done, what it changed is asked for again. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { asProblem } from '../api/problem';
+import { useForgottenOnReturn } from './back';
 import { forgetSession } from './session';
 import { stale } from '../api/queries';
 
@@ -10,7 +11,7 @@ export function useDeed<Given, Answered>(
   ...changed: string[]
 ) {
   const queries = useQueryClient();
-  return useMutation<Answered, unknown, Given>({
+  const made = useMutation<Answered, unknown, Given>({
     mutationFn: deed,
     onSuccess: () => stale(queries, ...changed),
     onError: (error) => {
@@ -18,4 +19,6 @@ export function useDeed<Given, Answered>(
       if (asProblem(error).code === 'form_refused') forgetSession(queries);
     },
   });
+  useForgottenOnReturn(made.error, made.reset);
+  return made;
 }

@@ -3,7 +3,7 @@ import createFetchClient from 'openapi-fetch';
 import { expect, test } from 'vitest';
 import type { paths } from '../api/owner.schema';
 import { formed, keepForm } from './api';
-import { adopt, holds, type Session } from './session';
+import { adopt, holds, stillIn, type Session } from './session';
 
 test('each role does what those before it do', () => {
   expect(holds('owner-admin', 'decider')).toBe(true);
@@ -37,4 +37,15 @@ test('every call that writes brings the token of this tab, and none that reads d
   keepForm('of-the-next');
   await made.PUT('/api/account/absence', { body: { until: '' } });
   expect(sent).toEqual([null, 'of-this-session', null, 'of-the-next']);
+});
+
+test('a file is fetched only while somebody is logged in, and the page learns if nobody is', async () => {
+  const queries = new QueryClient();
+  const now = { form: 'f', account: { role: 'viewer' } } as Session;
+  const nobody = { form: 'g', account: null } as Session;
+  adopt(queries, now);
+  expect(await stillIn(queries, async () => now)).toBe(true);
+  expect(queries.getQueryData(['session'])).toEqual(now);
+  expect(await stillIn(queries, async () => nobody)).toBe(false);
+  expect(queries.getQueryData(['session'])).toEqual(nobody);
 });

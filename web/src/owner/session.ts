@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { usePreferences } from '../shared/preferences';
+import { againAfter } from './back';
 import { http, keepForm, type Schemas } from './api';
 
 export type Session = Schemas['Session'];
@@ -21,13 +22,27 @@ export function adopt(queries: QueryClient, session: Session): void {
 export function useSession() {
   return useQuery({
     queryKey: SESSION,
-    queryFn: async () => {
-      const { data } = await http.GET('/api/session');
-      keepForm(data!.form);
-      return data!;
-    },
+    queryFn: asked,
     staleTime: Infinity,
+    // Without a session there is no stream that would say that the agent is back.
+    refetchInterval: (query) => againAfter(query.state.error),
   });
+}
+
+async function asked(): Promise<Session> {
+  const { data } = await http.GET('/api/session');
+  keepForm(data!.form);
+  return data!;
+}
+
+/**
+ * Whether somebody is still logged in, before a browser fetches a file by itself: it would save the
+ * refusal as the file. If not, the page says that the session has ended.
+ */
+export async function stillIn(queries: QueryClient, ask = asked): Promise<boolean> {
+  const session = await ask();
+  if (!session.account) queries.setQueryData(SESSION, session);
+  return Boolean(session.account);
 }
 
 /** Forgets who is logged in; the page asks again. */

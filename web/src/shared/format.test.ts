@@ -29,16 +29,16 @@ test('a moment follows its zone, and an unknown one is no failure', () => {
 test('away from now, in both directions', () => {
   expect(relative(1000, 1000, 'en')).toBe('now');
   expect(relative(1000 - 40, 1000, 'en')).toBe('40 seconds ago');
-  expect(relative(1000 - 59, 1000, 'zh')).toBe('59秒钟前');
+  expect(relative(1000 - 59, 1000, 'zh')).toBe('59 秒前');
   expect(relative(1000 - 125, 1000, 'en')).toBe('2 minutes ago');
   expect(relative(1000 + 3 * 86_400, 1000, 'en')).toBe('in 3 days');
-  expect(relative(1000 - 7200, 1000, 'zh')).toBe('2小时前');
+  expect(relative(1000 - 7200, 1000, 'zh')).toBe('2 小时前');
 });
 
 test('what is said of a time away is the nearest, in both directions', () => {
   const day = 86_400;
   expect(relative(90 * day, 0, 'en')).toBe('in 3 months');
-  expect(relative(-90 * day, 0, 'zh')).toBe('3个月前');
+  expect(relative(-90 * day, 0, 'zh')).toBe('3 个月前');
   expect(relative(45 * day, 0, 'en')).toBe('in 6 weeks');
   expect(relative(13 * day, 0, 'en')).toBe('in 13 days');
   expect(relative(14 * day, 0, 'en')).toBe('in 2 weeks');

@@ -101,9 +101,14 @@ export function relative(unix: number, now: number, language: Language): string 
   const format = new Intl.RelativeTimeFormat(TAGS[language], { numeric: 'auto' });
   for (const [unit, size] of STEPS) {
     const least = size > DAY ? 2 * size - size / 20 : size;
-    if (Math.abs(away) >= least) return format.format(nearest(away / size), unit);
+    if (Math.abs(away) >= least) return plainly(format.format(nearest(away / size), unit));
   }
   return format.format(0, 'second');
+}
+
+/** As the other texts write it in Chinese: 54 秒前, where browsers say 54秒钟前. */
+function plainly(text: string): string {
+  return text.replace('秒钟', '秒').replace(/(\d)([\u4e00-\u9fff])/u, '$1 $2');
 }
 
 /** The nearest whole number, halves away from zero, so that both directions are said alike. */

@@ -84,6 +84,16 @@ test('a refused stream is opened again after the last event, later each time', (
   expect(Fake.opened).toHaveLength(3);
 });
 
+test('however long it was refused, it is open again within seconds', () => {
+  for (let tries = 1; tries <= 12; tries++) {
+    newest().fail(true);
+    vi.advanceTimersByTime(5000);
+    expect(Fake.opened, `after ${tries} refusals`).toHaveLength(tries + 1);
+  }
+  newest().dispatchEvent(new Event('open'));
+  expect([hub.state(), resumed]).toEqual(['open', 1]);
+});
+
 test('following other jobs opens it once more, where it stood', () => {
   newest().say('job', '{}', '3-c');
   const first = hub.follow('job_b');

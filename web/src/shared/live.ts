@@ -11,7 +11,8 @@ export type LiveState = 'connecting' | 'open' | 'lost';
 type Handle = (event: LiveEvent) => void;
 
 const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 30_000;
+/** Somebody may sit before the page: what is back is seen within seconds. */
+const LONGEST_WAIT = 5000;
 
 /** Reads what came; `null` for what is no object. */
 export function readEvent(kind: string, id: string, text: string): LiveEvent | null {

@@ -46,6 +46,7 @@ function stateOf(id: CheckId, verdict: Verdict, failed: number, missing: number)
   if (missing > 0) return 'missing';
   if (verdict.bundle === null) return 'skipped';
   if (verdict.charter === null && NEEDS_CHARTER.has(id)) return 'skipped';
+  if (id === 'report' && !verdict.reported) return 'skipped';
   return id === 'held' && verdict.held.length === 0 ? 'skipped' : 'passed';
 }
 
@@ -68,6 +69,7 @@ function inputsOf(id: CheckId, verdict: Verdict): Check['inputs'] {
     chains: [['authors', authorsOf(verdict)]],
     approvals: [roster],
     ends: [['outcome', verdict.outcome], ['signedEnds', signedEnds(verdict)]],
+    report: [['job', bundle.job]],
     held: [['leaves', String(verdict.held.length)]],
     endedKey: [...head],
     signatures: [entries, ['authors', authorsOf(verdict)]],

@@ -17,7 +17,7 @@ import { type Fact, told } from './told';
 
 export const CLOSED = 'job.closed';
 export const FINISHED = 'finished';
-const OUTCOME = 'job.finished';
+export const OUTCOME = 'job.finished';
 
 /** An author and, for an enclave, the key with which it signs. */
 export interface Chain {

@@ -19,7 +19,8 @@ import { isObject, type Json } from './json';
 import { cosigners } from './notes';
 import { quorumOf } from './quorum';
 import { Signatures } from './signatures';
-import { differingOutputs } from './stepoutputs';
+import { judgeReport } from './reported';
+import { SignedSteps } from './stepoutputs';
 import { chainFailures, consentFailures, entryFailures, storyFailures } from './story';
 import { Refusal, told } from './told';
 
@@ -36,6 +37,8 @@ export interface Expected {
   readonly pinned: Pinned | null;
   /** Leaves that a party kept (`secureflow agent leaves JOB -o json`), or null. */
   readonly held?: Json;
+  /** A report of the job (`secureflow job report JOB -o json`), or null. */
+  readonly report?: Json;
   /** Digest of the spec that the reader approved, or "". */
   readonly spec?: string;
 }
@@ -53,6 +56,8 @@ export interface Verdict {
   readonly accusations: readonly Accusation[];
   readonly authors: readonly AuthorEnd[];
   readonly held: readonly HeldLeaf[];
+  /** Whether a report was compared with it. */
+  readonly reported: boolean;
   readonly cosigners: readonly string[];
   readonly quorum: number;
   readonly gaps: readonly Gap[];
@@ -87,7 +92,8 @@ export async function verifyBundle(
   }
   const checking = signatures ?? (await Signatures.ready());
   const pinned = expected.pinned?.charter ?? null;
-  const ends = judgeEnds(bundle);
+  const [ends, steps] = [judgeEnds(bundle), new SignedSteps(bundle)];
+  const reported = judgeReport(bundle, steps, expected.report ?? null);
   const lineage = await lineageOf(bundle, pinned, expected.pinned?.known ?? [], checking);
   const charter = pinned && (lineage.charter ?? pinned);
   const keys = charter === null ? new Map(bundle.contributors) : rosterKeys(bundle, charter);
@@ -97,11 +103,15 @@ export async function verifyBundle(
       : await judgeHeld(bundle, ends.authors, keys, expected.held, lineage.origins, checking);
   const failures = [
     ...storyOf(bundle, expected.spec ?? '', lineage, ends),
+    ...steps.failures(),
+    ...reported.failures,
     ...contradicted(held),
     ...(pinned === null ? [] : await endedKeyFailures(bundle, pinned, checking)),
     ...(await signedFailures(bundle, charter, checking)),
   ];
-  const missing = [...ends.missing, ...withoutDocument(bundle)];
+  const missing = [
+    ...ends.missing, ...steps.missing(), ...reported.missing, ...withoutDocument(bundle),
+  ];
   const witnesses = charter === null ? [] : [...(await cosigners(bundle.note, keys, checking))];
   const quorum = quorumOf(bundle.roster.length);
   if (charter !== null && witnesses.length < quorum) {
@@ -118,6 +128,7 @@ export async function verifyBundle(
     accusations: accusationsOf(bundle),
     authors: ends.authors,
     held,
+    reported: (expected.report ?? null) !== null,
     cosigners: witnesses.sort(),
     quorum,
     gaps: lineage.gaps,
@@ -132,7 +143,6 @@ function storyOf(bundle: Bundle, spec: string, lineage: Lineage, ends: Judgement
     ...chainFailures(bundle),
     ...consentFailures(bundle),
     ...ends.broken,
-    ...differingOutputs(bundle),
   ];
 }
 
@@ -178,6 +188,7 @@ function unreadable(error: Refusal): Verdict {
     accusations: [],
     authors: [],
     held: [],
+    reported: false,
     cosigners: [],
     quorum: 0,
     gaps: [],

@@ -2,7 +2,9 @@
 
 A digest is 64 lowercase hex characters or it is `not_found`: no other text becomes a path. Bytes
 are hashed while they stream in; a stream that is cut off, too long or of another digest leaves
-nothing. Files are flushed to disk before they get their name. Blobs leave the end of the disk free:
+nothing. Files are flushed to disk before they get their name. A file is hashed before it is handed
+out, unless this process has seen it whole a while ago and it was not touched since: what a disk
+damaged is refused by name here, and is nobody else's fault. Blobs leave the end of the disk free:
 if the centre's record is on it, it can still be written when there is no room for a model.
 """
 
@@ -21,14 +23,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from blake3 import blake3
 
-from secureflow.application.ports.artifacts import Artifact
+from secureflow.application.ports.artifacts import Artifact, DamagedArtifactError
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
+from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import OncePerMinute
 from secureflow.kit.text import Text
 from secureflow.kit.threads import open_in_thread
 
@@ -38,6 +44,11 @@ _JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
 _REMEMBERED: Final = 10_000
 """Discarded jobs that are remembered: a late blob of theirs would never be removed."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+SEEN: Final = 600.0
+"""Seconds for which a file counts as whole that was, if nothing touched it: a new model is read by
+every party at once."""
+_MOST_SEEN: Final = 4096
+_log = get_logger(__name__)
 _GONE: Final = (FileNotFoundError, NotADirectoryError, FileExistsError)
 
 # Disks stall; the event loop must not. All file work runs in threads.
@@ -68,6 +79,8 @@ class FileArtifacts:
         self._reserve = reserve
         self._place = Place(directory, part, "the centre", public=True)
         self._incoming = directory / "incoming"
+        self._whole: OrderedDict[str, tuple[tuple[int, ...], float]] = OrderedDict()
+        self._damages = OncePerMinute()
         with self._disk():
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left_over in self._incoming.iterdir():
@@ -137,11 +150,33 @@ class FileArtifacts:
         """Return the blob's bytes from the offset, in chunks of at most 256 KiB.
 
         Raises:
-            SecureFlowError: `not_found`.
+            SecureFlowError: `not_found`; `DamagedArtifactError` for a file of other content.
             InfrastructureError: `disk_failed`, now or while they are read.
         """
         path = self._existing(digest)
+        await self._demand_whole(path, digest)
         return self._read(path, offset)
+
+    async def _demand_whole(self, path: Path, digest: str) -> None:
+        """Hash a file that was not seen whole lately, or is another since."""
+        with self._disk():
+            found, now = _identity(path), monotonic()
+            known, since = self._whole.get(digest, ((), 0.0))
+            if known == found and now - since < SEEN:
+                return
+            whole = (await _off(file_digest, path)).hex() == digest
+        if not whole:
+            self._whole.pop(digest, None)
+            if self._damages.due(digest) is not None:
+                _log.error("artifact_damaged", digest=digest, path=str(path))
+            raise DamagedArtifactError(digest)
+        self._seen_whole(digest, found)
+
+    def _seen_whole(self, digest: str, found: tuple[int, ...]) -> None:
+        self._whole[digest] = found, monotonic()
+        self._whole.move_to_end(digest)
+        if len(self._whole) > _MOST_SEEN:
+            self._whole.popitem(last=False)
 
     async def stat(self, digest: str) -> Artifact:
         """Return the blob's size.
@@ -208,6 +243,7 @@ class FileArtifacts:
         written.replace(path)
         if self._durable:
             flush_directory(path.parent)
+        self._seen_whole(digest, _identity(path))
 
     def _path(self, digest: str) -> Path | None:
         if not _DIGEST.fullmatch(digest):
@@ -303,6 +339,12 @@ def _clear(left_over: Path) -> None:
         left_over.unlink(missing_ok=True)
     finally:
         os.close(handle)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what changes when somebody else writes a file, or puts another in its place."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _unmade(temporary: tuple[int, str]) -> None:

@@ -60,12 +60,7 @@ def reading(url: str) -> Iterator[sa.Connection]:
 
 def named(url: str) -> str:
     """Return a database's name for people: the path of a file."""
-    place = driver_url(url)
-    return str(place.database) if _is_file(place) else shown_url(place)
-
-
-def _is_file(place: URL) -> bool:
-    return place.get_backend_name() == "sqlite"
+    return shown_url(driver_url(url))
 
 
 def unreadable(where: str, error: Exception) -> SecureFlowError:

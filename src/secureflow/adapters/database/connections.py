@@ -93,7 +93,12 @@ def driver_url(text: str) -> URL:
 
 
 def shown_url(url: URL) -> str:
-    """Return a URL for people: a password may be in its query too."""
+    """Return a database's name for people: a file's path, else the URL without the password.
+
+    A password may be in its query too.
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        return url.database
     return url.difference_update_query(("password",)).render_as_string()
 
 
@@ -195,6 +200,17 @@ def forget_rows(error: BaseException) -> None:
     """Remove the row from a driver's error, so that no log and no screen ever shows it."""
     if getattr(getattr(error, "diag", None), "message_primary", None):
         error.args = (spoken(error),)
+
+
+def roll_back(engine: sa.Engine, connection: sa.PoolProxiedConnection) -> None:
+    """Undo a transaction; with a connection that is lost it is over anyhow.
+
+    Such a connection is thrown away: the pool would roll it back again, fail, and log the trace.
+    """
+    try:
+        connection.rollback()
+    except engine.dialect.loaded_dbapi.Error as lost:
+        connection.invalidate(lost)
 
 
 def _forget_rows(context: sa.engine.ExceptionContext) -> None:

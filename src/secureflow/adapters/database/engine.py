@@ -43,6 +43,10 @@ from secureflow.kit.text import Text
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
+LOCK_SECONDS = 5.0
+"""How long a migration waits for a table: whoever reads it then waits behind the migration."""
+AT_ONCE_SECONDS = 0.25
+"""How long it waits for a file, before the log says that it does."""
 _CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
 """The last: no right to create tables (since PostgreSQL 15 the owner's), or others' exist."""
 _CHECKPOINT_SECONDS = 1.0
@@ -109,7 +113,14 @@ class Database:
     async def _migrate(self) -> bool:
         async with self.engine.connect() as connection:
             await connection.run_sync(check_encoding, self.name)
-            done = await connection.run_sync(migrate)
+            try:
+                done = await connection.run_sync(migrate)
+            except sa.exc.DBAPIError as error:
+                fault, file = fault_of(error), connection.dialect.name == "sqlite"
+                if file or fault is None or fault.code != "database_busy":
+                    raise
+                await connection.rollback()  # another session holds a table
+                return False
             await connection.commit()
         return done
 
@@ -162,8 +173,13 @@ class Database:
 
         SQLite does so automatically only when a commit finds 4000 pages in the log, so all data of
         a small platform would stay in the log. PostgreSQL needs no help.
+
+        Raises:
+            InfrastructureError: of its disk, or another process that uses it.
         """
-        if self.turn.exclusive:
+        if not self.turn.exclusive:
+            return
+        with typed_faults():
             async with self.engine.connect() as connection:
                 await connection.run_sync(_checkpoint, mode)
 
@@ -266,12 +282,14 @@ def _is_turn(connection: sa.Connection) -> bool:
     A SQLite file that is locked without any need to migrate it is told as such, by the driver.
     """
     if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration may take long
+        # A migration may take long, but not because a session that does nothing holds a table:
+        # that is waited for outside of it, aloud.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
         lock = sa.select(sa.func.pg_try_advisory_xact_lock(_MIGRATION_LOCK))
         return bool(connection.execute(lock).scalar_one())
     current = _is_current(connection)  # before: the other process may end just when we give up
     try:
-        with _busy_timeout(connection, START_SECONDS):
+        with _busy_timeout(connection, START_SECONDS if current else AT_ONCE_SECONDS):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     except sa.exc.OperationalError as error:
         fault = fault_of(error)

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
-from secureflow.adapters.database.connections import forget_rows, sync_engine
+from secureflow.adapters.database.connections import forget_rows, roll_back, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
 from secureflow.adapters.database.log_batch import (
     Batch,
@@ -469,7 +469,7 @@ class LogStore:
             self.origin, self.hold, self._signed, self._key, self._ended = self._stood
             self._size = -1
             self._fresh_nodes = []
-            connection.rollback()
+            roll_back(self._engine, connection)
             raise
         finally:
             connection.close()

@@ -41,6 +41,11 @@ _STATUS: Final = {
     Category.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Category.INTERNAL: grpc.StatusCode.INTERNAL,
 }
+_NEXT: Final = (
+    "It reconnects by itself. What is wrong: `secureflow agent doctor` at an agent, "
+    "`secureflow party links` at the centre."
+)
+"""Of an agent's link and of an enclave's, which has no doctor."""
 
 
 async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowError) -> NoReturn:
@@ -180,7 +185,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
             name=status.name.lower(),
             details=details[:500],
         ),
-        "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
+        _NEXT,
         {"status": status.name},
     )
 
@@ -189,6 +194,6 @@ def _hung_up(whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
         Text("The link to {whom} was closed while it was in use.", whom=whom),
-        "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
+        _NEXT,
         {"status": "CANCELLED"},
     )

@@ -17,7 +17,7 @@ from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.messages import LogProgress, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
-from secureflow.domain.errors import NOT_ASKED_FOR, Category, category
+from secureflow.domain.errors import DAMAGED, NOT_ASKED_FOR, Category, category
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.disk import exhausted
@@ -231,11 +231,14 @@ def _passes(outcome: JSON | SecureFlowError) -> bool:
     """Tell whether a failure is temporary: the party's disk or link, the centre's database.
 
     So is a blob that the centre did not give or take: it does for jobs that it drives at the time,
-    and a job that is paused is driven again when it is resumed.
+    and a job that is paused is driven again when it is resumed. And one that is damaged there: its
+    operator puts it back.
     """
     if not isinstance(outcome, SecureFlowError):
         return False
-    return outcome.code in NOT_ASKED_FOR or category(outcome.code) is Category.UNAVAILABLE
+    return (
+        outcome.code in NOT_ASKED_FOR | {DAMAGED} or category(outcome.code) is Category.UNAVAILABLE
+    )
 
 
 def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:

@@ -25,7 +25,8 @@ _SCOPES: Final = {
 }
 """What stands around a part of the scope."""
 _BODY: Final = re.compile(r"when \{(.*)\};$")
-_NAMED: Final = re.compile(r"\((context\.[a-z_]+)\)")
+_NAMED: Final = re.compile(r"(?<!\w)\((context\.[a-z_]+)\)")
+"""A fact in parentheses of its own; those of what it is given to stay."""
 
 
 def nearly(

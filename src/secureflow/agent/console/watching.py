@@ -61,7 +61,7 @@ class Watching:
         self._watchers: list[Watcher] = []
         self._each: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
-        self._marker = ""
+        self._marker: str | None = None  # what was answered last: nothing yet, "" is no answer
 
     @property
     def count(self) -> int:
@@ -101,7 +101,7 @@ class Watching:
                 del self._each[mark]
             if not self._watchers and self._task is not None:
                 self._task.cancel()
-                self._task, self._marker = None, ""
+                self._task, self._marker = None, None
 
     async def _ask_on(self) -> None:
         """Ask with the session of somebody who is there; who is not any more is woken."""
@@ -114,7 +114,7 @@ class Watching:
                 found = members(
                     await self._agent.ask(
                         "changes", watcher.session, WAIT_SECONDS + 15.0,
-                        known=self._marker, seconds=WAIT_SECONDS,
+                        known=self._marker or "", seconds=WAIT_SECONDS,
                     )
                 )  # fmt: skip
             except SecureFlowError as error:

@@ -26,6 +26,7 @@ from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
     check_alarm,
     check_attestation,
+    check_budgets,
     check_charter,
     check_data,
     check_enclave,
@@ -259,7 +260,7 @@ def _certificate(so_far: Diagnosis) -> str:
     except SecureFlowError as error:
         if error.code != "certificate_not_valid_now":
             raise
-        raise expired(_credentials(so_far), so_far.clock(), NEXT_STEP) from error
+        raise _out_of_time(so_far) from error
     if identity.organisation != so_far.known.organisation:
         raise SecureFlowError(
             "certificate_foreign",
@@ -273,6 +274,21 @@ def _certificate(so_far: Diagnosis) -> str:
         )
     until = f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     return Text("{identity} until {until}", identity=identity, until=until)
+
+
+def _out_of_time(so_far: Diagnosis) -> SecureFlowError:
+    """Return why the own certificate is not valid now: often a clock, which no renewal mends."""
+    files = _credentials(so_far)
+    start, end = files().span
+    centre_time = server_time(so_far.known.server, files.authority())
+    step: str = NEXT_STEP
+    if centre_time is not None and start <= centre_time <= end:
+        step = Text(
+            "By the centre's clock it is valid, and the two differ by {skew} s: set the one that "
+            "is wrong (NTP). Nothing needs to be renewed or restarted.",
+            skew=centre_time - so_far.clock(),
+        )
+    return expired(files, so_far.clock(), step)
 
 
 def _server(so_far: Diagnosis) -> str:
@@ -409,6 +425,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), check_enclave),
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
+    ("budgets", frozenset({"settings", "record_missing", "record_damaged"}), check_budgets),
     ("environments", frozenset({"settings"}), check_environments),
     ("engines", frozenset({"settings"}), check_engines),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),

@@ -59,7 +59,9 @@ class DocumentCommands:
         """
         answer: dict[str, JSON] = await self.shown(item)
         summary = {name: one for name, one in answer.items() if name not in ("spec", "here")}
-        if self.describe is None or not answer.get("spec"):
+        if spec := answer.get("spec"):
+            summary["name"] = spec.get("name")
+        if self.describe is None or not spec:
             return {"item": summary, "document": None}
         code = await self._code(answer)
         spoken: Language = "zh" if language == "zh" else "en"

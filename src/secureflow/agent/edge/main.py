@@ -82,6 +82,7 @@ from secureflow.kit.memory import limit_arenas
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_stopped
 from secureflow.kit.version import __version__
+from secureflow.texts import error_line
 
 _log = get_logger(__name__)
 
@@ -317,9 +318,10 @@ def run(
     try:
         settings = AgentSettings.load(config)
     except SecureFlowError as error:
-        sys.stderr.write(f"{shown(str(error))}\n")
+        sys.stderr.write(f"{shown(error_line(error))}\n")
         return exit_code(error.code)
-    with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
+    form, level = settings.log_form, settings.log_level
+    with process_logging("agent", form=form, level=level, written=error_line) as tell:
         hangup = Hangup()
         try:
             running = serve(settings, None, config, hangup, kinds, worker, describe)

@@ -17,6 +17,7 @@ from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.folder import check_present
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
+from secureflow.agent.record.restored import refuse_locked
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.continuations import ACCUSED
 from secureflow.agent.witness.headwatch import describe_log
@@ -204,6 +205,15 @@ def check_alarm(so_far: Diagnosis) -> str:
     if accused:
         return Text("none now; {count} against the log are kept as evidence", count=len(accused))
     return "none"
+
+
+def check_budgets(so_far: Diagnosis) -> str:
+    """Report a privacy domain from which nothing is spent before its owner has spoken."""
+    own = so_far.known
+    domains = sorted({one.privacy.domain for one in own.datasets if one.privacy is not None})
+    for domain in domains:
+        refuse_locked(lambda name: stored_fact(own.record, name), domain)
+    return Text("{count} {count:privacy budget|privacy budgets}, none locked", count=len(domains))
 
 
 def check_environments(so_far: Diagnosis) -> str:

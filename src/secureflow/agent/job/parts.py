@@ -26,6 +26,9 @@ _NEWEST: Final = "parts/"
 """Beginning of the fact that says which part of a job was approved last."""
 _SIGNED: Final = "outputs/"
 """Beginning of the fact that holds what this party signed of the outputs of a job's parts."""
+REFUSED: Final = "part_refused"
+CONTRADICTS: Final = "signed_otherwise"
+"""What this party itself signed says something else: no honest centre asks for that."""
 _HINT: Final = "The centre must follow the spec that was approved."
 
 
@@ -43,14 +46,16 @@ def check_part(
 
     Raises:
         SecureFlowError: those of `check_next`; `part_refused` for another id, another spec, or
-            another number than its whole lists.
+            another number than its whole lists; `signed_otherwise` for a step that is skipped by
+            figures which this party signed.
     """
     whole = check_next(store, job, part_of)
     approved = kinds.parse(whole.spec, stored=True)
     try:
         due = approved.due(whole.job, part_of.number, spec, OwnParts(store, kinds, whole.job))
     except PartProblem as problem:
-        raise _refused(job, whole, problem.reason) from problem
+        code = CONTRADICTS if problem.contradicts else REFUSED
+        raise _refused(job, whole, problem.reason, code) from problem
     if job != part_id(whole.job, part_of.number):
         raise _refused(job, whole, "a part has one id, which follows from its whole")
     if spec_digest(spec) != spec_digest(due):
@@ -73,7 +78,7 @@ def check_complete(store: RecordStore, kinds: SpecKinds, whole: JobRecord, spec:
     step = spec.left_out(OwnParts(store, kinds, whole.job))
     if step is not None:
         raise SecureFlowError(
-            "part_refused",
+            REFUSED,
             Text(
                 "The centre ends {job} as a success, and its step {step} has neither ended here "
                 "nor is to be skipped.",
@@ -192,9 +197,9 @@ def forget_parts(store: RecordStore, job: str) -> None:
             store.set_fact(name, None)
 
 
-def _refused(job: str, whole: JobRecord, reason: str) -> SecureFlowError:
+def _refused(job: str, whole: JobRecord, reason: str, code: str = REFUSED) -> SecureFlowError:
     return SecureFlowError(
-        "part_refused",
+        code,
         Text("{job} is no part of {whole} as it was approved: {reason}.",
              job=job, whole=whole.job, reason=reason),
         _HINT,

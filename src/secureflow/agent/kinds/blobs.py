@@ -33,7 +33,7 @@ async def fetched(context: AgentContext, link: Fetching, job: str, blob: Blob) -
     path = context.settings.models / job / f"{blob.digest}{_SUFFIX}"
     place = Place(path.parent, "model files", context.party)
     with writing(place, blob.size):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
     if not await asyncio.to_thread(_is_sound, path, blob.digest):
         await retry_while_away(lambda: link.fetch(blob.digest, path, blob.size))
     await asyncio.to_thread(_keep_only, path)

@@ -1,7 +1,8 @@
 """A party's part in jobs whose rounds are masked sums of whole numbers that can be made again.
 
 Sums and noise follow from the job's secret, the round and the blob that the round starts from: they
-are made again, bit by bit, and nothing of them has to be kept. The blob is fetched by the digest to
+can be made again, bit by bit, by the same code of NumPy. The newest are kept all the same
+(`HeldSums`): they are made again only after a power cut. The blob is fetched by the digest to
 which masks are bound, and the worker reads it from a file.
 """
 
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from secureflow.agent.compute.derivation import derive
+from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
 from secureflow.agent.kinds.blobs import Blob, fetched
+from secureflow.agent.kinds.heldsums import HeldSums
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -34,6 +37,7 @@ from secureflow.engines.secagg.wholenumbers import masked_values
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.kit.threads import run_to_its_end
 
 RoundRequest = TrainRequest | MaskRequest
 
@@ -73,6 +77,7 @@ class SummedRounds(ABC):
         self._rows: dict[str, int] = {}
         self._private = PrivateRows(context, computing)
         self._fetched: dict[str, Path] = {}
+        self._held = HeldSums(context.settings.models, context.party)
 
     @property
     @abstractmethod
@@ -177,12 +182,17 @@ class SummedRounds(ABC):
         record: RoundRecord | None,
         start: RoundStart,
     ) -> LocalContribution:
-        """Return the sums of a round, made (again) bit by bit.
+        """Return the sums of a round: those on record, else made (again) bit by bit.
 
         Raises:
             SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` if they are
                 others than those on record.
         """
+        if record is not None:
+            kept = await asyncio.to_thread(self._held.kept, job.job, record.content)
+            if kept is not None:
+                number, content = request.round, record.content
+                return LocalContribution(number, self.stage, content, kept, record.seconds)
         await self.prepare(job, spec)
         number = request.round
         blob = None if start.model == job.digest else self._fetched[job.job]
@@ -208,10 +218,11 @@ class SummedRounds(ABC):
                 ),
                 "Leave this job: two sums of one round would show what they differ by.",
             )
+        await run_to_its_end(self._held.keep, job.job, vector)
         return LocalContribution(number, self.stage, content, vector, float(answer["seconds"]))
 
     def keep(self, job: str, held: LocalContribution) -> None:
-        """Store nothing: the sums can be made again."""
+        """Store nothing in the record: the sums lie in a file, and can be made again."""
         del job, held
 
     def manifest(self, spec: Any, stage: str) -> Manifest:
@@ -246,7 +257,8 @@ class SummedRounds(ABC):
         if self._rows.pop(job, None) is not None:
             await self._computing.close(job)
         # An agent that was started again since has not read the rows, and fetched blobs before.
-        await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
+        for folder in (self._folder(job), held_folder(self._context.settings.models, job)):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _folder(self, job: str) -> Path:
         return self._context.settings.models / job

@@ -189,13 +189,13 @@ def add_missing_leaves(
 
 def locked(store: RecordStore, domain: str) -> bool:
     """Return whether a privacy domain waits for its owner's statement."""
-    return _locks(store, domain) is not None
+    return _locks(store.fact, domain) is not None
 
 
-def _locks(store: RecordStore, domain: str) -> tuple[str, dict[str, JSON]] | None:
+def _locks(facts: Callable[[str], JSON], domain: str) -> tuple[str, dict[str, JSON]] | None:
     """Return the fact that locks the domain; None if none does."""
     for name in (FACT, BEHIND):
-        fact = store.fact(name)
+        fact = facts(name)
         if fact is not None and domain not in fact.get("settled", ()):
             return name, fact
     return None
@@ -207,7 +207,16 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
     Raises:
         SecureFlowError: `budget_locked`.
     """
-    lock = _locks(store, domain)
+    refuse_locked(store.fact, domain)
+
+
+def refuse_locked(facts: Callable[[str], JSON], domain: str) -> None:
+    """Do the same by a record's facts, by name: of a record that another process has open.
+
+    Raises:
+        SecureFlowError: `budget_locked`.
+    """
+    lock = _locks(facts, domain)
     if lock is None:
         return
     name, fact = lock

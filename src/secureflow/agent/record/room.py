@@ -18,7 +18,7 @@ from secureflow.domain.room import agent_bytes, record_bytes
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
-from secureflow.kit.disk import Place, size
+from secureflow.kit.disk import Place, demand_folder, size
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.text import Text
 
@@ -49,6 +49,16 @@ class Room:
         self._models, self._party = settings.models, settings.organisation
         self._place = Place(settings.models, "model files", settings.organisation)
         self._store = store
+        with contextlib.suppress(OSError):  # `demand_folder` says so
+            settings.models.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def demand_folder(self) -> None:
+        """Refuse to work while the folder of model files is gone, or cannot be written in.
+
+        Raises:
+            InfrastructureError: `disk_failed`: what needs it waits.
+        """
+        demand_folder(self._place)
 
     def for_job(self, spec: JobSpec) -> None:
         """Refuse to take part in a job that does not fit.
@@ -62,8 +72,9 @@ class Room:
         """Refuse to begin a step of an approved job that does not fit.
 
         Raises:
-            InfrastructureError: `disk_full`.
+            InfrastructureError: `disk_full`; `disk_failed` while the folder of its files is gone.
         """
+        self.demand_folder()
         known = self._store.job(job)
         if known is not None and not known.outcome:
             spec = self._specs.parse(known.spec, stored=True)
@@ -85,8 +96,11 @@ def describe_room(settings: AgentSettings) -> str:
     """Return a description of the free space, for the doctor.
 
     Raises:
-        InfrastructureError: `disk_full` if the next job would probably have to wait for space.
+        InfrastructureError: `disk_full` if the next job would probably have to wait for space,
+            `disk_failed` if it would for the folder of model files.
     """
+    if settings.models.exists() or settings.socket.exists():  # a start makes both
+        demand_folder(Place(settings.models, "model files", settings.organisation))
     place = Place(settings.directory, "own files", settings.organisation)
     held = reserve_of(settings)
     place.demand(held.missing + LEAST)

@@ -10,7 +10,9 @@ record.
 The accused (`culprits`) are: the centre, which sent the request; the party whose *signature* is on
 what is refused; both, if either can have caused it (a sealed share that does not open); this
 organisation itself, if its own record was rolled back. A refusal that an honest run can cause
-accuses nobody, and what this organisation's worker says accuses nobody either, whatever it says.
+accuses nobody, and what this organisation's worker says accuses nobody either, whatever it says:
+so a success of a pipeline without a step that is due here is refused without an accusation, because
+a record that was restored lacks what was signed since; the job's bundle shows it to everybody.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ ACCUSING: Final = frozenset(
         "second_context",
         "setup_changed",
         "share_unopenable",
+        "signed_otherwise",
         "spec_digest_mismatch",
         "stale_key",
         "stale_round",

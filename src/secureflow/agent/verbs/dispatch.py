@@ -80,7 +80,7 @@ from secureflow.engines.run.messages import (
     read,
 )
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger, job_context
 from secureflow.kit.text import Text
 
@@ -199,7 +199,14 @@ class AgentVerbs:
         with job_context(job, self._context.party):
             if verb in BEGINNING:
                 await asyncio.to_thread(self._room.for_step, job)
-            answer = await self._stoppable(job, verb, handler(body, log_proofs))
+            try:
+                answer = await self._stoppable(job, verb, handler(body, log_proofs))
+            except InfrastructureError:
+                raise
+            except (OSError, SecureFlowError):
+                if verb in BEGINNING:  # whatever fails while its folder is gone fails for that
+                    await asyncio.to_thread(self._room.demand_folder)
+                raise
         await self._check()  # the link may be another one by now: an approval waits for days
         return answer
 
@@ -365,7 +372,9 @@ class AgentVerbs:
                 store.note(self._context.clock(), action, job, **facts)
 
     async def _accuse(self, name: str, verb: str, body: JSON, error: SecureFlowError) -> None:
-        job = self._context.store.job(name)
+        """Sign an accusation in the job, or in the one of which it was to be a part."""
+        store = self._context.store
+        job = store.job(name) or store.job(str(error.details.get("whole", "")))
         if job is not None:
             await asyncio.to_thread(accuse, self._context, job, verb, body, error)
 

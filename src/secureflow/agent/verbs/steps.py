@@ -16,7 +16,7 @@ import asyncio
 from typing import Any
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.parts import OwnParts
+from secureflow.agent.job.parts import CONTRADICTS, REFUSED, OwnParts
 from secureflow.agent.owner.matchedrows import selected_in
 from secureflow.agent.record.going import check_going
 from secureflow.agent.record.stepmoments import kept_moments
@@ -52,8 +52,8 @@ class Steps:
 
         Raises:
             SecureFlowError: those of `AgentContext.approved`; `part_refused` for outputs that are
-                not those of this party's own record; `not_finished` for a part that has not ended
-                here.
+                not those of this party's own record, `signed_otherwise` for others than it signed;
+                `not_finished` for a part that has not ended here.
         """
         job, _ = self._context.approved(request.job, request.digest)
         return await asyncio.to_thread(self._signed, request, job.digest)
@@ -67,7 +67,8 @@ class Steps:
             known = own.signed(request.number)
             if known is not None:
                 if known != request.outputs:
-                    raise _refused(request, "other outputs of this step were signed before")
+                    reason = "other outputs of this step were signed before"
+                    raise _refused(request, reason, CONTRADICTS)
                 return StepReply(**context.leaf_reply(store.leaf(str(store.answer(key)))))
             self._check(request, own)
             document: dict[str, JSON] = {"number": request.number, "outputs": request.outputs}
@@ -221,9 +222,9 @@ def _owed(spec: JobSpec, planned: int) -> int:
     return planned if spec.min_contributors == len(spec.roster) else 1
 
 
-def _refused(request: StepRequest, reason: str) -> SecureFlowError:
+def _refused(request: StepRequest, reason: str, code: str = REFUSED) -> SecureFlowError:
     return SecureFlowError(
-        "part_refused",
+        code,
         Text("Step {number} of {job} is not what this party knows of it: {reason}.",
              number=request.number, job=request.job, reason=reason),
         "The centre must follow the spec that was approved.",

@@ -43,6 +43,7 @@ from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Event, Filter, Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.projectstops import lock_project
 from secureflow.application.quotas import Quotas
+from secureflow.application.running.answering import with_approvals
 from secureflow.application.running.partjobs import PART
 from secureflow.application.running.resuming import (
     LEAF,
@@ -226,11 +227,11 @@ class Jobs:
     async def get(self, principal: Principal, key: str) -> Job:
         """Return a job of a project in which the caller's organisation takes part.
 
-        Its progress says who waits (`waiting`), if anyone does.
+        Its progress says who waits (`waiting`), if anyone does, and who `approved` it already.
         """
         require(principal, "job.read")
         async with self._begin() as work:
-            job = await visible_job(work, principal, key)
+            job = await with_approvals(work, await visible_job(work, principal, key))
             job = await self._reachability.placed(work, job)
         waiting = self._waiting(job)
         return replace(job, progress={**job.progress, "waiting": waiting}) if waiting else job

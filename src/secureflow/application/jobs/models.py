@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.artifacts import Artifacts, DamagedArtifactError
 from secureflow.application.running.aggregation import OpenedSum
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import SumRequest
@@ -73,6 +73,7 @@ class ModelSums:
         """Return the model from which the round started: cached, initial, or from the blobs."""
         import numpy as np
 
+        from secureflow.engines.sealing import tensor_digest
         from secureflow.engines.training.models import initial_state, with_kept
 
         digest, model = self._models.pop(request.job, ("", None))
@@ -86,6 +87,8 @@ class ModelSums:
         async for chunk in await self._artifacts.open(request.base):
             view[at : at + len(chunk)] = chunk
             at += len(chunk)
+        if await asyncio.to_thread(tensor_digest, model) != request.base:
+            raise DamagedArtifactError(request.base)  # the disk gave other bytes than were hashed
         return with_kept(spec, model)
 
     async def _store(self, array: Any, digest: str) -> None:

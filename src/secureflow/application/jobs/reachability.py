@@ -31,8 +31,8 @@ SINCE: Final = "absent_since"
 class Absence:
     """A party of an unfinished job that has no link to this server.
 
-    `server`: another running server that it dialled last, or ""; `since`: unix seconds when its
-    link here ended, 0 if this server has not had one since it started.
+    `server`: another running server that it dialled last, or ""; `since`: unix seconds since when
+    the job lacks it, 0 if this server has not had a link of it since it started.
     """
 
     job: str
@@ -83,21 +83,36 @@ class Reachability:
         absent = await self.absent(work, parties_of(job.spec))
         if not absent:
             return job
-        ended = {party: self._courier.status(party).gone for party in absent}
+        ended = {party: self._gone(job, party) for party in absent}
         since = {party: at for party, at in ended.items() if at}
         told: dict[str, Any] = {KEY: absent, **({SINCE: since} if since else {})}
         return replace(job, progress={**job.progress, **told})
 
-    async def absences(self, work: UnitOfWork, jobs: Iterable[Job]) -> list[Absence]:
-        """Return who is missing in unfinished jobs, by job and party."""
-        parties = {job.id: parties_of(job.spec) for job in jobs if not job.state.final}
-        away = await self.absent(work, {one for listed in parties.values() for one in listed})
+    def away(self, job: Job) -> list[str]:
+        """Return the parties of a job that have no link here, in alphabetical order."""
+        parties = sorted(set(parties_of(job.spec)))
+        return [party for party in parties if not self._courier.status(party).connected]
+
+    async def absences(
+        self, work: UnitOfWork, away: Iterable[tuple[Job, Collection[str]]]
+    ) -> list[Absence]:
+        """Return what is known of missing parties, in the order in which they are named.
+
+        Args:
+            work: the transaction.
+            away: jobs, and of each the parties without a link here (`away`) that are told.
+        """
+        pairs = [(job, party) for job, parties in away for party in parties]
+        servers = await self.absent(work, {party for _, party in pairs})
         return [
-            Absence(job, party, away[party], self._courier.status(party).gone)
-            for job, listed in parties.items()
-            for party in sorted(listed)
-            if party in away
+            Absence(job.id, party, servers.get(party, ""), self._gone(job, party))
+            for job, party in pairs
         ]
+
+    def _gone(self, job: Job, party: str) -> int:
+        """Return since when a job lacks a party: not longer than there is that job; 0: unknown."""
+        gone = self._courier.status(party).gone
+        return max(job.created, gone) if gone else 0
 
     def link_of(self, agent: Agent) -> PartyStatus:
         """Return a party's link, with the other server that it dialled last if it has none here."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from secureflow.domain.errors import DAMAGED
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+ARTIFACT: Final = "artifact"
+"""The detail of `DamagedArtifactError` with the digest; agents pass it on in their failures."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +21,26 @@ class Artifact:
 
     digest: str
     size: int
+
+
+class DamagedArtifactError(SecureFlowError):
+    """What lies in the centre's store is not what its name says: people must put it back.
+
+    A class of its own, so that an error that a party reports (`from_json`) never counts as one: a
+    job that meets it is paused, and is resumed once the file is whole again.
+
+    Args:
+        digest: the blob's name.
+    """
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            DAMAGED,
+            Text("The centre's stored file {digest} is damaged.", digest=digest),
+            "The operator finds its place in the server's log, or with `secureflow server check`, "
+            "puts it back from a backup, and resumes the job: secureflow job resume.",
+            {ARTIFACT: digest},
+        )
 
 
 class Artifacts(Protocol):
@@ -30,7 +57,7 @@ class Artifacts(Protocol):
         """
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
-        """Stream the blob from the offset (`not_found`)."""
+        """Stream the blob from the offset (`not_found`, `DamagedArtifactError`)."""
 
     async def stat(self, digest: str) -> Artifact:
         """Return the blob's size (`not_found`)."""

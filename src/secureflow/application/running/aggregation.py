@@ -167,11 +167,14 @@ async def _holds(store: Artifacts, vector: str, size: int) -> bool:
         InfrastructureError: that cannot be seen now, which is no fault of its party.
     """
     try:
-        return (await store.stat(vector)).size == size
+        if (await store.stat(vector)).size != size:
+            return False
+        await store.open(vector)
     except InfrastructureError:
         raise
     except SecureFlowError:
-        return False  # no such blob, or no digest at all
+        return False  # no such blob, no digest at all, or damaged here: its party sends it again
+    return True
 
 
 def _vector_missing(parties: list[str]) -> SecureFlowError:

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from secureflow.application.ports.artifacts import ARTIFACT, DamagedArtifactError
 from secureflow.application.ports.courier import Courier, Request
 from secureflow.application.running.answering import SLOW
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
-from secureflow.domain.errors import name_of
+from secureflow.domain.errors import DAMAGED, name_of
 from secureflow.engines.run.attemptcodes import LOST
 from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
@@ -27,6 +28,8 @@ a head that the next round replaces are only sent to the agents, with the closin
 
 Cosigned = Callable[[str, Mapping[str, str]], Awaitable[None]]
 Answered = Callable[[str, int, str], Awaitable[None]]
+Damaged = Callable[[str, str], Awaitable[None]]
+"""Raises `DamagedArtifactError` if a blob of a job, of which a party says so, is damaged here."""
 Lost = Callable[[str, int, str], None]
 """Told of a job, an attempt, and a party that is no longer in it."""
 
@@ -40,6 +43,7 @@ class Asking:
             with one.
         lost: called for every party that answers that it has lost an attempt, while others run it.
         answered: called with (job, seq, party) for each answer of people while others think.
+        damaged: called with a job and the digest of a blob that a party says is damaged here.
     """
 
     def __init__(
@@ -48,11 +52,13 @@ class Asking:
         cosigned: Cosigned,
         lost: Lost = lambda *_: None,
         answered: Answered | None = None,
+        damaged: Damaged | None = None,
     ) -> None:
         self._courier = courier
         self._cosigned = cosigned
         self._lost = lost
         self._answered = answered
+        self._damaged = damaged
 
     async def perform(self, job: str, seq: int, ask: Ask, cancel: asyncio.Event) -> JSON:
         """Return `{"replies", "failures"}` by party.
@@ -62,6 +68,7 @@ class Asking:
                 refusals too), the party's own error if it is the only one that must answer, or
                 `cancelled`.
             InfrastructureError: a local fault: the same request may be sent again.
+            DamagedArtifactError: a file of this server is, which a party had to read.
         """
         waiting = asyncio.create_task(self._gather(job, seq, ask))
         cancelling = asyncio.create_task(cancel.wait())
@@ -100,9 +107,10 @@ class Asking:
                     try:
                         party = tasks[task]
                         replies[party] = checked_reply(ask.verb, party, task.result())
-                    except InfrastructureError:  # a local fault, not this party's
+                    except (InfrastructureError, DamagedArtifactError):  # of this server
                         raise
                     except SecureFlowError as error:
+                        await self._look_at_blob(job, error)
                         failures[tasks[task]] = error.as_json()
                         if error.code == LOST and type(number := ask.body.get("attempt")) is int:
                             self._lost(job, number, tasks[task])
@@ -114,6 +122,12 @@ class Asking:
                 task.add_done_callback(_read)
                 task.cancel()
         return dict(sorted(replies.items())), dict(sorted(failures.items()))
+
+    async def _look_at_blob(self, job: str, error: SecureFlowError) -> None:
+        """Tell a party's word of a damaged blob from a damaged blob of this server."""
+        digest = error.details.get(ARTIFACT)
+        if error.code == DAMAGED and isinstance(digest, str) and self._damaged is not None:
+            await self._damaged(job, digest)
 
     async def _pass_on_cosignatures(self, ask: Ask, replies: Mapping[str, Any]) -> None:
         head = ask.body.get("head")

@@ -8,12 +8,11 @@ Rules (docs/architecture.md, "A job is a script of effects"):
 - failures and cancellation are journalled and enter by `throw()`, on replay too;
 - a job whose script cannot be run (an older version's, one that no longer fits, one with a damaged
   journal) is ended without it (`windups`): on start-up, or when it is cancelled;
-- an effect that was performed but not journalled is performed again under the same idempotency
-  key `(job, seq)`; the other side answers from its own record;
-- of several servers of a database one drives a job (`claims`); requests to another one reach it
-  through the database;
-- a fault of the infrastructure (`driving`) is not an outcome: the job is restarted from the journal
-  until it passes;
+- an effect that was performed but not journalled is performed again under the same key
+  `(job, seq)`; the other side answers from its own record;
+- of several servers of a database one drives a job (`claims`); others' requests come through it;
+- a fault of the infrastructure (`driving`) is no outcome: the job is restarted from the journal
+  until it passes; nor is a damaged file of this server (`DamagedArtifactError`): it is paused;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
   runs in a thread: the event loop serves people and parties meanwhile.
 """
@@ -27,6 +26,7 @@ from functools import partial
 from typing import Final, cast
 
 from secureflow.application.listing import list_readable
+from secureflow.application.ports.artifacts import DamagedArtifactError
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running import moving
@@ -59,6 +59,7 @@ from secureflow.application.running.windups import (
     script_of,
     why_cancelled,
 )
+from secureflow.domain.errors import DAMAGED
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.queue import UNLIMITED
 from secureflow.engines.ledger.ends import SERVER, End
@@ -75,7 +76,6 @@ _log = get_logger(__name__)
 
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
-DAMAGED: Final = "record_damaged"
 OUTSIDE: Final = (Ask, Record, RunJob, AwaitTime, AwaitResume)
 """Effects whose answers come from outside of the job's own transaction."""
 
@@ -326,7 +326,7 @@ class Runner:
             await self._ready(running)
             try:
                 answer = await self._perform_outside(running)
-            except InfrastructureError:  # a local fault, not an outcome of the effect
+            except (InfrastructureError, DamagedArtifactError):  # a local fault, not an outcome
                 raise
             except SecureFlowError as error:
                 if error.code == "fenced":

@@ -8,7 +8,7 @@ centre, the parties and whoever reads the record compare the same numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -22,6 +22,8 @@ from secureflow.kit.text import Text
 
 Metrics = Sequence[Mapping[str, str]]
 """Of each model of an evaluation, in the order of its spec: figure → its number as a text."""
+Signed = Callable[[int], Mapping[str, Any] | None]
+"""Of a part's number, the outputs that were signed; None if none were."""
 _BINARY: Final = frozenset(
     ("rows", "positives", "rate", "predicted_rate", "loss", "brier", "auc", "gini", "ks",
      "calibration_error", "accuracy", "precision", "recall", "specificity", "f1",
@@ -38,6 +40,7 @@ MOST_MODELS: Final = 16
 MOST_FIGURES: Final = 64
 _NUMBER_FORM: Final = re.compile(r"-?[0-9]{1,300}\.[0-9]{6}", re.ASCII)
 _NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+_BEYOND: Final = 1e300
 DECIMALS: Final = 6
 """Of the figures that parties sign."""
 Limit = Annotated[float, Field(ge=-1e12, le=1e12)]
@@ -104,6 +107,53 @@ class Condition:
         return None
 
 
+@dataclass(frozen=True)
+class Gate:
+    """What decides whether a step runs.
+
+    Args:
+        step: its id.
+        numbers: of its parts, one of each attempt.
+        before: the ids of the steps without which it does not run.
+        when: its condition.
+        told_by: the numbers of the parts whose figures decide it.
+        model: which of the models that those measure is meant, from 0; None if they measure none
+            that is meant: it has no figure to reach anything.
+    """
+
+    step: str
+    numbers: range
+    before: frozenset[str] = frozenset()
+    when: Condition | None = None
+    told_by: range = range(0)
+    model: int | None = None
+
+    def closed(self, signed: Signed) -> Text | None:
+        """Return why its condition does not hold; None if it does, or nothing decides it yet."""
+        told = next((one for one in map(signed, self.told_by) if one is not None), None)
+        if self.when is None or told is None:
+            return None
+        metrics = told.get("metrics") or () if self.model is not None else ()
+        return self.when.unmet(metrics, self.model or 0)
+
+
+def skipped_by(gates: Iterable[Gate], signed: Signed) -> dict[str, Text]:
+    """Return the steps that do not run, by what was signed so far, each with the reason.
+
+    Args:
+        gates: of the steps, in their order.
+        signed: of a part's number, the outputs that were signed; None if none were.
+    """
+    found: dict[str, Text] = {}
+    for gate in gates:
+        lost = next((one for one in sorted(gate.before) if one in found), None)
+        if lost is not None:
+            found[gate.step] = Text("it needs {step}, which is skipped", step=lost)
+        elif (why := gate.closed(signed)) is not None:
+            found[gate.step] = why
+    return found
+
+
 def exact(limit: float) -> str:
     """Return a limit as it stands in the spec, not rounded: people approve by what they read."""
     return f"{Decimal(repr(limit)):f}".removesuffix(".0")
@@ -119,11 +169,19 @@ def metrics_of(label: Any) -> frozenset[str]:
 def signed_metrics(models: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
     """Return figures as parties sign them: texts with six decimals.
 
+    A figure without that form (not a number, or beyond every other) is left out, not all with it:
+    a condition on it does not hold, because it is not told.
+
     Args:
         models: of each model, figure → number.
     """
     return [
-        {name: f"{value:.{DECIMALS}f}" for name, value in sorted(one.items())} for one in models
+        {
+            name: f"{value:.{DECIMALS}f}"
+            for name, value in sorted(one.items())
+            if abs(value) < _BEYOND and _NAME_FORM.fullmatch(name)
+        }
+        for one in models
     ]
 
 

@@ -30,11 +30,17 @@ class Part:
 
 
 class PartProblem(Exception):  # noqa: N818 - callers tell whose it is
-    """Why a part is not due: the end of a sentence."""
+    """Why a part is not due: the end of a sentence.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: why.
+        contradicts: whether what this party signed says so, which no honest centre forgets.
+    """
+
+    def __init__(self, reason: str, *, contradicts: bool = False) -> None:
         super().__init__(str(reason))
         self.reason = reason
+        self.contradicts = contradicts
 
 
 class PartRecord(Protocol):

@@ -31,7 +31,7 @@ from secureflow.domain.specs.base import (
     Slug,
     SpecBase,
 )
-from secureflow.domain.specs.conditions import Condition
+from secureflow.domain.specs.conditions import Condition, Gate, Signed, skipped_by
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.outputs import Given, filled, outputs_in
@@ -50,8 +50,6 @@ MOST_EDGES: Final = 16
 SUCCEEDED: Final = "succeeded"
 SKIPPED: Final = "skipped"
 """The state of a step whose condition does not hold, or that needs one which is skipped."""
-
-Signed = Callable[[int], Mapping[str, Any] | None]
 
 StepSpec = Annotated[
     TrainingSpec
@@ -240,7 +238,8 @@ class PipelineSpec(SpecBase):
         skipped = self.skips(record.signed)
         if (why := skipped.get(self.steps[place - 1].id)) is not None:
             step = self.steps[place - 1].id
-            raise PartProblem(Text("its step {step} is skipped: {why}", step=step, why=why))
+            told = Text("its step {step} is skipped: {why}", step=step, why=why)
+            raise PartProblem(told, contradicts=True)
         for earlier in range(1, place):
             if self._done(earlier, record) is None and self.steps[earlier - 1].id not in skipped:
                 step = self.steps[earlier - 1].id
@@ -258,23 +257,21 @@ class PipelineSpec(SpecBase):
         Args:
             signed: of a part's number, the outputs that were signed; None if none were.
         """
-        found: dict[str, Text] = {}
-        for step in self.steps:
-            lost = next((one for one in sorted(step.before) if one in found), None)
-            if lost is not None:
-                found[step.id] = Text("it needs {step}, which is skipped", step=lost)
-            elif step.when is not None:
-                place = self.place_of(step.when.step)
-                told = next(
-                    (one for one in map(signed, self.numbers(place)) if one is not None), None
-                )
-                model = self.steps[place - 1].model_of(step.when.of)
-                if told is not None:
-                    # A model that the evaluation does not measure has no figure to reach anything.
-                    metrics = told.get("metrics") or () if model is not None else ()
-                    if (why := step.when.unmet(metrics, model or 0)) is not None:
-                        found[step.id] = why
-        return found
+        return skipped_by(self.gates, signed)
+
+    @cached_property
+    def gates(self) -> tuple[Gate, ...]:
+        """What decides of each step whether it runs."""
+        return tuple(map(self._gate, self.steps))
+
+    def _gate(self, step: PipelineStep) -> Gate:
+        """Return what decides whether a step runs."""
+        numbers = self.numbers(self.place_of(step.id))
+        if step.when is None:
+            return Gate(step.id, numbers, step.before)
+        place = self.place_of(step.when.step)
+        model = self.steps[place - 1].model_of(step.when.of)
+        return Gate(step.id, numbers, step.before, step.when, self.numbers(place), model)
 
     def left_out(self, record: PartRecord) -> str | None:
         """Return the first step that neither succeeded nor is skipped, by what a party signed."""

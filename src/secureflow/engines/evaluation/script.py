@@ -13,6 +13,7 @@ from secureflow.engines.evaluation.disclosure import attacks, disclosure
 from secureflow.engines.evaluation.plan import evaluation_plan
 from secureflow.engines.evaluation.sections import sections
 from secureflow.engines.evaluation.stage import STAGE
+from secureflow.engines.ledger.reported import recorded
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.comparison import Measured, compared, measured_in
 from secureflow.engines.run.ending import abandon, report_of, succeed
@@ -69,10 +70,12 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
     course.start.model = None  # the models are not this job's
     outcome = digest(measured)
     ended = yield from seconds_now()
-    cosigners = yield from succeed(course, evaluation=outcome, rounds=spec.planned_rounds)
     evaluation = {"digest": outcome, "models": measured}
     told = measured_in(evaluation)
     comparison = compared([Measured(spec, told)])
+    cosigners = yield from succeed(
+        course, evaluation=outcome, rounds=spec.planned_rounds, **recorded(comparison)
+    )
     return report_of(
         course,
         cosigners,

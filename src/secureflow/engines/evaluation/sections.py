@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.domain.figures import STABILITY
+from secureflow.domain.metricnames import COUNTED
 from secureflow.engines.run.codesection import COMPUTED, code_section
-from secureflow.engines.run.comparison import COUNTS, called, shortened
+from secureflow.engines.run.comparison import called, shortened
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, text_in, with_texts
 
@@ -45,7 +46,7 @@ def _figures(one: Mapping[str, Any]) -> list[dict[str, JSON]]:
 def _told(
     name: str, value: float, interval: Sequence[float] | None, noise: float | None
 ) -> str | float:
-    if name in COUNTS:
+    if name in COUNTED:
         return Text("about {count:,}", count=int(value)) if noise else f"{int(value):,}"
     if interval is not None:
         low, high = (shortened(end) for end in interval)

@@ -40,7 +40,8 @@ from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_end
 from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_key, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
-from secureflow.engines.ledger.stepoutputs import differing_outputs
+from secureflow.engines.ledger.reported import Reported
+from secureflow.engines.ledger.stepoutputs import SignedSteps
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -84,12 +85,13 @@ def verify_bundle(
     held: Any = None,
     spec: str = "",
     known: Sequence[SignedCharter] = (),
+    report: Any = None,
 ) -> BundleVerdict:
     """Judge a foreign bundle. Total: for any input, the answer is a verdict.
 
-    `held` is a foreign list of leaves that their authors kept, to be compared with it; `spec` the
-    expected digest of the spec; `known` are versions before `charter` that the reader
-    kept, for bundles that were made under one of them.
+    `held` is a foreign list of leaves that their authors kept, to be compared with it, `report` a
+    foreign report of the job; `spec` the expected digest of the spec; `known` are versions before
+    `charter` that the reader kept, for bundles that were made under one of them.
 
     Raises:
         SecureFlowError: only for a malformed `held`: `malformed_bundle`, `malformed_leaf`.
@@ -98,12 +100,13 @@ def verify_bundle(
         bundle = parse_bundle(bundle_json)
     except SecureFlowError as error:
         return BundleVerdict(False, "broken", (error.message,))
-    ends = judge_ends(bundle)
+    ends, steps = judge_ends(bundle), SignedSteps(bundle)
+    reported = Reported(bundle, steps, report)
     lineage = lineage_of(bundle, charter, known)
     failures = [*_story_failures(bundle, spec), *lineage.failures]
     failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
-    failures += [*_consent_failures(bundle), *ends.broken, *differing_outputs(bundle)]
-    missing = [*ends.missing, *without_document(bundle)]
+    failures += [*_consent_failures(bundle), *ends.broken, *steps.failures(), *reported.failures]
+    missing = [*ends.missing, *steps.missing(), *reported.missing, *without_document(bundle)]
     pinned, charter = charter, charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)
@@ -113,8 +116,7 @@ def verify_bundle(
     if charter is None:
         failures += _self_signed_failures(bundle)
     else:
-        failures += _author_failures(bundle, charter)
-        failures += _head_failures(bundle, charter)
+        failures += [*_author_failures(bundle, charter), *_head_failures(bundle, charter)]
         cosigners = bundle.note.cosigners(_roster_keys(bundle, charter))
         if len(cosigners) < quorum:
             missing.append(_few_cosigners(len(cosigners), quorum))

@@ -71,6 +71,7 @@ def _combined(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
     yield from _matched(spec)
     yield from _on_matched(spec)
     yield from _handed_over(spec)
+    yield from _deciding(spec)
     if spec.attempts > 1:
         sees = Text("up to {count} attempts at each step", count=spec.attempts)
         why = (
@@ -191,3 +192,19 @@ def _handed_over(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
             (deliver.to, sees, "row by row, a model tells of what it learned"),
             [step.id, *figures],
         )
+
+
+def _deciding(spec: PipelineSpec) -> Iterator[tuple[Row, Sequence[str]]]:
+    """Yield what parties keep of an evaluation by which it is decided whether steps run."""
+    for step in spec.steps:
+        steps = [one.id for one in spec.steps if one.when and one.when.step == step.id]
+        if not steps:
+            continue
+        who = Text("{parties}, each in its own record", parties=", ".join(spec.parties))
+        sees = Text("all figures of {step}, of every model that it measures", step=step.id)
+        why = Text(
+            "whether {steps} run is decided by one of them: every party signs all of them, and "
+            "keeps them with the record of this job",
+            steps=", ".join(steps),
+        )
+        yield (who, sees, why), [step.id, *steps]

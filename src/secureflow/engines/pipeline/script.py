@@ -17,6 +17,7 @@ from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump, spec_digest
 from secureflow.domain.specs.outputs import Given, Outputs
 from secureflow.domain.specs.pipeline import SKIPPED, SUCCEEDED, PipelineSpec
+from secureflow.engines.ledger.reported import recorded
 from secureflow.engines.pipeline.label import Kind, disclosure
 from secureflow.engines.pipeline.telling import (
     attacks,
@@ -33,7 +34,7 @@ from secureflow.engines.run.parts import run_part
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.run import Course, JobContext, record, seconds_now, take_leaves
 from secureflow.engines.script import REPORTED_OF_STEPS, AwaitResume, RunJob, Script, Tell
-from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, text_in, with_texts
 
@@ -81,8 +82,7 @@ def _run(course: Course[PipelineSpec], kind: Kind) -> Script[dict[str, JSON]]:
         yield from _sign(course, place, number, given[step.id].outputs, ends)
     finished = yield from seconds_now()
     comparison = comparison_of(spec, rows)
-    recorded = {} if comparison is None else {"comparison": digest(comparison)}
-    cosigners = yield from succeed(course, steps=len(spec.steps), **recorded)
+    cosigners = yield from succeed(course, steps=len(spec.steps), **recorded(comparison))
     told = _report(course, kind, rows, cosigners) | {"finished": int(finished)}
     return with_texts(told | ({} if comparison is None else {"comparison": comparison}))
 

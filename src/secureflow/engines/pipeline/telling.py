@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.domain.figures import answer_figures, answer_place, figure, metric_figures
-from secureflow.domain.metricnames import in_words, most_telling
+from secureflow.domain.metricnames import HIGHER, LOWER, TELLING, in_words, most_telling
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.pipeline import SUCCEEDED, PipelineSpec
 from secureflow.engines.pipeline.label import Kind, disclosure
@@ -195,10 +195,35 @@ def _gave(kind: str, row: Row) -> str:
     """Return what a step made, with the figure of it that tells most."""
     if row.get("state") != SUCCEEDED:
         return Text("{kind}: {state}", kind=kind, state=row.get("state") or "did not run")
+    name, value, model = _best_measured(row)
+    if model:
+        return Text(
+            "{kind}: {name} {value}, the best, of {model}",
+            kind=kind,
+            name=in_words(name),
+            value=value,
+            model=model,
+        )
     name, value = _key_figure(row)
     if not name:
         return kind
     return Text("{kind}: {name} {value}", kind=kind, name=in_words(name), value=value)
+
+
+def _best_measured(row: Row) -> tuple[str, str, str]:
+    """Return the most telling figure of several measured models, its best value, and whose it is.
+
+    All are empty where no two models were measured on the rows of the same parties.
+    """
+    models = objects(row.get("measured"))
+    figures = [members(one.get("figures")) for one in models]
+    name = next((one for one in TELLING if all(one in told for told in figures)), "")
+    parties = {repr(one.get("contributors")) for one in models}
+    if len(models) < 2 or len(parties) > 1 or name not in HIGHER | LOWER:
+        return "", "", ""
+    values = [float(told[name]) for told in figures]
+    best = max(values) if name in HIGHER else min(values)
+    return name, figure(best), str(models[values.index(best)].get("name") or "")
 
 
 def _key_figure(row: Row) -> tuple[str, str]:

@@ -14,6 +14,9 @@ same characters. `compared` returns JSON:
 |             | `best`                                                                        |
 | `rows`      | sentences, as lines of a section: on whose rows, what the signs mean          |
 
+Of these `same_rows`, `models` and `lines` are the same in every language: their digest is in the
+record of the job (`engines.ledger.reported`).
+
 The best is marked only where all were measured on the same rows, and where one direction is better.
 """
 
@@ -24,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.figures import HALF_WIDTH
-from secureflow.domain.metricnames import HIGHER, LOWER
+from secureflow.domain.metricnames import COUNTED, HIGHER, LOWER
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.text import Text, with_texts
@@ -34,8 +37,6 @@ MEASURED: Final = (
     *("name", "model", "job", "form", "figures", "intervals", "noise", "contributors", "seen"),
 )
 """The members of a model's part of an evaluation that a comparison is made of."""
-COUNTS: Final = frozenset({"rows", "positives", "undefined"})
-"""Figures that are shown as whole numbers."""
 _EXACT: Final = "rows"
 
 
@@ -114,7 +115,7 @@ def _cell(name: str, model: Mapping[str, Any]) -> dict[str, JSON]:
 
 
 def _shown(name: str, value: float) -> str:
-    return f"{round(value):,}" if name in COUNTS else shortened(value)
+    return f"{round(value):,}" if name in COUNTED else shortened(value)
 
 
 def _differences(found: Sequence[tuple[Measured, Mapping[str, Any]]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secureflow.domain.clocks import HINT as CLOCKS
 from secureflow.domain.errors import ROW_ERRORS, name_of
 from secureflow.domain.granterrors import STOPPING
 from secureflow.domain.specs.bundles import CODE_ERRORS
@@ -66,6 +67,10 @@ def record_round(
 
 
 _HINT: Final = "Bring the named organisations' agents back and submit the job again."
+_OLDER: Final = (
+    "The named organisations' agents have an older record: their owners follow `secureflow agent "
+    "doctor`. Then submit the job again."
+)
 _ROWS: Final = (
     "No agent is away: rows do not fit the job. The named organisations find them in `secureflow "
     "agent log`; correct them there, or the columns and steps of the job, and submit it again."
@@ -99,8 +104,12 @@ def _next_step(course: Course[Any], failures: Mapping[str, Any]) -> str:
     codes = {str(error.get("code")) for error in failures.values()}
     if codes & STOPPING:
         return "Ask its data owner, then submit a new job."
+    if any("clock_ahead" in (error.get("details") or {}) for error in failures.values()):
+        return CLOCKS
     if hint := code_hint(course, failures):
         return hint
+    if codes == {"record_set_back"}:
+        return _OLDER
     return _ROWS if codes and codes <= ROW_ERRORS else _HINT
 
 

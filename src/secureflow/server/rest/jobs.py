@@ -100,7 +100,8 @@ async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
     `progress.waiting` lists them: `party`, `since` (unix seconds), `code`, `message`, the bytes
     `needed` and `free`, and for the log the `hint` how it continues. While parties have no link,
     `progress.absent` maps each to the server that it dialled last, or "", and
-    `progress.absent_since` to the unix seconds since when, where that is known.
+    `progress.absent_since` to the unix seconds since when, where that is known. While owners are
+    asked for their approval, `progress.approved` lists those who have given it.
     """
     return _spoken(await use.jobs.get(caller, key), language)
 

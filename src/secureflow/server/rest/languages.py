@@ -24,7 +24,7 @@ _SENTENCES: Final = frozenset(
 """Members of explanations and events whose values are our own texts."""
 _LINES: Final = frozenset({"label", "value"})
 """Members of a section's rows that are told."""
-_UNTOLD: Final = frozenset({"absent", "absent_since", "details", "members"})
+_UNTOLD: Final = frozenset({"absent", "absent_since", "approved", "details", "members"})
 """Members that are the same in every language: for programs, or by the names of organisations,
 which may be called as a member of ours is."""
 

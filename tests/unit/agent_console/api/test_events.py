@@ -295,6 +295,20 @@ async def test_an_agent_that_is_away_is_told_and_that_it_is_back(
         assert (await open_page.named("changed"))["parts"] == ["agent"]
 
 
+async def test_an_agent_that_is_back_as_it_was_is_told_all_the_same(page: OwnerPage) -> None:
+    """Else the page says that nobody answers until something else happens at the agent."""
+    site(page).watching._away = 0.01
+    ben = await page.of("ben")
+    async with stream(page, ben) as open_page:
+        before = (await open_page.until(1))[0]
+        await page.team.server.stop()
+        await open_page.named("away")
+        await page.team.server.start()
+        back = await open_page.named("changed")
+    assert (back["link"], back["parts"]) == (before[2]["link"], [])
+    assert open_page.told()[-1][0] == before[0], "the agent's marker is the one of before"
+
+
 async def test_a_stream_outlives_the_time_of_an_exchange_and_ends_with_the_process(
     page: OwnerPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from secureflow.application.reports.pictures.evaluation import pictures
 from secureflow.domain.figures import STABILITY
+from secureflow.engines.ledger.reported import comparison_digest
 from secureflow.engines.run.comparison import shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -79,6 +80,7 @@ def test_figures_are_those_of_all_rows() -> None:
     assert any("rows of bank-a, bank-b that" in str(one["rows"]) for one in report["sections"])
     assert report["evaluation"]["digest"] == digest(models)
     finished = next(one for one in world.entries if one.get("kind") == "job.finished")
+    assert finished["document"]["comparison"] == comparison_digest(report["comparison"])
     assert finished["document"]["evaluation"] == digest(models)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,10 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.outputs import Outputs
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.ledger.reported import comparison_digest
 from secureflow.engines.pipeline.telling import sections
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AwaitResume, RunJob
-from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import text_in
 from secureflow.texts import chinese
@@ -285,7 +286,7 @@ def test_models_that_steps_measured_are_compared_and_the_record_holds_the_digest
     (auc,) = (one for one in told["lines"] if one["metric"] == "auc")
     assert [one["best"] for one in auc["cells"]] == [True, False]
     (end,) = (one for one in world.entries if one.get("kind") == "job.finished")
-    assert end["document"]["comparison"] == digest(told)
+    assert end["document"]["comparison"] == comparison_digest(told)
     assert not [row for row in report["steps"] if "measured" in row]
     assert "measured" not in json.dumps(world.entries, default=str)
     page = render(report, "en")
@@ -357,6 +358,33 @@ def test_a_report_begins_with_what_was_made_by_whom_from_which_steps() -> None:
     assert "mean predicted probability" in page
     assert "平均预测概率" in page
     assert "predicted_rate" not in page
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "parties", "said"),
+    [
+        ("auc", (0.9063, 0.9121), "ab", "evaluation: AUC 0.9121, the best, of network"),
+        (
+            "rmse",
+            (3.5, 4.25),
+            "ab",
+            "evaluation: root mean squared error 3.5000, the best, of linear",
+        ),
+        ("auc", (0.9063, 0.9121), "a", "evaluation"),  # of other rows: none is the best
+    ],
+)
+def test_a_headline_names_the_best_of_several_models(
+    metric: str, values: tuple[float, float], parties: str, said: str
+) -> None:
+    measured = [
+        {"name": name, "figures": {"rows": 60.0, metric: value}, "contributors": list(known)}
+        for name, value, known in zip(("linear", "network"), values, ("ab", parties), strict=True)
+    ]
+    row = {"state": "succeeded", "job": "job_2", "step": "test", "measured": measured}
+    (told,) = (one for one in sections(PipelineWorld().spec, [row])[0]["rows"]
+               if text_in(one, "label") == "3. test")  # fmt: skip
+    assert text_in(told, "value") == said
+    assert re.search("[a-z]{2} [a-z]{2}", chinese(text_in(told, "value"))) is None
 
 
 def test_a_step_of_statistics_tells_its_answers() -> None:

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from secureflow.domain.clocks import naming
 from secureflow.engines.run.rounds import Step, too_few_contributors
+from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 
 
@@ -18,6 +20,8 @@ from secureflow.texts import chinese
         (["malformed_cell", "unknown_category"], "agent log"),
         (["malformed_cell", "unreachable"], "agents back"),
         (["unreachable"], "agents back"),
+        (["record_set_back"], "an older record"),
+        (["record_set_back", "unreachable"], "agents back"),
         ([], "agents back"),
     ],
 )
@@ -33,3 +37,17 @@ def test_rows_that_do_not_fit_send_nobody_to_restart_agents(codes: list[str], to
     error = too_few_contributors(cast("Any", course), step, failures)
     assert told in error.hint
     assert chinese(error.hint)
+
+
+@pytest.mark.parametrize("code", ["certificate_not_valid_now", "link_broken"])
+def test_a_clock_that_is_wrong_sends_nobody_to_bring_agents_back(code: str) -> None:
+    """The enclave's clock keeps all parties out: none of them is away."""
+    course = SimpleNamespace(
+        context=SimpleNamespace(job="job_11111111"), threshold=2, parties=("bank-a", "bank-b")
+    )
+    failure = naming(SecureFlowError(code, "No link to the enclave."), {"enclave": -7200})
+    step = cast("Step", SimpleNamespace(number=1, stage="train"))
+    failures = {party: failure.as_json() for party in course.parties}
+    error = too_few_contributors(cast("Any", course), step, failures)
+    assert "enclave 7200 s behind" in error.message
+    assert error.hint.startswith("Set the clock that is wrong")

@@ -16,10 +16,14 @@ import type { OverlapBody } from './overlap';
 import type { StatisticsBody } from './statistics';
 import { useDraft, type Checked } from './useDraft';
 
-type Props = { request: StatisticsBody | OverlapBody | null };
+type Props = {
+  request: StatisticsBody | OverlapBody | null;
+  /** The fields that lack, by their labels in the catalogue. */
+  missing: readonly string[];
+};
 
 /** What a request costs and who learns what, before anybody is asked; then it is submitted. */
-export function Outcome({ request }: Props) {
+export function Outcome({ request, missing }: Props) {
   const { t } = useTexts('ask');
   const navigate = useNavigate();
   // Once per visit and request, however often the button is pressed or the network asked.
@@ -49,6 +53,9 @@ export function Outcome({ request }: Props) {
         >
           {t('ask:submit')}
         </Button>
+        {missing.length ? (
+          <p>{t('ask:missing', { fields: missing.map((one) => t(`ask:${one}`)).join(t('ask:between')) })}</p>
+        ) : null}
       </div>
       <p>{t('ask:submit.hint')}</p>
     </Flex>

@@ -4,7 +4,7 @@ import { useTexts } from '../../shared/i18n';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import type { Dataset } from '../data/columns';
 import { Outcome } from './Outcome';
-import { declaredKey, keyColumns, overlapRequest, RULES, type OverlapValues } from './overlap';
+import { declaredKey, keyColumns, overlapMissing, overlapRequest, RULES, type OverlapValues } from './overlap';
 import { Context, Offer, offered, useBeginning, useDatasets, useLateBeginning } from './Sources';
 
 const BEGIN: OverlapValues = { rule: 'phone', tells: 'size', shown: true };
@@ -64,7 +64,7 @@ export default function Overlap() {
           </Form>
         </Col>
         <Col xs={24} lg={12}>
-          <Outcome request={overlapRequest(values, known)} />
+          <Outcome request={overlapRequest(values, known)} missing={overlapMissing(values, known)} />
         </Col>
       </Row>
     </PageFrame>

@@ -10,6 +10,7 @@ import {
   MEASURES,
   measurable,
   sharedColumns,
+  statisticsMissing,
   statisticsRequest,
   type StatisticsValues,
 } from './statistics';
@@ -89,7 +90,7 @@ export default function Statistics() {
           </Form>
         </Col>
         <Col xs={24} lg={12}>
-          <Outcome request={statisticsRequest(values)} />
+          <Outcome request={statisticsRequest(values)} missing={statisticsMissing(values)} />
         </Col>
       </Row>
     </PageFrame>

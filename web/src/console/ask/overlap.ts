@@ -35,6 +35,24 @@ export function declaredKey(dataset: Dataset | undefined): string | undefined {
   return keyColumns(dataset).find((name) => name === dataset?.key);
 }
 
+/** The fields, by their labels in the catalogue, without which nothing can be said. */
+export function overlapMissing(values: OverlapValues, datasets: readonly Dataset[]): string[] {
+  const { project, name, purpose, rule, firstKey, secondKey, learns, tells } = values;
+  const there = (id?: string) => datasets.some((one) => one.id === id);
+  const fields: [string, unknown][] = [
+    ['project', project],
+    ['name', name?.trim()],
+    ['purpose', purpose?.trim()],
+    ['first', there(values.first)],
+    ['second', there(values.second)],
+    ['key.first', firstKey],
+    ['key.second', secondKey],
+    ['rule', rule],
+    ['who', learns && (tells === 'rows' || learns !== 'all')],
+  ];
+  return fields.flatMap(([field, value]) => (value ? [] : [field]));
+}
+
 /** The request; null while something that nothing can be said without is missing. */
 export function overlapRequest(
   values: OverlapValues,
@@ -43,10 +61,10 @@ export function overlapRequest(
   const { project, name, purpose, rule, firstKey, secondKey, learns } = values;
   const first = datasets.find((one) => one.id === values.first);
   const second = datasets.find((one) => one.id === values.second);
-  if (!project || !name?.trim() || !purpose?.trim() || !first || !second) return null;
+  if (overlapMissing(values, datasets).length) return null;
+  if (!project || !name || !purpose || !first || !second) return null;
   if (!rule || !firstKey || !secondKey || !learns) return null;
   const size = values.tells !== 'rows';
-  if (size && learns === 'all') return null;
   return {
     kind: 'psi',
     priority: 5,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Dataset } from '../data/columns';
-import { declaredKey, keyColumns, overlapRequest, type OverlapValues } from './overlap';
-import { answerName, measurable, sharedColumns, statisticsRequest } from './statistics';
+import { declaredKey, keyColumns, overlapMissing, overlapRequest, type OverlapValues } from './overlap';
+import { answerName, measurable, sharedColumns, statisticsMissing, statisticsRequest } from './statistics';
 
 function dataset(organisation: string, columns: [string, 'number' | 'category' | 'text'][]): Dataset {
   const declared = columns.map(([name, type]) => ({
@@ -82,4 +82,13 @@ test('the size goes to one owner, rows to one or both', () => {
   });
   expect(overlapRequest({ ...SHARED, learns: 'all' }, [A, B])).toBeNull();
   expect(overlapRequest({ ...SHARED, second: 'dst_gone' }, [A, B])).toBeNull();
+});
+
+test('whoever cannot submit is told which fields lack', () => {
+  const some = { ...ASKED, datasets: [A.id], columns: [] };
+  expect(statisticsMissing({ ...some, columns: ['age'] })).toEqual([]);
+  expect(statisticsMissing({ ...some, purpose: ' ' })).toEqual(['purpose', 'columns']);
+  expect(statisticsMissing({ ...some, measure: 'count', limit: 'noise', noise: null })).toEqual(['noise']);
+  const all = ['project', 'name', 'purpose', 'first', 'second', 'key.first', 'key.second', 'rule', 'who'];
+  expect(overlapMissing({}, [A, B])).toEqual(all);
 });

@@ -67,14 +67,30 @@ function queriesOf(values: StatisticsValues, measure: Measure): Schemas['Statist
   return queries;
 }
 
+/** The fields, by their labels in the catalogue, without which nothing can be said. */
+export function statisticsMissing(values: StatisticsValues): string[] {
+  const { project, name, purpose, datasets, measure, limit, columns } = values;
+  const byNoise = limit === 'noise';
+  const fields: [string, unknown][] = [
+    ['project', project],
+    ['name', name?.trim()],
+    ['purpose', purpose?.trim()],
+    ['datasets', datasets?.length],
+    ['measure', measure],
+    ['columns', measure === 'count' || columns?.length],
+    [byNoise ? 'noise' : 'epsilon', byNoise ? values.noise : values.epsilon],
+    ['delta', values.delta],
+  ];
+  return fields.flatMap(([field, value]) => (value ? [] : [field]));
+}
+
 /** The request; null while something that nothing can be said without is missing. */
 export function statisticsRequest(values: StatisticsValues): StatisticsBody | null {
   const { project, name, purpose, datasets, measure } = values;
-  if (!project || !name?.trim() || !purpose?.trim() || !datasets?.length || !measure) return null;
-  if (measure !== 'count' && !values.columns?.length) return null;
   const byNoise = values.limit === 'noise';
   const amount = byNoise ? values.noise : values.epsilon;
-  if (!amount || !values.delta) return null;
+  if (statisticsMissing(values).length) return null;
+  if (!project || !name || !purpose || !datasets || !measure || !amount || !values.delta) return null;
   return {
     kind: 'statistics',
     priority: 5,

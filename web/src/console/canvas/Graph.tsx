@@ -11,17 +11,18 @@ import {
   type NodeChange,
   type ReactFlowInstance,
 } from '@xyflow/react';
-import { useEffect, useMemo, useRef, useState, type DragEvent } from 'react';
+import { useMemo, useRef, useState, type DragEvent } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { useDark } from '../../shared/theme';
 import { kindOf, stays, takes } from './catalogue';
 import { useDrawing } from './drawing';
 import { DRAGGED } from './Palette';
 import css from './Graph.module.css';
+import { useInView } from './inview';
 import { lanesOf } from './layout';
 import { RoutedEdge } from './RoutedEdge';
 import { StepNode, type StepData } from './StepNode';
-import type { Edge } from './draft';
+import type { Edge, Step } from './draft';
 
 const NODES = { step: StepNode };
 const EDGES = { routed: RoutedEdge };
@@ -34,7 +35,10 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
   const { catalogue, steps, edges, places, chosen, choose, move, connect, disconnect, remove, add } = drawing;
   const [edge, mark] = useState('');
   const flow = useRef<ReactFlowInstance<Node<StepData>> | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const held = useRef(false);
   const dark = useDark();
+  const [sizes, measure] = useState<Sizes>({});
   const nodes = useMemo(
     () =>
       steps.map((step): Node<StepData> => ({
@@ -44,8 +48,9 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         selected: step.id === chosen,
         data: { step, state: states[step.id] ?? '' },
         ariaLabel: step.id,
+        ...measuredOf(step, sizes),
       })),
-    [steps, places, chosen, states],
+    [steps, places, chosen, states, sizes],
   );
   const lanes = useMemo(() => lanesOf(edges, places), [edges, places]);
   const lines = useMemo(
@@ -70,16 +75,15 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
       }),
     [edges, steps, catalogue, edge, lanes, t],
   );
-  const count = steps.length;
-  useEffect(() => {
-    const timer = setTimeout(() => void flow.current?.fitView({ maxZoom: 1, padding: 0.2 }), 50);
-    return () => clearTimeout(timer);
-  }, [count]);
+  useInView({ flow, frame, held, chosen, place: places[chosen], count: steps.length });
   const nodesChanged = (changes: NodeChange<Node<StepData>>[]) => {
     for (const one of changes) {
+      if (one.type === 'position') held.current = one.dragging === true;
       if (one.type === 'position' && one.position && !reads) move(one.id, one.position);
       if (one.type === 'select' && one.selected) choose(one.id);
     }
+    const found = sizesOf(changes, steps);
+    if (Object.keys(found).length) measure((before) => ({ ...before, ...found }));
   };
   const edgesChanged = (changes: EdgeChange[]) => {
     for (const one of changes) if (one.type === 'select') mark(one.selected ? one.id : '');
@@ -103,6 +107,7 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
   };
   return (
     <div
+      ref={frame}
       className={css['graph']}
       onKeyDown={keyed}
       onDrop={dropped}
@@ -145,6 +150,28 @@ export function Graph({ reads = false, states = {} }: { reads?: boolean; states?
         <Controls showInteractive={false} />
       </ReactFlow>
     </div>
+  );
+}
+
+/** The size of a step as the browser drew it, and of which kind it was then. */
+type Sizes = Record<string, { kind: string; width: number; height: number }>;
+
+/**
+ * A step whose size is not told is taken for a new one at each change: it is hidden, and its edges
+ * are not drawn, until it is measured again. One that became of another kind has other ports.
+ */
+function measuredOf(step: Step, sizes: Sizes): Pick<Node, 'measured'> {
+  const found = sizes[step.id];
+  return found?.kind === step.kind ? { measured: { width: found.width, height: found.height } } : {};
+}
+
+function sizesOf(changes: readonly NodeChange<Node<StepData>>[], steps: readonly Step[]): Sizes {
+  return Object.fromEntries(
+    changes.flatMap((one) =>
+      one.type === 'dimensions' && one.dimensions
+        ? [[one.id, { kind: kind(one.id, steps), ...one.dimensions }]]
+        : [],
+    ),
   );
 }
 

@@ -2,7 +2,7 @@ import { Alert, Button, Divider, Input, Space, Typography } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { bytes, duration, number } from '../../shared/format';
-import { inWords, kindOf, type Component } from './catalogue';
+import { inWords, kindOf, nameBeside, type Component } from './catalogue';
 import { PIPELINE, renamed, type Step } from './draft';
 import { useDrawing } from './drawing';
 import css from './Form.module.css';
@@ -74,12 +74,15 @@ function StepPanel({ step, answer, alone }: { step: Step; answer: Checked | null
   const { catalogue, language, remove } = useDrawing();
   const component = kindOf(catalogue, step.kind);
   if (!component) return <p>{t('canvas:unknown', { kind: step.kind })}</p>;
+  const label = inWords(component.label, language);
+  const name = alone ? '' : nameBeside(label, step.id);
   const rows = alone ? rowsOf(answer) : usual(partOf(step, component, catalogue.components), language);
   return (
     <>
       <div className={css['head']}>
         <Typography.Title level={2} className={css['title'] ?? ''}>
-          {inWords(component.label, language)}
+          {label}
+          {name ? <span className={css['of']}> {name}</span> : null}
         </Typography.Title>
         <Button size="small" danger onClick={() => remove(step.id)}>
           {t('canvas:remove')}

@@ -1,9 +1,8 @@
 import { BaseEdge, EdgeLabelRenderer, type Edge as FlowEdge, type EdgeProps } from '@xyflow/react';
 import css from './Graph.module.css';
-import type { Lane } from './layout';
+import { cornersOf, type Lane } from './layout';
 
 const BEND = 12;
-const OUT = 16;
 
 /** An edge that goes around the steps between its ends, along the corners of its lane. */
 export function RoutedEdge({
@@ -17,13 +16,7 @@ export function RoutedEdge({
   label,
 }: EdgeProps<FlowEdge<{ lane: Lane }>>) {
   const lane = data?.lane ?? [];
-  const points = [
-    { x: sourceX, y: sourceY },
-    { x: sourceX + OUT, y: sourceY },
-    ...(lane[0] ? [{ x: sourceX + OUT, y: lane[0].y }] : []),
-    ...lane.map((one, at) => (at === lane.length - 1 ? { x: one.x, y: targetY } : one)),
-    { x: targetX, y: targetY },
-  ];
+  const points = cornersOf({ x: sourceX, y: sourceY }, { x: targetX, y: targetY }, lane);
   const [corner] = lane;
   return (
     <>

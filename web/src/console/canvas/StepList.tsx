@@ -1,10 +1,10 @@
 import { Button, Card, Select, Space, Tag } from 'antd';
 import { useTexts } from '../../shared/i18n';
-import { connects, inWords, kindOf, takes, usualOutput, type Port } from './catalogue';
+import { connects, inWords, kindOf, nameBeside, takes, usualOutput, type Port } from './catalogue';
 import { Condition } from './Condition';
 import { useDrawing } from './drawing';
 import css from './Form.module.css';
-import type { Step } from './draft';
+import { PIPELINE, type Step } from './draft';
 
 /** The graph as a list, for people who do not drag: the same steps, connected by choosing. */
 export function StepList() {
@@ -23,9 +23,10 @@ export function StepList() {
 
 function Entry({ step }: { step: Step }) {
   const { t } = useTexts('canvas');
-  const { catalogue, language, chosen, choose, remove, problems, steps } = useDrawing();
+  const { catalogue, language, chosen, choose, remove, problems, request, steps } = useDrawing();
   const component = kindOf(catalogue, step.kind);
   const label = inWords(component?.label, language) || step.kind;
+  const name = request['kind'] === PIPELINE ? nameBeside(label, step.id) : '';
   const wrong = problems.filter((one) => one.step === step.id).length;
   return (
     <Card
@@ -33,7 +34,7 @@ function Entry({ step }: { step: Step }) {
       title={
         <Space size="small">
           {label}
-          {step.id === step.kind ? null : <Tag>{step.id}</Tag>}
+          {name ? <Tag>{name}</Tag> : null}
           {wrong ? <Tag color="error">{t('canvas:problems', { count: wrong })}</Tag> : null}
         </Space>
       }

@@ -3,8 +3,8 @@ import { Handle, Position, type Node, type NodeProps } from '@xyflow/react';
 import { useTexts } from '../../shared/i18n';
 import { StateTag } from '../../shared/parts/StateTag';
 import { over } from '../jobs/words';
-import { inWords, kindOf, stays, takes, type Port } from './catalogue';
-import type { Step } from './draft';
+import { inWords, kindOf, nameBeside, stays, takes, type Port } from './catalogue';
+import { PIPELINE, type Step } from './draft';
 import { useDrawing } from './drawing';
 import css from './Graph.module.css';
 import { isMembers } from './json';
@@ -15,11 +15,13 @@ const COLOURS = 6;
 /** A step: what it is, what it takes and gives, whose data it uses, and how it goes. */
 export function StepNode({ data, selected }: NodeProps<Node<StepData>>) {
   const { t } = useTexts('canvas');
-  const { catalogue, language, problems, owners, away = [] } = useDrawing();
+  const { catalogue, language, request, problems, owners, away = [] } = useDrawing();
   const { step, state } = data;
   const component = kindOf(catalogue, step.kind);
   const wrong = problems.filter((one) => one.step === step.id).length;
   const classes = [css['node'], selected ? css['chosen'] : '', wrong ? css['faulty'] : ''];
+  const label = inWords(component?.label, language) || step.kind;
+  const name = request['kind'] === PIPELINE ? nameBeside(label, step.id) : '';
   const part = partOf(step);
   const named = catalogue.components.find((one) => one.id === `${step.kind}.${part}`);
   const rows = component?.inputs.find((one) => one.type === 'rows');
@@ -27,8 +29,8 @@ export function StepNode({ data, selected }: NodeProps<Node<StepData>>) {
     <div className={classes.join(' ')}>
       <div className={css['title']}>
         <span>
-          {inWords(component?.label, language) || step.kind}
-          {step.id === step.kind ? null : <span className={css['id']}> {step.id}</span>}
+          {label}
+          {name ? <span className={css['id']}> {name}</span> : null}
         </span>
         {wrong ? <WarningOutlined aria-label={t('canvas:problems', { count: wrong })} /> : null}
         {state ? <StateTag state={state} /> : null}

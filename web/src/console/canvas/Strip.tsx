@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { useTexts } from '../../shared/i18n';
 import { bytes, duration, number } from '../../shared/format';
 import { Failed } from '../../shared/states/Failed';
-import { inWords } from './catalogue';
+import { protectionsOf } from './catalogue';
 import { useDrawing } from './drawing';
 import css from './Canvas.module.css';
 import { titlesOf } from './titles';
@@ -16,12 +16,12 @@ export function Strip({ check }: { check: Check }) {
   const [open, keep] = useState(false);
   const preview = check.answer?.preview;
   const parties = preview?.parties ?? owners;
-  const guard = catalogue.protections.find((one) => one.id === preview?.protection);
+  const guard = protectionsOf(catalogue, preview?.protection ?? '', language);
   const cost = preview?.epsilon?.['job'];
   const { seconds, bytes: traffic } = preview?.estimate ?? {};
   const facts = [
     [t('canvas:strip.parties'), parties.join(', ') || t('canvas:nobody')],
-    [t('canvas:strip.protection'), inWords(guard?.label, language) || t('canvas:unsaid')],
+    [t('canvas:strip.protection'), guard || t('canvas:unsaid')],
     [
       t('canvas:strip.epsilon'),
       typeof cost === 'number' ? number(cost, language, 3) : t(preview ? 'canvas:no.noise' : 'canvas:unsaid'),

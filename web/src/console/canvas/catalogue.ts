@@ -93,3 +93,17 @@ export function found(components: readonly Component[], search: string): Compone
 export function inWords(words: Words | undefined, language: Language): string {
   return words?.[language] ?? '';
 }
+
+/** What protects a job in words, of the names that its preview gives; empty where it names none. */
+export function protectionsOf(catalogue: Catalogue, named: string, language: Language): string {
+  const all = named.split(', ').filter(Boolean);
+  // A step to which nobody contributes takes nothing from the protection of the others.
+  const said = all.length > 1 ? all.filter((one) => one !== 'none') : all;
+  const words = said.map((one) => inWords(catalogue.protections.find(({ id }) => id === one)?.label, language));
+  return words.every(Boolean) ? words.join(' + ') : said.join(' + ');
+}
+
+/** The name of a step as it stands beside what it does; empty where that says the same. */
+export function nameBeside(label: string, id: string): string {
+  return label.toLowerCase() === id ? '' : id;
+}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Edge, Step } from './draft';
-import { lanesOf, placed } from './layout';
+import { lanesOf, meets, placed } from './layout';
 
 function edge(from: string, to: string): Edge {
   return { from, to, output: 'recipe', input: 'recipe', path: [] };
@@ -12,9 +12,30 @@ const STEPS = ['prepare', 'linear', 'network', 'compare'].map(
 const WIDE = 220;
 const HIGH = 200;
 
-test('an edge to the next step goes straight', () => {
+test('an edge to a step at its right goes straight', () => {
   const edges = [edge('prepare', 'linear'), edge('linear', 'network')];
-  expect(lanesOf(edges, placed(STEPS.slice(0, 3), edges, {})).size).toBe(0);
+  const moved = { linear: { x: 260, y: 90 }, network: { x: 520, y: 0 } };
+  expect(lanesOf(edges, placed(STEPS.slice(0, 3), edges, moved)).size).toBe(0);
+});
+
+test('an edge to the left, below or above, runs behind neither of its ends', () => {
+  const down = [edge('prepare', 'linear'), edge('linear', 'network'), edge('network', 'compare')];
+  const stairs = placed(STEPS, down, {});
+  const up = { linear: { x: 0, y: 0 }, prepare: { x: 130, y: 300 } };
+  const beside = { linear: { x: 0, y: 0 }, prepare: { x: 250, y: 30 } };
+  const drawings = [stairs, placed(STEPS.slice(0, 2), down.slice(0, 1), up), placed(STEPS.slice(0, 2), down.slice(0, 1), beside)];
+  for (const places of drawings) {
+    const edges = down.filter((one) => places[one.to]);
+    const lanes = lanesOf(edges, places);
+    for (const one of edges) {
+      const lane = lanes.get(one);
+      expect(lane, `${one.from} to ${one.to} goes around`).toBeDefined();
+      for (const [id, place] of Object.entries(places)) {
+        const through = meets(place, places[one.from]!, places[one.to]!, lane!);
+        expect(through, `${one.from} to ${one.to} behind ${id}`).toBe(false);
+      }
+    }
+  }
 });
 
 test('an edge that skips a step goes around it, in a lane that no step stands in', () => {
@@ -23,15 +44,11 @@ test('an edge that skips a step goes around it, in a lane that no step stands in
   const places = placed(STEPS, [...chain, ...over], {});
   const lanes = lanesOf([...chain, ...over], places);
   const kept = over.map((one) => lanes.get(one));
-  expect(chain.some((one) => lanes.has(one))).toBe(false);
   for (const [at, lane] of kept.entries()) {
     expect(lane).toHaveLength(2);
-    const [top, bottom] = lane ?? [];
     const { from, to } = over[at]!;
     for (const [id, place] of Object.entries(places)) {
-      if (id === from || id === to) continue;
-      const between = place.y < bottom!.y && place.y + HIGH > top!.y;
-      const crossed = between && top!.x > place.x && top!.x < place.x + WIDE;
+      const crossed = meets(place, places[from]!, places[to]!, lane!);
       expect(crossed, `${from} to ${to} behind ${id}`).toBe(false);
     }
   }
@@ -48,8 +65,10 @@ test('steps side by side are gone around as well, wherever they were moved', () 
 
 test('an edge to the second of two steps on a stair goes over the first, and not through it', () => {
   const edges = [
-    ...[edge('prepare', 'linear'), edge('prepare', 'network')],
-    ...[edge('linear', 'compare'), edge('network', 'compare')],
+    edge('prepare', 'linear'),
+    edge('prepare', 'network'),
+    edge('linear', 'compare'),
+    edge('network', 'compare'),
   ];
   const places = placed(STEPS, edges, {});
   const [top, bottom] = lanesOf(edges, places).get(edges[1]!) ?? [];

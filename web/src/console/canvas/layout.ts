@@ -3,62 +3,101 @@ import type { Edge, Step } from './draft';
 import type { Place } from './history';
 
 const ACROSS = 250;
-/** A training at three owners, with its family and its state, is 185 high. */
-const DOWN = 220;
+/** A training at three owners, with its family and its state, is 205 high. */
+const DOWN = 240;
 const STAIR = 130;
 const COLUMNS = 2;
 const PARTS = 40;
 
 /** The height and width of a step, as far as edges have to go around it. */
-const HIGH = 200;
+const HIGH = 215;
 const WIDE = 220;
 const BESIDE = 40;
 /** Half of what is free between steps that stand side by side. */
 const GAP = 15;
+/** How far an edge goes on from its source before it turns. */
+const OUT = 16;
 
 /** The corners around which an edge goes; none where the straight way is free. */
 export type Lane = readonly Place[];
 
 /**
- * The way of an edge that skips steps: around those which stand between its ends, in a lane of its
- * own at their left; of several such edges each has another lane.
+ * The ways of the edges whose straight way is not free: where a step stands between their ends, or
+ * the target stands at the left of where the edge leaves its source, so that it would run behind
+ * both. Each goes along the first of the ways around that no step stands in; several such edges
+ * have lanes of their own.
  */
 export function lanesOf(edges: readonly Edge[], places: Record<string, Place>): Map<Edge, Lane> {
   const found = new Map<Edge, Lane>();
+  const into = new Map<string, number>();
+  const steps = Object.values(places);
   for (const edge of edges) {
     const from = places[edge.from];
     const to = places[edge.to];
-    if (!from || !to) continue;
+    if (!from || !to || edge.from === edge.to) continue;
     const between = Object.entries(places).flatMap(([id, one]) =>
       id !== edge.from && id !== edge.to && crosses(one, from, to) ? [one] : [],
     );
-    if (!between.length) continue;
-    const below = Math.max(from.y, ...between.map((one) => one.y)) + HIGH + BESIDE / 4;
-    if (Math.abs(to.y - from.y) < HIGH) {
-      found.set(edge, [
-        { x: to.x - GAP, y: below + GAP * found.size },
-        { x: to.x - GAP, y: to.y + BESIDE },
-      ]);
-      continue;
-    }
-    if (to.y > from.y && between.every((one) => Math.abs(one.y - to.y) < HIGH)) {
-      // Only steps beside the target are in the way: over them, and down in front of it.
-      const above = to.y - BESIDE / 4;
-      found.set(edge, [
-        { x: to.x - GAP, y: above },
-        { x: to.x - GAP, y: to.y + BESIDE },
-      ]);
-      continue;
-    }
-    const left = Math.min(from.x + WIDE, to.x, ...between.map((one) => one.x));
-    const x = left - BESIDE * (1 + found.size);
-    const down = from.y + HIGH + BESIDE / 4;
-    found.set(edge, [
-      { x, y: down },
-      { x, y: to.y + BESIDE },
-    ]);
+    if (!between.length && to.x >= from.x + WIDE) continue;
+    const taken = into.get(edge.to) ?? 0;
+    into.set(edge.to, taken + 1);
+    const ways = around(from, to, between, { taken, all: found.size });
+    const free = ways.find((lane) => steps.every((one) => !meets(one, from, to, lane)));
+    const last = ways.at(-1);
+    if (free ?? last) found.set(edge, (free ?? last) as Lane);
   }
   return found;
+}
+
+/** Ways around, the shortest first: between the rows, and last in a lane at the left of all. */
+function around(
+  from: Place,
+  to: Place,
+  between: readonly Place[],
+  { taken, all }: { taken: number; all: number },
+): Lane[] {
+  const x = to.x - GAP + 4 * (taken % 3);
+  const apart = 4 * (all % 3);
+  const ending = { x, y: to.y + BESIDE };
+  const under = from.y + HIGH + BESIDE / 4;
+  if (Math.abs(to.y - from.y) < HIGH) {
+    const below = Math.max(from.y, to.y, ...between.map((one) => one.y)) + HIGH + BESIDE / 4;
+    return [[{ x, y: below + GAP * all }, ending]];
+  }
+  const left = Math.min(from.x + WIDE, to.x, ...between.map((one) => one.x));
+  const outside = left - BESIDE * (1 + all);
+  return [
+    [{ x, y: (to.y > from.y ? to.y : from.y) - 6 - apart }, ending],
+    [{ x, y: under - apart }, ending],
+    [
+      { x: outside, y: under },
+      { x: outside, y: to.y + BESIDE },
+    ],
+  ];
+}
+
+/** The corners of an edge along a lane, between points at its source's right and its target's left. */
+export function cornersOf(source: Place, target: Place, lane: Lane): Place[] {
+  const [first] = lane;
+  return [
+    source,
+    { x: source.x + OUT, y: source.y },
+    ...(first ? [{ x: source.x + OUT, y: first.y }] : []),
+    ...lane.map((one, at) => (at === lane.length - 1 ? { x: one.x, y: target.y } : one)),
+    target,
+  ];
+}
+
+/** Whether an edge along a lane runs through a step. */
+export function meets(step: Place, from: Place, to: Place, lane: Lane): boolean {
+  const source = { x: from.x + WIDE, y: from.y + BESIDE };
+  const corners = cornersOf(source, { x: to.x, y: to.y + BESIDE }, lane);
+  return corners.slice(1).some((end, at) => {
+    const start = corners[at] ?? end;
+    const [left, right] = [Math.min(start.x, end.x), Math.max(start.x, end.x)];
+    const [top, bottom] = [Math.min(start.y, end.y), Math.max(start.y, end.y)];
+    return right > step.x && left < step.x + WIDE && bottom > step.y && top < step.y + HIGH;
+  });
 }
 
 /** Whether a step stands in the way of the straight line from the right of one to the left of another. */

@@ -5,7 +5,7 @@ import { Moment } from '../../shared/parts/Moment';
 import { WideTable } from '../../shared/parts/WideTable';
 import { Empty } from '../../shared/states/Empty';
 import { Loading } from '../../shared/states/Loading';
-import { absentOf, withAbsent } from './absent';
+import { absentOf, withAbsent, withApproved } from './absent';
 import { dropsOf, lanesOf, plannedOf, roundsOf, type Drop, type JobEvent, type Lane } from './events';
 import { PartsTable } from './PartsTable';
 import type { Job } from './useJob';
@@ -30,7 +30,8 @@ export function LiveTab({ job, events }: { job: Job; events: readonly JobEvent[]
   const rounds = useMemo(() => roundsOf(events), [events]);
   const planned = plannedOf(events);
   const drops = dropsOf(events);
-  const lanes = withAbsent(lanesOf(partiesOf(job.spec), events), absentOf(job));
+  const asked = withApproved(lanesOf(partiesOf(job.spec), events), job);
+  const lanes = withAbsent(asked, absentOf(job));
   return (
     <Flex vertical gap="middle">
       {planned > 1 ? (

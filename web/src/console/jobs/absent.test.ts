@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { absentOf, concerns, patienceOf, withAbsent } from './absent';
+import { absentOf, concerns, patienceOf, withAbsent, withApproved } from './absent';
 
 const job = (progress: Record<string, unknown>, state = 'running') => ({
   state,
@@ -25,6 +25,16 @@ test('a lane says that its agent is not connected rather than what it did last',
     ['bank-a', 'approved', 3],
     ['bank-c', 'absent', 7],
   ]);
+});
+
+test('an owner who has approved is not shown as asked until the last one has', () => {
+  const lane = (party: string, state: string) => ({ party, state, reason: '', at: 0 });
+  const lanes = [lane('bank-a', 'asked'), lane('bank-b', 'asked'), lane('bank-c', 'refused')];
+  const states = (told: Record<string, unknown>, state?: string) =>
+    withApproved(lanes, job(told, state)).map((one) => one.state);
+  expect(states({ approved: ['bank-a', 'bank-c'] }, 'proposed')).toEqual(['approved', 'asked', 'refused']);
+  expect(states({}, 'proposed')).toEqual(['asked', 'asked', 'refused']);
+  expect(states({ approved: ['bank-a'] }, 'cancelled')).toEqual(['asked', 'asked', 'refused']);
 });
 
 test('a link that comes or goes concerns the unfinished jobs of its party', () => {

@@ -31,6 +31,15 @@ export function withAbsent(lanes: readonly Lane[], absent: readonly Absent[]): L
   });
 }
 
+/** The lanes, of which those of owners who have approved say so while others are still asked. */
+export function withApproved(lanes: readonly Lane[], job: Told): Lane[] {
+  const approved = over(job.state) ? [] : job.progress?.['approved'];
+  if (!Array.isArray(approved)) return [...lanes];
+  return lanes.map((lane) =>
+    lane.state === 'asked' && approved.includes(lane.party) ? { ...lane, state: 'approved' } : lane,
+  );
+}
+
 /** Whether a link that came or went concerns a job that has not ended. */
 export function concerns(job: Told | undefined, party: unknown): boolean {
   if (!job || over(job.state) || typeof party !== 'string') return false;

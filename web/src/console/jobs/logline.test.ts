@@ -29,7 +29,7 @@ test.each([
   [
     'dropouts',
     { dropouts: [{ party: 'bank-c', round: 3, stage: 'update', code: 'party_silent', reason: '' }] },
-    'bank-c 在第 3 轮掉线：party_silent',
+    'bank-c 在第 3 轮退出：party_silent',
     'bank-c dropped out of round 3: party_silent',
   ],
   ['waiting', { waiting: [] }, '已无等待', 'nobody waits any more'],

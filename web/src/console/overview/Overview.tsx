@@ -25,7 +25,12 @@ export default function OverviewPage() {
         {(shown) => (
           <div className={css['cards']}>
             <Waiting waiting={shown.waiting} absent={shown.absent} here={here} />
-            <Running jobs={shown.running.filter(here)} absent={shown.absent} queue={shown.queue} />
+            <Running
+              jobs={shown.running.filter(here)}
+              absent={shown.absent}
+              more={shown.absent_more}
+              queue={shown.queue}
+            />
             <Failures jobs={shown.failed.filter(here)} />
             <Links links={shown.links} />
             {shown.platform ? <Operations platform={shown.platform} /> : null}

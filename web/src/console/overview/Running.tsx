@@ -12,10 +12,15 @@ import { roundOf, type Absence, type JobSummary } from './overview';
 import { useMe } from '../session';
 import { Panel } from './Panel';
 
-type Props = { jobs: JobSummary[]; absent: Absence[]; queue: Schemas['QueueCounts'] };
+type Props = {
+  jobs: JobSummary[];
+  absent: Absence[];
+  more: Schemas['Overview']['absent_more'];
+  queue: Schemas['QueueCounts'];
+};
 
 /** What runs, or would if it were its turn. */
-export function Running({ jobs, absent, queue }: Props) {
+export function Running({ jobs, absent, more, queue }: Props) {
   const { t } = useTexts('overview');
   const draws = useMe().data?.roles.includes('data-scientist') ?? false;
   const waiting = queue.waiting ? t('overview:running.queue', { count: queue.waiting }) : null;
@@ -26,7 +31,7 @@ export function Running({ jobs, absent, queue }: Props) {
           {jobs.map((job) => (
             <JobLine key={job.id} job={job}>
               <Rounds job={job} />
-              <Away absent={absent.filter((one) => one.job === job.id)} />
+              <Away absent={absent.filter((one) => one.job === job.id)} more={more[job.id]} />
             </JobLine>
           ))}
         </ul>

@@ -5,7 +5,7 @@ import { isObject, type Json, MAX_FILE_BYTES, parseJson } from '../../verify/jso
 import type { Language } from '../../shared/preferences';
 import { parsePinned, type Verdict, verifyBundle } from '../../verify/verify';
 
-export const INPUTS = ['bundle', 'charter', 'held'] as const;
+export const INPUTS = ['bundle', 'charter', 'held', 'report'] as const;
 export type InputFile = (typeof INPUTS)[number];
 export type Chosen = { readonly [name in InputFile]?: Blob };
 export type Fingerprint = { words: string; digits: string };
@@ -32,6 +32,7 @@ export async function kindOf(file: Blob): Promise<InputFile | null> {
     const value = await readJson(file);
     if (resemblesBundle(value)) return 'bundle';
     if (isObject(value) && value.has('charter')) return 'charter';
+    if (isObject(value) && value.has('spec_digest')) return 'report';
     return Array.isArray(value) ? 'held' : null;
   } catch {
     return null; // no JSON: it is said that it is none of these
@@ -55,7 +56,8 @@ export async function verified(chosen: Chosen, spec: string): Promise<Told> {
   const value = await readJson(chosen.bundle);
   if (!resemblesBundle(value)) throw new Unreadable('bundle');
   const held = chosen.held ? await readJson(chosen.held) : null;
-  return { verdict: await verifyBundle(value, { pinned, held, spec }), fingerprint };
+  const report = chosen.report ? await readJson(chosen.report) : null;
+  return { verdict: await verifyBundle(value, { pinned, held, report, spec }), fingerprint };
 }
 
 /** The fingerprint as people of a language compare it. */

@@ -1,6 +1,7 @@
 import { Alert, Segmented, Table, Tag, type TableColumnsType } from 'antd';
 import { Link, useSearchParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
+import { Id } from '../../shared/parts/Id';
 import { Moment } from '../../shared/parts/Moment';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { usePreferences } from '../../shared/preferences';
@@ -10,7 +11,7 @@ import { api, type Schemas } from '../api';
 import { epsilon } from '../parts/figures';
 import parts from '../parts/parts.module.css';
 import { RequestState } from './RequestState';
-import { titleOf } from './titles';
+import { alike, titleOf } from './titles';
 import { useRequestWords } from './words';
 
 type Row = Schemas['InboxRow'];
@@ -68,6 +69,7 @@ function Requests({ rows, total, page, turn }: Props) {
   const { t } = useTexts('inbox');
   const words = useRequestWords();
   const { language } = usePreferences();
+  const twins = alike(rows);
   const columns: TableColumnsType<Row> = [
     {
       title: t('inbox:request'),
@@ -77,6 +79,7 @@ function Requests({ rows, total, page, turn }: Props) {
           <Link to={`/inbox/${one.id}`}>{titleOf(one)}</Link>
           <p className={parts['quiet']}>
             {words.kind(one.kind)} · {t('inbox:by', { submitter: one.submitter })}
+            {twins.has(one.id) && one.job ? <Id value={one.job} /> : null}
           </p>
         </>
       ),

@@ -8,6 +8,8 @@ import { Facts } from '../parts/Facts';
 import { epsilon } from '../parts/figures';
 import parts from '../parts/parts.module.css';
 import { Section } from '../parts/Section';
+import { conditionInWords } from '../policy/conditions';
+import css from './Request.module.css';
 import { useRequestWords } from './words';
 
 type Request = Schemas['RequestView'];
@@ -65,19 +67,39 @@ function Approved({ people }: { people: Schemas['PeopleAsked'] }) {
 export function Rule({ rule }: { rule: Schemas['RuleAsked'] }) {
   const { t } = useTexts('inbox');
   const words = useRequestWords();
-  const nearly = rule.nearly.map((one) =>
-    t('inbox:rule.without', { title: one.title, missing: one.missing.join(', ') }),
-  );
   return (
     <Section title={t('inbox:rule')}>
       <Facts
         facts={[
           { label: t('inbox:rule.effect'), value: words.effect(rule.effect) },
           { label: t('inbox:rule.by'), value: rule.by.join('\n') },
-          { label: t('inbox:rule.nearly'), value: nearly.join('\n') },
+          {
+            label: t('inbox:rule.nearly'),
+            value: rule.nearly.length ? rule.nearly.map((one) => <Nearly key={one.title} near={one} />) : '',
+          },
         ]}
       />
     </Section>
+  );
+}
+
+/** A rule that would have permitted it, but for some conditions: in words, and as they are written. */
+function Nearly({ near }: { near: Schemas['NearlyRule'] }) {
+  const say = useTexts('inbox', 'policies');
+  const { t } = say;
+  return (
+    <>
+      {t('inbox:rule.without', { title: near.title })}
+      <ul className={parts['lines']}>
+        {near.missing.map((one) => (
+          <li key={one}>{conditionInWords(one, say)}</li>
+        ))}
+      </ul>
+      <details>
+        <summary>{t('inbox:rule.raw')}</summary>
+        <code className={css['raw']}>{near.missing.join('\n')}</code>
+      </details>
+    </>
   );
 }
 

@@ -2,6 +2,7 @@ import { Alert, Button } from 'antd';
 import { useState } from 'react';
 import { Link, useParams } from 'react-router';
 import { useTexts } from '../../shared/i18n';
+import { Id } from '../../shared/parts/Id';
 import { Moment } from '../../shared/parts/Moment';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { Answer } from '../../shared/states/Answer';
@@ -17,8 +18,9 @@ import css from './Request.module.css';
 import { RequestState } from './RequestState';
 import { useShown } from './shown';
 import { Summary } from './Summary';
-import { titleOf } from './titles';
+import { headOf } from './titles';
 import { Which, Who } from './Who';
+import { useRequestWords } from './words';
 
 type Decision = Schemas['Decision'];
 const PATH = '/api/inbox/{item}';
@@ -44,7 +46,9 @@ function Request({ now, turn, refetch }: Props) {
   const { shown, changed, readAnew } = useShown(now);
   const [done, setDone] = useState<Done | null>(null);
   const [settling, settle] = useState(false);
+  const words = useRequestWords();
   const { summary, request } = shown;
+  const purpose = request?.purpose || summary.purpose;
   const fresh = async () => {
     const params = { path: { item: summary.id } };
     readAnew((await http.GET(PATH, { params })).data);
@@ -61,10 +65,12 @@ function Request({ now, turn, refetch }: Props) {
   };
   return (
     <PageFrame
-      title={titleOf({ ...summary, purpose: request?.purpose || summary.purpose })}
+      title={headOf(summary, words.kind(summary.kind))}
       lead={
         <>
-          {t('inbox:request.of', { submitter: summary.submitter })} ·{' '}
+          {purpose ? <span className={css['purpose']}>{purpose}</span> : null}
+          {t('inbox:request.of', { submitter: summary.submitter })} · <Moment at={summary.at} />
+          {summary.job ? <Id value={summary.job} /> : null} ·{' '}
           <RequestState state={summary.state} />
           {shown.decided ? <Moment at={shown.decided} /> : null}
           {summary.reason ? ` · ${summary.reason}` : null}

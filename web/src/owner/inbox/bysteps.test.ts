@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { bySteps } from './bysteps';
-import { titleOf } from './titles';
+import { alike, headOf, titleOf } from './titles';
 
 test('who sees what stands under its step, what steps have in common after them', () => {
   const rows = [
@@ -32,4 +32,16 @@ test('a request is called by its name and its purpose, and by its id without bot
   expect(titleOf({ ...named, name: '' })).toBe('credit scoring');
   expect(titleOf({ ...named, name: 'x', purpose: 'x' })).toBe('x');
   expect(titleOf({ ...named, name: '', purpose: '' })).toBe('job_1');
+});
+
+test('the page of a request is headed by its job, not by what it is for', () => {
+  expect(headOf({ name: 'risk', job: 'job_1', id: 'a' }, 'pipeline')).toBe('risk · pipeline');
+  expect(headOf({ name: '', job: 'job_1', id: 'a' }, 'pipeline')).toBe('job_1 · pipeline');
+  expect(headOf({ name: '', job: '', id: 'a' }, '')).toBe('a');
+});
+
+test('requests that are called alike are told apart', () => {
+  const one = { name: 'risk', purpose: 'credit scoring', job: 'job_1', id: 'a' };
+  const rows = [one, { ...one, id: 'b', job: 'job_2' }, { ...one, name: 'other', id: 'c' }];
+  expect([...alike(rows)]).toEqual(['a', 'b']);
 });

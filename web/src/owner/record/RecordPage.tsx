@@ -8,6 +8,7 @@ import { Empty } from '../../shared/states/Empty';
 import { api } from '../api';
 import { Section } from '../parts/Section';
 import { Entries } from './Entries';
+import { Keep } from './Keep';
 
 export const GROUPS = ['decisions', 'grants', 'people', 'data', 'jobs', 'agent'] as const;
 
@@ -65,9 +66,7 @@ export default function RecordPage() {
               {older ? (
                 <Button onClick={() => show(group, older)}>{t('owner:record.older')}</Button>
               ) : null}
-              <Button href={fileOf(group, before)} download>
-                {t('owner:record.keep')}
-              </Button>
+              <Keep file={fileOf(group, before)} />
             </Flex>
           </Section>
         )}

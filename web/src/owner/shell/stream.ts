@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import { stale } from '../../api/queries';
 import { hub, Live, useLive } from '../../shared/live';
 import { origin } from '../../shared/place';
+import { agentIsBack } from '../back';
 import { forgetSession } from '../session';
 
 const KINDS = ['now', 'changed', 'away', 'ended'];
@@ -52,14 +53,14 @@ export function useStream(session: string, ended: () => void): Standing {
   const [standing, stand] = useState<Standing>({ link: 'connected', waiting: null });
   useEffect(() => {
     if (!session) return;
-    const again = () => void queries.invalidateQueries();
+    const again = () => agentIsBack(queries);
     const live = new Live(`${origin()}/api/events`, KINDS, hub, () => forgetSession(queries), again);
     live.start();
     return () => live.stop();
   }, [queries, session]);
   useLive(KINDS, ({ kind, data }) => {
     if (kind === 'ended') return ended();
-    if (kind !== 'away' && standing.link === 'away') void queries.invalidateQueries();
+    if (kind !== 'away' && standing.link === 'away') agentIsBack(queries);
     else stale(queries, ...pathsOf(data['parts']));
     stand(standingOf(kind, data, standing));
   });

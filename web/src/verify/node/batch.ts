@@ -2,7 +2,7 @@
  * Answers many questions in one process, for the comparison with the Python verifier.
  *
  * A frame is one letter, a length in 4 bytes (big-endian) and so many bytes: `C` sets the pinned
- * charter, `H` the kept leaves, `S` the expected spec (all empty for none); `B` asks for the
+ * charter, `H` the kept leaves, `R` a report, `S` the expected spec (all empty for none); `B` asks for the
  * verdict on a bundle, `J` for the canonical form of JSON, `X` for the BLAKE3, `W` for the words
  * of a charter, `P` for a consistency proof. Each answer is one line of JSON.
  */
@@ -22,6 +22,7 @@ const HEAD = 5;
 const signatures = await Signatures.ready();
 let pinned: Pinned | null = null;
 let held: Json = null;
+let report: Json = null;
 let spec = '';
 
 /** Answer one frame; null for those that only set something. */
@@ -33,11 +34,14 @@ async function answer(kind: string, data: Uint8Array): Promise<unknown> {
     case 'H':
       held = data.length > 0 ? parseJson(data) : null;
       return {};
+    case 'R':
+      report = data.length > 0 ? parseJson(data) : null;
+      return {};
     case 'S':
       spec = new TextDecoder().decode(data);
       return {};
     case 'B': {
-      const expected: Expected = { pinned, held, spec };
+      const expected: Expected = { pinned, held, report, spec };
       return plainVerdict(await verifyBundle(parseJson(data), expected, signatures));
     }
     case 'J':

@@ -11,7 +11,7 @@ import { make } from './dom';
 import { type Lang, PAGE, say } from './texts';
 import { drawOutput, drawVerdict, tell } from './view';
 
-const FILES = ['bundle', 'charter', 'held', 'output'] as const;
+const FILES = ['bundle', 'charter', 'held', 'report', 'output'] as const;
 type FileName = (typeof FILES)[number];
 const LIMITS = [PAGE.limit1, PAGE.limit2, PAGE.limit3, PAGE.limit4, PAGE.limit5];
 const SPEC = /^[0-9a-f]{64}$/;
@@ -69,8 +69,9 @@ class Page {
     });
     const spec = make('p', {}, make('label', { for: 'spec' }, say(PAGE.spec, this.lang)), input);
     const summary = make('summary', {}, say(PAGE.more, this.lang));
-    const open = this.spec !== '' || this.files.has('held') || this.files.has('output');
-    return make('details', open ? { open: '' } : {}, summary, this.field('held'), spec, this.field('output'));
+    const open = this.spec !== '' || this.files.has('held') || this.files.has('report') || this.files.has('output');
+    return make('details', open ? { open: '' } : {}, summary, this.field('held'), spec,
+      this.field('report'), this.field('output'));
   }
 
   private field(name: FileName): HTMLElement {
@@ -137,10 +138,12 @@ class Page {
     const value = await read(file);
     const kept = this.files.get('held');
     const held = kept === undefined ? null : await read(kept);
+    const told = this.files.get('report');
+    const report = told === undefined ? null : await read(told);
     if (!resemblesBundle(value) && held === null && this.spec === '') {
       throw new Error(say(PAGE.noBundle, this.lang));
     }
-    return verifyBundle(value, { pinned, held, spec: this.spec });
+    return verifyBundle(value, { pinned, held, report, spec: this.spec });
   }
 
   private note(words: readonly [string, string]): HTMLElement {
@@ -162,6 +165,7 @@ async function kindOf(file: File): Promise<FileName> {
     const value = await read(file);
     if (resemblesBundle(value)) return 'bundle';
     if (isObject(value) && value.has('charter')) return 'charter';
+    if (isObject(value) && value.has('spec_digest')) return 'report';
     return Array.isArray(value) ? 'held' : 'output';
   } catch {
     return 'output'; // no JSON: a model, say

@@ -71,7 +71,7 @@ async def told(visit: Visit, first: Standing, last: str) -> AsyncIterator[str]:
     async with visit.site.watching.watcher(visit.session, str(visit.person["id"])) as watcher:
         yield "retry: 2000\n\n"
         yield _event("changed" if last else "now", first, parts_between(last, first))
-        last, beats = first.marker, 0
+        last, beats, away = first.marker, 0, False
         while True:
             woken = await _woken(watcher)
             beats = 0 if woken else beats + 1
@@ -85,12 +85,13 @@ async def told(visit: Visit, first: Standing, last: str) -> AsyncIterator[str]:
                     yield "event: ended\ndata: {}\n\n"
                     return
                 yield 'event: away\ndata: {"link": "away"}\n\n'
+                away = True
                 continue
-            if now.marker == last:
+            if now.marker == last and not away:
                 yield ": \n\n"
                 continue
             yield _event("changed", now, parts_between(last, now))
-            last = now.marker
+            last, away = now.marker, False
             await asyncio.sleep(SETTLE_SECONDS)
 
 

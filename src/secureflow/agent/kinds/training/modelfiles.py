@@ -5,8 +5,9 @@ is hashed once before it is used. Wrong bytes are removed, and the model is fetc
 again. So a computed model stays durably on the disk until the model computed from it is replaced.
 
 What a worker wrote is copied into a folder that no worker sees; the copy is mapped, hashed, sent.
-An update that cannot be made again is on the disk there, under its digest, before the round's
-record names that digest: after a crash it is read, checked and sent again.
+It stays there until the next one: an agent that is started again sends the recorded update, and
+does not depend on making the same one bit by bit. One that cannot be made again is on the disk
+there, flushed, under its digest, before the round's record names that digest.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +38,7 @@ from secureflow.agent.compute.jobfiles import (
 )
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
+from secureflow.agent.kinds.heldsums import HeldSums
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import PublishedStep, ReleasedModel
@@ -84,6 +87,9 @@ class ModelFiles:
         self._sound: set[Path] = set()
         self._hashing = threading.Lock()
         self._place = Place(directory, "model files", party)
+        self.sums = HeldSums(directory, party)
+        with suppress(OSError):  # a request says so, and waits
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
         """Return the file of a model whose digest was checked against a release.
@@ -222,14 +228,27 @@ class ModelFiles:
             flush_directory(folder)
 
     def kept_update(self, job: str, content: str) -> memoryview | None:
-        """Return a kept update whose content has the digest; None if there is none."""
-        path = self._held(job) / f"{content}.update"
-        if not path.exists() or not path.stat().st_size:
-            return None
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        found = memoryview(mapped)
-        return found if tensor_digest(found) == content else None
+        """Return the update of this digest that lies here, kept or the newest; None without one.
+
+        Raises:
+            InfrastructureError: `disk_failed`.
+        """
+        own = self._held(job)
+        with writing(self._place):
+            if not (own / UPDATE).exists():
+                self._take_earlier(job)
+            for path in (own / f"{content}.update", own / UPDATE):
+                found = _mapped(path)
+                if found is not None and tensor_digest(found) == content:
+                    return found
+        return self.sums.kept(job, content)
+
+    def _take_earlier(self, job: str) -> None:
+        """Take over what version 0.2.0 held: in the file of the worker, which has not begun."""
+        earlier = self._job(job) / UPDATE
+        length = earlier.stat().st_size if earlier.exists() else 0
+        if length:
+            take(earlier, self._held(job) / UPDATE, length)
 
     def trainer_state(self, job: str, content: str) -> tuple[Path | None, Path]:
         """Return the trainer's state after a kept update (None without one), and the next's place.
@@ -296,14 +315,14 @@ class ModelFiles:
     def _job(self, job: str) -> Path:
         folder = self._directory / job
         with writing(self._place):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _held(self, job: str) -> Path:
         """Return the folder that no worker sees."""
         folder = held_folder(self._directory, job)
         with writing(self._place):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _path(self, job: str, digest: str) -> Path:
@@ -354,6 +373,13 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
         part.unlink()
         raise other_model(digest)
     part.replace(path)
+
+
+def _mapped(path: Path) -> memoryview | None:
+    if not path.exists() or not path.stat().st_size:
+        return None
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
 
 def _flush(path: Path) -> None:

@@ -1,10 +1,12 @@
 """A party's updates: computed by the local worker, one per model, the same however often asked for.
 
-The newest stays in memory, mapped from this agent's own copy of it. A lost one is computed again,
-bit by bit, from the seed derived from the job's secret and the model. A trainer that cannot do that
-is run once for a model: its update, and its own state after it, are on the disk before the round is
-recorded (`ModelFiles.keep_update`), and what is recorded is sent again, never trained again. How an
-update is sent (sealed, masked, both) is not decided here.
+The newest stays in memory, mapped from this agent's own copy of it, and is read from that file
+after a restart. What a power cut took is computed again, bit by bit, from the seed derived from the
+job's secret and the model; where that makes another update now (other code of NumPy), this party is
+out of the round. A trainer that cannot repeat itself is run once for a model: its update, and its
+own state after it, are flushed before the round is recorded (`ModelFiles.keep_update`), and what is
+recorded is sent again, never trained again. How an update is sent (sealed, masked, both) is not
+decided here.
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ class Updates:
         await self.prepare(job, spec)
         stage = cast("Stage", request.stage)  # `check_step` accepts no other
         layout = update_layout(spec, stage)
-        sent = None if self._reproducible(spec) else await self._sent(job, request, model)
+        sent = await self._sent(job, spec, request, model)
         if sent is not None:
             return sent
         length = layout.parameters * BYTES[spec.wire_type]
@@ -180,22 +182,24 @@ class Updates:
         return training_seed(job.secret, stage, model)
 
     async def _sent(
-        self, job: JobRecord, request: RoundRequest, model: str
+        self, job: JobRecord, spec: TrainingSpec, request: RoundRequest, model: str
     ) -> LocalContribution | None:
         """Return the update that was recorded for a model, whatever round it was of, or None."""
         for other in self._context.store.rounds_from(job.job, request.stage, model):
-            return await self._read_kept(job, request, other)
+            return await self._read_kept(job, spec, request, other)
         return None
 
     async def _read_kept(
-        self, job: JobRecord, request: RoundRequest, record: RoundRecord
-    ) -> LocalContribution:
-        """Return a recorded update from the disk.
+        self, job: JobRecord, spec: TrainingSpec, request: RoundRequest, record: RoundRecord
+    ) -> LocalContribution | None:
+        """Return a recorded update from the disk; None if it is lost and can be made again.
 
         Raises:
-            SecureFlowError: `state_unreadable` if it is gone or damaged.
+            SecureFlowError: `state_unreadable` if it is gone or damaged, and cannot.
         """
         kept = await asyncio.to_thread(self._files.kept_update, job.job, record.content)
+        if kept is None and self._reproducible(spec):
+            return None
         if kept is None:
             raise SecureFlowError(
                 "state_unreadable",
@@ -234,6 +238,8 @@ class Updates:
             await asyncio.to_thread(check_private_update, spec, stage, held.plaintext)
         if not self._reproducible(spec):
             await run_to_its_end(self._keep, job, held, filed=length > 0)
+        elif not length:
+            await run_to_its_end(self._files.sums.keep, job.job, held.plaintext)
         return held
 
     def _keep(self, job: JobRecord, held: LocalContribution, *, filed: bool) -> None:
@@ -269,16 +275,16 @@ class Updates:
                 raise SecureFlowError(
                     "update_already_sealed",
                     Text(
-                        "{party} has already sealed another update of {job} from model "
-                        "{model}… in round {round}.",
+                        "{party} has lost the update of {job} that it recorded in round {round}, "
+                        "and makes another one from model {model}… now.",
                         party=self._context.party,
                         job=job.job,
                         model=model[:16],
                         round=other.round,
                     ),
-                    "Two different updates from one model would reveal more than their sums: "
-                    "check that data, worker and kind of processor have not changed "
-                    "(`worker: kernels` in agent.yaml).",
+                    "It is left out of this round: two different updates from one model would "
+                    "reveal more than their sums. Check that data, worker, NumPy and kind of "
+                    "processor have not changed (`worker: kernels` in agent.yaml).",
                     {"innocent": True},
                 )
 
@@ -290,12 +296,13 @@ class Updates:
         record: RoundRecord,
         moments: list[float] | None,
     ) -> LocalContribution:
-        """Return the recorded update: from memory, or computed again bit by bit."""
+        """Return the recorded update: from memory, the disk, or computed again bit by bit."""
         held = self._held.get(job.job)
         if held is not None and (held.round, held.stage) == (record.round, record.stage):
             return held
-        if not self._reproducible(spec):
-            return await self._read_kept(job, request, record)
+        kept = await self._read_kept(job, spec, request, record)
+        if kept is not None:
+            return kept
         return await self.compute(job, spec, request, record.model, moments)
 
     async def forget(self, job: str) -> None:
