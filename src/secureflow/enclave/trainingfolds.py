@@ -16,12 +16,14 @@ from secureflow.engines.sealing import (
     vector_manifest,
 )
 from secureflow.engines.secagg import MaskingPlan, Opened
+from secureflow.engines.training.capping import update_parts
 from secureflow.engines.training.encodings import apply_mean, opened_sums
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -52,7 +54,9 @@ class MeanFold:
         del seed
         mean: Blocks = self._sum.mean()
         added = smoothing(self._spec, self._sum.weight)
-        _move(self._spec, model, mean if added is None else mean[:] + added)
+        if added is not None:
+            mean = mean[:] + added
+        _move(self._spec, model, attended(self._spec, mean, self._sum.count))
         return None
 
     def sums(self, seed: Seed) -> list[float]:
@@ -74,6 +78,7 @@ class MeanFold:
             total_weight_cap=weight * len(self._spec.roster),
             clip_norm=limits.clip_norm,
             max_abs=limits.clip_norm,
+            parts=update_parts(self._spec) if parameters else (),
         )
 
 
@@ -127,7 +132,7 @@ class MaskedFold(MaskedSum):
         del seed
         mean = np.empty(self._spec.update_parameters, np.float32)
         model.digest, digest = apply_mean(
-            self._spec, self._plan, self._total, self._weight, model.parameters, mean
+            self._spec, self._plan, (self._total, self._weight, self.count), model.parameters, mean
         )
         return PublishedMean(mean, digest)
 

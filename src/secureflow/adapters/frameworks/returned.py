@@ -40,7 +40,7 @@ class Returned:
 
     Args:
         spec: the job's, of the family `bundle`.
-        before: the state that it starts from, float32 (spec.update_parameters,), finite.
+        before: the state that it starts from, float32 (spec.model_and_bound,), finite.
         cuts: counts what the caps change.
     """
 
@@ -61,7 +61,7 @@ class Returned:
             SecureFlowError: `invalid_model`.
         """
         if model.stat().st_size in model_sizes(spec):
-            before = np.asarray(np.memmap(model, "<f4", "r")[: spec.update_parameters])
+            before = np.asarray(np.memmap(model, "<f4", "r")[: spec.model_and_bound])
             if all(np.isfinite(before[part]).all() for part in _parts(len(before))):
                 return cls(spec, before, Cuts() if cuts is None else cuts)
         raise SecureFlowError(

@@ -55,8 +55,9 @@ class ModelSums:
         request, spec = opened.request, opened.spec
         model = await self._model(request, spec)
         mean = np.empty(spec.update_parameters, np.float32)
+        summed = opened.total, opened.weight, len(opened.survivors)
         digest, mean_digest = await asyncio.to_thread(
-            apply_mean, spec, opened.plan, opened.total, opened.weight, model, mean
+            apply_mean, spec, opened.plan, summed, model, mean
         )
         await self._store(mean, mean_digest)
         await self._store(model, digest)

@@ -8,10 +8,14 @@
 | `fedyogi`    | the same, a slower second moment    | Reddi et al. 2021, Algorithm 2 |
 | `fedadagrad` | the same, squares add up            | Reddi et al. 2021, Algorithm 2 |
 | `fedprox`    | local steps are pulled back         | Li et al. 2020 (MLSys)         |
+| `feddyn`     | each party's loss gets a slope      | Acar et al. 2021               |
+| `scaffold`   | control variates correct drift      | Karimireddy et al. 2020        |
+| `fednova`    | changes count per local step        | Wang et al. 2020               |
 
 What a strategy keeps for all (momentum, moments) lies behind the model's parameters in the state
-that rounds hand on: a function of what was released, so everybody computes it. `engines.training.
-strategies` has the arithmetic.
+that rounds hand on: a function of what was released, so everybody computes it. What it needs of
+each party beside the change of its model travels behind that in the update, and what a party keeps
+for itself stays there. `engines.training.strategies` has the arithmetic.
 """
 
 from __future__ import annotations
@@ -112,7 +116,48 @@ class FedProx:
         return ()
 
 
-Named = FedAvgM | FedAdam | FedYogi | FedAdagrad | FedProx
+@dataclass(frozen=True)
+class FedDyn:
+    """Each party's loss gets `alpha`/2 · ‖w − w_global‖², and a slope that it keeps for itself."""
+
+    __pydantic_config__ = STRICT
+    name: Literal["feddyn"]
+    alpha: Annotated[float, Field(gt=0.0, le=100.0)] = 0.1
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """No slope."""
+        return (0.0,)
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """Each party's steps are corrected by the difference of everybody's slope and its own."""
+
+    __pydantic_config__ = STRICT
+    name: Literal["scaffold"]
+    server_learning_rate: Rate = 1.0
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """No slope."""
+        return (0.0,)
+
+
+@dataclass(frozen=True)
+class FedNova:
+    """A party's change counts per local step, so that more steps weigh no more."""
+
+    __pydantic_config__ = STRICT
+    name: Literal["fednova"]
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """Nothing is kept."""
+        return ()
+
+
+Named = FedAvgM | FedAdam | FedYogi | FedAdagrad | FedProx | FedDyn | Scaffold | FedNova
 """Every strategy but the plain one, which has no parameters."""
 
 PLAIN: Final = "fedavg"
@@ -122,6 +167,9 @@ BY_NAME: Final[dict[str, type[Any]]] = {
     "fedyogi": FedYogi,
     "fedadagrad": FedAdagrad,
     "fedprox": FedProx,
+    "feddyn": FedDyn,
+    "scaffold": Scaffold,
+    "fednova": FedNova,
 }
 NAMES: Final = (PLAIN, *BY_NAME)
 MAX_KEPT: Final = 2
@@ -160,7 +208,10 @@ ChosenStrategy = Annotated[
     | Annotated[FedAdam, Tag("<fedadam>")]
     | Annotated[FedYogi, Tag("<fedyogi>")]
     | Annotated[FedAdagrad, Tag("<fedadagrad>")]
-    | Annotated[FedProx, Tag("<fedprox>")],
+    | Annotated[FedProx, Tag("<fedprox>")]
+    | Annotated[FedDyn, Tag("<feddyn>")]
+    | Annotated[Scaffold, Tag("<scaffold>")]
+    | Annotated[FedNova, Tag("<fednova>")],
     Discriminator(_tag),
     BeforeValidator(_offered),
 ]
@@ -170,6 +221,18 @@ ChosenStrategy = Annotated[
 def name_of(strategy: Named | str) -> str:
     """Return a strategy's name."""
     return strategy if isinstance(strategy, str) else strategy.name
+
+
+def sent_beside(strategy: Named | str, size: int) -> int:
+    """Return how many values an update has beside the change of a model of this length."""
+    if isinstance(strategy, Scaffold):
+        return size
+    return 1 if isinstance(strategy, FedNova) else 0
+
+
+def kept_by_party(strategy: Named | str) -> bool:
+    """Tell whether each party keeps a vector of the model's length for itself."""
+    return isinstance(strategy, FedDyn | Scaffold)
 
 
 def kept_vectors(strategy: Named | str) -> int:

@@ -6,8 +6,17 @@ from typing import Final
 
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.families import BY_SUMS
-from secureflow.domain.specs.strategies import PLAIN, FedProx, name_of
-from secureflow.domain.specs.torch_families import TORCH_FAMILIES
+from secureflow.domain.specs.strategies import (
+    PLAIN,
+    FedDyn,
+    FedNova,
+    FedProx,
+    Scaffold,
+    kept_by_party,
+    name_of,
+    sent_beside,
+)
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, Optimiser, Schedule
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.text import Text
 
@@ -27,7 +36,48 @@ def strategy_problem(spec: TrainingSpec) -> Problem | None:
     if family in BY_SUMS:
         reason = Text("the next model of {family} is a mean, not a step", family=family)
         return "plan.strategy", reason, _FEDAVG
-    return _local_rules(spec) if isinstance(spec.plan.strategy, FedProx) else None
+    if not isinstance(spec.plan.strategy, FedProx | FedDyn | Scaffold | FedNova):
+        return None
+    return _local_rules(spec) or _beside_rules(spec)
+
+
+def _beside_rules(spec: TrainingSpec) -> Problem | None:
+    """Check a strategy that keeps or sends more of a party than the change of its model."""
+    strategy, name = spec.plan.strategy, name_of(spec.plan.strategy)
+    if isinstance(strategy, FedProx):
+        return None
+    if spec.privacy is not None:
+        reason: str = Text(
+            "{strategy} needs more of a party than the change of its model, which alone is noised",
+            strategy=name,
+        )
+        return "plan.strategy", reason, _FEDAVG
+    if sent_beside(strategy, 1) and spec.wire_type != "float32":
+        reason = Text("what {strategy} sends beside the change needs float32", strategy=name)
+        return "wire", reason, "Remove it."
+    if spec.model.family in TORCH_FAMILIES:
+        return _torch_rules(spec)
+    return None
+
+
+def _torch_rules(spec: TrainingSpec) -> Problem | None:
+    """Check what the step of an optimiser must be for a strategy that counts steps."""
+    name, model = name_of(spec.plan.strategy), spec.model
+    if kept_by_party(spec.plan.strategy):
+        reason = Text(
+            "what {strategy} keeps at a party is not kept beside an optimiser's state",
+            strategy=name,
+        )
+        return "plan.strategy", reason, "Use the family mlp, or fedprox or fednova."
+    plain = isinstance(model, TORCH_MODELS) and model.optimiser == Optimiser()
+    if plain and isinstance(model, TORCH_MODELS) and model.schedule == Schedule():
+        return None
+    reason = Text("{strategy} counts steps of plain gradient descent", strategy=name)
+    return (
+        "model.optimiser",
+        reason,
+        "Write `optimiser: {name: sgd}`, and no schedule.",
+    )
 
 
 def _local_rules(spec: TrainingSpec) -> Problem | None:

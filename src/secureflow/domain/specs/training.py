@@ -44,7 +44,7 @@ from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
-from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors
+from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors, sent_beside
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -303,12 +303,20 @@ class TrainingSpec(SpecBase):
 
         That is the bound that adapts, if one does, then what the plan's strategy keeps for all.
         """
-        return self.update_parameters + kept_vectors(self.plan.strategy) * self.model_parameters
+        return self.model_and_bound + kept_vectors(self.plan.strategy) * self.model_parameters
+
+    @property
+    def model_and_bound(self) -> int:
+        """The number of values of the model, and of the bound if one adapts."""
+        return self.model_parameters + self.adapts_clipping
 
     @property
     def update_parameters(self) -> int:
-        """The number of values in an update: the model's, and the bit of an adapting bound."""
-        return self.model_parameters + self.adapts_clipping
+        """The number of values in an update.
+
+        The model's change, the bit of an adapting bound, and what the strategy needs beside them.
+        """
+        return self.model_and_bound + sent_beside(self.plan.strategy, self.model_parameters)
 
     @property
     def start_parameters(self) -> int:

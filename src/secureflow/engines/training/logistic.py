@@ -52,6 +52,7 @@ class LogisticRegression:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
@@ -62,7 +63,7 @@ class LogisticRegression:
         counts = row_weights(self._class_weights, labels, weights)
         coef, intercept = parameters[:-1].copy(), parameters[-1]
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
-        pull = Pull(spec, parameters)
+        pull = pull or Pull(spec, parameters)
         with np.errstate(over="ignore", invalid="ignore"):
             for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.strategies import first_values
+from secureflow.domain.specs.strategies import first_values, kept_by_party
 from secureflow.domain.specs.torch_families import TOKEN_FAMILIES, TORCH_MODELS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
@@ -67,6 +67,14 @@ def row_cells(spec: TrainingSpec) -> int:
     if isinstance(spec.model, TORCH_MODELS) and spec.features is not None:
         own = spec.model.cells(spec.features.beside)
     return max(own, 4 * sum(max(one.shape, default=1) for one in spec.tensors))
+
+
+def repeats(spec: TrainingSpec) -> bool:
+    """Tell whether a party makes the same update again from the same model.
+
+    Not with a family that says so, nor where a party keeps something between its rounds.
+    """
+    return model_family(spec).reproducible and not kept_by_party(spec.plan.strategy)
 
 
 def with_kept(spec: TrainingSpec, model: NDArray[np.float32]) -> NDArray[np.float32]:

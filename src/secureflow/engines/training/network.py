@@ -65,6 +65,7 @@ class Network:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
@@ -74,7 +75,7 @@ class Network:
         plan, trained = spec.plan, parameters.copy()
         counts = row_weights(self._class_weights, labels, weights)
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
-        layers, pull = list(self._layers(trained)), Pull(spec, parameters)
+        layers, pull = list(self._layers(trained)), pull or Pull(spec, parameters)
         with np.errstate(over="ignore", invalid="ignore"):
             for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):

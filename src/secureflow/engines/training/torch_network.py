@@ -26,7 +26,7 @@ from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.order import orders
-from secureflow.engines.training.pull import proximal
+from secureflow.engines.training.pull import Pull, proximal
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
 from secureflow.engines.training.torch_state import Optimiser, OptimiserState
 from secureflow.engines.training.weighting import row_weights
@@ -73,6 +73,7 @@ class TorchNetwork:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, and take up the new state.
 
@@ -80,6 +81,7 @@ class TorchNetwork:
             SecureFlowError: `training_diverged` if a parameter is no longer finite; `missing_extra`
                 without PyTorch.
         """
+        del pull
         torch, module = self._loaded(parameters, self.device)
         done, plan = self.state.rounds, spec.plan
         rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)

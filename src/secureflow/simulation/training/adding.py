@@ -103,7 +103,11 @@ class Ringed:
         weight = total_weight(self._plan.encoding, self._total, self._count)
         if self._stage == "train":
             model.digest, _ = apply_mean(
-                self._spec, self._plan, self._total, weight, model.parameters, self._mean
+                self._spec,
+                self._plan,
+                (self._total, weight, self._count),
+                model.parameters,
+                self._mean,
             )
         sums = opened_sums(self._spec, self._stage, self._plan, self._total, weight)
         self._total.fill(0)

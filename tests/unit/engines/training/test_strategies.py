@@ -32,6 +32,7 @@ def spec_of(size: int, strategy: Any = "fedavg") -> Any:
         update_parameters=size,
         start_parameters=size,
         model_parameters=size,
+        model_and_bound=size,
         adapts_clipping=False,
         plan=plan,
     )

@@ -16,7 +16,10 @@ from secureflow.engines.training.strategies.fedadagrad import Adagrad
 from secureflow.engines.training.strategies.fedadam import Adam
 from secureflow.engines.training.strategies.fedavg import FedAvg
 from secureflow.engines.training.strategies.fedavgm import Momentum
+from secureflow.engines.training.strategies.feddyn import Dynamic
+from secureflow.engines.training.strategies.fednova import Normalised
 from secureflow.engines.training.strategies.fedyogi import Yogi
+from secureflow.engines.training.strategies.scaffold import Controlled
 from secureflow.engines.training.strategies.strategy import Blocks, Strategy, Target
 
 __all__ = ["STRATEGIES", "Blocks", "Strategy", "Target", "next_state"]
@@ -28,6 +31,9 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "fedyogi": Yogi(),
     "fedadagrad": Adagrad(),
     "fedprox": FedAvg(),
+    "feddyn": Dynamic(),
+    "scaffold": Controlled(),
+    "fednova": Normalised(),
 }
 
 

@@ -29,5 +29,5 @@ class FedAvg:
         if noised(spec):
             target[slice(None)] = after_noise(spec, state, release)
             return
-        for part in parts(0, spec.update_parameters):
+        for part in parts(0, spec.model_and_bound):
             put(target, part, state[part].astype(np.float64) + release[part])

@@ -43,7 +43,7 @@ class Stepping(ABC):
         self, spec: TrainingSpec, state: Blocks, release: Blocks, target: Target
     ) -> None:
         """Write the next model, then each vector that is kept."""
-        size, behind = spec.model_parameters, spec.update_parameters
+        size, behind = spec.model_parameters, spec.model_and_bound
         changes, bound = self._changes(spec, state, release)
         places = range(self.kept)
 

@@ -79,8 +79,8 @@ def noised(spec: TrainingSpec) -> bool:
 
 
 def after_noise(spec: TrainingSpec, state: Blocks, release: Blocks) -> NDArray[np.float32]:
-    """Return the state to which a noised sum leads by itself, float32 (update_parameters,)."""
-    own = np.asarray(state[slice(0, spec.update_parameters)])
+    """Return the state to which a noised sum leads by itself, float32 (model_and_bound,)."""
+    own = np.asarray(state[slice(0, spec.model_and_bound)])
     return noised_state(spec, own, release[slice(None)].astype(np.float64))
 
 
