@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from secureflow.domain.specs.privacy import MAX_COORDINATE
+from secureflow.domain.specs.robust import Robust
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, MaskedSum, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
+from secureflow.enclave.spill import Spill
 from secureflow.engines.sealing import (
     FixedPointAccumulator,
     Manifest,
@@ -21,6 +23,7 @@ from secureflow.engines.training.encodings import apply_mean, opened_sums
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
+from secureflow.engines.training.robust.combining import combined
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.engines.training.strategies.scaffold import attended
@@ -80,6 +83,41 @@ class MeanFold:
             max_abs=limits.clip_norm,
             parts=update_parts(self._spec) if parameters else (),
         )
+
+
+class RobustFold(MeanFold):
+    """Single updates, sealed anew on the disk until a rule has combined them (`spill`)."""
+
+    def __init__(self, spec: TrainingSpec, rule: Robust) -> None:
+        super().__init__(spec, "train")
+        self._rule = rule
+        self._spill = Spill(spec.update_parameters)
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep an update that is within the caps; the mean beside it is of its sums only."""
+        sums, seed = split_sums(self._spec, self._stage, update.sums)
+        self._sum.check(update.parameters, sums)
+        self._spill.add(update.binding.party, update.parameters)
+        self._sum.fold(update.parameters, sums)
+        return seed
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Update the model with what the rule makes of the updates, which go then.
+
+        Raises:
+            SecureFlowError: `spill_forged`.
+        """
+        del seed
+        change = np.empty(self._spec.update_parameters, np.float32)
+        combined(self._rule, self._spill, change)
+        self._spill.clear()
+        _move(self._spec, model, change)
+        return None
+
+    def reset(self) -> None:
+        """Remove the updates and clear the sums."""
+        self._spill.clear()
+        super().reset()
 
 
 class NoisedFold(MeanFold):
@@ -155,6 +193,8 @@ def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) ->
     """Return the fold of a stage; `plan` is that of its masked sums, if there are any."""
     if plan is not None:
         return MaskedFold(spec, stage, plan)
+    if stage == "train" and spec.plan.aggregation is not None:
+        return RobustFold(spec, spec.plan.aggregation)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.families import BY_SUMS
+from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.robust import Robust, least_parties
 from secureflow.domain.specs.strategies import (
     PLAIN,
     FedDyn,
@@ -27,7 +29,42 @@ _FEDAVG: Final = "Write `plan: {strategy: fedavg}`, or leave it out."
 
 
 def strategy_problem(spec: TrainingSpec) -> Problem | None:
-    """Return why the strategy cannot train this job, or None."""
+    """Return why the strategy, or the rule that aggregates, cannot train this job, or None."""
+    return _strategy_rules(spec) or (
+        None if spec.plan.aggregation is None else _robust_rules(spec, spec.plan.aggregation)
+    )
+
+
+def _robust_rules(spec: TrainingSpec, rule: Robust) -> Problem | None:
+    """Check a rule that needs single updates."""
+    where, mean = "plan.aggregation", "Leave it out: the weighted mean is the default."
+    if traits_of(spec).masks:
+        reason: str = Text("{rule} needs single updates, and masks hide them", rule=rule.rule)
+        return where, reason, 'Use protection "sealed".'
+    if spec.privacy is not None and spec.privacy.noise != "local":
+        reason = "the noise of a job is that of a sum, and the rule would release something else"
+        return where, reason, "Write `privacy: {noise: local}`, or leave the rule out."
+    if spec.model.family in {*BY_SUMS, "rehearsal"}:
+        reason = Text("updates of {family} are no changes of a model", family=spec.model.family)
+        return where, reason, mean
+    if sent_beside(spec.plan.strategy, 1):
+        name = name_of(spec.plan.strategy)
+        reason = Text("what {strategy} sends beside the change needs the mean", strategy=name)
+        return where, reason, "Use another strategy, or leave the rule out."
+    least = least_parties(rule)
+    if len(spec.roster) < least:
+        reason = Text(
+            "{rule} needs {least} parties, and there are {count}",
+            rule=rule.rule, least=least, count=len(spec.roster),
+        )  # fmt: skip
+        return where, reason, "Expect fewer liars, or leave the rule out."
+    if spec.min_contributors < least:
+        reason = Text("{rule} needs {least} updates in each round", rule=rule.rule, least=least)
+        return "min_contributors", reason, Text("Write `min_contributors: {least}`.", least=least)
+    return None
+
+
+def _strategy_rules(spec: TrainingSpec) -> Problem | None:
     name, family = name_of(spec.plan.strategy), spec.model.family
     if name == PLAIN:
         return None

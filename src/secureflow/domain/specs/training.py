@@ -42,6 +42,7 @@ from secureflow.domain.specs.measured import Metric
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors, sent_beside
@@ -225,6 +226,7 @@ class TrainingPlan:
     With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
 
     `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
+    `aggregation` is a rule of `robust`, in the place of the weighted mean.
     """
 
     __pydantic_config__ = STRICT
@@ -241,6 +243,7 @@ class TrainingPlan:
     draws: Annotated[Literal["words"] | None, UNLESS_NONE] = None
     split: Annotated[KeySplit | None, UNLESS_NONE] = None
     metric: Annotated[Metric | None, UNLESS_NONE] = None
+    aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,19 @@ class Adding(Protocol):
 
 
 @dataclass(frozen=True)
+class _Sender:
+    """Whose update it is."""
+
+    party: str
+
+
+@dataclass(frozen=True)
 class _Update:
     """What a fold reads of an opened update (`engines.sealing.OpenedUpdate`)."""
 
     parameters: Vector
     sums: Sums
+    binding: _Sender
 
 
 class Folded:
@@ -65,7 +73,7 @@ class Folded:
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
         """Add a contribution."""
-        if seed := self._fold.fold(_Update(parameters, sums)):
+        if seed := self._fold.fold(_Update(parameters, sums, _Sender(party))):
             self._seeds[party] = seed
 
     def release(self, model: GlobalModel, seed: Seed) -> list[float]:
