@@ -7,12 +7,14 @@ budgets: `operator/test_the_seal.py`, `test_operator_budget.py`.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peers.agent_world import JOB, ME, World
 
+from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.verbs.accusations import ACCUSING, accuse, culprits
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -148,6 +150,7 @@ async def test_an_own_update_that_came_out_otherwise_accuses_nobody(world: World
     await world.admitted()
     body = world.train_body()
     await world.ask("train", body)
+    shutil.rmtree(held_folder(world.settings.models, JOB))  # as a power cut may leave it
     world.reopen()
     world.worker.noise = 1.0
     error = await refused(world, "train", body)
