@@ -10,7 +10,7 @@ import { Asked } from './Asked';
 import { Differences } from './Differences';
 import { Learns } from './Learns';
 import type { Members } from './json';
-import { rowsOf } from './Panel';
+import { rowsOf } from './reveals';
 import { forget } from './store';
 import type { Checked } from './useCheck';
 
