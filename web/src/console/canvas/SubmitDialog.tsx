@@ -63,8 +63,8 @@ export function SubmitDialog({ request, base, answer, person, open, close }: Pro
         />
         <Typography.Text>{t('canvas:submit.hint')}</Typography.Text>
         <Asked answer={answer} />
-        {answer.notes.map((one) => (
-          <Alert key={one} type="info" title={one} />
+        {answer.notes.map((one, at) => (
+          <Alert key={one} showIcon type={at === 0 && answer.preview?.two_party ? 'warning' : 'info'} title={one} />
         ))}
         <Learns rows={rowsOf(answer)} />
         {base ? (
