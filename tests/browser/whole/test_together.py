@@ -214,7 +214,7 @@ def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     live.get_by_text("Running, begun").wait_for()
     lane = live.get_by_role("row").filter(has_text="bank-d").first
     lane.get_by_text("contributed").wait_for()
-    away = live.get_by_text("its agent is not connected, since")
+    away = live.get_by_text("its agent is not connected, last seen")
     expect(away).to_have_count(0)
     whole.platform.processes["bank-d"].kill()
     live.get_by_role("alert").filter(has=away).filter(has_text="bank-d").wait_for()
