@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, World
 
+from secureflow.adapters.link.messages import parse_error
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder
 from secureflow.agent.verbs.accusations import ACCUSING, accuse, culprits
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -149,6 +151,7 @@ async def test_an_own_update_that_came_out_otherwise_accuses_nobody(world: World
     body = world.train_body()
     await world.ask("train", body)
     world.reopen()
+    (held_folder(world.settings.models, JOB) / UPDATE).unlink()  # a power cut took it
     world.worker.noise = 1.0
     error = await refused(world, "train", body)
     assert error.code == "update_already_sealed"
@@ -185,6 +188,32 @@ async def test_what_an_honest_course_meets_accuses_nobody(world: World) -> None:
     await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
     assert (await refused(world, "train", train)).code == "job_finished"
     assert world.store.leaves_of("accusation") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [
+        ("weak_key", {"signer": "bank-b"}),
+        ("budget_rolled_back", {}),
+        ("peer_statements_contradict", {"signer": "bank-b", "statements": ["x"]}),
+        ("unreleased_model", {}),
+    ],
+)
+async def test_what_others_answer_accuses_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str, details: dict[str, Any]
+) -> None:
+    """Who takes an upload chooses its refusal: no signature of this party may follow from it."""
+    await world.admitted()
+
+    async def refuses(*_: Any) -> dict[str, Any]:
+        raise parse_error({"code": code, "message": "no", "details": details})
+
+    monkeypatch.setattr(world.uplink, "send", refuses)
+    error = await refused(world, "train", world.train_body())
+    assert error.code == code
+    assert "accusation" not in error.details
+    assert world.store.leaves_of("accusation") == []
+    assert culprits(error.retold("in other words"), ME) == ()
 
 
 @pytest.mark.parametrize(

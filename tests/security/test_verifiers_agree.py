@@ -46,7 +46,6 @@ from tests.unit.engines.pipeline.worlds_that_lie import (
     played,
 )
 from tests.unit.engines.run.test_ending import COURSES, KINDS, story
-from tests.unit.engines.training.world import drive
 
 LIMIT = 64 << 20
 SHARE = 150
@@ -75,9 +74,8 @@ def ended(kind: str, course: str) -> Callable[[], Case]:
 
 def piped(made: type[GatedWorld]) -> Case:
     """A pipeline with a step on a condition."""
-    world = made(names_models=True)
-    drive(world, [])
-    return world.bundle(), world.charter, []
+    bundle, _, charter = played(made)
+    return bundle, charter, []
 
 
 def _known() -> list[SignedCharter]:

@@ -130,7 +130,7 @@ def test_a_locked_one_is_named_and_what_to_do(embedded: Path) -> None:
     with locked(embedded / "secureflow.db"):
         done = start(embedded, wait_seconds=0)
     assert done.returncode == 6, done.stderr
-    assert "database_busy: The database sqlite" in done.stderr
+    assert f"database_busy: The database {embedded}/secureflow.db" in done.stderr
     assert "is locked by another process. (End the other process" in done.stderr
 
 

@@ -34,6 +34,8 @@ class SecureFlowError(Exception):
         self.message = message
         self.hint = hint
         self.details: dict[str, Any] = dict(details or {})
+        self.of_others = False
+        """Whether somebody else said so (`foreign`): code and details prove nothing then."""
 
     def __str__(self) -> str:
         """One line for logs: `code: message (hint)`."""
@@ -44,6 +46,7 @@ class SecureFlowError(Exception):
         made = SecureFlowError(
             self.code, message, self.hint if hint is None else hint, self.details
         )
+        made.of_others = self.of_others
         for note in getattr(self, "__notes__", ()):
             made.add_note(note)
         return made
@@ -69,12 +72,14 @@ class SecureFlowError(Exception):
         """Build an error from someone else: bounded, without hidden characters in its texts."""
         known = isinstance(code, str) and _CODE.fullmatch(code)
         made_of = texts if isinstance(texts, Mapping) else {}
-        return cls(
+        made = cls(
             str(code) if known else "internal",
             foreign(message, made_of.get("message")),
             foreign(hint, made_of.get("hint")),
             details if isinstance(details, Mapping) and _is_shallow(details) else None,
         )
+        made.of_others = True
+        return made
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SecureFlowError:

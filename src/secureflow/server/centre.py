@@ -296,13 +296,13 @@ async def _demand_whole(
     artifacts: ReadTogether, vectors: ScratchFiles, job: str, digest: str
 ) -> None:
     """Raise `DamagedArtifactError` if a blob is damaged here; whoever says so may be lying."""
-    for store in (artifacts, vectors.of(job)):
+    for store in (lambda: artifacts, lambda: vectors.of(job)):
         try:
-            await store.open(digest)
+            await store().open(digest)
         except DamagedArtifactError:
             raise
         except SecureFlowError:
-            continue  # none of that name, or the disk is away: nothing is known of it
+            continue  # none of that name, no store any more, or no disk: nothing is known of it
 
 
 def _parties(

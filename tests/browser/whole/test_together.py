@@ -211,10 +211,10 @@ def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     job = lasting(whole, "one dies", PATIENT)
     overview, live = opens("ada"), opens("ada")
     live.goto(whole.url() + f"/jobs/{job}")
-    live.get_by_text("Running since").wait_for()
+    live.get_by_text("Running, begun").wait_for()
     lane = live.get_by_role("row").filter(has_text="bank-d").first
     lane.get_by_text("contributed").wait_for()
-    away = live.get_by_text("its agent is not connected, since")
+    away = live.get_by_text("its agent is not connected, last seen")
     expect(away).to_have_count(0)
     whole.platform.processes["bank-d"].kill()
     live.get_by_role("alert").filter(has=away).filter(has_text="bank-d").wait_for()
@@ -229,7 +229,7 @@ def test_an_agent_that_is_killed_is_shown_and_so_is_its_return(
     away.first.wait_for(state="detached")
     overview.get_by_text("is not connected").first.wait_for(state="detached")
     back_again = "it is gone because the agent is back"
-    expect(live.get_by_text("Running since"), back_again).not_to_have_count(0)
+    expect(live.get_by_text("Running, begun"), back_again).not_to_have_count(0)
     whole.platform.processes["bank-a"].kill()
     link = overview.get_by_role("region", name="Links of the agents")
     link.get_by_text("broken").wait_for()

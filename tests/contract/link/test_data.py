@@ -307,12 +307,20 @@ async def test_a_false_beginning_on_disk_is_thrown_away(
     assert (tmp_path / "copy").read_bytes() == CONTENT
 
 
-async def test_a_centre_that_sends_other_bytes_is_found_out(centre: Centre, tmp_path: Path) -> None:
+async def test_a_centre_that_sends_other_bytes_is_found_out(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sent(digest: str, offset: int = 0) -> JSON:
+        del digest
+
+        async def chunks() -> JSON:
+            yield (CONTENT[:-1] + b"x")[offset:]
+
+        return chunks()
+
     async with party(centre) as peer:
         await peer.link.store(memoryview(CONTENT), DIGEST)
-        kept = centre.artifacts.path(DIGEST)
-        assert kept is not None
-        kept.write_bytes(CONTENT[:-1] + b"x")
+        monkeypatch.setattr(centre.artifacts, "open", sent)
         for left in (b"", CONTENT[: 1 << 20]):
             if left:
                 (tmp_path / "copy.part").write_bytes(left)

@@ -138,11 +138,11 @@ def test_a_kept_update_and_its_state_are_out_of_reach(world: World) -> None:
         agent.files.keep_update(JOB, content, held, filed=True)
         for name in OUTPUTS:
             await agent.ask("write", name, "EVIL", 1000)
-        kept = agent.files.kept_update(JOB, content)
+        kept = agent.files.kept_update(JOB, content, len(held))
         state, following = agent.files.trainer_state(JOB, content)
         for name in OUTPUTS:
             await agent.ask("cut", name)
-        again = agent.files.kept_update(JOB, content)
+        again = agent.files.kept_update(JOB, content, len(held))
         return [
             kept is not None and tensor_digest(kept) == content,
             again is not None and bytes(again[:SIZE]) == b"A" * SIZE,

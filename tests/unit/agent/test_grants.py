@@ -17,6 +17,7 @@ from secureflow.agent.owner.acting import Actor, as_actor
 from secureflow.agent.owner.stops import lifted
 from secureflow.agent.record.grantrows import KeptGrant
 from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs import stopping
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
@@ -216,6 +217,28 @@ async def test_a_grant_that_was_revoked_while_a_person_was_asked(tmp_path: Path)
     assert refused.value.code == "grant_missing"
     assert world.store.job(JOB) is None
     assert (await refusal(world)).code == "grant_missing", "a revoked grant is no missing one"
+
+
+async def test_who_stops_a_job_is_answered_though_its_end_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, gone = World(tmp_path / "agent"), asyncio.Event()
+    made = grant(world)
+    await world.ask("consent", world.consent_body())
+    real = world.worker.close
+
+    async def slow(job: str) -> None:
+        await gone.wait()
+        await real(job)
+
+    monkeypatch.setattr(world.worker, "close", slow)
+    monkeypatch.setattr(stopping, "ANSWERED_WITHIN", 0.0)
+    stopped = await world.assembly.stopping.stop(Cause("grant_revoked", made.id))
+    assert [one.job for one in stopped] == [JOB], "it is on record, and answered"
+    assert world.worker.closed == []
+    gone.set()
+    await asyncio.gather(*world.assembly.stopping._ending)
+    assert set(world.worker.closed) == {JOB}, "what took longer went on"
 
 
 async def test_a_first_grant_that_came_while_a_person_was_asked(tmp_path: Path) -> None:

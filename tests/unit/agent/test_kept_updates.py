@@ -303,3 +303,27 @@ async def test_what_a_power_cut_took_is_made_again_and_has_to_be_the_same(tmp_pa
         await world.ask("train", world.train_body(1))
         assert sent(world, 1) == first
     assert world.worker.calls.count("train") == 4
+
+
+async def test_a_file_of_another_length_is_neither_copied_nor_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's code may have left a file as long as the disk, and hashing it takes hours."""
+    world = World(tmp_path / "agent", kinds=AGENT_KINDS)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first, held = sent(world, 1), held_folder(world.settings.models, JOB) / UPDATE
+    held.unlink()
+    os.truncate(world.settings.models / JOB / UPDATE, len(first) + 1)
+    world.reopen()
+    copied: list[int] = []
+    take = modelfiles.take
+
+    def taking(source: Path, copy: Path, length: int | None, *more: Any, **most: int) -> int:
+        copied.append(source.stat().st_size)
+        return take(source, copy, length, *more, **most)
+
+    monkeypatch.setattr(modelfiles, "take", taking)
+    await world.ask("train", world.train_body(1))
+    assert sent(world, 1) == first
+    assert max(copied) < len(first), "what was trained anew, without its sums"

@@ -176,9 +176,14 @@ async def test_a_two_party_sum_says_what_it_means_for_both(stage: Stage) -> None
     jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
     told = await jobs.dry_run(scientist, stage.wanted(datasets=two))
     assert told.spec["min_contributors"] == 2
-    assert any("can compute the other's contribution" in note for note in told.notes)
+    assert "can compute the other's contribution" in told.notes[0], "what is refused stands first"
+    assert len(told.notes) > 1
+    assert told.preview is not None
+    assert told.preview.two_party
     three = await jobs.dry_run(scientist, stage.wanted())
     assert not any("two parties" in note for note in three.notes)
+    assert three.preview is not None
+    assert not three.preview.two_party
     assert three.spec["min_contributors"] == 3
     with refused("contradictory_spec", "shows each party the others' data"):
         await jobs.submit(scientist, stage.wanted(datasets=two[:1]))

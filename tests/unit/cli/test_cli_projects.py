@@ -51,7 +51,7 @@ def test_a_project_is_shown_with_state_people_rules_and_activity(cli: Any) -> No
     code, out, err = cli("project", "show", KEY)
     assert (code, err) == (0, "")
     for shown in ("frozen", "operator", "a \\x1b[31mreview", "2096-10-0", "secagg", "ana",
-                  "lead, auditor", "project frozen", "reason \\x1b[31mred"):  # fmt: skip
+                  "lead, auditor", "froze the project", "reason \\x1b[31mred"):  # fmt: skip
         assert shown in out, shown
     told = json.loads(cli("project", "show", KEY, "-o", "json")[1])
     assert told == PROJECT
@@ -61,7 +61,7 @@ def test_who_is_only_invited_sees_the_project_alone(cli: Any, project: Any) -> N
     project.answers[activity(limit=5)] = (404, {"code": "not_found", "detail": "no"})
     code, out, _ = cli("project", "show", KEY)
     assert code == 0
-    assert "project frozen" not in out
+    assert "froze the project" not in out
 
 
 def test_an_end_date_is_the_last_day(cli: Any, centre: Any) -> None:

@@ -16,7 +16,7 @@ from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.server.rest import events as rest_events
 from secureflow.server.settings import RestSettings
 from tests.fuzz.callers import SESSION
-from tests.stage import Stage
+from tests.stage import NOW, Stage
 from tests.unit.application.test_live import move, tell
 from tests.unit.server.conftest import Api
 
@@ -106,6 +106,7 @@ async def test_a_page_hears_of_an_agent_that_goes_and_comes_and_reads_it_in_the_
 ) -> None:
     stage, who = api.stage, api.stage.scientist("bank-a")
     services, path = stage.services, f"/jobs/{stage.ids['job']}"
+    await move(stage, stage.ids["job"], JobState.RUNNING)
     gone: dict[str, int] = {}
     monkeypatch.setattr(
         services.courier,
@@ -116,16 +117,16 @@ async def test_a_page_hears_of_an_agent_that_goes_and_comes_and_reads_it_in_the_
     tab = Tab(api, await bearer(stage, who))
     await tab.next()
     assert "absent" not in (await api.call("GET", path, who)).json()["progress"]
-    gone["bank-c"] = 70
+    gone["bank-c"] = since = NOW + 70  # after the job was created
     services.feed.linked("bank-c", connected=False)
     told = await tab.next()
     assert (told["event"], told["data"]["party"], told["data"]["connected"]) == (
         "link", "bank-c", False,
     )  # fmt: skip
     progress = (await api.call("GET", path, who)).json()["progress"]
-    assert (progress["absent"], progress["absent_since"]) == ({"bank-c": ""}, {"bank-c": 70})
+    assert (progress["absent"], progress["absent_since"]) == ({"bank-c": ""}, {"bank-c": since})
     shown = (await api.call("GET", "/overview", who)).json()["absent"]
-    assert shown == [{"job": stage.ids["job"], "party": "bank-c", "server": "", "since": 70}]
+    assert shown == [{"job": stage.ids["job"], "party": "bank-c", "server": "", "since": since}]
     gone.clear()
     services.feed.linked("bank-c", connected=True)
     assert (await tab.next())["data"]["connected"]

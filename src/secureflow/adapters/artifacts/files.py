@@ -173,8 +173,8 @@ class FileArtifacts:
         self._seen_whole(digest, found)
 
     def _seen_whole(self, digest: str, found: tuple[int, ...]) -> None:
+        self._whole.pop(digest, None)  # what is said again is the newest; a thread may say it too
         self._whole[digest] = found, monotonic()
-        self._whole.move_to_end(digest)
         if len(self._whole) > _MOST_SEEN:
             self._whole.popitem(last=False)
 

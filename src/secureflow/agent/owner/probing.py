@@ -118,16 +118,12 @@ class Probing:
         except SecureFlowError as error:
             if error.code != _ROLLED_BACK:
                 raise
-            raise SecureFlowError(
-                error.code,
-                error.message,
-                Text(
-                    "Put the newest record back. If it is lost, its owner states what was tested: "
-                    "secureflow agent probing settle {domain} --tested IDS.",
-                    domain=domain,
-                ),
-                error.details,
-            ) from error
+            hint = Text(
+                "Put the newest record back. If it is lost, its owner states what was tested: "
+                "secureflow agent probing settle {domain} --tested IDS.",
+                domain=domain,
+            )
+            raise error.retold(error.message, hint) from error
 
     def reserve_now(self, job: JobRecord, dataset: DatasetConfig, probes: Sequence[Probe]) -> None:
         """Reserve in the caller's transaction, after `make_ready`; see `reserve`."""

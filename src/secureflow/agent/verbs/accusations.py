@@ -10,9 +10,10 @@ record.
 The accused (`culprits`) are: the centre, which sent the request; the party whose *signature* is on
 what is refused; both, if either can have caused it (a sealed share that does not open); this
 organisation itself, if its own record was rolled back. A refusal that an honest run can cause
-accuses nobody, and what this organisation's worker says accuses nobody either, whatever it says:
-so a success of a pipeline without a step that is due here is refused without an accusation, because
-a record that was restored lacks what was signed since; the job's bundle shows it to everybody.
+accuses nobody. What this organisation's worker says accuses nobody either, whatever it says; nor
+does what the centre or an enclave answers while blobs and updates go their way. A success of a
+pipeline without a step that is due here is refused without an accusation, because a record that was
+restored lacks what was signed since; the job's bundle shows it to everybody.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def culprits(error: SecureFlowError, own: str) -> tuple[str, ...]:
     An update of this party's own that differs from the earlier one, and a release of an enclave
     generation that this party missed, have the codes of attacks but are none (`innocent`).
     """
-    if isinstance(error, WorkerError):
+    if isinstance(error, WorkerError) or error.of_others:
         return ()
     if error.code not in ACCUSING or error.details.get("innocent"):
         return ()

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.owner.acting import acting
@@ -43,6 +43,10 @@ LEAF = "revoked"
 Code = Literal["approval_withdrawn", "grant_revoked", "project_stopped", "requester_blocked"]
 By = Literal["owner", "centre"]
 _log = get_logger(__name__)
+
+ANSWERED_WITHIN: Final = 8.0
+"""Seconds after which whoever stops jobs is answered, though their files and workers still go: a
+command waits for 15."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class Stopping:
         self._end_run = end_run
         self._forget = forget
         self._computing = computing
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def stop(self, cause: Cause) -> list[StoppedJob]:
         """Record why, and end every job that it covers; return those that this ended.
@@ -102,7 +107,12 @@ class Stopping:
         stopped = await asyncio.to_thread(self._record, cause)
         for one in stopped:  # first everything that is being done, then what takes time
             self._cancel(one.job)
-        await asyncio.gather(*(self._end(one.job) for one in stopped))
+        ends = [asyncio.create_task(self._end(one.job)) for one in stopped]
+        self._ending.update(ends)
+        for end in ends:
+            end.add_done_callback(self._ending.discard)
+        if ends:  # who stops is answered in time; what takes longer goes on
+            await asyncio.wait(ends, timeout=ANSWERED_WITHIN)
         if stopped:
             _log.warning("jobs_stopped", code=cause.code, jobs=[one.job for one in stopped])
         return stopped

@@ -26,7 +26,7 @@ from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.preview import noting, preview_of
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
-from secureflow.application.jobs.rosters import purpose_notes
+from secureflow.application.jobs.rosters import TWO_ALONE, purpose_notes
 from secureflow.application.jobs.starting import Released, check_released
 from secureflow.application.jobs.steering import check_steers
 from secureflow.application.jobs.submission import Submission
@@ -151,6 +151,7 @@ class Jobs:
             with noting(missed):
                 check(drafted)
         notes = (*drafted.notes, *purpose, *absence_notes(absent))
+        notes = tuple(sorted(notes, key=lambda one: TWO_ALONE not in str(one)))
         texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
         preview = preview_of(self._kinds.engines, drafted)
         digest = drafted.digest if digest_known else ""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from secureflow.application.jobs.kind import Drafted
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.contributors import two_sum
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.canonical import JSON
@@ -31,6 +32,8 @@ class Preview:
             budgets are kept at the owners' agents and nowhere else.
         estimate: `bytes` between parties and the centre; `seconds` where an engine's figures tell
             them, else null: they depend on the owners' machines.
+        two_party: whether agents refuse it unless the settings of their owners accept a sum with
+            this one other party; the first note then says so.
     """
 
     parties: tuple[str, ...]
@@ -38,6 +41,7 @@ class Preview:
     learns: tuple[dict[str, JSON], ...]
     epsilon: dict[str, JSON] | None = None
     estimate: dict[str, JSON] = field(default_factory=dict)
+    two_party: bool = False
 
 
 @contextmanager
@@ -59,7 +63,8 @@ def preview_of(kinds: EngineKinds, drafted: Drafted) -> Preview:
     rows = tuple(dict(row) for row in kinds.of(spec).disclosure(spec, ""))
     protection = ", ".join(dict.fromkeys(one.protection for one in spec.parts("") or (spec,)))
     cost = _cost(spec, drafted.details.get("privacy"), drafted.details.get("pipeline"))
-    return Preview(spec.parties, protection, rows, cost, _estimate(kinds, drafted))
+    estimate = _estimate(kinds, drafted)
+    return Preview(spec.parties, protection, rows, cost, estimate, two_sum(spec))
 
 
 def _cost(spec: JobSpec, privacy: Any, rows: Any) -> dict[str, JSON] | None:

@@ -7,7 +7,7 @@ later and after people were asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from secureflow.application.access import missing
 from secureflow.application.jobs.kind import Wanted
@@ -23,6 +23,13 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.nearnames import some
 from secureflow.kit.text import Text
+
+TWO_ALONE: Final = (
+    "There are two parties: each of them can compute the other's contribution, which is "
+    "the sum minus its own. Each owner's own settings must accept that for this dataset "
+    "and this partner (consent.two_party), or its agent refuses the job."
+)
+"""The note on a job that agents refuse unless their owners have said otherwise."""
 
 
 async def adopted_charter(work: UnitOfWork) -> Charter:
@@ -88,11 +95,7 @@ def dropout_notes(spec: JobSpec) -> Iterator[str]:
 def two_party_notes(spec: JobSpec) -> Iterator[str]:
     """Yield notes on what a job of two parties means for both."""
     if two_sum(spec):
-        yield (
-            "There are two parties: each of them can compute the other's contribution, which is "
-            "the sum minus its own. Each owner's own settings must accept that for this dataset "
-            "and this partner (consent.two_party), or its agent refuses the job."
-        )
+        yield TWO_ALONE
     elif len(spec.roster) == 2:
         yield (
             "There are two parties: each of them sees the other's contribution with its noise, "

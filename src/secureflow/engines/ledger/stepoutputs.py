@@ -155,6 +155,21 @@ def succeeded(bundle: Bundle) -> list[dict[str, Any]]:
     ]
 
 
+def signs_what_was_asked(document: Any, asked: Mapping[int, Any]) -> bool:
+    """Tell whether the document of a party's leaf has the outputs that it was asked to sign.
+
+    One party that signed others would have every record of the pipeline contradict itself.
+
+    Args:
+        document: of a leaf of kind `step`.
+        asked: number of a part → its outputs.
+    """
+    number = document.get("number") if isinstance(document, dict) else None
+    if type(number) is not int or number not in asked:
+        return False
+    return digest(document.get("outputs")) == digest(asked[number])
+
+
 def _number(entry: BundleEntry) -> int | None:
     number = entry.document.get("number") if isinstance(entry.document, dict) else None
     return number if type(number) is int else None

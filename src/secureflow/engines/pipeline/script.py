@@ -174,6 +174,7 @@ def _sign(
         SecureFlowError: `step_failed`.
     """
     request = StepRequest(**course.named, number=number, outputs=outputs.signed(), ends=ends)
+    course.ledger.steps = {**(course.ledger.steps or {}), number: request.outputs}
     for left in reversed(range(MOST_WAITS)):
         try:
             answers = yield from ask(course.parties, request, patience=course.patience)

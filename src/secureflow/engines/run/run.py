@@ -15,6 +15,7 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.ends import FINISHED, End, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.engines.ledger.stepoutputs import STEP, signs_what_was_asked
 from secureflow.engines.run.asking import Answers, ask
 from secureflow.engines.run.messages import (
     Cosigned,
@@ -106,6 +107,7 @@ class JobLedger:
         followed: party and leaf → the leaf after it.
         ends: party → number and last of its leaves.
         model: the model that parties were told as that of a success, "" for none; None before.
+        steps: number of a part → the outputs that parties were asked to sign; None if unknown.
     """
 
     note: str = ""
@@ -116,6 +118,7 @@ class JobLedger:
     followed: dict[tuple[str, str], str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
     model: str | None = None
+    steps: dict[int, JSON] | None = field(default_factory=dict)
 
 
 @dataclass
@@ -271,8 +274,9 @@ def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[st
 
     Raises:
         SecureFlowError: `leaf_forged` if a leaf is not this party's for this job's spec, does not
-            commit to the document that comes with it, or is an end of the party that counts
-            other leaves than it sent; `record_set_back` if it takes the place of another leaf.
+            commit to the document that comes with it, signs other outputs of a step than it was
+            asked for, or is an end of the party that counts other leaves than it sent;
+            `record_set_back` if it takes the place of another leaf.
             Then nothing of the reply is accepted.
     """
     entries: list[dict[str, JSON]] = []
@@ -292,6 +296,9 @@ def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[st
             entry |= {"document": offered.document, "salt": offered.salt}
             if not _is_committed(signed, entry["document"], entry["salt"]):
                 raise _leaf_forged(party, "does not commit to the document beside it")
+        asked = course.ledger.steps if signed.leaf.kind == STEP else None
+        if asked is not None and not signs_what_was_asked(entry.get("document"), asked):
+            raise _leaf_forged(party, "signs other outputs of a step than it was asked for")
         if signed.leaf.kind == FINISHED:
             _check_end(course, party, signed, entry.get("document"), end)
         end = end.after(signed.hash())

@@ -65,6 +65,7 @@ def wind_up(
     keys = {line["party"]: line["key"] for line in spec["roster"]}
     roster = _Roster(keys, script, stored_traits(spec).name, _Limits(patience))
     course: Course[Any] = Course(JobContext[Any](job, roster, digest, {}, 0, ""))
+    course.ledger.steps = None  # what was asked for is in a script that cannot be run
     for author, leaf in leaves:
         if author != SERVER:
             course.ledger.ends[author] = course.ledger.ends.get(author, End()).after(leaf)

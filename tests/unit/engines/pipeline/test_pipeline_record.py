@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,17 +17,20 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.gates import UnreadableStepsError, gates_of
 from secureflow.engines.ledger.reported import _agree
 from secureflow.engines.run.comparison import _shown
+from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.languages import spoken
 from secureflow.texts import chinese
 from tests.unit.engines.pipeline.test_pipeline_script import GatedWorld
 from tests.unit.engines.pipeline.world import gated, specified
 from tests.unit.engines.pipeline.worlds_that_lie import (
     Comparing,
+    Contradicting,
     GoingOn,
     LeavingOut,
     Praising,
     played,
 )
+from tests.unit.engines.training.world import drive
 
 ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
 
@@ -90,6 +95,19 @@ def test_a_record_in_which_a_step_ran_that_was_to_be_skipped_is_broken() -> None
     assert [one.partition(": ")[2] for one in failures] == [
         f"step {step} ran, and by what parties signed it is skipped" for step in ("again", "last")
     ]
+
+
+@pytest.mark.parametrize("unasked", [False, True])
+def test_a_party_cannot_make_an_honest_centres_record_contradict_itself(unasked: bool) -> None:
+    world = Contradicting(names_models=True)
+    world.unasked = unasked
+    with contextlib.suppress(SecureFlowError):  # a party that forks its leaves ends the job
+        drive(world, [])
+    (paused, *_) = world.paused
+    told = "ledger leaf in bank-a's answer signs other outputs of a step than it was asked for"
+    assert told in paused.message
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert not [one for one in verdict.failures if "step" in one or "outputs" in one]
 
 
 @pytest.mark.parametrize("kind", ["step", "job.part"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.conditions import signed_metrics
+from secureflow.engines.run import run
 from tests.unit.engines.pipeline.test_pipeline_script import GatedWorld
 from tests.unit.engines.training.world import drive
 
@@ -16,6 +18,22 @@ MEASURED = {
     "figures": {"rows": 60.0, "auc": 0.85}, "intervals": {"auc": [0.7, 0.9]},
     "contributors": ["bank-a", "bank-b", "bank-c"],
 }  # fmt: skip
+
+
+class Contradicting(GatedWorld):
+    """One party signs another figure than it was asked to, or does so unasked with a later leaf."""
+
+    auc = 0.75
+    unasked = False
+
+    def party_step(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        if party != "bank-a" or "metrics" not in body["outputs"] or self.paused:
+            return super().party_step(party, body)
+        false = {"metrics": signed_metrics([{"rows": 60.0, "auc": 0.9}])}
+        if not self.unasked:
+            return self._leaf(party, "step", {"number": body["number"], "outputs": false})
+        extra = self._leaf(party, "step", {"number": 12, "outputs": false})
+        return {**super().party_step(party, body), "leaves": [extra]}
 
 
 class LeavingOut(GatedWorld):
@@ -66,5 +84,6 @@ def played(made: type[GatedWorld]) -> tuple[dict[str, Any], dict[str, Any], Char
 @cache
 def _played(made: type[GatedWorld]) -> tuple[str, Charter]:
     world = made(names_models=True)
-    report = drive(world, [])
+    with patch.object(run, "signs_what_was_asked", lambda *_: True):  # no honest centre takes it
+        report = drive(world, [])
     return json.dumps([world.bundle(), report]), world.charter

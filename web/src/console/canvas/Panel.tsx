@@ -8,6 +8,7 @@ import { useDrawing } from './drawing';
 import css from './Form.module.css';
 import { isMembers } from './json';
 import { Learns, type Row } from './Learns';
+import { rowsOf, rowsOfStep } from './reveals';
 import { SchemaForm, useWanted } from './SchemaForm';
 import { Connections } from './StepList';
 import type { Checked } from './useCheck';
@@ -76,7 +77,8 @@ function StepPanel({ step, answer, alone }: { step: Step; answer: Checked | null
   if (!component) return <p>{t('canvas:unknown', { kind: step.kind })}</p>;
   const label = inWords(component.label, language);
   const name = alone ? '' : nameBeside(label, step.id);
-  const rows = alone ? rowsOf(answer) : usual(partOf(step, component, catalogue.components), language);
+  const said = alone ? rowsOf(answer) : rowsOfStep(answer, step.id);
+  const rows = said.length ? said : usual(partOf(step, component, catalogue.components), language);
   return (
     <>
       <div className={css['head']}>
@@ -159,15 +161,6 @@ function Reveals({ rows, answer }: { rows: readonly Row[]; answer: Checked | nul
       ) : null}
     </>
   );
-}
-
-/** The rows that the centre says of the draft. */
-export function rowsOf(answer: Checked | null): Row[] {
-  return (answer?.preview?.learns ?? []).map((one) => ({
-    who: String(one['who'] ?? ''),
-    sees: String(one['sees'] ?? ''),
-    why: String(one['why'] ?? ''),
-  }));
 }
 
 function usual(component: Component, language: 'en' | 'zh'): Row[] {

@@ -54,7 +54,11 @@ export function Strip({ check }: { check: Check }) {
           {check.failed ? t('canvas:unchecked') : t('canvas:problems', { count: problems.length })}
         </Button>
         {!problems.length && !check.running && check.answer?.digest ? (
-          <Tag color="success">{t('canvas:ready')}</Tag>
+          check.answer.preview?.two_party ? (
+            <Tag color="warning">{t('canvas:ready.two')}</Tag>
+          ) : (
+            <Tag color="success">{t('canvas:ready')}</Tag>
+          )
         ) : null}
       </div>
       <Drawer

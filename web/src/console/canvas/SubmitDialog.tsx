@@ -10,7 +10,7 @@ import { Asked } from './Asked';
 import { Differences } from './Differences';
 import { Learns } from './Learns';
 import type { Members } from './json';
-import { rowsOf } from './Panel';
+import { rowsOf } from './reveals';
 import { forget } from './store';
 import type { Checked } from './useCheck';
 
@@ -63,8 +63,8 @@ export function SubmitDialog({ request, base, answer, person, open, close }: Pro
         />
         <Typography.Text>{t('canvas:submit.hint')}</Typography.Text>
         <Asked answer={answer} />
-        {answer.notes.map((one) => (
-          <Alert key={one} type="info" title={one} />
+        {answer.notes.map((one, at) => (
+          <Alert key={one} showIcon type={at === 0 && answer.preview?.two_party ? 'warning' : 'info'} title={one} />
         ))}
         <Learns rows={rowsOf(answer)} />
         {base ? (

@@ -48,6 +48,15 @@ test('variants are told apart by their constants, and named as the palette names
   expect(emptyOf({ $ref: '#/$defs/Mlp' }, CATALOGUE)).toEqual({ family: 'mlp' });
 });
 
+test('a form whose family is only usual is named as the palette names it, never by its class', () => {
+  const family = { enum: ['mlp', 'rehearsal'], default: 'mlp' };
+  const mlp = { type: 'object', properties: { family, l2: { type: 'number' } } };
+  const catalogue = { ...CATALOGUE, $defs: { ...DEFS, Mlp: mlp } };
+  const shape = shapeOf({ oneOf: [{ $ref: '#/$defs/Mlp' }, { $ref: '#/$defs/Linear' }] }, catalogue);
+  if (shape.is !== 'variants') throw new Error(shape.is);
+  expect(shape.variants[0]).toMatchObject({ key: 'Mlp', label: { zh: '神经网络' } });
+});
+
 test('a change leaves what was there as it was', () => {
   const before = { a: [{ b: 1 }, { b: 2 }] };
   expect(put(before, ['a', 0, 'b'], 3)).toEqual({ a: [{ b: 3 }, { b: 2 }] });

@@ -230,11 +230,12 @@ function variants(one: Schema, holder: Schema, catalogue: Catalogue): Variant[] 
 
 /** The words of a component whose parameters these are, else the titles of what it must have. */
 function labelOf(one: Schema, schema: Schema, tag: Members, catalogue: Catalogue): Words | null {
+  const known = (schema['properties'] ?? {}) as Record<string, Schema>;
   const component = catalogue.components.find(
     ({ parameters, preset, place }) =>
       place !== null &&
       parameters.$ref === one['$ref'] &&
-      Object.entries(preset).every(([name, value]) => tag[name] === value),
+      Object.entries(preset).every(([name, value]) => (tag[name] ?? known[name]?.['default']) === value),
   );
   if (component) return component.label;
   const needed = fieldsOf(schema, catalogue.$defs).filter((field) => field.required && field.title);

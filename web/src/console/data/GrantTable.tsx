@@ -68,7 +68,7 @@ export function GrantTable({ dataset, owns }: { dataset: Dataset; owns: boolean 
                 {
                   title: t('data:columns'),
                   key: 'columns',
-                  render: (_, one) => listed(one.columns),
+                  render: (_, one) => <div style={{ width: 320 }}>{listed(one.columns)}</div>,
                 },
                 {
                   title: t('data:purposes'),

@@ -3,7 +3,7 @@ import { api } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
 import { WideTable } from '../../shared/parts/WideTable';
 import { Answer } from '../../shared/states/Answer';
-import { members, text } from '../models/card';
+import { members, text, texts } from '../models/card';
 import type { Job } from './useJob';
 
 type Row = Record<string, unknown>;
@@ -31,7 +31,7 @@ export function Explanation({ told }: { told: Row }) {
       {tee.includes('SIMULATED') ? (
         <Alert type="warning" showIcon className="simulated" title={t('jobs:simulated')} />
       ) : null}
-      <Rows title={t('jobs:sees')} rows={rowsOf(told['disclosure'])} names={['who', 'sees', 'why']} />
+      <Sees rows={rowsOf(told['disclosure'])} />
       <Rows
         title={t('jobs:stopped')}
         rows={rowsOf(told['attacks'])}
@@ -41,6 +41,14 @@ export function Explanation({ told }: { told: Row }) {
       <Cost told={members(told['privacy'])} />
     </Flex>
   );
+}
+
+/** Who sees what, of a job of several steps at which. */
+export function Sees({ rows }: { rows: Row[] }) {
+  const { t } = useTexts('jobs');
+  const told = rows.map((one) => ({ ...one, steps: texts(one['steps']).join(', ') }));
+  const names = told.some((one) => one.steps) ? ['steps', 'who', 'sees', 'why'] : ['who', 'sees', 'why'];
+  return <Rows title={t('jobs:sees')} rows={told} names={names} />;
 }
 
 type RowsProps = { title: string; rows: Row[]; names: readonly string[] };

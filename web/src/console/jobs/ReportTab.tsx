@@ -8,7 +8,7 @@ import { Answer } from '../../shared/states/Answer';
 import { members, metricsOf, shownMetric, text, texts } from '../models/card';
 import { Answers, Shared } from './Answers';
 import { Comparison } from './Comparison';
-import { Rows, rowsOf } from './ExplanationTab';
+import { Sees, rowsOf } from './ExplanationTab';
 import type { Job } from './useJob';
 
 type Report = Record<string, unknown>;
@@ -27,7 +27,6 @@ export function ReportTab({ job }: { job: Job }) {
 }
 
 function Drawn({ report }: { report: Report }) {
-  const { t } = useTexts('jobs');
   const sections = rowsOf(report['sections']);
   const headlines = report['kind'] === 'pipeline' ? 1 : 0;
   return (
@@ -43,11 +42,7 @@ function Drawn({ report }: { report: Report }) {
             <Section key={`${text(one['title'])}/${at}`} section={one} />
           ))}
           <Contributions report={report} />
-          <Rows
-            title={t('jobs:sees')}
-            rows={rowsOf(report['disclosure'])}
-            names={['who', 'sees', 'why']}
-          />
+          <Sees rows={rowsOf(report['disclosure'])} />
           <Proof report={report} />
     </Flex>
   );

@@ -1,6 +1,6 @@
 import { useTexts } from '../../shared/i18n';
-import { Moment } from '../../shared/parts/Moment';
-import { moment } from '../../shared/format';
+import { useNow } from '../../shared/parts/Moment';
+import { moment, relative } from '../../shared/format';
 import { usePreferences } from '../../shared/preferences';
 import type { Schemas } from '../api';
 import { useHoldingWords } from '../data/words';
@@ -11,11 +11,8 @@ export function TermsShown({ grant }: { grant: Schemas['GrantRow'] }) {
   const { t } = useTexts('holdings');
   const words = useHoldingWords();
   const { language, zone } = usePreferences();
-  const expires = (
-    <>
-      {moment(grant.expires, language, zone)} (<Moment at={grant.expires} />)
-    </>
-  );
+  const now = useNow();
+  const expires = `${moment(grant.expires, language, zone)} (${relative(grant.expires, now, language)})`;
   return (
     <Facts
       facts={[

@@ -18,6 +18,21 @@ test('who sees what stands under its step, what steps have in common after them'
   expect(new Set(bySteps(rows).map((one) => one.key)).size).toBe(4);
 });
 
+test('steps stand in the order in which they run, whatever was said of which first', () => {
+  const rows = [
+    { who: 'network', steps: ['prepare', 'test'] },
+    { who: 'a', steps: ['train'] },
+    { who: 'b', steps: ['test'] },
+    { who: 'readers', steps: ['prepare', 'train', 'test'] },
+  ];
+  expect(bySteps(rows).map((one) => one.group)).toEqual([
+    'train',
+    'test',
+    'prepare, test',
+    'prepare, train, test',
+  ]);
+});
+
 test('a job without steps has its rows as they came', () => {
   const rows = [{ who: 'b' }, { who: 'a', steps: [] }];
   expect(bySteps(rows).map((one) => [one.group, one.who])).toEqual([

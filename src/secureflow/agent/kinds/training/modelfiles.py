@@ -227,8 +227,13 @@ class ModelFiles:
             (own / STATE).replace(folder / f"{content}.state")
             flush_directory(folder)
 
-    def kept_update(self, job: str, content: str) -> memoryview | None:
+    def kept_update(self, job: str, content: str, size: int) -> memoryview | None:
         """Return the update of this digest that lies here, kept or the newest; None without one.
+
+        Args:
+            job: the job.
+            content: the update's digest.
+            size: its bytes, sums and all: nothing of another length is copied or hashed.
 
         Raises:
             InfrastructureError: `disk_failed`.
@@ -236,19 +241,18 @@ class ModelFiles:
         own = self._held(job)
         with writing(self._place):
             if not (own / UPDATE).exists():
-                self._take_earlier(job)
+                self._take_earlier(job, size)
             for path in (own / f"{content}.update", own / UPDATE):
-                found = _mapped(path)
+                found = _mapped(path, size)
                 if found is not None and tensor_digest(found) == content:
                     return found
         return self.sums.kept(job, content)
 
-    def _take_earlier(self, job: str) -> None:
+    def _take_earlier(self, job: str, size: int) -> None:
         """Take over what version 0.2.0 held: in the file of the worker, which has not begun."""
         earlier = self._job(job) / UPDATE
-        length = earlier.stat().st_size if earlier.exists() else 0
-        if length:
-            take(earlier, self._held(job) / UPDATE, length)
+        if earlier.exists() and earlier.stat().st_size == size:
+            take(earlier, self._held(job) / UPDATE, size)
 
     def trainer_state(self, job: str, content: str) -> tuple[Path | None, Path]:
         """Return the trainer's state after a kept update (None without one), and the next's place.
@@ -375,8 +379,8 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
     part.replace(path)
 
 
-def _mapped(path: Path) -> memoryview | None:
-    if not path.exists() or not path.stat().st_size:
+def _mapped(path: Path, size: int) -> memoryview | None:
+    if not size or not path.exists() or path.stat().st_size != size:
         return None
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))

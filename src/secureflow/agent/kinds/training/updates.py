@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 
@@ -47,6 +47,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.kit.threads import run_to_its_end
 
+_FLOAT64: Final = 8
 RoundRequest = TrainRequest | MaskRequest
 """The origin of an update: round, stage and model."""
 
@@ -198,7 +199,9 @@ class Updates:
         Raises:
             SecureFlowError: `state_unreadable` if it is gone or damaged, and cannot.
         """
-        kept = await asyncio.to_thread(self._files.kept_update, job.job, record.content)
+        layout = update_layout(spec, cast("Stage", record.stage))
+        size = layout.parameters * BYTES[spec.wire_type] + _FLOAT64 * layout.sums
+        kept = await asyncio.to_thread(self._files.kept_update, job.job, record.content, size)
         if kept is None and self._reproducible(spec):
             return None
         if kept is None:
