@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secureflow.engines.contribution.orders import order
 from secureflow.engines.contribution.shapley import Floats, Value, coalitions, shapley
@@ -78,7 +79,9 @@ def round_scores(players: int, number: int, value: Value, sampling: Sampling) ->
     return RoundScores(gains.mean(axis=0), variances, game.evaluations)
 
 
-def _walk(game: _Game, joining: tuple[int, ...], within: float, changed: Floats) -> Floats:
+def _walk(
+    game: _Game, joining: tuple[int, ...], within: float, changed: NDArray[np.bool_]
+) -> Floats:
     """Return what each party gains as they join in this order, (n,)."""
     gains, mask, before = np.zeros(game.players), 0, game.empty
     waiting = {player for player in joining if changed[player]}

@@ -12,7 +12,7 @@ import numpy as np
 from secureflow.engines.contribution.shapley import Floats
 
 
-def others(values: Sequence[float]) -> Floats:
+def others(values: Sequence[float] | Floats) -> Floats:
     """Return for each party the mean of the others' values, float64 (n,).
 
     Args:
