@@ -17,8 +17,8 @@ MEASURED: Final = frozenset({"logistic_regression", "linear", "softmax", "mlp"})
 _WHERE: Final = "plan.contribution"
 _WITHOUT: Final = "Leave plan.contribution out."
 _REPORTED: Final = (
-    'Use protection "sealed", or leave it out: the report then shows rounds, rows and losses as '
-    "the parties tell them."
+    'Use protection "sealed", or leave it out: the report then shows in how many rounds each '
+    "party took part."
 )
 
 
