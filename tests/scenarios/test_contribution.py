@@ -63,12 +63,12 @@ def test_rows_leave_by_name_and_scores_come_back_signed(tmp_path: Path) -> None:
             report = client.jobs.report(job.id)
             bundle = client.jobs.bundle(job.id)
         assert verified(place, job.id)
-        leaves = [one["leaf"] for one in own_entries(bundle, job.id)]
+        entries = own_entries(bundle, job.id)
     signed = report["contribution"]
     document = signed["document"]
     assert set(document["scores"]) == set(place.parties)
     assert (document["scored"], document["rounds"], document["rows"]) == (True, [1, 2], 20)
-    documents = [(one["leaf"]["kind"], one.get("document") or {}) for one in leaves]
+    documents = [(one["leaf"]["leaf"]["kind"], one.get("document") or {}) for one in entries]
     keys = {told["release"] for kind, told in documents if kind == "attested"}
     assert any(verify(key, "contribution", document, signed["signature"]) for key in keys)
     (finished,) = [told for kind, told in documents if kind == "job.finished"]
