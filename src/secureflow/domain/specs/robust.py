@@ -1,13 +1,14 @@
 """Robust aggregation: rules that take the place of the weighted mean of sealed updates.
 
-| rule                | what becomes the mean change                                | source                   |
-|---------------------|-------------------------------------------------------------|--------------------------|
-| `median`            | of each coordinate the median                               | Yin et al. 2018          |
-| `trimmed_mean`      | of each coordinate the mean without the `trim` ends         | Yin et al. 2018          |
-| `krum`              | the mean of the `select` updates nearest to their neighbours | Blanchard et al. 2017    |
-| `bulyan`            | trimmed means of what Krum selects                          | El Mhamdi et al. 2018    |
-| `geometric_median`  | the point with the least sum of distances                   | Pillutla et al. 2022     |
-| `centered_clipping` | the mean of updates cut to `radius` around it               | Karimireddy et al. 2021  |
+| rule                | the mean change becomes                          | source                  |
+|---------------------|--------------------------------------------------|-------------------------|
+| `median`            | of each coordinate the median                    | Yin et al. 2018         |
+| `trimmed_mean`      | of each coordinate the mean without `trim` ends  | Yin et al. 2018         |
+| `krum`              | the mean of the `select` updates with the        | Blanchard et al. 2017   |
+|                     | nearest neighbours                               |                         |
+| `bulyan`            | trimmed means of what Krum selects               | El Mhamdi et al. 2018   |
+| `geometric_median`  | the point with the least sum of distances        | Pillutla et al. 2022    |
+| `centered_clipping` | the mean of updates cut to `radius` around it    | Karimireddy et al. 2021 |
 
 Parties count alike: a weight would let a party speak louder. Single updates are needed, so no rule
 works under masks.

@@ -51,6 +51,12 @@ def _robust_rules(spec: TrainingSpec, rule: Robust) -> Problem | None:
         name = name_of(spec.plan.strategy)
         reason = Text("what {strategy} sends beside the change needs the mean", strategy=name)
         return where, reason, "Use another strategy, or leave the rule out."
+    return _too_few(spec, rule)
+
+
+def _too_few(spec: TrainingSpec, rule: Robust) -> Problem | None:
+    """Check that a rule gets as many updates in each round as it needs."""
+    where = "plan.aggregation"
     least = least_parties(rule)
     if len(spec.roster) < least:
         reason = Text(

@@ -66,7 +66,7 @@ def geometric_median(gram: Matrix, iterations: int) -> NDArray[np.float64]:
 def centered_clipping(gram: Matrix, radius: float, iterations: int) -> NDArray[np.float64]:
     """Return how the updates count in their clipped mean, (n,); it begins with no change.
 
-    v ← v + 1/n · Σ (xᵢ − v) · min(1, τ/‖xᵢ − v‖) (Karimireddy et al. 2021, "Learning from History").
+    v ← v + 1/n · Σ (xᵢ − v) · min(1, τ/‖xᵢ − v‖) (Karimireddy, He and Jaggi 2021, section 4).
     """
     count = len(gram)
     shares = np.zeros(count)
