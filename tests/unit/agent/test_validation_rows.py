@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from peers.agent_world import ALLOW, JOB, ME, NOW, World
 
-from secureflow.agent.owner.validationrows import check_rows_leave
+from secureflow.agent.job.validationrows import check_rows_leave
 from secureflow.agent.record.records import AdmittedEnclave
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import SealedRows

@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
-from secureflow.domain.specs.base import Part, RosterEntry, dump, parse, spec_digest
+from secureflow.domain.specs.base import JobSpec, Part, RosterEntry, dump, parse, spec_digest
 from secureflow.domain.specs.contribution import MAX_VALUES
 from secureflow.domain.specs.inputs import ArrayFeature
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.sklearn_families import SgdClassifierModel
+from secureflow.domain.specs.sweep import check_sweep
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.domain.test_plan_rules import SPEC
+from tests.unit.domain.test_sweep_rules import sweep, training
+from tests.unit.domain.test_timetable_rules import HEAD, TRAINING, timetable
 
 PLAN: dict[str, Any] = {"validation": 0.2, "contribution": {"rows": 50}}
 
@@ -112,3 +116,24 @@ def refusal(spec: TrainingSpec) -> str:
         check(spec)
     assert error.value.code == "contradictory_spec"
     return str(error.value.message)
+
+
+def test_jobs_that_other_jobs_start_are_refused_as_they_are_submitted() -> None:
+    """Their owners are asked once for all of them, and rows leave under a grant of their own."""
+    plan = {"rounds": 2, "draws": "words", **PLAN}
+    with pytest.raises(SecureFlowError) as swept:
+        check_sweep(sweep(training=training(plan=plan)))
+    assert "points.1" in swept.value.message
+    with pytest.raises(SecureFlowError) as timed:
+        timetable({**TRAINING, "plan": plan})
+    with pytest.raises(SecureFlowError) as piped:
+        SPEC_KINDS.check(pipeline(plan))
+    for one in (swept, timed, piped):
+        assert "no grant of its own for rows that leave" in one.value.message
+
+
+def pipeline(plan: dict[str, Any]) -> JobSpec:
+    """Return a pipeline of one training."""
+    job = {**TRAINING, "plan": plan, "part_of": None}
+    step = {"id": "train", "job": job}
+    return SPEC_KINDS.parse({**HEAD, "kind": "pipeline", "steps": [step]})

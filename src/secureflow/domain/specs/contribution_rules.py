@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.base import JobSpec, Problem
 from secureflow.domain.specs.contribution import LEAST_PARTIES, MAX_VALUES, ContributionPlan
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import kept_vectors, name_of, sent_beside
@@ -36,6 +36,14 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
     return next((found for rule in rules if (found := rule(spec, plan))), None)
 
 
+def part_problem(spec: JobSpec) -> Problem | None:
+    """Return why a job may not be started by another one, or None."""
+    if not spec.facts().get("validation_rows"):
+        return None
+    reason = "a step of another job has no grant of its own for rows that leave"
+    return _WHERE, reason, "Train it as a job of its own."
+
+
 def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
     """Check that there are single updates, and that they mean something."""
     del plan
@@ -45,8 +53,7 @@ def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | N
         reason = "scores are measured on rows exactly, and would be released without noise"
         return _WHERE, reason, _WITHOUT
     if spec.part_of is not None:
-        reason = "a step of another job has no grant of its own for rows that leave"
-        return _WHERE, reason, "Train it as a job of its own."
+        return part_problem(spec)
     if len(spec.roster) < LEAST_PARTIES:
         reason = Text(
             "each party is judged by the others' rows, so there must be {least} or more",

@@ -23,6 +23,7 @@ from secureflow.domain.bounds import Bounds
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, missing_problem, refuse
+from secureflow.domain.specs.contribution_rules import part_problem
 from secureflow.domain.specs.contributors import any_contributes
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import Fact, SpecKind
@@ -267,6 +268,7 @@ def timetable_kind(*kinds: SpecKind) -> SpecKind:
 
     def check(spec: TimetableSpec) -> None:
         checks[spec.job.kind](spec.job)
+        refuse(part_problem(spec.job))
         check_timetable(spec)
 
     return SpecKind(NAME, TimetableSpec, TimetableRequest, check, OWN_FACTS)

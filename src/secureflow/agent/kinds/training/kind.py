@@ -9,6 +9,7 @@ from typing import Final, cast
 import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.job.validationrows import check_rows_leave
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -22,7 +23,6 @@ from secureflow.agent.kinds.training.verification import (
     check_not_measured,
     check_output,
 )
-from secureflow.agent.owner.validationrows import check_rows_leave
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
