@@ -56,7 +56,7 @@ class Krum:
 
 @dataclass(frozen=True)
 class Bulyan:
-    """Of n − 2·`malicious` updates that Krum selects one by one, trimmed means around the median."""
+    """Trimmed means of the n − 2·`malicious` updates that Krum selects one after the other."""
 
     __pydantic_config__ = STRICT
     rule: Literal["bulyan"]

@@ -25,9 +25,7 @@ from secureflow.kit.text import Text
 
 TITLE: Final = "What each party's updates were worth: score, its 95 % interval, share"
 UNSCORED: Final = "What each party's updates were worth: not scored"
-TOLD: Final = (
-    "Rounds of each party, as it took part: no measure of worth, since anybody can take part"
-)
+TOLD: Final = "Rounds in which each party took part: no measure of worth, it can be gamed"
 _LOST: Final = "the enclave was restarted after the parties had sealed their validation rows"
 
 
