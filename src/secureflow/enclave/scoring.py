@@ -2,7 +2,7 @@
 
 `ValidationFold` holds every party's sealed rows, in memory. `ScoredFold` keeps a round's updates on
 the disk, sealed anew (`spill`), until the mean of all has moved the model and coalitions of them
-were measured; it holds a model more than the mean alone, and a block of each update. Nothing of
+were measured; it holds two models more than the mean alone, and a block of each update. Nothing of
 this leaves but the scores of the whole job, rounded, once, signed (`scores_of`). A restarted
 enclave has neither rows nor earlier scores: then there are none.
 """

@@ -130,7 +130,8 @@ def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
         length = 1 + (3 * len(spec.features.federated) if spec.features else 0)
         return UpdateLayout(0, length, 1.0)
     if stage == "validation":
-        return UpdateLayout(validation_values(spec), 1 + SEED_WORDS, 1.0)
+        salted = SEED_WORDS if spec.plan.contribution else 0
+        return UpdateLayout(validation_values(spec), 1 + salted, 1.0)
     metrics = measure_of(spec).count
     parameters = spec.update_parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)
