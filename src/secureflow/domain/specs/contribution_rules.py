@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from secureflow.domain.specs.base import JobSpec, Problem
+from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.contribution import LEAST_PARTIES, MAX_VALUES, ContributionPlan
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import kept_vectors, name_of, sent_beside
 from secureflow.domain.specs.training import TrainingSpec
@@ -34,14 +35,6 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
         _row_rules,
     )
     return next((found for rule in rules if (found := rule(spec, plan))), None)
-
-
-def part_problem(spec: JobSpec) -> Problem | None:
-    """Return why a job may not be started by another one, or None."""
-    if not spec.facts().get("validation_rows"):
-        return None
-    reason = "a step of another job has no grant of its own for rows that leave"
-    return _WHERE, reason, "Train it as a job of its own."
 
 
 def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
 from secureflow.domain.specs.conditions import DECIMALS, metrics_of
-from secureflow.domain.specs.contribution_rules import part_problem
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import NAME, Edge, PipelineSpec, PipelineStep

@@ -33,7 +33,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
-from secureflow.domain.specs.contribution_rules import part_problem
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.privacy import Placement, Privacy

@@ -23,10 +23,10 @@ from secureflow.domain.bounds import Bounds
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, missing_problem, refuse
-from secureflow.domain.specs.contribution_rules import part_problem
 from secureflow.domain.specs.contributors import any_contributes
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.partforms import MOST_RUNS, CodePart, Part, Patience
 from secureflow.domain.specs.prediction import PredictionSpec

@@ -12,7 +12,7 @@ round with as few coalitions as the orders would value anyway is scored exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Sampling:
         within, between: in the unit of the value, at least 0.
     """
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     orders: int
     within: float
     between: float
