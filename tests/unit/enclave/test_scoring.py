@@ -229,3 +229,20 @@ async def test_updates_leave_the_disk_with_their_round(
         await bring(world)
         await one_round(world, 1, "train")
         assert [len(one) for one in made] == [0]
+
+
+async def test_rows_follow_moments_and_precede_rounds(tmp_path: Path) -> None:
+    features = SPEC["features"]
+    scaled = [{**one, "scale": "federated"} for one in features["numeric"]]
+    spec = SPEC | {"features": features | {"numeric": scaled}}
+    async with enclave_world(tmp_path, **spec) as world:
+        await one_round(world, 0, "moments")
+        await bring(world)
+        again = send_moments(world)
+        assert await refusal(again) == "stale_round"
+        assert (await trained(world))["document"]["scored"] is True
+
+
+async def send_moments(world: EnclaveWorld) -> None:
+    content = world.update(1, "moments")
+    await world.upload("bank-a", world.seal("bank-a", content, number=0, stage="moments"))
