@@ -12,6 +12,7 @@ from secureflow.agent.job.validationrows import check_rows_leave
 from secureflow.agent.record.records import AdmittedEnclave
 from secureflow.agent.verbs.stopping import Cause
 from secureflow.domain.grants import SealedRows
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_grants import grant
 
@@ -77,6 +78,31 @@ async def test_a_revoked_grant_lets_nothing_leave(tmp_path: Path) -> None:
     assert "not in force" in refusal(world)
 
 
-def test_the_policy_of_the_world_permits_everything() -> None:
-    """So what is refused above is refused by grants alone."""
-    assert "permit(principal, action, resource)" in ALLOW
+class Scored(World):
+    """A job of which rows leave, under a policy that permits everything."""
+
+    def make_spec(self, **changes: Any) -> TrainingSpec:
+        plan = {"rounds": 3, "validation": 0.2, "contribution": {"rows": ROWS}}
+        return super().make_spec(plan=plan, **changes)
+
+
+async def test_no_policy_and_no_person_lets_rows_leave_without_a_grant(tmp_path: Path) -> None:
+    world = Scored(tmp_path / "agent", policy=ALLOW)
+    for _ in range(2):  # without any grant, and under one that says nothing of rows
+        with pytest.raises(SecureFlowError) as refused:
+            await world.ask("consent", world.consent_body())
+        assert refused.value.code == "grant_missing"
+        assert world.store.job(JOB) is None
+        grant(world)
+    grant(world, validation=SealedRows(ROWS))
+    assert await world.ask("consent", world.consent_body())
+
+
+async def test_rows_are_not_read_for_an_enclave_that_they_may_not_go_to(tmp_path: Path) -> None:
+    world = Scored(tmp_path / "agent", policy=ALLOW)
+    grant(world, validation=SealedRows(ROWS))
+    await world.admitted()
+    with pytest.raises(SecureFlowError) as refused:
+        await world.ask("train", world.train_body(0, "validation"))
+    assert refused.value.code == "validation_not_granted"
+    assert world.store.round(JOB, 0, "validation") is None

@@ -182,3 +182,13 @@ def _additive(scores: list[float]) -> Callable[[int], Floats]:
         )
 
     return value
+
+
+def test_a_round_that_changes_nothing_in_ones_view_scores_oneself_nothing() -> None:
+    def value(mask: int) -> Floats:
+        own = np.array([0.0, 1.0, 1.0, 1.0])
+        return own * mask.bit_count() + np.eye(4)[0] * 0.001 * (mask & 1)
+
+    for orders in (5, 2):  # exact, sampled
+        found = round_scores(4, 1, value, Sampling(SEED, orders, 0.0, 0.01))
+        assert list(found.scores) == [0.0, 1.0, 1.0, 1.0]
