@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ async def test_no_policy_and_no_person_lets_rows_leave_without_a_grant(tmp_path:
         grant(world)
     grant(world, validation=SealedRows(ROWS))
     assert await world.ask("consent", world.consent_body())
+
+
+async def test_nobody_is_asked_about_rows_that_no_grant_names(tmp_path: Path) -> None:
+    world = Scored(tmp_path / "agent", policy="")
+    with pytest.raises(SecureFlowError) as refused:
+        async with asyncio.timeout(60):  # a person who is asked answers never
+            await world.ask("consent", world.consent_body())
+    assert refused.value.code == "grant_missing"
 
 
 async def test_rows_are_not_read_for_an_enclave_that_they_may_not_go_to(tmp_path: Path) -> None:

@@ -200,6 +200,16 @@ async def test_after_the_first_round_no_rows_are_taken(tmp_path: Path) -> None:
         assert await refusal(late) == "stale_round"
 
 
+async def test_an_update_beyond_its_caps_is_not_kept(tmp_path: Path) -> None:
+    async with enclave_world(tmp_path, **SPEC) as world:
+        await bring(world)
+        long = np.frombuffer(world.update(1), np.uint8).copy()
+        long[:4] = np.frombuffer(np.float32(1e6).tobytes(), np.uint8)
+        sealed = world.seal("bank-a", long.tobytes())
+        assert await refusal(world.upload("bank-a", sealed)) == "norm_exceeded"
+        assert (await trained(world))["document"]["rounds"] == [1, 2]
+
+
 async def test_a_restarted_enclave_says_that_it_scored_nothing(tmp_path: Path) -> None:
     async with enclave_world(tmp_path, **SPEC) as world:
         await bring(world)
