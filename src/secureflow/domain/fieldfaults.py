@@ -30,6 +30,12 @@ MISSPELT_PROGRAM: Final = (
 """Of a program among parties, that somebody meant another one."""
 UNKNOWN_PROGRAM: Final = "there is no program '{program}'. The programs are {programs}"
 """Of a program that is like none."""
+MISSPELT_STRATEGY: Final = (
+    "there is no strategy '{strategy}': {near} may be meant. The strategies are {strategies}"
+)
+"""Of a training's strategy, that somebody meant another one."""
+UNKNOWN_STRATEGY: Final = "there is no strategy '{strategy}'. The strategies are {strategies}"
+"""Of a strategy that is like none."""
 FIELD_PATTERN: Final = r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$"
 LABEL: Final = (
     "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
@@ -51,6 +57,8 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "unnamed_step": UNNAMED_STEP,
     "misspelt_program": MISSPELT_PROGRAM,
     "unknown_program": UNKNOWN_PROGRAM,
+    "misspelt_strategy": MISSPELT_STRATEGY,
+    "unknown_strategy": UNKNOWN_STRATEGY,
     DIGEST_PATTERN: "it must be a digest: 64 of the characters 0-9 and a-f",
     ID_PATTERN: "it must be an id, such as job_01jf2k3m",
     FIELD_PATTERN: "it must be the place of a setting in the job file, such as plan.learning_rate "
@@ -64,6 +72,8 @@ _OF_MEMBER: Final[Mapping[str, str]] = {
     "unknown_step": "step",
     "misspelt_program": "name",
     "unknown_program": "name",
+    "misspelt_strategy": "name",
+    "unknown_strategy": "name",
 }
 """Faults of a member that pydantic places at the object around it, and which member it is."""
 

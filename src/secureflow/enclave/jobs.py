@@ -124,9 +124,17 @@ class EnclaveJob:
             if not digest:
                 self._model = GlobalModel.of(self.plan.kind.initial(self.plan.spec))
             elif artifact == digest:
-                self._model = await load_open(self._blobs, digest, self.plan.spec.parameters)
+                self._model = await self._opened(digest)
             else:
                 self._locked = _Locked(digest, artifact, info)
+
+    async def _opened(self, digest: str) -> GlobalModel:
+        """Load a model that everyone may see: a round's, or the one that the job starts from."""
+        kind, spec = self.plan.kind, self.plan.spec
+        if digest != kind.starts_from(spec):
+            return await load_open(self._blobs, digest, spec.parameters)
+        model = await load_open(self._blobs, digest, kind.start(spec))
+        return GlobalModel(kind.started(spec, model.parameters), digest)
 
     async def unlock(self, sealed: Mapping[str, str]) -> None:
         """Open the current model with a content key from any agent.
@@ -227,6 +235,7 @@ class EnclaveJob:
             self._storing.cancel()  # otherwise it may wait minutes for room at the centre
         async with self._lock:
             self._model = None
+            self.rounds.clear()
 
     async def _release(
         self, step: RoundId, certificate: Certificate, opened: Opened | None

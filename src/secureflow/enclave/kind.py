@@ -36,6 +36,12 @@ class EnclaveKind(Protocol):
     def starts_from(self, spec: Any) -> str:
         """Return the digest of another job's model that this one starts from; empty for none."""
 
+    def start(self, spec: Any) -> int:
+        """Return how many float32 values that model has."""
+
+    def started(self, spec: Any, model: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the state that begins with that model, shape `(spec.parameters,)`."""
+
     def initial(self, spec: Any) -> NDArray[np.float32]:
         """Return the model before the first round, float32, shape `(spec.parameters,)`."""
 

@@ -14,7 +14,7 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.kind import TRAINING_ENGINE
-from secureflow.engines.training.models import Stage, initial_state
+from secureflow.engines.training.models import Stage, initial_state, with_kept
 
 
 class TrainingEnclaveKind:
@@ -33,6 +33,14 @@ class TrainingEnclaveKind:
     def starts_from(self, spec: TrainingSpec) -> str:
         """Return the model of a resumed job, or the uploaded one."""
         return spec.starts_from
+
+    def start(self, spec: TrainingSpec) -> int:
+        """Return its number of values."""
+        return spec.start_parameters
+
+    def started(self, spec: TrainingSpec, model: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return it with what the strategy keeps behind it."""
+        return with_kept(spec, model)
 
     def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
         """Return the parameters before the first round."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from secureflow.domain.specs.privacy import MAX_COORDINATE
+from secureflow.domain.specs.robust import Robust
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, MaskedSum, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
+from secureflow.enclave.spill import Spill
 from secureflow.engines.sealing import (
     FixedPointAccumulator,
     Manifest,
@@ -16,12 +18,15 @@ from secureflow.engines.sealing import (
     vector_manifest,
 )
 from secureflow.engines.secagg import MaskingPlan, Opened
-from secureflow.engines.training.encodings import apply_mean, opened_sums
+from secureflow.engines.training.capping import update_parts
+from secureflow.engines.training.encodings import SummedUpdates, apply_mean, opened_sums
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
+from secureflow.engines.training.robust.combining import combined
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -52,7 +57,9 @@ class MeanFold:
         del seed
         mean: Blocks = self._sum.mean()
         added = smoothing(self._spec, self._sum.weight)
-        _move(self._spec, model, mean if added is None else mean[:] + added)
+        if added is not None:
+            mean = mean[:] + added
+        _move(self._spec, model, attended(self._spec, mean, self._sum.count))
         return None
 
     def sums(self, seed: Seed) -> list[float]:
@@ -74,7 +81,43 @@ class MeanFold:
             total_weight_cap=weight * len(self._spec.roster),
             clip_norm=limits.clip_norm,
             max_abs=limits.clip_norm,
+            parts=update_parts(self._spec) if parameters else (),
         )
+
+
+class RobustFold(MeanFold):
+    """Single updates, sealed anew on the disk until a rule has combined them (`spill`)."""
+
+    def __init__(self, spec: TrainingSpec, rule: Robust) -> None:
+        super().__init__(spec, "train")
+        self._rule = rule
+        self._spill = Spill(spec.update_parameters)
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep an update that is within the caps; the mean beside it is of its sums only."""
+        sums, seed = split_sums(self._spec, self._stage, update.sums)
+        self._sum.check(update.parameters, sums)
+        self._spill.add(update.binding.party, update.parameters)
+        self._sum.fold(update.parameters, sums)
+        return seed
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Update the model with what the rule makes of the updates, which go then.
+
+        Raises:
+            SecureFlowError: `spill_forged`.
+        """
+        del seed
+        change = np.empty(self._spec.update_parameters, np.float32)
+        combined(self._rule, self._spill, change)
+        self._spill.clear()
+        _move(self._spec, model, change)
+        return None
+
+    def reset(self) -> None:
+        """Remove the updates and clear the sums."""
+        self._spill.clear()
+        super().reset()
 
 
 class NoisedFold(MeanFold):
@@ -125,9 +168,13 @@ class MaskedFold(MaskedSum):
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Update the model with the mean of the opened sum, and return the mean."""
         del seed
-        mean = np.empty(self._spec.parameters, np.float32)
+        mean = np.empty(self._spec.update_parameters, np.float32)
         model.digest, digest = apply_mean(
-            self._spec, self._plan, self._total, self._weight, model.parameters, mean
+            self._spec,
+            self._plan,
+            SummedUpdates(self._total, self._weight, self.count),
+            model.parameters,
+            mean,
         )
         return PublishedMean(mean, digest)
 
@@ -150,6 +197,8 @@ def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) ->
     """Return the fold of a stage; `plan` is that of its masked sums, if there are any."""
     if plan is not None:
         return MaskedFold(spec, stage, plan)
+    if stage == "train" and spec.plan.aggregation is not None:
+        return RobustFold(spec, spec.plan.aggregation)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)
 
 

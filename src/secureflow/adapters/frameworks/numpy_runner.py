@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.strategies import kept_by_party, kept_vectors
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.preparation import (
     Columns,
@@ -37,7 +38,14 @@ from secureflow.engines.training.capping import (
     clipped_blocks,
     clipped_delta,
 )
-from secureflow.engines.training.models import model_family, row_cells, token_numbers
+from secureflow.engines.training.localpart import LocalPart
+from secureflow.engines.training.models import (
+    model_family,
+    model_sizes,
+    row_cells,
+    token_numbers,
+    with_kept,
+)
 from secureflow.engines.training.private import (
     METRIC_UNIT,
     noises_metrics,
@@ -54,6 +62,7 @@ _Weights = NDArray[np.float32] | None
 _PrivateRows = tuple[EncodedRows, NDArray[np.float32]]
 _STEPS = 1 << 16
 """Values of a rehearsal's step that are written at once: its model may be longer than memory."""
+_NO_VALUES = np.zeros(0, np.float32)
 _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 
 
@@ -92,6 +101,7 @@ class NumpyRunner:
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party without rows
         self._cuts = Cuts()
+        self._own = kept_by(spec, None)
         if self._family.needs_data:
             self._split(columns, secret, held)
 
@@ -120,7 +130,6 @@ class NumpyRunner:
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.train`; the delta is clipped to the spec's `clip_norm` (L2)."""
-        del state  # every family here repeats itself
         if not self._family.needs_data:
             self._write_step(update)
             return self._sums(np.zeros(0))
@@ -129,9 +138,22 @@ class NumpyRunner:
             self._write(update, self._private(before, self._private_rows[0], seed))
             return private_sums(self._spec, seed)
         training, validation = self._matrices(moments)
-        delta = self._family.train(self._spec, before, *training, seed, self._weights) - before
-        self._write(update, self._clipped(delta))
+        own = self._own if state is None else kept_by(self._spec, state[0])
+        part = LocalPart(self._spec, before, self._kept(model), own)
+        learned = before, *training, seed, self._weights, part.pull
+        trained = self._family.train(self._spec, *learned)
+        change, beside, after = part.sent(trained, self._rows[0])
+        clipped = self._clipped(change)
+        self._write(update, np.concatenate([clipped, beside]) if len(beside) else clipped)
+        self._keep(after, None if state is None else state[1])
         return self._sums(self._metrics(before, *validation))
+
+    def _keep(self, after: NDArray[np.float32] | None, path: Path | None) -> None:
+        """Keep what the strategy wants of this party: in the file, or of a simulation in memory."""
+        if after is not None and path is None:
+            self._own = after
+        elif after is not None and path is not None:
+            path.write_bytes(after.astype(_FLOAT32).tobytes())
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
@@ -284,15 +306,22 @@ class NumpyRunner:
         return replace(rows, cells=row_cells(self._spec)), labels
 
     def _load(self, path: Path) -> NDArray[np.float32]:
-        size = self._spec.parameters * _FLOAT32.itemsize
-        if path.stat().st_size != size:
-            raise _invalid_model(
-                Text("it has {found} bytes, not {size}", found=path.stat().st_size, size=size)
-            )
-        model = np.memmap(path, dtype=_FLOAT32, mode="r")
+        spec, found = self._spec, path.stat().st_size
+        if found not in model_sizes(spec):
+            size = spec.parameters * _FLOAT32.itemsize
+            raise _invalid_model(Text("it has {found} bytes, not {size}", found=found, size=size))
+        model = np.memmap(path, dtype=_FLOAT32, mode="r")[: spec.model_and_bound]
         if not np.isfinite(model).all():
             raise _invalid_model("a parameter is not finite")
         return np.asarray(model)
+
+    def _kept(self, path: Path) -> NDArray[np.float32]:
+        """Return what the strategy keeps for all, behind the model; as it began of a first one."""
+        spec = self._spec
+        if not kept_vectors(spec.plan.strategy):
+            return _NO_VALUES
+        whole = with_kept(spec, np.asarray(np.memmap(path, dtype=_FLOAT32, mode="r")))
+        return whole[spec.model_and_bound :]
 
     def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
         return clipped_delta(self._spec, delta, self._cuts)
@@ -309,7 +338,7 @@ class NumpyRunner:
 
     def _write_step(self, path: Path) -> None:
         """Write a rehearsal's update: its step, or a sparse file of zeros."""
-        step, count = getattr(self._spec.model, "step", 0.0), self._spec.parameters
+        step, count = getattr(self._spec.model, "step", 0.0), self._spec.update_parameters
         block = np.full(min(count, _STEPS), step, np.float32)
 
         def steps() -> Iterator[NDArray[np.float32]]:
@@ -322,6 +351,27 @@ class NumpyRunner:
             clipped = clipped_blocks(self._spec, steps, self._cuts)
             for sent in blocks_as_sent(self._spec, clipped)():
                 file.write(sent.data)
+
+
+def kept_by(spec: TrainingSpec, path: Path | None) -> NDArray[np.float32]:
+    """Return what a party kept for itself, float32 (model,); zeros before its first round,
+    and nothing if the strategy wants nothing.
+
+    Raises:
+        SecureFlowError: `state_unreadable`.
+    """
+    if not kept_by_party(spec.plan.strategy):
+        return _NO_VALUES
+    if path is None:
+        return np.zeros(spec.model_parameters, np.float32)
+    found = np.fromfile(path, _FLOAT32)
+    if len(found) == spec.model_parameters and np.isfinite(found).all():
+        return found
+    raise SecureFlowError(
+        "state_unreadable",
+        "What this party keeps for its strategy between rounds is not as it was written.",
+        "Leave this job: from another state the trainer would make another update.",
+    )
 
 
 def _invalid_model(reason: str) -> SecureFlowError:

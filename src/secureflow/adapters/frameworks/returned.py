@@ -27,6 +27,7 @@ from secureflow.engines.training.capping import (
     clipped_blocks,
 )
 from secureflow.engines.training.metrics import LOSS_CAP
+from secureflow.engines.training.models import model_sizes
 from secureflow.engines.training.private import party_blocks, private_sums
 from secureflow.engines.training.tensors import NamedTensors, flat_blocks
 from secureflow.kit.errors import SecureFlowError
@@ -39,7 +40,7 @@ class Returned:
 
     Args:
         spec: the job's, of the family `bundle`.
-        before: the state that it starts from, float32 (spec.parameters,), finite.
+        before: the state that it starts from, float32 (spec.model_and_bound,), finite.
         cuts: counts what the caps change.
     """
 
@@ -59,8 +60,8 @@ class Returned:
         Raises:
             SecureFlowError: `invalid_model`.
         """
-        if model.stat().st_size == 4 * spec.parameters:
-            before = np.asarray(np.memmap(model, "<f4", "r"))
+        if model.stat().st_size in model_sizes(spec):
+            before = np.asarray(np.memmap(model, "<f4", "r")[: spec.model_and_bound])
             if all(np.isfinite(before[part]).all() for part in _parts(len(before))):
                 return cls(spec, before, Cuts() if cuts is None else cuts)
         raise SecureFlowError(

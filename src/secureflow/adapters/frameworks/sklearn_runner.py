@@ -23,6 +23,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns, EncodedRows
 from secureflow.engines.training.extras import check_extra
 from secureflow.engines.training.fitted import Fitted
+from secureflow.engines.training.pull import Pull
 from secureflow.kit.errors import SecureFlowError
 
 _MOST_STATE: Final = 8 << 30
@@ -91,8 +92,10 @@ class Fitting(Fitted):
         labels: NDArray[np.float32],
         seed: bytes,
         weights: NDArray[np.float32] | None = None,
+        pull: Pull | None = None,
     ) -> NDArray[np.float32]:
         """Return the trained parameters; the state goes on, unless training diverges."""
+        del pull
         del spec
         found, state = self._trainer.fit(parameters, inputs, labels, seed, weights, self.state)
         self.state = state

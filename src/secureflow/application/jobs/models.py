@@ -50,13 +50,14 @@ class ModelSums:
         """Publish the mean, and the model that every agent also computes from it."""
         import numpy as np
 
-        from secureflow.engines.training.encodings import apply_mean
+        from secureflow.engines.training.encodings import SummedUpdates, apply_mean
 
         request, spec = opened.request, opened.spec
         model = await self._model(request, spec)
-        mean = np.empty(spec.parameters, np.float32)
+        mean = np.empty(spec.update_parameters, np.float32)
+        summed = SummedUpdates(opened.total, opened.weight, len(opened.survivors))
         digest, mean_digest = await asyncio.to_thread(
-            apply_mean, spec, opened.plan, opened.total, opened.weight, model, mean
+            apply_mean, spec, opened.plan, summed, model, mean
         )
         await self._store(mean, mean_digest)
         await self._store(model, digest)
@@ -74,21 +75,22 @@ class ModelSums:
         import numpy as np
 
         from secureflow.engines.sealing import tensor_digest
-        from secureflow.engines.training.models import initial_state
+        from secureflow.engines.training.models import initial_state, with_kept
 
         digest, model = self._models.pop(request.job, ("", None))
         if digest == request.base:
             return model
         if request.model is None:
             return await asyncio.to_thread(initial_state, spec)
-        model = np.empty(spec.parameters, np.float32)
+        start = request.base == spec.starts_from
+        model = np.empty(spec.start_parameters if start else spec.parameters, np.float32)
         view, at = model.data.cast("B"), 0
         async for chunk in await self._artifacts.open(request.base):
             view[at : at + len(chunk)] = chunk
             at += len(chunk)
         if await asyncio.to_thread(tensor_digest, model) != request.base:
             raise DamagedArtifactError(request.base)  # the disk gave other bytes than were hashed
-        return model
+        return with_kept(spec, model)
 
     async def _store(self, array: Any, digest: str) -> None:
         view = memoryview(array).cast("B")

@@ -17,6 +17,7 @@ from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.heldout import HeldOut, is_within
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.strategies import kept_vectors
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -70,7 +71,8 @@ async def scored_model(
         features=found.features,
         model=found.model,
         moments=_moments(model, found),
-        adapts_clipping=found.parameters > found.model_parameters,
+        adapts_clipping=found.adapts_clipping,
+        kept_vectors=kept_vectors(found.plan.strategy),
         contributors=contributors,
         held_out=held_out,
         name=f"{model.name}@{model.version}",

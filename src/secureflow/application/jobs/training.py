@@ -153,7 +153,7 @@ def _initial(spec: TrainingSpec) -> Weights | None:
     """Return the uploaded weights that a job starts from."""
     if spec.initial is None:
         return None
-    return Weights(spec.initial.model, spec.initial.layout, 4 * spec.parameters)
+    return Weights(spec.initial.model, spec.initial.layout, 4 * spec.start_parameters)
 
 
 async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:
@@ -417,8 +417,8 @@ def unscaled_inputs(spec: TrainingSpec) -> list[str]:
 def _details(spec: TrainingSpec) -> dict[str, Any]:
     return {
         "parties": list(spec.parties),
-        "parameters": spec.parameters,
-        "update_bytes": 4 * spec.parameters,
+        "parameters": spec.model_parameters,
+        "update_bytes": 4 * spec.update_parameters,
         "quorum": quorum_of(len(spec.roster)),
         "dropouts_tolerated": spare_parties(spec),
         "rounds": spec.plan.rounds,

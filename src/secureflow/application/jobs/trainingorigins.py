@@ -7,6 +7,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.notyet import NOT_YET
+from secureflow.domain.specs.strategies import kept_vectors, name_of
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
@@ -53,8 +54,21 @@ def _check_tensors(spec: TrainingSpec, earlier: Job) -> None:
         raise missing("model", earlier.id)
     found = parse(TrainingSpec, earlier.spec, stored=True)
     same = layout_digest(found.tensors) == layout_digest(spec.tensors)
-    if same and found.parameters == spec.parameters:
+    if same and found.parameters == spec.parameters and _keep_alike(found, spec):
         return
+    if same and not _keep_alike(found, spec):
+        raise SecureFlowError(
+            "contradictory_spec",
+            Text(
+                "resume: {job} ran under {found}, which keeps other vectors than {wanted}.",
+                job=earlier.id,
+                found=name_of(found.plan.strategy),
+                wanted=name_of(spec.plan.strategy),
+            ),
+            "Name the same strategy, or start from the model's weights: secureflow model download, "
+            "secureflow model upload.",
+            {"field": "resume"},
+        )
     raise SecureFlowError(
         "contradictory_spec",
         Text(
@@ -66,6 +80,12 @@ def _check_tensors(spec: TrainingSpec, earlier: Job) -> None:
         "Go on from a job with the same model and inputs, or leave `resume` out.",
         {"field": "resume"},
     )
+
+
+def _keep_alike(found: TrainingSpec, spec: TrainingSpec) -> bool:
+    """Tell whether what one strategy kept can be taken up by another: the same, or nothing."""
+    kept = (kept_vectors(one.plan.strategy) for one in (found, spec))
+    return not any(kept) or name_of(found.plan.strategy) == name_of(spec.plan.strategy)
 
 
 def _listed(tensors: Tensors) -> str:

@@ -20,6 +20,7 @@ from secureflow.domain.specs.plan_rules import plan_problem
 from secureflow.domain.specs.privacy_hints import UNMEASURED, in_time, whole_party
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import sklearn_problem
+from secureflow.domain.specs.strategy_rules import strategy_problem
 from secureflow.domain.specs.sum_rules import sums_problem, sums_start_problem
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
@@ -50,7 +51,7 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
     )  # fmt: skip
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
-    problem = problem or plan_problem(spec)
+    problem = problem or plan_problem(spec) or strategy_problem(spec)
     return problem or _start_rules(spec) or wire_problem(spec)
 
 
@@ -69,7 +70,7 @@ def _noop_rules(spec: TrainingSpec) -> Problem | None:
         return "plan.split", "a rehearsal uses no data", "Remove it."
     if spec.plan.metric is not None:
         return "plan.metric", "a rehearsal uses no data", "Remove it."
-    return None
+    return strategy_problem(spec)
 
 
 def _target_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
@@ -183,7 +184,7 @@ def _start_rules(spec: TrainingSpec) -> Problem | None:
         return None
     if spec.resume is not None:
         return "initial", "the job already resumes another one", "Name one start only."
-    if spec.parameters != spec.model_parameters:
+    if spec.adapts_clipping:
         reason: str = "the norm that adapts is part of the state, and uploaded weights have none"
         return "privacy.adaptive", reason, "Remove it: privacy.clipping_norm is then fixed."
     if spec.initial.layout != layout_digest(spec.tensors):

@@ -24,6 +24,7 @@ from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.recipe import Recipe, number_columns
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.signedoutputs import moments_digest
+from secureflow.domain.specs.strategies import kept_vectors
 from secureflow.domain.specs.training import NumericFeature, Resume, TrainingSpec
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
@@ -218,7 +219,8 @@ def provisional_model(
         features=trained.features,
         model=trained.model,
         moments=moments,
-        adapts_clipping=trained.parameters > trained.model_parameters,
+        adapts_clipping=trained.adapts_clipping,
+        kept_vectors=kept_vectors(trained.plan.strategy),
         name=f"{trained.name}: {step}",
         contributors=contributors,
         held_out=held_out,

@@ -18,6 +18,7 @@ from secureflow.domain.specs.bundles import BundleRef, bundle_facts
 from secureflow.domain.specs.families import LEARNS, FamilyModel
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem, is_within
 from secureflow.domain.specs.model_rules import shape_problem
+from secureflow.domain.specs.strategies import MAX_KEPT
 from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import features_problem
@@ -27,6 +28,10 @@ from secureflow.kit.text import Text
 
 MAX_MOMENTS: Final = 1 << 16
 """Most sums of federated moments: rows, and two or three of each number."""
+
+
+def _zero(value: int) -> bool:
+    return value == 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class ScoredModel:
         model: the family.
         moments: the released sums by which numbers are scaled; None if they need none.
         adapts_clipping: whether a clipping norm follows the parameters.
+        kept_vectors: how many vectors of the model's length follow, which its strategy kept.
         contributors: whose rows it was trained on, as the centre says: in its own job, in those
             that it went on from, and in the preparation of a recipe that learned from labels.
         held_out: the rows of these that none of them learned from, by the owners' keys; None if
@@ -55,6 +61,7 @@ class ScoredModel:
     model: FamilyModel
     moments: Annotated[tuple[float, ...] | None, Field(max_length=MAX_MOMENTS), UNLESS_NONE] = None
     adapts_clipping: bool = False
+    kept_vectors: Annotated[int, Field(ge=0, le=MAX_KEPT, exclude_if=_zero)] = 0
     contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
     held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
     name: Annotated[str, Field(max_length=256), ONE_LINE] = ""
@@ -92,7 +99,7 @@ class ScoredModel:
     @property
     def bytes(self) -> int:
         """The size of its blob."""
-        return 4 * (self.trained.model_parameters + self.adapts_clipping)
+        return 4 * (self.trained.model_parameters * (1 + self.kept_vectors) + self.adapts_clipping)
 
     @property
     def bundle(self) -> BundleRef | None:

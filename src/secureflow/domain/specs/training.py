@@ -42,8 +42,10 @@ from secureflow.domain.specs.measured import Metric
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
+from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors, sent_beside
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -222,6 +224,9 @@ class TrainingPlan:
     `seed` alone, which the submitter chooses.
 
     With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
+
+    `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
+    `aggregation` is a rule of `robust`, in the place of the weighted mean.
     """
 
     __pydantic_config__ = STRICT
@@ -232,12 +237,13 @@ class TrainingPlan:
     seed: Annotated[int, Field(ge=0, lt=1 << 53)] = 7
     validation: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
     early_stop: EarlyStop | None = None
-    strategy: Literal["fedavg"] = "fedavg"
+    strategy: ChosenStrategy = "fedavg"
     keep: Annotated[Literal["best"] | None, UNLESS_NONE] = None
     order: Annotated[Literal["public"] | None, UNLESS_NONE] = None
     draws: Annotated[Literal["words"] | None, UNLESS_NONE] = None
     split: Annotated[KeySplit | None, UNLESS_NONE] = None
     metric: Annotated[Metric | None, UNLESS_NONE] = None
+    aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -296,9 +302,37 @@ class TrainingSpec(SpecBase):
 
     @property
     def parameters(self) -> int:
-        """The number of float32 values that rounds update: the model's, and an adapting bound."""
-        adaptive = self.privacy is not None and self.privacy.adaptive is not None
-        return self.model_parameters + adaptive
+        """The number of float32 values that rounds hand on: the model's and what is behind them.
+
+        That is the bound that adapts, if one does, then what the plan's strategy keeps for all.
+        """
+        return self.model_and_bound + kept_vectors(self.plan.strategy) * self.model_parameters
+
+    @property
+    def model_and_bound(self) -> int:
+        """The number of values of the model, and of the bound if one adapts."""
+        return self.model_parameters + self.adapts_clipping
+
+    @property
+    def update_parameters(self) -> int:
+        """The number of values in an update.
+
+        The model's change, the bit of an adapting bound, and what the strategy needs beside them.
+        """
+        return self.model_and_bound + sent_beside(self.plan.strategy, self.model_parameters)
+
+    @property
+    def start_parameters(self) -> int:
+        """The number of values of the model that `starts_from` names: uploaded ones are a model's.
+
+        What a strategy keeps begins anew with them (`engines.training.strategies.with_kept`).
+        """
+        return self.model_parameters if self.initial else self.parameters
+
+    @property
+    def adapts_clipping(self) -> bool:
+        """Whether the clipping norm is part of the state."""
+        return self.privacy is not None and self.privacy.adaptive is not None
 
     @property
     def model_parameters(self) -> int:

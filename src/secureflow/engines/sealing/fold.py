@@ -20,6 +20,7 @@ and the second term is the cost of fractional weights.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -62,6 +63,7 @@ class FixedPointAccumulator:
         max_weight: largest weight of one update.
         total_weight_cap: largest total weight of a round (parties · max_weight).
         clip_norm: largest L2 norm of an update's parameters, or None.
+        parts: in place of it lengths that add up to d, and the largest norm of each.
         max_abs: largest absolute value of a parameter.
 
     Raises:
@@ -77,6 +79,7 @@ class FixedPointAccumulator:
         total_weight_cap: float,
         clip_norm: float | None,
         max_abs: float,
+        parts: Sequence[tuple[int, float]] = (),
     ) -> None:
         caps = (max_weight, total_weight_cap, max_abs, 1.0 if clip_norm is None else clip_norm)
         if d < 0 or k < 1 or not all(math.isfinite(cap) and cap > 0 for cap in caps):
@@ -86,7 +89,8 @@ class FixedPointAccumulator:
             )
         self._d, self._k = d, k
         self._max_weight, self._total_weight_cap = max_weight, total_weight_cap
-        self._max_norm = math.inf if clip_norm is None else clip_norm * (1 + NORM_TOLERANCE)
+        whole = ((d, math.inf if clip_norm is None else clip_norm),)
+        self._parts = [(size, norm * (1 + NORM_TOLERANCE)) for size, norm in parts or whole]
         self._max_abs = max_abs * (1 + NORM_TOLERANCE)
         self.exponent = fold_exponent(total_weight_cap, self._max_abs)
         """s: the accumulator holds the weighted sum times 2^s."""
@@ -195,10 +199,16 @@ class FixedPointAccumulator:
             )
 
     def _check_parameters(self, parameters: Parameters) -> None:
+        start = 0
+        for size, most in self._parts:
+            self._check_part(parameters, start, start + size, most)
+            start += size
+
+    def _check_part(self, parameters: Parameters, first: int, end: int, most: float) -> None:
         squares = 0.0
-        bounded = self._max_norm <= self._max_abs  # then the norm bounds each value as well
-        for start in range(0, self._d, BLOCK):
-            part = parameters[start : start + BLOCK]
+        bounded = most <= self._max_abs  # then the norm bounds each value as well
+        for start in range(first, end, BLOCK):
+            part = parameters[start : min(start + BLOCK, end)]
             scratch = self._scratch[: part.size]
             with np.errstate(invalid="ignore"):  # a NaN is refused by name below
                 np.copyto(scratch, part)
@@ -220,13 +230,13 @@ class FixedPointAccumulator:
                         max_abs=self._max_abs,
                     ),
                 )
-        if math.sqrt(squares) > self._max_norm:
+        if math.sqrt(squares) > most:
             raise SecureFlowError(
                 "norm_exceeded",
                 Text(
                     "The update's L2 norm is {norm:.6g}; the spec allows {max_norm:.6g}.",
                     norm=math.sqrt(squares),
-                    max_norm=self._max_norm,
+                    max_norm=most,
                 ),
                 "Clip the update to limits.clip_norm before sending it.",
             )

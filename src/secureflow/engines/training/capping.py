@@ -60,6 +60,15 @@ class Cuts:
             self.longest = max(self.longest, norm)
 
 
+def update_parts(spec: TrainingSpec) -> tuple[tuple[int, float], ...]:
+    """Return the lengths of an update's parts, and how long (L2) each may be.
+
+    The change of the model is one; what its strategy sends beside it is another.
+    """
+    sizes = spec.model_and_bound, spec.update_parameters - spec.model_and_bound
+    return tuple((size, spec.limits.clip_norm) for size in sizes if size)
+
+
 def clipped_delta(
     spec: TrainingSpec, delta: NDArray[Any], cuts: Cuts | None = None
 ) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ shown different ones mask under different contexts, and nothing opens.
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
 from secureflow.engines.secagg.encoding import Contribution, mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
+from secureflow.engines.training.capping import update_parts
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import (
     longest_sum,
@@ -33,6 +35,7 @@ from secureflow.engines.training.noising import (
 from secureflow.engines.training.private import noise_shared, noises_metrics
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import next_state
+from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -143,11 +146,24 @@ def opened_sums(
     return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
 
 
+class SummedUpdates(NamedTuple):
+    """An opened sum of masked vectors.
+
+    Args:
+        total: elements of the ring (slots,).
+        weight: of all that are in it.
+        parties: how many are in it.
+    """
+
+    total: Ring
+    weight: int
+    parties: int
+
+
 def apply_mean(
     spec: TrainingSpec,
     plan: MaskingPlan,
-    total: Ring,
-    weight: int,
+    opened: SummedUpdates,
     model: NDArray[np.float32],
     mean: NDArray[np.float32],
 ) -> tuple[str, str]:
@@ -155,16 +171,32 @@ def apply_mean(
 
     Published is the mean update, or under shared noise the noised sum in lattice steps.
 
+    Args:
+        spec: the job's.
+        plan: the plan of the stage's masked sums.
+        opened: the round's sum.
+        model: the state from which the round started, float32 (parameters,).
+        mean: what is published, float32 (update_parameters,).
+
     Raises:
         SecureFlowError: `model_inconsistent`, `model_not_finite`; then the model is unusable.
     """
+    total, weight, parties = opened
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
+    if len(mean) > spec.model_and_bound:
+        behind = slice(spec.model_and_bound, len(mean))
+        mean[behind] = attended(spec, mean, parties)[behind]
     added = smoothing(spec, weight)
     if added is not None:
         mean += added
     check_mean(spec, mean)
     next_state(spec, model, mean, model)
     return tensor_digest(model), tensor_digest(mean)
+
+
+def _longest(spec: TrainingSpec) -> float:
+    """Return the largest L2 norm of an update, all of its parts together."""
+    return math.hypot(*(norm for _, norm in update_parts(spec)))
 
 
 def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
@@ -176,7 +208,7 @@ def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
     if noise_shared(spec):
         most = clip = longest_sum(spec)
     else:
-        most, clip = spec.limits.clip_norm, spec.quantisation.clip
+        most, clip = _longest(spec), spec.quantisation.clip
         added = smoothing(spec, 1)
         if added is not None:
             most, clip = most + float(np.linalg.norm(added)), clip + float(added.max())

@@ -21,6 +21,7 @@ from secureflow.domain.specs.base import STRICT, dump, parse, spec_digest
 from secureflow.domain.specs.families import LEARNS, FamilyModel
 from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.recipe_rules import recipe_problem
+from secureflow.domain.specs.strategies import PLAIN, ChosenStrategy
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
@@ -80,7 +81,7 @@ def model_card(
         "moments": None if moments is None else [float(value) for value in moments],
         "plan": written["plan"],
         "protection": spec.protection,
-        "adapts_clipping": spec.parameters > spec.model_parameters,
+        "adapts_clipping": spec.adapts_clipping,
         "metrics": dict(metrics),
         "created": created,
     }
@@ -95,13 +96,22 @@ class _Described:
     model: FamilyModel
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """The part of a card's plan that says what follows the model's parameters."""
+
+    __pydantic_config__ = STRICT
+    strategy: ChosenStrategy
+
+
 @dataclass(frozen=True, eq=False)
 class ModelFile:
     """A model and its card, consistent with each other.
 
     Args:
         card: the JSON card.
-        parameters: float32 of shape (d,), finite; one more if the card has `adapts_clipping`.
+        parameters: float32 of shape (d,), finite; the model's, one more if the card has
+            `adapts_clipping`, and what the strategy of its plan keeps.
     """
 
     card: dict[str, Any]
@@ -181,7 +191,7 @@ class ModelFile:
             raise _invalid("its family cannot see its inputs")
         if any(low >= high for low, high in (f.bounds for f in features.numeric)):
             raise _invalid("a feature has empty bounds")
-        needed = self.spec.model_parameters + bool(self.card.get("adapts_clipping"))
+        needed = self.spec.parameters + bool(self.card.get("adapts_clipping"))
         if len(self.parameters) != needed:
             found = len(self.parameters)
             raise _invalid(
@@ -195,7 +205,7 @@ class ModelFile:
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """The model's own parameters, without the clipping norm of a job that adapted it."""
+        """The model's own parameters, without what follows them in the state of a job."""
         return self.parameters[: self.spec.model_parameters]
 
     @property
@@ -207,7 +217,11 @@ class ModelFile:
         written = self.card.get("plan")
         rounds = written.get("rounds") if isinstance(written, dict) else 0
         seed = written.get("seed") if isinstance(written, dict) else None
-        plan = TrainingPlan(rounds=rounds if type(rounds) is int else 0)
+        chosen = written.get("strategy", PLAIN) if isinstance(written, dict) else PLAIN
+        plan = TrainingPlan(
+            rounds=rounds if type(rounds) is int else 0,
+            strategy=parse(_Chosen, {"strategy": chosen}, "model").strategy,
+        )
         if type(seed) is int:
             plan = replace(plan, seed=seed)
         return TrainingSpec(

@@ -24,6 +24,7 @@ from secureflow.engines.training.kmeans import KMeans
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.network import Network
 from secureflow.engines.training.noop import NoOpModel
+from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.ridge import Ridge
 from secureflow.engines.training.torch_network import TorchNetwork
 
@@ -55,6 +56,7 @@ class ModelFamily(Protocol):
         labels: NDArray[np.float32],
         seed: bytes,
         weights: NDArray[np.float32] | None = None,
+        pull: Pull | None = None,
     ) -> NDArray[np.float32]:
         """Return locally trained parameters: bit-equal for equal arguments, input unchanged.
 

@@ -70,7 +70,7 @@ def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
     digest = spec.starts_from
     if not digest:
         return None
-    return ReleasedModel(digest, digest, 4 * spec.parameters)
+    return ReleasedModel(digest, digest, 4 * spec.start_parameters)
 
 
 def _parents(spec: TrainingSpec) -> list[str]:

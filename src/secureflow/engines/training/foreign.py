@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.pull import Pull
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -40,9 +41,10 @@ class ForeignModel:
         labels: NDArray[np.float32],
         seed: bytes,
         weights: NDArray[np.float32] | None = None,
+        pull: Pull | None = None,
     ) -> NDArray[np.float32]:
         """Refuse: the bundle trains."""
-        del spec, parameters, inputs, labels, seed, weights
+        del spec, parameters, inputs, labels, seed, weights, pull
         _refuse()
 
     def clipped_sum(

@@ -21,6 +21,7 @@ from secureflow.engines.training.metrics import (
     binary_metric_sums,
 )
 from secureflow.engines.training.order import orders
+from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.weighting import row_weights
 from secureflow.kit.errors import SecureFlowError
 
@@ -51,6 +52,7 @@ class LogisticRegression:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
@@ -61,14 +63,17 @@ class LogisticRegression:
         counts = row_weights(self._class_weights, labels, weights)
         coef, intercept = parameters[:-1].copy(), parameters[-1]
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
+        pull = pull or Pull(spec, parameters)
         with np.errstate(over="ignore", invalid="ignore"):
             for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
                     slope, shift = _gradient(coef, intercept, inputs, labels, rows, counts)
-                    step = rate / np.float32(len(rows))
+                    step, back = rate / np.float32(len(rows)), pull.back(coef, intercept)
                     coef -= step * slope + (rate * decay) * coef
                     intercept -= step * shift
+                    if back is not None:
+                        coef, intercept = coef - back[:-1], intercept - back[-1]
         trained = np.append(coef, intercept).astype(np.float32)
         if not np.isfinite(trained).all():
             raise diverged()

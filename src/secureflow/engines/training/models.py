@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.strategies import first_values, kept_by_party
 from secureflow.domain.specs.torch_families import TOKEN_FAMILIES, TORCH_MODELS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
@@ -44,11 +45,11 @@ def model_family(spec: TrainingSpec) -> ModelFamily:
 
 
 def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
-    """Return the start of the rounds: the model before round 1, with an adaptive clipping norm."""
+    """Return the start of the rounds: the model before round 1, and what follows it in a state."""
     parameters = initial_parameters(spec)
-    if spec.privacy is None or spec.privacy.adaptive is None:
-        return parameters
-    return np.append(parameters, np.float32(spec.privacy.clipping_norm))
+    if spec.privacy is not None and spec.privacy.adaptive is not None:
+        parameters = np.append(parameters, np.float32(spec.privacy.clipping_norm))
+    return with_kept(spec, parameters)
 
 
 def token_numbers(spec: TrainingSpec) -> bool:
@@ -66,6 +67,30 @@ def row_cells(spec: TrainingSpec) -> int:
     if isinstance(spec.model, TORCH_MODELS) and spec.features is not None:
         own = spec.model.cells(spec.features.beside)
     return max(own, 4 * sum(max(one.shape, default=1) for one in spec.tensors))
+
+
+def repeats(spec: TrainingSpec) -> bool:
+    """Tell whether a party makes the same update again from the same model.
+
+    Not with a family that says so, nor where a party keeps something between its rounds.
+    """
+    return model_family(spec).reproducible and not kept_by_party(spec.plan.strategy)
+
+
+def with_kept(spec: TrainingSpec, model: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a first state: a model with its bound, and behind it what the strategy keeps.
+
+    A model that has it already (of a job that is resumed) is returned as it is.
+    """
+    if len(model) == spec.parameters:
+        return model
+    size, starts = spec.model_parameters, first_values(spec.plan.strategy)
+    return np.concatenate([model, *(np.full(size, one, np.float32) for one in starts)])
+
+
+def model_sizes(spec: TrainingSpec) -> tuple[int, int]:
+    """Return the bytes of a model's file: of a released one, and of the one that it starts from."""
+    return 4 * spec.parameters, 4 * spec.start_parameters
 
 
 def initial_model_digest(spec: TrainingSpec) -> str:
@@ -98,7 +123,7 @@ def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
         length = 1 + (3 * len(spec.features.federated) if spec.features else 0)
         return UpdateLayout(0, length, 1.0)
     metrics = measure_of(spec).count
-    parameters = spec.parameters if stage == "train" else 0
+    parameters = spec.update_parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)
 
 
@@ -106,5 +131,5 @@ def _private_layout(spec: TrainingSpec, stage: Stage) -> UpdateLayout:
     measured = stage == "evaluate" and noises_metrics(spec)
     metrics = measure_of(spec).private_count if measured else 0
     seeds = SEED_WORDS if draws_noise(spec) and (stage == "train" or measured) else 0
-    parameters = spec.parameters if stage == "train" else 0
+    parameters = spec.update_parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics + seeds, 1.0, seeds)

@@ -29,6 +29,7 @@ from secureflow.engines.privacy.clipping import Layer, clipped_layers_sum, produ
 from secureflow.engines.training.logistic import diverged, probabilities
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.order import orders
+from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.weighting import row_weights
 
 Vector = NDArray[np.float32]
@@ -64,6 +65,7 @@ class Network:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
@@ -73,16 +75,18 @@ class Network:
         plan, trained = spec.plan, parameters.copy()
         counts = row_weights(self._class_weights, labels, weights)
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
-        layers = list(self._layers(trained))
+        layers, pull = list(self._layers(trained)), pull or Pull(spec, parameters)
         with np.errstate(over="ignore", invalid="ignore"):
             for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
                     slopes = self._slopes(layers, inputs, labels, counts, rows)
-                    step = rate / np.float32(len(rows))
+                    step, back = rate / np.float32(len(rows)), pull.back(trained)
                     for (coef, intercept), (slope, shift) in zip(layers, slopes, strict=True):
                         coef[:] = coef - (step * slope + (rate * decay) * coef)
                         intercept[:] = intercept - step * shift
+                    if back is not None:
+                        trained -= back
         if not np.isfinite(trained).all():
             raise diverged()
         return trained

@@ -167,7 +167,7 @@ def longest_sum(spec: TrainingSpec) -> float:
     widest = max(privacy.sigma(spec.model_parameters), privacy.bit_sigma)
     width = widest * privacy.share(parties) * math.sqrt(parties)
     # A party may have more records than declared for all: none scales its sum below that.
-    return parties * norm_cap(spec) + width * (math.sqrt(spec.parameters) + _TAIL)
+    return parties * norm_cap(spec) + width * (math.sqrt(spec.update_parameters) + _TAIL)
 
 
 def _derived(seed: bytes, use: str) -> bytes:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.training.pull import Pull
 
 
 class NoOpModel:
@@ -36,9 +37,10 @@ class NoOpModel:
         labels: NDArray[np.float32],
         seed: bytes,
         weights: NDArray[np.float32] | None = None,
+        pull: Pull | None = None,
     ) -> NDArray[np.float32]:
         """Return the same array of parameters, unchanged."""
-        del spec, inputs, labels, seed, weights
+        del spec, inputs, labels, seed, weights, pull
         return parameters
 
     def clipped_sum(

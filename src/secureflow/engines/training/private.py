@@ -281,7 +281,7 @@ def norm_cap(spec: TrainingSpec) -> float:
     privacy = privacy_of(spec)
     units = privacy.rows if privacy.unit == "record" else 1
     # Rounding to the lattice may add half a step to each coordinate; the bit is ±½ of the ball.
-    ball = units * 2.0**privacy.bits + 0.5 * math.sqrt(spec.parameters)
+    ball = units * 2.0**privacy.bits + 0.5 * math.sqrt(spec.update_parameters)
     return math.hypot(ball, 2.0 ** (privacy.bits - 1)) if privacy.adaptive else ball
 
 

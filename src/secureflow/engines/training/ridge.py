@@ -25,6 +25,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.privacy.clipping import row_products
 from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.pull import Pull
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -58,9 +59,10 @@ class Ridge:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the means over these rows; without rows the parameters, unchanged."""
-        del spec, seed
+        del spec, seed, pull
         if not len(labels):
             return parameters
         total, size = np.zeros(len(parameters)), max(1, _BLOCK // self._size)

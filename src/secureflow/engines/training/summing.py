@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.pull import Pull
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -49,9 +50,10 @@ class SummedFamily(ABC):
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the means over these rows; without rows the parameters, unchanged."""
-        del seed
+        del seed, pull
         if not len(labels):
             return parameters
         before, total = parameters.astype(np.float64), np.zeros(len(parameters))

@@ -26,6 +26,7 @@ from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.order import orders
+from secureflow.engines.training.pull import Pull, proximal
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
 from secureflow.engines.training.torch_state import Optimiser, OptimiserState
 from secureflow.engines.training.weighting import row_weights
@@ -72,6 +73,7 @@ class TorchNetwork:
         labels: Vector,
         seed: bytes,
         weights: Vector | None = None,
+        pull: Pull | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, and take up the new state.
 
@@ -79,17 +81,20 @@ class TorchNetwork:
             SecureFlowError: `training_diverged` if a parameter is no longer finite; `missing_extra`
                 without PyTorch.
         """
+        del pull
         torch, module = self._loaded(parameters, self.device)
         done, plan = self.state.rounds, spec.plan
         rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)
         named = list(module.named_parameters())
         optimiser = Optimiser(torch, self._model, named, rate, self.state)
         counts = row_weights(self._model.class_weights, labels, weights)
+        began = [one.detach().clone() for _, one in named] if proximal(spec) else []
         for order in orders(plan, seed, len(labels)):
             for start in range(0, len(labels), plan.batch_size):
                 rows = order[start : start + plan.batch_size]
                 optimiser.clear()
                 self._backwards(torch, module, inputs, labels, counts, rows)
+                self._pull(spec, named, began)
                 optimiser.step()
         trained = self._flat(module)
         if not np.isfinite(trained).all():
@@ -208,6 +213,12 @@ class TorchNetwork:
             if counts is not None:
                 losses = losses * torch.from_numpy(counts[some]).to(losses.device)
             (losses.sum() / len(rows)).backward()
+
+    @staticmethod
+    def _pull(spec: TrainingSpec, named: list[tuple[str, Any]], began: list[Any]) -> None:
+        """Add the slope of a proximal term, if the strategy has one, to those of a batch."""
+        for (_, one), before in zip(named if began else (), began, strict=True):
+            one.grad.add_(one.detach() - before, alpha=float(proximal(spec) or 0.0))
 
     def _losses(self, torch: Any, outputs: Any, labels: NDArray[Any]) -> Any:
         """Return the loss of each row: log loss, cross-entropy or half the squared error."""

@@ -21,6 +21,7 @@ from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg.encoding import encode, total_weight
 from secureflow.engines.training.encodings import (
+    SummedUpdates,
     apply_mean,
     masked_parts,
     masked_plan,
@@ -48,11 +49,19 @@ class Adding(Protocol):
 
 
 @dataclass(frozen=True)
+class _Sender:
+    """Whose update it is."""
+
+    party: str
+
+
+@dataclass(frozen=True)
 class _Update:
     """What a fold reads of an opened update (`engines.sealing.OpenedUpdate`)."""
 
     parameters: Vector
     sums: Sums
+    binding: _Sender
 
 
 class Folded:
@@ -65,7 +74,7 @@ class Folded:
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
         """Add a contribution."""
-        if seed := self._fold.fold(_Update(parameters, sums)):
+        if seed := self._fold.fold(_Update(parameters, sums, _Sender(party))):
             self._seeds[party] = seed
 
     def release(self, model: GlobalModel, seed: Seed) -> list[float]:
@@ -86,7 +95,7 @@ class Ringed:
         self._plan = masked_plan(spec, JOB, spec_digest(spec), stage)
         self._total = np.zeros(self._plan.encoding.slots, self._plan.ring)
         self._one = np.zeros_like(self._total)
-        self._mean = np.empty(spec.parameters if stage == "train" else 0, np.float32)
+        self._mean = np.empty(spec.update_parameters if stage == "train" else 0, np.float32)
         self._count = 0
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
@@ -103,7 +112,11 @@ class Ringed:
         weight = total_weight(self._plan.encoding, self._total, self._count)
         if self._stage == "train":
             model.digest, _ = apply_mean(
-                self._spec, self._plan, self._total, weight, model.parameters, self._mean
+                self._spec,
+                self._plan,
+                SummedUpdates(self._total, weight, self._count),
+                model.parameters,
+                self._mean,
             )
         sums = opened_sums(self._spec, self._stage, self._plan, self._total, weight)
         self._total.fill(0)

@@ -15,7 +15,7 @@ import numpy as np
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import summarise
-from secureflow.engines.training.models import initial_state, model_family
+from secureflow.engines.training.models import initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
@@ -84,12 +84,14 @@ class _Rounds:
         self, spec: TrainingSpec, parties: Sequence[Party], folder: Path, start: Vector | None
     ) -> None:
         self._spec, self._parties = spec, parties
-        state = initial_state(spec) if start is None else np.array(start, np.float32)
+        state = initial_state(spec)
+        if start is not None:
+            state = with_kept(spec, np.array(start, np.float32))
         self._model = global_model(state)
         self._file, self._update = folder / "model", folder / "update"
         self._buffer = update_buffer(spec)
         self._moments: list[float] | None = None
-        self._again = not model_family(spec).reproducible
+        self._again = not repeats(spec)
         self._began, self._sums, self._repeated = "", list[float](), 0
 
     def run(self, accounting: Mapping[str, Any] | None, on_round: OnRound | None) -> Trained:

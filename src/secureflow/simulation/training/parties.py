@@ -142,7 +142,7 @@ def _places(owners: Owners | None, place: int) -> NDArray[np.int64]:
 
 def update_buffer(spec: TrainingSpec) -> NDArray[Any]:
     """Return what `Party.train` reads an update into, whichever party's."""
-    return np.empty(spec.parameters, DTYPES[spec.wire_type])
+    return np.empty(spec.update_parameters, DTYPES[spec.wire_type])
 
 
 def _read(path: Path, wire: str, buffer: NDArray[Any]) -> Vector:

@@ -61,13 +61,13 @@ class Beginning:
                 "Name a file with the model's tensors: `secureflow simulate --save` and "
                 "`secureflow model download` write one.",
             )
-        if self.state is not None and self.state.size != spec.parameters:
+        if self.state is not None and self.state.size != spec.start_parameters:
             raise SecureFlowError(
                 "invalid_request",
                 Text(
                     "The weights to start from are {found} numbers; the model has {wanted}.",
                     found=self.state.size,
-                    wanted=spec.parameters,
+                    wanted=spec.start_parameters,
                 ),
                 "Name the file with its weights: --initial FILE.",
             )

@@ -43,7 +43,7 @@ def updates(d: int, parties: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def move(total: FixedPointAccumulator, model: NDArray[np.float32]) -> None:
     """Let FedAvg move a model on by the mean."""
-    spec: Any = SimpleNamespace(privacy=None, parameters=len(model))
+    spec: Any = SimpleNamespace(privacy=None, parameters=len(model), model_and_bound=len(model))
     FedAvg().next_state(spec, model, total.mean(), model)
 
 

@@ -35,7 +35,7 @@ from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
 from secureflow.engines.training.extras import check_extra
 from secureflow.engines.training.kind import TRAINING_ENGINE
-from secureflow.engines.training.models import Stage, model_family, update_layout
+from secureflow.engines.training.models import Stage, repeats, update_layout
 from secureflow.engines.training.private import noise_shared
 from secureflow.kit.canonical import JSON
 
@@ -176,7 +176,7 @@ class TrainingAgentKind:
     engine: Final[EngineKind] = TRAINING_ENGINE
 
     def __init__(self, reproducible: Callable[[TrainingSpec], bool] | None = None) -> None:
-        self._reproducible = reproducible or _reproducible
+        self._reproducible = reproducible or repeats
 
     def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
         """Refuse columns that do not match, and a trainer that is not installed.
@@ -191,10 +191,6 @@ class TrainingAgentKind:
     ) -> Contributing:
         """Return a party's part in training."""
         return TrainingContribution(context, computing, link, self._reproducible)
-
-
-def _reproducible(spec: TrainingSpec) -> bool:
-    return model_family(spec).reproducible
 
 
 TRAINING_AGENT: Final = TrainingAgentKind()

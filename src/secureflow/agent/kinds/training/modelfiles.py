@@ -20,11 +20,9 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.compute.jobfiles import (
@@ -39,6 +37,7 @@ from secureflow.agent.compute.jobfiles import (
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.heldsums import HeldSums
+from secureflow.agent.kinds.training.statefiles import Written, state_in
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import PublishedStep, ReleasedModel
@@ -105,7 +104,7 @@ class ModelFiles:
         path = await asyncio.to_thread(self.existing, job.job, model.digest)
         if path is None:
             path = self._path(job.job, model.digest)
-            await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+            await self._fetch(job, model, path, _FLOAT32 * _values(spec, model))
             self._sound.add(path)
         return path
 
@@ -131,7 +130,7 @@ class ModelFiles:
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
         """
-        mean, size = self._job(job) / "mean", _FLOAT32 * spec.parameters
+        mean, size = self._job(job) / "mean", _FLOAT32 * spec.update_parameters
         if step.mean.size != size:
             raise other_model(step.model)
         with writing(self._place):
@@ -364,13 +363,13 @@ class ModelFiles:
 
 def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: str) -> None:
     update = np.fromfile(mean, "<f4")
-    if update.size != spec.parameters:
+    if update.size != spec.update_parameters:
         raise other_model(digest)
     check_mean(spec, update)
     part = path.with_suffix(".part")
     with base.open("rb", 0) as source, part.open("wb") as file:
-        written = _Written(file)
-        next_state(spec, _Read(source), update, written)
+        written = Written(file)
+        next_state(spec, state_in(spec, source), update, written)
     found = written.digest
     mean.unlink()
     if found != digest:
@@ -401,33 +400,9 @@ def _rest_on(base: Path) -> None:
     _keep_only(base)
 
 
-class _Read:
-    """The float32 values of a file, read in order."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def __getitem__(self, part: slice) -> NDArray[np.float32]:
-        count = -1 if part.stop is None else part.stop - (part.start or 0)
-        return np.fromfile(self._file, "<f4", count)
-
-
-class _Written:
-    """A file to which float32 values are written in order, and their hex BLAKE3."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hasher = blake3()
-
-    def __setitem__(self, part: slice, values: NDArray[np.float32]) -> None:
-        del part
-        data = values.data.cast("B")
-        self._hasher.update(data)
-        self._file.write(data)
-
-    @property
-    def digest(self) -> str:
-        return self._hasher.hexdigest()
+def _values(spec: TrainingSpec, model: ReleasedModel) -> int:
+    """Return how many values a model has: the one that a job starts from may be uploaded."""
+    return spec.start_parameters if model.digest == spec.starts_from else spec.parameters
 
 
 def other_model(digest: str) -> SecureFlowError:
@@ -445,7 +420,7 @@ def other_model(digest: str) -> SecureFlowError:
 def _resumed(spec: TrainingSpec) -> ReleasedModel:
     """Return the model named by the approved spec: of another job or uploaded, in clear."""
     named = spec.starts_from
-    return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
+    return ReleasedModel(named, named, _FLOAT32 * spec.start_parameters)
 
 
 def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedModel) -> None:

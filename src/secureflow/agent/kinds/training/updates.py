@@ -33,6 +33,7 @@ from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.domain.specs.strategies import kept_by_party, name_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import LEAST_VALIDATION
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
@@ -172,7 +173,7 @@ class Updates:
             return await self._computing.compute(job.job, EVALUATE, asked)
         size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
         update = await run_to_its_end(self._files.begin_update, job.job, size)
-        state = None if self._reproducible(spec) else await run_to_its_end(self._state, job)
+        state = None if self._reproducible(spec) else await run_to_its_end(self._state, job, spec)
         asked = train_arguments(path, update, moments, seed, state, number)
         return await self._computing.compute(job.job, TRAIN, asked)
 
@@ -251,10 +252,29 @@ class Updates:
         self._files.keep_update(job.job, held.content, held.plaintext, filed=filed)
         self._files.drop_kept(job.job, kept)
 
-    def _state(self, job: JobRecord) -> tuple[Path | None, Path]:
-        """Return where the trainer's state after the newest recorded update is, and goes."""
+    def _state(self, job: JobRecord, spec: TrainingSpec) -> tuple[Path | None, Path]:
+        """Return where the trainer's state after the newest recorded update is, and goes.
+
+        Raises:
+            SecureFlowError: `state_unreadable` if it is gone and the strategy cannot do without.
+        """
         newest = self._context.store.newest_round(job.job)
-        return self._files.trainer_state(job.job, "" if newest is None else newest.content)
+        found = self._files.trainer_state(job.job, "" if newest is None else newest.content)
+        trained = newest is not None and newest.stage == "train"
+        if newest is not None and trained and kept_by_party(spec.plan.strategy) and not found[0]:
+            raise SecureFlowError(
+                "state_unreadable",
+                Text(
+                    "{party} no longer holds what {strategy} keeps of it since round {round} of "
+                    "{job}.",
+                    party=self._context.party,
+                    strategy=name_of(spec.plan.strategy),
+                    round=newest.round,
+                    job=job.job,
+                ),
+                "Leave this job: from another state the trainer would make another update.",
+            )
+        return found
 
     def _hold(
         self,
