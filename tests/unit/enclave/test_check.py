@@ -96,6 +96,16 @@ def remove(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
 
+def in_the_way(name: str) -> Callable[[Path], object]:
+    """Put a folder in a file's place."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
 def swap_key(folder: Path) -> None:
     path, other = folder / "simulated/platform.json", folder / "other/platform.json"
     stored, theirs = json.loads(path.read_text()), json.loads(other.read_text())
@@ -109,7 +119,8 @@ def swap_key(folder: Path) -> None:
         (mode("link.pem"), "keys", "key_exposed", "link.pem"),
         (mode(IDENTITY), "keys", "key_exposed", IDENTITY),
         (mode("simulated/platform.json"), "platform", "key_exposed", "platform.json"),
-        (write("link.pem", ""), "keys", "not_enrolled", "holds no link credentials"),
+        (write("link.pem", ""), "keys", "certificate_malformed", "link.pem cannot be read: it is"),
+        (in_the_way("ca.pem"), "keys", "certificate_malformed", "ca.pem cannot be read: Is a"),
         (write("link.pem", "x"), "keys", "certificate_malformed", "link.pem"),
         (write("ca.pem", "x"), "keys", "certificate_malformed", "ca.pem"),
         (copy("another/mixed.pem", "link.pem"), "keys", "certificate_foreign", "link.pem and"),

@@ -382,7 +382,7 @@ def _settings(settings: AgentSettings, kinds: SpecKinds) -> Iterator[Finding]:
     yield from refused("settings", lambda: check_folder(settings.directory), RESTORE)
     for suffix in ("", "-wal"):
         path = settings.record.with_name(settings.record.name + suffix)
-        if path.exists() and path.stat().st_mode & 0o077:
+        if path.is_file() and path.stat().st_mode & 0o077:
             hint = Text("chmod 600 {path}, and think about who may have read it.", path=path)
             yield Finding(
                 "settings", Text("{path} can be read by others.", path=path), hint, "key_exposed"
