@@ -136,7 +136,7 @@ def _missing_data(dataset: DatasetConfig) -> SecureFlowError:
 
 def _keys(so_far: Diagnosis) -> str:
     key = read_signing_key(so_far.known)
-    with contextlib.suppress(FileNotFoundError):  # the check `certificate` reports it
+    with contextlib.suppress(OSError):  # the check `certificate` reports it
         read_private(so_far.known.link_certificate)
     if not_wrapped(key_places(so_far.known)):
         return Text(
