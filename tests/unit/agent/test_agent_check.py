@@ -220,6 +220,9 @@ def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
     assert str(path) in failed(folder)["models"]
+    path.unlink()
+    path.mkdir()
+    assert f"{path} cannot be read: Is a directory" in failed(folder)["models"]
 
 
 @pytest.mark.parametrize("seed", range(15))

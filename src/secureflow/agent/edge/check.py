@@ -49,7 +49,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.keywrapping import wrapping_report
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
+from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.kit.text import Text
 
@@ -365,6 +367,11 @@ class ModelsCheck:
             try:
                 found = blake3(path.read_bytes()).hexdigest()
             except FileNotFoundError:  # the next round removed it
+                continue
+            except OSError as error:
+                unread = Text("{path} cannot be read: {strerror}.", path=path,
+                              strerror=reason_of(error))  # fmt: skip
+                yield Finding("models", unread, DENIED, "disk_failed")
                 continue
             self.count += 1
             if found != path.stem:
