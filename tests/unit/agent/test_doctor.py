@@ -357,6 +357,21 @@ async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
         assert "secureflow agent start" in checks["certificate"]["hint"]
 
 
+@pytest.mark.parametrize("code", ["certificate_revoked", "organisation_disabled", "link_broken"])
+async def test_of_an_expired_certificate_that_is_not_renewed_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It was revoked while the agent was down: no running agent renews it, and only it knows."""
+    trouble = SecureFlowError(code, "The centre says so.", "Ask the operator.").as_json()
+    told = {"settings": {"state": "same", "changed": [], "restart": [], "problem": None}}
+    monkeypatch.setattr(ownchecks, "call", lambda *_: {**told, "trouble": trouble})
+    async with patient(tmp_path, at=now() - 2 * 86_400, life=timedelta(hours=1)) as sick:
+        found = (await sick.checks())["certificate"]
+    barred = code != "link_broken"
+    assert found["code"] == (code if barred else "certificate_not_valid_now")
+    assert ("renews it by itself" in found["hint"]) is not barred
+
+
 async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,6 +274,15 @@ def test_a_folder_of_blobs_that_may_not_be_read_is_named_and_hides_no_database(
     assert only["message"] == f"{closed} cannot be read: Permission denied."
 
 
+def test_a_folder_in_the_place_of_the_links_certificate_is_named(config: Path) -> None:
+    path = ServerSettings.load(config).directory / "tls" / "link.pem"
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    found = [one["message"] for one in check(config) if not one["ok"]]
+    assert found == [f"The link credentials in {path} cannot be read: Is a directory."]
+
+
 def test_a_database_whose_folder_may_not_be_written_in_says_so() -> None:
     error = sqlite3.OperationalError("attempt to write a readonly database")
     error.sqlite_errorcode = sqlite3.SQLITE_READONLY

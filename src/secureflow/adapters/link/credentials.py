@@ -149,14 +149,17 @@ class CredentialFiles:
         If interrupted, earlier versions left an empty `link.pem`, or one without `ca.pem`.
 
         Raises:
+            SecureFlowError: `certificate_malformed` for what this user may not read, or no file.
             InfrastructureError: they cannot be read (`kit.disk`).
         """
-        try:
-            with writing(Place(self._directory, "own files")):
+        with writing(Place(self._directory, "own files")):
+            try:
                 pem = (self._directory / "link.pem").read_bytes()
                 return bool((self._directory / "ca.pem").read_bytes()) and bool(pem)
-        except FileNotFoundError:
-            return False
+            except FileNotFoundError:
+                return False
+            except (PermissionError, IsADirectoryError) as error:
+                raise self._refused(error) from error
 
     def __call__(self) -> Credentials:
         """Return the newest credentials (read again only if a file changed).
@@ -314,8 +317,11 @@ class CredentialFiles:
                 "Enrol first, with a token from the operator.",
             ) from error
         except OSError as error:
-            hint = DENIED if isinstance(error, PermissionError) else _ANEW
-            raise self._unreadable(name, reason_of(error), hint) from error
+            raise self._refused(error, name) from error
+
+    def _refused(self, error: OSError, name: str = "") -> SecureFlowError:
+        hint = DENIED if isinstance(error, PermissionError) else _ANEW
+        return self._unreadable(name or Path(error.filename).name, reason_of(error), hint)
 
     def _unreadable(self, name: str, reason: str, hint: str = _ANEW) -> SecureFlowError:
         return SecureFlowError(

@@ -24,6 +24,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
+    barred,
     check_alarm,
     check_attestation,
     check_budgets,
@@ -279,6 +280,8 @@ def _certificate(so_far: Diagnosis) -> str:
 def _out_of_time(so_far: Diagnosis) -> SecureFlowError:
     """Return why the own certificate is not valid now: often a clock, which no renewal mends."""
     files = _credentials(so_far)
+    if (refusal := barred(so_far)) is not None:
+        return refusal
     start, end = files().span
     centre_time = server_time(so_far.known.server, files.authority())
     step: str = NEXT_STEP
