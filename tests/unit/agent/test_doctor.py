@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -338,6 +340,19 @@ async def test_a_date_that_is_none_is_no_finding(
     monkeypatch.setattr(renewal, "exchange", lambda *_: (200, b"{}", date))
     async with patient(tmp_path) as sick:
         assert await sick.failed() == {}
+
+
+async def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path / "version.json"))
+
+    only = ("settings", frozenset(), lambda _: denied(tmp_path))
+    monkeypatch.setattr(doctor, "_CHECKS", (only,))
+    (told,) = examine(tmp_path / "agent.yaml")
+    assert told["code"] == "invalid_file"
+    assert told["message"] == f"{tmp_path}/version.json: Permission denied."
 
 
 async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:
