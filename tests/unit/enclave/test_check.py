@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -13,8 +15,10 @@ import pytest
 from peers.links import Pki, now
 from typer.testing import CliRunner
 
+from secureflow.adapters.link.uplink import UplinkServer
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.cli.main import app
+from secureflow.enclave import main
 from secureflow.enclave.check import check
 from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.main import serve
@@ -176,6 +180,28 @@ async def test_a_start_names_the_damaged_file(folder: Path, name: str) -> None:
     with pytest.raises(SecureFlowError, match=f"{name} cannot be read") as caught:
         await serve(EnclaveSettings.load(folder / "enclave.yaml"))
     assert caught.value.code == "certificate_malformed"
+
+
+async def test_a_start_that_cannot_say_that_it_serves_leaves_no_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's server outlived the loop and printed a trace."""
+    stopped: list[bool] = []
+    stop = UplinkServer.stop
+
+    async def noted(server: UplinkServer, grace: float = 1.0) -> None:
+        await stop(server, grace)
+        stopped.append(True)
+
+    def denied(directory: Path, _: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+
+    monkeypatch.setattr(UplinkServer, "stop", noted)
+    monkeypatch.setattr(main, "announce_ready", denied)
+    with pytest.raises(SecureFlowError) as caught:
+        await serve(EnclaveSettings.load(folder / "enclave.yaml"))
+    assert caught.value.code == "disk_failed"
+    assert stopped == [True]
 
 
 def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
