@@ -181,7 +181,7 @@ RULES: dict[str, Rule] = {
     "check_draft": Rule("job.submit", "project", "body", JOB_BODY),
     "list_job_templates": Rule("job.read"),
     "list_strategies": Rule("job.read"),
-    "get_strategy": Rule("job.read"),
+    "get_strategy": Rule("job.read", path={"key": "scaffold"}),
     "get_job_template": Rule("job.read", path={"key": "data-quality"}),
     "fill_job_template": Rule(
         "job.read",
