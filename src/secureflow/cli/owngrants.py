@@ -39,6 +39,19 @@ Code = Annotated[
     Several,
     typer.Option(help=t("Code that a job may bring: its digest, none, or person. Default: none.")),
 ]
+Rows = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help=t(
+            "Held-out rows that a job may have sealed to an enclave, to score what updates were "
+            "worth. Default: none leave."
+        ),
+    ),
+]
+Simulated = Annotated[
+    bool, typer.Option(help=t("These rows may go to a SIMULATED enclave, which hides nothing."))
+]
 Automatic = Annotated[bool, typer.Option(help=t("A job that fits needs no policy and no person."))]
 _CONFIG = Path("agent.yaml")
 _COLUMNS: Final = ("id", "state", "dataset", "project", "columns", "uses", "epsilon", "expires")
@@ -88,6 +101,8 @@ def create(
     bundle: Code = None,
     uses: Annotated[int, typer.Option(help=t("How many jobs may be approved. Default: any."))] = 0,
     days: Annotated[int, typer.Option(min=1, help=t("Days until it expires."))] = 90,
+    validation_rows: Rows = 0,
+    validation_simulated: Simulated = False,
     automatic: Automatic = False,
     yes: Yes = False,
     config: Config = _CONFIG,
@@ -101,6 +116,7 @@ def create(
         "kinds": kind, "parties": party, "protections": protection, "epsilon": epsilon,
         "epsilon_per_job": epsilon_per_job, "min_group": min_group, "bundles": _code(bundle),
         "uses": uses, "automatic": automatic,
+        "validation": _rows(validation_rows, validation_simulated),
     }  # fmt: skip
     terms = {**_read(file), **{name: value for name, value in given.items() if value}}
     terms.setdefault("expires", _in_days(days))
@@ -199,11 +215,12 @@ def _terms(terms: dict[str, Any]) -> dict[str, Any]:
     shown = {
         name: value or t("any")
         for name, value in terms.items()
-        if name not in {"automatic", "expires", "bundles"}
+        if name not in {"automatic", "expires", "bundles", "validation"}
     }
     return {
         **shown,
         "bundles": terms.get("bundles", "none"),
+        "validation": _leaving(terms),
         "automatic": t("yes") if terms.get("automatic") else t("no"),
         "expires": moment(int(terms["expires"])),
     }
@@ -213,6 +230,20 @@ def _code(bundles: list[str] | None) -> list[str] | str | None:
     if bundles is not None and len(bundles) == 1 and bundles[0] in {"none", "person"}:
         return bundles[0]
     return bundles
+
+
+def _rows(most: int, simulated: bool) -> dict[str, Any] | None:
+    return {"rows": most, "simulated": simulated} if most else None
+
+
+def _leaving(terms: dict[str, Any]) -> str:
+    """Return which rows may leave, for people."""
+    allowed = terms.get("validation")
+    if not allowed:
+        return t("none")
+    if allowed.get("simulated"):
+        return t("{rows}, also to a SIMULATED enclave", rows=allowed["rows"])
+    return str(allowed["rows"])
 
 
 def _read(file: Path | None) -> dict[str, Any]:

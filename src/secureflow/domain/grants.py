@@ -16,7 +16,16 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Column, Digest, Id, Slug, Title, parse
+from secureflow.domain.specs.base import (
+    STRICT,
+    UNLESS_NONE,
+    Column,
+    Digest,
+    Id,
+    Slug,
+    Title,
+    parse,
+)
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import fingerprint
@@ -33,6 +42,20 @@ _SLACK: Final = 1e-9
 Epsilon = Annotated[float, Field(gt=0.0, le=1e6)]
 GrantsMode = Literal["limit", "dataset", "required"]
 """What happens without a grant that a person here confirmed: see `ConsentSettings.grants`."""
+
+
+@dataclass(frozen=True)
+class SealedRows:
+    """Rows that may leave, sealed to an attested enclave, for scoring what updates were worth.
+
+    Args:
+        rows: the most of one job.
+        simulated: also to a SIMULATED enclave, whose operator can read them.
+    """
+
+    __pydantic_config__ = STRICT
+    rows: Annotated[int, Field(ge=1, le=1 << 20)]
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +80,8 @@ class GrantTerms:
         uses: how many jobs may be approved.
         automatic: a job that fits needs no person and no policy, unless it hands out more than
             usual (code that is not listed, predictions for one party, ids): then both are asked.
+        validation: the rows that may leave for a job that scores contributions; without it none do,
+            whatever policies say.
     """
 
     __pydantic_config__ = STRICT
@@ -77,6 +102,7 @@ class GrantTerms:
     ) = "none"
     uses: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
     automatic: bool = False
+    validation: Annotated[SealedRows | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +123,7 @@ class GrantRequest:
         bundle: digest of the code that it brings; "" for none.
         runs: how many uses it takes: of a timetable, its runs.
         until: unix seconds until which a timetable goes on; 0 for any other job.
+        validation: the rows that leave, sealed to an enclave.
     """
 
     dataset: str
@@ -112,6 +139,7 @@ class GrantRequest:
     bundle: str = ""
     runs: int = 1
     until: int = 0
+    validation: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +197,7 @@ def widens(new: GrantTerms, old: GrantTerms) -> bool:
         )
         and (new.min_group or 0) >= (old.min_group or 0)
         and _code_within(new.bundles, old.bundles)
+        and _rows_within(new.validation, old.validation)
         and new.automatic <= old.automatic
     )
 
@@ -184,6 +213,13 @@ def _of_data(grant: GrantTerms, request: GrantRequest) -> Iterable[str]:
         yield "it allows no code that a job brings"
     if isinstance(grant.bundles, tuple) and request.bundle not in {"", *grant.bundles}:
         yield Text("it does not allow the code {bundle}", bundle=request.bundle)
+    allowed = grant.validation.rows if grant.validation else 0
+    if request.validation > allowed:
+        yield Text(
+            "it allows {allowed} rows to leave, sealed to an enclave, and the job asks for {asked}",
+            allowed=allowed,
+            asked=request.validation,
+        )
 
 
 def _of_people(grant: GrantTerms, request: GrantRequest) -> Iterable[str]:
@@ -250,6 +286,12 @@ def _code_within(new: str | tuple[str, ...], old: str | tuple[str, ...]) -> bool
     if new in ("none", old):
         return True
     return isinstance(new, tuple) and isinstance(old, tuple) and set(new) <= set(old)
+
+
+def _rows_within(new: SealedRows | None, old: SealedRows | None) -> bool:
+    if new is None or old is None:
+        return new is None
+    return new.rows <= old.rows and new.simulated <= old.simulated
 
 
 def statement(

@@ -206,6 +206,7 @@ class EnclaveJob:
                     ),
                 )
             fold = self.rounds.fold(step, self.model.digest)
+            self.plan.kind.check_committed(fold, update, commitment)
             seed = await asyncio.to_thread(fold.fold, update)
             receipt = upload_receipt(update, at)
             self.rounds.record_fold(update, commitment, receipt, seed)
@@ -268,7 +269,7 @@ class EnclaveJob:
         self, step: RoundId, certificate: Certificate, opened: Opened | None
     ) -> ReleaseRecord:
         model = self.model
-        base = {"base": model.digest} if traits_of(self.plan.spec).masks else {}
+        base: dict[str, JSON] = {"base": model.digest} if traits_of(self.plan.spec).masks else {}
         fold = self.rounds.certified(step, certificate, model.digest, opened)
         number = self.plan.kind.engine.session_round(step.stage, step.number)
         await asyncio.to_thread(fold.open, number, opened)
@@ -288,10 +289,17 @@ class EnclaveJob:
             model.digest,
             tuple(fold.sums(seed)),
         )
+        told = self.plan.kind.told(self.plan.spec, step.stage, self.rounds.folds)
+        base |= {name: self._signed(name, one) for name, one in told.items()}
         released = ReleaseRecord(certificate.digest, release.sign(self._release_key) | base)
         self.rounds.close(step, released)
         self._clear_later(fold)
         return released
+
+    def _signed(self, kind: str, document: dict[str, JSON]) -> dict[str, JSON]:
+        """Return a document of this job with the signature of this enclave's releases."""
+        whole = {"job": self.plan.job, "spec": self.plan.digest, **document}
+        return {"document": whole, "signature": self._release_key.sign(kind, whole)}
 
     async def _store(self, step: RoundId) -> dict[str, JSON]:
         """Store the model if it is an output of this step."""

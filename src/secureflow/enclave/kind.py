@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from secureflow.enclave.folds import Fold
 from secureflow.engines.run.kind import EngineKind, EngineKinds
-from secureflow.engines.sealing import Manifest
+from secureflow.engines.sealing import Manifest, OpenedUpdate
 from secureflow.engines.secagg import MaskingPlan
+from secureflow.kit.canonical import JSON
 
 
 class EnclaveKind(Protocol):
@@ -30,8 +31,20 @@ class EnclaveKind(Protocol):
     def manifest(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how a contribution to a stage is laid out."""
 
-    def fold(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Fold:
-        """Return an empty sum of a stage's contributions."""
+    def fold(
+        self, spec: Any, stage: str, plan: MaskingPlan | None, beside: Mapping[str, Fold]
+    ) -> Fold:
+        """Return an empty sum of a stage's contributions; `beside` are those of other stages."""
+
+    def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
+        """Refuse a contribution that is not what its party committed to, where that is known.
+
+        Raises:
+            SecureFlowError: `validation_swapped`.
+        """
+
+    def told(self, spec: Any, stage: str, folds: Mapping[str, Fold]) -> dict[str, dict[str, JSON]]:
+        """Return what is told beside a stage's sums: name → document, which the enclave signs."""
 
     def starts_from(self, spec: Any) -> str:
         """Return the digest of another job's model that this one starts from; empty for none."""

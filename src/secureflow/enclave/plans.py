@@ -83,9 +83,9 @@ class JobPlan:
             return None
         return self.kind.engine.masked_plan(self.spec, self.job, self.digest, stage)
 
-    def fold(self, stage: str) -> Fold:
-        """Return an empty sum of a stage's contributions."""
-        return self.kind.fold(self.spec, stage, self.masked(stage))
+    def fold(self, stage: str, beside: Mapping[str, Fold]) -> Fold:
+        """Return an empty sum of a stage's contributions; `beside` are those of other stages."""
+        return self.kind.fold(self.spec, stage, self.masked(stage), beside)
 
     def check_contributor(self, party: str) -> None:
         """Refuse a party that is not in the signed roster or did not approve.

@@ -68,6 +68,11 @@ class JobRounds:
         """Tell whether no step is open."""
         return not self._open
 
+    @property
+    def folds(self) -> Mapping[str, Fold]:
+        """Stage → its sum, of those that have one."""
+        return self._folds
+
     def receipt(self, step: RoundId, party: str) -> tuple[str, dict[str, JSON]] | None:
         """Return (commitment, receipt) if the party's update of this step was folded."""
         for known in (*self._open.values(), self._previous):
@@ -254,9 +259,9 @@ class JobRounds:
         return None
 
     def _is_next(self, step: RoundId) -> bool:
-        if step.number == 0:  # before any update of the model
-            return self._last is None
         later = self._last is None or self._order(step) > self._order(self._last)
+        if step.number == 0:  # before any update of the model
+            return self._last is None or (later and self._last.number == 0)
         return later and self.next_number in {None, step.number}
 
     def _order(self, step: RoundId) -> tuple[int, int]:
@@ -266,7 +271,7 @@ class JobRounds:
         current = self._open.get(step.stage)
         if current is None or current.step != step:
             if step.stage not in self._folds:
-                self._folds[step.stage] = self._plan.fold(step.stage)
+                self._folds[step.stage] = self._plan.fold(step.stage, self._folds)
             if self._folds[step.stage].count:
                 self._folds[step.stage].reset()
             # Last: if the sum finds no memory, the next update opens the step.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.trainingfolds import training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.sealing import Manifest
+from secureflow.engines.sealing import Manifest, OpenedUpdate
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, initial_state, with_kept
+from secureflow.kit.canonical import JSON
 
 
 class TrainingEnclaveKind:
@@ -26,9 +29,39 @@ class TrainingEnclaveKind:
         """Return how an update, or a masked vector, is laid out."""
         return training_manifest(spec, cast("Stage", stage), plan)
 
-    def fold(self, spec: TrainingSpec, stage: str, plan: MaskingPlan | None) -> Fold:
-        """Return the mean, the noised sum, or the masked one."""
+    def fold(
+        self,
+        spec: TrainingSpec,
+        stage: str,
+        plan: MaskingPlan | None,
+        beside: Mapping[str, Fold],
+    ) -> Fold:
+        """Return the mean, the noised sum, or the masked one; the mean may be scored."""
+        if spec.plan.contribution is not None:
+            from secureflow.enclave.scoring import scoring_fold  # with it come model families
+
+            found = scoring_fold(spec, spec.plan.contribution, stage, beside)
+            if found is not None:
+                return found
         return training_fold(spec, cast("Stage", stage), plan)
+
+    def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
+        """Check validation rows against their party's commitment."""
+        if update.binding.stage == VALIDATION:
+            from secureflow.enclave.scoring import ValidationFold
+
+            if isinstance(fold, ValidationFold):
+                fold.committed(update, commitment)
+
+    def told(
+        self, spec: TrainingSpec, stage: str, folds: Mapping[str, Fold]
+    ) -> dict[str, dict[str, JSON]]:
+        """Return the contributions' scores with the evaluation, once they are scored."""
+        if stage != "evaluate" or spec.plan.contribution is None:
+            return {}
+        from secureflow.enclave.scoring import scores_of
+
+        return {"contribution": scores_of(spec, spec.plan.contribution, folds)}
 
     def starts_from(self, spec: TrainingSpec) -> str:
         """Return the model of a resumed job, or the uploaded one."""

@@ -14,12 +14,14 @@ from secureflow.domain.grants import (
     MAX_SECONDS,
     GrantRequest,
     GrantTerms,
+    SealedRows,
     Used,
     fits,
     read_terms,
     widens,
 )
 from secureflow.domain.jobs import WITHDRAWALS
+from secureflow.domain.specs.base import dump
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.errors import SecureFlowError
 
@@ -75,6 +77,7 @@ def test_a_job_within_every_term_fits() -> None:
         ({"epsilon": 2.5}, "ε 2 per job"),
         ({"group": 2}, "groups of 3"),
         ({"bundle": "cd" * 32}, "code " + "cd" * 32),
+        ({"validation": 1}, "0 rows to leave"),
     ],
 )
 def test_each_term_refuses_what_is_beyond_it(changes: dict[str, Any], reason: str) -> None:
@@ -121,6 +124,7 @@ def test_code() -> None:
         ("bundles", "person"),
         ("bundles", (CODE, "cd" * 32)),
         ("automatic", True),
+        ("validation", SealedRows(1)),
         ("project", "prj_9876543210"),
     ],
 )
@@ -135,6 +139,16 @@ def test_fewer_is_not_wider() -> None:
         GRANT, columns=("age",), expires=NOW + 1, epsilon=1.0, uses=1, bundles="none", min_group=4
     )
     assert not widens(less, GRANT)
+
+
+def test_rows_leave_as_far_as_a_grant_says() -> None:
+    grant = replace(GRANT, validation=SealedRows(50))
+    assert fits(grant, replace(JOB, validation=50), Used(), NOW) == []
+    assert "50 rows to leave" in fits(grant, replace(JOB, validation=51), Used(), NOW)[0]
+    assert widens(replace(GRANT, validation=SealedRows(51)), grant)
+    assert widens(replace(GRANT, validation=SealedRows(50, simulated=True)), grant)
+    assert not widens(replace(GRANT, validation=SealedRows(49)), grant)
+    assert "validation" not in dump(GRANT)  # grants of before are signed as they were
 
 
 def test_an_owners_stop_names_the_end_of_a_job() -> None:
@@ -159,6 +173,8 @@ def test_an_owners_stop_names_the_end_of_a_job() -> None:
         {"bundles": "any"},
         {"parties": ["Bank B"]},
         {"protections": ["none"]},
+        {"validation": {"rows": 0}},
+        {"validation": {"simulated": True}},
         {"more": 1},
     ],
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.strategies import kept_by_party, kept_vectors
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.engines.contribution.sealedrows import as_matrix, chosen_rows
 from secureflow.engines.preparation import (
     Columns,
     EncodedRows,
@@ -165,6 +166,18 @@ class NumpyRunner:
             return self._sums(np.zeros(0))
         _, validation = self._matrices(moments)
         return self._sums(self._metrics(self._load(model), *validation))
+
+    def write_validation(self, path: Path, moments: Sequence[float] | None, seed: bytes) -> None:
+        """Write the spec's `validation_rows` of the validation rows, as they are sealed.
+
+        Raises:
+            SecureFlowError: `validation_too_few`.
+        """
+        _, (inputs, labels) = self._matrices(moments)
+        chosen = chosen_rows(self._spec.validation_rows, len(labels), seed)
+        if isinstance(inputs, EncodedRows):
+            raise AssertionError  # the spec was checked: its inputs are numbers
+        path.write_bytes(as_matrix(inputs[chosen], labels[chosen]).astype(_FLOAT32).tobytes())
 
     def _metrics(
         self,

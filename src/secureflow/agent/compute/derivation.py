@@ -40,8 +40,13 @@ def update_commitment(secret: bytes, round_number: int, stage: str, content: str
 
     SHA-256(salt ‖ BLAKE3(plaintext)) under a salt that stays with this party.
     """
-    salt = derive(secret, 32, "update salt", round=round_number, stage=stage)
+    salt = commitment_salt(secret, round_number, stage)
     return sha256(salt + bytes.fromhex(content)).hex()
+
+
+def commitment_salt(secret: bytes, round_number: int, stage: str) -> bytes:
+    """Return the salt of the commitment to an update, 32 bytes."""
+    return derive(secret, 32, "update salt", round=round_number, stage=stage)
 
 
 def recipient_key(secret: bytes) -> RecipientKey:

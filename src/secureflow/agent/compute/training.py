@@ -25,6 +25,8 @@ MOMENTS: Final = "moments"
 """The step that sums up columns; it takes no arguments."""
 TRAIN: Final = "train"
 EVALUATE: Final = "evaluate"
+VALIDATION: Final = "validation"
+"""The step that writes held-out rows, which the agent seals to an enclave."""
 ROWS: Final = "rows"
 """The step that writes prepared rows for code of others (`adapters.frameworks.rows`)."""
 
@@ -64,6 +66,20 @@ def rows_arguments(path: Path, moments: Sequence[float] | None) -> dict[str, JSO
     return {"path": str(path), "moments": _sums(moments)}
 
 
+def validation_arguments(
+    path: Path, moments: Sequence[float] | None, seed: str, salt: str
+) -> dict[str, JSON]:
+    """Return the arguments of step `validation`, which writes rows, raw float32.
+
+    Args:
+        path: where to write them.
+        moments: as in `train_arguments`.
+        seed: hex; it alone decides which of the held-out rows are written.
+        salt: hex, 32 bytes: that of the party's commitment to them.
+    """
+    return {"path": str(path), "moments": _sums(moments), "seed": seed, "salt": salt}
+
+
 def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
     """Return the arguments of step `evaluate`; see `train_arguments`."""
     return {"model": str(model), "moments": _sums(moments), "seed": seed}
@@ -83,6 +99,7 @@ class TrainingWorker:
             MOMENTS: _moments,
             TRAIN: _train,
             EVALUATE: _evaluate,
+            VALIDATION: _validation,
             ROWS: _rows,
         }
 
@@ -162,6 +179,16 @@ def _evaluate(runner: Any, model: str, moments: list[float] | None, seed: str) -
     """Return the sums of stage `evaluate` for a model file."""
     sums: NDArray[Any] = runner.evaluate(Path(model), moments, bytes.fromhex(seed))
     return sums
+
+
+def _validation(
+    runner: Any, path: str, moments: list[float] | None, seed: str, salt: str
+) -> NDArray[Any]:
+    """Write held-out rows; return the sums of stage `validation`."""
+    from secureflow.engines.contribution.sealedrows import sums_with
+
+    runner.write_validation(Path(path), moments, bytes.fromhex(seed))
+    return sums_with(bytes.fromhex(salt))
 
 
 def _rows(runner: Any, path: str, moments: list[float] | None) -> NDArray[Any]:

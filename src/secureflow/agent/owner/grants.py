@@ -226,7 +226,7 @@ class Grants:
         held = self._held(request.dataset, request.project)
         if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
             held = [one for one in held if one[0].id == use.grant]
-        if not held and self._needed(request.dataset):
+        if not held and (request.validation or self._needed(request.dataset)):
             raise self._missing(job, request, {})
         if not held:
             return None
@@ -255,7 +255,9 @@ class Grants:
         request = grant_request(self._party, spec, asked)
         if under is None:
             came = request.dataset and (
-                self._held(request.dataset, request.project) or self._needed(request.dataset)
+                request.validation
+                or self._held(request.dataset, request.project)
+                or self._needed(request.dataset)
             )
             if came:
                 raise self._missing(job, request, {})
@@ -367,6 +369,7 @@ def grant_request(party: str, spec: JobSpec, asked: Mapping[str, JSON]) -> Grant
         bundle=str(asked.get("bundle_digest") or ""),
         runs=1 if spec.times is None else spec.times.runs,
         until=0 if spec.times is None else spec.times.ends,
+        validation=int(asked.get("validation_rows") or 0),
     )
 
 

@@ -32,7 +32,11 @@ TRAINING_SPEC: Final = SpecKind(
     TrainingSpec,
     TrainingRequest,
     check,
-    {"family": "text", "rounds": "number", "release": "text", **BUNDLE_FACTS},
+    {
+        **{"family": "text", "rounds": "number", "release": "text"},
+        **{"validation_rows": "number"},
+        **BUNDLE_FACTS,
+    },
 )
 STATISTICS_SPEC: Final = SpecKind(
     "statistics",

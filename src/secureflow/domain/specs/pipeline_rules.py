@@ -9,6 +9,7 @@ from typing import Any, Final
 from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
 from secureflow.domain.specs.conditions import DECIMALS, metrics_of
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.notyet import NOT_YET, provisional_digest
 from secureflow.domain.specs.outputs import provisional_model
 from secureflow.domain.specs.pipeline import NAME, Edge, PipelineSpec, PipelineStep
@@ -57,6 +58,7 @@ def check_pipeline(spec: PipelineSpec, checks: dict[str, Callable[[Any], None]])
     for step in spec.steps:
         try:
             checks[step.job.kind](step.job)
+            refuse(part_problem(step.job))
         except SecureFlowError as error:
             raise SecureFlowError(
                 error.code,

@@ -33,6 +33,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.privacy import Placement, Privacy
@@ -317,6 +318,7 @@ def check_sweep(spec: SweepSpec) -> None:
     for number, training in enumerate(spec.trainings, 1):
         try:
             check(training)
+            refuse(part_problem(training))
         except SecureFlowError as error:
             raise SecureFlowError(
                 error.code,

@@ -26,6 +26,7 @@ from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, missin
 from secureflow.domain.specs.contributors import any_contributes
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import Fact, SpecKind
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.partforms import MOST_RUNS, CodePart, Part, Patience
 from secureflow.domain.specs.prediction import PredictionSpec
@@ -267,6 +268,7 @@ def timetable_kind(*kinds: SpecKind) -> SpecKind:
 
     def check(spec: TimetableSpec) -> None:
         checks[spec.job.kind](spec.job)
+        refuse(part_problem(spec.job))
         check_timetable(spec)
 
     return SpecKind(NAME, TimetableSpec, TimetableRequest, check, OWN_FACTS)

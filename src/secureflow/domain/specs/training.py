@@ -21,6 +21,7 @@ from secureflow.domain.specs.base import (
 )
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
+from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.domain.specs.families import (
     FamilyModel,
     LinearModel,
@@ -227,6 +228,7 @@ class TrainingPlan:
 
     `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
     `aggregation` is a rule of `robust`, in the place of the weighted mean.
+    With `contribution` the enclave scores what each party's updates were worth.
     """
 
     __pydantic_config__ = STRICT
@@ -244,6 +246,7 @@ class TrainingPlan:
     split: Annotated[KeySplit | None, UNLESS_NONE] = None
     metric: Annotated[Metric | None, UNLESS_NONE] = None
     aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
+    contribution: Annotated[ContributionPlan | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -421,12 +424,18 @@ class TrainingSpec(SpecBase):
         """The code that trains the model, if others brought it."""
         return self.model.bundle if isinstance(self.model, BundleModel) else None
 
+    @property
+    def validation_rows(self) -> int:
+        """How many rows each party seals to the enclave; 0 unless contributions are scored."""
+        return 0 if self.plan.contribution is None else self.plan.contribution.rows
+
     def facts(self) -> Mapping[str, Any]:
         """Return the policy attributes that only training jobs have."""
         return {
             "family": self.model.family,
             "rounds": self.plan.rounds,
             "release": self.release.intermediate,
+            "validation_rows": self.validation_rows,
             **bundle_facts(
                 self.bundle,
                 self.submitter,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.specs.base import Problem, refuse, roster_problem
+from secureflow.domain.specs.contribution_rules import contribution_problem
 from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
@@ -33,7 +34,10 @@ def check(spec: TrainingSpec) -> None:
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
-    rules = (_roster_rules, _feature_rules, model_problem, _masking_rules, privacy_problem)
+    rules = (
+        _roster_rules, _feature_rules, model_problem, _masking_rules, privacy_problem,
+        contribution_problem,
+    )  # fmt: skip
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 

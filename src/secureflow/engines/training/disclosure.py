@@ -59,6 +59,8 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
     if traits_of(spec).enclave:
         noised = spec.privacy is not None and spec.privacy.noise == "local"
         yield "enclave", *protection.enclave_sees(noised=noised)
+    if spec.plan.contribution is not None:
+        yield from _SCORED
     yield "network", "encrypted bytes, sizes and times", protection.wire
     if _simulated(spec, tee):
         yield (
@@ -80,6 +82,20 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         )
     if spec.model.family in _MADE_OF:
         yield ("whoever has the model", *_MADE_OF[spec.model.family])
+
+
+_SCORED: Final = (
+    (
+        "enclave",
+        "held-out rows of each party with their labels, in memory, until the job ends",
+        "it measures on them what each update was worth",
+    ),
+    (
+        "whoever has the report",
+        "of each party one score of the whole job, rounded",
+        "the plan has contributions scored",
+    ),
+)
 
 
 _MADE_OF: Final = {

@@ -21,6 +21,11 @@ from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, Start, seconds_now
 from secureflow.engines.script import Publish, Script, Tell
 from secureflow.engines.secagg import MaskingPlan
+from secureflow.engines.training.contributions import (
+    collect_rows,
+    contribution_sections,
+    scores_in,
+)
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.measures import measure_of
@@ -87,6 +92,8 @@ def _train(
     if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.start.moments = ReleasedMoments(release.body["sums"], _public(release))
+    if course.spec.plan.contribution is not None:
+        yield from collect_rows(course, initial)
     plan = course.spec.plan
     stopping = Stopping(plan)
     for number in range(1, plan.rounds + 1):
@@ -177,9 +184,12 @@ def _finish(
     artifact = artifact or (model.artifact if model else "")
     digest = model and model.digest
     finished = int((yield from seconds_now()))
+    scores = scores_in(course, evaluation)
     # Signed with the end: whose round's release the model must be.
     chosen = {"kept_round": kept.round or last} if course.spec.plan.keep == "best" else {}
-    cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last, **chosen)
+    cosigners = yield from succeed(
+        course, model=digest, metrics=metrics, rounds=last, **chosen, **scores
+    )
     published = yield Publish(
         {
             "digest": digest or initial,
@@ -193,12 +203,12 @@ def _finish(
     errors = metric_errors(course.spec, evaluation.body["sums"], len(evaluation.survivors))
     report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
-    told = sections(course.spec, sums)
+    told = sections(course.spec, sums) + contribution_sections(course, scores)
     if told:
         report["sections"] = told
     if course.spec.bundle is not None:
         report["code"] = dump(course.spec.bundle)
-    report |= chosen | others
+    report |= chosen | others | scores
     if course.spec.plan.metric is not None:
         report["chosen_by"] = course.spec.plan.metric
     report["model"] = {"digest": digest, "artifact": artifact} | {

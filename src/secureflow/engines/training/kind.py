@@ -25,7 +25,7 @@ class TrainingEngineKind:
     spec: Final[SpecKind] = TRAINING_SPEC
     scripts: Final = frozenset({"training/2"})
     retired: Final = frozenset({"training/1"})
-    stages: Final = ("moments", "train", "evaluate")
+    stages: Final = ("moments", "validation", "train", "evaluate")
     contributing: Final = "train"
 
     def script(self, version: str, context: JobContext[TrainingSpec]) -> Script[dict[str, JSON]]:
@@ -40,6 +40,7 @@ class TrainingEngineKind:
         last = spec.plan.rounds
         rounds = {
             "moments": range(1 if spec.needs_moments else 0),
+            "validation": range(1 if spec.plan.contribution else 0),
             "train": range(1, last + 1),
             "evaluate": range(1, last + 2),
         }

@@ -8,6 +8,7 @@ An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float
 | `moments`  | 0          | Σz, Σz², present per federated numeric feature                  |
 | `train`    | parameters | metric sums, on the local validation rows, of the *global* model |
 | `evaluate` | 0          | the same, for the model handed over                             |
+| `validation` | rows · (width + 1) | the salt of the party's commitment, and weight 1        |
 
 So the metrics of round n's input model cost no further flight. Under differential privacy
 (`private`) the weight is 1, and that module defines `delta` and `sums`.
@@ -33,7 +34,7 @@ from secureflow.engines.training.private import SEED_WORDS, draws_noise, noises_
 if TYPE_CHECKING:
     from secureflow.engines.training.families import ModelFamily
 
-Stage = Literal["moments", "train", "evaluate"]
+Stage = Literal["moments", "validation", "train", "evaluate"]
 
 
 def model_family(spec: TrainingSpec) -> ModelFamily:
@@ -115,6 +116,12 @@ class UpdateLayout:
     seeds: int = 0
 
 
+def validation_values(spec: TrainingSpec) -> int:
+    """Return the numbers of one party's sealed rows, each its inputs and then its label."""
+    width = spec.features.width + 1 if spec.features else 0
+    return spec.validation_rows * width
+
+
 def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
     """Return the layout of this job's updates at a stage."""
     if spec.privacy is not None:
@@ -122,6 +129,9 @@ def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
     if stage == "moments":
         length = 1 + (3 * len(spec.features.federated) if spec.features else 0)
         return UpdateLayout(0, length, 1.0)
+    if stage == "validation":
+        salted = SEED_WORDS if spec.plan.contribution else 0
+        return UpdateLayout(validation_values(spec), 1 + salted, 1.0)
     metrics = measure_of(spec).count
     parameters = spec.update_parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)

@@ -34,6 +34,8 @@ def noticed(
     """
     yield from _standing(repeated)
     yield from _scaled(spec, parties)
+    if spec.plan.contribution is not None:
+        yield "Contributions are scored by an enclave; a simulation scores none."
     if table is None or spec.features is None:
         return
     if isinstance(spec.model, BundleModel) and not spec.model.sums:

@@ -175,7 +175,16 @@ def terms_of(terms: Mapping[str, Any]) -> Iterable[Term]:
     listed_code = texts(bundles) if not isinstance(bundles, str) else ()
     named = () if bundles == "none" else ("person",)
     yield Term("bundles", listed_code or named, "none")
+    yield Term("validation", tuple(_leaving(members(terms.get("validation")))), "none")
     yield Term("automatic", ("yes",) if terms.get("automatic") is True else (), "no")
+
+
+def _leaving(allowed: Mapping[str, Any]) -> Iterable[str]:
+    most = limit(allowed.get("rows"))
+    if most is not None:
+        yield exact(most)
+        if allowed.get("simulated") is True:
+            yield "SIMULATED"
 
 
 def uses_of(shown: Mapping[str, Any], usage: Any) -> tuple[GrantUseRow, ...]:

@@ -9,6 +9,7 @@ from typing import Final, cast
 import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.job.validationrows import check_rows_leave
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -25,6 +26,7 @@ from secureflow.agent.kinds.training.verification import (
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
@@ -120,6 +122,9 @@ class TrainingContribution:
         start: RoundStart,
     ) -> LocalContribution:
         """Return the update of a round: from memory, the disk, or computed (again) bit by bit."""
+        if request.stage == VALIDATION and isinstance(request, TrainRequest):
+            rows, generation = spec.validation_rows, request.generation
+            await asyncio.to_thread(check_rows_leave, self._context, job, rows, generation)
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)

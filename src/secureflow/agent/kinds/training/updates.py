@@ -18,13 +18,15 @@ from typing import Final, cast
 
 import numpy as np
 
-from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.compute.derivation import commitment_salt, training_seed
 from secureflow.agent.compute.training import (
     EVALUATE,
     MOMENTS,
     TRAIN,
+    VALIDATION,
     evaluate_arguments,
     train_arguments,
+    validation_arguments,
 )
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
@@ -144,7 +146,9 @@ class Updates:
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
             held = await self._taken(job, spec, request, (length, layout.sums), answer)
         else:
-            path = None if stage == "moments" else await self._files.model(job, spec, request.model)
+            path = None
+            if stage != "moments":
+                path = await self._files.model(job, spec, request.model)
             async with paid_reading(self._context, job, spec, (request.round, stage), model):
                 answer = await self._computed(job, spec, stage, path, model, moments, request.round)
                 # What the worker left in its files is as much its word as its answer.
@@ -173,6 +177,10 @@ class Updates:
             return await self._computing.compute(job.job, EVALUATE, asked)
         size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
         update = await run_to_its_end(self._files.begin_update, job.job, size)
+        if stage == "validation":
+            salt = commitment_salt(job.secret, number, stage).hex()
+            asked = validation_arguments(update, moments, seed, salt)
+            return await self._computing.compute(job.job, VALIDATION, asked)
         state = None if self._reproducible(spec) else await run_to_its_end(self._state, job, spec)
         asked = train_arguments(path, update, moments, seed, state, number)
         return await self._computing.compute(job.job, TRAIN, asked)

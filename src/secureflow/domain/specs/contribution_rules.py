@@ -1,0 +1,110 @@
+"""Jobs whose contributions cannot be scored, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.contribution import LEAST_PARTIES, MAX_VALUES, ContributionPlan
+from secureflow.domain.specs.leavingrows import part_problem
+from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.strategies import kept_vectors, name_of, sent_beside
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.text import Text
+
+MEASURED: Final = frozenset({"logistic_regression", "linear", "softmax", "mlp"})
+"""Families whose models an enclave computes by itself, from sums of updates."""
+_WHERE: Final = "plan.contribution"
+_WITHOUT: Final = "Leave plan.contribution out."
+_REPORTED: Final = (
+    'Use protection "sealed", or leave it out: the report then shows in how many rounds each '
+    "party took part."
+)
+
+
+def contribution_problem(spec: TrainingSpec) -> Problem | None:
+    """Return why the contributions of this job cannot be scored, or None."""
+    plan = spec.plan.contribution
+    if plan is None:
+        return None
+    rules: tuple[Callable[[TrainingSpec, ContributionPlan], Problem | None], ...] = (
+        _protection_rules,
+        _mean_rules,
+        _model_rules,
+        _row_rules,
+    )
+    return next((found for rule in rules if (found := rule(spec, plan))), None)
+
+
+def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that there are single updates, and that they mean something."""
+    del plan
+    if traits_of(spec).masks:
+        return _WHERE, "scores need single updates, and masks hide them", _REPORTED
+    if spec.privacy is not None:
+        reason = "scores are measured on rows exactly, and would be released without noise"
+        return _WHERE, reason, _WITHOUT
+    if spec.part_of is not None:
+        return part_problem(spec)
+    if len(spec.roster) < LEAST_PARTIES:
+        reason = Text(
+            "each party is judged by the others' rows, so there must be {least} or more",
+            least=LEAST_PARTIES,
+        )
+        return _WHERE, reason, _WITHOUT
+    return None
+
+
+def _mean_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that a coalition's model is the mean of its updates."""
+    del plan
+    if spec.plan.aggregation is not None:
+        reason: str = Text(
+            "with {rule} a coalition's model is not the mean of its updates",
+            rule=spec.plan.aggregation.rule,
+        )
+        return _WHERE, reason, "Leave plan.aggregation out, or plan.contribution."
+    strategy = spec.plan.strategy
+    if kept_vectors(strategy) or sent_beside(strategy, 1):
+        reason = Text(
+            "what {strategy} keeps from round to round is made of all parties' updates",
+            strategy=name_of(strategy),
+        )
+        return "plan.strategy", reason, "Use fedavg or fedprox, or leave plan.contribution out."
+    return None
+
+
+def _model_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that the enclave can measure a model."""
+    del plan
+    if spec.model.family not in MEASURED or spec.features is None:
+        reason: str = Text(
+            "the enclave does not compute models of the family {family}", family=spec.model.family
+        )
+        hint = Text("Use one of {families}.", families=", ".join(sorted(MEASURED)))
+        return "model.family", reason, hint
+    if spec.features.beside:
+        reason = "images, arrays and texts are not sealed as rows of numbers"
+        return _WHERE, reason, _WITHOUT
+    return None
+
+
+def _row_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check the rows."""
+    if not spec.plan.validation:
+        reason: str = "the rows are of those that are held out, and there are none"
+        return "plan.validation", reason, "Write `plan: {validation: 0.1}` or more."
+    if spec.wire_type != "float32":
+        return "wire", "rows would be rounded to it", "Remove it."
+    width = spec.features.width + 1 if spec.features else 1
+    if plan.rows * width * len(spec.roster) > MAX_VALUES:
+        reason = Text(
+            "{rows} rows of {width} numbers of {count} parties are more than the enclave holds",
+            rows=plan.rows,
+            width=width,
+            count=len(spec.roster),
+        )
+        most = MAX_VALUES // (width * len(spec.roster))
+        return f"{_WHERE}.rows", reason, Text("Write {most} or fewer.", most=most)
+    return None

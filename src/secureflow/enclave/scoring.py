@@ -1,0 +1,229 @@
+"""Contributions, scored inside the enclave: rows that stay for the job, updates for a round.
+
+`ValidationFold` holds every party's sealed rows, in memory. `ScoredFold` keeps a round's updates on
+the disk, sealed anew (`spill`), until the mean of all has moved the model and coalitions of them
+were measured; it holds two models more than the mean alone, and a block of each update. Nothing of
+this leaves but the scores of the whole job, rounded, once, signed (`scores_of`). A restarted
+enclave has neither rows nor earlier scores: then there are none.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.contribution import VALIDATION, ContributionPlan
+from secureflow.domain.specs.targets import ClassesLabel, Label
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.folds import Fold, Seed
+from secureflow.enclave.models import GlobalModel, PublishedMean
+from secureflow.enclave.spill import Spill
+from secureflow.enclave.trainingfolds import MeanFold
+from secureflow.engines.contribution.gtg import Sampling, round_scores
+from secureflow.engines.contribution.sealedrows import check_commitment, checked_rows
+from secureflow.engines.contribution.shapley import Floats
+from secureflow.engines.contribution.tally import Tally
+from secureflow.engines.contribution.views import others
+from secureflow.engines.sealing import OpenedUpdate
+from secureflow.engines.secagg import Opened
+from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.models import model_family
+from secureflow.kit.canonical import JSON
+
+Rows = NDArray[np.float32]
+_WORST: Final = 1e3
+"""The loss of a model that cannot be measured: losses of rows are capped far below."""
+
+
+class ValidationFold:
+    """`Fold`: the rows of each party; nothing is added up, and nothing released but their count.
+
+    Args:
+        spec: the job's.
+        plan: its part on contributions.
+    """
+
+    def __init__(self, spec: TrainingSpec, plan: ContributionPlan) -> None:
+        self._spec, self._plan = spec, plan
+        self._family = model_family(spec)
+        self._rows: dict[str, Rows] = {}
+        self.commitments: dict[str, str] = {}
+        """Party → the commitment that its rows were checked against."""
+
+    @property
+    def count(self) -> int:
+        """The number of parties whose rows are here."""
+        return len(self._rows)
+
+    def committed(self, update: OpenedUpdate, commitment: str) -> None:
+        """Refuse rows that their party did not commit to (`validation_swapped`)."""
+        party = update.binding.party
+        check_commitment(np.asarray(update.parameters), update.sums, commitment, party)
+        self.commitments[party] = commitment
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep a party's rows; see `sealedrows.checked_rows` for what is refused."""
+        party, values = update.binding.party, np.asarray(update.parameters)
+        label = self._spec.features and self._spec.features.label
+        classes = None
+        if isinstance(label, Label):
+            classes = 2
+        elif isinstance(label, ClassesLabel):
+            classes = len(label.classes)
+        self._rows[party] = checked_rows(values, self._plan.rows, classes, party).copy()
+        return b""
+
+    def open(self, number: int, opened: Opened | None) -> None:
+        """There are no masks."""
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """No model comes of rows."""
+        del model, seed
+        raise AssertionError
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return how many parties sealed rows."""
+        del seed
+        return [float(self.count)]
+
+    def reset(self) -> None:
+        """Keep the rows: they are for the whole job."""
+
+    def worth(self, parameters: Rows, party: str) -> float:
+        """Return what a model is worth on a party's rows: the loss, negative."""
+        rows = self._rows[party]
+        sums = self._family.metric_sums(
+            self._spec, parameters, np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy()
+        )
+        loss = measure_of(self._spec).summarise(sums).get("loss", _WORST)
+        return -float(loss) if np.isfinite(loss) else -_WORST
+
+    def views(self, parameters: Rows, present: list[str]) -> Floats:
+        """Return a model's worth as each of these parties' others see it, (n,)."""
+        every = sorted(self._rows)
+        worth = {party: self.worth(parameters, party) for party in every}
+        seen = others([worth[party] for party in every])
+        return np.array([seen[every.index(party)] for party in present])
+
+
+class ScoredFold(MeanFold):
+    """The weighted mean, and what each update was worth to it.
+
+    Args:
+        spec: the job's.
+        plan: its part on contributions.
+        rows: the parties' rows.
+    """
+
+    def __init__(self, spec: TrainingSpec, plan: ContributionPlan, rows: ValidationFold) -> None:
+        super().__init__(spec, "train")
+        self._rows = rows
+        self._spill = Spill(spec.update_parameters)
+        self._weights: dict[str, float] = {}
+        self.seed = secrets.token_bytes(32)
+        """Of the orders in which parties join; told with the scores."""
+        self.seconds = 0.0
+        self.tally = Tally(sorted(spec.parties), plan.permutations)
+        self._sampling = Sampling(self.seed, plan.permutations, plan.within, plan.between)
+        self._number = 0
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep an update within the caps, and add it."""
+        self._sum.check(update.parameters, update.sums)
+        self._spill.add(update.binding.party, update.parameters)
+        self._weights[update.binding.party] = float(update.sums[0])
+        self._number = update.binding.round
+        return super().fold(update)
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Move the model as without scores; then score the updates, which go.
+
+        Raises:
+            SecureFlowError: those of `MeanFold.advance`; `spill_forged`.
+        """
+        before = model.parameters.copy()
+        published = super().advance(model, seed)
+        began = time.perf_counter()
+        self._score(before)
+        self.seconds += time.perf_counter() - began
+        self._spill.clear()
+        self._weights.clear()
+        return published
+
+    def reset(self) -> None:
+        """Remove the updates and clear the sums; scores stay."""
+        self._spill.clear()
+        self._weights.clear()
+        super().reset()
+
+    def _score(self, before: Rows) -> None:
+        present = sorted(self._weights)
+        weights = np.array([self._weights[party] for party in present])
+
+        def value(mask: int) -> Floats:
+            members = np.array([float(mask >> place & 1) for place in range(len(present))])
+            return self._rows.views(self._joined(before, members * weights), present)
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            scored = round_scores(len(present), self._number, value, self._sampling)
+        self.tally.add(self._number, present, scored)
+
+    def _joined(self, before: Rows, weights: Floats) -> Rows:
+        """Return the model that these weights of the updates make, float32 (d,)."""
+        if not weights.any():
+            return before
+        shares, made = weights / weights.sum(), np.empty_like(before)
+        for part, block in self._spill.blocks():
+            made[part] = before[part] + shares @ block
+        return made
+
+
+def scoring_fold(
+    spec: TrainingSpec, plan: ContributionPlan, stage: str, beside: Mapping[str, Fold]
+) -> Fold | None:
+    """Return the fold of a stage of a job that scores contributions; None for an ordinary one.
+
+    So is a round's in an enclave that was restarted after the parties had sealed their rows.
+    """
+    if stage == VALIDATION:
+        return ValidationFold(spec, plan)
+    rows = beside.get(VALIDATION)
+    if stage == "train" and isinstance(rows, ValidationFold):
+        return ScoredFold(spec, plan, rows)
+    return None
+
+
+def scores_of(
+    spec: TrainingSpec, plan: ContributionPlan, folds: Mapping[str, Fold]
+) -> dict[str, JSON]:
+    """Return what the enclave tells of contributions: scores, or that it has none.
+
+    Args:
+        spec: the job's.
+        plan: its part on contributions.
+        folds: stage → its sum in this enclave.
+    """
+    rows, scored = folds.get(VALIDATION), folds.get("train")
+    if not isinstance(rows, ValidationFold) or not isinstance(scored, ScoredFold):
+        return {"scored": False, "parties": sorted(spec.parties)}
+    tally = scored.tally
+    return {
+        "scored": True,
+        "method": plan.method,
+        "rows": plan.rows,
+        "seed": scored.seed.hex(),
+        "permutations": plan.permutations,
+        "within": plan.within,
+        "between": plan.between,
+        "rounds": list(tally.rounds),
+        "evaluations": tally.evaluations,
+        "seconds": round(scored.seconds, 3),
+        "commitments": dict(sorted(rows.commitments.items())),
+        "scores": {party: asdict(score) for party, score in sorted(tally.scores().items())},
+    }

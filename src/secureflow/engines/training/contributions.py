@@ -1,0 +1,109 @@
+"""Contributions in a training's script: collect rows, take the scores, tell them in the report.
+
+What an enclave scored is signed by it; what parties say of themselves under masks is not a score,
+and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from secureflow.domain.specs.contribution import VALIDATION
+from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.ending import contributions
+from secureflow.engines.run.messages import Released
+from secureflow.engines.run.protections import protection_of
+from secureflow.engines.run.rounds import Step
+from secureflow.engines.run.run import Course
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.reading import listed, members
+from secureflow.kit.text import Text
+
+TITLE: Final = "What each party's updates were worth: score, its 95 % interval, share"
+UNSCORED: Final = "What each party's updates were worth: not scored"
+TOLD: Final = "Rounds in which each party took part: no measure of worth, it can be gamed"
+_LOST: Final = "the enclave was restarted after the parties had sealed their validation rows"
+
+
+def collect_rows(course: Course[TrainingSpec], initial: str) -> Script[None]:
+    """Have every party seal its validation rows to the enclave; each commits to them first.
+
+    Raises:
+        SecureFlowError: `validation_incomplete`, naming the parties without rows; those of a round.
+    """
+    run_round = protection_of(course).run_round
+    release = yield from run_round(course, Step(0, VALIDATION), initial)
+    missing = sorted(set(course.parties) - set(release.survivors))
+    if missing:
+        raise SecureFlowError(
+            "validation_incomplete",
+            Text(
+                "Contributions cannot be scored: {parties} sealed no validation rows, and every "
+                "party must bring the same number.",
+                parties=", ".join(missing),
+            ),
+            "Ask its data owner, or submit the job without plan.contribution.",
+            {"parties": missing},
+        )
+
+
+def scores_in(course: Course[TrainingSpec], evaluation: Released) -> dict[str, JSON]:
+    """Return the scores that the enclave signed, for the end and the report; {} of other jobs.
+
+    Raises:
+        SecureFlowError: `scores_forged` if they are of another job, or malformed.
+    """
+    if course.spec.plan.contribution is None:
+        return {}
+    signed = members(evaluation.body.get("contribution"))
+    document = members(signed.get("document"))
+    named = document.get("job") == course.context.job
+    if named and document.get("spec") == course.context.digest and signed.get("signature"):
+        return {"contribution": {name: signed[name] for name in ("document", "signature")}}
+    raise SecureFlowError(
+        "scores_forged",
+        "What came as the contributions' scores is not of this job, or no enclave signed it.",
+        "Ask the operator: an enclave of this version signs them with the evaluation.",
+    )
+
+
+def contribution_sections(
+    course: Course[TrainingSpec], scores: dict[str, JSON]
+) -> list[dict[str, JSON]]:
+    """Return the sections of a report: scores, why there are none, or what parties tell."""
+    if traits_of(course.spec).masks:
+        return [_told(course)]
+    if not scores:
+        return []
+    document = members(members(scores["contribution"]).get("document"))
+    if document.get("scored") is not True:
+        return [{"title": UNSCORED, "rows": [{"label": "why", "value": _LOST}]}]
+    rows: list[dict[str, JSON]] = [
+        {"label": party, "value": _line(members(one))}
+        for party, one in sorted(members(document.get("scores")).items())
+    ]
+    rows.append({"label": "validation rows of each party", "value": document.get("rows")})
+    rows.append({"label": "rounds that were scored", "value": len(listed(document.get("rounds")))})
+    rows.append({"label": "models that were measured", "value": document.get("evaluations")})
+    rows.append({"label": "seconds that scoring took", "value": document.get("seconds")})
+    rows.append({"label": "seed of the orders", "value": [document.get("seed")]})
+    return [{"title": TITLE, "rows": rows}]
+
+
+def _line(score: Mapping[str, Any]) -> list[JSON]:
+    """Return a score's figures as they are shown."""
+    low, high = float(score["low"]), float(score["high"])
+    share = f"{100 * float(score['share']):.2f} %"
+    return [f"{float(score['score']):.4f}", f"[{low:.4f}, {high:.4f}]", share]
+
+
+def _told(course: Course[TrainingSpec]) -> dict[str, JSON]:
+    rows: list[dict[str, JSON]] = []
+    for party, told in contributions(course).items():
+        one = members(told)
+        rows.append({"label": party, "value": [f"{one.get('rounds')}/{course.spec.plan.rounds}"]})
+    return {"title": TOLD, "rows": rows}
