@@ -15,7 +15,7 @@ from secureflow.domain.specs.strategies import FedDyn, FedNova, Scaffold
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.capping import clipped_delta
 from secureflow.engines.training.pull import Pull
-from secureflow.engines.training.strategies.fednova import per_step
+from secureflow.engines.training.strategies.fednova import most_steps, per_step
 
 Vector = NDArray[np.float32]
 _NOTHING = np.zeros(0, np.float32)
@@ -59,7 +59,8 @@ class LocalPart:
             return change, _NOTHING, self.own - np.float32(chosen.alpha) * change
         steps = spec.plan.local_epochs * math.ceil(rows / spec.plan.batch_size)
         if isinstance(chosen, FedNova):
-            counted = np.array([steps * per_step(spec)], np.float32)
+            # A party with more rows than `limits.max_weight` counts for that many.
+            counted = np.array([min(steps, most_steps(spec)) * per_step(spec)], np.float32)
             return change / np.float32(max(steps, 1)), counted, None
         if isinstance(chosen, Scaffold):
             return change, *self._controlled(change, steps)
