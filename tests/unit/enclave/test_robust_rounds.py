@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from peers.enclaves import PARTIES, EnclaveWorld, enclave_world
 
 from secureflow.domain.specs.robust import Median
 from secureflow.enclave.spill import VALUES
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 SIZE = VALUES + 100
 PLAN = {"rounds": 3, "aggregation": {"rule": "median"}}
@@ -94,6 +96,26 @@ async def test_chunks_that_are_swapped_on_the_disk_are_refused(
     assert refused.value.code == "spill_forged"
     assert robust.model == before
     assert robust.blobs.stored == {}
+
+
+async def test_a_fault_of_the_disk_while_updates_are_read_can_be_waited_out(
+    robust: EnclaveWorld, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await uploaded(robust)
+
+    def failing(self: Path, *args: Any, **more: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    certificate = robust.certificate(robust.question())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        with pytest.raises(InfrastructureError) as waits:
+            await robust.release(certificate)
+    assert waits.value.code == "too_many_files"
+    answer = await robust.release(certificate)
+    model = robust.stored_model(answer["artifact"])
+    np.testing.assert_allclose(model, robust.initial + median_of(robust), atol=1e-7)
+    assert not left_in(disk)
 
 
 async def test_a_refused_update_leaves_nothing_on_the_disk(
