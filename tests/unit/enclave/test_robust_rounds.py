@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from peers.enclaves import PARTIES, EnclaveWorld, enclave_world
 
 from secureflow.domain.specs.robust import Median
+from secureflow.enclave.main import run
 from secureflow.enclave.spill import VALUES
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -153,3 +155,19 @@ async def test_a_job_that_ends_in_mid_round_leaves_nothing(
     assert spilled(disk)
     await robust.ask("finish")
     assert not left_in(disk)
+
+
+async def test_an_enclave_that_is_stopped_in_mid_round_leaves_nothing(
+    robust: EnclaveWorld, disk: Path
+) -> None:
+    await robust.upload("bank-a")
+    assert spilled(disk)
+    await robust.verbs.close()
+    assert not left_in(disk)
+
+
+def test_an_enclave_leaves_no_core_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Any] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda *limit: limits.append(limit))
+    assert run(tmp_path / "missing.yaml")
+    assert (resource.RLIMIT_CORE, (0, 0)) in limits
