@@ -33,7 +33,7 @@ from secureflow.engines.sealing import (
 from secureflow.engines.secagg import Opened
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
 BUFFERS: Final = 2
@@ -277,6 +277,8 @@ class EnclaveJob:
         if step.stage == self.plan.kind.engine.contributing:
             try:
                 self._mean = await asyncio.to_thread(fold.advance, model, seed)
+            except InfrastructureError:
+                raise  # updates could not be read now: nothing of the model has changed
             except SecureFlowError:
                 self._model = None  # partly updated, so unusable
                 raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import sys
 from pathlib import Path
 
@@ -93,11 +94,13 @@ async def serve(
         if asking is not None:
             asking.cancel()
         await uplink.stop()
+        await verbs.close()
 
 
 def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS, measurement: str | None = None) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
     limit_arenas()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold updates and keys
     try:
         settings = EnclaveSettings.load(config)
     except SecureFlowError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -102,6 +102,8 @@ class Spill:
         """Remove everything, and forget the key."""
         self._numbers.clear()
         self._key = b""
+        with suppress(AttributeError):  # it holds the key as well
+            del self._aead
         self._stack.close()
 
     def _open(self) -> None:
@@ -116,7 +118,7 @@ class Spill:
         try:
             with writing(self._place):
                 return self._path(number).open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise _forged(party) from None
 
     def _read(

@@ -6,6 +6,7 @@ import numpy as np
 
 from secureflow.domain.specs.privacy import MAX_COORDINATE
 from secureflow.domain.specs.robust import Robust
+from secureflow.domain.specs.strategies import FedNova
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, MaskedSum, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
@@ -26,6 +27,7 @@ from secureflow.engines.training.private import noised_once, noises_metrics, nor
 from secureflow.engines.training.robust.combining import combined
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.engines.training.strategies.fednova import check_steps
 from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.kit.errors import SecureFlowError
 
@@ -46,6 +48,9 @@ class MeanFold:
     def fold(self, update: OpenedUpdate) -> bytes:
         """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it exceeds the caps."""
         sums, seed = split_sums(self._spec, self._stage, update.sums)
+        if self._stage == "train" and isinstance(self._spec.plan.strategy, FedNova):
+            self._sum.check(update.parameters, sums)
+            check_steps(self._spec, update.parameters, float(sums[0]))
         self._sum.fold(update.parameters, sums)
         return seed
 

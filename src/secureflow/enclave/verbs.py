@@ -100,6 +100,15 @@ class EnclaveVerbs:
             )
         return await handler(body)
 
+    async def close(self) -> None:
+        """End every job with the process: what a round keeps on the disk goes with it."""
+        while self._jobs:
+            await self._end(self._jobs.popitem()[1])
+
+    async def _end(self, job: EnclaveJob) -> None:
+        self.uploads.forget(job.plan.job)
+        await job.close()
+
     def job(self, name: str) -> EnclaveJob:
         """Return an open job.
 
@@ -178,7 +187,6 @@ class EnclaveVerbs:
     async def _finish(self, body: Body) -> JSON:
         job = self._jobs.pop(read(ForgetRequest, body).job, None)
         if job is not None:
-            self.uploads.forget(job.plan.job)
-            await job.close()
+            await self._end(job)
             _log.info("job_forgotten", job=job.plan.job)
         return as_body(Empty())

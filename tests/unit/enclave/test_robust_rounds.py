@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ from numpy.typing import NDArray
 from peers.enclaves import PARTIES, EnclaveWorld, enclave_world
 
 from secureflow.domain.specs.robust import Median
+from secureflow.enclave.main import run
 from secureflow.enclave.spill import VALUES
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 SIZE = VALUES + 100
 PLAN = {"rounds": 3, "aggregation": {"rule": "median"}}
@@ -96,6 +100,26 @@ async def test_chunks_that_are_swapped_on_the_disk_are_refused(
     assert robust.blobs.stored == {}
 
 
+async def test_a_fault_of_the_disk_while_updates_are_read_can_be_waited_out(
+    robust: EnclaveWorld, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await uploaded(robust)
+
+    def failing(self: Path, *args: Any, **more: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    certificate = robust.certificate(robust.question())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        with pytest.raises(InfrastructureError) as waits:
+            await robust.release(certificate)
+    assert waits.value.code == "too_many_files"
+    answer = await robust.release(certificate)
+    model = robust.stored_model(answer["artifact"])
+    np.testing.assert_allclose(model, robust.initial + median_of(robust), atol=1e-7)
+    assert not left_in(disk)
+
+
 async def test_a_refused_update_leaves_nothing_on_the_disk(
     robust: EnclaveWorld, disk: Path
 ) -> None:
@@ -131,3 +155,19 @@ async def test_a_job_that_ends_in_mid_round_leaves_nothing(
     assert spilled(disk)
     await robust.ask("finish")
     assert not left_in(disk)
+
+
+async def test_an_enclave_that_is_stopped_in_mid_round_leaves_nothing(
+    robust: EnclaveWorld, disk: Path
+) -> None:
+    await robust.upload("bank-a")
+    assert spilled(disk)
+    await robust.verbs.close()
+    assert not left_in(disk)
+
+
+def test_an_enclave_leaves_no_core_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Any] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda *limit: limits.append(limit))
+    assert run(tmp_path / "missing.yaml")
+    assert (resource.RLIMIT_CORE, (0, 0)) in limits

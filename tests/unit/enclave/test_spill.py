@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from secureflow.enclave.spill import VALUES, Spill
@@ -100,8 +102,12 @@ def test_no_clear_byte_lies_on_the_disk(folder: Path) -> None:
         lambda paths: paths[0].write_bytes(paths[1].read_bytes()),
         lambda paths: paths[2].write_bytes(b""),
         lambda paths: paths[1].unlink(),
+        lambda paths: (paths[1].unlink(), paths[1].mkdir()),
     ],
-    ids=["of two parties", "of one party", "a bit", "the end", "another's", "all of it", "gone"],
+    ids=[
+        *("of two parties", "of one party", "a bit", "the end", "another's", "all of it", "gone"),
+        "a folder",
+    ],
 )
 def test_what_was_changed_between_two_readings_is_refused(
     folder: Path, change: Callable[[list[Path]], None]
@@ -129,6 +135,18 @@ def test_chunks_of_another_round_are_refused(folder: Path) -> None:
         path.write_bytes(old)
     with pytest.raises(SecureFlowError, match="was changed"):
         list(spill.blocks())
+
+
+def test_with_the_round_nothing_is_left_that_holds_its_key(folder: Path) -> None:
+    """Whoever kept copies of the files must not read them in a later memory of this enclave."""
+    spill = filled(updates())
+    key = spill._key
+    assert key in gc.get_referents(spill.__dict__)
+    spill.clear()
+    held = gc.get_referents(spill.__dict__)
+    assert not any(one == key or isinstance(one, AESGCM) for one in held)
+    spill.clear()
+    assert not list(folder.iterdir())
 
 
 def test_a_full_disk_leaves_no_half_of_an_update(

@@ -31,7 +31,12 @@ from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name, spec_digest
-from secureflow.domain.specs.contributors import any_contributes, contributing, two_sum
+from secureflow.domain.specs.contributors import (
+    any_contributes,
+    contributing,
+    hidden_among,
+    two_sum,
+)
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -94,7 +99,7 @@ def check_request(
         "sensitive": tuple(one for one in columns if dataset and dataset.column(one).sensitive),
         "parties": spec.parties,
         "group_size": len(spec.roster),
-        "min_contributors": spec.min_contributors,
+        "min_contributors": min(spec.min_contributors, hidden_among(spec)),
         "protection": contributing(spec).protection,
         **({"key": dataset.key_column} if dataset and spec.splits_by_key else {}),
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
@@ -107,7 +112,7 @@ def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
     if not any_contributes(spec):
         return
-    spec = contributing(spec)
+    spec, hidden = contributing(spec), hidden_among(spec)
     if spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
@@ -122,7 +127,7 @@ def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
             ),
         )
     fewest = settings.consent.min_contributors or floor_of(len(spec.roster))
-    if spec.min_contributors < fewest:
+    if hidden < fewest:
         raise SecureFlowError(
             "too_few_parties",
             Text(
@@ -130,9 +135,12 @@ def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
                 "allows {min_contributors}.",
                 party=party,
                 fewest=fewest,
-                min_contributors=spec.min_contributors,
+                min_contributors=hidden,
             ),
-            "Raise min_contributors.",
+            "Raise min_contributors."
+            if hidden == spec.min_contributors
+            else "Raise plan.aggregation.select of krum, and with scaffold min_contributors by "
+            "one.",
         )
 
 

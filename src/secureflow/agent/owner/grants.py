@@ -37,7 +37,7 @@ from secureflow.domain.grants import (
     statement,
 )
 from secureflow.domain.specs.base import JobSpec, dump
-from secureflow.domain.specs.contributors import any_contributes, contributing
+from secureflow.domain.specs.contributors import any_contributes, contributing, hidden_among
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey, verify
@@ -365,7 +365,7 @@ def grant_request(party: str, spec: JobSpec, asked: Mapping[str, JSON]) -> Grant
         keys=spec.keys,
         protection=summed.protection if sums else "",
         epsilon=None if epsilon is None else float(epsilon),
-        group=summed.min_contributors if sums else len(spec.roster),
+        group=hidden_among(spec),
         bundle=str(asked.get("bundle_digest") or ""),
         runs=1 if spec.times is None else spec.times.runs,
         until=0 if spec.times is None else spec.times.ends,

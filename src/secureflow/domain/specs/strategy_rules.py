@@ -95,6 +95,13 @@ def _beside_rules(spec: TrainingSpec) -> Problem | None:
             strategy=name,
         )
         return "plan.strategy", reason, _FEDAVG
+    if kept_by_party(strategy) and spec.resume is not None:
+        reason = Text(
+            "what {strategy} keeps at the parties ends with their job, and the model's file has "
+            "the other half of it",
+            strategy=name,
+        )
+        return "resume", reason, "Start from the model's weights instead: secureflow model upload."
     if sent_beside(strategy, 1) and spec.wire_type != "float32":
         reason = Text("what {strategy} sends beside the change needs float32", strategy=name)
         return "wire", reason, "Remove it."

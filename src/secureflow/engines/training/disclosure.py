@@ -21,6 +21,7 @@ from secureflow.engines.run.explaining import (
 )
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.training.private import noised_once
+from secureflow.engines.training.strategysights import selects_one, single_update, strategy_sights
 from secureflow.kit.canonical import JSON
 
 
@@ -61,6 +62,7 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         yield "enclave", *protection.enclave_sees(noised=noised)
     if spec.plan.contribution is not None:
         yield from _SCORED
+    yield from strategy_sights(spec)
     yield "network", "encrypted bytes, sizes and times", protection.wire
     if _simulated(spec, tee):
         yield (
@@ -136,7 +138,7 @@ def _operator_sees(spec: TrainingSpec) -> str:
         return f"{sums}; never an update, no row count of a party"
     if spec.release.intermediate == "agents":
         return f"row counts, {figures}, the final model; no intermediate model"
-    return f"row counts, {figures}, every round's model; never an update"
+    return f"row counts, {figures}, every round's model; {_updates_seen(spec)}"
 
 
 def _operator_sees_noised(spec: TrainingSpec, privacy: Privacy) -> str:
@@ -146,7 +148,11 @@ def _operator_sees_noised(spec: TrainingSpec, privacy: Privacy) -> str:
     models = "every round's model, noised"
     if privacy.adaptive is not None:
         models = "every round's model and clipping norm, noised"
-    return f"{models}; no row count, {metrics}, never an update"
+    return f"{models}; no row count, {metrics}, {_updates_seen(spec)}"
+
+
+def _updates_seen(spec: TrainingSpec) -> str:
+    return "in it one party's update" if selects_one(spec) else "never an update"
 
 
 def _model_why(spec: TrainingSpec, tee: str) -> str:
@@ -170,7 +176,11 @@ def _simulated(spec: TrainingSpec, tee: str) -> bool:
 
 def _reading(spec: TrainingSpec, tee: str) -> Row:
     attack = "the operator reads a single update"
-    if traits_of(spec).masks:
+    masks = traits_of(spec).masks
+    beyond = single_update(spec, seen=_simulated(spec, tee) and not masks)
+    if beyond is not None:
+        return attack, *beyond
+    if masks:
         return attack, "yes", "it is masked; only a certified sum opens"
     local = spec.privacy is not None and spec.privacy.noise == "local"
     if not tee:

@@ -15,7 +15,7 @@ from secureflow.domain.specs.strategies import FedDyn, FedNova, Scaffold
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.capping import clipped_delta
 from secureflow.engines.training.pull import Pull
-from secureflow.engines.training.strategies.fednova import per_step
+from secureflow.engines.training.strategies.fednova import most_steps, per_step
 
 Vector = NDArray[np.float32]
 _NOTHING = np.zeros(0, np.float32)
@@ -56,10 +56,12 @@ class LocalPart:
         spec, change = self.spec, trained - self.before
         chosen = spec.plan.strategy
         if isinstance(chosen, FedDyn):
-            return change, _NOTHING, self.own - np.float32(chosen.alpha) * change
+            counted = self._within_caps(change)  # as everybody's slope does
+            return change, _NOTHING, self.own - np.float32(chosen.alpha) * counted
         steps = spec.plan.local_epochs * math.ceil(rows / spec.plan.batch_size)
         if isinstance(chosen, FedNova):
-            counted = np.array([steps * per_step(spec)], np.float32)
+            # A party with more rows than `limits.max_weight` counts for that many.
+            counted = np.array([min(steps, most_steps(spec)) * per_step(spec)], np.float32)
             return change / np.float32(max(steps, 1)), counted, None
         if isinstance(chosen, Scaffold):
             return change, *self._controlled(change, steps)
@@ -68,8 +70,13 @@ class LocalPart:
     def _controlled(self, change: Vector, steps: int) -> tuple[Vector, Vector]:
         """Return the change of a control variate, within the caps, and the variate after it."""
         taken = np.float32(max(steps, 1) * self.spec.plan.learning_rate)
-        moved = clipped_delta(self.spec, -self.kept - change / taken)
-        if traits_of(self.spec).masks:  # else a masked sum would hold another change than is kept
-            most = np.float32(self.spec.quantisation.clip)
-            moved = np.clip(moved, -most, most)
+        moved = self._within_caps(-self.kept - change / taken)
         return moved, self.own + moved
+
+    def _within_caps(self, change: Vector) -> Vector:
+        """Return a change as it counts in the mean: else that would hold another one than kept."""
+        counted = clipped_delta(self.spec, change)
+        if not traits_of(self.spec).masks:
+            return counted
+        most = np.float32(self.spec.quantisation.clip)
+        return np.clip(counted, -most, most)

@@ -14,7 +14,8 @@ import pytest
 from peers.private_jobs import private_spec
 from peers.statistics import LOCALLY, PERSON, SHARED, statistics_spec
 
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import RosterEntry, dump, parse
+from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.statistics import disclosure as statistics
 from secureflow.engines.training.disclosure import attacks, disclosure
@@ -172,7 +173,65 @@ def test_what_is_stopped(protection: str, noise: str, intermediate: str, tee: st
         assert ("mask" in row["why"]) <= ("secagg" in protection)
 
 
+LEARNING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    # plan → what is told of it, and how far the reading of a single update is stopped
+    "krum": ({"aggregation": {"rule": "krum"}}, {"plain": "no", "local": "partly"}),
+    "multi-krum": ({"aggregation": {"rule": "krum", "select": 3}}, {}),
+    "median": ({"aggregation": {"rule": "median"}}, {}),
+    "trimmed_mean": ({"aggregation": {"rule": "trimmed_mean", "trim": 2}}, {}),
+    "scaffold": ({"strategy": "scaffold"}, {"plain": "partly"}),
+    "fednova": ({"strategy": "fednova"}, {}),
+}
+
+
+def learning() -> Iterator[tuple[str, str, TrainingSpec]]:
+    """Yield the jobs that name a strategy or a rule, where one may."""
+    for protection, noise, name in product(PROTECTIONS, ("plain", "local"), LEARNING):
+        try:
+            made = spec(protection, noise)
+            made = replace(made, min_contributors=6, roster=_six(made))
+            plan = parse(TrainingPlan, dump(made.plan) | LEARNING[name][0], "plan")
+            made = replace(made, plan=plan)
+            check(made)
+        except SecureFlowError:
+            continue
+        yield name, noise, made
+
+
+def _six(made: TrainingSpec) -> tuple[RosterEntry, ...]:
+    return tuple(replace(made.roster[0], party=f"bank-{n}", key=f"{n:044}") for n in range(6))
+
+
+def test_what_a_strategy_or_rule_shows_is_told() -> None:
+    seen = set()
+    for name, noise, made in learning():
+        rounds = sees(made, "whoever has two rounds' models", REAL)
+        assert ("the whole update of one party" in rounds) == (name == "krum")
+        assert ("the mean of 3 updates" in rounds) == (name == "multi-krum")
+        assert ("one party's value" in rounds) == (name in {"median", "trimmed_mean"})
+        assert ("two sums" in rounds) == (name == "scaffold")
+        assert ("on its disk" in sees(made, "enclave", REAL)) == (
+            "aggregation" in LEARNING[name][0]
+        )
+        operator = sees(made, "operator", REAL)
+        assert ("one party's update" in operator) == (name == "krum")
+        assert ("never an update" in operator) == (name != "krum")
+        steps = sees(made, "whoever has the published sums", REAL)
+        assert ("local steps" in steps) == (name == "fednova" and "secagg" in made.protection)
+        stopped = attacks(made, REAL)[0]["stopped"]
+        assert stopped == LEARNING[name][1].get(noise, "yes")
+        if name == "scaffold":
+            hidden = "partly" if "secagg" in made.protection else "no"
+            assert attacks(made, SIMULATED)[0]["stopped"] == hidden
+        seen.add((name, made.protection))
+    masked = {(name, one) for name in ("scaffold", "fednova") for one in PROTECTIONS}
+    assert seen == masked | {(name, "sealed") for name in LEARNING}
+
+
 def texts() -> Iterator[str]:
+    for _, _, made in learning():
+        for row in (*disclosure(made, REAL), *attacks(made, REAL)):
+            yield from (one for one in row.values() if isinstance(one, str))
     for protection, noise, intermediate, tee in EVERY:
         made = spec(protection, noise, release={"intermediate": intermediate})
         for row in (*disclosure(made, tee), *attacks(made, tee)):

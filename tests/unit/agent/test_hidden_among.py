@@ -1,0 +1,56 @@
+"""Owners' floors count what a release hides a contribution among, not who took part in a round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secureflow.agent.owner.consent import _check_settings
+from secureflow.agent.owner.grants import grant_request
+from secureflow.domain.specs.base import RosterEntry, parse
+from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
+from secureflow.kit.errors import SecureFlowError
+
+PARTIES = tuple(RosterEntry(f"bank-{n}", f"{n:044}") for n in range(7))
+ASKED = {"dataset": "customers", "columns": ()}
+
+
+def settings(least: int | None = None) -> Any:
+    return SimpleNamespace(consent=SimpleNamespace(protections=("sealed",), min_contributors=least))
+
+
+def spec(plan: dict[str, Any], contributors: int) -> TrainingSpec:
+    made = TrainingSpec("", "", "", "", PARTIES, min_contributors=contributors)
+    return replace(made, plan=parse(TrainingPlan, plan, "training"))
+
+
+@pytest.mark.parametrize(
+    ("plan", "contributors", "hidden"),
+    [
+        ({}, 3, 3),
+        ({"strategy": "fedadam"}, 3, 3),
+        ({"aggregation": {"rule": "geometric_median"}}, 3, 3),
+        ({"aggregation": {"rule": "krum"}}, 7, 1),
+        ({"aggregation": {"rule": "krum", "select": 4}}, 7, 4),
+        ({"strategy": "scaffold"}, 3, 2),
+        ({"strategy": "scaffold"}, 4, 3),
+    ],
+)
+def test_what_a_release_hides_among_is_what_floors_count(
+    plan: dict[str, Any], contributors: int, hidden: int
+) -> None:
+    made = spec(plan, contributors)
+    assert grant_request("bank-0", made, ASKED).group == hidden
+    _check_settings(made, "bank-0", settings(hidden))
+    for own, floor in ((settings(hidden + 1), hidden + 1), (settings(), 3)):
+        if hidden < floor:
+            with pytest.raises(SecureFlowError) as caught:
+                _check_settings(made, "bank-0", own)
+            assert caught.value.code == "too_few_parties"
+            assert f"allows {hidden}" in caught.value.message
+            assert ("krum" in caught.value.hint) == (hidden < contributors)
+        else:
+            _check_settings(made, "bank-0", own)
