@@ -50,10 +50,10 @@ from secureflow.engines.sealing import (
     RoundRelease,
     SealedUpdate,
     tensor_digest,
-    update_manifest,
 )
 from secureflow.engines.sealing.wiretypes import rounded_to
 from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.sending import update_form
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -169,11 +169,10 @@ class Uplink:
             raise SecureFlowError("job_not_open", "the enclave does not know the job")
         world, binding = self._world, update.header.binding
         self.sent.append((update, commitment))
-        layout = update_layout(world.spec, binding.stage)  # type: ignore[arg-type]
         expected = Binding(
             JOB, binding.round, binding.stage, ME, world.digest, binding.model,
             world.enclave.evidence,
-            update_manifest(layout.parameters, layout.sums, world.spec.wire or "float32"),
+            update_form(world.spec, binding.stage),  # type: ignore[arg-type]
         )  # fmt: skip
         key = world.keys[ME].public
         opener = Opener(world.enclave.recipient, update.header, expected, key)

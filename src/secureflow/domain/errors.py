@@ -235,6 +235,7 @@ CATALOGUE: dict[str, Category] = {
     "update_aborted": Category.CONFLICT,
     "update_forged": Category.UNTRUSTED,
     "update_shape_wrong": Category.INVALID,
+    "update_places_wrong": Category.INVALID,
     "update_not_finite": Category.INVALID,
     "weight_out_of_bounds": Category.INVALID,
     "norm_exceeded": Category.INVALID,

@@ -7,11 +7,13 @@ agent names its files, because an update is not made twice; a simulation holds i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.adapters.frameworks.kept import LEFT, taken_left
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
@@ -59,9 +61,15 @@ class TorchRunner(NumpyRunner):
         if state is None:
             return super().train(model, update, moments, seed)
         before, after = state
-        self._network.take_up(OptimiserState() if before is None else _read(before))
+        found = OptimiserState() if before is None else _read(before)
+        values = dict(found.values)
+        self._left = taken_left(self._spec, values, first=before is None)
+        self._network.take_up(replace(found, values=values))
         sums = super().train(model, update, moments, seed)
-        after.write_bytes(self._network.state.to_bytes())
+        state_after = self._network.state
+        if len(self._left):
+            state_after = replace(state_after, values={**state_after.values, LEFT: self._left})
+        after.write_bytes(state_after.to_bytes())
         return sums
 
 

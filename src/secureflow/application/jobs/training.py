@@ -414,11 +414,16 @@ def unscaled_inputs(spec: TrainingSpec) -> list[str]:
     ]
 
 
+def _update_bytes(spec: TrainingSpec) -> int:
+    """Return the bytes of a party's change of the model; masked ones as they are before."""
+    return 4 * spec.update_parameters if traits_of(spec).masks else spec.change_bytes
+
+
 def _details(spec: TrainingSpec) -> dict[str, Any]:
     return {
         "parties": list(spec.parties),
         "parameters": spec.model_parameters,
-        "update_bytes": 4 * spec.update_parameters,
+        "update_bytes": _update_bytes(spec),
         "quorum": quorum_of(len(spec.roster)),
         "dropouts_tolerated": spare_parties(spec),
         "rounds": spec.plan.rounds,

@@ -21,6 +21,7 @@ from secureflow.domain.specs.base import (
 )
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
+from secureflow.domain.specs.compression import Compression, coded_bytes
 from secureflow.domain.specs.families import (
     FamilyModel,
     LinearModel,
@@ -45,7 +46,13 @@ from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
-from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors, sent_beside
+from secureflow.domain.specs.strategies import (
+    ChosenStrategy,
+    kept_by_party,
+    kept_vectors,
+    name_of,
+    sent_beside,
+)
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -299,6 +306,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, UNLESS_NONE] = None
     wire: Annotated[WireType | None, UNLESS_NONE] = None
+    compression: Annotated[Compression | None, UNLESS_NONE] = None
 
     @property
     def parameters(self) -> int:
@@ -394,6 +402,20 @@ class TrainingSpec(SpecBase):
     def wire_type(self) -> WireType:
         """The dtype in which changes of the model travel."""
         return self.wire or "float32"
+
+    @property
+    def change_bytes(self) -> int:
+        """The bytes in which a party sends its change of the model, without masks."""
+        if self.compression is not None:
+            return coded_bytes(self.compression, self.update_parameters)
+        return self.update_parameters * (4 if self.wire_type == "float32" else 2)
+
+    @property
+    def kept_at_parties(self) -> str:
+        """What has each party keep something between its rounds, by name; empty if nothing does."""
+        if kept_by_party(self.plan.strategy):
+            return name_of(self.plan.strategy)
+        return "" if self.compression is None else self.compression.method
 
     @property
     def dated(self) -> bool:
