@@ -21,7 +21,6 @@ from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT
 
-
 GROUP: Final = 1024
 """Values of a change in 8 bits that have one scale (`engines.sealing.codes`)."""
 INT8_BITS: Final = 7
