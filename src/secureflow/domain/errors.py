@@ -94,6 +94,8 @@ CATALOGUE: dict[str, Category] = {
     "invalid_attack": Category.INVALID,
     "invalid_model": Category.INVALID,
     "model_digest_mismatch": Category.UNTRUSTED,
+    "base_model_missing": Category.CONFLICT,
+    "base_model_wrong": Category.INVALID,
     "missing_extra": Category.FAILED,
     "not_logged": Category.FAILED,
     "worker_died": Category.FAILED,

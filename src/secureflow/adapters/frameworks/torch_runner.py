@@ -17,6 +17,7 @@ from secureflow.adapters.frameworks.kept import LEFT, taken_left
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
+from secureflow.engines.training.basemodel import base_file, read_base
 from secureflow.engines.training.torch_modules import require_torch
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.engines.training.torch_state import OptimiserState
@@ -48,6 +49,9 @@ class TorchRunner(NumpyRunner):
         super().__init__(spec, columns, secret, held)
         self._network = TorchNetwork(spec, device())
         self._family = self._network
+        self._stands = False
+        self.base: Path | None = None
+        """Where an adapter's base is, unless beside the model's file."""
 
     def train(
         self,
@@ -58,6 +62,7 @@ class TorchRunner(NumpyRunner):
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.train`; without `state` the optimiser's is held in memory."""
+        self._stand(model)
         if state is None:
             return super().train(model, update, moments, seed)
         before, after = state
@@ -71,6 +76,21 @@ class TorchRunner(NumpyRunner):
             state_after = replace(state_after, values={**state_after.values, LEFT: self._left})
         after.write_bytes(state_after.to_bytes())
         return sums
+
+    def evaluate(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.evaluate`."""
+        self._stand(model)
+        return super().evaluate(model, moments, seed)
+
+    def _stand(self, model: Path) -> None:
+        """Take the base of an adapter, once: the file beside a model's, or `base`."""
+        if not self._spec.base or self._stands:
+            return
+        path = self.base or base_file(model.parent, self._spec.base)
+        self._network.stand_on(read_base(self._spec, path))
+        self._stands = True
 
 
 def device() -> str:

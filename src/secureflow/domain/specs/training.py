@@ -62,7 +62,7 @@ from secureflow.domain.specs.targets import (
     outputs_of,
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
-from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
+from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
@@ -432,6 +432,13 @@ class TrainingSpec(SpecBase):
         if not self.reads_rows or self.plan.draws:
             return self
         return replace(self, plan=replace(self.plan, draws="words"))
+
+    @property
+    def base(self) -> str:
+        """The digest of the base that an adapter stands on, which each agent holds; else empty."""
+        chosen = self.model
+        adapter = chosen.adapter if isinstance(chosen, TorchTransformerModel) else None
+        return "" if adapter is None else adapter.base
 
     @property
     def planned_rounds(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks import FrameworkRunner, Prepare, runner_of
+from secureflow.adapters.frameworks import FrameworkRunner, Prepare, TorchRunner, runner_of
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import held_by_key
@@ -129,6 +129,18 @@ def parties(
                 raise
         made.append(Party(spec, place, runner, _bytes(secret, line.party), attack))
     return made
+
+
+def on_base(prepare: Prepare, base: Path | None) -> Prepare:
+    """Return what makes trainers that take the base of an adapter from this file."""
+
+    def prepared(*given: Any) -> FrameworkRunner:
+        runner = prepare(*given)
+        if isinstance(runner, TorchRunner):
+            runner.base = base
+        return runner
+
+    return prepare if base is None else prepared
 
 
 def _held(spec: TrainingSpec, table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_] | None:

@@ -28,6 +28,7 @@ from secureflow.agent.compute.training import (
 )
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
+from secureflow.agent.kinds.basemodels import place_bases
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -92,6 +93,7 @@ class Updates:
         pinned = await self._context.unchanged(job, spec)
         if pinned is not None:
             check_features(spec, pinned.dataset)
+        await asyncio.to_thread(place_bases, self._context, job.job, spec)
         await self._context.budgets.reserve(job, spec)
         if spec.privacy is not None:
             dataset = None if pinned is None else pinned.dataset
