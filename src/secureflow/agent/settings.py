@@ -253,7 +253,7 @@ class StorageSettings(Section):
 class AgentSettings(ProcessSettings):
     """Everything that `agent start` needs.
 
-    `base_models` are safetensors files of models on which adapters stand (docs/models.md, "LoRA").
+    `base_models` are safetensors files of models on which adapters stand (docs/smaller-updates.md).
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT)

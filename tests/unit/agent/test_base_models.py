@@ -20,9 +20,9 @@ from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.torch_transformer import TorchTransformerModel
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.training.basemodel import base_file
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.models import initial_state
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.sdk.prediction import Predictor

@@ -203,7 +203,8 @@ class NumpyRunner:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
             model = before[: self._spec.model_parameters]
             return party_delta(self._spec, before, self._trained(model, training, seed))
-        delta = private_delta(self._spec, before, training, seed, training[0].weights)
+        weights = training[0].weights
+        delta = private_delta(self._spec, before, training, seed, weights, self._family)
         local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
         return self._clipped(delta) if local else delta
 

@@ -17,10 +17,11 @@ from secureflow.adapters.frameworks.kept import LEFT, taken_left
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.training.basemodel import base_file, read_base
+from secureflow.engines.training.basemodel import read_base
 from secureflow.engines.training.torch_modules import require_torch
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.engines.training.torch_state import OptimiserState
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 

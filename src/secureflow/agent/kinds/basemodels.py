@@ -9,7 +9,7 @@ from pathlib import Path
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.owner.basemodels import held_base
 from secureflow.domain.specs.base import JobSpec
-from secureflow.domain.specs.bases import bases_of
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.disk import Place, writing
 
 
@@ -22,14 +22,8 @@ def place_bases(context: AgentContext, job: str, spec: JobSpec) -> None:
         SecureFlowError: `base_model_missing`.
         InfrastructureError: there is no room.
     """
-    bases = bases_of(spec)
-    if not bases:
-        return
-    # Lazy: NumPy loads with the first job.
-    from secureflow.engines.training.basemodel import base_file
-
     folder = context.settings.models / job
-    for digest in bases:
+    for digest in spec.bases:
         wanted = base_file(folder, digest)
         if wanted.exists():
             continue

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from secureflow.domain.specs.base import JobSpec
-from secureflow.domain.specs.bases import bases_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
@@ -23,7 +22,7 @@ def check_bases(spec: JobSpec, files: Iterable[Path], party: str) -> None:
     Raises:
         SecureFlowError: `base_model_missing`.
     """
-    for digest in bases_of(spec):
+    for digest in spec.bases:
         held_base(digest, files, party)
 
 

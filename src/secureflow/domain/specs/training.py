@@ -441,6 +441,11 @@ class TrainingSpec(SpecBase):
         return "" if adapter is None else adapter.base
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The base of an adapter, if its model is one."""
+        return (self.base,) if self.base else ()
+
+    @property
     def planned_rounds(self) -> int:
         """The most rounds that train."""
         return self.plan.rounds

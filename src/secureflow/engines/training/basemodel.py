@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from blake3 import blake3
 from numpy.typing import NDArray
@@ -15,15 +15,9 @@ from secureflow.engines.training.families import ModelFamily, model_family
 from secureflow.engines.training.tensors import check_values, safetensors_parts
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.engines.training.torch_transformer import base_missing
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-SUFFIX: Final = ".base"
-
-
-def base_file(folder: Path, digest: str) -> Path:
-    """Return where a job's folder holds a base."""
-    return folder / f"{digest}{SUFFIX}"
 
 
 def read_base(spec: TrainingSpec, path: Path) -> Mapping[str, NDArray[Any]]:

@@ -125,16 +125,13 @@ class Simulation:
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         warned = Warned()
-        with code_runner(code, warned) as prepare:
-            standing = on_base(prepare, self.base_model)
-            parties = parties_of(drafted.spec, table, owners, secret, attack, standing)
+        with code_runner(code, warned) as made:
+            prepare = on_base(made, self.base_model)
+            parties = parties_of(drafted.spec, table, owners, secret, attack, prepare)
             trained = federate(
-                drafted.spec,
-                parties,
-                accounting=drafted.accounting,
-                on_round=on_round,
-                start=start.state,
-            )
+                drafted.spec, parties,
+                accounting=drafted.accounting, on_round=on_round, start=start.state,
+            )  # fmt: skip
         return Outcome(
             label=label or drafted.spec.name,
             spec=drafted.spec,

@@ -13,14 +13,15 @@ from blake3 import blake3
 from peers.pytorch import demand_torch
 from safetensors.numpy import load_file
 from unit.engines.training.beside_world import shares, spec, table
+from unit.engines.training.family_world import private
 
 from secureflow.adapters.frameworks import runner_of
 from secureflow.domain.specs.base import dump
-from secureflow.domain.specs.bases import bases_of
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.training.basemodel import base_file, read_base
+from secureflow.engines.training.basemodel import read_base
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.models import initial_state
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
 from secureflow.simulation.training.federation import federate
@@ -133,6 +134,25 @@ def test_compression_and_adapters_go_together(base: Path) -> None:
     assert job.change_bytes < 0.5 * 4 * job.parameters
 
 
+def test_a_private_adapter_stands_on_its_base_too(base: Path, tmp_path: Path) -> None:
+    """Each row's gradient, of adapters and head, is clipped; the noise is drawn for them alone."""
+    digest = blake3(base.read_bytes()).hexdigest()
+    model = {**WHOLE, "optimiser": {"name": "sgd"}, "adapter": {"base": digest, "rank": 2}}
+    job = spec("texts", model, **private("enclave", 1.0))
+    runner = runner_of(job, table(8))
+    model_file, update = tmp_path / "model", tmp_path / "update"
+    model_file.write_bytes(initial_state(job).tobytes())
+    with pytest.raises(SecureFlowError) as caught:
+        runner.train(model_file, update, None, bytes(32))
+    assert caught.value.code == "base_model_missing"
+    base_file(tmp_path, digest).write_bytes(base.read_bytes())
+    runner.train(model_file, update, None, bytes(32))
+    sent = np.fromfile(update, "<f4")
+    assert len(sent) == job.update_parameters
+    assert sent.any()
+    assert (sent == np.rint(sent)).all()
+
+
 def test_arrays_of_steps_are_seen_too(tmp_path: Path) -> None:
     job = spec("arrays", WHOLE, "classes", plan=PLAN)
     trained = run(job)
@@ -184,7 +204,7 @@ def test_a_transformer_that_cannot_be_is_refused(change: dict[str, Any], told: s
 
 def test_a_job_says_which_base_it_stands_on(base: Path) -> None:
     job = adapted(base)
-    assert bases_of(job) == (job.base,)
+    assert job.bases == (job.base,)
     assert dump(job)["model"]["adapter"]["base"] == job.base
-    assert bases_of(spec("texts", WHOLE, "classes")) == ()
+    assert spec("texts", WHOLE, "classes").bases == ()
     assert base_file(Path("/jobs/x"), job.base).name == f"{job.base}.base"
