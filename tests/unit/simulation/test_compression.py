@@ -62,7 +62,8 @@ def plain(table: pa.Table) -> Any:
         {"compression": INT8, "protection": "secagg", "quantisation": CLOSE},
         {"compression": INT8, "protection": "secagg", "quantisation": CLOSE,
          "limits": {"max_weight": 1}},
-        {"compression": INT8, "plan": {**PLAN, "aggregation": {"rule": "median"}}},
+        pytest.param({"compression": INT8, "plan": {**PLAN, "aggregation": {"rule": "median"}}},
+                     marks=pytest.mark.full),
         {"compression": INT8, "plan": {**PLAN, "strategy": {"name": "feddyn", "alpha": 0.1}}},
     ],
 )  # fmt: skip

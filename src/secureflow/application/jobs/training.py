@@ -43,6 +43,7 @@ from secureflow.domain.bounds import refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.compression import INT8_BITS
 from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.inputs import (
     ArrayFeature,
@@ -379,6 +380,12 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
         yield (
             "float16 ends at 6e-8: smaller changes of a parameter are lost, so that a small "
             "learning rate trains nothing. bfloat16 keeps them."
+        )
+    if spec.compression is not None and traits_of(spec).masks:
+        yield Text(
+            "Under masks int8 rounds to steps of {step:g}: smaller changes of a parameter wait "
+            "until they add up. Lower quantisation.clip to a little above the largest change.",
+            step=spec.quantisation.clip / 2**INT8_BITS,
         )
     if clamped := clamped_steps(spec):
         yield clamped

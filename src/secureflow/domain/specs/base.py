@@ -246,7 +246,7 @@ class JobSpec(Protocol):
     def due(self, job: str, number: int, offered: JobSpec, record: PartRecord) -> JobSpec:
         """Return the spec of the part that this job, if its own id is `job`, starts as a number.
 
-        `number` is from 1; `offered` the centre's word; `record` what a party knows of earlier parts.
+        `number` is from 1, `offered` the centre's word, `record` what is known of those before.
 
         Raises:
             PartProblem: why there is none.

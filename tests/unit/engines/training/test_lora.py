@@ -72,7 +72,7 @@ def adapted(base: Path, seen: str = "texts", target: str = "classes", **more: An
     return spec(seen, model, target, plan={**PLAN, **more.pop("plan", {})}, **more)
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("protection", ["secagg", pytest.param("sealed", marks=pytest.mark.full)])
 def test_only_adapters_travel_and_they_learn(base: Path, protection: str, tmp_path: Path) -> None:
     job = adapted(base, protection=protection)
     whole = spec("texts", WHOLE, "classes")
@@ -127,6 +127,7 @@ def test_an_adapter_begins_as_its_base_and_leaves_it_as_it_is(base: Path, tmp_pa
     np.testing.assert_array_equal(one.outputs(table(9)), two.outputs(table(9)))
 
 
+@pytest.mark.full
 def test_compression_and_adapters_go_together(base: Path) -> None:
     job = adapted(base, compression={"method": "top_k", "share": 0.2}, plan={"rounds": 6})
     trained = run(job, base)
@@ -153,6 +154,7 @@ def test_a_private_adapter_stands_on_its_base_too(base: Path, tmp_path: Path) ->
     assert (sent == np.rint(sent)).all()
 
 
+@pytest.mark.full
 def test_arrays_of_steps_are_seen_too(tmp_path: Path) -> None:
     job = spec("arrays", WHOLE, "classes", plan=PLAN)
     trained = run(job)
