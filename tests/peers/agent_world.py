@@ -50,10 +50,10 @@ from secureflow.engines.sealing import (
     RoundRelease,
     SealedUpdate,
     tensor_digest,
-    update_manifest,
 )
 from secureflow.engines.sealing.wiretypes import rounded_to
 from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.sending import update_form
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -169,11 +169,10 @@ class Uplink:
             raise SecureFlowError("job_not_open", "the enclave does not know the job")
         world, binding = self._world, update.header.binding
         self.sent.append((update, commitment))
-        layout = update_layout(world.spec, binding.stage)  # type: ignore[arg-type]
         expected = Binding(
             JOB, binding.round, binding.stage, ME, world.digest, binding.model,
             world.enclave.evidence,
-            update_manifest(layout.parameters, layout.sums, world.spec.wire or "float32"),
+            update_form(world.spec, binding.stage),  # type: ignore[arg-type]
         )  # fmt: skip
         key = world.keys[ME].public
         opener = Opener(world.enclave.recipient, update.header, expected, key)
@@ -229,6 +228,10 @@ class World:
     """Ports that only some kinds of job need: channels to peers, engines."""
     me: str = ME
     """The party whose agent it is."""
+    base_models: tuple[Path, ...] = ()
+    """Files of models on which adapters stand."""
+    more_columns: tuple[dict[str, Any], ...] = ()
+    """Of the dataset."""
 
     def __post_init__(self) -> None:
         self._settings: tuple[Any, AgentSettings] | None = None
@@ -276,7 +279,8 @@ class World:
 
     @property
     def declared(self) -> dict[str, Any]:
-        return {**DATASET, "path": str(self.data), "privacy": self.privacy}
+        columns = [*DATASET["columns"], *self.more_columns]  # type: ignore[misc]
+        return {**DATASET, "columns": columns, "path": str(self.data), "privacy": self.privacy}
 
     def publish(self, text: str = "age,job,income\n41,x,low\n") -> None:
         """Write the file, and what the agent keeps of having published it."""
@@ -291,7 +295,14 @@ class World:
     @property
     def settings(self) -> AgentSettings:
         partners = [(name, self.all_keys[of].public) for name, of in self.partners.items()]
-        of = self.directory, self.me, self.declared, partners, self.allow_simulated
+        of = (
+            self.directory,
+            self.me,
+            self.declared,
+            partners,
+            self.allow_simulated,
+            self.base_models,
+        )
         if self._settings is None or self._settings[0] != of:
             self._settings = of, self._made_settings()
         return self._settings[1]
@@ -305,6 +316,7 @@ class World:
             link="centre.example:1",
             trust_domain="example.org",
             datasets=(parse(DatasetConfig, self.declared, "dataset"),),
+            base_models=self.base_models,
             consent=ConsentSettings(
                 protections=("sealed", "sealed+secagg"),
                 two_party=tuple(

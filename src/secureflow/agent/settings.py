@@ -251,7 +251,10 @@ class StorageSettings(Section):
 
 
 class AgentSettings(ProcessSettings):
-    """Everything that `agent start` needs."""
+    """Everything that `agent start` needs.
+
+    `base_models` are safetensors files of models on which adapters stand (docs/smaller-updates.md).
+    """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT)
 
@@ -262,6 +265,7 @@ class AgentSettings(ProcessSettings):
     link: HostPort
     trust_domain: str
     datasets: tuple[DatasetConfig, ...] = ()
+    base_models: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
     consent: ConsentSettings = ConsentSettings()
     attestation: AttestationSettings = AttestationSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -63,6 +63,10 @@ def predict(
             )
         ),
     ] = None,
+    base_model: Annotated[
+        Path | None,
+        typer.Option(help=t("File of the model on which an adapter stands (safetensors).")),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
     output: Output = Form.TABLE,
 ) -> None:
@@ -72,7 +76,7 @@ def predict(
             raise typer.BadParameter(t("--save takes a file .csv, .parquet or .pq."))
         check_writable(save)
         refuse_existing(save, force)
-    loaded = _loaded(model, bundle)
+    loaded = _loaded(model, bundle, base_model)
     names = [name for name in ids.split(",") if name]
     with opened_rows(
         rows, loaded, names, keep_all=keep_all, missing=["", *(missing or ())]
@@ -86,7 +90,7 @@ def predict(
     say(t("Written to {path}.", path=save))
 
 
-def _loaded(model: str, bundle: Path | None) -> Predictor:
+def _loaded(model: str, bundle: Path | None, base: Path | None) -> Predictor:
     """Return the model of a file, or else of the centre."""
     from secureflow.cli.names import named
     from secureflow.cli.session import client
@@ -94,7 +98,7 @@ def _loaded(model: str, bundle: Path | None) -> Predictor:
 
     path = Path(model)
     if path.is_file():
-        return Predictor.load(path, bundle=bundle)
+        return Predictor.load(path, bundle=bundle, base=base)
     if path.suffix == ".safetensors" or "/" in model:
         raise _no_file(path)
     try:
@@ -104,7 +108,7 @@ def _loaded(model: str, bundle: Path | None) -> Predictor:
             raise
         raise _no_file(path) from error  # a file was meant, or it has to be fetched first
     with connection:
-        return connection.models.load(named(connection, "model", model), bundle)
+        return connection.models.load(named(connection, "model", model), bundle, base)
 
 
 def _no_file(path: Path) -> SecureFlowError:

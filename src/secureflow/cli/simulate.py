@@ -77,6 +77,10 @@ def simulate(
     ] = None,
     dataset: Owners = None,
     key: Keys = "",
+    base_model: Annotated[
+        Path | None,
+        typer.Option(help=t("File of the model on which an adapter stands (safetensors).")),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
     html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
     save: Annotated[
@@ -99,8 +103,9 @@ def simulate(
             check_writable(place)
     owners = tuple(one for path in dataset or () for one in read_owners(path))
     simulation = Simulation(
-        parties, partition, attack, protection, seed, initial=initial, owners=owners, key=key
-    )
+        parties, partition, attack, protection, seed, initial=initial, owners=owners, key=key,
+        base_model=base_model,
+    )  # fmt: skip
     outcomes = _run_all(simulation, jobs, data, output)
     if html is not None:
         from secureflow.simulation.training.page import render

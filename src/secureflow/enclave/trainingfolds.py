@@ -15,9 +15,9 @@ from secureflow.engines.sealing import (
     FixedPointAccumulator,
     Manifest,
     OpenedUpdate,
-    update_manifest,
     vector_manifest,
 )
+from secureflow.engines.sealing.fold import Parameters
 from secureflow.engines.secagg import MaskingPlan, Opened
 from secureflow.engines.training.capping import update_parts
 from secureflow.engines.training.encodings import SummedUpdates, apply_mean, opened_sums
@@ -25,6 +25,7 @@ from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
 from secureflow.engines.training.robust.combining import combined
+from secureflow.engines.training.sending import read_change, update_form
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.engines.training.strategies.fednova import check_steps
@@ -46,12 +47,13 @@ class MeanFold:
         return self._sum.count
 
     def fold(self, update: OpenedUpdate) -> bytes:
-        """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it exceeds the caps."""
+        """Add an update; raises those of `read_change` and `FixedPointAccumulator.fold`."""
         sums, seed = split_sums(self._spec, self._stage, update.sums)
+        change = self._change(update)
         if self._stage == "train" and isinstance(self._spec.plan.strategy, FedNova):
-            self._sum.check(update.parameters, sums)
-            check_steps(self._spec, update.parameters, float(sums[0]))
-        self._sum.fold(update.parameters, sums)
+            self._sum.check(change, sums)
+            check_steps(self._spec, change, float(sums[0]))
+        self._sum.fold(change, sums)
         return seed
 
     def open(self, number: int, opened: Opened | None) -> None:
@@ -75,6 +77,9 @@ class MeanFold:
     def reset(self) -> None:
         """Clear the sum; its memory stays allocated."""
         self._sum.reset()
+
+    def _change(self, update: OpenedUpdate) -> Parameters:
+        return read_change(self._spec, self._stage, update.tensors)
 
     def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
         limits = self._spec.limits
@@ -101,9 +106,10 @@ class RobustFold(MeanFold):
     def fold(self, update: OpenedUpdate) -> bytes:
         """Keep an update that is within the caps; the mean beside it is of its sums only."""
         sums, seed = split_sums(self._spec, self._stage, update.sums)
-        self._sum.check(update.parameters, sums)
-        self._spill.add(update.binding.party, update.parameters)
-        self._sum.fold(update.parameters, sums)
+        change = self._change(update)
+        self._sum.check(change, sums)
+        self._spill.add(update.binding.party, change)
+        self._sum.fold(change, sums)
         return seed
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
@@ -194,8 +200,7 @@ def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None
     """Return how a contribution to a stage is laid out; `plan` as in `training_fold`."""
     if plan is not None:
         return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
-    layout = update_layout(spec, stage)
-    return update_manifest(layout.parameters, layout.sums, spec.wire_type)
+    return update_form(spec, stage)
 
 
 def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:

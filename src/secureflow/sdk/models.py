@@ -78,13 +78,16 @@ class Models(Resource[D_co]):
         return Comparison(*(yield from measured_models(models, evaluation)))
 
     @operation
-    def load(self, model: str, bundle: str | Path | None = None) -> Generator[Any, Any, Predictor]:
+    def load(
+        self, model: str, bundle: str | Path | None = None, base: str | Path | None = None
+    ) -> Generator[Any, Any, Predictor]:
         """Return the model, ready to predict.
 
         Args:
             model: its id.
             bundle: the folder of the code that computes a model of the family `bundle`; it is
                 called in this process, without a sandbox.
+            base: the file of the model on which an adapter stands.
 
         Raises:
             SecureFlowError: as `download`; `invalid_model` for a family that cannot predict;
@@ -92,7 +95,7 @@ class Models(Resource[D_co]):
         """
         from secureflow.sdk.prediction import Predictor  # NumPy is only needed for prediction
 
-        return Predictor((yield from fetched(model)), bundle)
+        return Predictor((yield from fetched(model)), bundle, base)
 
     @operation
     def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:

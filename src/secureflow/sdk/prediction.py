@@ -41,8 +41,8 @@ from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.engines.preparation import feature_matrix, label_vector
 from secureflow.engines.preparation.recipe import prepared_columns
+from secureflow.engines.training.basemodel import standing
 from secureflow.engines.training.export import ModelFile, to_sklearn
-from secureflow.engines.training.families import model_family
 from secureflow.engines.training.foreign import ForeignModel, needs_bundle
 from secureflow.engines.training.scoring import chances, model_outputs, model_rows, predicted
 from secureflow.engines.training.tensors import named
@@ -63,12 +63,19 @@ class Predictor:
         file: parameters and card.
         bundle: the folder of the code that computes a model of the family `bundle`; it is called
             in this process, without a sandbox.
+        base: the file of the model on which an adapter stands.
 
     Raises:
-        SecureFlowError: `invalid_model` for a family that cannot predict; those of `OwnCode`.
+        SecureFlowError: `invalid_model` for a family that cannot predict; those of `OwnCode` and
+            of `read_base`.
     """
 
-    def __init__(self, file: ModelFile, bundle: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        bundle: str | Path | None = None,
+        base: str | Path | None = None,
+    ) -> None:
         if file.card.get("family") not in LEARNS:
             raise SecureFlowError(
                 "invalid_model",
@@ -83,7 +90,7 @@ class Predictor:
         self.features = file.features
         self._moments = file.moments
         self._spec = file.spec
-        self._family = model_family(self._spec)
+        self._family = standing(self._spec, None if base is None else Path(base))
         self._code = None if bundle is None else self._own(bundle)
 
     def __repr__(self) -> str:
@@ -103,6 +110,7 @@ class Predictor:
         path: str | Path,
         card: Mapping[str, Any] | None = None,
         bundle: str | Path | None = None,
+        base: str | Path | None = None,
     ) -> Predictor:
         """Read a safetensors file; the card is taken from the file unless it is given.
 
@@ -110,12 +118,13 @@ class Predictor:
             path: the file.
             card: the model's.
             bundle: the folder of the code that computes a model of the family `bundle`.
+            base: the file of the model on which an adapter stands.
 
         Raises:
             SecureFlowError: `invalid_model` or `model_digest_mismatch`; with `bundle` those of
                 `OwnCode`, such as `digest_mismatch` for other code.
         """
-        return cls(ModelFile.from_bytes(Path(path).read_bytes(), card), bundle)
+        return cls(ModelFile.from_bytes(Path(path).read_bytes(), card), bundle, base)
 
     @property
     def has_chances(self) -> bool:
@@ -237,6 +246,17 @@ class Predictor:
         Path(path).write_bytes(
             save({name: np.asarray(one) for name, one in self.tensors().items()})
         )
+
+    def save_adapter(self, folder: str | Path) -> None:
+        """Write an adapter as PEFT reads it: `adapter_model.safetensors`, `adapter_config.json`.
+
+        Raises:
+            SecureFlowError: `invalid_model` for a model without an adapter.
+        """
+        from secureflow.engines.training.adapters import adapter_files  # only for an export
+
+        for name, data in adapter_files(self._spec, self.parameters).items():
+            (Path(folder) / name).write_bytes(data)
 
     def _own(self, folder: str | Path) -> OwnCode:
         model = self._spec.model

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.strategies import kept_by_party, kept_vectors
+from secureflow.adapters.frameworks.kept import kept_by
+from secureflow.domain.specs.strategies import kept_vectors
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.contribution.sealedrows import as_matrix, chosen_rows
 from secureflow.engines.preparation import (
@@ -54,6 +55,7 @@ from secureflow.engines.training.private import (
     private_delta,
     private_sums,
 )
+from secureflow.engines.training.sending import compressed
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -102,7 +104,7 @@ class NumpyRunner:
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party without rows
         self._cuts = Cuts()
-        self._own = kept_by(spec, None)
+        self._own, self._left = kept_by(spec, None)
         if self._family.needs_data:
             self._split(columns, secret, held)
 
@@ -139,22 +141,36 @@ class NumpyRunner:
             self._write(update, self._private(before, self._private_rows[0], seed))
             return private_sums(self._spec, seed)
         training, validation = self._matrices(moments)
-        own = self._own if state is None else kept_by(self._spec, state[0])
+        own, left = (self._own, self._left) if state is None else kept_by(self._spec, state[0])
         part = LocalPart(self._spec, before, self._kept(model), own)
         learned = before, *training, seed, self._weights, part.pull
         trained = self._family.train(self._spec, *learned)
         change, beside, after = part.sent(trained, self._rows[0])
-        clipped = self._clipped(change)
-        self._write(update, np.concatenate([clipped, beside]) if len(beside) else clipped)
-        self._keep(after, None if state is None else state[1])
+        if self._spec.compression is None:
+            clipped = self._clipped(change)
+            self._write(update, np.concatenate([clipped, beside]) if len(beside) else clipped)
+        else:
+            left = self._write_compressed(update, change, left)
+        own = _NO_VALUES if after is None else after
+        self._keep(own, left, None if state is None else state[1])
         return self._sums(self._metrics(before, *validation))
 
-    def _keep(self, after: NDArray[np.float32] | None, path: Path | None) -> None:
-        """Keep what the strategy wants of this party: in the file, or of a simulation in memory."""
-        if after is not None and path is None:
-            self._own = after
-        elif after is not None and path is not None:
-            path.write_bytes(after.astype(_FLOAT32).tobytes())
+    def _write_compressed(
+        self, path: Path, change: NDArray[np.float32], left: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Write a change and return what is left out of it."""
+        sent, rest = compressed(self._spec, change, left, self._cuts)
+        with path.open("wb") as file:
+            for part in sent:
+                file.write(part.data)
+        return rest
+
+    def _keep(self, own: NDArray[np.float32], left: NDArray[np.float32], path: Path | None) -> None:
+        """Keep what is this party's until its next round: in the file, or in memory."""
+        if path is None:
+            self._own, self._left = own, left
+        elif len(own) or len(left):
+            path.write_bytes(np.concatenate([own, left]).astype(_FLOAT32).tobytes())
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
@@ -200,7 +216,8 @@ class NumpyRunner:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
             model = before[: self._spec.model_parameters]
             return party_delta(self._spec, before, self._trained(model, training, seed))
-        delta = private_delta(self._spec, before, training, seed, training[0].weights)
+        weights = training[0].weights
+        delta = private_delta(self._spec, before, training, seed, weights, self._family)
         local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
         return self._clipped(delta) if local else delta
 
@@ -364,27 +381,6 @@ class NumpyRunner:
             clipped = clipped_blocks(self._spec, steps, self._cuts)
             for sent in blocks_as_sent(self._spec, clipped)():
                 file.write(sent.data)
-
-
-def kept_by(spec: TrainingSpec, path: Path | None) -> NDArray[np.float32]:
-    """Return what a party kept for itself, float32 (model,); zeros before its first round,
-    and nothing if the strategy wants nothing.
-
-    Raises:
-        SecureFlowError: `state_unreadable`.
-    """
-    if not kept_by_party(spec.plan.strategy):
-        return _NO_VALUES
-    if path is None:
-        return np.zeros(spec.model_parameters, np.float32)
-    found = np.fromfile(path, _FLOAT32)
-    if len(found) == spec.model_parameters and np.isfinite(found).all():
-        return found
-    raise SecureFlowError(
-        "state_unreadable",
-        "What this party keeps for its strategy between rounds is not as it was written.",
-        "Leave this job: from another state the trainer would make another update.",
-    )
 
 
 def _invalid_model(reason: str) -> SecureFlowError:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.adapters.frameworks.kept import LEFT, taken_left
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.sklearn_trainers import State, trainer_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -64,11 +65,14 @@ class SklearnRunner(NumpyRunner):
         """See `FrameworkRunner.train`; without files of state it is kept in this object."""
         if state is not None:
             before, _ = state
-            self._fitting.state = {} if before is None else read_state(before)
+            found = {} if before is None else dict(read_state(before))
+            self._left = taken_left(self._spec, found, first=before is None)
+            self._fitting.state = found
         sums = super().train(model, update, moments, seed)
         if state is not None:
             _, after = state
-            write_state(after, self._fitting.state)
+            left = {LEFT: self._left} if len(self._left) else {}
+            write_state(after, {**self._fitting.state, **left})
         return sums
 
 

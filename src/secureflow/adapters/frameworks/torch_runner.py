@@ -7,17 +7,21 @@ agent names its files, because an update is not made twice; a simulation holds i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.adapters.frameworks.kept import LEFT, taken_left
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
+from secureflow.engines.training.basemodel import read_base
 from secureflow.engines.training.torch_modules import require_torch
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.engines.training.torch_state import OptimiserState
+from secureflow.kit.basefiles import base_file
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -46,6 +50,9 @@ class TorchRunner(NumpyRunner):
         super().__init__(spec, columns, secret, held)
         self._network = TorchNetwork(spec, device())
         self._family = self._network
+        self._stands = False
+        self.base: Path | None = None
+        """Where an adapter's base is, unless beside the model's file."""
 
     def train(
         self,
@@ -56,13 +63,35 @@ class TorchRunner(NumpyRunner):
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.train`; without `state` the optimiser's is held in memory."""
+        self._stand(model)
         if state is None:
             return super().train(model, update, moments, seed)
         before, after = state
-        self._network.take_up(OptimiserState() if before is None else _read(before))
+        found = OptimiserState() if before is None else _read(before)
+        values = dict(found.values)
+        self._left = taken_left(self._spec, values, first=before is None)
+        self._network.take_up(replace(found, values=values))
         sums = super().train(model, update, moments, seed)
-        after.write_bytes(self._network.state.to_bytes())
+        state_after = self._network.state
+        if len(self._left):
+            state_after = replace(state_after, values={**state_after.values, LEFT: self._left})
+        after.write_bytes(state_after.to_bytes())
         return sums
+
+    def evaluate(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.evaluate`."""
+        self._stand(model)
+        return super().evaluate(model, moments, seed)
+
+    def _stand(self, model: Path) -> None:
+        """Take the base of an adapter, once: the file beside a model's, or `base`."""
+        if not self._spec.base or self._stands:
+            return
+        path = self.base or base_file(model.parent, self._spec.base)
+        self._network.stand_on(read_base(self._spec, path))
+        self._stands = True
 
 
 def device() -> str:

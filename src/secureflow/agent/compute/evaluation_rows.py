@@ -22,7 +22,7 @@ from secureflow.engines.preparation import (
     labelled_rows,
 )
 from secureflow.engines.preparation.recipe import prepared_columns
-from secureflow.engines.training.families import model_family
+from secureflow.engines.training.basemodel import family_beside
 from secureflow.engines.training.foreign_outputs import outputs_from, returned_shape
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
@@ -69,7 +69,7 @@ class EvaluationRows(SummedRows):
         kept = self.counted(key)
         columns = {name: found[kept] for name, found in self._columns.items()}
         inputs, labels = self._prepared(scored, columns)
-        family, label = model_family(scored.trained), scored.features.label
+        family, label = family_beside(scored.trained, model), scored.features.label
         outputs = model_outputs(family, parameters, inputs, label)
         sums = party_sums(self._spec, number, party, outputs, labels)
         return noised(self._spec, number, sums, seed)

@@ -23,7 +23,7 @@ from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles
 from secureflow.engines.preparation import Columns, EncodedRows, encode_rows
 from secureflow.engines.preparation.recipe import apply_recipe, prepared_columns
-from secureflow.engines.training.families import model_family
+from secureflow.engines.training.basemodel import family_beside
 from secureflow.engines.training.foreign_outputs import outputs_from, returned_shape
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
@@ -75,7 +75,7 @@ class PredictionRows:
         parameters = scored_parameters(scored, model.read_bytes())
         rows, unfit = self._prepared()
         label = scored.features.label
-        outputs = model_outputs(model_family(scored.trained), parameters, rows, label)
+        outputs = model_outputs(family_beside(scored.trained, model), parameters, rows, label)
         return self._write(outputs, unfit, result)
 
     def write_rows(self, path: Path) -> NDArray[np.int64]:

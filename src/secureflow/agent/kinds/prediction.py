@@ -18,6 +18,7 @@ from secureflow.agent.compute.jobfiles import UPDATE, held_folder
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import unnamed_rows
+from secureflow.agent.kinds.basemodels import place_bases
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import Keeping, KeptResult
 from secureflow.agent.kinds.training.features import check_features
@@ -70,6 +71,7 @@ class PredictedRows(Keeping):
         if pinned is None:
             raise AssertionError(spec.kind)  # it reads rows
         check_declared(spec, pinned.dataset)
+        await asyncio.to_thread(place_bases, self._context, job.job, spec)
         blob = Blob(spec.model.digest, spec.model.bytes)
         model = await fetched(self._context, self._link, job.job, blob)
         written = model.with_name(UPDATE)

@@ -22,6 +22,7 @@ from secureflow.agent.compute.derivation import derive
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
+from secureflow.agent.kinds.basemodels import place_bases
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.heldsums import HeldSums
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
@@ -135,6 +136,7 @@ class SummedRounds(ABC):
         pinned = await self._context.unchanged(job, spec)
         if pinned is not None:
             self.check_declared(spec, pinned.dataset)
+        await asyncio.to_thread(place_bases, self._context, job.job, spec)
         await self._context.budgets.reserve(job, spec)
         if spec.privacy is not None:
             dataset = None if pinned is None else pinned.dataset

@@ -43,6 +43,7 @@ from secureflow.domain.bounds import refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.compression import INT8_BITS
 from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.inputs import (
     ArrayFeature,
@@ -380,6 +381,12 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
             "float16 ends at 6e-8: smaller changes of a parameter are lost, so that a small "
             "learning rate trains nothing. bfloat16 keeps them."
         )
+    if spec.compression is not None and traits_of(spec).masks:
+        yield Text(
+            "Under masks int8 rounds to steps of {step:g}: smaller changes of a parameter wait "
+            "until they add up. Lower quantisation.clip to a little above the largest change.",
+            step=spec.quantisation.clip / 2**INT8_BITS,
+        )
     if clamped := clamped_steps(spec):
         yield clamped
     if large := unscaled_inputs(spec):
@@ -414,11 +421,16 @@ def unscaled_inputs(spec: TrainingSpec) -> list[str]:
     ]
 
 
+def _update_bytes(spec: TrainingSpec) -> int:
+    """Return the bytes of a party's change of the model; masked ones as they are before."""
+    return 4 * spec.update_parameters if traits_of(spec).masks else spec.change_bytes
+
+
 def _details(spec: TrainingSpec) -> dict[str, Any]:
     return {
         "parties": list(spec.parties),
         "parameters": spec.model_parameters,
-        "update_bytes": 4 * spec.update_parameters,
+        "update_bytes": _update_bytes(spec),
         "quorum": quorum_of(len(spec.roster)),
         "dropouts_tolerated": spare_parties(spec),
         "rounds": spec.plan.rounds,

@@ -199,6 +199,10 @@ class JobSpec(Protocol):
         """The code that it brings, if any."""
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The digests of models that it stands on, which each agent holds itself."""
+
+    @property
     def engine_needed(self) -> EngineNeeded | None:
         """The engine that every party must have installed, if any."""
 
@@ -242,11 +246,7 @@ class JobSpec(Protocol):
     def due(self, job: str, number: int, offered: JobSpec, record: PartRecord) -> JobSpec:
         """Return the spec of the part that this job, if its own id is `job`, starts as a number.
 
-        Args:
-            job: its id.
-            number: of the part, from 1.
-            offered: what the centre says that the part is.
-            record: what a party knows of the parts before.
+        `number` is from 1, `offered` the centre's word, `record` what is known of those before.
 
         Raises:
             PartProblem: why there is none.
@@ -315,6 +315,11 @@ class SpecBase:
     def bundle(self) -> CodePart | None:
         """No code, unless a kind of job says otherwise."""
         return None
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """It stands on none, unless a kind of job says otherwise."""
+        return ()
 
     @property
     def engine_needed(self) -> EngineNeeded | None:

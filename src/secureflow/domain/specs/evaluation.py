@@ -146,6 +146,11 @@ class EvaluationSpec(SpecBase):
         return self.privacy is not None
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The bases that its models stand on, each once."""
+        return tuple(dict.fromkeys(base for one in self.models for base in one.trained.bases))
+
+    @property
     def bundle(self) -> BundleRef | None:
         """The code that computes the model, if others brought it."""
         return None if self._coded is None else self._coded.bundle

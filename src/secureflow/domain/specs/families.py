@@ -32,7 +32,12 @@ from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
 from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
-from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
+from secureflow.domain.specs.torch_families import (
+    TorchCnnModel,
+    TorchLstmModel,
+    TorchMlpModel,
+    TorchTransformerModel,
+)
 from secureflow.kit.nearnames import alike
 
 MAX_PARAMETERS: Final = 1 << 27
@@ -175,6 +180,7 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "torch_mlp": ("binary", "classes", "number"),
     "torch_cnn": ("binary", "classes", "number"),
     "torch_lstm": ("binary", "classes", "number"),
+    "torch_transformer": ("binary", "classes", "number"),
 }
 """Which targets a family learns."""
 INTERNAL: Final = "rehearsal"
@@ -208,6 +214,7 @@ FamilyModel = Annotated[
     | Annotated[TorchMlpModel, Tag("<torch_mlp>")]
     | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
     | Annotated[TorchLstmModel, Tag("<torch_lstm>")]
+    | Annotated[TorchTransformerModel, Tag("<torch_transformer>")]
     | SklearnModel,
     Discriminator(_family),
     BeforeValidator(_offered),

@@ -9,6 +9,7 @@ from secureflow.domain.specs.bundle_family import (
     bundle_problem,
     paced_seconds,
 )
+from secureflow.domain.specs.compression_rules import compression_problem
 from secureflow.domain.specs.families import (
     BY_SUMS,
     LEARNS,
@@ -38,7 +39,8 @@ lone row in another order than a row among others, and one row could move anothe
 def model_problem(spec: TrainingSpec) -> Problem | None:
     """Return the first contradiction, or None."""
     if spec.model.family == "rehearsal":
-        return _noop_rules(spec) or _start_rules(spec) or wire_problem(spec)
+        problem = _noop_rules(spec) or _start_rules(spec)
+        return problem or wire_problem(spec) or compression_problem(spec)
     if spec.features is None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
@@ -52,7 +54,7 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
     problem = problem or plan_problem(spec) or strategy_problem(spec)
-    return problem or _start_rules(spec) or wire_problem(spec)
+    return problem or _start_rules(spec) or wire_problem(spec) or compression_problem(spec)
 
 
 def shape_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
@@ -202,7 +204,8 @@ def wire_problem(spec: TrainingSpec) -> Problem | None:
         return None
     if traits_of(spec).masks:
         reason = "masked updates are whole numbers of quantisation.bits"
-        return "wire", reason, 'Remove it, or use protection "sealed".'
+        hint = 'Write `compression: {method: int8}`, or use protection "sealed".'
+        return "wire", reason, hint
     if spec.privacy is not None and spec.privacy.noise != "local":
         reason = "noise is added to whole lattice steps, which must not be rounded"
         return "wire", reason, "Remove it."

@@ -349,6 +349,11 @@ class PipelineSpec(SpecBase):
         return min(one.min_contributors for one in self._templates)
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The models that its steps stand on, each once."""
+        return tuple(dict.fromkeys(base for step in self.steps for base in step.job.bases))
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """Every column that any step uses."""
         return _unique(name for one in self._templates for name in one.column_names)

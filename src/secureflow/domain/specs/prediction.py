@@ -143,6 +143,11 @@ class PredictionSpec(SpecBase):
         return self.deliver is None
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The base that the model stands on, if it is an adapter."""
+        return self.reads.bases
+
+    @property
     def bundle(self) -> BundleRef | None:
         """The code that computes the model, if others brought it."""
         return self.model.bundle

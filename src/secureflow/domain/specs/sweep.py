@@ -174,6 +174,11 @@ class SweepSpec(SpecBase):
         return self.training.min_contributors
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The models that its points stand on."""
+        return self.training.bases
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """Every column that the jobs use, label last."""
         return self.training.column_names

@@ -232,6 +232,11 @@ class TimetableSpec(SpecBase):
         return self.job.file_bytes(party)
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The models that every run stands on."""
+        return self.job.bases
+
+    @property
     def bundle(self) -> CodePart | None:
         """The code that every run brings, if any."""
         return self.job.bundle

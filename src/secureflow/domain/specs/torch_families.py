@@ -1,10 +1,11 @@
-"""The families of models that PyTorch trains, with their optimiser and schedule.
+"""The families of models that PyTorch trains.
 
 | family       | sees                              | is                                            |
 |--------------|-----------------------------------|-----------------------------------------------|
 | `torch_mlp`  | all inputs, of texts their counts | dense layers                                  |
 | `torch_cnn`  | one image, or one [h, w, c] array | 3×3 convolutions, GroupNorm, ReLU, pooling    |
 | `torch_lstm` | one text, or one [steps, d] array | an LSTM, the mean over its steps              |
+| `torch_transformer` | one text, or one [steps, d] array | `domain.specs.torch_transformer`       |
 
 Tensors are named as in PyTorch's state dict. Nothing here imports PyTorch: the centre and an
 enclave know sizes and first weights without it.
@@ -13,105 +14,51 @@ enclave know sizes and first weights without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Problem
+from secureflow.domain.specs.base import STRICT, Problem
 from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature, TextFeature
-from secureflow.domain.specs.targets import MAX_CLASSES
-from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+from secureflow.domain.specs.tensors import Tensors, TensorSpec
+from secureflow.domain.specs.torch_training import (
+    Optimiser,
+    Schedule,
+    StartedTensor,
+    TorchTraining,
+    Width,
+    dense,
+    ordered,
+    pair,
+)
+from secureflow.domain.specs.torch_transformer import TorchTransformerModel, transformer_problem
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-TOKEN_FAMILIES: Final = frozenset({"torch_lstm"})
-"""Families that see a text's tokens in order, not how often each occurs."""
-TORCH_FAMILIES: Final = frozenset({"torch_mlp", "torch_cnn", "torch_lstm"})
-"""Families that need the extra `torch`."""
-
-Width = Annotated[int, Field(ge=1, le=1 << 14)]
-ClassWeights = Annotated[
-    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
-    Field(min_length=2, max_length=MAX_CLASSES),
+__all__ = [
+    "TOKEN_FAMILIES",
+    "TORCH_FAMILIES",
+    "TORCH_MODELS",
+    "Optimiser",
+    "Schedule",
+    "TorchCnnModel",
+    "TorchLstmModel",
+    "TorchMlpModel",
+    "TorchModel",
+    "TorchTraining",
+    "TorchTransformerModel",
+    "private_problem",
+    "tensors_of",
+    "torch_problem",
 ]
 
-
-@dataclass(frozen=True)
-class Optimiser:
-    """How a party moves along its gradients.
-
-    Args:
-        name: `sgd`, `adam` or `adamw` (decay apart from the gradient).
-        momentum: of `sgd`.
-        state: whether momentum and moments are `carried` into a party's next round or `reset`.
-    """
-
-    __pydantic_config__ = STRICT
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    state: Literal["carried", "reset"] = "reset"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the learning rate changes with the rounds that a party has trained in.
-
-    Args:
-        name: `constant`; `cosine`, down to zero after the plan's rounds; or `step`.
-        every: of `step`: after so many rounds
-        factor: the rate is multiplied by this.
-    """
-
-    __pydantic_config__ = STRICT
-    name: Literal["constant", "cosine", "step"] = "constant"
-    every: Annotated[int, Field(ge=1, le=10_000)] = 10
-    factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
-
-    def rate(self, first: float, done: int, rounds: int) -> float:
-        """Return the learning rate after `done` of a plan's `rounds`, of which the first had `first`."""  # noqa: E501
-        if self.name == "cosine":
-            return first * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done / max(1, rounds))))
-        return first * self.factor ** (done // self.every) if self.name == "step" else first
-
-
-@dataclass(frozen=True, kw_only=True)
-class TorchTraining:
-    """What all families here have.
-
-    Args:
-        optimiser: how a party moves.
-        schedule: how fast.
-        weight_decay: shrinks weights, not what is added to them, in each step.
-        class_weights: as in every family with classes.
-    """
-
-    __pydantic_config__ = STRICT
-    optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: Schedule = field(default_factory=Schedule)
-    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    class_weights: Annotated[ClassWeights | None, UNLESS_NONE] = None
-
-    @property
-    def l2(self) -> float:
-        """The penalty that other families name so."""
-        return self.weight_decay
-
-    def cells(self, beside: Sequence[TensorFeature]) -> int:
-        """Return how many numbers a row takes on its way, where tensors do not tell."""
-        del beside
-        return 0
-
-
-@dataclass(frozen=True)
-class StartedTensor:
-    """A tensor and its first numbers: uniform within ±`limit` around `value`."""
-
-    tensor: TensorSpec
-    limit: float = 0.0
-    value: float = 0.0
+TOKEN_FAMILIES: Final = frozenset({"torch_lstm", "torch_transformer"})
+"""Families that see a text's tokens in order, not how often each occurs."""
+TORCH_FAMILIES: Final = frozenset({"torch_mlp", "torch_cnn", "torch_lstm", "torch_transformer"})
+"""Families that need the extra `torch`."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +81,7 @@ class TorchMlpModel(TorchTraining):
     ) -> tuple[StartedTensor, ...]:
         """Return the tensors with their first numbers, in the order of names."""
         del beside
-        return _ordered(_dense("layers", (inputs, *self.hidden, outputs)))
+        return ordered(dense("layers", (inputs, *self.hidden, outputs)))
 
 
 @dataclass(frozen=True)
@@ -179,11 +126,11 @@ class TorchCnnModel(TorchTraining):
         sizes = (_only_shape(self.family, beside, 3)[2], *self.channels)
         for at, (into, out) in enumerate(pairwise(sizes)):
             limit = 1 / math.sqrt(9 * into)
-            found += _pair(f"convolutions.{at}", (out, into, 3, 3), limit)
+            found += pair(f"convolutions.{at}", (out, into, 3, 3), limit)
             found.append(StartedTensor(TensorSpec(f"norms.{at}.weight", (out,)), 0.0, 1.0))
             found.append(StartedTensor(TensorSpec(f"norms.{at}.bias", (out,))))
-        found += _dense("layers", (self.flattened(beside), *self.hidden, outputs))
-        return _ordered(found)
+        found += dense("layers", (self.flattened(beside), *self.hidden, outputs))
+        return ordered(found)
 
 
 @dataclass(frozen=True)
@@ -231,11 +178,11 @@ class TorchLstmModel(TorchTraining):
             for name, rest in shapes.items():
                 tensor = TensorSpec(f"lstm.{name}_l{layer}", (4 * self.hidden, *rest))
                 found.append(StartedTensor(tensor, limit))
-        return _ordered([*found, *_dense("layers", (self.hidden, outputs))])
+        return ordered([*found, *dense("layers", (self.hidden, outputs))])
 
 
-TorchModel = TorchMlpModel | TorchCnnModel | TorchLstmModel
-TORCH_MODELS: Final = (TorchMlpModel, TorchCnnModel, TorchLstmModel)
+TorchModel = TorchMlpModel | TorchCnnModel | TorchLstmModel | TorchTransformerModel
+TORCH_MODELS: Final = (TorchMlpModel, TorchCnnModel, TorchLstmModel, TorchTransformerModel)
 
 
 def tensors_of(
@@ -276,7 +223,7 @@ def torch_problem(model: TorchModel, table: int, beside: Sequence[TensorFeature]
     if isinstance(one, ImageFeature) or (isinstance(one, ArrayFeature) and len(one.shape) != 2):
         reason = Text("the family {family} sees a text or an array of steps", family=model.family)
         return "features", reason, "Use texts, or arrays of the shape [steps, numbers]."
-    return None
+    return transformer_problem(model, one) if isinstance(model, TorchTransformerModel) else None
 
 
 def _cnn_problem(model: TorchCnnModel, one: TensorFeature) -> Problem | None:
@@ -313,18 +260,3 @@ def _only_shape(family: str, beside: Sequence[TensorFeature], dimensions: int) -
             "Name one column that it can see.",
         )
     return shapes[0]
-
-
-def _dense(prefix: str, sizes: Sequence[int]) -> Iterator[StartedTensor]:
-    for at, (into, out) in enumerate(pairwise(sizes)):
-        yield from _pair(f"{prefix}.{at}", (out, into), 1 / math.sqrt(max(1, into)))
-
-
-def _pair(name: str, shape: tuple[int, ...], limit: float) -> Iterator[StartedTensor]:
-    yield StartedTensor(TensorSpec(f"{name}.weight", shape), limit)
-    yield StartedTensor(TensorSpec(f"{name}.bias", shape[:1]), limit)
-
-
-def _ordered(found: Iterator[StartedTensor] | list[StartedTensor]) -> tuple[StartedTensor, ...]:
-    made = {one.tensor.name: one for one in found}
-    return tuple(made[one.name] for one in by_name([one.tensor for one in made.values()]))

@@ -21,6 +21,7 @@ from secureflow.domain.specs.base import (
 )
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
+from secureflow.domain.specs.compression import Compression, coded_bytes
 from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.domain.specs.families import (
     FamilyModel,
@@ -46,7 +47,13 @@ from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
-from secureflow.domain.specs.strategies import ChosenStrategy, kept_vectors, sent_beside
+from secureflow.domain.specs.strategies import (
+    ChosenStrategy,
+    kept_by_party,
+    kept_vectors,
+    name_of,
+    sent_beside,
+)
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -56,7 +63,7 @@ from secureflow.domain.specs.targets import (
     outputs_of,
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
-from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
+from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
@@ -302,6 +309,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, UNLESS_NONE] = None
     wire: Annotated[WireType | None, UNLESS_NONE] = None
+    compression: Annotated[Compression | None, UNLESS_NONE] = None
 
     @property
     def parameters(self) -> int:
@@ -399,6 +407,20 @@ class TrainingSpec(SpecBase):
         return self.wire or "float32"
 
     @property
+    def change_bytes(self) -> int:
+        """The bytes in which a party sends its change of the model, without masks."""
+        if self.compression is not None:
+            return coded_bytes(self.compression, self.update_parameters)
+        return self.update_parameters * (4 if self.wire_type == "float32" else 2)
+
+    @property
+    def kept_at_parties(self) -> str:
+        """What has each party keep something between its rounds, by name; empty if nothing does."""
+        if kept_by_party(self.plan.strategy):
+            return name_of(self.plan.strategy)
+        return "" if self.compression is None else self.compression.method
+
+    @property
     def dated(self) -> bool:
         """Whether its submitter chooses a party's validation rows, as in version 0.2.0."""
         return self.of_0_2_0 and self.plan.validation > 0 and self.privacy is None
@@ -413,6 +435,18 @@ class TrainingSpec(SpecBase):
         if not self.reads_rows or self.plan.draws:
             return self
         return replace(self, plan=replace(self.plan, draws="words"))
+
+    @property
+    def base(self) -> str:
+        """The digest of the base that an adapter stands on, which each agent holds; else empty."""
+        chosen = self.model
+        adapter = chosen.adapter if isinstance(chosen, TorchTransformerModel) else None
+        return "" if adapter is None else adapter.base
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base of an adapter, if its model is one."""
+        return (self.base,) if self.base else ()
 
     @property
     def planned_rounds(self) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import Title
+from secureflow.domain.specs.compression import Compression
 from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
@@ -40,6 +41,7 @@ class TrainingParts(RequestBase):
     resume: Resume | None = None
     initial: Initial | None = None
     wire: WireType | None = None
+    compression: Compression | None = None
     parties: Annotated[
         tuple[Title, ...],
         Field(

@@ -26,6 +26,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.engines.sealing.codes import Coded
 from secureflow.engines.sealing.wiretypes import WidenedBlocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -38,7 +39,7 @@ MAX_SUM: Final = 1e290
 _RANGE_BITS: Final = 61
 
 
-Parameters = NDArray[np.float32] | WidenedBlocks
+Parameters = NDArray[np.float32] | WidenedBlocks | Coded
 """An update's values, or what is read as them."""
 
 

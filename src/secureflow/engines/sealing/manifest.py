@@ -27,7 +27,7 @@ MAX_BYTES: Final = 1 << 40
 
 _DTYPES: Final = {
     "f32": "<f4", "f64": "<f8", "i64": "<i8", "u32": "<u4", "u64": "<u8",
-    "f16": "<f2", "bf16": "<u2",
+    "f16": "<f2", "bf16": "<u2", "i8": "|i1", "u16": "<u2",
 }  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
 _MAX_RANK: Final = 8
@@ -40,7 +40,7 @@ class Tensor:
 
     Args:
         name: unique within its manifest.
-        dtype: `f32`, `f16`, `bf16`, `f64`, `i64`, `u32` or `u64`, little-endian.
+        dtype: `f32`, `f16`, `bf16`, `f64`, `i8`, `i64`, `u16`, `u32` or `u64`, little-endian.
         shape: dimensions; an empty shape is a scalar.
 
     Raises:
@@ -79,7 +79,7 @@ def update_manifest(parameters: int, sums: int, wire: WireType = "float32") -> M
 
 
 def vector_manifest(slots: int, itemsize: int) -> Manifest:
-    """Return the manifest of a masked vector: ring elements of 4 or 8 bytes."""
+    """Return the manifest of a masked vector: ring elements of 2, 4 or 8 bytes."""
     return (Tensor("vector", f"u{8 * itemsize}", (slots,)),)
 
 

@@ -7,6 +7,10 @@ check: masks that do not cancel make them random (undetected with probability 2^
 Width: with q bits a value at the clip is 2^q, so every sum is below
 `parties · (2^q · max_weight + noise_bound)`; the ring is Z_2^32 if that and the sign fit, otherwise
 Z_2^64, otherwise the plan is refused. Nothing that passes `encode` can overflow.
+
+With few bits a value (`counted_bits`) metrics and weight keep their own resolution: each is written
+as digits of 8 bits, the highest one signed, in a slot each. Sums of digits fit where sums of values
+do, in Z_2^16 as well, where eight zeros are the check.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 CHECK_SLOTS = 4
+DIGIT_BITS = 8
+_DIGIT = (1 << DIGIT_BITS) - 1
 MAX_LENGTH = 1 << 30
 
 _BLOCK = 32 * 1024
@@ -57,6 +63,8 @@ class Encoding:
         max_weight: larger weights are capped to it.
         metrics: the numbers summed with the values.
         noise_bound: the largest magnitude of one party's noise, in steps (0: no noise).
+        counted_bits: q of the metrics, which are written in digits, as the weight is; 0: they have
+            the resolution of the values, and a slot each.
     """
 
     length: int
@@ -65,6 +73,7 @@ class Encoding:
     max_weight: int = 1
     metrics: tuple[Metric, ...] = ()
     noise_bound: int = 0
+    counted_bits: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that no plan may have, naming the field and its range.
@@ -74,6 +83,7 @@ class Encoding:
         """
         _require("length", self.length, 1, MAX_LENGTH)
         _require("bits", self.bits, 1, 50)
+        _require("counted_bits", self.counted_bits, 0, 0 if self.noise_bound else 20)
         _require("max_weight", self.max_weight, 1, 1 << 40)
         _require("noise_bound", self.noise_bound, 0, (1 << 53) - 1)
         _require("number of metrics", len(self.metrics), 0, 1 << 14)
@@ -83,7 +93,20 @@ class Encoding:
     @property
     def slots(self) -> int:
         """The number of ring elements: values, metrics, weight, check."""
-        return self.length + len(self.metrics) + 1 + CHECK_SLOTS
+        return self.length + self.digits * (len(self.metrics) + 1) + self.check_slots
+
+    @property
+    def digits(self) -> int:
+        """The number of slots of a metric, and of the weight."""
+        if not self.counted_bits:
+            return 1
+        # The largest magnitude and its sign.
+        return -(-((self.max_weight << self.counted_bits).bit_length() + 1) // DIGIT_BITS)
+
+    @property
+    def check_slots(self) -> int:
+        """The number of zeros at the end."""
+        return 2 * CHECK_SLOTS if self.counted_bits else CHECK_SLOTS
 
     @property
     def step(self) -> float:
@@ -92,15 +115,20 @@ class Encoding:
 
     def bound(self, parties: int) -> int:
         """Return the largest magnitude of any slot's sum over this many parties."""
-        return parties * ((self.max_weight << self.bits) + self.noise_bound)
+        largest = (self.max_weight << self.bits) + self.noise_bound
+        return parties * (max(largest, _DIGIT) if self.counted_bits else largest)
 
     def ring(self, parties: int) -> np.dtype[Any]:
-        """Return uint32 or uint64: the narrower ring that holds every sum and its sign.
+        """Return the narrowest ring that holds every sum and its sign: uint32, uint64.
+
+        With `counted_bits` that may be uint16.
 
         Raises:
             SecureFlowError: `ring_overflow`.
         """
         bound = self.bound(parties)
+        if self.counted_bits and bound < 1 << 15:
+            return np.dtype("<u2")
         if bound < 1 << 31:
             return np.dtype("<u4")
         if bound < 1 << 63:
@@ -118,7 +146,10 @@ class Encoding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that the round's context binds."""
-        return {**vars(self), "metrics": [dict(vars(m)) for m in self.metrics]}
+        made = {**vars(self), "metrics": [dict(vars(m)) for m in self.metrics]}
+        if not self.counted_bits:
+            del made["counted_bits"]  # contexts of jobs without it are what they were
+        return made
 
 
 @dataclass(frozen=True)
@@ -168,16 +199,12 @@ def encode(
     signed = out.view(np.dtype(f"<i{out.itemsize}"))
     limit = capped << encoding.bits
     _fixed_point(values, capped / encoding.step, limit, signed[: encoding.length])
-    at = encoding.length + len(encoding.metrics)
-    if encoding.metrics:
-        told = np.array([metrics[one.name] for one in encoding.metrics], np.float64)
-        bounds = np.array([one.bound for one in encoding.metrics], np.float64)
-        scales = capped * 2.0**encoding.bits / bounds
-        _fixed_point(told * scales, 1.0, limit, signed[encoding.length : at])
-    signed[at] = capped
-    signed[at + 1 :] = 0
+    signed[encoding.length :] = 0
+    counted = _counted(encoding, metrics, capped)
+    at = encoding.length + len(counted) * encoding.digits
+    signed[encoding.length : at] = _digits(encoding, counted)
     if noise is not None:
-        _add_noise(encoding, noise, signed[: at + 1])
+        _add_noise(encoding, noise, signed[:at])
 
 
 def decode(encoding: Encoding, total: Ring, survivors: tuple[str, ...]) -> Sum:
@@ -197,17 +224,26 @@ def total_weight(encoding: Encoding, total: Ring, parties: int) -> int:
     """Check the unmasked sum of this many parties' slots and return its weight.
 
     Raises:
-        SecureFlowError: `sum_inconsistent` if the check slots are not zero, a slot is beyond
-            what the survivors can have sent, or the total weight is not positive.
+        SecureFlowError: `sum_inconsistent` if the check slots are not zero, a slot, metric or
+            weight is beyond what the survivors can have sent, or the weight is not positive.
     """
     signed, bound = _signed(total), encoding.bound(parties)
-    if signed[-CHECK_SLOTS:].any() or int(signed.max()) > bound or int(signed.min()) < -bound:
+    if (
+        signed[-encoding.check_slots :].any()
+        or int(signed.max()) > bound
+        or int(signed.min()) < -bound
+    ):
         raise SecureFlowError(
             "sum_inconsistent",
             "The masks did not cancel: some party masked under other parameters.",
             "Nothing was released. Compare the round's context on every party.",
         )
-    weight = int(signed[encoding.length + len(encoding.metrics)])
+    *counted, weight = _whole(encoding, signed)
+    most = parties * encoding.max_weight
+    if encoding.counted_bits and (
+        weight > most or any(abs(one) > most << encoding.counted_bits for one in counted)
+    ):
+        raise SecureFlowError("sum_inconsistent", "A party sent a number that is no sum of rows.")
     if weight <= 0:
         raise SecureFlowError("sum_inconsistent", "The survivors' total weight is not positive.")
     return weight
@@ -215,9 +251,9 @@ def total_weight(encoding: Encoding, total: Ring, parties: int) -> int:
 
 def metric_sums(encoding: Encoding, total: Ring) -> list[float]:
     """Return Σ weight · metric over the parties, in the encoding's order."""
-    slots = _signed(total)[encoding.length : encoding.length + len(encoding.metrics)]
-    pairs = zip(encoding.metrics, slots.tolist(), strict=True)
-    return [value * m.bound / 2.0**encoding.bits for m, value in pairs]
+    bits = encoding.counted_bits or encoding.bits
+    pairs = zip(encoding.metrics, _whole(encoding, _signed(total))[:-1], strict=True)
+    return [value * m.bound / 2.0**bits for m, value in pairs]
 
 
 def mean_into(encoding: Encoding, total: Ring, weight: int, out: NDArray[np.float32]) -> None:
@@ -228,6 +264,36 @@ def mean_into(encoding: Encoding, total: Ring, weight: int, out: NDArray[np.floa
         part = signed[start : min(start + _BLOCK, encoding.length)]
         np.multiply(part, scale, out=buffer[: len(part)], dtype=np.float64)
         out[start : start + len(part)] = buffer[: len(part)]
+
+
+def _counted(encoding: Encoding, metrics: Mapping[str, float], weight: int) -> NDArray[np.int64]:
+    """Return one party's metrics times its weight as whole numbers, then the weight."""
+    bits, count = encoding.counted_bits or encoding.bits, len(encoding.metrics)
+    counted = np.full(count + 1, weight, np.int64)
+    if count:
+        told = np.array([metrics[one.name] for one in encoding.metrics], np.float64)
+        bounds = np.array([one.bound for one in encoding.metrics], np.float64)
+        scales = weight * 2.0**bits / bounds
+        _fixed_point(told * scales, 1.0, weight << bits, counted[:count])
+    return counted
+
+
+def _digits(encoding: Encoding, counted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the slots of whole numbers, the lowest digit of each first."""
+    if not encoding.counted_bits:
+        return counted
+    shifts = DIGIT_BITS * np.arange(encoding.digits)
+    shifted = counted[:, None] >> shifts  # with its sign
+    shifted[:, :-1] &= _DIGIT
+    return np.asarray(shifted.reshape(-1), np.int64)
+
+
+def _whole(encoding: Encoding, signed: NDArray[np.signedinteger[Any]]) -> list[int]:
+    """Return the sums of what `_counted` returned for each party."""
+    size = encoding.digits * (len(encoding.metrics) + 1)
+    digits = signed[encoding.length : encoding.length + size].reshape(-1, encoding.digits)
+    places = range(encoding.digits)
+    return [sum(int(row[at]) << DIGIT_BITS * at for at in places) for row in digits]
 
 
 def _signed(total: Ring) -> NDArray[np.signedinteger[Any]]:

@@ -2,7 +2,7 @@
 
 Each mask has its own 256-bit key, derived by HKDF-SHA256 with the round's context as `info`; so a
 key never serves two contexts and the zero initial counter is safe. The ring is the dtype: uint32
-is Z_2^32, uint64 is Z_2^64, and overflow is the group operation.
+is Z_2^32, uint64 is Z_2^64 (uint16 is Z_2^16), and overflow is the group operation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-Ring = NDArray[np.uint32] | NDArray[np.uint64]
+Ring = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 KEY_BYTES = 32
 # Vector block, stream block and zeros stay in the L2 cache together.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.compression import INT8_BITS
 from secureflow.domain.specs.privacy import METRIC_BITS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
@@ -39,6 +40,8 @@ from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+_COUNTED_BITS: Final = 20
+"""The resolution of metrics beside a change in 8 bits, as that of all values by default."""
 _STEP_BITS: Final = 24
 """Lattice coordinates of an update stay below 2^24 (`domain.specs.privacy.MAX_COORDINATE`)."""
 NORM_TOLERANCE = 1e-4
@@ -79,10 +82,12 @@ def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
     layout = update_layout(spec, stage)
     if _on_lattice(spec, stage):
         return _lattice_encoding(spec, stage)
+    coded = spec.compression is not None and stage == "train"
     return Encoding(
         length=layout.parameters or 1,
         clip=spec.quantisation.clip,
-        bits=spec.quantisation.bits,
+        bits=INT8_BITS if coded else spec.quantisation.bits,
+        counted_bits=_COUNTED_BITS if coded else 0,
         max_weight=spec.limits.max_weight,
         metrics=tuple(Metric(f"sum_{n}", layout.per_row) for n in range(1, layout.sums)),
     )

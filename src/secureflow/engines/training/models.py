@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.strategies import first_values, kept_by_party
+from secureflow.domain.specs.strategies import first_values
 from secureflow.domain.specs.torch_families import TOKEN_FAMILIES, TORCH_MODELS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
@@ -75,7 +75,7 @@ def repeats(spec: TrainingSpec) -> bool:
 
     Not with a family that says so, nor where a party keeps something between its rounds.
     """
-    return model_family(spec).reproducible and not kept_by_party(spec.plan.strategy)
+    return model_family(spec).reproducible and not spec.kept_at_parties
 
 
 def with_kept(spec: TrainingSpec, model: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,9 @@ from secureflow.engines.privacy.gaussian import sample
 from secureflow.engines.training.capping import Blocks, norm_of
 from secureflow.engines.training.settling import settled
 from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.engines.training.families import ModelFamily
 
 Parameters = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -172,6 +175,7 @@ def private_delta(
     rows: tuple[Features, Parameters],
     seed: bytes,
     counts: Parameters | None = None,
+    family: ModelFamily | None = None,
 ) -> Parameters:
     """Return a record-level update's `delta`, see the table; a pure function of its arguments.
 
@@ -183,13 +187,14 @@ def private_delta(
         rows: inputs (n, width) and targets (n,).
         seed: the party's secret seed of this round.
         counts: how much each row counts, (n,); None if all count alike.
+        family: the spec's, if it holds more than the spec says: the base of an adapter.
     """
     # Lazy: whoever only adds up needs no model family.
     from secureflow.engines.training.families import model_family
 
     privacy, plan = privacy_of(spec), dp_sgd(spec)
     weights = before.astype(np.float64)
-    gradients = Gradients(model_family(spec).clipped_sum, counts, penalised(spec))
+    gradients = Gradients((family or model_family(spec)).clipped_sum, counts, penalised(spec))
     if draws_noise(spec):
         # More rows than declared must not show as a refused update (`norm_cap`).
         longest = privacy.rows * privacy.clipping_norm

@@ -14,8 +14,18 @@ from typing import Any, Final
 
 from secureflow.domain.specs.inputs import TensorFeature, TextFeature
 from secureflow.domain.specs.targets import outputs_of
-from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
+from secureflow.domain.specs.torch_families import (
+    TorchCnnModel,
+    TorchLstmModel,
+    TorchMlpModel,
+    TorchTransformerModel,
+)
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.engines.training.torch_transformer import (
+    transformed,
+    transformer_module,
+    transformer_source,
+)
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -78,6 +88,8 @@ def layers_of(spec: TrainingSpec) -> Calls:
 
 def module_of(spec: TrainingSpec, torch: Any) -> Any:
     """Return the network, an `nn.ModuleDict`; `computed` is what it computes."""
+    if isinstance(spec.model, TorchTransformerModel):
+        return transformer_module(spec, torch)
     nn, found = torch.nn, {}
     for name, calls in layers_of(spec).items():
         # With PyTorch's own first weights, which the spec's replace.
@@ -89,6 +101,8 @@ def module_of(spec: TrainingSpec, torch: Any) -> Any:
 def computed(spec: TrainingSpec, module: Any, inputs: Any, torch: Any) -> Any:
     """Return a module's outputs, (rows, outputs), for a tensor of flat inputs, (rows, width)."""
     model, functional = spec.model, torch.nn.functional
+    if isinstance(model, TorchTransformerModel):
+        return transformed(spec, module, inputs, torch)
     if isinstance(model, TorchCnnModel):
         height, width, channels = _shape(_features(spec).beside)
         seen = inputs.reshape(len(inputs), height, width, channels).permute(0, 3, 1, 2)
@@ -103,6 +117,8 @@ def computed(spec: TrainingSpec, module: Any, inputs: Any, torch: Any) -> Any:
 
 def source(spec: TrainingSpec) -> str:
     """Return the network as a class of plain PyTorch, and how to load an exported file into it."""
+    if isinstance(spec.model, TorchTransformerModel):
+        return transformer_source(spec)
     assignments = []
     for name, calls in layers_of(spec).items():
         made = [f"nn.{kind}({_arguments(given, more)})" for kind, given, more in calls]

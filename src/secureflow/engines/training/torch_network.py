@@ -14,6 +14,7 @@ rounds another. Sampling, lattice and noise are those of `private`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +30,7 @@ from secureflow.engines.training.order import orders
 from secureflow.engines.training.pull import Pull, proximal
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
 from secureflow.engines.training.torch_state import Optimiser, OptimiserState
+from secureflow.engines.training.torch_transformer import put_base
 from secureflow.engines.training.weighting import row_weights
 
 Vector = NDArray[np.float32]
@@ -58,8 +60,13 @@ class TorchNetwork:
         self._tensors = spec.tensors
         self._measure = measure_of(spec)
         self._made: tuple[Any, Any] | None = None
+        self._base: Mapping[str, NDArray[Any]] | None = None
         self.device = device
         self.state = OptimiserState()
+
+    def stand_on(self, base: Mapping[str, NDArray[Any]]) -> None:
+        """Take the tensors of the base on which an adapter stands, by name."""
+        self._base = base
 
     def take_up(self, state: OptimiserState) -> None:
         """Go on from a state of earlier rounds."""
@@ -85,7 +92,7 @@ class TorchNetwork:
         torch, module = self._loaded(parameters, self.device)
         done, plan = self.state.rounds, spec.plan
         rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)
-        named = list(module.named_parameters())
+        named = [(name, one) for name, one in module.named_parameters() if one.requires_grad]
         optimiser = Optimiser(torch, self._model, named, rate, self.state)
         counts = row_weights(self._model.class_weights, labels, weights)
         began = [one.detach().clone() for _, one in named] if proximal(spec) else []
@@ -176,7 +183,9 @@ class TorchNetwork:
         """Return PyTorch and the network with these parameters."""
         if self._made is None:
             torch = loaded_torch(self._model.family)
-            self._made = torch, module_of(self._spec, torch)
+            made = module_of(self._spec, torch)
+            put_base(self._spec, made, self._base, torch)
+            self._made = torch, made
         torch, module = self._made
         module.to(device)
         own, at = dict(module.named_parameters()), 0

@@ -59,7 +59,7 @@ class _Sender:
 class _Update:
     """What a fold reads of an opened update (`engines.sealing.OpenedUpdate`)."""
 
-    parameters: Vector
+    tensors: dict[str, Vector]
     sums: Sums
     binding: _Sender
 
@@ -74,7 +74,7 @@ class Folded:
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
         """Add a contribution."""
-        if seed := self._fold.fold(_Update(parameters, sums, _Sender(party))):
+        if seed := self._fold.fold(_Update({"parameters": parameters}, sums, _Sender(party))):
             self._seeds[party] = seed
 
     def release(self, model: GlobalModel, seed: Seed) -> list[float]:

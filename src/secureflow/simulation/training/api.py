@@ -35,6 +35,7 @@ from secureflow.simulation.training.code import code_runner
 from secureflow.simulation.training.federation import OnRound, federate
 from secureflow.simulation.training.notes import noticed
 from secureflow.simulation.training.outcome import Outcome
+from secureflow.simulation.training.parties import on_base
 from secureflow.simulation.training.parties import parties as parties_of
 from secureflow.simulation.training.recipes import with_recipe
 from secureflow.simulation.training.request import draft
@@ -69,6 +70,7 @@ class Simulation:
             files, or one for each; empty: whatever the files hold.
         key: the column that says whose a row is, for a job that holds rows out by key; empty: the
             one that the declarations name.
+        base_model: the file of the model on which an adapter stands.
     """
 
     parties: int | None = None
@@ -80,6 +82,7 @@ class Simulation:
     initial: Path | None = None
     owners: tuple[DatasetConfig, ...] = ()
     key: str = ""
+    base_model: Path | None = None
 
     def run(
         self,
@@ -122,15 +125,13 @@ class Simulation:
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         warned = Warned()
-        with code_runner(code, warned) as prepare:
+        with code_runner(code, warned) as made:
+            prepare = on_base(made, self.base_model)
             parties = parties_of(drafted.spec, table, owners, secret, attack, prepare)
             trained = federate(
-                drafted.spec,
-                parties,
-                accounting=drafted.accounting,
-                on_round=on_round,
-                start=start.state,
-            )
+                drafted.spec, parties,
+                accounting=drafted.accounting, on_round=on_round, start=start.state,
+            )  # fmt: skip
         return Outcome(
             label=label or drafted.spec.name,
             spec=drafted.spec,
@@ -140,6 +141,7 @@ class Simulation:
             trained=trained,
             accounting=drafted.accounting,
             notes=(*noticed(drafted.spec, table, parties, trained.repeated), *warned.told()),
+            base_model=self.base_model,
         )
 
     def _check_files(self, data: Any) -> None:
@@ -227,6 +229,7 @@ def simulate(
     initial: str | Path | None = None,
     dataset: str | Path | None = None,
     key: str = "",
+    base_model: str | Path | None = None,
     on_round: OnRound | None = None,
 ) -> Outcome:
     """Run a training job in this process, with simulated parties.
@@ -245,6 +248,7 @@ def simulate(
         dataset: a file with what the owners would declare (`secureflow agent data inspect`);
             `FILE:NAME` is one of several in it.
         key: the column that says whose a row is, for a job that holds rows out by key.
+        base_model: the file of the model on which an adapter stands.
         on_round: is told of each round.
 
     Raises:
@@ -258,7 +262,7 @@ def simulate(
         parties, partition, attack, protection, seed,
         initial=None if initial is None else Path(initial),
         owners=() if dataset is None else tuple(read_owners(Path(dataset))),
-        key=key,
+        key=key, base_model=None if base_model is None else Path(base_model),
     )  # fmt: skip
     return simulation.run(content, data, label=label, on_round=on_round, base=base)
 

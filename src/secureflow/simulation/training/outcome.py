@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.domain.specs.training import TrainingSpec
@@ -44,6 +45,7 @@ class Outcome:
     trained: Trained
     accounting: Mapping[str, JSON] | None = None
     notes: tuple[str, ...] = ()
+    base_model: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -113,7 +115,7 @@ class Outcome:
         """
         from secureflow.sdk.prediction import Predictor
 
-        return Predictor(self.file)
+        return Predictor(self.file, base=self.base_model)
 
     def as_json(self) -> dict[str, JSON]:
         """Return everything but the model's numbers."""

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks import FrameworkRunner, Prepare, runner_of
+from secureflow.adapters.frameworks import FrameworkRunner, Prepare, TorchRunner, runner_of
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import held_by_key
+from secureflow.engines.sealing import tensor_views
 from secureflow.engines.sealing.wiretypes import DTYPES, widened
 from secureflow.engines.training.order import shuffle_seed
+from secureflow.engines.training.sending import change_bytes, read_change, update_form
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.simulation.attack import Attack
@@ -77,7 +79,7 @@ class Party:
                 adding it up.
         """
         sums = self.runner.train(model, update, moments, self._seed("train", digest))
-        parameters = _read(update, self.spec.wire_type, buffer)
+        parameters = _read(self.spec, update, buffer)
         if self.attack is not None and self.attack.strikes(self.place):
             parameters = self.attack.update(parameters, self.spec.limits.clip_norm)
         return parameters, sums
@@ -129,6 +131,18 @@ def parties(
     return made
 
 
+def on_base(prepare: Prepare, base: Path | None) -> Prepare:
+    """Return what makes trainers that take the base of an adapter from this file."""
+
+    def prepared(*given: Any) -> FrameworkRunner:
+        runner = prepare(*given)
+        if isinstance(runner, TorchRunner):
+            runner.base = base
+        return runner
+
+    return prepare if base is None else prepared
+
+
 def _held(spec: TrainingSpec, table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """Return which rows of a party their keys hold out, under a secret that everybody knows."""
     if not spec.splits_by_key or table.keys is None:
@@ -142,14 +156,20 @@ def _places(owners: Owners | None, place: int) -> NDArray[np.int64]:
 
 def update_buffer(spec: TrainingSpec) -> NDArray[Any]:
     """Return what `Party.train` reads an update into, whichever party's."""
+    if spec.compression is not None:
+        return np.empty(change_bytes(spec, "train"), np.uint8)
     return np.empty(spec.update_parameters, DTYPES[spec.wire_type])
 
 
-def _read(path: Path, wire: str, buffer: NDArray[Any]) -> Vector:
+def _read(spec: TrainingSpec, path: Path, buffer: NDArray[Any]) -> Vector:
     with path.open("rb", 0) as file:
         view = memoryview(buffer.data).cast("B")
         while count := file.readinto(view):
             view = view[count:]
+    if spec.compression is not None:
+        form = update_form(spec, "train")[:-1]
+        return read_change(spec, "train", tensor_views(form, memoryview(buffer.data)))[:]
+    wire = spec.wire_type
     return buffer if wire == "float32" else widened(wire, buffer)
 
 

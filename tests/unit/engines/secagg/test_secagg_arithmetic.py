@@ -56,7 +56,7 @@ def test_shares_of_no_32_byte_secret_are_noticed() -> None:
     assert combine([1], [1 << 300]) is None
 
 
-@pytest.mark.parametrize("dtype", ["<u4", "<u8"])
+@pytest.mark.parametrize("dtype", ["<u2", "<u4", "<u8"])
 @pytest.mark.parametrize("extra", [-1, 0, 1, 7])
 def test_masks_are_the_aes_256_ctr_stream(dtype: str, extra: int) -> None:
     size = 2 * BLOCK_BYTES // np.dtype(dtype).itemsize + extra
@@ -70,7 +70,7 @@ def test_masks_are_the_aes_256_ctr_stream(dtype: str, extra: int) -> None:
 
     assert (vector == np.arange(size).astype(dtype) + stream(key) - stream(other)).all()
     add_masks(vector, [other], [key])
-    assert (vector == np.arange(size)).all()
+    assert (vector == np.arange(size).astype(dtype)).all()
 
 
 def test_a_mask_key_has_256_bits_and_binds_its_info() -> None:
@@ -174,3 +174,40 @@ def test_noise_is_added_to_every_slot_but_the_check_and_bounded() -> None:
         with pytest.raises(SecureFlowError) as refused:
             encode(encoding, np.zeros(2), 1, {}, noise, out)
         assert refused.value.code == "invalid_update"
+
+
+@given(st.integers(3, 128), st.integers(1, 1 << 24), st.floats(-1.0, 1.0), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_digits_carry_weight_and_metrics_beside_values_of_few_bits(
+    parties: int, weight: int, metric: float, alike: bool
+) -> None:
+    most = 1 if alike else 1 << 24
+    encoding = Encoding(1, 1.0, 7, most, (Metric("m", 1.0), Metric("n", 2.0)), counted_bits=20)
+    ring, total = encoding.ring(parties), np.zeros(encoding.slots, encoding.ring(parties))
+    out = np.empty(encoding.slots, ring)
+    for _ in range(parties):
+        encode(encoding, np.array([-1.0]), weight, {"m": metric, "n": -2.0}, None, out)
+        total += out
+    got = decode(encoding, total, tuple(f"p{at}" for at in range(parties)))
+    counted = min(weight, most)
+    assert (got.weight, got.metrics["n"]) == (parties * counted, -2.0)
+    assert got.mean == pytest.approx([-1.0])
+    assert got.metrics["m"] == pytest.approx(metric, abs=2.0**-20)
+    assert ring == np.dtype("<u2" if alike and parties < 129 else ring)
+
+
+@pytest.mark.parametrize("slot", [0, 1, 4, -1, -2 * CHECK_SLOTS])
+def test_a_narrow_sum_is_refused_for_any_slot_that_nobody_can_have_sent(slot: int) -> None:
+    encoding = Encoding(1, 1.0, 7, 1, (Metric("m", 1.0),), counted_bits=20)
+    assert (encoding.digits, encoding.ring(3)) == (3, np.dtype("<u2"))
+    total, out = np.zeros(encoding.slots, "<u2"), np.empty(encoding.slots, "<u2")
+    for _ in range(3):
+        encode(encoding, np.array([0.5]), 1, {"m": 0.5}, None, out)
+        total += out
+    assert decode(encoding, total, ("a", "b", "c")).metrics["m"] == 0.5
+    total[slot] = 1 if slot < 0 else 1 << 13
+    if slot == 4:  # the weight's lowest digit: within a slot's bound, and more than they have
+        total[slot] = 700
+    with pytest.raises(SecureFlowError) as refused:
+        decode(encoding, total, ("a", "b", "c"))
+    assert refused.value.code == "sum_inconsistent"

@@ -123,6 +123,18 @@ def test_every_stage_and_number_of_dropouts_of_eight(dropped: int, stage: str) -
     _check(table, survivors)
 
 
+def test_a_round_of_few_bits_a_value_takes_two_bytes_a_slot() -> None:
+    table = Table(4, bits=7, counted_bits=20)
+    assert table.plan.ring == np.dtype("<u2")
+    table.set_up()
+    table.begin()
+    alive = set(table.names[1:])
+    table.upload(sorted(alive))
+    table.restart(sorted(alive), aggregator=True)
+    _finish(table, alive, alive)
+    _check(table, alive)
+
+
 def test_the_steady_state_has_two_flights() -> None:
     table = Table(4, rounds=3)
     table.set_up()

@@ -31,7 +31,7 @@ from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
-from secureflow.engines.sealing import Manifest, update_manifest
+from secureflow.engines.sealing import Manifest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
@@ -39,6 +39,7 @@ from secureflow.engines.training.extras import check_extra
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, repeats, update_layout
 from secureflow.engines.training.private import noise_shared
+from secureflow.engines.training.sending import update_form
 from secureflow.kit.canonical import JSON
 
 
@@ -137,9 +138,8 @@ class TrainingContribution:
         """
 
     def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
-        """Return the layout of an update: parameters, then sums."""
-        layout = update_layout(spec, cast("Stage", stage))
-        return update_manifest(layout.parameters, layout.sums, spec.wire_type)
+        """Return the layout of an update: its change of the model, then sums."""
+        return update_form(spec, cast("Stage", stage))
 
     def masked(
         self, plan: MaskingPlan, spec: TrainingSpec, held: LocalContribution

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 
@@ -30,26 +30,25 @@ from secureflow.agent.compute.training import (
 )
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
+from secureflow.agent.kinds.basemodels import place_bases
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.agent.record.records import JobRecord, RoundRecord
-from secureflow.domain.specs.strategies import kept_by_party, name_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import LEAST_VALIDATION
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
-from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.sealing.wiretypes import BYTES
+from secureflow.engines.sealing import manifest_length, tensor_digest
 from secureflow.engines.training.models import Stage, initial_model_digest, update_layout
 from secureflow.engines.training.order import public_order, shuffle_seed
 from secureflow.engines.training.private import reads_rows
+from secureflow.engines.training.sending import change_bytes, update_form
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.kit.threads import run_to_its_end
 
-_FLOAT64: Final = 8
 RoundRequest = TrainRequest | MaskRequest
 """The origin of an update: round, stage and model."""
 
@@ -96,6 +95,7 @@ class Updates:
         pinned = await self._context.unchanged(job, spec)
         if pinned is not None:
             check_features(spec, pinned.dataset)
+        await asyncio.to_thread(place_bases, self._context, job.job, spec)
         await self._context.budgets.reserve(job, spec)
         if spec.privacy is not None:
             dataset = None if pinned is None else pinned.dataset
@@ -141,7 +141,7 @@ class Updates:
         sent = await self._sent(job, spec, request, model)
         if sent is not None:
             return sent
-        length = layout.parameters * BYTES[spec.wire_type]
+        length = change_bytes(spec, stage)
         if not reads_rows(spec, stage):
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
             held = await self._taken(job, spec, request, (length, layout.sums), answer)
@@ -175,7 +175,7 @@ class Updates:
         if stage == "evaluate":
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
-        size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
+        size = change_bytes(spec, stage)
         update = await run_to_its_end(self._files.begin_update, job.job, size)
         if stage == "validation":
             salt = commitment_salt(job.secret, number, stage).hex()
@@ -207,8 +207,7 @@ class Updates:
         Raises:
             SecureFlowError: `state_unreadable` if it is gone or damaged, and cannot.
         """
-        layout = update_layout(spec, cast("Stage", record.stage))
-        size = layout.parameters * BYTES[spec.wire_type] + _FLOAT64 * layout.sums
+        size = manifest_length(update_form(spec, cast("Stage", record.stage)))
         kept = await asyncio.to_thread(self._files.kept_update, job.job, record.content, size)
         if kept is None and self._reproducible(spec):
             return None
@@ -264,19 +263,19 @@ class Updates:
         """Return where the trainer's state after the newest recorded update is, and goes.
 
         Raises:
-            SecureFlowError: `state_unreadable` if it is gone and the strategy cannot do without.
+            SecureFlowError: `state_unreadable` if it is gone and the job cannot do without.
         """
         newest = self._context.store.newest_round(job.job)
         found = self._files.trainer_state(job.job, "" if newest is None else newest.content)
         trained = newest is not None and newest.stage == "train"
-        if newest is not None and trained and kept_by_party(spec.plan.strategy) and not found[0]:
+        if newest is not None and trained and spec.kept_at_parties and not found[0]:
             raise SecureFlowError(
                 "state_unreadable",
                 Text(
                     "{party} no longer holds what {strategy} keeps of it since round {round} of "
                     "{job}.",
                     party=self._context.party,
-                    strategy=name_of(spec.plan.strategy),
+                    strategy=spec.kept_at_parties,
                     round=newest.round,
                     job=job.job,
                 ),

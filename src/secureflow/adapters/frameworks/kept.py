@@ -1,0 +1,73 @@
+"""What a party keeps for itself between its rounds: for a strategy, and what was left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.strategies import kept_by_party
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.errors import SecureFlowError
+
+LEFT: Final = "left"
+"""The array of a trainer's state that holds what compression left out; its own have other names."""
+_FLOAT32: Final = np.dtype("<f4")
+
+
+def kept_by(
+    spec: TrainingSpec, path: Path | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what a party keeps for itself: for its strategy, float32 (model,), and what the
+    compression left out of its last update, float32 (update,). Zeros before its first round, and
+    nothing where nothing is wanted.
+
+    Raises:
+        SecureFlowError: `state_unreadable`.
+    """
+    own = spec.model_parameters if kept_by_party(spec.plan.strategy) else 0
+    size = own + left_out(spec)
+    found = np.zeros(size, np.float32)
+    if size and path is not None:
+        found = np.fromfile(path, _FLOAT32)
+    return part_kept(found, size)[:own], found[own:]
+
+
+def left_out(spec: TrainingSpec) -> int:
+    """Return how many values a party keeps of what compression leaves out."""
+    return 0 if spec.compression is None else spec.update_parameters
+
+
+def taken_left(
+    spec: TrainingSpec, values: dict[str, NDArray[Any]], *, first: bool
+) -> NDArray[np.float32]:
+    """Take what compression left out of an update from the arrays of a trainer's state.
+
+    Args:
+        spec: the job's.
+        values: by name; what is taken is no longer there.
+        first: whether this is the party's first round, before which nothing was left out.
+
+    Raises:
+        SecureFlowError: `state_unreadable`.
+    """
+    size = left_out(spec)
+    nothing = np.zeros(size if first else 0, np.float32)
+    return part_kept(np.asarray(values.pop(LEFT, nothing), np.float32), size)
+
+
+def part_kept(found: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Return what was kept, if it is of this size and finite.
+
+    Raises:
+        SecureFlowError: `state_unreadable`.
+    """
+    if found.shape == (size,) and np.isfinite(found).all():
+        return found
+    raise SecureFlowError(
+        "state_unreadable",
+        "What this party keeps for itself between rounds is not as it was written.",
+        "Leave this job: from another state the trainer would make another update.",
+    )
