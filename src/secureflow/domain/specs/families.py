@@ -9,6 +9,7 @@
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
 | `bundle`              | anything    | code of the data scientist's own (`bundle_family`)      |
 | `torch_…`             | any of them | in PyTorch (`torch_families`)                          |
+| `xgboost`             | two of them | boosted trees from summed histograms (`tree_families`)  |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
 Those of scikit-learn are in `sklearn_families`.
@@ -33,6 +34,7 @@ from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, Skl
 from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.nearnames import alike
 
 MAX_PARAMETERS: Final = 1 << 27
@@ -175,6 +177,7 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "torch_mlp": ("binary", "classes", "number"),
     "torch_cnn": ("binary", "classes", "number"),
     "torch_lstm": ("binary", "classes", "number"),
+    "xgboost": ("binary", "number"),
 }
 """Which targets a family learns."""
 INTERNAL: Final = "rehearsal"
@@ -208,6 +211,7 @@ FamilyModel = Annotated[
     | Annotated[TorchMlpModel, Tag("<torch_mlp>")]
     | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
     | Annotated[TorchLstmModel, Tag("<torch_lstm>")]
+    | Annotated[XgboostModel, Tag("<xgboost>")]
     | SklearnModel,
     Discriminator(_family),
     BeforeValidator(_offered),

@@ -56,6 +56,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
@@ -317,8 +318,11 @@ class TrainingSpec(SpecBase):
     def update_parameters(self) -> int:
         """The number of values in an update.
 
-        The model's change, the bit of an adapting bound, and what the strategy needs beside them.
+        The model's change, the bit of an adapting bound, and what the strategy needs beside them;
+        of trees the histograms of one level, whole numbers.
         """
+        if isinstance(self.model, XgboostModel):
+            return self.model.sums(*self.inputs_of_trees)
         return self.model_and_bound + sent_beside(self.plan.strategy, self.model_parameters)
 
     @property
@@ -346,7 +350,17 @@ class TrainingSpec(SpecBase):
         if isinstance(self.model, TORCH_MODELS):
             beside = self.features.beside if self.features else ()
             return tensors_of(self.model, width, beside, outputs_of(label))
+        if isinstance(self.model, XgboostModel):
+            return self.model.trees_tensors(self.plan.rounds, self.inputs_of_trees[0])
         return self.model.tensors(width, outputs_of(label))
+
+    @property
+    def inputs_of_trees(self) -> tuple[int, int]:
+        """How many inputs are numbers, and how many are indicators of categories."""
+        if self.features is None:
+            return 0, 0
+        numbers = len(self.features.numeric)
+        return numbers, self.features.table_width - numbers
 
     @property
     def starts_from(self) -> str:
@@ -391,8 +405,10 @@ class TrainingSpec(SpecBase):
         return self.privacy is not None
 
     @property
-    def wire_type(self) -> WireType:
-        """The dtype in which changes of the model travel."""
+    def wire_type(self) -> WireType | Literal["int64"]:
+        """The dtype in which changes of the model travel; histograms are whole numbers."""
+        if isinstance(self.model, XgboostModel):
+            return "int64"
         return self.wire or "float32"
 
     @property
@@ -413,7 +429,9 @@ class TrainingSpec(SpecBase):
 
     @property
     def planned_rounds(self) -> int:
-        """The most rounds that train."""
+        """The most rounds that train: trees take one for each level, and one for their edges."""
+        if isinstance(self.model, XgboostModel):
+            return self.model.levels(self.plan.rounds)
         return self.plan.rounds
 
     @property

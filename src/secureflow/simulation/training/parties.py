@@ -150,7 +150,7 @@ def _read(path: Path, wire: str, buffer: NDArray[Any]) -> Vector:
         view = memoryview(buffer.data).cast("B")
         while count := file.readinto(view):
             view = view[count:]
-    return buffer if wire == "float32" else widened(wire, buffer)
+    return buffer if wire in {"float32", "int64"} else widened(wire, buffer)
 
 
 def _bytes(key: bytes, *parts: str) -> bytes:

@@ -1,0 +1,119 @@
+"""A party's rows: their bins, what the trees so far say of them, and the sums that a round adds up.
+
+What is kept between rounds (bins, margins) follows from the model and is made again where another
+model comes: repeats are bit-identical.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secureflow.engines.trees.edges import binned, fine_counts
+from secureflow.engines.trees.forest import add_trees, places_of
+from secureflow.engines.trees.growing import open_nodes
+from secureflow.engines.trees.layout import (
+    LIMIT,
+    UNIT,
+    Floats,
+    Layout,
+    Parts,
+    Vector,
+    Whole,
+    parts_of,
+)
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+
+class Rows:
+    """Some rows, and the margins of the newest model that was asked for.
+
+    Args:
+        layout: the job's.
+        inputs: (rows, width), float32, NaN where a number is missing.
+        labels: (rows,), 0 or 1, or the scaled number.
+    """
+
+    def __init__(self, layout: Layout, inputs: Floats, labels: Floats) -> None:
+        self._layout = layout
+        self._inputs, self.labels = inputs, labels.astype(np.float64)
+        self._edges: Floats | None = None
+        self._cells: Whole = np.zeros((0, 0), np.int64)
+        self._trees: Floats = np.zeros(0, np.float32)
+        self._margins: Vector = np.zeros(0)
+        self._derived: tuple[Whole, Whole] | None = None
+
+    def margins(self, model: Floats) -> Vector:
+        """Return what the whole trees of a model say of the rows, float64 (rows,)."""
+        parts = parts_of(self._layout, model)
+        self._bin(parts)
+        done = min(parts.done, self._layout.trees)
+        held = len(self._trees)
+        if held > done or not np.array_equal(self._trees, parts.nodes[:held]):
+            held = 0
+        if not held:
+            self._margins = np.full(len(self.labels), self._layout.start)
+        if held != done or not done:
+            add_trees(self._layout, parts, self._cells, self._margins, held, done)
+            self._trees, self._derived = parts.nodes[:done].copy(), None
+        return self._margins
+
+    def sums(self, model: Floats) -> Whole:
+        """Return what these rows add to the round that starts from a model, int64 (length,).
+
+        Raises:
+            SecureFlowError: `value_out_of_bounds` for more rows than can be added up.
+        """
+        layout, parts = self._layout, parts_of(self._layout, model)
+        found = np.zeros(layout.length, np.int64)
+        if not parts.known:
+            found[: layout.numbers * layout.fine] = fine_counts(layout, self._inputs)
+            return found
+        if len(places := open_nodes(layout, parts)) and len(self.labels):
+            self._add_level(parts, model, places, found)
+        if int(np.abs(found).max(initial=0)) > LIMIT:
+            raise SecureFlowError(
+                "value_out_of_bounds",
+                Text("{count} rows are more than trees can add up.", count=len(self.labels)),
+                "Use fewer rows.",
+            )
+        return found
+
+    def _add_level(self, parts: Parts, model: Floats, places: Whole, found: Whole) -> None:
+        layout, level = self._layout, parts.level
+        first, second = self._derivatives(model)
+        ends = places_of(layout, parts.nodes[parts.done], self._cells, level)
+        is_open = np.zeros(layout.model.nodes, np.bool_)
+        is_open[places] = True
+        rows = np.flatnonzero(is_open[ends])
+        node = ends[rows] - ((1 << level) - 1)
+        half, size = layout.widest * layout.cells, (1 << level) * layout.cells
+        at = node[:, None] * layout.cells + layout.offsets + self._cells[rows]
+        for start, values in ((0, first), (half, second)):
+            # Sums below 2^53 are exact in float64.
+            weights = np.repeat(values[rows].astype(np.float64), layout.width)
+            total = np.bincount(at.reshape(-1), weights, minlength=size)
+            found[start : start + size] = total.astype(np.int64)
+
+    def _derivatives(self, model: Floats) -> tuple[Whole, Whole]:
+        """Return the rows' first and second derivatives of the loss, in steps of `UNIT`."""
+        margins = self.margins(model)
+        if self._derived is None:
+            if self._layout.squared:
+                first, second = margins - self.labels, np.ones(len(margins))
+                first = np.clip(first, -64.0, 64.0)
+            else:
+                chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
+                first, second = chance - self.labels, chance * (1.0 - chance)
+            self._derived = (
+                np.rint(first * UNIT).astype(np.int64),
+                np.rint(second * UNIT).astype(np.int64),
+            )
+        return self._derived
+
+    def _bin(self, parts: Parts) -> None:
+        if self._edges is None or not np.array_equal(self._edges, parts.edges):
+            self._edges = parts.edges.copy()
+            self._cells = binned(self._layout, parts.edges, self._inputs)
+            self._trees = np.zeros((0, *parts.nodes.shape[1:]), np.float32)
+            self._derived = None
