@@ -41,7 +41,8 @@ from secureflow.domain.specs.training import FeatureSpec, TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.layout import layout_of, parts_of
-from secureflow.sdk import Client, Predictor, TrainingRequest
+from secureflow.sdk import Client, TrainingRequest
+from secureflow.sdk.prediction import Predictor
 
 ALLOW = "permit(principal, action, resource);"
 PARTIES = 3
