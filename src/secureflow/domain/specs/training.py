@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -90,13 +91,20 @@ class NumericFeature:
     """A numeric column, standardised by federated moments or scaled to declared bounds.
 
     Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle. With
-    `scale: none` a number enters as it is: a recipe has made it what it is to be.
+    `scale: none` a number enters as it is: a recipe has made it what it is to be. With `missing:
+    kept` a missing value stays one, for a family that learns where such rows belong.
     """
 
     __pydantic_config__ = STRICT
     column: Made
     bounds: tuple[float, float]
     scale: Literal["federated", "bounds", "none"] = "federated"
+    missing: Annotated[Literal["kept"] | None, UNLESS_NONE] = None
+
+    @property
+    def filled(self) -> float:
+        """What a missing value is in a model's inputs: NaN, or the middle."""
+        return math.nan if self.missing == "kept" else 0.0
 
 
 @dataclass(frozen=True)

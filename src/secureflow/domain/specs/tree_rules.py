@@ -14,7 +14,7 @@ from secureflow.kit.text import Text
 def trees_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     """Return the first contradiction of a job of trees, or None."""
     if not isinstance(spec.model, XgboostModel):
-        return None
+        return _kept_missing(spec, features)
     return (
         _inputs(features)
         or _base_score(spec.model, features)
@@ -22,6 +22,15 @@ def trees_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         or _protection(spec, spec.model)
         or _start(spec)
     )
+
+
+def _kept_missing(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    kept = next((one.column for one in features.numeric if one.missing == "kept"), None)
+    if kept is None:
+        return None
+    reason = Text("{family} computes with every number, and none may be missing",
+                  family=spec.model.family)  # fmt: skip
+    return f"features.{kept}.missing", reason, "Remove it, or use the family xgboost."
 
 
 def _inputs(features: FeatureSpec) -> Problem | None:
