@@ -29,8 +29,8 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.timetable import TimetableSpec
-from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.kinds import PIPELINE_ENGINE, TIMETABLE_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE

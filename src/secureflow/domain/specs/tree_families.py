@@ -21,6 +21,8 @@ from pydantic import Field
 from secureflow.domain.specs.base import STRICT, UNLESS_NONE
 from secureflow.domain.specs.tensors import Tensors, TensorSpec
 
+TREES: Final = "xgboost"
+"""The family's name."""
 NODE: Final = 4
 """Numbers of a node in a model: what it is, its bin, where missing values go, its value."""
 PROGRESS: Final = 3

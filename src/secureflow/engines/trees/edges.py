@@ -2,8 +2,8 @@
 
 The cells of a number cut its bounds into equal widths. Where no more cells than bins have rows,
 each of them is a bin of its own; else a bin ends with the cell with which it has its share of the
-rows that are left. An edge is a border between cells: x is in the bin of index #{edges ≤ x}. This is
-arithmetic on whole numbers, so that all find the same bits.
+rows that are left. An edge is a border between cells: x is in the bin of index #{edges ≤ x}. This
+is arithmetic on whole numbers, so that all find the same bits.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def test_edges_part_rows_evenly_or_single_values(tmp_path: Path) -> None:
 
 
 def test_a_round_can_be_made_again_from_its_model(tmp_path: Path) -> None:
-    """What is kept between rounds changes no bit: an agent that was killed makes the same update."""
+    """What is kept between rounds changes no bit: a killed agent makes the same update."""
     job, parts = job_of(plan={"validation": 0.2}), shares()
     states = [initial_state(job)]
     runner = runner_of(job, parts[2])
