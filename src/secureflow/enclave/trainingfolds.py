@@ -144,8 +144,13 @@ class HistogramFold(MeanFold):
         return b""
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Grow the next level; the sum stays here."""
+        """Grow the next level; the sum stays here.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, and those of growing.
+        """
         del seed
+        self._sum.mean()  # refuses an empty round
         _move(self._spec, model, self._total)
         return None
 
