@@ -39,8 +39,9 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.scores import score
 from secureflow.domain.specs.training import FeatureSpec, TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
-from secureflow.engines.trees.layout import layout_of, parts_of
+from secureflow.engines.trees.layout import parts_of
 from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.prediction import Predictor
 

@@ -10,7 +10,8 @@ from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.trainingfolds import HistogramFold, training_fold
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.training.models import initial_state, update_layout
-from secureflow.engines.trees.layout import LIMIT, layout_of, parts_of
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.layout import LIMIT, parts_of
 from secureflow.kit.errors import SecureFlowError
 
 JOB = job_of(plan={"validation": 0.2})

@@ -15,8 +15,8 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.pull import Pull
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.forest import margins_of
-from secureflow.engines.trees.layout import layout_of
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]

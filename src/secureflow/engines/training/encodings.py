@@ -208,6 +208,11 @@ def published_dtype(spec: TrainingSpec) -> np.dtype[Any]:
     return np.dtype("<i8" if isinstance(spec.model, XgboostModel) else "<f4")
 
 
+def published_bytes(spec: TrainingSpec) -> int:
+    """Return the size of what is published."""
+    return published_dtype(spec).itemsize * spec.update_parameters
+
+
 def check_mean(spec: TrainingSpec, mean: NDArray[Any]) -> None:
     """Refuse a published mean update (or noised sum) that contributors within the caps cannot have.
 

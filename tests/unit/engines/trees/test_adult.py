@@ -11,8 +11,9 @@ from secureflow import simulate
 from secureflow.demo.data import LABEL, adult_rows, columns_of, demo_features, test_set
 from secureflow.demo.scores import score
 from secureflow.domain.specs.base import dump
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
-from secureflow.engines.trees.layout import layout_of, parts_of
+from secureflow.engines.trees.layout import parts_of
 
 test_set.__test__ = False  # type: ignore[attr-defined]
 

@@ -14,9 +14,10 @@ from secureflow.adapters.frameworks import runner_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import declared_moments, design_matrix
 from secureflow.engines.training.models import initial_state, model_family
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.growing import next_model
-from secureflow.engines.trees.layout import KIND, NEVER, Parts, layout_of, parts_of
+from secureflow.engines.trees.layout import KIND, NEVER, Parts, parts_of
 from secureflow.kit.errors import SecureFlowError
 
 KEPT = {"numeric": [{"column": name, "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}

@@ -16,8 +16,9 @@ from secureflow.domain.specs.targets import NumberLabel
 from secureflow.engines.preparation import declared_moments, design_matrix
 from secureflow.engines.training.export import feature_names
 from secureflow.engines.training.models import model_family
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
-from secureflow.engines.trees.layout import layout_of, parts_of
+from secureflow.engines.trees.layout import parts_of
 from secureflow.engines.trees.xgboostfile import xgboost_document
 
 

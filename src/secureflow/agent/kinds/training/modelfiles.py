@@ -50,7 +50,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.sealing.stream import CHUNK
-from secureflow.engines.training.encodings import check_mean, published_dtype
+from secureflow.engines.training.encodings import check_mean, published_bytes, published_dtype
 from secureflow.engines.training.models import initial_state, with_kept
 from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.atomic import flush_directory, write_atomically
@@ -131,8 +131,7 @@ class ModelFiles:
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
         """
-        mean = self._job(job) / "mean"
-        size = published_dtype(spec).itemsize * spec.update_parameters
+        mean, size = self._job(job) / "mean", published_bytes(spec)
         if step.mean.size != size:
             raise other_model(step.model)
         with writing(self._place):

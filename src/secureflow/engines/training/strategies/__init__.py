@@ -24,8 +24,8 @@ from secureflow.engines.training.strategies.fednova import Normalised
 from secureflow.engines.training.strategies.fedyogi import Yogi
 from secureflow.engines.training.strategies.scaffold import Controlled
 from secureflow.engines.training.strategies.strategy import Blocks, Strategy, Target
+from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.growing import next_model
-from secureflow.engines.trees.layout import layout_of
 
 __all__ = ["STRATEGIES", "Blocks", "Strategy", "Target", "next_state"]
 
