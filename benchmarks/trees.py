@@ -29,7 +29,6 @@ from secureflow.demo.data import (
     LABEL,
     PURPOSE,
     adult_rows,
-    columns_of,
     dataset_config,
     demo_features,
     split_silos,
@@ -37,6 +36,7 @@ from secureflow.demo.data import (
 )
 from secureflow.demo.platform import Platform
 from secureflow.demo.scores import score
+from secureflow.demo.study import columns_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.training.treelayout import layout_of

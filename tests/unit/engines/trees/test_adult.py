@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from secureflow import simulate
-from secureflow.demo.data import LABEL, adult_rows, columns_of, demo_features, test_set
+from secureflow.demo.data import LABEL, adult_rows, demo_features, test_set
 from secureflow.demo.scores import score
+from secureflow.demo.study import columns_of
 from secureflow.domain.specs.base import dump
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned

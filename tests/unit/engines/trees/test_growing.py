@@ -17,7 +17,7 @@ from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.growing import next_model
-from secureflow.engines.trees.layout import KIND, NEVER, Parts, parts_of
+from secureflow.engines.trees.layout import KIND, NEVER, VALUE, Parts, parts_of
 from secureflow.kit.errors import SecureFlowError
 
 KEPT = {"numeric": [{"column": name, "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
@@ -116,6 +116,16 @@ def test_a_round_can_be_made_again_from_its_model(tmp_path: Path) -> None:
         for again in (runner, runner_of(job, parts[2])):
             np.testing.assert_array_equal(again.train(model, update, None, b""), figures[number])
             assert update.read_bytes() == contents[number]
+    other = states[9].copy()  # of as many trees, of which the first says something else
+    parts_of(layout_of(job), other).nodes[0, :, VALUE] *= -1
+    found = []
+    for again in (runner, runner_of(job, parts[2])):
+        for state in (states[9], other):
+            state.tofile(model)
+            again.train(model, update, None, b"")
+            found.append(update.read_bytes())
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
 
 
 def test_a_node_of_too_few_rows_is_not_opened(tmp_path: Path) -> None:
