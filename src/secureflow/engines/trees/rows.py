@@ -39,6 +39,8 @@ class Rows:
         self._inputs, self.labels = inputs, labels.astype(np.float64)
         self._edges: Floats | None = None
         self._cells: Whole = np.zeros((0, 0), np.int64)
+        self._ones: tuple[Whole, ...] = ()
+        """Row and input of each indicator that is 1: most are 0, and follow from their node."""
         self._trees: Floats = np.zeros(0, np.float32)
         self._margins: Vector = np.zeros(0)
         self._derived: tuple[Whole, Whole] | None = None
@@ -83,17 +85,29 @@ class Rows:
         layout, level = self._layout, parts.level
         first, second = self._derivatives(model)
         ends = places_of(layout, parts.nodes[parts.done], self._cells, level)
-        is_open = np.zeros(layout.model.nodes, np.bool_)
-        is_open[places] = True
-        rows = np.flatnonzero(is_open[ends])
-        node = ends[rows] - ((1 << level) - 1)
-        half, size = layout.widest * layout.cells, (1 << level) * layout.cells
-        at = node[:, None] * layout.cells + layout.offsets + self._cells[rows]
+        node_of = np.full(layout.model.nodes, -1)
+        node_of[places] = places - ((1 << level) - 1)
+        nodes = node_of[ends]
+        rows = np.flatnonzero(nodes >= 0)
+        held = np.flatnonzero(nodes[self._ones[0]] >= 0)
+        ones_rows, ones = (one[held] for one in self._ones)
+        numbers = slice(0, layout.numbers)
+        at_numbers = layout.offsets[numbers] + self._cells[rows, numbers]
+        at = np.concatenate([
+            (nodes[rows, None] * layout.cells + at_numbers).reshape(-1),
+            nodes[ones_rows] * layout.cells + layout.offsets[layout.numbers + ones] + 1,
+        ])  # fmt: skip
+        zeros = layout.offsets[layout.numbers :]
+        half, width = layout.widest * layout.cells, 1 << level
         for start, values in ((0, first), (half, second)):
             # Sums below 2^53 are exact in float64.
-            weights = np.repeat(values[rows].astype(np.float64), layout.width)
-            total = np.bincount(at.reshape(-1), weights, minlength=size)
-            found[start : start + size] = total.astype(np.int64)
+            plain = values.astype(np.float64)
+            weights = np.concatenate([np.repeat(plain[rows], layout.numbers), plain[ones_rows]])
+            total = np.bincount(at, weights, minlength=width * layout.cells)
+            table = total.astype(np.int64).reshape(width, layout.cells)
+            whole = np.bincount(nodes[rows], plain[rows], minlength=width).astype(np.int64)
+            table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            found[start : start + table.size] = table.reshape(-1)
 
     def _derivatives(self, model: Floats) -> tuple[Whole, Whole]:
         """Return the rows' first and second derivatives of the loss, in steps of `UNIT`."""
@@ -115,5 +129,6 @@ class Rows:
         if self._edges is None or not np.array_equal(self._edges, parts.edges):
             self._edges = parts.edges.copy()
             self._cells = binned(self._layout, parts.edges, self._inputs)
+            self._ones = np.nonzero(self._cells[:, self._layout.numbers :])
             self._trees = np.zeros((0, *parts.nodes.shape[1:]), np.float32)
             self._derived = None
