@@ -12,7 +12,6 @@ from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.engines.sealing.wiretypes import DTYPES
 from secureflow.engines.training.boosted import BoostedTrees
 from secureflow.engines.trees.rows import Rows
-from secureflow.kit.errors import SecureFlowError
 
 _Made = tuple[Rows, Rows]
 
@@ -57,7 +56,7 @@ class TreeRunner(NumpyRunner):
     @property
     def _trees(self) -> BoostedTrees:
         if not isinstance(self._family, BoostedTrees):
-            raise SecureFlowError("invalid_request", "The family of this job grows no trees.")
+            raise AssertionError(self._spec.model.family)  # `FRAMEWORKS` chose by it
         return self._family
 
     def _trees_rows(self, moments: Sequence[float] | None) -> _Made:

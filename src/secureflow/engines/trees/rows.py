@@ -22,7 +22,6 @@ from secureflow.engines.trees.layout import (
     parts_of,
 )
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 
 class Rows:
@@ -76,7 +75,7 @@ class Rows:
         if int(np.abs(found).max(initial=0)) > LIMIT:
             raise SecureFlowError(
                 "value_out_of_bounds",
-                Text("{count} rows are more than trees can add up.", count=len(self.labels)),
+                "The rows are more than trees can add up.",
                 "Use fewer rows.",
             )
         return found

@@ -18,6 +18,7 @@ from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.growing import next_model
 from secureflow.engines.trees.layout import KIND, NEVER, VALUE, Parts, parts_of
+from secureflow.engines.trees.rows import Rows
 from secureflow.kit.errors import SecureFlowError
 
 KEPT = {"numeric": [{"column": name, "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
@@ -162,3 +163,17 @@ def test_they_learn(tmp_path: Path) -> None:
     _, sums = federate(job, shares(), tmp_path)
     assert sums[4] / sums[3] < 0.1  # squared errors, beside the squares of the label
     assert len(table()["x0"]) == 300
+
+
+def test_more_rows_than_can_be_added_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sent: under masks a cell beyond the limit would be cut unseen."""
+    job = job_of("number", plan=ALL)
+    assert job.features is not None
+    rows = shares()[0]
+    made = Rows(layout_of(job), *design_matrix(job.features, declared_moments(job.features), rows))
+    state = next_model(layout_of(job), initial_state(job), made.sums(initial_state(job)))
+    assert made.sums(state).any()
+    monkeypatch.setattr("secureflow.engines.trees.rows.LIMIT", 1 << 28)  # of 16 rows' curvature
+    with pytest.raises(SecureFlowError) as caught:
+        made.sums(state)
+    assert caught.value.code == "value_out_of_bounds"
