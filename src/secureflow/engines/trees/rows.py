@@ -31,10 +31,12 @@ class Rows:
         layout: the job's.
         inputs: (rows, width), float32, NaN where a number is missing.
         labels: (rows,), 0 or 1, or the scaled number.
+        share: how much each row counts: below 1 at a party with more rows than may count. Edges
+            are chosen by all rows.
     """
 
-    def __init__(self, layout: Layout, inputs: Floats, labels: Floats) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, inputs: Floats, labels: Floats, share: float = 1.0) -> None:
+        self._layout, self._share = layout, share
         self._inputs, self.labels = inputs, labels.astype(np.float64)
         self._edges: Floats | None = None
         self._cells: Whole = np.zeros((0, 0), np.int64)
@@ -119,8 +121,8 @@ class Rows:
                 chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
                 first, second = chance - self.labels, chance * (1.0 - chance)
             self._derived = (
-                np.rint(first * UNIT).astype(np.int64),
-                np.rint(second * UNIT).astype(np.int64),
+                np.rint(first * (UNIT * self._share)).astype(np.int64),
+                np.rint(second * (UNIT * self._share)).astype(np.int64),
             )
         return self._derived
 

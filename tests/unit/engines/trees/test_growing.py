@@ -17,7 +17,7 @@ from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.growing import next_model
-from secureflow.engines.trees.layout import KIND, NEVER, VALUE, Parts, parts_of
+from secureflow.engines.trees.layout import KIND, NEVER, UNIT, VALUE, Parts, parts_of
 from secureflow.engines.trees.rows import Rows
 from secureflow.kit.errors import SecureFlowError
 
@@ -177,3 +177,17 @@ def test_more_rows_than_can_be_added_up_are_refused(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SecureFlowError) as caught:
         made.sums(state)
     assert caught.value.code == "value_out_of_bounds"
+
+
+def test_a_party_of_too_many_rows_counts_as_if_it_had_fewer(tmp_path: Path) -> None:
+    job = job_of("number", plan=ALL, limits={"max_weight": 25})
+    layout, state, rows = layout_of(job), initial_state(job), shares()[0]
+    assert len(rows["x0"]) == 50
+    runner, model, update = runner_of(job, rows), tmp_path / "model", tmp_path / "update"
+    for _ in range(2):
+        state.tofile(model)
+        assert runner.train(model, update, None, b"")[0] == 25
+        sums = np.frombuffer(update.read_bytes(), "<i8")
+        state = next_model(layout, state, sums)
+    of_one_input = sums[layout.widest * layout.cells :][: layout.model.bins + 1]
+    assert of_one_input.sum() == 25 * UNIT
