@@ -12,6 +12,7 @@ from secureflow.domain.specs.scored import ScoredModel, scored_problem
 from secureflow.kit.errors import SecureFlowError
 
 NUMBER = {"column": "x0", "bounds": [-1, 1], "scale": "federated"}
+WIDE = [{"column": name, "categories": [str(n) for n in range(4096)]} for name in ("a", "b")]
 KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
 
 
@@ -27,6 +28,7 @@ KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
         ("binary", {"model": {"base_score": 1.0}}, "model.base_score"),
         ("number", {"model": {"base_score": 21.0}}, "model.base_score"),
         ("binary", {"plan": {"rounds": 3334}}, "plan.rounds"),
+        ("binary", {"model": {"max_depth": 10}, "features": {"categorical": WIDE}}, "model.bins"),
         ("binary", {"plan": {"local_epochs": 2}}, "plan.local_epochs"),
         ("binary", {"plan": {"strategy": {"name": "fedadam"}}}, "plan.strategy"),
         ("binary", private("local"), "privacy"),

@@ -7,7 +7,7 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import PLAIN, name_of
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
-from secureflow.domain.specs.tree_families import MASKED_ROWS, MAX_LEVELS, XgboostModel
+from secureflow.domain.specs.tree_families import MASKED_ROWS, MAX_CELLS, MAX_LEVELS, XgboostModel
 from secureflow.kit.text import Text
 
 
@@ -18,6 +18,7 @@ def trees_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     return (
         _inputs(features)
         or _base_score(spec.model, features)
+        or _sizes(spec, spec.model)
         or _plan(spec, spec.model)
         or _protection(spec, spec.model)
         or _start(spec)
@@ -61,7 +62,7 @@ def _base_score(model: XgboostModel, features: FeatureSpec) -> Problem | None:
     return "model.base_score", reason, "Choose one between 0 and 1."
 
 
-def _plan(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
+def _sizes(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
     plan = spec.plan
     if plan.rounds * model.max_depth > MAX_LEVELS:
         reason = Text(
@@ -71,6 +72,18 @@ def _plan(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
             most=MAX_LEVELS,
         )
         return "plan.rounds", reason, "Grow fewer trees, or lower ones."
+    if spec.update_parameters > MAX_CELLS:
+        reason = Text(
+            "the histograms of a level have {count} cells, more than {most}",
+            count=spec.update_parameters,
+            most=MAX_CELLS,
+        )
+        return "model.bins", reason, "Use fewer bins or inputs, or lower trees."
+    return None
+
+
+def _plan(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
+    plan = spec.plan
     if plan.local_epochs != 1:
         reason = Text("{family} adds up every row once in a round", family=model.family)
         return "plan.local_epochs", reason, "Set it to 1."
