@@ -27,7 +27,12 @@ from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
 from secureflow.engines.privacy.seeds import joint_seed
 from secureflow.engines.secagg.encoding import encode
-from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan
+from secureflow.engines.training.encodings import (
+    SummedUpdates,
+    apply_mean,
+    masked_parts,
+    masked_plan,
+)
 from secureflow.engines.training.noising import noise_of, split_sums
 
 Vector = NDArray[np.float64]
@@ -131,7 +136,9 @@ class Job:
             if party == COLLUDER:
                 known = noise_of(spec, "train", split_sums(spec, "train", sums)[1])
         mean = np.empty(spec.parameters, np.float32)
-        model.digest, _ = apply_mean(spec, plan, total, len(THREE), model.parameters, mean)
+        model.digest, _ = apply_mean(
+            spec, plan, SummedUpdates(total, len(THREE), 3), model.parameters, mean
+        )
         moved = -spec.plan.learning_rate * spec.privacy.step / (3 * ROWS)  # type: ignore[union-attr]
         return np.asarray(known * moved, np.float64)
 

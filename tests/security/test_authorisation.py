@@ -180,6 +180,8 @@ RULES: dict[str, Rule] = {
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
     "check_draft": Rule("job.submit", "project", "body", JOB_BODY),
     "list_job_templates": Rule("job.read"),
+    "list_strategies": Rule("job.read"),
+    "get_strategy": Rule("job.read", path={"key": "scaffold"}),
     "get_job_template": Rule("job.read", path={"key": "data-quality"}),
     "fill_job_template": Rule(
         "job.read",

@@ -103,7 +103,7 @@ CASES: dict[str, Callable[[], Case]] = {
 TRIED = (
     "with an enclave", "continued", "continued, pinned before", "another key",
     "another key, pinned before", "an ended key", "sealed, success", "secagg, accusation",
-    "statistics, failure", "psi, dropped", "mpc, cancelled",
+    "statistics, failure", "psi, dropped", "mpc, refused",
 )  # fmt: skip
 
 

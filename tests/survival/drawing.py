@@ -27,7 +27,7 @@ from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.training.models import model_family
+from secureflow.engines.training.models import repeats
 
 DRAWN: Final = "drawn"
 
@@ -69,7 +69,7 @@ class DrawingWorker(TrainingWorker):
 
 
 AGENTS: Final = AgentKinds(
-    TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
+    TrainingAgentKind(lambda spec: spec.name != DRAWN and repeats(spec)),
     AGENT_KINDS["statistics"],
     AGENT_KINDS["preparation"],
     AGENT_KINDS["evaluation"],

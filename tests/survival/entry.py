@@ -14,6 +14,7 @@ import hashlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -72,16 +73,23 @@ def mortal_server(points: Points) -> Callable[[Path], int]:
 
 
 def mortal_enclave(points: Points) -> Callable[[Path], int]:
-    """Kill before and after each verb and each upload."""
+    """Kill before and after each verb and each upload, and before each reading of updates."""
     from secureflow.enclave.main import run
+    from secureflow.enclave.spill import Spill
     from secureflow.enclave.uploads import Uploads
     from secureflow.enclave.verbs import EnclaveVerbs
 
-    handle, receive = EnclaveVerbs.handle, Uploads.receive
+    handle, receive, blocks = EnclaveVerbs.handle, Uploads.receive, Spill.blocks
+    readings: Counter[bytes] = Counter()
 
     async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:
         async with _around(points, _step(verb, body)):
             return await handle(self, verb, body, log_proofs)
+
+    def read_again(self: Any) -> Iterator[Any]:
+        readings[self._key] += 1  # of this round's updates
+        points.reach(f"reading {readings[self._key]}")
+        return blocks(self)
 
     async def receive_upload(self: Any, peer: Any, start: int, header: bytes, rest: Any) -> Any:
         from secureflow.engines.sealing import parse_header
@@ -91,6 +99,7 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
             return await receive(self, peer, start, header, rest)
 
     EnclaveVerbs.handle = handle_verb  # type: ignore[method-assign]
+    Spill.blocks = read_again  # type: ignore[method-assign]
     Uploads.receive = receive_upload  # type: ignore[method-assign]
     return run
 

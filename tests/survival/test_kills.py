@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs.robust import GeometricMedian
 from secureflow.domain.specs.sklearn_families import MlpClassifierModel
 from secureflow.domain.specs.statistics_request import NoiseRequest
+from secureflow.domain.specs.strategies import FedDyn
 from secureflow.domain.specs.torch_families import Optimiser, TorchMlpModel
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
@@ -38,7 +41,7 @@ from tests.survival.forests import grown
 from tests.survival.points import Arming, deaths
 from tests.survival.sweeps import check_sweep, sweep_request
 from tests.survival.timetables import check_timetable, timetable_request
-from tests.survival.world import ALLOW, ROWS, check_story, platform, run_under, training
+from tests.survival.world import ALLOW, PLAN, ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 POLICY = (
@@ -147,6 +150,26 @@ def test_a_process_killed_at_each_step(
         assert parts[0] ^ parts[1] <= {died[0].removesuffix(kinds[1])}
     assert job.report is not None
     assert job.report["model"]["digest"] == undisturbed(protection)
+    check_story(place, job)
+
+
+def test_what_parties_keep_and_what_an_enclave_reads_again_is_lost_with_nobody(
+    place: Platform,
+) -> None:
+    """An agent dies around a round whose slope it keeps; the enclave between two readings."""
+    plan = replace(PLAN, strategy=FedDyn("feddyn"), aggregation=GeometricMedian("geometric_median"))
+    undisturbed, _ = run_under(place, None, training(place, plan))
+    assert undisturbed.state == "succeeded", undisturbed.error
+    kinds = ("reading 2", "train 2 train uncommitted", "train 2 train after")
+    job, _ = run_under(place, Arming("*", kinds), training(place, plan))
+    assert job.state == "succeeded", job.error
+    points = place.directory / "points"
+    assert deaths(points, "enclave") == ["reading 2"]
+    for party in place.parties:
+        assert {kind for kind in kinds if kind in deaths(points, party)} == set(kinds[1:])
+    assert job.report is not None
+    assert undisturbed.report is not None
+    assert job.report["model"]["digest"] == undisturbed.report["model"]["digest"]
     check_story(place, job)
 
 

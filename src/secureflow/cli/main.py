@@ -44,6 +44,7 @@ from secureflow.cli import (
     server,
     session,
     simulate,
+    strategies,
     timetables,
     totp,
     users,
@@ -82,6 +83,7 @@ app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(queue.app, name="queue")
 app.add_typer(jobtemplates.app, name="template")
+app.add_typer(strategies.app, name="strategy")
 app.add_typer(timetables.app, name="timetable")
 app.add_typer(preparation.app, name="prep")
 app.add_typer(mpc.app, name="mpc")

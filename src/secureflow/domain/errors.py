@@ -297,7 +297,7 @@ CATALOGUE: dict[str, Category] = {
             *("stale_key", "unknown_setup", "setup_changed", "unknown_party"),
             *("other_job", "weak_key", "share_unopenable", "share_mismatch"),
             *("active_and_dead", "fewer_than_three", "unexpected_message", "sum_inconsistent"),
-            *("model_inconsistent", "model_repeated"),
+            *("model_inconsistent", "model_repeated", "spill_forged"),
         ),
         Category.UNTRUSTED,
     ),

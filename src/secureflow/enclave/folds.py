@@ -57,7 +57,7 @@ class Fold(Protocol):
         """Return what is released with the model: weight and metrics, noised by the spec."""
 
     def reset(self) -> None:
-        """Clear the sum; its memory stays allocated."""
+        """Clear the sum; its memory stays allocated, what lies on the disk goes."""
 
 
 class MaskedSum:

@@ -235,6 +235,7 @@ class EnclaveJob:
             self._storing.cancel()  # otherwise it may wait minutes for room at the centre
         async with self._lock:
             self._model = None
+            self.rounds.clear()
 
     async def _release(
         self, step: RoundId, certificate: Certificate, opened: Opened | None

@@ -81,15 +81,17 @@ async def serve(
         refusal_of=link.refusal_of,
     )
     port = await uplink.start()
-    place = _public(settings, port)
-    facts = {"process": "enclave", "uplink": place, "tee": "SIMULATED"}
-    with writing(folder):
-        announce_ready(settings.directory, facts)
-    asking = asyncio.create_task(forget_ended(link, verbs), name="ended jobs")
+    asking: asyncio.Task[None] | None = None
     try:
+        place = _public(settings, port)
+        facts = {"process": "enclave", "uplink": place, "tee": "SIMULATED"}
+        with writing(folder):
+            announce_ready(settings.directory, facts)
+        asking = asyncio.create_task(forget_ended(link, verbs), name="ended jobs")
         await link.run()
     finally:
-        asking.cancel()
+        if asking is not None:
+            asking.cancel()
         await uplink.stop()
 
 

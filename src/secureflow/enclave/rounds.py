@@ -193,6 +193,11 @@ class JobRounds:
         current.frozen = True
         return self._folds[step.stage]
 
+    def clear(self) -> None:
+        """Clear every sum when the job ends; what a round keeps on the disk goes with it."""
+        for fold in self._folds.values():
+            fold.reset()
+
     def _expected_closing(
         self, step: RoundId, model: str, opened: Opened | None
     ) -> tuple[str, int, str, str]:

@@ -20,7 +20,12 @@ from secureflow.engines.sealing import (
 )
 from secureflow.engines.secagg import MaskingPlan, Opened
 from secureflow.engines.training.capping import update_parts
-from secureflow.engines.training.encodings import apply_mean, opened_sums, published_dtype
+from secureflow.engines.training.encodings import (
+    SummedUpdates,
+    apply_mean,
+    opened_sums,
+    published_dtype,
+)
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
@@ -214,7 +219,11 @@ class MaskedFold(MaskedSum):
         del seed
         mean = np.empty(self._spec.update_parameters, published_dtype(self._spec))
         model.digest, digest = apply_mean(
-            self._spec, self._plan, (self._total, self._weight, self.count), model.parameters, mean
+            self._spec,
+            self._plan,
+            SummedUpdates(self._total, self._weight, self.count),
+            model.parameters,
+            mean,
         )
         return PublishedMean(mean, digest)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -65,10 +66,18 @@ OTHERS: Final = (
     "Non-recoverable failure in name resolution",
     "All connection attempts failed",
     "Server disconnected without sending a response.",
+    "wrong version number",
+    "EOF occurred in violation of protocol",
+    "certificate verify failed: unable to get local issuer certificate",
+    "certificate verify failed: self-signed certificate in certificate chain",
+    "certificate verify failed: certificate has expired",
+    "certificate verify failed: certificate is not yet valid",
 )
 """What the resolver of names and the libraries that connect say, whatever its number."""
 NOT_TEXT: Final = "it is not text"
 TIMED_OUT: Final = "timed out"
+_TLS: Final = re.compile(r"(?:\[[A-Z0-9]+(?:: \w+)?\] )?(.*?)(?: \(_ssl\.c:\d+\))?", re.DOTALL)
+"""How Python tells a fault of TLS: OpenSSL's words, between its names for them and a line of C."""
 _CONNECTING: Final = "Connect call failed"
 """How asyncio's own words begin, which repeat the address."""
 
@@ -79,12 +88,17 @@ def reason_of(error: OSError | UnicodeError) -> str:
         return NOT_TEXT
     if isinstance(error, TimeoutError) and error.errno is None:
         return TIMED_OUT
-    said = error.strerror or ""
+    said = _words_in(error.strerror or "")
     if error.errno is None:
-        return said or str(error) or type(error).__name__
+        return said or _words_in(str(error)) or type(error).__name__
     if not said or said == os.strerror(error.errno) or said.startswith(_CONNECTING):
         return reason_for(error.errno)
     return said  # whoever raised it chose the words, or numbers errors otherwise: TLS, names
+
+
+def _words_in(said: str) -> str:
+    found = _TLS.fullmatch(said)
+    return said if found is None else found[1]
 
 
 def reason_below(error: BaseException) -> str:

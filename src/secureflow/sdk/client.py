@@ -26,6 +26,7 @@ from secureflow.sdk.people import Devices, Identities, SecondFactorResource, Ses
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
+from secureflow.sdk.strategies import Strategies
 from secureflow.sdk.timetables import Timetables
 from secureflow.sdk.views import Account, Proof, Session
 
@@ -54,6 +55,7 @@ class BaseClient(Resource[D_co]):
         self.jobs = Jobs(driver)
         self.queue = Queue(driver)
         self.job_templates = JobTemplates(driver)
+        self.strategies = Strategies(driver)
         self.timetables = Timetables(driver)
         self.models = Models(driver)
         self.mpc = Mpc(driver)

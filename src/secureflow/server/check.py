@@ -201,7 +201,7 @@ def _folder(settings: ServerSettings) -> Iterator[Finding]:
     if not settings.database.url:
         for suffix in ("", "-wal"):
             path = settings.directory / f"secureflow.db{suffix}"
-            if path.exists() and path.stat().st_mode & 0o077:
+            if path.is_file() and path.stat().st_mode & 0o077:
                 hint = Text("chmod 600 {path}, and think about who may have read it.", path=path)
                 yield Finding(
                     "folder", Text("{path} can be read by others.", path=path), hint, "key_exposed"

@@ -41,6 +41,7 @@ from secureflow.application.questions import Questions
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
+from secureflow.application.strategies import Strategies
 from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.webhooks import Webhooks
@@ -83,6 +84,7 @@ class Services(People, Products):
     jobs: Jobs
     drafts: Drafts
     job_templates: JobTemplates
+    strategies: Strategies
     components: Components
     queue: Queue
     timetables: Timetables

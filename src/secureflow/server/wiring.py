@@ -55,6 +55,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
+from secureflow.application.strategies import Strategies
 from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
 from secureflow.application.witnessing import Witnessing
@@ -214,6 +215,7 @@ def _around_jobs(
         "jobs": jobs,
         "drafts": Drafts(begin, jobs),
         "job_templates": JobTemplates(begin, clock),
+        "strategies": Strategies(),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),

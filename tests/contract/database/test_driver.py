@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,20 @@ def test_a_file_is_called_by_its_path_and_no_password_is_shown(tmp_path: Path) -
     shown = Database("postgresql://centre:secret@db.example/secureflow").name
     assert "db.example/secureflow" in shown
     assert "secret" not in shown
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_is_no_file_is_named_and_leaves_no_thread(tmp_path: Path, there: bool) -> None:
+    """A thread that told a closed loop of its failure printed a trace."""
+    place = tmp_path / "secureflow.db" if there else tmp_path / "away" / "secureflow.db"
+    if there:
+        place.mkdir()
+    database = Database(f"sqlite:///{place}")
+    with pytest.raises(SecureFlowError) as refused:
+        async with database.reached(), database.engine.connect():
+            pass
+    assert refused.value.code == "database_unavailable"
+    said = "Is a directory" if there else "unable to open database file"
+    assert refused.value.message == f"The database {place} cannot be opened: {said}"
+    workers = [one.name for one in threading.enumerate() if "_connection_worker" in one.name]
+    assert workers == []

@@ -11,9 +11,10 @@ import pytest
 from peers.links import JSON, Centre, Party, now, party, until
 
 from secureflow.adapters.link import party as party_module
+from secureflow.adapters.link import requests, streams, tasks
 from secureflow.adapters.link import server as server_module
-from secureflow.adapters.link import streams
 from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.waits import waits_for_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, decode
 
@@ -150,6 +151,44 @@ async def test_an_error_that_a_clock_may_have_caused_names_the_enclaves_too(
             assert (await refusal(centre, "not_found", 2)).message == "It has expired."
     finally:
         await enclave.stop()
+
+
+async def test_who_waits_for_the_enclaves_clock_is_shown_with_it_and_ends_by_its_name(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait is known to watchers before it is known whose clock is wrong: then they are told."""
+    monkeypatch.setattr(tasks, "PROGRESS", 0.02)
+    monkeypatch.setattr(streams, "PING", 0.02)
+    monkeypatch.setattr(requests, "REPORT_AGAIN", 0.0)
+    told: list[str] = []
+    centre.server._requests._on_wait = lambda _, error: told.append(error.message if error else "")
+    ahead, right = [0], asyncio.Event()
+
+    async def uploading(*_: JSON) -> JSON:
+        waits_for_clock(SecureFlowError("certificate_not_valid_now", "It has expired."))
+        await right.wait()
+        return "done"
+
+    peer = Party(centre.address, centre.pki.enclave(), expired, lambda: now() + ahead[0]).start()
+    try:
+        await peer.link.connected.wait()
+        async with party(centre, handle=uploading):
+            asking = asyncio.create_task(centre.ask("bank-a", "train"))
+            await until(lambda: told)
+            assert told[0].startswith("bank-a waits to upload to the enclave")
+            ahead[0] = -HOURS
+            await until(lambda: told[-1].endswith("s behind."))
+            assert "enclave 7" in told[-1]
+            with pytest.raises(SecureFlowError) as caught:
+                await centre.ask("bank-a", "train", seq=2, patience=0.3)
+            assert "enclave" in caught.value.details["clock_ahead"]
+            assert "NTP" in caught.value.hint
+            assert not asking.done()
+            right.set()
+            assert await asking == "done"
+            assert told[-1] == ""
+    finally:
+        await peer.stop()
 
 
 async def test_a_refusal_right_after_a_clock_was_set_names_it(centre: Centre) -> None:

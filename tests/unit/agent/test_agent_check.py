@@ -215,11 +215,30 @@ def test_a_sum_above_the_limit_is_named_though_the_leaves_fit(folder: Path) -> N
     assert "the limit of that time is 5" in failed(folder)["budgets"]
 
 
+def test_a_record_that_may_not_be_opened_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restored agent is barred from its jobs: nobody is sent there for a file's mode."""
+
+    def denied(*_: Any, **__: Any) -> Any:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", denied)
+    (found,) = (one for one in check_record(settings(folder)) if one["check"] == "record")
+    assert found["code"] == "store_unreadable"
+    assert "Nothing needs to be restored" in str(found["hint"])
+
+
 def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:
     path = folder / "models" / "job_x" / f"{'a' * 64}.model"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
     assert str(path) in failed(folder)["models"]
+    path.unlink()
+    path.mkdir()
+    assert f"{path} cannot be read: Is a directory" in failed(folder)["models"]
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -20,6 +20,7 @@ from peers.enclaves import commitment, enclave_world
 from peers.links import DOMAIN, Centre, Pki, echo, now, until
 
 from secureflow.adapters.link import CredentialFiles, Link, Uplink, backoff, uplink
+from secureflow.adapters.link.waits import WAITING, Waiting
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.issuing import Issuing, certificate_problem
@@ -369,19 +370,43 @@ async def test_an_upload_that_the_enclaves_clock_refuses_goes_on_with_a_new_cert
 
         assert world._server is not None
         world._server._gate._clock = clock
-        for way in (Uplink(one.credentials, renew), Uplink(one.credentials, lambda _: None)):
-            ahead[0] = 25 * 3600
-            sealed = world.seal("bank-a", world.update(0))
-            sending = way.send(world.address, sealed, commitment(sealed))
-            if doubted:
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(uplink, "RENEWAL_LOOKS", 1)
-                    with pytest.raises(SecureFlowError, match="is valid from"):
-                        await sending
-            else:
-                assert (await sending)["body"] == sealed.body_digest
-            await way.close()
+        ahead[0], way = 25 * 3600, Uplink(one.credentials, renew)
+        sealed = world.seal("bank-a", world.update(0))
+        receipt = await way.send(world.address, sealed, commitment(sealed))
+        assert receipt["body"] == sealed.body_digest
+        await way.close()
         assert doubted == ["certificate_not_valid_now"]
+
+
+@pytest.mark.parametrize("ahead", [-2 * 3600, 25 * 3600])
+async def test_an_upload_waits_until_the_enclaves_clock_is_set_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """No new certificate helps: the request says what it waits for, and goes on by itself."""
+    monkeypatch.setattr(uplink, "RENEWAL_LOOKS", 1)
+    monkeypatch.setattr(uplink, "LONGEST_PAUSE", 0.02)
+    async with enclave_world(tmp_path) as world:
+        off, asked = [ahead], 0
+
+        def clock() -> int:
+            nonlocal asked
+            asked += off[0] != 0
+            return now() + off[0]
+
+        assert world._server is not None
+        world._server._gate._clock = clock
+        way = Uplink(world.organisations["bank-a"].credentials)
+        waiting = Waiting()
+        WAITING.set(waiting)
+        sealed = world.seal("bank-a", world.update(0))
+        sending = asyncio.create_task(way.send(world.address, sealed, commitment(sealed)))
+        await asyncio.wait_for(until(lambda: asked > 8 or sending.done()), 60)
+        assert not sending.done()  # more tries than an enclave gets that cannot be reached
+        assert waiting.as_json()["waiting"]["code"] == "certificate_not_valid_now"
+        off[0] = 0
+        assert (await asyncio.wait_for(sending, 60))["body"] == sealed.body_digest
+        assert waiting.as_json() == {}
+        await way.close()
 
 
 async def test_other_errors_are_left_as_they_are(world: World) -> None:

@@ -444,12 +444,35 @@ async def test_a_failure_has_no_output_to_be_compared(world: World) -> None:
     assert (await world.ask("finish", body))["cosignature"]
 
 
-async def test_finish_of_a_job_that_was_never_approved_only_cosigns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+async def test_who_never_approved_a_job_signs_that_it_took_no_part(
+    tmp_path: Path, outcome: str
+) -> None:
     world = World(tmp_path / "agent", policy="")
     world.record()
-    body = world.body(outcome="failed", model=None, head=world.head())
-    assert (await world.ask("finish", body))["cosignature"]
+    body = world.body(outcome=outcome, model=None, head=world.head())
+    ended = await world.ask("finish", body)
+    leaf = leaf_of(ended).leaf
+    assert (leaf.kind, leaf.job, leaf.spec) == ("finished", JOB, body["digest"])
+    assert read_finished(ended["document"]) == (outcome, End(), "")
     assert world.store.job(JOB) is None
+    assert (await world.ask("finish", body))["leaf"] == ended["leaf"]
+    assert (await refused(world, "cosign", {"job": JOB, "head": world.record()})).code == (
+        "end_left_out"
+    )
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(ended)}))["cosignature"]
+    # It has ended: a centre that asks again would else have it sign after its end.
+    assert (await refused(world, "consent", world.consent_body())).code == "job_finished"
+
+
+async def test_of_a_success_nobody_signs_that_it_took_no_part(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy="")
+    world.record()
+    body = world.body(outcome="succeeded", model=None, head=world.head())
+    ended = await world.ask("finish", body)
+    assert ended["cosignature"]
+    assert not ended.get("leaf")
+    assert world.store.leaves(JOB) == []
 
 
 async def test_a_finished_job_is_over(world: World) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -340,6 +342,19 @@ async def test_a_date_that_is_none_is_no_finding(
         assert await sick.failed() == {}
 
 
+async def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path / "version.json"))
+
+    only = ("settings", frozenset(), lambda _: denied(tmp_path))
+    monkeypatch.setattr(doctor, "_CHECKS", (only,))
+    (told,) = examine(tmp_path / "agent.yaml")
+    assert told["code"] == "invalid_file"
+    assert told["message"] == f"{tmp_path}/version.json: Permission denied."
+
+
 async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
         certificate = (sick.directory / "link.pem").read_text()
@@ -355,6 +370,21 @@ async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
         assert checks["certificate"]["code"] == "certificate_not_valid_now"
         assert "expired on" in checks["certificate"]["message"]
         assert "secureflow agent start" in checks["certificate"]["hint"]
+
+
+@pytest.mark.parametrize("code", ["certificate_revoked", "organisation_disabled", "link_broken"])
+async def test_of_an_expired_certificate_that_is_not_renewed_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It was revoked while the agent was down: no running agent renews it, and only it knows."""
+    trouble = SecureFlowError(code, "The centre says so.", "Ask the operator.").as_json()
+    told = {"settings": {"state": "same", "changed": [], "restart": [], "problem": None}}
+    monkeypatch.setattr(ownchecks, "call", lambda *_: {**told, "trouble": trouble})
+    async with patient(tmp_path, at=now() - 2 * 86_400, life=timedelta(hours=1)) as sick:
+        found = (await sick.checks())["certificate"]
+    barred = code != "link_broken"
+    assert found["code"] == (code if barred else "certificate_not_valid_now")
+    assert ("renews it by itself" in found["hint"]) is not barred
 
 
 async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(

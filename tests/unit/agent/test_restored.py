@@ -116,6 +116,25 @@ async def test_nor_in_one_that_was_approved_since(tmp_path: Path) -> None:
     assert agent.store.job(JOB) is None
 
 
+@pytest.mark.parametrize("shown", [True, False])
+async def test_it_signs_of_no_job_that_it_took_no_part_unless_it_was_asked_since(
+    tmp_path: Path, shown: bool
+) -> None:
+    """A job that it approved after the backup: a centre may hide that, and have it signed away."""
+    agent = World(tmp_path)
+    copy = backed_up(agent)
+    await agent.ask("consent", agent.consent_body())
+    agent.entries = logged(agent) if shown else []
+    put_back(agent, copy)
+    failed = agent.body(outcome="failed", model=None, head=agent.head())
+    assert not (await agent.ask("finish", failed)).get("leaf")
+    with agent.store.transaction():
+        agent.store.note(1, "job.refused", JOB, code="consent_refused")
+    agent.reopen()
+    ended = await agent.ask("finish", failed)
+    assert bool(ended.get("leaf")) is not shown
+
+
 @pytest.mark.parametrize("page", [None, [], {}, {"entries": None}, {"entries": {"a": 1}},
                                   {"entries": [3]}, {"entries": ["leaf"]}])  # fmt: skip
 async def test_a_page_of_the_log_that_is_none_is_named(tmp_path: Path, page: Any) -> None:

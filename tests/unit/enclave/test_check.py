@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -13,8 +15,10 @@ import pytest
 from peers.links import Pki, now
 from typer.testing import CliRunner
 
+from secureflow.adapters.link.uplink import UplinkServer
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.cli.main import app
+from secureflow.enclave import main
 from secureflow.enclave.check import check
 from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.main import serve
@@ -96,6 +100,16 @@ def remove(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
 
+def in_the_way(name: str) -> Callable[[Path], object]:
+    """Put a folder in a file's place."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
 def swap_key(folder: Path) -> None:
     path, other = folder / "simulated/platform.json", folder / "other/platform.json"
     stored, theirs = json.loads(path.read_text()), json.loads(other.read_text())
@@ -109,7 +123,8 @@ def swap_key(folder: Path) -> None:
         (mode("link.pem"), "keys", "key_exposed", "link.pem"),
         (mode(IDENTITY), "keys", "key_exposed", IDENTITY),
         (mode("simulated/platform.json"), "platform", "key_exposed", "platform.json"),
-        (write("link.pem", ""), "keys", "not_enrolled", "holds no link credentials"),
+        (write("link.pem", ""), "keys", "certificate_malformed", "link.pem cannot be read: it is"),
+        (in_the_way("ca.pem"), "keys", "certificate_malformed", "ca.pem cannot be read: Is a"),
         (write("link.pem", "x"), "keys", "certificate_malformed", "link.pem"),
         (write("ca.pem", "x"), "keys", "certificate_malformed", "ca.pem"),
         (copy("another/mixed.pem", "link.pem"), "keys", "certificate_foreign", "link.pem and"),
@@ -165,6 +180,28 @@ async def test_a_start_names_the_damaged_file(folder: Path, name: str) -> None:
     with pytest.raises(SecureFlowError, match=f"{name} cannot be read") as caught:
         await serve(EnclaveSettings.load(folder / "enclave.yaml"))
     assert caught.value.code == "certificate_malformed"
+
+
+async def test_a_start_that_cannot_say_that_it_serves_leaves_no_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's server outlived the loop and printed a trace."""
+    stopped: list[bool] = []
+    stop = UplinkServer.stop
+
+    async def noted(server: UplinkServer, grace: float = 1.0) -> None:
+        await stop(server, grace)
+        stopped.append(True)
+
+    def denied(directory: Path, _: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+
+    monkeypatch.setattr(UplinkServer, "stop", noted)
+    monkeypatch.setattr(main, "announce_ready", denied)
+    with pytest.raises(SecureFlowError) as caught:
+        await serve(EnclaveSettings.load(folder / "enclave.yaml"))
+    assert caught.value.code == "disk_failed"
+    assert stopped == [True]
 
 
 def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import ast
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,13 @@ def test_a_place_and_its_reason_are_told_in_either_language(tmp_path: Path) -> N
         (FileNotFoundError(2, "there is no such folder"), "there is no such folder"),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (OSError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version"),
-         "[SSL: WRONG_VERSION_NUMBER] wrong version"),
+         "wrong version"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+         "wrong version number"),
+        (ssl.SSLCertVerificationError(
+            1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: x (_ssl.c:1006)"),
+         "certificate verify failed: x"),
+        (ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:2580)"), "record layer failure"),
         (TimeoutError("timed out"), "timed out"),
         (OSError("odd"), "odd"),
         (OSError(), "OSError"),

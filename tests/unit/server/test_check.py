@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -18,6 +20,7 @@ from peers.seeds import named_seed
 from typer.testing import CliRunner
 
 from secureflow.adapters.artifacts import FileArtifacts
+from secureflow.adapters.database.checking import unreadable
 from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import METADATA
@@ -252,6 +255,41 @@ def test_files_are_named(config: Path) -> None:
     for path in (blob, folder / "artifacts/zz/stranger", folder / "admin.password",
                  folder / "secureflow.db", folder / "log.key", folder / "ca"):  # fmt: skip
         assert any(str(path) in message for message in found), path
+
+
+def test_a_folder_of_blobs_that_may_not_be_read_is_named_and_hides_no_database(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything: the refusal is made."""
+    closed, iterdir = config.parent / "artifacts", Path.iterdir
+
+    def refusing(folder: Path) -> Any:
+        if folder == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    (only,) = (one for one in check(config) if not one["ok"])
+    assert (only["check"], only["code"]) == ("artefacts", "disk_failed")
+    assert only["message"] == f"{closed} cannot be read: Permission denied."
+
+
+def test_a_folder_in_the_place_of_the_links_certificate_is_named(config: Path) -> None:
+    path = ServerSettings.load(config).directory / "tls" / "link.pem"
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    found = [one["message"] for one in check(config) if not one["ok"]]
+    assert found == [f"The link credentials in {path} cannot be read: Is a directory."]
+
+
+def test_a_database_whose_folder_may_not_be_written_in_says_so() -> None:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    told = unreadable("x.db", sa.exc.OperationalError("BEGIN", {}, error))
+    end = "cannot be opened: attempt to write a readonly database"
+    assert told.message == f"The database x.db {end}"
+    assert "beside" in told.hint
 
 
 def test_another_key_and_no_database(config: Path) -> None:

@@ -93,7 +93,11 @@ def test_control_variates_are_the_mean_of_the_parties(table: pa.Table) -> None:
 
 def test_a_first_round_of_control_variates_is_one_of_the_mean(table: pa.Table) -> None:
     """All variates begin with zero, so nothing is corrected before the second round."""
-    whole = {"batch_size": ROWS, "learning_rate": 1.0, "local_epochs": 10}  # so that the order of the rows is nothing but rounding
+    whole = {
+        "batch_size": ROWS,
+        "learning_rate": 1.0,
+        "local_epochs": 10,
+    }  # so that the order of the rows is nothing but rounding
 
     def learned(strategy: str, rounds: int) -> Any:
         return updates(table, strategy, rounds, **whole)[0].file.weights

@@ -3,6 +3,8 @@
 import { isObject, type Json, type JsonObject } from './json';
 import { hasExactly } from './leaves';
 
+export const FINISHED = 'finished';
+
 const MAX_ENDS = 1024;
 const DIGEST = /^[0-9a-f]{64}$/;
 const OUTCOMES = new Set(['succeeded', 'failed', 'cancelled']);
@@ -37,6 +39,12 @@ export function readFinished(document: Json): Finished | null {
   if (model === undefined) return { ...end, outcome, model: '' };
   if (typeof model !== 'string' || !DIGEST.test(model) || outcome !== 'succeeded') return null;
   return { ...end, outcome, model };
+}
+
+/** Whether it is the end of a party that signed nothing else in a job that failed. */
+export function endsUnapproved(document: Json): boolean {
+  const read = readFinished(document);
+  return read !== null && read.count === 0 && read.outcome !== 'succeeded';
 }
 
 /** Read the centre's end; null if malformed. */

@@ -6,7 +6,7 @@
 import type { Bundle, Entry } from './bundle';
 import { cut } from './bytes';
 import { ENCLAVE, type Finding, finding, SERVER } from './findings';
-import { type End, readClosed, readFinished } from './endings';
+import { type End, FINISHED, readClosed, readFinished } from './endings';
 import type { Json } from './json';
 import { isObject } from './json';
 import { shown } from './plain';
@@ -16,7 +16,6 @@ import { about } from './story';
 import { type Fact, told } from './told';
 
 export const CLOSED = 'job.closed';
-export const FINISHED = 'finished';
 export const OUTCOME = 'job.finished';
 
 /** An author and, for an enclave, the key with which it signs. */
@@ -232,7 +231,7 @@ function ownEnd(found: Judgement, chain: Chain, entries: readonly Entry[]): stri
   }
   const have = endOf(before);
   const fits = read.count === have.count && read.last === have.last;
-  if (!fits || last.signed.leaf.prev !== read.last) {
+  if (!fits || (read.count > 0 && last.signed.leaf.prev !== read.last)) {
     const facts = { name: title(chain), count: read.count, last: read.last || 'none' };
     const counts =
       '{title}: {name} counts {count} leaves of its own up to {last}, {found} are there';

@@ -1,8 +1,7 @@
 /** Whose signed ends name a file as the model of a record's job. */
 
 import type { Bundle } from './bundle';
-import { readFinished } from './endings';
-import { FINISHED } from './ends';
+import { FINISHED, readFinished } from './endings';
 
 /**
  * Return the parties of the roster whose ends of this very job name a model. An entry of another

@@ -1,6 +1,7 @@
 /** Whether the entries of a bundle tell one story: of this job, in this log, none left out. */
 
 import type { Bundle, Entry } from './bundle';
+import { endsUnapproved, FINISHED } from './endings';
 import { type CheckId, ENCLAVE, type Finding, finding, SERVER } from './findings';
 import { verifyInclusion } from './merkle';
 import { colludersOf, quorumOf } from './quorum';
@@ -121,7 +122,10 @@ function pathFailures(
   return found;
 }
 
-/** Check that each organisation approved the job before its first leaf in it. */
+/**
+ * Check that each organisation approved the job before its first leaf in it. One that did not
+ * approve it signs nothing but that, at the end of a job that failed.
+ */
 export function consentFailures(bundle: Bundle): Finding[] {
   const found: Finding[] = [];
   const approved = new Set([SERVER, ENCLAVE]);
@@ -129,7 +133,8 @@ export function consentFailures(bundle: Bundle): Finding[] {
     const { leaf } = entry.signed;
     if (leaf.job !== bundle.job || approved.has(leaf.author)) continue;
     approved.add(leaf.author);
-    if (leaf.kind !== 'approval') {
+    const unapproved = leaf.kind === FINISHED && endsUnapproved(entry.document);
+    if (leaf.kind !== 'approval' && !unapproved) {
       const late = "{title}: its author's approval of the job does not come before it";
       found.push(about('approvals', entry, late));
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,12 +37,11 @@ class ArtifactsCheck:
         self._part = part
         self._hasher = hasher
         self.known: set[str] = set()
+        self._unread = False
 
     def findings(self) -> Iterator[Finding]:
         """Yield every file whose name is not the digest of its content."""
-        if not self._directory.is_dir():
-            return
-        for folder in sorted(self._directory.iterdir()):
+        for folder in (yield from self._in(self._directory)):
             if folder.name in _OTHERS:
                 continue
             if not folder.is_dir():
@@ -52,12 +51,29 @@ class ArtifactsCheck:
                     "Move it away.",
                 )
                 continue
-            for path in sorted(folder.iterdir()):
+            for path in (yield from self._in(folder)):
                 yield from self._blob(path)
 
+    def _in(self, folder: Path) -> Generator[Finding, None, list[Path]]:
+        """Return what a folder holds; a finding for one that this user may not read."""
+        try:
+            return sorted(folder.iterdir()) if folder.is_dir() else []
+        except OSError as error:
+            self._unread = True
+            yield Finding(
+                self._part,
+                Text("{path} cannot be read: {strerror}.", path=folder, strerror=reason_of(error)),
+                "Run this as a user who may read it; what it holds was not checked.",
+                "disk_failed",
+            )
+            return []
+
     def missing(self, digest: str, whose: str) -> Iterator[Finding]:
-        """Yield a finding for a missing blob that something refers to."""
-        if digest not in self.known:
+        """Yield a finding for a missing blob that something refers to; none if one is unreadable.
+
+        It may lie in the folder that could not be read, which is named.
+        """
+        if digest not in self.known and not self._unread:
             yield Finding(
                 self._part,
                 Text("{whose}: its blob {digest} is missing.", whose=shown(whose), digest=digest),

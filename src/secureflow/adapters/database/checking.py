@@ -5,6 +5,7 @@ One read-only transaction sees a snapshot. Nothing is repaired and nothing is wr
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from secureflow.adapters.database.connections import driver_url, shown_url
+from secureflow.adapters.database.connections import driver_url, shown_url, spoken
 from secureflow.adapters.database.damage import decoded
 from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
@@ -25,6 +26,7 @@ from secureflow.adapters.database.schema import HISTORY
 from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 RESTORE: Final = "Stop the server and restore the newest intact backup."
@@ -72,14 +74,15 @@ def unreadable(where: str, error: Exception) -> SecureFlowError:
             Text("The database {where} is damaged: {what}.", where=where, what=what),
             RESTORE,
         )
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    reason = reason_of(cause) if isinstance(cause, OSError) else spoken(cause).partition("\n")[0]
+    hint = "Check the path or address, the permissions and that the service runs."
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+        hint = "SQLite makes files beside a database that it reads: this user must be able to."
     return SecureFlowError(
         "database_unavailable",
-        Text(
-            "The database {where} cannot be opened: {error}",
-            where=where,
-            error=str(error).splitlines()[0],
-        ),
-        "Check the path or address, the permissions and that the service runs.",
+        Text("The database {where} cannot be opened: {error}", where=where, error=reason),
+        hint,
     )
 
 

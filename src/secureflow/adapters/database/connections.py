@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -161,6 +163,8 @@ def _open_only(engine: sa.Engine, file: HeldFile) -> None:
 
     def opened(_dialect: Any, _record: Any, names: list[Any], how: dict[str, Any]) -> None:
         file.check()
+        if file.path is not None and file.path.is_dir():  # SQLite only says that it cannot
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file.path))
         names[0], how["uri"] = file.uri, True
 
     sa.event.listen(engine, "do_connect", opened)

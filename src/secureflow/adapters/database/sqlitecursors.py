@@ -7,6 +7,7 @@ two rounds is about 400 statements.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,14 @@ def connect(*arguments: Any, **options: Any) -> Any:
 
 
 class _Connection(Connection):
+    async def _connect(self) -> Connection:
+        """Connect; where that fails wait for the thread's end, which the loop may not outlive."""
+        try:
+            return await super()._connect()
+        except sqlite3.Error:
+            await asyncio.to_thread(self._thread.join)
+            raise
+
     def cursor(self) -> Any:
         """Return a cursor, which costs nothing until it executes."""
         return _Cursor(self)

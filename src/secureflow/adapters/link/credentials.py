@@ -30,6 +30,7 @@ from secureflow.kit.certchains import MAX_ISSUERS, issued_chain, parse_chain
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import LINK, LINK_BEFORE, LINK_NEXT, KeyFiles, plain_keys
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.pki import (
     key_digest,
     make_csr,
@@ -38,6 +39,7 @@ from secureflow.kit.pki import (
     private_pem,
     spiffe_id,
 )
+from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
 ASKED = 512
@@ -147,14 +149,17 @@ class CredentialFiles:
         If interrupted, earlier versions left an empty `link.pem`, or one without `ca.pem`.
 
         Raises:
+            SecureFlowError: `certificate_malformed` for what this user may not read, or no file.
             InfrastructureError: they cannot be read (`kit.disk`).
         """
-        try:
-            with writing(Place(self._directory, "own files")):
+        with writing(Place(self._directory, "own files")):
+            try:
                 pem = (self._directory / "link.pem").read_bytes()
                 return bool((self._directory / "ca.pem").read_bytes()) and bool(pem)
-        except FileNotFoundError:
-            return False
+            except FileNotFoundError:
+                return False
+            except (PermissionError, IsADirectoryError) as error:
+                raise self._refused(error) from error
 
     def __call__(self) -> Credentials:
         """Return the newest credentials (read again only if a file changed).
@@ -164,16 +169,14 @@ class CredentialFiles:
                 `certificate_malformed` naming a damaged file.
         """
         path = self._directory / "link.pem"
-        try:
+        with self._reading("link.pem"):
             both = (path.stat(), (self._directory / "ca.pem").stat())
             stamp = tuple(at for one in both for at in (one.st_mtime_ns, one.st_ino))
             if self._cached is not None and self._cached[0] == stamp:
                 return self._cached[1]
             pem = self._keys.read(path, LINK)
-        except OSError as error:
-            raise self._not_enrolled() from error
         if not pem:
-            raise self._not_enrolled()
+            raise self._unreadable("link.pem", "it is empty")
         known = self._read(pem, self.authority())
         self._cached = (stamp, known)
         return known
@@ -207,10 +210,8 @@ class CredentialFiles:
         Raises:
             SecureFlowError: `not_enrolled`, `certificate_malformed`.
         """
-        try:
+        with self._reading("ca.pem"):
             pem = (self._directory / "ca.pem").read_bytes()
-        except OSError as error:
-            raise self._not_enrolled() from error
         with self._naming("ca.pem"):
             ca = pem.decode("ascii")
             roots(ca)
@@ -304,11 +305,33 @@ class CredentialFiles:
                 _ANEW,
             ) from error
 
-    def _not_enrolled(self) -> SecureFlowError:
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Tell a file that is not there from one that cannot be read, which a backup has."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise SecureFlowError(
+                "not_enrolled",
+                Text("{directory} holds no link credentials.", directory=self._directory),
+                "Enrol first, with a token from the operator.",
+            ) from error
+        except OSError as error:
+            raise self._refused(error, name) from error
+
+    def _refused(self, error: OSError, name: str = "") -> SecureFlowError:
+        hint = DENIED if isinstance(error, PermissionError) else _ANEW
+        return self._unreadable(name or Path(error.filename).name, reason_of(error), hint)
+
+    def _unreadable(self, name: str, reason: str, hint: str = _ANEW) -> SecureFlowError:
         return SecureFlowError(
-            "not_enrolled",
-            Text("{directory} holds no link credentials.", directory=self._directory),
-            "Enrol first, with a token from the operator.",
+            "certificate_malformed",
+            Text(
+                "The link credentials in {directory} cannot be read: {reason}.",
+                directory=self._directory / name,
+                reason=reason,
+            ),
+            hint,
         )
 
     def request(self) -> str:

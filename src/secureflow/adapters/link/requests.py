@@ -21,7 +21,7 @@ from typing import Final
 
 from secureflow.adapters.link.waits import ENCLAVE
 from secureflow.application.ports.courier import Request
-from secureflow.application.running.waiting import WaitObserver, room_patience
+from secureflow.application.running.waiting import WaitObserver, cause_of, room_patience
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import CHECK_INTERVAL, stalled
 from secureflow.kit.errors import SecureFlowError
@@ -40,7 +40,7 @@ class _Open:
     waiting: SecureFlowError | None = None
     heard: float = 0.0
     waited: float = 0.0
-    reported: bool = False
+    reported: str = ""
     reported_at: float = -REPORT_AGAIN
 
 
@@ -158,9 +158,9 @@ class OpenRequests:
         return entry
 
     def _report(self, entry: _Open, waiting: SecureFlowError | None) -> None:
-        now = asyncio.get_running_loop().time()
-        if entry.reported != (waiting is not None) and now - entry.reported_at >= REPORT_AGAIN:
-            entry.reported, entry.reported_at = waiting is not None, now
+        now, cause = asyncio.get_running_loop().time(), cause_of(waiting)
+        if entry.reported != cause and now - entry.reported_at >= REPORT_AGAIN:
+            entry.reported, entry.reported_at = cause, now
             self._on_wait(entry.request, waiting)
 
     def _touch(self, entry: _Open) -> None:

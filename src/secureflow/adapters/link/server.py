@@ -433,7 +433,9 @@ class LinkServer:
 
     def _receive(self, party: str, envelope: Envelope) -> None:
         if envelope.kind == "progress":
-            self._requests.progress(envelope.id, party, claim(party, envelope.body))
+            waiting = claim(party, envelope.body)
+            named = None if waiting is None else self._naming_clocks(party, waiting)
+            self._requests.progress(envelope.id, party, named)
         elif envelope.kind == "reply":
             body, standing = parse_reply(envelope.body)
             self._record_progress(party, standing)
@@ -441,16 +443,18 @@ class LinkServer:
         elif envelope.kind == "failure":
             error, standing = parse_failure(envelope.body)
             self._compare(party, envelope.body.get("time"))
-            error = naming(
-                error, {one: self.status(one).clock_ahead for one in (party, *self._enclaves)}
-            )
             self._record_progress(party, standing)
-            self._requests.fail(envelope.id, party, error)
+            self._requests.fail(envelope.id, party, self._naming_clocks(party, error))
         else:
             raise SecureFlowError(
                 "unknown_kind",
                 Text("{party} sent an unknown '{kind}'.", party=party, kind=envelope.kind),
             )
+
+    def _naming_clocks(self, party: str, error: SecureFlowError) -> SecureFlowError:
+        """Return a party's error, with its clock or the enclaves' if these may have caused it."""
+        clocks = {one: self.status(one).clock_ahead for one in (party, *self._enclaves)}
+        return naming(error, clocks)
 
     def _record_progress(self, party: str, standing: LogProgress) -> None:
         self._standings[party] = standing

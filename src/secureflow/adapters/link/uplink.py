@@ -29,6 +29,7 @@ from secureflow.adapters.link.tls import (
     new_server,
     open_channel,
 )
+from secureflow.adapters.link.waits import NOT_VALID_NOW, waits_for_clock, waits_no_more
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json, sha256
 from secureflow.kit.clock import CHECK_INTERVAL, Clock
 from secureflow.kit.errors import SecureFlowError
@@ -197,6 +198,10 @@ class Uplink:
         The pauses between them keep growing from one update to the next until one arrives: each
         time an upload fails, all parties re-admit the enclave, which a job allows only a few times.
 
+        A certificate that is not valid by the enclave's clock or this machine's is renewed, or else
+        waited with until the wrong clock is set: the centre knows the wait, and ends it by
+        withdrawing the request.
+
         Args:
             address: `host:port` of the enclave.
             update: sealed to the enclave's attested key.
@@ -213,14 +218,20 @@ class Uplink:
                 with rpc_errors("the enclave"):
                     receipt = await upload.try_once(await self._channel(address))
                 self._failing.pop(address, None)
+                waits_no_more()
                 return receipt
             except SecureFlowError as error:
-                if error.code == "certificate_not_valid_now" and not checked:
-                    checked = True
-                    if await self._renewed(error):
+                if error.code == NOT_VALID_NOW:
+                    upload.fruitless = 0
+                    waits_for_clock(error)
+                    if not checked and await self._renewed(error):
+                        checked = True
                         continue
-                if error.code not in _AGAIN or upload.fruitless >= _TRIES:
+                    checked = True
+                elif error.code not in _AGAIN or upload.fruitless >= _TRIES:
                     raise _unreachable(error, address) from error
+                else:
+                    waits_no_more()
             await self._pauses(address).wait()
 
     def _pauses(self, address: str) -> JitteredBackoff:

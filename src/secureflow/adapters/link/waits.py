@@ -1,4 +1,4 @@
-"""Waits of a request that are not progress: for a disk that is full or fails.
+"""Waits of a request that are not progress: for a disk that is full or fails, or a wrong clock.
 
 A party at work reports it, and its patience starts over (`requests`). One that waits for room
 reports that instead; only codes and numbers of it are read. Such a report does not extend its
@@ -32,6 +32,8 @@ ROOM: Final = (
     "Its operator frees space (secureflow agent doctor, secureflow doctor); then submit the job "
     "again."
 )
+NOT_VALID_NOW: Final = "certificate_not_valid_now"
+"""What a party is told whose certificate is not valid by the enclave's clock, or by its own."""
 WORKING: Final = 5.0
 """Seconds after which a new attempt that has not failed counts as work."""
 
@@ -80,6 +82,12 @@ def waits_for_centre(error: SecureFlowError) -> None:
         waiting.begin(error, at_centre=True)
 
 
+def waits_for_clock(error: SecureFlowError) -> None:
+    """Note that the current request waits until a wrong clock is set right."""
+    if (waiting := WAITING.get()) is not None:
+        waiting.begin(error)
+
+
 def waits_no_more() -> None:
     """Note that the current request no longer waits."""
     if (waiting := WAITING.get()) is not None:
@@ -90,7 +98,11 @@ def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
     """Parse what a party reports to wait for, as our own error; None for work."""
     waiting = body.get("waiting")
     code = waiting.get("code") if isinstance(waiting, Mapping) else None
-    if not isinstance(waiting, Mapping) or not isinstance(code, str) or code not in WAITED_FOR:
+    if not isinstance(waiting, Mapping) or not isinstance(code, str):
+        return None
+    if code == NOT_VALID_NOW:
+        return _clock_of(party)
+    if code not in WAITED_FOR:
         return None
     at_centre = waiting.get("centre") is True
     whose = CENTRE if at_centre else "the enclave" if party == ENCLAVE else party
@@ -103,6 +115,20 @@ def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
         Text("{party} waits for the centre. {what}", party=party, what=what) if at_centre else what,
         RAISE_LIMIT if code == TOO_MANY else ROOM,
         {"party": party, "whose": whose, "part": part, "needed": needed, "free": free},
+    )
+
+
+def _clock_of(party: str) -> SecureFlowError:
+    """Return what a party waits for whose certificate is not valid now (`domain.clocks.naming`)."""
+    return SecureFlowError(
+        NOT_VALID_NOW,
+        Text(
+            "{party} waits to upload to the enclave: its certificate is not valid now by the "
+            "enclave's clock, or by its own.",
+            party=party,
+        ),
+        "`secureflow agent doctor` there shows the certificate, and whose clock is wrong.",
+        {"party": party},
     )
 
 

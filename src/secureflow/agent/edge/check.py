@@ -13,10 +13,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from blake3 import blake3
-
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.modelscheck import ModelsCheck
 from secureflow.agent.edge.ownidentity import (
     check_certificate,
     check_key,
@@ -69,6 +68,10 @@ _VALUES: Final = {
     "budget_events": ("number", "event"),
     "deeds": ("id", "facts"),
 }
+
+
+_DENIED: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+"""What SQLite says where this user may not open a record, or make a file beside it."""
 
 
 def check(config: Path, kinds: SpecKinds = SPEC_KINDS) -> Iterator[dict[str, JSON]]:
@@ -352,37 +355,13 @@ class RecordCheck:
         return Finding(part, Text("{where}: {problem}.", where=where, problem=problem), RESTORE)
 
 
-class ModelsCheck:
-    """One check of the models of jobs."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.count = 0
-
-    def findings(self) -> Iterator[Finding]:
-        """Yield every model whose content does not match its name."""
-        for path in sorted(self._directory.glob("*/*.model")):
-            try:
-                found = blake3(path.read_bytes()).hexdigest()
-            except FileNotFoundError:  # the next round removed it
-                continue
-            self.count += 1
-            if found != path.stem:
-                hint = "Remove it: the agent fetches it again when it needs it."
-                yield Finding(
-                    "models",
-                    Text("The content of {path} does not match its name.", path=path),
-                    hint,
-                )
-
-
 def _settings(settings: AgentSettings, kinds: SpecKinds) -> Iterator[Finding]:
     policies = settings.consent.policies
     yield from refused("settings", lambda: CedarPolicies.load(policies, kinds), RESTORE)
     yield from refused("settings", lambda: check_folder(settings.directory), RESTORE)
     for suffix in ("", "-wal"):
         path = settings.record.with_name(settings.record.name + suffix)
-        if path.exists() and path.stat().st_mode & 0o077:
+        if path.is_file() and path.stat().st_mode & 0o077:
             hint = Text("chmod 600 {path}, and think about who may have read it.", path=path)
             yield Finding(
                 "settings", Text("{path} can be read by others.", path=path), hint, "key_exposed"
@@ -475,7 +454,11 @@ def _loaded(text: Any, what: str) -> JSON:
 
 @contextmanager
 def opened_record(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a record to read it as it is now; its agent may run (`record_missing`, `…_damaged`)."""
+    """Open a record to read it as it is now; its agent may run.
+
+    Raises:
+        SecureFlowError: `record_missing`, `record_damaged`, `store_unreadable`.
+    """
     if not path.is_file():
         raise SecureFlowError(
             "record_missing", Text("The record {path} is missing.", path=path), RESTORE
@@ -491,6 +474,13 @@ def opened_record(path: Path) -> Iterator[sqlite3.Connection]:
         message = Text("{path} is damaged: its schema cannot be read.", path=path)
         raise SecureFlowError("record_damaged", message, RESTORE) from error
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DENIED:
+            raise SecureFlowError(
+                "store_unreadable",
+                Text("{path} {what}: {error}.", path=path, what="cannot be read", error=error),
+                "Check who owns the file and its folder: SQLite makes files beside a record that "
+                "it reads. Nothing needs to be restored.",
+            ) from error
         what = "is damaged" if is_damage(error) else "cannot be read"
         raise SecureFlowError(
             "record_damaged",

@@ -24,6 +24,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
+    barred,
     check_alarm,
     check_attestation,
     check_budgets,
@@ -52,10 +53,10 @@ from secureflow.kit.enrolclient import check_health
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.keyfiles import not_wrapped
-from secureflow.kit.oserrors import reason_of
+from secureflow.kit.oserrors import failed_at, reason_of
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
-from secureflow.kit.privatefiles import read_private
+from secureflow.kit.privatefiles import DENIED, read_private
 from secureflow.kit.renewal import server_time
 from secureflow.kit.text import Text
 from secureflow.kit.tlskeys import load_chain
@@ -92,12 +93,19 @@ def examine(
             if os.environ.get("SECUREFLOW_DEBUG"):
                 raise
             failed.add(name)
-            message = shown(f"{type(error).__name__}: {error}")
-            hint = "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where."
-            told = {"code": "internal", "message": message, "hint": hint}
-            yield {"check": name, "ok": False, **told}
+            yield {"check": name, "ok": False, **_unforeseen(error)}
         else:
             yield {"check": name, "ok": True, "code": "", "message": message, "hint": ""}
+
+
+def _unforeseen(error: Exception) -> dict[str, JSON]:
+    """Return what is told of an exception: a file that it names, or where its trace is."""
+    if isinstance(error, OSError) and error.filename:
+        hint = DENIED if isinstance(error, PermissionError) else "Check the path."
+        return {"code": "invalid_file", "message": failed_at(error.filename, error), "hint": hint}
+    message = shown(f"{type(error).__name__}: {error}")
+    hint = "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where."
+    return {"code": "internal", "message": message, "hint": hint}
 
 
 def _settings(so_far: Diagnosis) -> str:
@@ -136,7 +144,7 @@ def _missing_data(dataset: DatasetConfig) -> SecureFlowError:
 
 def _keys(so_far: Diagnosis) -> str:
     key = read_signing_key(so_far.known)
-    with contextlib.suppress(FileNotFoundError):  # the check `certificate` reports it
+    with contextlib.suppress(OSError):  # the check `certificate` reports it
         read_private(so_far.known.link_certificate)
     if not_wrapped(key_places(so_far.known)):
         return Text(
@@ -279,6 +287,8 @@ def _certificate(so_far: Diagnosis) -> str:
 def _out_of_time(so_far: Diagnosis) -> SecureFlowError:
     """Return why the own certificate is not valid now: often a clock, which no renewal mends."""
     files = _credentials(so_far)
+    if (refusal := barred(so_far)) is not None:
+        return refusal
     start, end = files().span
     centre_time = server_time(so_far.known.server, files.authority())
     step: str = NEXT_STEP
@@ -406,6 +416,7 @@ def _version(so_far: Diagnosis) -> str:
 
 
 _Check = tuple[str, frozenset[str], Callable[[Diagnosis], str]]
+_UNREAD = ("record_missing", "record_damaged", "store_unreadable")
 _CHECKS: tuple[_Check, ...] = (
     ("settings", frozenset(), _settings),
     ("keys", frozenset({"settings"}), _keys),
@@ -425,7 +436,11 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), check_enclave),
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
-    ("budgets", frozenset({"settings", "record_missing", "record_damaged"}), check_budgets),
+    (
+        "budgets",
+        frozenset({"settings", "record_missing", "record_damaged", "store_unreadable"}),
+        check_budgets,
+    ),
     ("environments", frozenset({"settings"}), check_environments),
     ("engines", frozenset({"settings"}), check_engines),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),

@@ -26,6 +26,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.text import Text
 
+_BARRING = frozenset({"certificate_revoked", "organisation_disabled"})
+"""Why a centre renews no certificate of an agent until a person acts."""
+
 
 def check_charter(so_far: Diagnosis) -> str:
     """Compare the pinned charter with the own key and with the centre's charter."""
@@ -152,6 +155,17 @@ def check_running(so_far: Diagnosis) -> str:
             "Apply it: secureflow agent reload. It names what needs a restart.",
         )
     return "the running agent uses this file"
+
+
+def barred(so_far: Diagnosis) -> SecureFlowError | None:
+    """Return why the centre renews this agent's certificate no more, if a running agent knows."""
+    socket = so_far.known.socket
+    try:
+        trouble = call(socket, "status", {}, PATIENCE, shown_session(socket)).get("trouble")
+    except SecureFlowError:
+        return None  # the check `running` reports it
+    known = isinstance(trouble, dict) and trouble.get("code") in _BARRING
+    return SecureFlowError.from_json(trouble) if known else None
 
 
 def check_data(so_far: Diagnosis) -> str:

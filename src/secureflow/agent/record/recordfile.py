@@ -20,6 +20,7 @@ from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.privatefiles import keep_private
 from secureflow.kit.text import Text
@@ -73,10 +74,11 @@ class RecordFile:
             known = fault_of(error, self._place)
             if known is not None and known.code != FAILED:
                 raise
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
             raise SecureFlowError(
                 "store_unreadable",
                 Text(
-                    "The agent's record {path} cannot be opened: {error}.", path=path, error=error
+                    "The agent's record {path} cannot be opened: {error}.", path=path, error=reason
                 ),
                 "Check the directory's owner and free space; never delete the record: it holds "
                 "this organisation's votes.",

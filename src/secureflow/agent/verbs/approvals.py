@@ -39,9 +39,10 @@ from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
 from secureflow.agent.record.room import Room
+from secureflow.agent.verbs.ownends import check_not_ended, took_no_part
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump
-from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_body
+from secureflow.engines.run.messages import ConsentReply, ConsentRequest, FinishRequest, as_body
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -90,7 +91,8 @@ class Approvals:
         Raises:
             SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
                 `spec_digest_mismatch` if this job id was approved with another spec;
-                `restored_since`; `job_finished` for one that a rolled-back record had lost;
+                `restored_since`; `job_finished` for one that a rolled-back record had lost, or in
+                which this party has signed that it took no part;
                 `approval_expired`.
             SecureFlowError: `script_retired` for a spec as only an older version drafts them;
                 those of `check_part`; `engine_…`: it could not run here, and nobody is asked.
@@ -263,6 +265,10 @@ class Approvals:
         """Tell whether a person here was asked already, by the version that drafted the spec."""
         return self._context.store.inbox_request(request.job, request.digest) is not None
 
+    async def took_no_part(self, request: FinishRequest) -> bool:
+        """Tell whether this party certainly signed nothing in a job that has ended."""
+        return await took_no_part(self._context.store, self._forgotten_jobs, request)
+
     def withdraw(self, job: str) -> None:
         """Stop waiting for a decision: the job is over."""
         self._inbox.withdraw(job)
@@ -271,6 +277,7 @@ class Approvals:
         """Return the earlier approval of this very spec, if it has not expired."""
         store = self._context.store
         job = store.job(request.job)
+        check_not_ended(store, request.job)
         check_not_before_restore(store, request.job, job)
         if job is None:
             return None

@@ -36,7 +36,7 @@ from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.parts import check_complete
 from secureflow.agent.kinds.kind import Contributions
-from secureflow.agent.record.going import STOPPED, check_going
+from secureflow.agent.record.going import check_going
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse
@@ -46,6 +46,7 @@ from secureflow.agent.verbs.delivering import Deliveries, Delivering
 from secureflow.agent.verbs.inflight import InFlight
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.ownends import end_stopped, end_unapproved
 from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
@@ -383,7 +384,7 @@ class AgentVerbs:
         observed = await self._context.witness.observe(request.head, log_proofs)
         await asyncio.to_thread(self._keep, observed)
         job = self._context.store.job(request.job) if request.job else None
-        if job is not None and job.outcome:
+        if request.job and (job.outcome if job else self._ended_apart(request.job)):
             self._context.witness.check_ended(request.job, observed)
         elif job is not None:
             self._check_not_refused(job.job)
@@ -396,10 +397,15 @@ class AgentVerbs:
             self._check_same_spec(request)
             model = await asyncio.to_thread(self._check_outcome, request)
             observed = await self._context.witness.observe(request.head, log_proofs)
-            signed = await asyncio.to_thread(self._keep_end, request, observed, model)
+            apart = await self._approvals.took_no_part(request)
+            signed = await asyncio.to_thread(self._keep_end, request, observed, model, apart)
             await self._forget(request.job)
         line = self._context.witness.cosign(request.head)
         return as_body(FinishReply(cosignature=line, **signed))
+
+    def _ended_apart(self, job: str) -> bool:
+        """Tell whether this party has signed that it took no part in a job."""
+        return self._context.store.answer(f"finish/{job}") is not None
 
     def _check_same_spec(self, request: FinishRequest) -> None:
         job = self._context.store.job(request.job)
@@ -448,7 +454,7 @@ class AgentVerbs:
             self._context.witness.keep(observed)
 
     def _keep_end(
-        self, request: FinishRequest, observed: Observed, checked: str
+        self, request: FinishRequest, observed: Observed, checked: str, apart: bool
     ) -> dict[str, JSON]:
         """Settle the job, once, and return the leaf with which this party ends it."""
         store, key = self._context.store, f"finish/{request.job}"
@@ -459,18 +465,10 @@ class AgentVerbs:
             if job is not None and closes(str(job.spec.get("script", ""))):
                 leaf = self._context.witness.finish(job.job, job.digest, request.outcome, checked)
                 store.keep_answer(key, job.job, leaf.hash)
-            known = store.answer(key) or self._end_stopped(request)
+            known = store.answer(key) or end_stopped(self._context, request)
+            if known is None and apart:
+                known = end_unapproved(self._context, request)
             return {} if known is None else self._context.leaf_reply(store.leaf(known))
-
-    def _end_stopped(self, request: FinishRequest) -> JSON:
-        """Sign the end of a job that its owner stopped, once; return its leaf's hash, or None."""
-        store = self._context.store
-        job = store.job(request.job)
-        if job is None or job.outcome not in STOPPED:
-            return None
-        leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
-        store.keep_answer(f"finish/{job.job}", job.job, leaf.hash)
-        return leaf.hash
 
     def _end(self, job: str, outcome: str) -> None:
         with self._context.store.transaction():

@@ -24,6 +24,7 @@ SERVER: Final = "server"
 """The name for the job's own driver as the one who waits."""
 HELD: Final = "log_set_back"
 _NUMBERS: Final = ("needed", "free")
+_CLOCK: Final = "clock_ahead"
 
 
 class Waits:
@@ -51,16 +52,32 @@ class Waits:
                 return
             if not waiting:
                 del self._jobs[job]
-        elif who in waiting and waiting[who]["code"] == error.code:
+        elif who in waiting and _says(waiting[who], error):
             return
         else:
-            since = self._clock()
+            same = who in waiting and waiting[who]["code"] == error.code
+            since = waiting[who]["since"] if same else self._clock()
             self._jobs.setdefault(job, waiting)[who] = {"party": who, "since": since, **_of(error)}
         self._changed(job)
 
     def of(self, job: str) -> list[dict[str, JSON]]:
         """Return who waits in a job: `party`, `since`, `code`, `message`, and more if known."""
         return [dict(one) for _, one in sorted(self._jobs.get(job, {}).items())]
+
+
+def cause_of(error: SecureFlowError | None) -> str:
+    """Return what a wait is for: the code of its error, and whether it says whose clock is wrong.
+
+    Which clock it is may be known only after the first report: then watchers are told again.
+    """
+    if error is None:
+        return ""
+    return f"{error.code} {_CLOCK}" if _CLOCK in error.details else error.code
+
+
+def _says(entry: Mapping[str, JSON], error: SecureFlowError) -> bool:
+    same = _CLOCK not in error.details or entry["message"] == error.message
+    return bool(entry["code"] == error.code and same)
 
 
 def _of(error: SecureFlowError) -> dict[str, JSON]:

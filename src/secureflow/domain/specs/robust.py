@@ -1,13 +1,14 @@
 """Robust aggregation: rules that take the place of the weighted mean of sealed updates.
 
-| rule                | what becomes the mean change                                | source                   |
-|---------------------|-------------------------------------------------------------|--------------------------|
-| `median`            | of each coordinate the median                               | Yin et al. 2018          |
-| `trimmed_mean`      | of each coordinate the mean without the `trim` ends         | Yin et al. 2018          |
-| `krum`              | the mean of the `select` updates nearest to their neighbours | Blanchard et al. 2017    |
-| `bulyan`            | trimmed means of what Krum selects                          | El Mhamdi et al. 2018    |
-| `geometric_median`  | the point with the least sum of distances                   | Pillutla et al. 2022     |
-| `centered_clipping` | the mean of updates cut to `radius` around it               | Karimireddy et al. 2021  |
+| rule                | the mean change becomes                          | source                  |
+|---------------------|--------------------------------------------------|-------------------------|
+| `median`            | of each coordinate the median                    | Yin et al. 2018         |
+| `trimmed_mean`      | of each coordinate the mean without `trim` ends  | Yin et al. 2018         |
+| `krum`              | the mean of the `select` updates with the        | Blanchard et al. 2017   |
+|                     | nearest neighbours                               |                         |
+| `bulyan`            | trimmed means of what Krum selects               | El Mhamdi et al. 2018   |
+| `geometric_median`  | the point with the least sum of distances        | Pillutla et al. 2022    |
+| `centered_clipping` | the mean of updates cut to `radius` around it    | Karimireddy et al. 2021 |
 
 Parties count alike: a weight would let a party speak louder. Single updates are needed, so no rule
 works under masks.
@@ -16,13 +17,13 @@ works under masks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT
 
-Liars = Annotated[int, Field(ge=0, le=127)]
+Malicious = Annotated[int, Field(ge=0, le=127)]
 Passes = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -45,21 +46,21 @@ class TrimmedMean:
 
 @dataclass(frozen=True)
 class Krum:
-    """The mean of the `select` updates whose n − `liars` − 2 nearest others are nearest."""
+    """The mean of the `select` updates whose n − `malicious` − 2 nearest others are nearest."""
 
     __pydantic_config__ = STRICT
     rule: Literal["krum"]
-    liars: Liars = 1
+    malicious: Malicious = 1
     select: Annotated[int, Field(ge=1, le=256)] = 1
 
 
 @dataclass(frozen=True)
 class Bulyan:
-    """Of n − 2·`liars` updates that Krum selects one by one, trimmed means around the median."""
+    """Trimmed means of the n − 2·`malicious` updates that Krum selects one after the other."""
 
     __pydantic_config__ = STRICT
     rule: Literal["bulyan"]
-    liars: Liars = 1
+    malicious: Malicious = 1
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,15 @@ class CenteredClipping:
 
 
 Robust = Median | TrimmedMean | Krum | Bulyan | GeometricMedian | CenteredClipping
+
+RULES_BY_NAME: Final[dict[str, type[Any]]] = {
+    "median": Median,
+    "trimmed_mean": TrimmedMean,
+    "krum": Krum,
+    "bulyan": Bulyan,
+    "geometric_median": GeometricMedian,
+    "centered_clipping": CenteredClipping,
+}
 
 
 def _rule(value: object) -> str:
@@ -110,8 +120,8 @@ def least_parties(rule: Robust) -> int:
     if isinstance(rule, TrimmedMean):
         return 2 * rule.trim + 1
     if isinstance(rule, Krum):
-        return max(2 * rule.liars + 3, rule.select + rule.liars + 2)
-    return 4 * rule.liars + 3 if isinstance(rule, Bulyan) else MIN_UPDATES
+        return max(2 * rule.malicious + 3, rule.select + rule.malicious + 2)
+    return 4 * rule.malicious + 3 if isinstance(rule, Bulyan) else MIN_UPDATES
 
 
 MIN_UPDATES: Final = 3

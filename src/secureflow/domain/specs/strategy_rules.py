@@ -44,20 +44,26 @@ def _robust_rules(spec: TrainingSpec, rule: Robust) -> Problem | None:
     if spec.privacy is not None and spec.privacy.noise != "local":
         reason = "the noise of a job is that of a sum, and the rule would release something else"
         return where, reason, "Write `privacy: {noise: local}`, or leave the rule out."
-    if spec.model.family in {*BY_SUMS, "rehearsal"}:
+    if spec.model.family in BY_SUMS:
         reason = Text("updates of {family} are no changes of a model", family=spec.model.family)
         return where, reason, mean
     if sent_beside(spec.plan.strategy, 1):
         name = name_of(spec.plan.strategy)
         reason = Text("what {strategy} sends beside the change needs the mean", strategy=name)
         return where, reason, "Use another strategy, or leave the rule out."
+    return _too_few(spec, rule)
+
+
+def _too_few(spec: TrainingSpec, rule: Robust) -> Problem | None:
+    """Check that a rule gets as many updates in each round as it needs."""
+    where = "plan.aggregation"
     least = least_parties(rule)
     if len(spec.roster) < least:
         reason = Text(
             "{rule} needs {least} parties, and there are {count}",
             rule=rule.rule, least=least, count=len(spec.roster),
         )  # fmt: skip
-        return where, reason, "Expect fewer liars, or leave the rule out."
+        return where, reason, "Expect fewer malicious parties, or leave the rule out."
     if spec.min_contributors < least:
         reason = Text("{rule} needs {least} updates in each round", rule=rule.rule, least=least)
         return "min_contributors", reason, Text("Write `min_contributors: {least}`.", least=least)

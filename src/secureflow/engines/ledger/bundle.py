@@ -36,7 +36,7 @@ from secureflow.domain.quorum import colluders_of, quorum_of
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.accused import Accusation, accusations_of, without_document
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
-from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
+from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, ends_unapproved, judge_ends
 from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_key, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
@@ -266,14 +266,17 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
 
 
 def _consent_failures(bundle: Bundle) -> Iterator[str]:
-    """Check that each organisation approved the job before its first leaf in it."""
+    """Check that each organisation approved the job before its first leaf in it.
+
+    One that did not approve it signs nothing but that, at the end of a job that failed.
+    """
     approved: set[str] = set()
     for entry in bundle.entries:
         leaf = entry.signed.leaf
         if leaf.job != bundle.job or leaf.author in (SERVER, ENCLAVE, *approved):
             continue
         approved.add(leaf.author)
-        if leaf.kind != "approval":
+        if leaf.kind != "approval" and not ends_unapproved(entry):
             yield Text(
                 "{title}: its author's approval of the job does not come before it",
                 title=entry.title,

@@ -5,6 +5,8 @@ missing after the last. There are two kinds, both of them leaves with a document
 
 - a party that is notified of the job's end signs `finished`: `{outcome, count, last}`, the number
   of its leaves in this job and the hash of the last one. It signs nothing in the job afterwards.
+  One that never approved the job (it refused, or was not asked) signs that it has signed nothing:
+  `count` is 0, and the leaf follows one of another job. Such an end is of no success;
   Of a success with a model it adds `model`, the digest of the output that it compared with its own
   rounds; ends of parties that could not compare it, and older ones, have none;
 - the centre then signs `job.closed`: `{outcome, ends: [{author, key, count, last}]}`, a line for
@@ -114,6 +116,17 @@ def closed_document(outcome: str, ends: Mapping[str, End]) -> dict[str, Any]:
 def line(author: str, end: End) -> dict[str, Any]:
     """Return one author's line of a close."""
     return {"author": author, "key": "", "count": end.count, "last": end.last}
+
+
+def follows(prev: str, end: End) -> bool:
+    """Tell whether a `finished` leaf hangs on the last leaf that it counts; if on none, on any."""
+    return end == End() or prev == end.last
+
+
+def ends_unapproved(entry: BundleEntry) -> bool:
+    """Tell whether a leaf is the end of a party that signed nothing else in a job that failed."""
+    read = read_finished(entry.document) if entry.signed.leaf.kind == FINISHED else None
+    return read is not None and read[1] == End() and read[0] != "succeeded"
 
 
 def read_finished(document: Any) -> tuple[str, End, str] | None:
@@ -357,7 +370,7 @@ def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str 
         found.broken.append(Text("{title}: its document is not an end", title=last.title))
         return None
     outcome, end, _ = read
-    if end != _end_of(entries[:-1]) or last.signed.leaf.prev != end.last:
+    if end != _end_of(entries[:-1]) or not follows(last.signed.leaf.prev, end):
         found.broken.append(
             Text(
                 "{title}: {name} counts {count} leaves of its own up to {last}, {found} are there",

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from secureflow.domain.errors import DISKS
 from secureflow.domain.quorum import quorum_of, threshold_of
 from secureflow.domain.specs.base import JobSpec
-from secureflow.engines.ledger.ends import FINISHED, End, read_finished
+from secureflow.engines.ledger.ends import FINISHED, End, follows, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.stepoutputs import STEP, signs_what_was_asked
@@ -315,7 +315,7 @@ def _check_end(
 ) -> None:
     """Refuse an end that would make every bundle of the job look cut, or its output exchanged."""
     read = read_finished(document)
-    if read is None or read[1] != shown or signed.leaf.prev != shown.last:
+    if read is None or read[1] != shown or not follows(signed.leaf.prev, shown):
         raise _leaf_forged(party, "is an end that counts other leaves than it showed")
     if course.ledger.model is not None and read[2] not in ("", course.ledger.model):
         raise _leaf_forged(party, "is an end that names another model than the job's")

@@ -11,7 +11,7 @@ shown different ones mask under different contexts, and nothing opens.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,10 +159,24 @@ def opened_sums(
     return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
 
 
+class SummedUpdates(NamedTuple):
+    """An opened sum of masked vectors.
+
+    Args:
+        total: elements of the ring (slots,).
+        weight: of all that are in it.
+        parties: how many are in it.
+    """
+
+    total: Ring
+    weight: int
+    parties: int
+
+
 def apply_mean(
     spec: TrainingSpec,
     plan: MaskingPlan,
-    opened: tuple[Ring, int, int],
+    opened: SummedUpdates,
     model: NDArray[np.float32],
     mean: NDArray[Any],
 ) -> tuple[str, str]:
@@ -173,14 +187,14 @@ def apply_mean(
     Args:
         spec: the job's.
         plan: the plan of the stage's masked sums.
-        opened: the sum, its total weight, and how many parties are in it.
+        opened: the round's sum.
         model: the state from which the round started, float32 (parameters,).
         mean: what is published, (update_parameters,), of `published_dtype`.
 
     Raises:
         SecureFlowError: `model_inconsistent`, `model_not_finite`; then the model is unusable.
     """
-    total, weight, count = opened
+    total, weight, parties = opened
     if isinstance(spec.model, XgboostModel):
         mean[:] = total[: len(mean)].view(np.int64)
         check_mean(spec, mean)
@@ -189,7 +203,7 @@ def apply_mean(
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
     if len(mean) > spec.model_and_bound:
         behind = slice(spec.model_and_bound, len(mean))
-        mean[behind] = attended(spec, mean, count)[behind]
+        mean[behind] = attended(spec, mean, parties)[behind]
     added = smoothing(spec, weight)
     if added is not None:
         mean += added

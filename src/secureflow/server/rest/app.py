@@ -38,6 +38,7 @@ from secureflow.server.rest import (
     secondfactors,
     session,
     sessions,
+    strategies,
     timetables,
     users,
     webhooks,
@@ -89,7 +90,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [one.router for one in (users, organisations, charter, projects, projectpeople)]
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
-    routers += [components.router, jobtemplates.router, jobs.router, questions.router]
+    routers += [components.router, jobtemplates.router, strategies.router]
+    routers += [jobs.router, questions.router]
     routers += [queue.router, timetables.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]

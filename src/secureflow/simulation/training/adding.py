@@ -21,6 +21,7 @@ from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg.encoding import encode, total_weight
 from secureflow.engines.training.encodings import (
+    SummedUpdates,
     apply_mean,
     masked_parts,
     masked_plan,
@@ -120,7 +121,7 @@ class Ringed:
             model.digest, _ = apply_mean(
                 self._spec,
                 self._plan,
-                (self._total, weight, self._count),
+                SummedUpdates(self._total, weight, self._count),
                 model.parameters,
                 self._mean,
             )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -152,6 +153,13 @@ def last_verb(world: Any) -> str:
     return "answer" if traits_of(world.spec).masks else "close"
 
 
+def refused_by_d(world: World) -> str:
+    """One party refuses the job: of it there is nothing but its end, after leaves of other jobs."""
+    world.before["bank-d"] = "ab" * 32
+    world.refuse["bank-d", "consent"] = SecureFlowError("consent_refused", "bank-d refuses")
+    return play(world)
+
+
 COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
     "success": ("succeeded", play),
     "failure": ("failed", cut_short),
@@ -160,6 +168,7 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
         lambda w: play(w, asks(last_verb(w))),
     ),
     "dropped": ("succeeded", without_d),
+    "refused": ("failed", refused_by_d),
     "accusation": (
         "succeeded",
         lambda w: play(accusing(w, last_verb(w))),
@@ -398,7 +407,8 @@ def under_count(world: World, party: str, kinds: tuple[str, ...]) -> Callable[[A
     ]
 
     def change(document: dict[str, Any]) -> None:
-        of_party(document, party).update(count=len(left), last=left[-1].hash())
+        last = left[-1].hash() if left else ""
+        of_party(document, party).update(count=len(left), last=last)
 
     return change
 
@@ -453,6 +463,80 @@ def test_no_more_parties_are_cut_off_than_a_quorum_leaves_over() -> None:
     assert verdict.status == "unfinished"
     told = "2 parties of the roster signed their end, not 3: for bank-c, bank-d there is only"
     assert told in verdict.missing[0]
+
+
+# Of three all must have signed their end, the one that refused among them.
+
+
+@cache
+def refused_by_one_of_three() -> World:
+    world = world_of("sealed", 3)
+    world.before["bank-c"] = "ab" * 32
+    world.refuse["bank-c", "consent"] = SecureFlowError("consent_refused", "bank-c refuses")
+    assert play(world) == "failed"
+    return world
+
+
+def test_of_three_a_job_that_one_refused_verifies() -> None:
+    world = refused_by_one_of_three()
+    verdict = judge(world, world.bundle())
+    assert (verdict.status, verdict.failures, verdict.missing) == ("verified", (), ())
+    ends = {end.author: end for end in verdict.authors}
+    assert (ends["bank-c"].count, ends["bank-c"].provable) == (1, True)
+    assert kinds_of(world.bundle(), "bank-c") == [FINISHED]
+
+
+@pytest.mark.parametrize("party", ["bank-a", "bank-c"])
+def test_of_three_no_end_is_left_out_whoever_refused(party: str) -> None:
+    """Neither of the one that refused, nor of one that did not, under the other's cover."""
+    world = refused_by_one_of_three()
+    forger = Forger(world)
+    forger.log = [
+        leaf for leaf in forger.log
+        if leaf.author != party or parse_leaf(leaf.data).leaf.kind != FINISHED
+    ]  # fmt: skip
+    forger.close(under_count(world, party, (FINISHED,)))
+    verdict = judge(world, forger.bundle())
+    assert verdict.status == "unfinished"
+    assert f"2 parties of the roster signed their end, not 3: for {party} " in verdict.missing[0]
+
+
+def invented(leaves: int, document: dict[str, Any], key: str = "bank-a") -> BundleVerdict:
+    """Judge a story in which the centre says that bank-a, which approved the job, signed nothing.
+
+    Of its leaves the first few are left; then comes an end that is signed with a party's key.
+    """
+    world = refused_by_one_of_three()
+    forger = Forger(world)
+    closing = forger.log.pop()
+    own = [leaf for leaf in forger.log if leaf.author == "bank-a"]
+    forger.log = [leaf for leaf in forger.log if leaf not in own[leaves:]]
+    last = parse_leaf(own[leaves - 1].data).hash() if leaves else "cd" * 32
+    made, keys = document, world.keys
+    with patch.dict(keys, {"bank-a": keys[key]}):
+        forger.party("bank-a", FINISHED, last, made)
+    forger.log.append(closing)
+    end = End(leaves + 1, parse_leaf(forger.log[-2].data).hash())
+    forger.close(lambda d: of_party(d, "bank-a").update(count=end.count, last=end.last))
+    return judge(world, forger.bundle())
+
+
+NOTHING = finished_document("failed", End())
+
+
+def test_nobody_else_signs_that_a_party_signed_nothing() -> None:
+    assert "did not sign it" in "\n".join(invented(0, NOTHING, "bank-b").failures)
+
+
+def test_who_says_that_it_signed_nothing_signed_nothing() -> None:
+    told = "bank-a counts 0 leaves of its own up to none, 1 are there"
+    assert told in "\n".join(invented(1, NOTHING).failures)
+
+
+def test_a_success_has_no_end_without_an_approval() -> None:
+    told = "its author's approval of the job does not come before it"
+    assert told in "\n".join(invented(0, finished_document("succeeded", End())).failures)
+    assert told not in "\n".join(invented(0, NOTHING).failures)
 
 
 @pytest.mark.parametrize(
@@ -781,12 +865,12 @@ def test_jobs_of_the_first_script_end_as_they_did() -> None:
     assert "it ran before ends were recorded" in verdict.missing[0]
 
 
-def test_nobody_signed_anything_where_nobody_approved() -> None:
+def test_nobody_signed_anything_but_that_where_nobody_approved() -> None:
     world = world_of("sealed")
     assert play(world, asks("consent")) == "cancelled"
     verdict = judge(world, world.bundle())
-    assert (verdict.status, verdict.failures, verdict.outcome) == ("unfinished", (), "cancelled")
-    assert all(end.count == 0 for end in verdict.authors if end.author != SERVER)
+    assert (verdict.status, verdict.failures, verdict.outcome) == ("verified", (), "cancelled")
+    assert all(end.count == 1 for end in verdict.authors if end.author != SERVER)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,6 +17,7 @@ from secureflow.enclave.trainingfolds import training_fold, training_manifest
 from secureflow.engines.sealing import OpenedUpdate, tensor_views
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import (
+    SummedUpdates,
     apply_mean,
     masked_parts,
     masked_plan,
@@ -160,7 +161,7 @@ def federate_masked(
             sums = runner.train(path, delta, None, seed(number, place))
             vectors.append((np.fromfile(delta, published_dtype(job)), sums))
         plan, total, weight = _added(job, "train", vectors)
-        apply_mean(job, plan, (total, weight, len(vectors)), state, mean)
+        apply_mean(job, plan, SummedUpdates(total, weight, len(parts)), state, mean)
     state.tofile(path)
     last = [runner.evaluate(path, None, seed(99, at)) for at, runner in enumerate(runners)]
     nothing = np.zeros(0, np.float32)

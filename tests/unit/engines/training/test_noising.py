@@ -21,7 +21,13 @@ from secureflow.engines.privacy.accounting import sum_gap
 from secureflow.engines.privacy.gaussian import sample
 from secureflow.engines.secagg import Aggregator, SecAggClient
 from secureflow.engines.secagg.encoding import encode
-from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan, opened_sums
+from secureflow.engines.training.encodings import (
+    SummedUpdates,
+    apply_mean,
+    masked_parts,
+    masked_plan,
+    opened_sums,
+)
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import Stage, initial_state, model_family, update_layout
 from secureflow.engines.training.noising import (
@@ -150,7 +156,7 @@ def test_everybody_computes_the_same_state_from_what_is_published() -> None:
     signed[: spec.parameters] = [1 << 17, -(1 << 16), 12_345, 7]
     signed[spec.parameters] = 4
     state, published = initial_state(spec), np.empty(spec.parameters, np.float32)
-    apply_mean(spec, plan, total, 4, state, published)
+    apply_mean(spec, plan, SummedUpdates(total, 4, 4), state, published)
     assert (published == signed[: spec.parameters]).all()  # the noised sum itself, in steps
     again = noised_state(spec, initial_state(spec), published.astype(np.float64))
     assert (again == state).all()
@@ -163,8 +169,9 @@ def test_a_published_sum_that_no_contributors_can_have_is_refused() -> None:
     total = np.zeros(plan.encoding.slots, plan.ring)
     signed = total.view(np.int32 if plan.ring.itemsize == 4 else np.int64)
     signed[0], signed[spec.parameters] = int(longest_sum(spec) * 1.01), 4
+    opened = SummedUpdates(total, 4, 4)
     with pytest.raises(SecureFlowError) as refused:
-        apply_mean(spec, plan, total, 4, initial_state(spec), np.empty(4, np.float32))
+        apply_mean(spec, plan, opened, initial_state(spec), np.empty(4, np.float32))
     assert refused.value.code == "model_inconsistent"
 
 

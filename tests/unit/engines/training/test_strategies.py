@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.agent.kinds.training.modelfiles import _Read, _state, _Written
+from secureflow.agent.kinds.training.statefiles import Read, Written, state_in
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.strategies import MAX_KEPT, NAMES, kept_vectors
 from secureflow.domain.specs.training import TrainingPlan
@@ -54,8 +54,8 @@ def test_file_array_and_fold_come_to_the_same_bits(tmp_path: Path) -> None:
     base, part = tmp_path / "base", tmp_path / "part"
     base.write_bytes(state.data.cast("B"))
     with base.open("rb", 0) as source, part.open("wb") as file:
-        written = _Written(file)
-        next_state(spec_of(size), _Read(source), update, written)
+        written = Written(file)
+        next_state(spec_of(size), Read(source), update, written)
     in_memory = state.copy()
     next_state(spec_of(size), in_memory, update, in_memory)
     assert written.digest == tensor_digest(in_memory)
@@ -150,8 +150,8 @@ def test_a_file_and_the_state_itself_come_to_the_same_bits(
     base, part = tmp_path / "base", tmp_path / "part"
     base.write_bytes(state.data.cast("B"))
     with base.open("rb", 0) as source, part.open("wb") as file:
-        written = _Written(file)
-        next_state(spec, _state(spec, source), change, written)
+        written = Written(file)
+        next_state(spec, state_in(spec, source), change, written)
     aside = np.empty_like(state)
     next_state(spec, state, change, aside)
     next_state(spec, state, change, state)
@@ -167,7 +167,7 @@ def test_uploaded_weights_start_what_a_strategy_keeps(tmp_path: Path, own: dict[
     base.write_bytes(model.tobytes())  # as it was uploaded: nothing is behind the model
     moved, expected = np.empty((2, spec.parameters), np.float32)
     with base.open("rb", 0) as source:
-        next_state(spec, _state(spec, source), change, moved)
+        next_state(spec, state_in(spec, source), change, moved)
     next_state(spec, with_kept(spec, model), change, expected)
     assert moved.tobytes() == expected.tobytes()
 

@@ -127,6 +127,7 @@ class World:
             proposed = recording.server_leaf("job.proposed", {}, ORIGIN, self.log_key, 1, job=JOB)
         self._log([proposed])
         self.made: dict[str, list[dict[str, Any]]] = {}
+        self.before: dict[str, str] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.progress: dict[str, Any] = {}
         self.states: list[str] = []
@@ -259,7 +260,7 @@ class World:
         salt = b"\x07" * 32
         leaf = Leaf(
             kind, ORIGIN, party, 1_800_000_000, commitment(salt, document),
-            job=JOB, spec=self.digest, prev=self._end(party).last,
+            job=JOB, spec=self.digest, prev=self._end(party).last or self.before.get(party, ""),
         )  # fmt: skip
         signed = sign_leaf(leaf, self.keys[party])
         made.append({"leaf": signed.json(), "document": document, "salt": salt.hex()})
@@ -323,9 +324,9 @@ class World:
     def party_finish(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         line = self.party_cosign(party, body)
         made = self.made.get(party, [])
-        if not made:
-            return line  # it approved nothing
-        if made[-1]["leaf"]["leaf"]["kind"] == FINISHED:
+        if not made and body["outcome"] == "succeeded":
+            return line
+        if made and made[-1]["leaf"]["leaf"]["kind"] == FINISHED:
             return {**line, **made[-1], "leaves": list(made)}
         model = (body["model"] or {}).get("digest", "")
         named = model if self.names_models else ""

@@ -20,11 +20,9 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.compute.jobfiles import (
@@ -39,6 +37,7 @@ from secureflow.agent.compute.jobfiles import (
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.heldsums import HeldSums
+from secureflow.agent.kinds.training.statefiles import Written, state_in
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import PublishedStep, ReleasedModel
@@ -51,8 +50,8 @@ from secureflow.engines.sealing import (
 )
 from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean, published_bytes, published_dtype
-from secureflow.engines.training.models import initial_state, with_kept
-from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.strategies import next_state
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
@@ -369,8 +368,8 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
     check_mean(spec, update)
     part = path.with_suffix(".part")
     with base.open("rb", 0) as source, part.open("wb") as file:
-        written = _Written(file)
-        next_state(spec, _state(spec, source), update, written)
+        written = Written(file)
+        next_state(spec, state_in(spec, source), update, written)
     found = written.digest
     mean.unlink()
     if found != digest:
@@ -404,43 +403,6 @@ def _rest_on(base: Path) -> None:
 def _values(spec: TrainingSpec, model: ReleasedModel) -> int:
     """Return how many values a model has: the one that a job starts from may be uploaded."""
     return spec.start_parameters if model.digest == spec.starts_from else spec.parameters
-
-
-def _state(spec: TrainingSpec, source: IO[bytes]) -> Blocks:
-    """Return the state in a model's file; an uploaded model's with what its strategy keeps."""
-    if os.fstat(source.fileno()).st_size == _FLOAT32 * spec.parameters:
-        return _Read(source)
-    return with_kept(spec, np.fromfile(source, "<f4"))
-
-
-class _Read:
-    """The float32 values of a file."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def __getitem__(self, part: slice) -> NDArray[np.float32]:
-        start = part.start or 0
-        self._file.seek(_FLOAT32 * start)
-        return np.fromfile(self._file, "<f4", -1 if part.stop is None else part.stop - start)
-
-
-class _Written:
-    """A file to which float32 values are written in order, and their hex BLAKE3."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hasher = blake3()
-
-    def __setitem__(self, part: slice, values: NDArray[np.float32]) -> None:
-        del part
-        data = values.data.cast("B")
-        self._hasher.update(data)
-        self._file.write(data)
-
-    @property
-    def digest(self) -> str:
-        return self._hasher.hexdigest()
 
 
 def other_model(digest: str) -> SecureFlowError:

@@ -55,9 +55,9 @@ def combined(rule: Robust, updates: Updates, target: NDArray[np.float32]) -> Non
     elif isinstance(rule, TrimmedMean):
         _each(updates, target, lambda block: trimmed_mean(block, rule.trim))
     elif isinstance(rule, Bulyan):
-        chosen = bulyan_selection(gram_of(updates), rule.liars)
+        chosen = bulyan_selection(gram_of(updates), rule.malicious)
         # θ − 2f of the θ = n − 2f that were selected.
-        count = max(len(chosen) - 2 * rule.liars, 1)
+        count = max(len(chosen) - 2 * rule.malicious, 1)
         _each(updates, target, lambda block: nearest_mean(block[chosen], count))
     else:
         shares = _shares(rule, gram_of(updates))
@@ -70,7 +70,7 @@ def _shares(rule: Krum | GeometricMedian | CenteredClipping, gram: Block) -> Blo
     if isinstance(rule, CenteredClipping):
         return centered_clipping(gram, rule.radius, rule.iterations)
     shares = np.zeros(len(gram))
-    shares[krum(gram, rule.liars, rule.select)] = 1.0 / rule.select
+    shares[krum(gram, rule.malicious, rule.select)] = 1.0 / rule.select
     return shares
 
 

@@ -20,29 +20,29 @@ def squared_distances(gram: Matrix) -> Matrix:
     return np.maximum(squares[:, None] + squares[None, :] - 2.0 * gram, 0.0)
 
 
-def krum_scores(distances: Matrix, liars: int) -> NDArray[np.float64]:
+def krum_scores(distances: Matrix, malicious: int) -> NDArray[np.float64]:
     """Return each update's sum of squared distances to its n − f − 2 nearest others, (n,)."""
     count = len(distances)
     others = np.sort(distances + np.diag(np.full(count, np.inf)), axis=1)
-    return np.asarray(others[:, : max(count - liars - 2, 1)].sum(axis=1))
+    return np.asarray(others[:, : max(count - malicious - 2, 1)].sum(axis=1))
 
 
-def krum(gram: Matrix, liars: int, select: int) -> NDArray[np.int64]:
+def krum(gram: Matrix, malicious: int, select: int) -> NDArray[np.int64]:
     """Return the selected updates (Blanchard et al. 2017, Multi-Krum), sorted."""
-    scores = krum_scores(squared_distances(gram), liars)
+    scores = krum_scores(squared_distances(gram), malicious)
     return np.sort(np.argsort(scores, kind="stable")[:select])
 
 
-def bulyan_selection(gram: Matrix, liars: int) -> NDArray[np.int64]:
+def bulyan_selection(gram: Matrix, malicious: int) -> NDArray[np.int64]:
     """Return the n − 2f updates that Krum selects one after the other, sorted.
 
     El Mhamdi et al. 2018, section 4, step 1.
     """
     left, distances = list(range(len(gram))), squared_distances(gram)
     chosen: list[int] = []
-    while len(chosen) < len(gram) - 2 * liars:
+    while len(chosen) < len(gram) - 2 * malicious:
         among = distances[np.ix_(left, left)]
-        chosen.append(left.pop(int(np.argmin(krum_scores(among, liars)))))
+        chosen.append(left.pop(int(np.argmin(krum_scores(among, malicious)))))
     return np.sort(np.array(chosen, np.int64))
 
 
@@ -66,7 +66,7 @@ def geometric_median(gram: Matrix, iterations: int) -> NDArray[np.float64]:
 def centered_clipping(gram: Matrix, radius: float, iterations: int) -> NDArray[np.float64]:
     """Return how the updates count in their clipped mean, (n,); it begins with no change.
 
-    v ← v + 1/n · Σ (xᵢ − v) · min(1, τ/‖xᵢ − v‖) (Karimireddy et al. 2021, "Learning from History").
+    v ← v + 1/n · Σ (xᵢ − v) · min(1, τ/‖xᵢ − v‖) (Karimireddy, He and Jaggi 2021, section 4).
     """
     count = len(gram)
     shares = np.zeros(count)
