@@ -45,7 +45,7 @@ RULES: Final[dict[str, Any]] = {
     "mean": None,
     "median": {"rule": "median"},
     "trimmed mean": {"rule": "trimmed_mean", "trim": 2},
-    "Krum": {"rule": "krum", "malicious": 2},
+    "Krum": {"rule": "krum", "malicious": 2, "select": 1},
     "Multi-Krum": {"rule": "krum", "malicious": 2, "select": 6},
     "Bulyan": {"rule": "bulyan", "malicious": 1},
     "geometric median": {"rule": "geometric_median"},

@@ -37,6 +37,7 @@ from secureflow.sdk import StatisticsRequest, query
 from secureflow.sdk.jobs import AnyRequest
 from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
+from tests.survival.forests import grown
 from tests.survival.points import Arming, deaths
 from tests.survival.sweeps import check_sweep, sweep_request
 from tests.survival.timetables import check_timetable, timetable_request
@@ -459,6 +460,16 @@ def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: flo
     check_story(place, job)
     reports = [(one.report or {})["model"]["digest"] for one in (calm, job)]
     assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(
+    ("protection", "process"),
+    [("sealed", "enclave"), more("sealed", "bank-b"), more("secagg", "bank-b")],
+)
+def test_levels_of_trees_are_grown_again(place: Platform, protection: str, process: str) -> None:
+    digest, died = grown(place, protection, Arming(process, ("release", "train"), share=0.4))
+    assert len(died) >= 2, died
+    assert digest == grown(place, protection, None)[0]
 
 
 @pytest.mark.soak

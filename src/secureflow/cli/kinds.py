@@ -30,6 +30,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.timetable import TimetableSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.kinds import PIPELINE_ENGINE, TIMETABLE_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
@@ -118,6 +119,8 @@ class TrainingText(WithoutPeers):
 
     def leaves(self, spec: TrainingSpec) -> str:
         """Return the size of an update, and how it is protected."""
+        if isinstance(spec.model, XgboostModel):
+            return _histograms(spec)
         size = {"count": f"{spec.parameters:,}"}
         if not traits_of(spec).masks:
             return t(
@@ -132,6 +135,22 @@ class TrainingText(WithoutPeers):
             "a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
             **size,
         )
+
+
+def _histograms(spec: TrainingSpec) -> str:
+    """Return what leaves for trees, and who sees the sum of it."""
+    size = {"count": f"{spec.update_parameters:,}", "levels": f"{spec.planned_rounds:,}"}
+    if not traits_of(spec).masks:
+        return t(
+            "{levels} times histograms of {count} whole numbers, sealed; only edges of bins, "
+            "splits and leaves leave the enclave",
+            **size,
+        )
+    return t(
+        "{levels} times histograms of {count} whole numbers, masked; THEIR TOTAL IS OPENED TO "
+        "EVERY MEMBER: a cell of it may be of one row",
+        **size,
+    )
 
 
 def _sees(spec: TrainingSpec) -> str:

@@ -86,7 +86,7 @@ class TrainingEnclaveKind:
         """
         agents_only = spec.release.intermediate == "agents"
         if stage == "train":
-            return "agents" if agents_only and number != spec.plan.rounds else "all"
+            return "agents" if agents_only and number != spec.planned_rounds else "all"
         return "all" if stage == "evaluate" and agents_only else ""
 
 

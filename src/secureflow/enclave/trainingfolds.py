@@ -8,6 +8,7 @@ from secureflow.domain.specs.privacy import MAX_COORDINATE
 from secureflow.domain.specs.robust import Robust
 from secureflow.domain.specs.strategies import FedNova
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.enclave.folds import Fold, MaskedSum, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
 from secureflow.enclave.spill import Spill
@@ -20,7 +21,12 @@ from secureflow.engines.sealing import (
 from secureflow.engines.sealing.fold import Parameters
 from secureflow.engines.secagg import MaskingPlan, Opened
 from secureflow.engines.training.capping import update_parts
-from secureflow.engines.training.encodings import SummedUpdates, apply_mean, opened_sums
+from secureflow.engines.training.encodings import (
+    SummedUpdates,
+    apply_mean,
+    opened_sums,
+    published_dtype,
+)
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
@@ -30,7 +36,10 @@ from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.engines.training.strategies.fednova import check_steps
 from secureflow.engines.training.strategies.scaffold import attended
+from secureflow.engines.training.summedtrees import check_histograms
 from secureflow.kit.errors import SecureFlowError
+
+_NO_VALUES = np.zeros(0, np.float32)
 
 
 class MeanFold:
@@ -131,6 +140,46 @@ class RobustFold(MeanFold):
         super().reset()
 
 
+class HistogramFold(MeanFold):
+    """The sum of the parties' histograms of one level, from which trees are grown."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec, "train")
+        self._total = np.zeros(spec.update_parameters, np.int64)
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Add whole numbers that a party's rows may have; its figures are checked beside them.
+
+        Raises:
+            SecureFlowError: `value_out_of_bounds`, and those of `MeanFold.fold`.
+        """
+        histograms = update.tensors["parameters"]
+        check_histograms(self._spec, histograms)
+        self._sum.fold(_NO_VALUES, update.sums)
+        np.add(self._total, histograms, out=self._total)
+        return b""
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Grow the next level; the sum stays here.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, and those of growing.
+        """
+        del seed
+        self._sum.mean()  # refuses an empty round
+        _move(self._spec, model, self._total)
+        return None
+
+    def reset(self) -> None:
+        """Clear the sums; their memory stays allocated."""
+        self._total.fill(0)
+        super().reset()
+
+    def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
+        del parameters
+        return super()._accumulator(0, sums)
+
+
 class NoisedFold(MeanFold):
     """The sum of updates in lattice steps, to which noise is added here, once, before release.
 
@@ -179,7 +228,7 @@ class MaskedFold(MaskedSum):
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Update the model with the mean of the opened sum, and return the mean."""
         del seed
-        mean = np.empty(self._spec.update_parameters, np.float32)
+        mean = np.empty(self._spec.update_parameters, published_dtype(self._spec))
         model.digest, digest = apply_mean(
             self._spec,
             self._plan,
@@ -207,6 +256,8 @@ def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) ->
     """Return the fold of a stage; `plan` is that of its masked sums, if there are any."""
     if plan is not None:
         return MaskedFold(spec, stage, plan)
+    if stage == "train" and isinstance(spec.model, XgboostModel):
+        return HistogramFold(spec)
     if stage == "train" and spec.plan.aggregation is not None:
         return RobustFold(spec, spec.plan.aggregation)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)

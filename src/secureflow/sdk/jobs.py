@@ -26,6 +26,7 @@ from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.sweep_request import SweepPart
 from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
+from secureflow.domain.specs.tree_families import TREES
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, listing, operation, stream
 from secureflow.sdk.events import Subscription
@@ -124,7 +125,7 @@ class Jobs(ReportFiles[D_co]):
         """
         chosen = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
         family = "" if model is None else model.family
-        bounded = chosen is not None or family in BY_SUMS
+        bounded = chosen is not None or family in {*BY_SUMS, TREES}
         features = common_features(
             datasets, label, positive, leave_out, bounded=bounded, weight=weight
         )

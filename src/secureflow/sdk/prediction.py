@@ -28,6 +28,7 @@ category, or of a text that a recipe reads, are read as the agents read them: as
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,12 +43,14 @@ from secureflow.domain.specs.targets import NumberLabel
 from secureflow.engines.preparation import feature_matrix, label_vector
 from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.basemodel import standing
-from secureflow.engines.training.export import ModelFile, to_sklearn
+from secureflow.engines.training.boosted import BoostedTrees
+from secureflow.engines.training.export import ModelFile, feature_names, to_sklearn
 from secureflow.engines.training.foreign import ForeignModel, needs_bundle
 from secureflow.engines.training.scoring import chances, model_outputs, model_rows, predicted
 from secureflow.engines.training.tensors import named
 from secureflow.engines.training.torch_modules import source
 from secureflow.engines.training.torch_network import TorchNetwork
+from secureflow.engines.trees.xgboostfile import xgboost_document
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk.inputrows import as_known, columns_of, input_columns, texts_of
@@ -257,6 +260,34 @@ class Predictor:
 
         for name, data in adapter_files(self._spec, self.parameters).items():
             (Path(folder) / name).write_bytes(data)
+
+    def to_xgboost(self) -> dict[str, Any]:
+        """Return a model of trees as the JSON that XGBoost loads, over `inputs`.
+
+        A missing value of a number that is `kept` is NaN there.
+
+        Raises:
+            SecureFlowError: `invalid_model` for another family.
+        """
+        label = self.features.label
+        if not isinstance(self._family, BoostedTrees):
+            raise SecureFlowError(
+                "invalid_model",
+                Text("A model of the family {family!r} is not of XGBoost.",
+                     family=self.card.get("family")),
+                "Call tensors.",
+            )  # fmt: skip
+        unit = (label.middle, label.half) if isinstance(label, NumberLabel) else (0.0, 1.0)
+        names = feature_names(self.features)
+        return xgboost_document(self._family.layout, self.parameters, names, unit)
+
+    def save_xgboost(self, path: str | Path) -> None:
+        """Write `to_xgboost` as a file for `xgboost.Booster.load_model`; its name ends in .json.
+
+        Raises:
+            SecureFlowError: as `to_xgboost`.
+        """
+        Path(path).write_text(json.dumps(self.to_xgboost(), allow_nan=False))
 
     def _own(self, folder: str | Path) -> OwnCode:
         model = self._spec.model

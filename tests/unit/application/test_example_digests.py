@@ -40,6 +40,8 @@ WARDS = [number("age", 0, 110), number("pulse", 30, 220), category("sex", "f", "
 OVERLAP = [{"name": "phone", "type": "text"}, number("debt", 0, 1e6)]
 CREDIT = [number("age", 0, 120), category("job", "clerk", "farmer"),
           category("default", "no", "yes")]  # fmt: skip
+DEBTS = [number("age", 0, 120), number("income"), category("sex", "f", "m"),
+         category("default", "no", "yes")]  # fmt: skip
 MATCHED = [{"name": "mobile", "type": "text"}, {"name": "msisdn", "type": "text"}]
 FIGURES = [number(one, -1e6) for one in ("turnover", "bid", "income", "weight", "age", "spent",
                                          "visits", "balance", "minutes")]  # fmt: skip
@@ -47,7 +49,7 @@ COLUMNS = {
     "job": ADULT, "pipeline": CREDIT, "overlap": OVERLAP, "statistics": ADULT, "sums": ADULT,
     "network": WARDS, "clusters": WARDS,
     "psi": MATCHED, "ranking": FIGURES, "sealed-bid": FIGURES, "correlation": FIGURES,
-    "logistic": FIGURES, "auction": FIGURES,
+    "logistic": FIGURES, "auction": FIGURES, "trees": DEBTS,
 }  # fmt: skip
 """What the owners declare for each example; a new one says here what it needs."""
 

@@ -41,7 +41,7 @@ def _bare(given: dict[str, Any]) -> dict[str, Any]:
 def test_as_json_it_has_ranges_and_papers(cli: Any) -> None:
     found = json.loads(cli("strategy", "show", "krum", "-o", "json")[1])
     assert found["protections"] == ["sealed"]
-    assert found["smallest_roster"] == 5
+    assert found["smallest_roster"] == 6
     assert "Blanchard" in found["paper"]
     assert [one["name"] for one in found["parameters"]] == ["malicious", "select"]
     assert found["parameters"][0]["most"] == 127

@@ -22,6 +22,7 @@ from secureflow.domain.specs.training import (
     SampleWeight,
     SoftmaxModel,
 )
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Privacy, TrainingRequest, common_features
 from secureflow.sdk.features import usual_model
@@ -129,6 +130,19 @@ def test_training_without_privacy_standardises_and_measures(
     assert (body["protection"], "privacy" in body) == ("sealed", False)
     assert {feature["scale"] for feature in body["features"]["numeric"]} == {"federated"}
     assert body["plan"]["validation"] > 0
+
+
+def test_trees_take_numbers_within_their_bounds(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    server = sdk_server(httpx.Response(201, json=sdk_job))
+    target = ("prj_0", [dataset()], "income", ">50K")
+    server.client().jobs.train(
+        *target, purpose="credit", model=XgboostModel("xgboost", max_depth=4)
+    )
+    body = json.loads(server.requests[0].content)
+    assert body["model"] == {**body["model"], "family": "xgboost", "max_depth": 4}
+    assert {feature["scale"] for feature in body["features"]["numeric"]} == {"bounds"}
 
 
 def test_metrics_are_measured_where_their_noise_is_named(

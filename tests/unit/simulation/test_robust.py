@@ -101,7 +101,7 @@ def test_the_mean_does_not(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> 
         ({"plan": {"aggregation": {"rule": "krum", "malicious": 5}}}, "needs 13 parties"),
         (
             {"min_contributors": 4, "plan": {"aggregation": {"rule": "krum"}}},
-            "needs 5 updates in each round",
+            "needs 6 updates in each round",
         ),
         ({"privacy": {"unit": "party", "noise_multiplier": 1.0, "delta": 1e-3}}, "noise"),
     ],

@@ -49,12 +49,11 @@ def job(strategy: Any, **more: Any) -> dict[str, Any]:
 def test_every_strategy_learns_under_seals_and_masks(
     table: pa.Table, name: str, protection: str
 ) -> None:
-    outcome = simulate(
-        job({"name": name, **STEPS.get(name, {})}, protection=protection), table, parties=3
-    )
+    asked = job({"name": name, **STEPS.get(name, {})}, protection=protection, min_contributors=4)
+    outcome = simulate(asked, table, parties=4)
     assert outcome.metrics["auc"] > 0.85
     assert outcome.metrics["loss"] < outcome.history[0]["loss"]
-    plain = simulate(job(PLAIN, protection=protection), table, parties=3)
+    plain = simulate(job(PLAIN, protection=protection), table, parties=4)
     assert plain.digest != outcome.digest
     file = outcome.file
     assert len(file.parameters) == outcome.spec.parameters
@@ -71,11 +70,11 @@ def updates(table: pa.Table, strategy: Any, rounds: int, **more: Any) -> tuple[A
             seen.append((self.name, parameters.copy(), float(sums[0])))
             return parameters, sums
 
-    made = job(strategy)
+    made = job(strategy, min_contributors=4)
     made["plan"] |= {"rounds": rounds, "local_epochs": 2, "order": "public", **more}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("secureflow.simulation.training.parties.Party", Watched)
-        return simulate(made, table, parties=3, partition="dirichlet:1"), seen
+        return simulate(made, table, parties=4, partition="dirichlet:1"), seen
 
 
 def test_control_variates_are_the_mean_of_the_parties(table: pa.Table) -> None:
@@ -168,13 +167,18 @@ def test_private_rounds_are_post_processed(table: pa.Table) -> None:
     [
         ({"model": {"family": "ridge"}}, "ridge"),
         ({"model": {"family": "sgd_classifier"}, "plan": {"strategy": "fedprox"}}, "fedprox"),
-        ({"wire": "float16", "plan": {"strategy": "scaffold"}}, "float32"),
+        (
+            {"wire": "float16", "plan": {"strategy": "scaffold"}, "min_contributors": 4},
+            "float32",
+        ),
+        ({"plan": {"strategy": "scaffold"}}, "releases two sums"),
+        ({"plan": {"strategy": "scaffold"}, "protection": "secagg"}, "releases two sums"),
     ],
 )
 def test_what_a_strategy_cannot_train_is_refused(
     table: pa.Table, change: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(SecureFlowError) as caught:
-        simulate(job("fedadam") | change, table, parties=3)
+        simulate(job("fedadam") | change, table, parties=4)
     assert caught.value.code == "contradictory_spec"
     assert told in str(caught.value)

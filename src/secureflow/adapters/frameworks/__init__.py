@@ -14,6 +14,7 @@ from secureflow.adapters.frameworks.rows import RowsRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
 from secureflow.adapters.frameworks.sklearn_runner import SklearnRunner
 from secureflow.adapters.frameworks.torch_runner import TorchRunner
+from secureflow.adapters.frameworks.tree_runner import TreeRunner
 from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
@@ -29,6 +30,7 @@ __all__ = [
     "RowsRunner",
     "SklearnRunner",
     "TorchRunner",
+    "TreeRunner",
     "runner_of",
 ]
 
@@ -40,6 +42,7 @@ FRAMEWORKS: Final[Mapping[str, Prepare]] = {
     "bundle": RowsRunner,
     **dict.fromkeys(TRAINED, SklearnRunner),
     **dict.fromkeys(TORCH_FAMILIES, TorchRunner),
+    "xgboost": TreeRunner,
 }
 """`spec.model.family` to the framework that trains it."""
 

@@ -288,6 +288,7 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"reason": "reason"},
         ),
     ),
+    "value_out_of_bounds": (Told("The rows are more than trees can add up.", "Use fewer rows."),),
     "training_diverged": (
         Told(
             "Local training diverged: a model parameter is no longer finite.",

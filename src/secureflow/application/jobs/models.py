@@ -50,11 +50,15 @@ class ModelSums:
         """Publish the mean, and the model that every agent also computes from it."""
         import numpy as np
 
-        from secureflow.engines.training.encodings import SummedUpdates, apply_mean
+        from secureflow.engines.training.encodings import (
+            SummedUpdates,
+            apply_mean,
+            published_dtype,
+        )
 
         request, spec = opened.request, opened.spec
         model = await self._model(request, spec)
-        mean = np.empty(spec.update_parameters, np.float32)
+        mean = np.empty(spec.update_parameters, published_dtype(spec))
         summed = SummedUpdates(opened.total, opened.weight, len(opened.survivors))
         digest, mean_digest = await asyncio.to_thread(
             apply_mean, spec, opened.plan, summed, model, mean

@@ -19,6 +19,7 @@ from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.strategies import kept_vectors
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -77,6 +78,7 @@ async def scored_model(
         held_out=held_out,
         name=f"{model.name}@{model.version}",
         seed=None if found.bundle is None else found.plan.seed,
+        trees=found.plan.rounds if isinstance(found.model, XgboostModel) else 0,
     )
 
 

@@ -64,6 +64,7 @@ from secureflow.domain.specs.training import (
     TrainingSpec,
 )
 from secureflow.domain.specs.training_rules import check
+from secureflow.domain.specs.tree_families import TREES
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.extras import EXTRAS
 from secureflow.engines.training.kind import TRAINING_ENGINE
@@ -412,7 +413,8 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
 
 def unscaled_inputs(spec: TrainingSpec) -> list[str]:
     """Return the inputs of a recipe that are too large for a family that takes gradient steps."""
-    if spec.features is None or spec.features.recipe is None or spec.model.family in BY_SUMS:
+    steps = spec.model.family not in {*BY_SUMS, TREES}
+    if spec.features is None or spec.features.recipe is None or not steps:
         return []
     return [
         one.column

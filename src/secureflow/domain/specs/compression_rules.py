@@ -9,6 +9,7 @@ from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import name_of, sent_beside
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.text import Text
 
 _WHERE = "compression"
@@ -30,6 +31,8 @@ def _family_rules(spec: TrainingSpec) -> Problem | None:
     family = spec.model.family
     if family == "rehearsal":
         return _WHERE, "a rehearsal's updates are the same number everywhere", _REMOVE
+    if isinstance(spec.model, XgboostModel):
+        return _WHERE, "histograms of trees are whole numbers", _REMOVE
     if family in BY_SUMS:
         return _WHERE, Text("the sums of {family} need float32", family=family), _REMOVE
     if isinstance(spec.model, BundleModel):

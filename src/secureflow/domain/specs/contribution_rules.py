@@ -97,6 +97,8 @@ def _row_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
         return "plan.validation", reason, "Write `plan: {validation: 0.1}` or more."
     if spec.wire_type != "float32":
         return "wire", "rows would be rounded to it", "Remove it."
+    if spec.compression is not None:
+        return "compression", "scored changes travel as they were trained", "Remove it."
     width = spec.features.width + 1 if spec.features else 1
     if plan.rows * width * len(spec.roster) > MAX_VALUES:
         reason = Text(

@@ -9,6 +9,7 @@
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
 | `bundle`              | anything    | code of the data scientist's own (`bundle_family`)      |
 | `torch_…`             | any of them | in PyTorch (`torch_families`)                          |
+| `xgboost`             | two of them | boosted trees from summed histograms (`tree_families`)  |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
 Those of scikit-learn are in `sklearn_families`.
@@ -38,6 +39,7 @@ from secureflow.domain.specs.torch_families import (
     TorchMlpModel,
     TorchTransformerModel,
 )
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.nearnames import alike
 
 MAX_PARAMETERS: Final = 1 << 27
@@ -181,6 +183,7 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "torch_cnn": ("binary", "classes", "number"),
     "torch_lstm": ("binary", "classes", "number"),
     "torch_transformer": ("binary", "classes", "number"),
+    "xgboost": ("binary", "number"),
 }
 """Which targets a family learns."""
 INTERNAL: Final = "rehearsal"
@@ -215,6 +218,7 @@ FamilyModel = Annotated[
     | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
     | Annotated[TorchLstmModel, Tag("<torch_lstm>")]
     | Annotated[TorchTransformerModel, Tag("<torch_transformer>")]
+    | Annotated[XgboostModel, Tag("<xgboost>")]
     | SklearnModel,
     Discriminator(_family),
     BeforeValidator(_offered),

@@ -27,6 +27,7 @@ from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
 from secureflow.domain.specs.torch_families import TORCH_MODELS, private_problem, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.tree_rules import trees_problem
 from secureflow.kit.text import Joined, Text
 
 _LARGEST_HALF = 65504.0
@@ -49,7 +50,7 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "model.step", "it is only for rehearsals", "Remove it."
     rules = (
         _target_rules, _weight_rules, _torch_rules, _size_rules, _width_rules, sums_problem,
-        sklearn_problem, _bundle_rules,
+        sklearn_problem, trees_problem, _bundle_rules,
     )  # fmt: skip
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)

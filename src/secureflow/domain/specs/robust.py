@@ -51,7 +51,7 @@ class Krum:
     __pydantic_config__ = STRICT
     rule: Literal["krum"]
     malicious: Malicious = 1
-    select: Annotated[int, Field(ge=1, le=256)] = 1
+    select: Annotated[int, Field(ge=1, le=256)] = 3
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from secureflow.domain.specs.heldout import HeldOut, held_out_problem, is_within
 from secureflow.domain.specs.model_rules import shape_problem
 from secureflow.domain.specs.strategies import MAX_KEPT
 from secureflow.domain.specs.targets import ClassesLabel, form_of
-from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.training import FeatureSpec, TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import features_problem
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
@@ -52,6 +53,7 @@ class ScoredModel:
             that cannot be told from keys.
         name: its name and version, such as `risk@2`, as the centre says.
         seed: that the class of its code was made with; None for a family without code.
+        trees: for how many a model of trees has places; 0 for another family.
     """
 
     __pydantic_config__ = STRICT
@@ -66,6 +68,7 @@ class ScoredModel:
     held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
     name: Annotated[str, Field(max_length=256), ONE_LINE] = ""
     seed: Annotated[int | None, Field(ge=0, lt=1 << 53), UNLESS_NONE] = None
+    trees: Annotated[int, Field(ge=0, le=10_000, exclude_if=_zero)] = 0
 
     @property
     def called(self) -> str:
@@ -88,7 +91,8 @@ class ScoredModel:
         Rows all count alike where a model is applied: no column of weights is read.
         """
         features = replace(self.features, weight=None)
-        return TrainingSpec("", "", "", "", (), features=features, model=self.model)
+        plan = TrainingPlan(rounds=max(self.trees, 1))
+        return TrainingSpec("", "", "", "", (), features=features, model=self.model, plan=plan)
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""
@@ -131,6 +135,9 @@ def scored_problem(one: ScoredModel) -> Problem | None:
     if (one.moments is None) != (not one.features.federated):
         reason = "federated moments belong to numbers that are scaled by them, and only to them"
         return "moments", reason, "Name the model by its id, and have the centre fill them in."
+    if isinstance(one.model, XgboostModel) != bool(one.trees):
+        reason = "only a model of trees has places for them"
+        return "trees", reason, "Name the model by its id, and have the centre fill them in."
     wanted = 1 + 3 * len(one.features.federated)  # rows; Σz, Σz² and how many of each number
     if one.moments is not None and len(one.moments) != wanted:
         reason = Text("the features need {count} sums", count=wanted)

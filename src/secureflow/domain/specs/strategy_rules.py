@@ -25,6 +25,8 @@ from secureflow.kit.text import Text
 STEPPED: Final = frozenset({"logistic_regression", "linear", "softmax", "mlp", *TORCH_FAMILIES})
 """Families whose local steps the platform takes itself, and may change."""
 
+SCAFFOLD_LEAST: Final = 4
+"""Of two sums that weigh parties differently, who knows one of three can solve the other two."""
 _FEDAVG: Final = "Write `plan: {strategy: fedavg}`, or leave it out."
 
 
@@ -102,6 +104,14 @@ def _beside_rules(spec: TrainingSpec) -> Problem | None:
             strategy=name,
         )
         return "resume", reason, "Start from the model's weights instead: secureflow model upload."
+    if isinstance(strategy, Scaffold) and spec.min_contributors < SCAFFOLD_LEAST:
+        reason = Text(
+            "a round of {strategy} releases two sums, from which each of fewer than {least} "
+            "parties could compute the others' changes",
+            strategy=name, least=SCAFFOLD_LEAST,
+        )  # fmt: skip
+        hint = Text("Write `min_contributors: {least}`.", least=SCAFFOLD_LEAST)
+        return "min_contributors", reason, hint
     if sent_beside(strategy, 1) and spec.wire_type != "float32":
         reason = Text("what {strategy} sends beside the change needs float32", strategy=name)
         return "wire", reason, "Remove it."

@@ -190,6 +190,7 @@ def _strategy(name: str, words: _Words) -> StrategyEntry:
         () if name == PLAIN else tuple(_parameters(BY_NAME[name])),
         kept_vectors(chosen), kept_by_party(chosen),
         ("nothing", "a number", "a vector")[beside], privacy=words.privacy,
+        smallest_roster=4 if beside == 2 else 2,
     )  # fmt: skip
 
 

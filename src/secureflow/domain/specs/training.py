@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -14,8 +15,6 @@ from secureflow.domain.specs.base import (
     UNLESS_NONE,
     Category,
     Column,
-    Digest,
-    Id,
     SpecBase,
     dump,
 )
@@ -46,6 +45,7 @@ from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
+from secureflow.domain.specs.startingmodels import Initial, Resume
 from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.strategies import (
     ChosenStrategy,
@@ -64,6 +64,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
@@ -97,13 +98,20 @@ class NumericFeature:
     """A numeric column, standardised by federated moments or scaled to declared bounds.
 
     Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle. With
-    `scale: none` a number enters as it is: a recipe has made it what it is to be.
+    `scale: none` a number enters as it is: a recipe has made it what it is to be. With `missing:
+    kept` a missing value stays one, for a family that learns where such rows belong.
     """
 
     __pydantic_config__ = STRICT
     column: Made
     bounds: tuple[float, float]
     scale: Literal["federated", "bounds", "none"] = "federated"
+    missing: Annotated[Literal["kept"] | None, UNLESS_NONE] = None
+
+    @property
+    def filled(self) -> float:
+        """What a missing value is in a model's inputs: NaN, or the middle."""
+        return math.nan if self.missing == "kept" else 0.0
 
 
 @dataclass(frozen=True)
@@ -265,31 +273,6 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Resume:
-    """The released model of another job's round that this job starts from."""
-
-    __pydantic_config__ = STRICT
-    job: Id
-    round: Annotated[int, Field(ge=0, le=10_000)]
-    model: Digest
-
-
-@dataclass(frozen=True)
-class Initial:
-    """Uploaded weights to start from.
-
-    Args:
-        model: the digest of the flat float32 vector, a blob's address.
-        layout: the digest of the tensors that were uploaded (`tensors.layout_digest`); a spec whose
-            model has other tensors is refused.
-    """
-
-    __pydantic_config__ = STRICT
-    model: Digest
-    layout: Digest
-
-
-@dataclass(frozen=True)
 class TrainingSpec(SpecBase):
     """A federated training job as every contributor signs it."""
 
@@ -328,8 +311,11 @@ class TrainingSpec(SpecBase):
     def update_parameters(self) -> int:
         """The number of values in an update.
 
-        The model's change, the bit of an adapting bound, and what the strategy needs beside them.
+        The model's change, the bit of an adapting bound, and what the strategy needs beside them;
+        of trees the histograms of one level, whole numbers.
         """
+        if isinstance(self.model, XgboostModel):
+            return self.model.sums(*self.inputs_of_trees)
         return self.model_and_bound + sent_beside(self.plan.strategy, self.model_parameters)
 
     @property
@@ -357,7 +343,17 @@ class TrainingSpec(SpecBase):
         if isinstance(self.model, TORCH_MODELS):
             beside = self.features.beside if self.features else ()
             return tensors_of(self.model, width, beside, outputs_of(label))
+        if isinstance(self.model, XgboostModel):
+            return self.model.trees_tensors(self.plan.rounds, self.inputs_of_trees[0])
         return self.model.tensors(width, outputs_of(label))
+
+    @property
+    def inputs_of_trees(self) -> tuple[int, int]:
+        """How many inputs are numbers, and how many are indicators of categories."""
+        if self.features is None:
+            return 0, 0
+        numbers = len(self.features.numeric)
+        return numbers, self.features.table_width - numbers
 
     @property
     def starts_from(self) -> str:
@@ -402,8 +398,10 @@ class TrainingSpec(SpecBase):
         return self.privacy is not None
 
     @property
-    def wire_type(self) -> WireType:
-        """The dtype in which changes of the model travel."""
+    def wire_type(self) -> WireType | Literal["int64"]:
+        """The dtype in which changes of the model travel; histograms are whole numbers."""
+        if isinstance(self.model, XgboostModel):
+            return "int64"
         return self.wire or "float32"
 
     @property
@@ -411,7 +409,7 @@ class TrainingSpec(SpecBase):
         """The bytes in which a party sends its change of the model, without masks."""
         if self.compression is not None:
             return coded_bytes(self.compression, self.update_parameters)
-        return self.update_parameters * (4 if self.wire_type == "float32" else 2)
+        return self.update_parameters * {"float32": 4, "int64": 8}.get(self.wire_type, 2)
 
     @property
     def kept_at_parties(self) -> str:
@@ -436,6 +434,11 @@ class TrainingSpec(SpecBase):
             return self
         return replace(self, plan=replace(self.plan, draws="words"))
 
+    def file_bytes(self, party: str) -> int:
+        """Return what histograms of trees take: as written, held, and of a sum; else 0."""
+        del party
+        return 3 * 8 * self.update_parameters if isinstance(self.model, XgboostModel) else 0
+
     @property
     def base(self) -> str:
         """The digest of the base that an adapter stands on, which each agent holds; else empty."""
@@ -450,7 +453,9 @@ class TrainingSpec(SpecBase):
 
     @property
     def planned_rounds(self) -> int:
-        """The most rounds that train."""
+        """The most rounds that train: trees take one for each level, and one for their edges."""
+        if isinstance(self.model, XgboostModel):
+            return self.model.levels(self.plan.rounds)
         return self.plan.rounds
 
     @property

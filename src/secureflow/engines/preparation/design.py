@@ -63,7 +63,7 @@ def table_matrix(features: FeatureSpec, moments: Moments, columns: Columns) -> N
     for at, feature in enumerate(features.numeric):
         values = np.clip(numeric_column(columns, feature.column), *feature.bounds)
         scaled = (values - moments.mean[at]) / moments.std[at]
-        matrix[:, at] = np.where(np.isnan(scaled), 0.0, scaled)
+        matrix[:, at] = np.where(np.isnan(scaled), feature.filled, scaled)
     offset = len(features.numeric)
     for categorical in features.categorical:
         offset += _one_hot(categorical, column(columns, categorical.column), matrix[:, offset:])

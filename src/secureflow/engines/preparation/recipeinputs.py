@@ -38,7 +38,7 @@ def scaled_numbers(
     for at, feature in enumerate(features.numeric):
         values = np.clip(plain_numbers(columns[feature.column]), *feature.bounds)
         scaled = (values - moments.mean[at]) / moments.std[at]
-        numbers[:, at] = np.where(np.isfinite(scaled), scaled, 0.0)
+        numbers[:, at] = np.where(np.isfinite(scaled), scaled, feature.filled)
     return numbers
 
 

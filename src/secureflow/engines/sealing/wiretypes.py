@@ -12,14 +12,20 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-WireType = Literal["float32", "float16", "bfloat16"]
+WireType = Literal["float32", "float16", "bfloat16", "int64"]
 
-CODES: Final[dict[str, str]] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+CODES: Final[dict[str, str]] = {
+    "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
+}  # fmt: skip
 """The dtype of a manifest for each."""
-BYTES: Final[dict[str, int]] = {"float32": 4, "float16": 2, "bfloat16": 2}
-DTYPES: Final[dict[str, str]] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
-"""NumPy's dtype of each in a file; bfloat16 as its bits."""
-ROUNDING: Final[dict[str, float]] = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+BYTES: Final[dict[str, int]] = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8}
+DTYPES: Final[dict[str, str]] = {
+    "float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "int64": "<i8",
+}  # fmt: skip
+"""NumPy's dtype of each in a file; bfloat16 as its bits. `int64` is of sums, not of changes."""
+ROUNDING: Final[dict[str, float]] = {
+    "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "int64": 0.0,
+}  # fmt: skip
 """The largest relative rounding of a value (float16: of one that is not subnormal)."""
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.run.explaining import (
     CODE_READ,
     Row,
@@ -82,6 +83,9 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
             "what the job's code has hidden in the weights, rows among it",
             _code_why(spec),
         )
+    if isinstance(spec.model, XgboostModel) and traits_of(spec).masks:
+        yield ("operator", *_HISTOGRAMS)
+        yield ("other parties", *_HISTOGRAMS)
     if spec.model.family in _MADE_OF:
         yield ("whoever has the model", *_MADE_OF[spec.model.family])
 
@@ -117,8 +121,22 @@ _MADE_OF: Final = {
         "of each round's clusters the share and the mean of their rows",
         "the next centres are made of them",
     ),
+    "xgboost": (
+        "edges of bins, splits, and of each leaf what its rows' labels are on average",
+        "trees are made of them",
+    ),
 }
 """What can be read from the model of a family by sums, and why."""
+
+
+_HISTOGRAMS: Final = (
+    (
+        "of each level of the trees, for every node the sums of its rows' gradients over every bin "
+        "of every column, and of the first round how many rows have which values; a cell may be of "
+        "one row, and shows its label"
+    ),
+    "under masks the sums are opened, so that every agent can grow the same trees",
+)
 
 
 def _code_why(spec: TrainingSpec) -> str:

@@ -11,7 +11,7 @@ shown different ones mask under different contexts, and nothing opens.
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.compression import INT8_BITS
 from secureflow.domain.specs.privacy import METRIC_BITS
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
 from secureflow.engines.secagg.encoding import Contribution, mean_into, metric_sums
@@ -37,6 +38,12 @@ from secureflow.engines.training.private import noise_shared, noises_metrics
 from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import next_state
 from secureflow.engines.training.strategies.scaffold import attended
+from secureflow.engines.training.summedtrees import (
+    histogram_encoding,
+    histogram_parts,
+    histogram_sums,
+    is_histogram,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -64,7 +71,7 @@ def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) ->
     Raises:
         SecureFlowError: `invalid_encoding`, `invalid_roster`, `ring_overflow`.
     """
-    rounds = spec.plan.rounds if stage == "train" else 1
+    rounds = spec.planned_rounds if stage == "train" else 1
     dp = {} if spec.privacy is None else dump(spec.privacy)
     encoding = _encoding(spec, stage)
     return MaskingPlan(
@@ -82,6 +89,8 @@ def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
     layout = update_layout(spec, stage)
     if _on_lattice(spec, stage):
         return _lattice_encoding(spec, stage)
+    if is_histogram(spec, stage):
+        return histogram_encoding(spec, layout)
     coded = spec.compression is not None and stage == "train"
     return Encoding(
         length=layout.parameters or 1,
@@ -118,7 +127,7 @@ def masked_parts(
     spec: TrainingSpec,
     stage: Stage,
     plan: MaskingPlan,
-    parameters: NDArray[np.float32],
+    parameters: NDArray[Any],
     sums: NDArray[np.float64],
 ) -> Contribution:
     """Return values, weight, metrics (per unit of weight) and the noise share of an update.
@@ -126,6 +135,8 @@ def masked_parts(
     Raises:
         SecureFlowError: those of `noising.split_sums`.
     """
+    if is_histogram(spec, stage):
+        return histogram_parts(plan, parameters, sums)
     kept, seed = split_sums(spec, stage, sums)
     weight = round(float(kept[0]))
     values = parameters if parameters.size else np.zeros(1, np.float32)
@@ -148,6 +159,8 @@ def opened_sums(
     spec: TrainingSpec, stage: Stage, plan: MaskingPlan, total: Ring, weight: int
 ) -> list[float]:
     """Return the release's sums: the total weight, then the metric sums."""
+    if is_histogram(spec, stage):
+        return histogram_sums(plan, total)
     return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
 
 
@@ -170,7 +183,7 @@ def apply_mean(
     plan: MaskingPlan,
     opened: SummedUpdates,
     model: NDArray[np.float32],
-    mean: NDArray[np.float32],
+    mean: NDArray[Any],
 ) -> tuple[str, str]:
     """Write the published vector, apply it to the model in place; return both hex BLAKE3 digests.
 
@@ -181,12 +194,17 @@ def apply_mean(
         plan: the plan of the stage's masked sums.
         opened: the round's sum.
         model: the state from which the round started, float32 (parameters,).
-        mean: what is published, float32 (update_parameters,).
+        mean: what is published, (update_parameters,), of `published_dtype`.
 
     Raises:
         SecureFlowError: `model_inconsistent`, `model_not_finite`; then the model is unusable.
     """
     total, weight, parties = opened
+    if isinstance(spec.model, XgboostModel):
+        mean[:] = total[: len(mean)].view(np.int64)
+        check_mean(spec, mean)
+        next_state(spec, model, mean, model)
+        return tensor_digest(model), tensor_digest(mean)
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
     if len(mean) > spec.model_and_bound:
         behind = slice(spec.model_and_bound, len(mean))
@@ -204,12 +222,24 @@ def _longest(spec: TrainingSpec) -> float:
     return math.hypot(*(norm for _, norm in update_parts(spec)))
 
 
-def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
+def published_dtype(spec: TrainingSpec) -> np.dtype[Any]:
+    """Return the dtype of what is published: a mean in float32, or sums of histograms."""
+    return np.dtype("<i8" if isinstance(spec.model, XgboostModel) else "<f4")
+
+
+def published_bytes(spec: TrainingSpec) -> int:
+    """Return the size of what is published."""
+    return published_dtype(spec).itemsize * spec.update_parameters
+
+
+def check_mean(spec: TrainingSpec, mean: NDArray[Any]) -> None:
     """Refuse a published mean update (or noised sum) that contributors within the caps cannot have.
 
     Raises:
         SecureFlowError: `model_inconsistent`.
     """
+    if isinstance(spec.model, XgboostModel):
+        return  # `engines.trees.growing` refuses sums that no rows have
     if noise_shared(spec):
         most = clip = longest_sum(spec)
     else:

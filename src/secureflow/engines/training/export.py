@@ -25,6 +25,7 @@ from secureflow.domain.specs.strategies import PLAIN, ChosenStrategy
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
+from secureflow.domain.specs.tree_families import TREES
 from secureflow.engines.preparation import (
     Moments,
     declared_moments,
@@ -325,6 +326,12 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
     family = card.get("family")
     if family == "bundle":
         raise needs_bundle()
+    if family == TREES:
+        raise SecureFlowError(
+            "invalid_model",
+            Text("A model of the family {family!r} is not of scikit-learn.", family=family),
+            "Call save_xgboost: XGBoost's own estimators load that file.",
+        )
     if family not in LEARNS or family in TORCH_FAMILIES:
         raise SecureFlowError(
             "invalid_model",

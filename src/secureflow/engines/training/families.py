@@ -18,6 +18,7 @@ from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.bayes import GaussianNb, MultinomialNb
+from secureflow.engines.training.boosted import BoostedTrees
 from secureflow.engines.training.fitted import Fitted
 from secureflow.engines.training.foreign import ForeignModel
 from secureflow.engines.training.kmeans import KMeans
@@ -118,6 +119,7 @@ FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], ModelFamily]]] = {
     "kmeans": KMeans,
     **dict.fromkeys(TRAINED, Fitted),
     **dict.fromkeys(sorted(TORCH_FAMILIES), TorchNetwork),
+    "xgboost": BoostedTrees,
     "rehearsal": NoOpModel,
 }
 """`spec.model.family` to what makes it for a spec."""

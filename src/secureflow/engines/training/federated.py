@@ -32,7 +32,7 @@ from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import initial_model_digest
 from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
-from secureflow.engines.training.schedule import Kept, Stopping
+from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.sections import sections
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.canonical import JSON
@@ -58,8 +58,8 @@ def _run(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
     kept = Kept[ReleasedModel](course.spec.plan.metric or "loss")
-    history = yield from _train(course, initial, kept)
-    return (yield from _finish(course, initial, history, kept))
+    history, last = yield from _train(course, initial, kept)
+    return (yield from _finish(course, initial, history, last, kept))
 
 
 def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
@@ -85,8 +85,8 @@ def _parents(spec: TrainingSpec) -> list[str]:
 
 def _train(
     course: Course[TrainingSpec], initial: str, kept: Kept[ReleasedModel]
-) -> Script[list[dict[str, JSON]]]:
-    """Run moments and rounds; return the report of each round."""
+) -> Script[tuple[list[dict[str, JSON]], int]]:
+    """Run moments and rounds; return the report of each of the plan's, and the last's number."""
     history: list[dict[str, JSON]] = []
     run_round = protection_of(course).run_round
     if course.spec.needs_moments:
@@ -94,25 +94,28 @@ def _train(
         course.start.moments = ReleasedMoments(release.body["sums"], _public(release))
     if course.spec.plan.contribution is not None:
         yield from collect_rows(course, initial)
-    plan = course.spec.plan
-    stopping = Stopping(plan)
-    for number in range(1, plan.rounds + 1):
-        began = yield from seconds_now()
+    stopping, began, last = Stopping(course.spec.plan), 0.0, 0
+    metrics: dict[str, float] = {}
+    for turn in turns(course.spec):
+        last = turn.number
+        if turn.begins:
+            began = yield from seconds_now()
         before = course.start.model
-        release = yield from run_round(
-            course,
-            Step(number, "train", masked_round("train", number), noised_once(course.spec)),
-            initial,
-        )
+        release = yield from run_round(course, _step(course.spec, last), initial)
         _take_model(course, release)
-        ended = yield from seconds_now()
-        metrics = summarise(course.spec, release.body["sums"])
-        kept.offer(number - 1, before, metrics, release.body["sums"])
-        took = round(ended - began, 3)
-        history.append((yield from _report_round(course, number, release, metrics, took)))
-        if stopping.after(metrics):
+        if turn.begins:
+            metrics = summarise(course.spec, release.body["sums"])
+            kept.offer(turn.round - 1, before, metrics, release.body["sums"])
+        if turn.ends:
+            took = round((yield from seconds_now()) - began, 3)
+            history.append((yield from _report_round(course, turn.round, release, metrics, took)))
+        if turn.begins and stopping.after(metrics):
             break
-    return history
+    return history, last
+
+
+def _step(spec: TrainingSpec, number: int) -> Step:
+    return Step(number, "train", masked_round("train", number), noised_once(spec))
 
 
 def _take_model(course: Course[TrainingSpec], release: Released) -> None:
@@ -165,12 +168,13 @@ def _finish(
     course: Course[TrainingSpec],
     initial: str,
     history: list[dict[str, JSON]],
+    number: int,
     kept: Kept[ReleasedModel],
 ) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
     run_round, last = protection_of(course).run_round, len(history)
     noised = noised_once(course.spec) and noises_metrics(course.spec)
-    step = Step(last + 1, "evaluate", noised=noised)
+    step = Step(number + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)
     metrics = summarise(course.spec, evaluation.body["sums"])
     sums = evaluation.body["sums"]

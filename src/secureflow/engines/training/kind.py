@@ -37,7 +37,7 @@ class TrainingEngineKind:
 
     def rounds_of(self, spec: TrainingSpec, stage: str) -> range:
         """Return the numbers of a stage's rounds: an early stop evaluates before the last."""
-        last = spec.plan.rounds
+        last = spec.planned_rounds
         rounds = {
             "moments": range(1 if spec.needs_moments else 0),
             "validation": range(1 if spec.plan.contribution else 0),

@@ -8,14 +8,48 @@ round without the figure (an AUC where all labels are alike) neither stops nor i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from secureflow.domain.specs.measured import HIGHER, Metric
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 
 M = TypeVar("M")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One round of a job, and which round of its plan it belongs to.
+
+    A round of the plan is one round of the job, but of trees: there it is one tree, which takes a
+    round for each of its levels, after a first one that agrees on edges.
+
+    Args:
+        number: of the job's round, from 1.
+        round: of the plan's, from 1; 0 before them.
+        begins: whether it is the first of the plan's round: its figures are of a whole model.
+        ends: whether it is the last one.
+    """
+
+    number: int
+    round: int
+    begins: bool = True
+    ends: bool = True
+
+
+def turns(spec: TrainingSpec) -> Iterator[Turn]:
+    """Yield the rounds of a job, in order."""
+    model = spec.model
+    if not isinstance(model, XgboostModel):
+        yield from (Turn(number, number) for number in range(1, spec.plan.rounds + 1))
+        return
+    yield Turn(1, 0, begins=False, ends=False)
+    for tree in range(1, spec.plan.rounds + 1):
+        first = 2 + (tree - 1) * model.max_depth
+        for level in range(model.max_depth):
+            yield Turn(first + level, tree, level == 0, level + 1 == model.max_depth)
 
 
 def badness(metrics: Mapping[str, float], metric: Metric) -> float | None:

@@ -26,6 +26,7 @@ from secureflow.engines.training.encodings import (
     masked_parts,
     masked_plan,
     opened_sums,
+    published_dtype,
 )
 from secureflow.engines.training.models import Stage
 
@@ -95,7 +96,8 @@ class Ringed:
         self._plan = masked_plan(spec, JOB, spec_digest(spec), stage)
         self._total = np.zeros(self._plan.encoding.slots, self._plan.ring)
         self._one = np.zeros_like(self._total)
-        self._mean = np.empty(spec.update_parameters if stage == "train" else 0, np.float32)
+        length = spec.update_parameters if stage == "train" else 0
+        self._mean = np.empty(length, published_dtype(spec))
         self._count = 0
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:

@@ -16,7 +16,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, repeats, with_kept
-from secureflow.engines.training.schedule import Kept, Stopping
+from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
 from secureflow.simulation.training.failing import at
@@ -101,22 +101,24 @@ class _Rounds:
         train, history = adding(self._spec, "train"), []
         plan = self._spec.plan
         stopping, kept = Stopping(plan), Kept[GlobalModel](plan.metric or "loss")
-        last = 0
-        for number in range(1, self._spec.plan.rounds + 1):
-            began = time.perf_counter()
-            before = self._copied() if self._spec.plan.keep else None
-            sums = self._round(train, number)
-            metrics = summarise(self._spec, sums)
-            kept.offer(number - 1, before, metrics, sums)
-            last = number
-            row: dict[str, Any] = {"round": number, **metrics}
-            row["seconds"] = round(time.perf_counter() - began, 4)
-            if accounting is not None:
-                row["epsilon"] = epsilon_after(self._spec, accounting, number)
-            history.append(row)
-            if on_round is not None:
-                on_round(row)
-            if stopping.after(metrics):
+        last, began, metrics = 0, 0.0, dict[str, float]()
+        for turn in turns(self._spec):
+            began = time.perf_counter() if turn.begins else began
+            before = self._copied() if self._spec.plan.keep and turn.begins else None
+            sums = self._round(train, turn.number)
+            if turn.begins:
+                metrics = summarise(self._spec, sums)
+                kept.offer(turn.round - 1, before, metrics, sums)
+            if turn.ends:
+                last = turn.round
+                row: dict[str, Any] = {"round": last, **metrics}
+                row["seconds"] = round(time.perf_counter() - began, 4)
+                if accounting is not None:
+                    row["epsilon"] = epsilon_after(self._spec, accounting, last)
+                history.append(row)
+                if on_round is not None:
+                    on_round(row)
+            if turn.begins and stopping.after(metrics):
                 break
         sums = self._evaluate()
         model, metrics = self._model, summarise(self._spec, sums)

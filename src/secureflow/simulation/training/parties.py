@@ -170,7 +170,7 @@ def _read(spec: TrainingSpec, path: Path, buffer: NDArray[Any]) -> Vector:
         form = update_form(spec, "train")[:-1]
         return read_change(spec, "train", tensor_views(form, memoryview(buffer.data)))[:]
     wire = spec.wire_type
-    return buffer if wire == "float32" else widened(wire, buffer)
+    return buffer if wire in {"float32", "int64"} else widened(wire, buffer)
 
 
 def _bytes(key: bytes, *parts: str) -> bytes:

@@ -22,6 +22,7 @@ from secureflow.engines.training.encodings import (
     masked_parts,
     masked_plan,
     opened_sums,
+    published_dtype,
 )
 from secureflow.engines.training.models import initial_state
 
@@ -107,7 +108,7 @@ def federate(
     runners = [runner_of(job, part) for part in parts]
     model = GlobalModel.of(initial_state(job).copy())
     fold, path, delta = training_fold(job, "train", None), folder / "model", folder / "delta"
-    for number in range(1, job.plan.rounds + 1):
+    for number in range(1, job.planned_rounds + 1):
         model.parameters.tofile(path)
         for place, runner in enumerate(runners):
             sums = runner.train(path, delta, None, seed(number, place))
@@ -150,14 +151,15 @@ def federate_masked(
 ) -> tuple[np.ndarray, list[float]]:
     """Train masked (the masks themselves cancel); return the last state and the final sums."""
     runners = [runner_of(job, part) for part in parts]
-    state, mean = initial_state(job).copy(), np.empty(job.parameters, np.float32)
+    state = initial_state(job).copy()
+    mean = np.empty(job.update_parameters, published_dtype(job))
     path, delta = folder / "model", folder / "delta"
-    for number in range(1, job.plan.rounds + 1):
+    for number in range(1, job.planned_rounds + 1):
         state.tofile(path)
         vectors = []
         for place, runner in enumerate(runners):
             sums = runner.train(path, delta, None, seed(number, place))
-            vectors.append((np.fromfile(delta, "<f4"), sums))
+            vectors.append((np.fromfile(delta, published_dtype(job)), sums))
         plan, total, weight = _added(job, "train", vectors)
         apply_mean(job, plan, SummedUpdates(total, weight, len(parts)), state, mean)
     state.tofile(path)

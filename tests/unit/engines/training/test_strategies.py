@@ -27,6 +27,7 @@ FLOAT = st.floats(-(2.0**100), 2.0**100, width=32)
 def spec_of(size: int, strategy: Any = "fedavg") -> Any:
     plan = parse(TrainingPlan, {"strategy": strategy}, "plan")
     return SimpleNamespace(
+        model=None,
         privacy=None,
         parameters=size * (1 + kept_vectors(plan.strategy)),
         update_parameters=size,

@@ -32,6 +32,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest
+from secureflow.engines.sealing.wiretypes import BYTES, DTYPES
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
@@ -146,10 +147,11 @@ class TrainingContribution:
     ) -> Contribution:
         """Return the update's parameters and sums in the form that a client masks."""
         stage = cast("Stage", held.stage)
-        size = 4 * update_layout(spec, stage).parameters
-        parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
+        wire = spec.wire_type
+        size = BYTES[wire] * update_layout(spec, stage).parameters
+        values = np.frombuffer(held.plaintext[:size], DTYPES[wire])
         sums = np.frombuffer(held.plaintext[size:], "<f8")
-        return masked_parts(spec, stage, plan, parameters, sums)
+        return masked_parts(spec, stage, plan, values, sums)
 
     def reveals_nothing(self, spec: TrainingSpec) -> bool:
         """A rehearsal's updates are zeros, and its model is the same in every round."""

@@ -49,7 +49,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.sealing.stream import CHUNK
-from secureflow.engines.training.encodings import check_mean
+from secureflow.engines.training.encodings import check_mean, published_bytes, published_dtype
 from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.strategies import next_state
 from secureflow.kit.atomic import flush_directory, write_atomically
@@ -130,7 +130,7 @@ class ModelFiles:
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
         """
-        mean, size = self._job(job) / "mean", _FLOAT32 * spec.update_parameters
+        mean, size = self._job(job) / "mean", published_bytes(spec)
         if step.mean.size != size:
             raise other_model(step.model)
         with writing(self._place):
@@ -362,7 +362,7 @@ class ModelFiles:
 
 
 def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: str) -> None:
-    update = np.fromfile(mean, "<f4")
+    update = np.fromfile(mean, published_dtype(spec))
     if update.size != spec.update_parameters:
         raise other_model(digest)
     check_mean(spec, update)

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from secureflow.domain.specs.strategies import name_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.training.strategies.fedadagrad import Adagrad
 from secureflow.engines.training.strategies.fedadam import Adam
 from secureflow.engines.training.strategies.fedavg import FedAvg
@@ -21,6 +24,8 @@ from secureflow.engines.training.strategies.fednova import Normalised
 from secureflow.engines.training.strategies.fedyogi import Yogi
 from secureflow.engines.training.strategies.scaffold import Controlled
 from secureflow.engines.training.strategies.strategy import Blocks, Strategy, Target
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.growing import next_model
 
 __all__ = ["STRATEGIES", "Blocks", "Strategy", "Target", "next_state"]
 
@@ -43,5 +48,13 @@ def strategy_of(spec: TrainingSpec) -> Strategy:
 
 
 def next_state(spec: TrainingSpec, state: Blocks, release: Blocks, target: Target) -> None:
-    """Write the next state after a release, by the strategy of the job's plan; see `Strategy`."""
+    """Write the next state after a release, by the strategy of the job's plan; see `Strategy`.
+
+    Trees are grown: their release is the sum of a round, int64.
+    """
+    if isinstance(spec.model, XgboostModel):
+        whole = slice(None)
+        before = np.asarray(state[whole], np.float32)
+        target[whole] = next_model(layout_of(spec), before, np.asarray(release[whole], np.int64))
+        return
     strategy_of(spec).next_state(spec, state, release, target)

@@ -104,7 +104,9 @@ def test_a_median_and_trimmed_means_are_those_of_each_coordinate(rows: Rows) -> 
 
 @pytest.mark.parametrize("malicious", [0, 2, 4])
 def test_krum_takes_the_update_with_the_nearest_neighbours(rows: Rows, malicious: int) -> None:
-    np.testing.assert_allclose(of(Krum("krum", malicious), rows), rows[plain_krum(rows, malicious)])
+    np.testing.assert_allclose(
+        of(Krum("krum", malicious, 1), rows), rows[plain_krum(rows, malicious)]
+    )
 
 
 def test_several_are_the_best_by_their_scores(rows: Rows) -> None:

@@ -1,0 +1,94 @@
+"""Gradient boosted trees as a family: what `engines.trees` computes, behind `ModelFamily`.
+
+Its rounds are not those of a mean: a party adds up histograms (`adapters.frameworks.tree_runner`),
+and the next model is grown from their sum (`strategies.next_state`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.pull import Pull
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.forest import margins_of
+
+Vector = NDArray[np.float32]
+Matrix = NDArray[np.float32]
+Float = NDArray[np.float64]
+
+
+class BoostedTrees:
+    """`ModelFamily`.
+
+    Args:
+        spec: the job's spec.
+    """
+
+    needs_data: Final = True
+    reproducible: Final = True
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self.layout = layout_of(spec)
+        self._measure = measure_of(spec)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The centre and the unit of binary outputs: log-odds around the start."""
+        return (0.0, 1.0) if self.layout.squared else (self.layout.start, 1.0)
+
+    def train(
+        self,
+        spec: TrainingSpec,
+        parameters: Vector,
+        inputs: Matrix | EncodedRows,
+        labels: Vector,
+        seed: bytes,
+        weights: Vector | None = None,
+        pull: Pull | None = None,
+    ) -> Vector:
+        """Trees are grown from sums, not trained by a party."""
+        del spec, parameters, inputs, labels, seed, weights, pull
+        raise AssertionError
+
+    def clipped_sum(
+        self, parameters: Float, inputs: Float, labels: Float, clip: float, weights: Float | None
+    ) -> Float:
+        """There are no trees under differential privacy."""
+        del parameters, inputs, labels, clip, weights
+        raise AssertionError
+
+    def metric_count(self) -> int:
+        """Return the length of `metric_sums`."""
+        return self._measure.count
+
+    def metric_sums(
+        self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
+    ) -> Float:
+        """Return the sums of `measures` for the whole trees of a model on these rows."""
+        del spec
+        return self.measured(margins_of(self.layout, parameters, inputs), labels)
+
+    def measured(self, margins: Vector, labels: Vector) -> Float:
+        """Return the sums of `measures` for what the trees say of rows."""
+        return self._measure.sums(margins[:, None], labels, self.spread)
+
+    def private_metric_count(self) -> int:
+        """Return the length of `metric_steps`."""
+        return self._measure.private_count
+
+    def metric_steps(
+        self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int
+    ) -> NDArray[np.int64]:
+        """Return the steps of `measures`; each row's output is computed from it alone."""
+        found = self.outputs(parameters, inputs)
+        return self._measure.steps(found, labels, self.spread, unit)
+
+    def outputs(self, parameters: Vector, inputs: Matrix) -> Matrix:
+        """Return log-odds, or the scaled number, float32 (rows, 1)."""
+        return margins_of(self.layout, parameters, inputs)[:, None]

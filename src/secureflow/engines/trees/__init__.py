@@ -1,0 +1,1 @@
+"""Gradient boosted trees from summed histograms: arithmetic that parties and adders share."""

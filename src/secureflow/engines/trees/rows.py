@@ -1,0 +1,135 @@
+"""A party's rows: their bins, what the trees so far say of them, and the sums that a round adds up.
+
+What is kept between rounds (bins, margins) follows from the model and is made again where another
+model comes: repeats are bit-identical.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secureflow.engines.trees.edges import binned, fine_counts
+from secureflow.engines.trees.forest import add_trees, places_of
+from secureflow.engines.trees.growing import open_nodes
+from secureflow.engines.trees.layout import (
+    LIMIT,
+    UNIT,
+    Floats,
+    Layout,
+    Parts,
+    Vector,
+    Whole,
+    parts_of,
+)
+from secureflow.kit.errors import SecureFlowError
+
+
+class Rows:
+    """Some rows, and the margins of the newest model that was asked for.
+
+    Args:
+        layout: the job's.
+        inputs: (rows, width), float32, NaN where a number is missing.
+        labels: (rows,), 0 or 1, or the scaled number.
+        share: how much each row counts: below 1 at a party with more rows than may count. Edges
+            are chosen by all rows.
+    """
+
+    def __init__(self, layout: Layout, inputs: Floats, labels: Floats, share: float = 1.0) -> None:
+        self._layout, self._share = layout, share
+        self._inputs, self.labels = inputs, labels.astype(np.float64)
+        self._edges: Floats | None = None
+        self._cells: Whole = np.zeros((0, 0), np.int64)
+        self._ones: tuple[Whole, ...] = ()
+        """Row and input of each indicator that is 1: most are 0, and follow from their node."""
+        self._trees: Floats = np.zeros(0, np.float32)
+        self._margins: Vector = np.zeros(0)
+        self._derived: tuple[Whole, Whole] | None = None
+
+    def margins(self, model: Floats) -> Vector:
+        """Return what the whole trees of a model say of the rows, float64 (rows,)."""
+        parts = parts_of(self._layout, model)
+        self._bin(parts)
+        done = min(parts.done, self._layout.trees)
+        held = len(self._trees)
+        if held > done or not np.array_equal(self._trees, parts.nodes[:held]):
+            held = 0
+        if not held:
+            self._margins = np.full(len(self.labels), self._layout.start)
+        if held != done or not done:
+            add_trees(self._layout, parts, self._cells, self._margins, held, done)
+            self._trees, self._derived = parts.nodes[:done].copy(), None
+        return self._margins
+
+    def sums(self, model: Floats) -> Whole:
+        """Return what these rows add to the round that starts from a model, int64 (length,).
+
+        Raises:
+            SecureFlowError: `value_out_of_bounds` for more rows than can be added up.
+        """
+        layout, parts = self._layout, parts_of(self._layout, model)
+        found = np.zeros(layout.length, np.int64)
+        if not parts.known:
+            found[: layout.numbers * layout.fine] = fine_counts(layout, self._inputs)
+            return found
+        if len(places := open_nodes(layout, parts)) and len(self.labels):
+            self._add_level(parts, model, places, found)
+        if int(np.abs(found).max(initial=0)) > LIMIT:
+            raise SecureFlowError(
+                "value_out_of_bounds",
+                "The rows are more than trees can add up.",
+                "Use fewer rows.",
+            )
+        return found
+
+    def _add_level(self, parts: Parts, model: Floats, places: Whole, found: Whole) -> None:
+        layout, level = self._layout, parts.level
+        first, second = self._derivatives(model)
+        ends = places_of(layout, parts.nodes[parts.done], self._cells, level)
+        node_of = np.full(layout.model.nodes, -1)
+        node_of[places] = places - ((1 << level) - 1)
+        nodes = node_of[ends]
+        rows = np.flatnonzero(nodes >= 0)
+        held = np.flatnonzero(nodes[self._ones[0]] >= 0)
+        ones_rows, ones = (one[held] for one in self._ones)
+        numbers = slice(0, layout.numbers)
+        at_numbers = layout.offsets[numbers] + self._cells[rows, numbers]
+        at = np.concatenate([
+            (nodes[rows, None] * layout.cells + at_numbers).reshape(-1),
+            nodes[ones_rows] * layout.cells + layout.offsets[layout.numbers + ones] + 1,
+        ])  # fmt: skip
+        zeros = layout.offsets[layout.numbers :]
+        half, width = layout.widest * layout.cells, 1 << level
+        for start, values in ((0, first), (half, second)):
+            # Sums below 2^53 are exact in float64.
+            plain = values.astype(np.float64)
+            weights = np.concatenate([np.repeat(plain[rows], layout.numbers), plain[ones_rows]])
+            total = np.bincount(at, weights, minlength=width * layout.cells)
+            table = total.astype(np.int64).reshape(width, layout.cells)
+            whole = np.bincount(nodes[rows], plain[rows], minlength=width).astype(np.int64)
+            table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            found[start : start + table.size] = table.reshape(-1)
+
+    def _derivatives(self, model: Floats) -> tuple[Whole, Whole]:
+        """Return the rows' first and second derivatives of the loss, in steps of `UNIT`."""
+        margins = self.margins(model)
+        if self._derived is None:
+            if self._layout.squared:
+                first, second = margins - self.labels, np.ones(len(margins))
+                first = np.clip(first, -64.0, 64.0)
+            else:
+                chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
+                first, second = chance - self.labels, chance * (1.0 - chance)
+            self._derived = (
+                np.rint(first * (UNIT * self._share)).astype(np.int64),
+                np.rint(second * (UNIT * self._share)).astype(np.int64),
+            )
+        return self._derived
+
+    def _bin(self, parts: Parts) -> None:
+        if self._edges is None or not np.array_equal(self._edges, parts.edges):
+            self._edges = parts.edges.copy()
+            self._cells = binned(self._layout, parts.edges, self._inputs)
+            self._ones = np.nonzero(self._cells[:, self._layout.numbers :])
+            self._trees = np.zeros((0, *parts.nodes.shape[1:]), np.float32)
+            self._derived = None

@@ -1,0 +1,72 @@
+"""Boosted trees in simulation: the example job file, what is kept, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from secureflow import simulate
+from secureflow.kit.errors import SecureFlowError
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "trees.yaml"
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Any]:
+    draws = np.random.default_rng(4)
+    age, income = draws.uniform(18, 90, 400), draws.uniform(0, 300_000, 400)
+    gone = draws.random(400) < 0.2
+    score = (age > 40) * 2.0 - (income < 60_000) + gone + 0.3 * draws.normal(size=400)
+    sex = draws.choice(np.array(["f", "m"], dtype=object), 400)
+    return {"age": age, "income": np.where(gone, np.nan, income), "sex": sex,
+            "default": np.where(score > 0.7, "yes", "no").astype(object)}  # fmt: skip
+
+
+def small(**plan: Any) -> dict[str, Any]:
+    job = yaml.safe_load(EXAMPLE.read_text())
+    job["model"] |= {"max_depth": 3, "bins": 16}
+    job["plan"] = {"rounds": 6, "learning_rate": 0.5, "validation": 0.2, **plan}
+    return dict(job)
+
+
+def test_the_example_is_a_job(rows: dict[str, Any], tmp_path: Path) -> None:
+    told: list[int] = []
+    found = simulate(small(), rows, parties=4, on_round=lambda row: told.append(row["round"]))
+    assert told == [1, 2, 3, 4, 5, 6]  # trees, not levels
+    assert found.history[0]["loss"] == pytest.approx(np.log(2), abs=1e-6)
+    assert found.metrics["auc"] > 0.9
+    assert found.metrics["loss"] < found.history[-1]["loss"]
+    found.model.save_xgboost(tmp_path / "model.json")
+    written = json.loads((tmp_path / "model.json").read_text())
+    assert len(written["learner"]["gradient_booster"]["model"]["trees"]) == 6
+    with pytest.raises(SecureFlowError, match="not of scikit-learn"):
+        found.model.to_sklearn()
+
+
+def test_masked_trees_are_the_sealed_ones(rows: dict[str, Any]) -> None:
+    job = small(rounds=2)
+    job["model"]["min_node_rows"] = 10
+    sealed = simulate(job, rows, parties=4, protection="sealed")
+    masked = simulate(job, rows, parties=4, protection="secagg")
+    assert sealed.digest == masked.digest
+    assert sealed.metrics["rows"] == masked.metrics["rows"]
+
+
+def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:
+    """An early stop is seen with the first level of the next tree, which is then no tree."""
+    stopped = simulate(
+        small(rounds=40, learning_rate=2.0, early_stop={"patience": 2}), rows, parties=4
+    )
+    trees = len(stopped.history)
+    assert trees < 40
+    again = simulate(small(rounds=trees, learning_rate=2.0), rows, parties=4)
+    assert stopped.metrics == again.metrics
+    best = simulate(small(rounds=trees, learning_rate=2.0, keep="best"), rows, parties=4)
+    losses = [row["loss"] for row in best.history[1:]] + [best.last_metrics["loss"]]
+    assert best.metrics["loss"] == min(losses)
+    assert best.kept_round == 1 + losses.index(min(losses))
