@@ -83,7 +83,21 @@ def _strategy_rules(spec: TrainingSpec) -> Problem | None:
         return "plan.strategy", reason, _FEDAVG
     if not isinstance(spec.plan.strategy, FedProx | FedDyn | Scaffold | FedNova):
         return None
-    return _local_rules(spec) or _beside_rules(spec)
+    return _local_rules(spec) or _hiding_rules(spec) or _beside_rules(spec)
+
+
+def _hiding_rules(spec: TrainingSpec) -> Problem | None:
+    """Check that what a round releases hides each party's change among the others'."""
+    strategy, name = spec.plan.strategy, name_of(spec.plan.strategy)
+    if isinstance(strategy, Scaffold) and spec.min_contributors < SCAFFOLD_LEAST:
+        reason = Text(
+            "a round of {strategy} releases two sums, from which each of fewer than {least} "
+            "parties could compute the others' changes",
+            strategy=name, least=SCAFFOLD_LEAST,
+        )  # fmt: skip
+        hint = Text("Write `min_contributors: {least}`.", least=SCAFFOLD_LEAST)
+        return "min_contributors", reason, hint
+    return None
 
 
 def _beside_rules(spec: TrainingSpec) -> Problem | None:
@@ -104,14 +118,6 @@ def _beside_rules(spec: TrainingSpec) -> Problem | None:
             strategy=name,
         )
         return "resume", reason, "Start from the model's weights instead: secureflow model upload."
-    if isinstance(strategy, Scaffold) and spec.min_contributors < SCAFFOLD_LEAST:
-        reason = Text(
-            "a round of {strategy} releases two sums, from which each of fewer than {least} "
-            "parties could compute the others' changes",
-            strategy=name, least=SCAFFOLD_LEAST,
-        )  # fmt: skip
-        hint = Text("Write `min_contributors: {least}`.", least=SCAFFOLD_LEAST)
-        return "min_contributors", reason, hint
     if sent_beside(strategy, 1) and spec.wire_type != "float32":
         reason = Text("what {strategy} sends beside the change needs float32", strategy=name)
         return "wire", reason, "Remove it."
