@@ -55,6 +55,7 @@ export function termsOf(form: Filled, now: number): Terms {
     bundles: codeOf(form),
     uses: form.uses ?? null,
     automatic: form.automatic ?? false,
+    validation: null, // rows that leave are granted in the terminal alone
   };
 }
 
