@@ -139,7 +139,7 @@ def trained(
             honest = [_train(one, file, model.digest, update, buffer) for one in made]
             sent = attack([parameters for parameters, _ in honest])
             for party, parameters, (_, sums) in zip(made, sent, honest, strict=True):
-                total.add(party.name, parameters, sums)
+                total.add(party.name, _within(parameters, spec.limits.clip_norm), sums)
             total.release(model, lambda _: bytes(32))
     return model.parameters[: spec.model_parameters]
 
@@ -149,6 +149,12 @@ def _train(
 ) -> tuple[Update, NDArray[np.float64]]:
     parameters, sums = party.train(file, digest, update, None, buffer)
     return parameters.copy(), sums
+
+
+def _within(update: Update, longest: float) -> Update:
+    """Return an update that is not refused for its length."""
+    norm = float(np.linalg.norm(update.astype(np.float64)))
+    return update if norm < longest else update * np.float32((1 - 1e-6) * longest / norm)
 
 
 def owners_rows(images: Images, partition: str, seed: int, party: int) -> NDArray[np.bool_]:
