@@ -22,10 +22,11 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum
-from secureflow.domain.specs.base import SpecBase, parse, refuse, roster_problem, spec_digest
+from secureflow.domain.specs.base import SpecBase, parse, refuse, spec_digest
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.request import REQUEST, RequestBase
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.updatelimits import Limits
 from secureflow.enclave.folds import Seed
 from secureflow.enclave.kind import EnclaveKinds

@@ -34,10 +34,11 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum
 from secureflow.cli.kinds import WithoutPeers
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import SpecBase, parse, roster_problem, spec_digest
+from secureflow.domain.specs.base import SpecBase, parse, spec_digest
 from secureflow.domain.specs.base import refuse as refuse_problem
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.request import REQUEST, RequestBase
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.updatelimits import Limits
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed

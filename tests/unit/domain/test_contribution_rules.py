@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.domain.specs.base import JobSpec, Part, RosterEntry, dump, parse, spec_digest
+from secureflow.domain.specs.compression import Int8
 from secureflow.domain.specs.contribution import MAX_VALUES
 from secureflow.domain.specs.inputs import ArrayFeature
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -53,6 +54,7 @@ def test_a_plan_without_it_is_the_same_as_ever() -> None:
         (replace(SPEC, roster=SPEC.roster[:2], min_contributors=2), "must be 3 or more"),
         (replace(SPEC, part_of=Part("job_0123456789", 1)), "step of another job"),
         (replace(SPEC, wire="float16"), "rounded to it"),
+        (replace(SPEC, compression=Int8("int8")), "as they were trained"),
         (replace(SPEC, model=SgdClassifierModel("sgd_classifier")), "family sgd_classifier"),
     ],
 )
@@ -66,7 +68,7 @@ def test_what_makes_no_single_update_or_no_model_is_refused(spec: TrainingSpec, 
         ({"validation": 0.0}, "there are none"),
         ({"aggregation": {"rule": "median"}}, "median a coalition's model is not the mean"),
         ({"strategy": {"name": "fedadam"}}, "fedadam keeps from round to round"),
-        ({"strategy": {"name": "scaffold"}}, "scaffold keeps from round to round"),
+        ({"strategy": {"name": "feddyn"}}, "feddyn keeps from round to round"),
         ({"strategy": {"name": "fednova"}}, "fednova keeps from round to round"),
     ],
 )

@@ -12,7 +12,7 @@ from secureflow.domain.specs.strategy_rules import strategy_problem
 from secureflow.domain.specs.training import Initial, Resume, TrainingPlan, TrainingSpec
 
 RESUME = Resume("job_0123456789", 1, "ab" * 32)
-SPEC = TrainingSpec("", "", "", "", ())
+SPEC = TrainingSpec("", "", "", "", (), min_contributors=4)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,7 +25,6 @@ from secureflow.domain.fieldfaults import (
     first_of,
 )
 from secureflow.domain.partyengines import EngineNeeded
-from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.matchedrows import MatchedRows
 from secureflow.domain.specs.partforms import (
     CodePart,
@@ -176,6 +175,10 @@ class JobSpec(Protocol):
         """Whether every number that it releases is differentially private."""
 
     @property
+    def hides_among(self) -> int | None:
+        """Among how many contributions a release hides each, where no sum of all does."""
+
+    @property
     def planned_rounds(self) -> int:
         """The most rounds that the job takes."""
 
@@ -317,6 +320,11 @@ class SpecBase:
         return None
 
     @property
+    def hides_among(self) -> int | None:
+        """Nothing but sums of all contributions is released."""
+        return None
+
+    @property
     def bases(self) -> tuple[str, ...]:
         """It stands on none, unless a kind of job says otherwise."""
         return ()
@@ -437,41 +445,6 @@ def dataset_name(spec: JobSpec, party: str) -> str:
 def brings_rows(spec: JobSpec, party: str) -> bool:
     """Tell whether rows of a party are read: one without a dataset only computes along."""
     return spec.reads_rows and bool(dataset_name(spec, party))
-
-
-def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
-    """Return a contradiction in a roster, or None.
-
-    Args:
-        spec: the spec.
-        smallest: the fewest parties for which this kind of job makes sense.
-    """
-    if len(spec.roster) < smallest:
-        reason: str = Text("it has fewer than {smallest} parties", smallest=smallest)
-        return "roster", reason, "Invite another organisation."
-    if len(set(spec.parties)) != len(spec.roster):
-        return "roster", "a party is listed twice", "List each organisation once."
-    if len({c.key for c in spec.roster}) != len(spec.roster):
-        return "roster", "two parties have the same signing key", "Each party has its own key."
-    if spec.min_contributors < floor_of(len(spec.roster)):
-        reason = "a sum of fewer than three parties shows each party the others' data"
-        return "min_contributors", reason, "Set it to at least 3."
-    if spec.min_contributors > len(spec.roster):
-        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
-    return None
-
-
-def missing_problem(spec: JobSpec, reason: str) -> Problem | None:
-    """Return that a party may be missing in some of a job's sums where none must be, or None.
-
-    Args:
-        spec: a job that opens several sums of the same rows: the difference of two, one of which
-            lacks a party, is that party's own. Differential privacy hides its rows in each of them.
-        reason: says so.
-    """
-    if spec.all_private or spec.min_contributors == len(spec.roster):
-        return None
-    return "min_contributors", reason, "Set it to all parties, or add a `privacy:` part."
 
 
 def refuse(problem: Problem | None) -> None:

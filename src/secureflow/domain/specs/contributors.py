@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import contributes
-from secureflow.domain.specs.robust import Krum
-from secureflow.domain.specs.strategies import Scaffold
-from secureflow.domain.specs.training import TrainingSpec
 
 
 def contributing(spec: JobSpec) -> JobSpec:
@@ -28,19 +25,8 @@ def two_sum(spec: JobSpec) -> bool:
 def hidden_among(spec: JobSpec) -> int:
     """Return among how many parties' contributions a release hides each of them, at the least.
 
-    Those of a sum are `min_contributors`. Krum releases the mean of those that it selects; and
-    SCAFFOLD two sums that weigh the parties differently, from which whoever knows all but two
-    contributions can compute these two, so that they hide one less.
+    Those of a sum are `min_contributors`; a spec whose releases hide fewer says so.
     """
     summed = [one for one in spec.parts("") or (spec,) if contributes(one)]
-    return min(map(_hidden, summed), default=len(spec.roster))
-
-
-def _hidden(spec: JobSpec) -> int:
-    least = spec.min_contributors
-    if not isinstance(spec, TrainingSpec) or spec.privacy is not None:
-        return least  # with its party's noise even a single contribution is bounded
-    if isinstance(spec.plan.strategy, Scaffold):
-        least -= 1
-    rule = spec.plan.aggregation
-    return min(least, rule.select) if isinstance(rule, Krum) else least
+    hidden = (one.hides_among or one.min_contributors for one in summed)
+    return min(hidden, default=len(spec.roster))

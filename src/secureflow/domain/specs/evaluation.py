@@ -16,19 +16,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.specs.base import (
-    STRICT,
-    UNLESS_NONE,
-    Digest,
-    Id,
-    Problem,
-    SpecBase,
-    missing_problem,
-    refuse,
-    roster_problem,
-)
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Problem, SpecBase, refuse
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
+from secureflow.domain.specs.rosterrules import missing_problem, roster_problem
 from secureflow.domain.specs.scored import ScoredModel, code_facts, scored_problem
 from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
 from secureflow.domain.specs.targets import NumberLabel

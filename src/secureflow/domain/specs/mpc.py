@@ -25,7 +25,6 @@ from secureflow.domain.specs.base import (
     SpecBase,
     dump,
     refuse,
-    roster_problem,
 )
 from secureflow.domain.specs.bundles import bundle_facts, given_to
 from secureflow.domain.specs.engineprograms import (
@@ -40,6 +39,7 @@ from secureflow.domain.specs.measuredcolumn import MeasuredColumn
 from secureflow.domain.specs.mpc_programs import BUILT_IN, MpcProgram, Protocol, entry_of
 from secureflow.domain.specs.ownprograms import MpycProgram
 from secureflow.domain.specs.partforms import CodePart
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.summed import SummedPrivacy, summed_problem
 from secureflow.kit.canonical import digest
 from secureflow.kit.text import Text

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from secureflow.domain.specs.base import Problem, SpecBase, refuse, roster_problem
+from secureflow.domain.specs.base import Problem, SpecBase, refuse
 from secureflow.domain.specs.conditions import DECIMALS, metrics_of
 from secureflow.domain.specs.kind import Fact, SpecKind
 from secureflow.domain.specs.leavingrows import part_problem
@@ -19,6 +19,7 @@ from secureflow.domain.specs.ports import PORTS, connects
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.specs.provisional import provisional_recipe
 from secureflow.domain.specs.recipe import number_columns
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.tables import StepProblem
 from secureflow.domain.specs.tensors import layout_digest

@@ -24,9 +24,9 @@ from secureflow.domain.specs.base import (
     Slug,
     SpecBase,
     refuse,
-    roster_problem,
 )
 from secureflow.domain.specs.bundles import BundleRef
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.scored import ScoredModel, code_facts, scored_problem
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles

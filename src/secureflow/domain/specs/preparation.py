@@ -15,18 +15,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.specs.base import (
-    STRICT,
-    UNLESS_NONE,
-    Problem,
-    SpecBase,
-    missing_problem,
-    refuse,
-    roster_problem,
-)
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Problem, SpecBase, refuse
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.passes import MAX_SLOTS, MAX_TOTALS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
+from secureflow.domain.specs.rosterrules import missing_problem, roster_problem
 from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
 from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from secureflow.domain.specs.base import Problem, refuse, roster_problem
+from secureflow.domain.specs.base import Problem, refuse
 from secureflow.domain.specs.psi import ENGINES, MATCHED, ROW, SMALL, PsiSide, PsiSpec
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.kit.text import Text
 
 _ASKS_OTHERS: Final = frozenset({"right", "full"})

@@ -24,17 +24,9 @@ from pydantic import Field
 
 from secureflow.domain.bounds import Bounds, bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs.base import (
-    STRICT,
-    Column,
-    Problem,
-    Slug,
-    SpecBase,
-    Unit,
-    refuse,
-    roster_problem,
-)
+from secureflow.domain.specs.base import STRICT, Column, Problem, Slug, SpecBase, Unit, refuse
 from secureflow.domain.specs.measuredcolumn import MeasuredColumn
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.kit.text import Text
 
 MAX_SLOTS: Final = 1 << 16

@@ -28,15 +28,14 @@ from secureflow.domain.specs.base import (
     SpecBase,
     contradiction,
     dump,
-    missing_problem,
     parse,
     refuse,
-    roster_problem,
 )
 from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.privacy import Placement, Privacy
+from secureflow.domain.specs.rosterrules import missing_problem, roster_problem
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.domain.specs.updatelimits import Limits

@@ -22,7 +22,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.partyengines import EngineNeeded
-from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, missing_problem, refuse
+from secureflow.domain.specs.base import STRICT, JobSpec, Slug, SpecBase, refuse
 from secureflow.domain.specs.contributors import any_contributes
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import Fact, SpecKind
@@ -32,6 +32,7 @@ from secureflow.domain.specs.partforms import MOST_RUNS, CodePart, Part, Patienc
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.psi import PsiSpec
+from secureflow.domain.specs.rosterrules import missing_problem
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.timetable_request import (
     LEAST_SECONDS,

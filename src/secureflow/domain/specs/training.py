@@ -43,12 +43,13 @@ from secureflow.domain.specs.measured import Metric
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
-from secureflow.domain.specs.robust import Aggregation
+from secureflow.domain.specs.robust import Aggregation, Krum
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.startingmodels import Initial, Resume
 from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.strategies import (
     ChosenStrategy,
+    Scaffold,
     kept_by_party,
     kept_vectors,
     name_of,
@@ -396,6 +397,20 @@ class TrainingSpec(SpecBase):
     def all_private(self) -> bool:
         """With differential privacy moments, metrics and row counts are noised or not released."""
         return self.privacy is not None
+
+    @property
+    def hides_among(self) -> int | None:
+        """Fewer than contribute with two rules, unless each party's own noise hides it.
+
+        Krum releases the mean of those that it selects; SCAFFOLD two sums that weigh the parties
+        differently, of which who knows all but two contributions computes these two.
+        """
+        rule, least = self.plan.aggregation, self.min_contributors
+        if self.privacy is not None:
+            return None
+        if isinstance(self.plan.strategy, Scaffold):
+            least -= 1
+        return min(least, rule.select) if isinstance(rule, Krum) else least
 
     @property
     def wire_type(self) -> WireType | Literal["int64"]:

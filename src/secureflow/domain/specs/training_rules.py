@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
-from secureflow.domain.specs.base import Problem, refuse, roster_problem
+from secureflow.domain.specs.base import Problem, refuse
 from secureflow.domain.specs.contribution_rules import contribution_problem
 from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
@@ -20,6 +20,7 @@ from secureflow.domain.specs.privacy_hints import (
 )
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.recipe_rules import recipe_problem
+from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Joined, Text
