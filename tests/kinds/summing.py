@@ -28,7 +28,7 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.request import REQUEST, RequestBase
 from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.updatelimits import Limits
-from secureflow.enclave.folds import Seed
+from secureflow.enclave.folds import Fold, Seed
 from secureflow.enclave.kind import EnclaveKinds
 from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.enclave.models import GlobalModel
@@ -261,11 +261,31 @@ class SummingEnclave:
     def manifest(self, spec: SummingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
         return MANIFEST
 
-    def fold(self, spec: SummingSpec, stage: str, plan: MaskingPlan | None) -> TotalFold:
+    def fold(
+        self,
+        spec: SummingSpec,
+        stage: str,
+        plan: MaskingPlan | None,
+        beside: Mapping[str, Fold],
+    ) -> TotalFold:
         return TotalFold()
+
+    def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
+        return
+
+    def told(
+        self, spec: SummingSpec, stage: str, folds: Mapping[str, Fold]
+    ) -> dict[str, dict[str, JSON]]:
+        return {}
 
     def starts_from(self, spec: SummingSpec) -> str:
         return ""
+
+    def start(self, spec: SummingSpec) -> int:
+        return 0
+
+    def started(self, spec: SummingSpec, model: NDArray[np.float32]) -> NDArray[np.float32]:
+        return model
 
     def initial(self, spec: SummingSpec) -> NDArray[np.float32]:
         return np.zeros(0, np.float32)

@@ -106,5 +106,6 @@ async def test_a_base_that_is_read_otherwise_than_it_was_hashed_leads_to_no_mode
     base = store.keep(np.arange(4, dtype="<f4").tobytes())
     store.blobs[base] = np.arange(1, 5, dtype="<f4").tobytes()
     request: Any = SimpleNamespace(job=JOB.id, base=base, model={"digest": base})
+    spec: Any = SimpleNamespace(parameters=4, starts_from="")
     with pytest.raises(DamagedArtifactError):
-        await ModelSums(store)._model(request, SimpleNamespace(parameters=4))  # type: ignore[arg-type]
+        await ModelSums(store)._model(request, spec)

@@ -127,6 +127,10 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             "Leave this job: its trainer would make another update, which reveals more.",
         ),
         Told(
+            "What this party keeps for itself between rounds is not as it was written.",
+            "Leave this job: from another state the trainer would make another update.",
+        ),
+        Told(
             "The optimiser's state is larger than {most} bytes.",
             "Leave this job: from another state the trainer would make another update.",
             {"most": "count"},

@@ -175,7 +175,7 @@ def test_what_is_stopped(protection: str, noise: str, intermediate: str, tee: st
 
 LEARNING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     # plan → what is told of it, and how far the reading of a single update is stopped
-    "krum": ({"aggregation": {"rule": "krum"}}, {"plain": "no", "local": "partly"}),
+    "krum": ({"aggregation": {"rule": "krum", "select": 1}}, {"plain": "no", "local": "partly"}),
     "multi-krum": ({"aggregation": {"rule": "krum", "select": 3}}, {}),
     "median": ({"aggregation": {"rule": "median"}}, {}),
     "trimmed_mean": ({"aggregation": {"rule": "trimmed_mean", "trim": 2}}, {}),

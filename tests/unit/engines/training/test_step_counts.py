@@ -62,7 +62,7 @@ def updated(steps: float, rows: float) -> Any:
     parameters = np.array([0.01, 0.0, 0.0, steps * per_step(SPEC)], np.float32)
     sums = np.zeros(update_layout(SPEC).sums)
     sums[0] = rows
-    return SimpleNamespace(parameters=parameters, sums=sums)
+    return SimpleNamespace(tensors={"parameters": parameters}, sums=sums)
 
 
 @pytest.mark.parametrize("told", [-8.0, 0.0, 80.0, 200.0])
