@@ -464,7 +464,7 @@ def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: flo
 
 @pytest.mark.parametrize(
     ("protection", "process"),
-    [("sealed", "enclave"), more("sealed", "bank-b"), more("secagg", "bank-b")],
+    [("sealed", "enclave"), more("sealed", "bank-b")],
 )
 def test_levels_of_trees_are_grown_again(place: Platform, protection: str, process: str) -> None:
     digest, died = grown(place, protection, Arming(process, ("release", "train"), share=0.4))

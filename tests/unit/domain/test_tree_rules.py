@@ -33,9 +33,8 @@ KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
         ("binary", {"plan": {"strategy": {"name": "fedadam"}}}, "plan.strategy"),
         ("binary", private("local"), "privacy"),
         ("binary", {"wire": "float16"}, "wire"),
-        ("binary", {"protection": "secagg", "model": {"min_node_rows": 9}}, "model.min_node_rows"),
-        ("binary", {"protection": "sealed+secagg", "model": {"min_node_rows": 1}},
-         "model.min_node_rows"),
+        ("binary", {"protection": "secagg"}, "protection"),
+        ("binary", {"protection": "sealed+secagg", "model": {"min_node_rows": 100}}, "protection"),
         ("binary", {"resume": {"job": "job_0000000001", "round": 1, "model": "0" * 64}}, "resume"),
     ],
 )  # fmt: skip

@@ -48,13 +48,10 @@ def test_the_example_is_a_job(rows: dict[str, Any], tmp_path: Path) -> None:
         found.model.to_sklearn()
 
 
-def test_masked_trees_are_the_sealed_ones(rows: dict[str, Any]) -> None:
-    job = small(rounds=2)
-    job["model"]["min_node_rows"] = 10
-    sealed = simulate(job, rows, parties=4, protection="sealed")
-    masked = simulate(job, rows, parties=4, protection="secagg")
-    assert sealed.digest == masked.digest
-    assert sealed.metrics["rows"] == masked.metrics["rows"]
+@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+def test_trees_are_not_grown_under_masks(rows: dict[str, Any], protection: str) -> None:
+    with pytest.raises(SecureFlowError, match="the difference of two shows rows"):
+        simulate(small(rounds=2), rows, parties=4, protection=protection)
 
 
 def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:

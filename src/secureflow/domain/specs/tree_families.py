@@ -33,8 +33,6 @@ MAX_LEVELS: Final = 9_999
 """Most levels of all trees of a job together: each is a round."""
 MAX_CELLS: Final = 1 << 24
 """Most cells of the histograms of a level: everybody holds some copies of them in memory."""
-MASKED_ROWS: Final = 10
-"""Fewest rows of a node whose histogram is opened to everybody."""
 
 
 @dataclass(frozen=True)

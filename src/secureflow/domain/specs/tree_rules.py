@@ -7,7 +7,7 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import PLAIN, name_of
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
-from secureflow.domain.specs.tree_families import MASKED_ROWS, MAX_CELLS, MAX_LEVELS, XgboostModel
+from secureflow.domain.specs.tree_families import MAX_CELLS, MAX_LEVELS, XgboostModel
 from secureflow.kit.text import Text
 
 
@@ -107,13 +107,12 @@ def _protection(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
     if spec.wire not in {None, "float32"}:
         reason = Text("histograms of {family} travel as whole numbers", family=model.family)
         return "wire", reason, "Remove it."
-    if traits_of(spec).masks and model.min_node_rows < MASKED_ROWS:
-        reason = Text(
-            "under masks every member sees the histogram of each node, of {least} rows at least",
-            least=MASKED_ROWS,
+    if traits_of(spec).masks:
+        reason = (
+            "under masks the sums of every level are opened, and the difference of two shows rows "
+            "of a party that missed one, or of a node that was closed"
         )
-        hint = Text("Write `min_node_rows: {least}` or more.", least=MASKED_ROWS)
-        return "model.min_node_rows", reason, hint
+        return "protection", reason, 'Use protection "sealed".'
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,11 @@ def test_they_are_those_of_all_rows_in_one_place(
 
 
 def test_under_masks_the_same_bits_are_grown(tmp_path: Path) -> None:
+    """Arithmetic alone: no job may ask for it (`tree_rules`)."""
     sealed, _ = federate(job_of(plan=ALL), shares(), tmp_path)
-    masked, sums = federate_masked(job_of(plan=ALL, protection="secagg"), shares(), tmp_path)
+    masked, sums = federate_masked(
+        replace(job_of(plan=ALL), protection="secagg"), shares(), tmp_path
+    )
     np.testing.assert_array_equal(sealed, masked)
     assert sums[0] == 300.0  # the rows of all, exactly
 
