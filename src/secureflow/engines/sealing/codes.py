@@ -108,7 +108,8 @@ class SparseBlocks:
     def __getitem__(self, part: slice) -> Vector:
         """Return a block, float32."""
         start, stop, _ = part.indices(self.shape[0])
-        first, end = np.searchsorted(self._places, (start, stop))
+        # Of the places' own dtype: for another one all of them would be cast, for every block.
+        first, end = np.searchsorted(self._places, np.array((start, stop), self._places.dtype))
         block = np.zeros(stop - start, np.float32)
         block[self._places[first:end].astype(np.int64) - start] = self._values[first:end]
         return block
