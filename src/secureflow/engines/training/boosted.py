@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.forest import margins_of
@@ -23,7 +23,7 @@ Matrix = NDArray[np.float32]
 Float = NDArray[np.float64]
 
 
-class BoostedTrees:
+class BoostedTrees(Measured):
     """`ModelFamily`.
 
     Args:
@@ -63,10 +63,6 @@ class BoostedTrees:
         del parameters, inputs, labels, clip, weights
         raise AssertionError
 
-    def metric_count(self) -> int:
-        """Return the length of `metric_sums`."""
-        return self._measure.count
-
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
     ) -> Float:
@@ -77,10 +73,6 @@ class BoostedTrees:
     def measured(self, margins: Vector, labels: Vector) -> Float:
         """Return the sums of `measures` for what the trees say of rows."""
         return self._measure.sums(margins[:, None], labels, self.spread)
-
-    def private_metric_count(self) -> int:
-        """Return the length of `metric_steps`."""
-        return self._measure.private_count
 
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int

@@ -86,6 +86,20 @@ class Measure(Protocol):
         """Return each figure's standard error under noise of `sigma` rows, to first order."""
 
 
+class Measured:
+    """What a family says of its measure; `_measure` is set by the family."""
+
+    _measure: Measure
+
+    def metric_count(self) -> int:
+        """Return the length of `metric_sums`."""
+        return self._measure.count
+
+    def private_metric_count(self) -> int:
+        """Return the length of `metric_steps`."""
+        return self._measure.private_count
+
+
 @dataclass(frozen=True)
 class NoMeasure:
     """Nothing to measure: no target."""

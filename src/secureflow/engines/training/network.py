@@ -27,7 +27,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.privacy.clipping import Layer, clipped_layers_sum, product_rows
 from secureflow.engines.training.logistic import diverged, probabilities
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.order import orders
 from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.weighting import row_weights
@@ -39,7 +39,7 @@ Product = Callable[[_Array, _Array], _Array]
 """rows (n, i) and coefficients (o, i) to (n, o)."""
 
 
-class Network:
+class Network(Measured):
     """`ModelFamily` for dense layers.
 
     Args:
@@ -109,10 +109,6 @@ class Network:
             backwards = self._backwards(layers, seen, residual, product_rows)
         return clipped_layers_sum([Layer(*one) for one in backwards][::-1], clip)
 
-    def metric_count(self) -> int:
-        """Return the length of `metric_sums`."""
-        return self._measure.count
-
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
     ) -> NDArray[np.float64]:
@@ -121,10 +117,6 @@ class Network:
         return self._measure.sums(
             self.outputs(parameters, inputs), labels, self._spread(parameters)
         )
-
-    def private_metric_count(self) -> int:
-        """Return the length of `metric_steps`."""
-        return self._measure.private_count
 
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.privacy.clipping import row_products
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.pull import Pull
 
 Vector = NDArray[np.float32]
@@ -36,7 +36,7 @@ _BLOCK: Final = 1 << 20
 _EXPLAINED: Final = 1e-6
 
 
-class Ridge:
+class Ridge(Measured):
     """`ModelFamily`: the parameters are sums, see above.
 
     Args:
@@ -92,20 +92,12 @@ class Ridge:
         factor = counts * np.minimum(1.0, clip / np.maximum(norms * counts, 1e-300))
         return self._sum(inputs, labels, factor)
 
-    def metric_count(self) -> int:
-        """Return the length of `metric_sums`."""
-        return self._measure.count
-
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
     ) -> _Float:
         """Return the sums of `measures.NumberMeasure` for the solution on these rows."""
         del spec
         return self._measure.sums(self.outputs(parameters, inputs), labels, (0.0, 1.0))
-
-    def private_metric_count(self) -> int:
-        """Return the length of `metric_steps`."""
-        return self._measure.private_count
 
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int

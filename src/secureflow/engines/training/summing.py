@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.pull import Pull
 
 Vector = NDArray[np.float32]
@@ -26,7 +26,7 @@ _BLOCK: Final = 1 << 20
 """Cells that are float64 at a time."""
 
 
-class SummedFamily(ABC):
+class SummedFamily(Measured, ABC):
     """`ModelFamily` of sums.
 
     Args:
@@ -73,20 +73,12 @@ class SummedFamily(ABC):
         factor = counts * np.minimum(1.0, clip / np.maximum(norms, 1e-300))
         return self.total(parameters, inputs, labels, factor)
 
-    def metric_count(self) -> int:
-        """Return the length of `metric_sums`."""
-        return self._measure.count
-
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
     ) -> Float:
         """Return the sums of `measures` for this model on these rows."""
         del spec
         return self._measure.sums(self.outputs(parameters, inputs), labels, self.spread(parameters))
-
-    def private_metric_count(self) -> int:
-        """Return the length of `metric_steps`."""
-        return self._measure.private_count
 
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int

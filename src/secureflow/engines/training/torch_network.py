@@ -25,7 +25,7 @@ from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchModel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.order import orders
 from secureflow.engines.training.pull import Pull, proximal
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
@@ -41,7 +41,7 @@ _GRID: Final = 30
 exact in float64."""
 
 
-class TorchNetwork:
+class TorchNetwork(Measured):
     """`ModelFamily` for a network of PyTorch.
 
     Args:
@@ -140,10 +140,6 @@ class TorchNetwork:
                 total += np.trunc(flat, out=flat)
         return total * unit
 
-    def metric_count(self) -> int:
-        """Return the length of `metric_sums`."""
-        return self._measure.count
-
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector
     ) -> NDArray[np.float64]:
@@ -151,10 +147,6 @@ class TorchNetwork:
         del spec
         found = self.outputs(parameters, inputs)
         return self._measure.sums(found, labels, self._spread(parameters))
-
-    def private_metric_count(self) -> int:
-        """Return the length of `metric_steps`."""
-        return self._measure.private_count
 
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int
