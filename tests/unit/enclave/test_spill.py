@@ -121,6 +121,33 @@ def test_what_was_changed_between_two_readings_is_refused(
     assert any(party in refused.value.message for party in PARTIES)
 
 
+def test_no_nonce_is_used_twice_and_each_chunk_names_its_party(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chunks under one nonce would show the difference of two updates."""
+    used: list[tuple[bytes, bytes, bytes]] = []
+
+    class Noted:
+        def __init__(self, key: bytes) -> None:
+            self._key, self._inner = key, AESGCM(key)
+
+        def encrypt(self, nonce: bytes, data: bytes, aad: bytes) -> bytes:
+            used.append((self._key, nonce, aad))
+            return self._inner.encrypt(nonce, data, aad)
+
+    monkeypatch.setattr("secureflow.enclave.spill.AESGCM", Noted)
+    spill = filled(updates())
+    spill.clear()
+    for party in PARTIES:
+        spill.add(party, updates()[party])
+    assert len(used) == 2 * 3 * 3
+    assert len({(key, nonce) for key, nonce, _ in used}) == len(used)
+    assert len({key for key, _, _ in used}) == 2
+    for party in PARTIES:
+        assert sum(aad.endswith(b"\n" + party.encode()) for _, _, aad in used) == 2 * 3
+    assert files(folder)
+
+
 def test_chunks_of_another_round_are_refused(folder: Path) -> None:
     """An operator keeps what lay there and puts it back in the next round."""
     given = updates()
