@@ -146,6 +146,17 @@ def ready(page: Any) -> None:
     page.wait_for_function(_READY, arg=time.monotonic_ns(), polling="raf")
 
 
+def pick(page: Any, option: Any) -> None:
+    """Click one of the choices of a list that is opening.
+
+    The list, and the dialog that it belongs to, move while they open: a click that begins on a
+    choice and ends where it no longer is takes nothing. People click again.
+    """
+    option.wait_for()
+    page.evaluate(_AT_REST)
+    option.click()
+
+
 def violations(page: Any) -> list[str]:
     """Return what axe-core finds wrong with a page at rest: rule, how bad, and where."""
     from axe_playwright_python.sync_playwright import Axe

@@ -253,6 +253,7 @@ CATALOGUE: dict[str, Category] = {
     "fold_impossible": Category.INVALID,
     **dict.fromkeys(("validation_label_wrong", "validation_swapped"), Category.INVALID),
     "validation_too_few": Category.CONFLICT,
+    "not_drawn": Category.CONFLICT,
     "validation_not_granted": Category.FORBIDDEN,
     "validation_incomplete": Category.FAILED,
     "scores_forged": Category.UNTRUSTED,

@@ -8,7 +8,7 @@ import statistics
 from typing import Any, Final
 
 import pytest
-from peers.browsers import expect, ready, shoot, violations
+from peers.browsers import expect, pick, ready, shoot, violations
 
 from secureflow.demo.data import PURPOSE
 from secureflow.domain.specs.statistics_request import NoiseRequest
@@ -30,7 +30,7 @@ def choose(page: Any, name: str, *options: str) -> None:
     for option in options:
         box.click()
         drawn = page.locator(".ant-select-dropdown:visible")
-        drawn.locator(".ant-select-item-option", has_text=option).first.click()
+        pick(page, drawn.locator(".ant-select-item-option", has_text=option).first)
         page.keyboard.press("Escape")
         expect(drawn).to_have_count(0)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from peers.browsers import expect, ready, violations
+from peers.browsers import expect, pick, ready, violations
 
 from secureflow.domain.specs.updatelimits import Limits
 from secureflow.domain.users import Role
@@ -99,7 +99,7 @@ def added(page: Any, name: str) -> str:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Login name").fill(name)
     dialog.get_by_role("combobox", name="Roles").click()
-    page.locator(".ant-select-dropdown:visible").get_by_title("auditor").click()
+    pick(page, page.locator(".ant-select-dropdown:visible").get_by_title("auditor"))
     dialog.get_by_label("First password").fill(PASSWORD)
     with page.expect_response("**/api/v1/users") as answer:
         dialog.get_by_role("button", name="Add", exact=True).click()
@@ -187,7 +187,7 @@ def test_a_grant_that_is_being_filled_in_outlives_the_session(
     page.get_by_role("button", name="Grant to a project").click()
     dialog = page.get_by_role("dialog", name="Grant to a project")
     dialog.get_by_role("combobox", name="Project").click()
-    page.locator(".ant-select-dropdown:visible").get_by_title("credit risk").click()
+    pick(page, page.locator(".ant-select-dropdown:visible").get_by_title("credit risk"))
     filled = page.locator('input[value="credit scoring"]')  # the project's own purpose
     filled.wait_for()
     dialog.get_by_role("combobox", name="Columns").click()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from peers.browsers import ready, shoot
+from peers.browsers import pick, ready, shoot
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Walk:
         """Open a choice and take of it what is called so."""
         self.click(field)
         for title in titles:
-            page.locator(".ant-select-dropdown:visible").get_by_title(title).click()
+            pick(page, page.locator(".ant-select-dropdown:visible").get_by_title(title))
             self.stages[-1].clicks += 1
         if len(titles) > 1:
             page.keyboard.press("Escape")
@@ -60,7 +60,7 @@ class Walk:
     def choose(self, page: Any, text: str) -> None:
         """Take one of an open choice by writing what it is called."""
         page.keyboard.type(text)
-        page.locator(".ant-select-dropdown:visible").get_by_title(text, exact=True).click()
+        pick(page, page.locator(".ant-select-dropdown:visible").get_by_title(text, exact=True))
         self.stages[-1].clicks += 1
 
     def put(self, target: Any, file: Any) -> None:

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from secureflow import simulate
+from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.strategies import NAMES, PLAIN
 from secureflow.kit.errors import SecureFlowError
 from secureflow.simulation.training.parties import Party
@@ -60,7 +62,9 @@ def test_every_strategy_learns_under_seals_and_masks(
     assert len(file.weights) == 3
 
 
-def updates(table: pa.Table, strategy: Any, rounds: int, **more: Any) -> tuple[Any, list[Any]]:
+def updates(
+    table: pa.Table, strategy: Any, rounds: int, parties: int = 4, **more: Any
+) -> tuple[Any, list[Any]]:
     """Run a job; return its outcome, and each party's update in each round as it was read."""
     seen: list[Any] = []
 
@@ -74,7 +78,7 @@ def updates(table: pa.Table, strategy: Any, rounds: int, **more: Any) -> tuple[A
     made["plan"] |= {"rounds": rounds, "local_epochs": 2, "order": "public", **more}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("secureflow.simulation.training.parties.Party", Watched)
-        return simulate(made, table, parties=4, partition="dirichlet:1"), seen
+        return simulate(made, table, parties=parties, partition="dirichlet:1"), seen
 
 
 def test_control_variates_are_the_mean_of_the_parties(table: pa.Table) -> None:
@@ -182,3 +186,12 @@ def test_what_a_strategy_cannot_train_is_refused(
         simulate(job("fedadam") | change, table, parties=4)
     assert caught.value.code == "contradictory_spec"
     assert told in str(caught.value)
+
+
+def test_a_simulated_round_asks_the_drawn_parties_only(table: pa.Table) -> None:
+    """The draw follows from the spec: what is asked for in each round is what the job would ask."""
+    outcome, seen = updates(table, PLAIN, 3, parties=6, parties_per_round=5)
+    digest = spec_digest(outcome.spec)
+    drawn = [drawn_parties(outcome.spec, digest, number) for number in (1, 2, 3)]
+    assert [name for name, _, _ in seen] == [name for one in drawn for name in one]
+    assert len(set(drawn)) > 1

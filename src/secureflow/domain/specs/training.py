@@ -21,7 +21,6 @@ from secureflow.domain.specs.base import (
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
 from secureflow.domain.specs.compression import Compression, coded_bytes
-from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.domain.specs.families import (
     FamilyModel,
     LinearModel,
@@ -39,16 +38,13 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     Texts,
 )
-from secureflow.domain.specs.measured import Metric
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
-from secureflow.domain.specs.robust import Aggregation, Krum
-from secureflow.domain.specs.split import KeySplit
+from secureflow.domain.specs.robust import Krum
 from secureflow.domain.specs.startingmodels import Initial, Resume
 from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.strategies import (
-    ChosenStrategy,
     Scaffold,
     kept_by_party,
     kept_vectors,
@@ -65,6 +61,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
+from secureflow.domain.specs.trainingplan import EarlyStop, TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
@@ -212,57 +209,6 @@ class FeatureSpec:
         """The number of model inputs of numbers and categories, after one-hot."""
         one_hot = (len(f.categories) + (f.missing == "indicator") for f in self.categorical)
         return len(self.numeric) + sum(one_hot)
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """Stop after `patience` rounds whose figure is not better than the best by `min_delta`.
-
-    The figure is the plan's `metric`, over all parties' validation rows; by default the loss.
-    """
-
-    __pydantic_config__ = STRICT
-    patience: Annotated[int, Field(ge=1, le=1000)] = 3
-    min_delta: Annotated[float, Field(ge=0.0, le=10.0)] = 1e-4
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """The schedule: rounds, local work, seed, validation share, early stop.
-
-    `keep: best` releases the model with the best `metric`, not the last one. By default that is the
-    one with the lowest federated validation loss.
-    `order: public` has each party go through its rows in an order that follows from the plan, as a
-    simulation does; by default it follows from the party's secret.
-
-    `draws: words` is in every spec that is drafted today, and was in none of 0.2.0. With it, orders
-    are drawn from raw words of a generator, which no version of NumPy changes, and which rows a
-    party validates on follows from the party's secret (`engines.preparation.split`), not from
-    `seed` alone, which the submitter chooses.
-
-    With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
-
-    `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
-    `aggregation` is a rule of `robust`, in the place of the weighted mean.
-    With `contribution` the enclave scores what each party's updates were worth.
-    """
-
-    __pydantic_config__ = STRICT
-    rounds: Annotated[int, Field(ge=1, le=10_000)] = 20
-    local_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
-    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = 64
-    learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 0.1
-    seed: Annotated[int, Field(ge=0, lt=1 << 53)] = 7
-    validation: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    early_stop: EarlyStop | None = None
-    strategy: ChosenStrategy = "fedavg"
-    keep: Annotated[Literal["best"] | None, UNLESS_NONE] = None
-    order: Annotated[Literal["public"] | None, UNLESS_NONE] = None
-    draws: Annotated[Literal["words"] | None, UNLESS_NONE] = None
-    split: Annotated[KeySplit | None, UNLESS_NONE] = None
-    metric: Annotated[Metric | None, UNLESS_NONE] = None
-    aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
-    contribution: Annotated[ContributionPlan | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from secureflow.domain.specs.privacy_hints import (
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.recipe_rules import recipe_problem
 from secureflow.domain.specs.rosterrules import roster_problem
+from secureflow.domain.specs.roundparties import round_parties_problem
 from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Joined, Text
@@ -37,7 +38,7 @@ def check(spec: TrainingSpec) -> None:
     """
     rules = (
         _roster_rules, _feature_rules, model_problem, _masking_rules, privacy_problem,
-        contribution_problem,
+        contribution_problem, round_parties_problem,
     )  # fmt: skip
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 

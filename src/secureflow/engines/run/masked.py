@@ -142,7 +142,8 @@ def run_masked_round(
     absent = yield from _bring_back(course, step, conductor)
     model = course.start.model.digest if course.start.model else initial
     moments = course.start.moments.sums if course.start.moments else None
-    frames = conductor.begin(step.session, model_binding(model, moments))
+    binding = model_binding(model, moments)
+    frames = conductor.begin(step.session, binding, step.asks(course))
     again = partial(_ask_to_mask, course, step, frames=frames, adder=adder)
     everybody = partial(again, tuple(frames))
     replies, failures = yield from _collect(course, step, everybody, absent, adder)
@@ -203,17 +204,18 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
         SecureFlowError: `too_few_contributors`.
     """
     failures: dict[str, JSON] = {}
-    strangers = tuple(p for p in course.parties if not conductor.has_keys_of(p))
+    drawn = step.asks(course)
+    strangers = tuple(p for p in drawn if not conductor.has_keys_of(p))
     if strangers:
         request = SetupRequest(**course.named)
         asked = yield from ask(strangers, request, need=0, patience=course.patience)
         failures |= asked.failures | _meet(course, asked)
-    behind = conductor.behind(step.session)
+    behind = [p for p in conductor.behind(step.session) if p in drawn]
     if behind:
         failures |= yield from _advance(course, behind, {step.stage: step.session})
     course.ledger.waiting += accusations(course, failures)
-    ready = conductor.ready(step.session)
-    absent = {p: failures.get(p) or _absent(p) for p in course.parties if p not in ready}
+    ready = [p for p in conductor.ready(step.session) if p in drawn]
+    absent = {p: failures.get(p) or _absent(p) for p in drawn if p not in ready}
     if len(ready) < course.threshold:
         course.drop(step.number, step.stage, absent)
         raise too_few_contributors(course, step, absent)

@@ -24,13 +24,18 @@ class Step:
     """The number and stage of a round; `session` counts the rounds of its stage.
 
     Round 0 is before any update of the model. `noised`: an enclave draws noise from seeds that come
-    with the contributions.
+    with the contributions. `asked`: the parties whose contributions it takes; empty for all.
     """
 
     number: int
     stage: str
     session: int = 0
     noised: bool = False
+    asked: tuple[str, ...] = ()
+
+    def asks(self, course: Course[Any]) -> tuple[str, ...]:
+        """Return the parties whose contributions it takes, in the roster's order."""
+        return self.asked or course.parties
 
     @property
     def named(self) -> dict[str, Any]:

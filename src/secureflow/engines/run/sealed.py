@@ -97,7 +97,7 @@ def _collect(
     """Ask for updates until all that can come have reached one and the same enclave."""
     while True:
         request = _train_request(course, step)
-        answers = yield from ask(course.parties, request, need=0, patience=course.patience)
+        answers = yield from ask(step.asks(course), request, need=0, patience=course.patience)
         replies, failures = answers.replies, answers.failures
         if not enclave_lost(course, answers):
             break

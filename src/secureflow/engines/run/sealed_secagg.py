@@ -65,7 +65,7 @@ class EnclaveAdds:
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return what the enclave holds; freeze the round if a party is missing."""
-        if len(replies) == len(course.parties):
+        if len(replies) == len(step.asks(course)):
             return tuple(sorted(replies))
         request = RollRequest(job=course.context.job, **step.named)
         try:

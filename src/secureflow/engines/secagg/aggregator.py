@@ -12,7 +12,7 @@ server that forgets what it asked will ask something else, which every party ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -144,8 +144,15 @@ class Aggregator:
                 return self._order(members)
             members.remove(worst)
 
-    def begin(self, round_: int, model: str) -> dict[str, bytes]:
+    def begin(
+        self, round_: int, model: str, among: Collection[str] | None = None
+    ) -> dict[str, bytes]:
         """Open a round with all parties that are ready; return the BEGIN frames.
+
+        Args:
+            round_: its number.
+            model: hex digest of the model that it starts from.
+            among: the parties that it asks; by default all.
 
         Raises:
             SecureFlowError: `round_lost` if fewer than t are ready, `stale_round`.
@@ -155,7 +162,8 @@ class Aggregator:
             raise SecureFlowError(
                 "stale_round", Text("Round {round} is not a coming one.", round=round_)
             )
-        members = self.ready(round_)
+        ready = self.ready(round_)
+        members = ready if among is None else tuple(p for p in ready if p in among)
         if len(members) < self.plan.threshold:
             raise self._lost(round_, "keys of", len(members), set(self.plan.index) - set(members))
         keys = tuple(self._coming[round_][p].key for p in members)

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
@@ -101,7 +102,7 @@ def _train(
         if turn.begins:
             began = yield from seconds_now()
         before = course.start.model
-        release = yield from run_round(course, _step(course.spec, last), initial)
+        release = yield from run_round(course, _step(course, last), initial)
         _take_model(course, release)
         if turn.begins:
             metrics = summarise(course.spec, release.body["sums"])
@@ -114,8 +115,10 @@ def _train(
     return history, last
 
 
-def _step(spec: TrainingSpec, number: int) -> Step:
-    return Step(number, "train", masked_round("train", number), noised_once(spec))
+def _step(course: Course[TrainingSpec], number: int) -> Step:
+    spec = course.spec
+    asked = drawn_parties(spec, course.context.digest, number)
+    return Step(number, "train", masked_round("train", number), noised_once(spec), asked)
 
 
 def _take_model(course: Course[TrainingSpec], release: Released) -> None:

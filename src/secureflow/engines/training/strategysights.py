@@ -25,6 +25,13 @@ _STEPS: Final = (
 
 def strategy_sights(spec: TrainingSpec) -> Iterator[Row]:
     """Yield what the plan's strategy and rule show, to whom, and why."""
+    if spec.plan.parties_per_round is not None:
+        drawn = Text(
+            "which {asked} of {count} parties each round asks, before it begins",
+            asked=spec.plan.parties_per_round,
+            count=len(spec.roster),
+        )
+        yield "everybody", drawn, "the draw follows from the signed spec and the round's number"
     rounds, rule = "whoever has two rounds' models", spec.plan.aggregation
     if rule is not None:
         yield (

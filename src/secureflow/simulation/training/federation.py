@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
+from secureflow.kit.canonical import digest
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
 from secureflow.simulation.training.failing import at
 from secureflow.simulation.training.parties import Party, update_buffer
@@ -84,6 +87,7 @@ class _Rounds:
         self, spec: TrainingSpec, parties: Sequence[Party], folder: Path, start: Vector | None
     ) -> None:
         self._spec, self._parties = spec, parties
+        self._digest = digest(dump(spec))
         state = initial_state(spec)
         if start is not None:
             state = with_kept(spec, np.array(start, np.float32))
@@ -142,7 +146,8 @@ class _Rounds:
         return total.release(self._model, self._noise)
 
     def _round(self, total: Adding, number: int) -> list[float]:
-        if self._again and self._model.digest == self._began:
+        alike = self._spec.plan.parties_per_round is None
+        if alike and self._again and self._model.digest == self._began:
             # As at owners: the update that is recorded for a model is sent again, not made again.
             self._repeated = self._repeated or number
             return self._sums
@@ -152,7 +157,8 @@ class _Rounds:
 
     def _trained(self, total: Adding, number: int) -> list[float]:
         self._write()
-        for party in self._parties:
+        asked = set(drawn_parties(self._spec, self._digest, number))
+        for party in (one for one in self._parties if one.name in asked):
             with at(party.name, number):
                 update = party.train(
                     self._file, self._model.digest, self._update, self._moments, self._buffer

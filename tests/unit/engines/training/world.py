@@ -78,8 +78,8 @@ def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> Trai
             "submitter": "usr",
             "roster": [{"party": p, "key": k.public} for p, k in keys.items()],
             "model": {"family": "rehearsal", "parameters": 8},
-            "plan": {"rounds": rounds, "validation": 0.0},
             **more,
+            "plan": {"rounds": rounds, "validation": 0.0, **(more.get("plan") or {})},
         },
     )
 
@@ -102,6 +102,7 @@ class World:
     refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
     privacy: dict[str, Any] | None = None
     names_models: bool = False
+    plan: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = range(self.count + self.members)
@@ -109,6 +110,7 @@ class World:
         self.keys = dict(list(self.everybody.items())[: self.count])
         self.log_key = SigningKey.from_seed(b"\xff" * 32)
         more = {"protection": self.protection, "privacy": self.privacy}
+        more |= {"plan": self.plan} if self.plan else {}
         self.spec = make_spec(self.keys, self.rounds, **more)
         self.digest = spec_digest(self.spec)
         self.context = JobContext(

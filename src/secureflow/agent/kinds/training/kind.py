@@ -27,6 +27,7 @@ from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.contribution import VALIDATION
+from secureflow.domain.specs.roundparties import check_drawn
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
@@ -127,6 +128,8 @@ class TrainingContribution:
         if request.stage == VALIDATION and isinstance(request, TrainRequest):
             rows, generation = spec.validation_rows, request.generation
             await asyncio.to_thread(check_rows_leave, self._context, job, rows, generation)
+        if request.stage == "train":
+            check_drawn(spec, job.digest, request.round, self._context.party)
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)

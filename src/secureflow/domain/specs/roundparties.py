@@ -1,0 +1,88 @@
+"""Which parties a round of training asks, where a plan asks fewer than all (`parties_per_round`).
+
+The draw follows from the spec that all have signed and from the round's number, so nobody chooses
+who takes part: neither the centre nor a party. A party that was not drawn refuses the round. What
+bounds the number from below is the closing certificate: t of the roster sign each round's
+contributors, and whoever signs has contributed (McMahan et al. 2017 ask a fraction C of the clients
+in each round; here C is at least t of N).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from secureflow.domain.quorum import threshold_of
+from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_WHERE = "plan.parties_per_round"
+
+
+def drawn_parties(spec: TrainingSpec, digest: str, number: int) -> tuple[str, ...]:
+    """Return the parties that a round of `train` asks, in the roster's order.
+
+    Args:
+        spec: the signed spec.
+        digest: its hex digest.
+        number: the round's, from 1.
+    """
+    return _drawn(spec.parties, spec.plan.parties_per_round, digest, number)
+
+
+def _drawn(
+    parties: Sequence[str], count: int | None, digest: str, number: int
+) -> tuple[str, ...]:  # fmt: skip
+    if count is None:
+        return tuple(parties)
+    lots = {party: _lot(digest, number, party) for party in parties}
+    chosen = set(sorted(parties, key=lots.__getitem__)[:count])
+    return tuple(party for party in parties if party in chosen)
+
+
+def _lot(digest: str, number: int, party: str) -> bytes:
+    return hashlib.sha256(f"{digest}\n{number}\n{party}".encode()).digest()
+
+
+def check_drawn(spec: TrainingSpec, digest: str, number: int, party: str) -> None:
+    """Refuse a round for which a party was not drawn.
+
+    Raises:
+        SecureFlowError: `not_drawn`.
+    """
+    if party in drawn_parties(spec, digest, number):
+        return
+    raise SecureFlowError(
+        "not_drawn",
+        Text("{party} was not drawn for round {number}.", party=party, number=number),
+        "The draw follows from the signed spec. Whoever asks all the same chooses contributors.",
+    )
+
+
+def round_parties_problem(spec: TrainingSpec) -> Problem | None:
+    """Return why a job cannot ask so many parties in a round, or None."""
+    count = spec.plan.parties_per_round
+    if count is None:
+        return None
+    if isinstance(spec.model, XgboostModel):
+        reason: str = "a level of a tree is a round, and a tree is grown from the same rows"
+        return _WHERE, reason, "Remove it."
+    if spec.privacy is not None:
+        reason = "what a round hides is counted for all parties"
+        return _WHERE, reason, "Remove it; privacy.sampling draws records."
+    roster = len(spec.roster)
+    if count >= roster:
+        reason = Text("the job has {count} parties", count=roster)
+        return _WHERE, reason, "Remove it: every round asks all then."
+    least = max(threshold_of(roster), spec.min_contributors)
+    if count < least:
+        reason = Text(
+            "{least} of {count} parties must contribute to a round and sign for it",
+            least=least,
+            count=roster,
+        )
+        return _WHERE, reason, Text("Write {least} or more.", least=least)
+    return None
