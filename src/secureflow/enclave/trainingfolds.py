@@ -37,6 +37,9 @@ from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.engines.training.strategies.fednova import check_steps
 from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.engines.training.summedtrees import check_histograms
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.layout import Whole
+from secureflow.engines.trees.owntrees import FIRST_TREES, read_tree, with_trees
 from secureflow.kit.errors import SecureFlowError
 
 _NO_VALUES = np.zeros(0, np.float32)
@@ -155,7 +158,7 @@ class HistogramFold(MeanFold):
         """
         histograms = update.tensors["parameters"]
         check_histograms(self._spec, histograms)
-        self._sum.fold(_NO_VALUES, update.sums)
+        self._add_figures(update)
         np.add(self._total, histograms, out=self._total)
         return b""
 
@@ -175,9 +178,57 @@ class HistogramFold(MeanFold):
         self._total.fill(0)
         super().reset()
 
+    def _add_figures(self, update: OpenedUpdate) -> None:
+        self._sum.fold(_NO_VALUES, update.sums)
+
     def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
         del parameters
         return super()._accumulator(0, sums)
+
+
+class OwnTreesFold(HistogramFold):
+    """One tree of each party (`engines.trees.owntrees`), held until it is certified whose count.
+
+    Round 1 adds up counts, from which edges follow, as in `HistogramFold`. What is held is bounded
+    by the layout: a tree of each party of the roster.
+    """
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec)
+        self._layout = layout_of(spec)
+        self._trees: dict[str, Whole] = {}
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep a tree of the job's form; its figures are added up.
+
+        Raises:
+            SecureFlowError: `tree_malformed`, and those of `HistogramFold.fold`.
+        """
+        if update.binding.round < FIRST_TREES:
+            return super().fold(update)
+        tree = read_tree(self._layout, update.tensors["parameters"])
+        self._add_figures(update)
+        self._trees[update.binding.party] = tree
+        return b""
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Append the round's trees; whose they are stays here.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, and those of `HistogramFold.advance`.
+        """
+        if not self._trees:
+            return super().advance(model, seed)
+        model.parameters[:] = with_trees(
+            self._layout, model.parameters, self._trees, self._spec.parties
+        )
+        model.moved()
+        return None
+
+    def reset(self) -> None:
+        """Forget the trees and clear the sums."""
+        self._trees.clear()
+        super().reset()
 
 
 class NoisedFold(MeanFold):
@@ -257,7 +308,7 @@ def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) ->
     if plan is not None:
         return MaskedFold(spec, stage, plan)
     if stage == "train" and isinstance(spec.model, XgboostModel):
-        return HistogramFold(spec)
+        return OwnTreesFold(spec) if spec.own_trees else HistogramFold(spec)
     if stage == "train" and spec.plan.aggregation is not None:
         return RobustFold(spec, spec.plan.aggregation)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)

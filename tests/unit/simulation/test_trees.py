@@ -67,3 +67,25 @@ def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:
     losses = [row["loss"] for row in best.history[1:]] + [best.last_metrics["loss"]]
     assert best.metrics["loss"] == min(losses)
     assert best.kept_round == 1 + losses.index(min(losses))
+
+
+@pytest.mark.parametrize(("mode", "trees"), [("bagging", 4 * 8), ("cyclic", 8)])
+def test_trees_of_single_parties_learn_and_are_written(
+    rows: dict[str, Any], tmp_path: Path, mode: str, trees: int
+) -> None:
+    job = small(rounds=8)
+    job["model"] |= {"mode": mode, "subsample": 0.8, "min_leaf_rows": 5}
+    found = simulate(job, rows, parties=4)
+    assert [row["round"] for row in found.history] == list(range(1, 9))
+    assert found.metrics["auc"] > 0.9
+    assert found.metrics["loss"] < found.history[-1]["loss"]
+    assert simulate(job, rows, parties=4).metrics == found.metrics
+    found.model.save_xgboost(tmp_path / "model.json")
+    written = json.loads((tmp_path / "model.json").read_text())
+    assert len(written["learner"]["gradient_booster"]["model"]["trees"]) == trees
+    kept = simulate(small_of(job, keep="best", early_stop={"patience": 2}), rows, parties=4)
+    assert kept.kept_round is not None
+
+
+def small_of(job: dict[str, Any], **plan: Any) -> dict[str, Any]:
+    return {**job, "plan": {**job["plan"], **plan}}

@@ -1,4 +1,4 @@
-"""Trees at a party: each round adds up the histograms of one level, as whole numbers."""
+"""Trees at a party: a round adds up the histograms of one level, or grows a tree of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.engines.sealing.wiretypes import DTYPES
 from secureflow.engines.training.boosted import BoostedTrees
+from secureflow.engines.trees.layout import parts_of
+from secureflow.engines.trees.owngrowing import own_tree
 from secureflow.engines.trees.rows import Rows
 
 _Made = tuple[Rows, Rows]
@@ -33,11 +35,15 @@ class TreeRunner(NumpyRunner):
         seed: bytes,
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
-        """Write the sums of a level as int64, and return those of the figures."""
-        del seed, state
+        """Write the sums of a level, or a tree, as int64, and return the sums of the figures."""
+        del state
         parameters = self._load(model)
         training, validation = self._trees_rows(moments)
-        sums = training.sums(parameters)
+        layout = self._trees.layout
+        if layout.model.own and parts_of(layout, parameters).known:
+            sums = own_tree(training, parameters, seed)
+        else:
+            sums = training.sums(parameters)
         update.write_bytes(sums.astype(DTYPES["int64"], copy=False).data)
         return self._sums(self._figures(parameters, validation))
 
@@ -64,6 +70,7 @@ class TreeRunner(NumpyRunner):
             training, validation = self._matrices(moments)
             layout = self._trees.layout
             share = min(1.0, self._spec.limits.max_weight / max(1, self.rows[0]))
+            share = 1.0 if layout.model.own else share  # such trees count alike
             self._rows_of_trees = (
                 Rows(layout, np.asarray(training[0]), training[1], share),
                 Rows(layout, np.asarray(validation[0]), validation[1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.owntree_rules import own_trees_problem
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import PLAIN, name_of
 from secureflow.domain.specs.targets import NumberLabel
@@ -17,6 +18,7 @@ def trees_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         return _kept_missing(spec, features)
     return (
         _inputs(features)
+        or own_trees_problem(spec, spec.model)
         or _base_score(spec.model, features)
         or _sizes(spec, spec.model)
         or _plan(spec, spec.model)

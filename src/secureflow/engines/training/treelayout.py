@@ -25,5 +25,5 @@ def layout_of(spec: TrainingSpec) -> Layout:
     else:
         chance = 0.5 if model.base_score is None else model.base_score
         start = float(np.log(chance / (1.0 - chance)))
-    rounds, rate = spec.plan.rounds, spec.plan.learning_rate
-    return Layout(model, rounds, numbers, indicators, bounds, rate, start, squared)
+    trees, rate = spec.plan.rounds * model.each(len(spec.roster)), spec.plan.learning_rate
+    return Layout(model, trees, numbers, indicators, bounds, rate, start, squared)

@@ -104,13 +104,13 @@ def _grow(layout: Layout, parts: Parts, sums: Whole) -> None:
         splits = best_splits(layout, gradients, seconds)
         if not level:
             tree[0, VALUE] = leaf_value(layout, *splits.whole)[0]
-        _write(layout, tree, places, splits, last=level + 1 == layout.model.max_depth)
+        write_level(layout, tree, places, splits, last=level + 1 == layout.model.max_depth)
     parts.progress[LEVEL] = level + 1
     if level + 1 == layout.model.max_depth:
         parts.progress[LEVEL], parts.progress[DONE] = 0, parts.done + 1
 
 
-def _write(layout: Layout, tree: Floats, places: Whole, splits: Splits, *, last: bool) -> None:
+def write_level(layout: Layout, tree: Floats, places: Whole, splits: Splits, *, last: bool) -> None:
     """Write what became of open nodes, and the children of those that are split."""
     tree[places, KIND] = np.where(splits.found, splits.input + 1.0, LEAF)
     split = places[splits.found]

@@ -51,18 +51,25 @@ class _Tried:
     seconds: Whole
 
 
-def best_splits(layout: Layout, gradients: Whole, seconds: Whole) -> Splits:
+def best_splits(
+    layout: Layout, gradients: Whole, seconds: Whole, counts: Whole | None = None
+) -> Splits:
     """Return the best split of each node.
 
     Args:
         layout: the job's.
         gradients: Σ of each cell, (nodes, cells).
         seconds: the same of second derivatives, none negative.
+        counts: the rows of each cell, where each side must have `min_leaf_rows` of them.
     """
     first = layout.model.bins + 1 if layout.numbers else 2
     whole = np.stack([gradients[:, :first].sum(axis=1), seconds[:, :first].sum(axis=1)])
     tried = _Tried(_lefts(layout, gradients), _lefts(layout, seconds))
     gains = _gains(layout, tried, whole)
+    if counts is not None:
+        lefts, rows = _lefts(layout, counts), counts[:, :first].sum(axis=1)[:, None]
+        fewest = np.minimum(lefts, rows - lefts)
+        gains = np.where(fewest >= layout.model.min_leaf_rows, gains, -np.inf)
     best = gains.argmax(axis=1)
     nodes = np.arange(len(best))
     numeric = layout.numbers * (layout.model.bins - 1) * 2

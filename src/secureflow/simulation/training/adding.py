@@ -51,9 +51,10 @@ class Adding(Protocol):
 
 @dataclass(frozen=True)
 class _Sender:
-    """Whose update it is."""
+    """Whose update it is, and of which round."""
 
     party: str
+    round: int
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,12 @@ class Folded:
         self._stage = stage
         self._fold: Any = training_fold(spec, stage, None)
         self._seeds: dict[str, bytes] = {}
+        self._round = 1
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
         """Add a contribution."""
-        if seed := self._fold.fold(_Update({"parameters": parameters}, sums, _Sender(party))):
+        sender = _Sender(party, self._round)
+        if seed := self._fold.fold(_Update({"parameters": parameters}, sums, sender)):
             self._seeds[party] = seed
 
     def release(self, model: GlobalModel, seed: Seed) -> list[float]:
@@ -85,6 +88,7 @@ class Folded:
         sums: list[float] = self._fold.sums(lambda: seed(self._seeds))
         self._fold.reset()
         self._seeds.clear()
+        self._round += 1
         return sums
 
 
