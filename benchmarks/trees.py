@@ -8,7 +8,7 @@ which the 8 of categories are one-hot; `--numbers` takes the 6 numbers only. Wit
 or `cyclic`, `--trees` are rounds of trees that the silos grow alone. The last line is JSON:
 seconds of the job and of a level, processor seconds of each process per level, and the AUC on the
 official test rows, beside that of `xgboost` (`hist`, the same bins and parameters, all rows in one
-place) where that package is installed.
+place, and those of each silo alone) where that package is installed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from benchmarks.processes import cpu_seconds
 from secureflow.agent import api
@@ -161,15 +162,20 @@ def _scores(found: Predictor, given: argparse.Namespace) -> dict[str, Any]:
     def matrix(columns: Any) -> Any:
         return binned(layout, edges, found.inputs(columns)).astype(np.float32)
 
-    pooled = columns_of(adult_rows("train"))
-    known = (pooled[LABEL.column] == LABEL.positive).astype(int)
-    asked = {
-        "objective": "binary:logistic", "tree_method": "hist", "max_bin": 512, "eta": 0.3,
-        "max_depth": given.depth, "lambda": 1.0, "min_child_weight": 1.0, "base_score": 0.5,
-    }  # fmt: skip
-    booster = xgboost.train(asked, xgboost.DMatrix(matrix(pooled), known), given.trees)
-    theirs = booster.predict(xgboost.DMatrix(matrix(rows)))
-    figures["auc_xgboost"] = score(labels, theirs).auc
+    def library(known: Any) -> float:
+        """Return the AUC of the library's own trees from some rows."""
+        asked = {
+            "objective": "binary:logistic", "tree_method": "hist", "max_bin": 512, "eta": 0.3,
+            "max_depth": given.depth, "lambda": 1.0, "min_child_weight": 1.0, "base_score": 0.5,
+        }  # fmt: skip
+        truth = (known[LABEL.column] == LABEL.positive).astype(int)
+        booster = xgboost.train(asked, xgboost.DMatrix(matrix(known), truth), given.trees)
+        return score(labels, booster.predict(xgboost.DMatrix(matrix(rows)))).auc
+
+    figures["auc_xgboost"] = library(columns_of(adult_rows("train")))
+    with tempfile.TemporaryDirectory(prefix="secureflow-") as folder:
+        silos = [pq.read_table(path) for path in split_silos(Path(folder), PARTIES)]
+    figures["auc_xgboost_alone"] = [library(columns_of(one)) for one in silos]
     return figures
 
 

@@ -49,6 +49,8 @@ KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
                     "parties": 4}, "plan.rounds"),
         ("binary", {"model": {"mode": "bagging", "min_node_rows": 1},
                     "part_of": {"job": "job_0000000001", "number": 1}}, "model.mode"),
+        ("binary", {"model": {"mode": "bagging", "min_node_rows": 1, "max_depth": 10},
+                    "features": {"categorical": WIDE}}, "model.bins"),
         ("binary", {"model": {"subsample": 0.5}}, "model.subsample"),
         ("binary", {"model": {"min_leaf_rows": 30}}, "model.min_leaf_rows"),
         ("binary", {"resume": {"job": "job_0000000001", "round": 1, "model": "0" * 64}}, "resume"),

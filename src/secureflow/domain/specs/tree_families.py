@@ -108,11 +108,13 @@ class XgboostModel:
         return numbers * (self.bins + 1) + 2 * indicators
 
     def sums(self, numbers: int, indicators: int) -> int:
-        """Return the length of what a party adds up for a level: first and second derivatives."""
-        level = 2 * (1 << (self.max_depth - 1)) * self.slots(numbers, indicators)
-        if self.own:
-            level = self.nodes * NODE
-        return max(level, numbers * self.bins * CELLS)
+        """Return the length of what a party sends in a round: sums of a level, or its tree."""
+        sent = self.nodes * NODE if self.own else self.level(numbers, indicators)
+        return max(sent, numbers * self.bins * CELLS)
+
+    def level(self, numbers: int, indicators: int) -> int:
+        """Return the cells of a level's histograms: of first and of second derivatives."""
+        return 2 * (1 << (self.max_depth - 1)) * self.slots(numbers, indicators)
 
     def levels(self, trees: int) -> int:
         """Return the rounds of so many trees: one that agrees on edges, and one for each level.

@@ -74,10 +74,11 @@ def _sizes(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
             most=MAX_LEVELS,
         )
         return "plan.rounds", reason, "Grow fewer trees, or lower ones."
-    if spec.update_parameters > MAX_CELLS:
+    cells = max(spec.update_parameters, model.level(*spec.inputs_of_trees))
+    if cells > MAX_CELLS:
         reason = Text(
             "the histograms of a level have {count} cells, more than {most}",
-            count=spec.update_parameters,
+            count=cells,
             most=MAX_CELLS,
         )
         return "model.bins", reason, "Use fewer bins or inputs, or lower trees."
