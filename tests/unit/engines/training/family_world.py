@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,8 @@ def federate(
             sums = runner.train(path, delta, None, seed(number, place))
             manifest = training_manifest(job, "train", None)
             data = memoryview(delta.read_bytes() + sums.tobytes())
-            fold.fold(OpenedUpdate(None, "", tensor_views(manifest, data)))  # type: ignore[arg-type]
+            sender: Any = SimpleNamespace(party=job.parties[place], round=number)
+            fold.fold(OpenedUpdate(sender, "", tensor_views(manifest, data)))
         fold.advance(model, lambda: b"\x01" * 32)
         fold.reset()
     model.parameters.tofile(path)
