@@ -146,6 +146,11 @@ class HistogramFold(MeanFold):
     def __init__(self, spec: TrainingSpec) -> None:
         super().__init__(spec, "train")
         self._total = np.zeros(spec.update_parameters, np.int64)
+        self._before: GlobalModel | None = None
+
+    def starts_from(self, model: GlobalModel) -> None:
+        """Take the model that the step starts from: which nodes are open follows from it."""
+        self._before = model
 
     def fold(self, update: OpenedUpdate) -> bytes:
         """Add whole numbers that a party's rows may have; its figures are checked beside them.
@@ -153,8 +158,12 @@ class HistogramFold(MeanFold):
         Raises:
             SecureFlowError: `value_out_of_bounds`, and those of `MeanFold.fold`.
         """
+        if self._before is None:
+            raise AssertionError  # `starts_from` came first, under the job's lock
         histograms = update.tensors["parameters"]
-        check_histograms(self._spec, histograms)
+        self._sum.check(_NO_VALUES, update.sums)
+        rows = int(update.sums[0])
+        check_histograms(self._spec, self._before.parameters, histograms, rows)
         self._sum.fold(_NO_VALUES, update.sums)
         np.add(self._total, histograms, out=self._total)
         return b""

@@ -63,9 +63,9 @@ class TreeRunner(NumpyRunner):
         if self._rows_of_trees is None:
             training, validation = self._matrices(moments)
             layout = self._trees.layout
-            share = min(1.0, self._spec.limits.max_weight / max(1, self.rows[0]))
+            most = self._spec.limits.max_weight
             self._rows_of_trees = (
-                Rows(layout, np.asarray(training[0]), training[1], share),
+                Rows(layout, np.asarray(training[0]), training[1], most),
                 Rows(layout, np.asarray(validation[0]), validation[1]),
             )
         return self._rows_of_trees

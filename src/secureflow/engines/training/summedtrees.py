@@ -17,8 +17,9 @@ from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
 from secureflow.engines.secagg.encoding import Contribution, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import UpdateLayout
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.checking import check_rows
 from secureflow.engines.trees.layout import LIMIT
-from secureflow.kit.errors import SecureFlowError
 
 _BITS: Final = LIMIT.bit_length() - 1
 
@@ -28,25 +29,21 @@ def is_histogram(spec: TrainingSpec, stage: str) -> bool:
     return stage == "train" and isinstance(spec.model, XgboostModel)
 
 
-def check_histograms(spec: TrainingSpec, values: NDArray[Any]) -> None:
-    """Refuse whole numbers of one party that no rows have.
+def check_histograms(
+    spec: TrainingSpec, model: NDArray[np.float32], values: NDArray[Any], rows: int
+) -> None:
+    """Refuse whole numbers of one party that so many rows do not have.
+
+    Args:
+        spec: the job's.
+        model: from which the round starts.
+        values: of the party.
+        rows: how many it says it has, as they count.
 
     Raises:
         SecureFlowError: `update_shape_wrong`, `value_out_of_bounds`.
     """
-    if values.shape != (spec.update_parameters,) or values.dtype != np.int64:
-        raise SecureFlowError(
-            "update_shape_wrong", "The histograms do not have the shape of this job's trees."
-        )
-    # Second derivatives, and counts of cells, are never negative: the second half is one of them.
-    if int(values.max()) > LIMIT or int(values.min()) < -LIMIT or _half(values).min() < 0:
-        raise SecureFlowError(
-            "value_out_of_bounds", "A cell of the histograms is beyond what rows can have."
-        )
-
-
-def _half(values: NDArray[Any]) -> NDArray[Any]:
-    return values[len(values) // 2 :]
+    check_rows(layout_of(spec), model, values, rows)
 
 
 def histogram_encoding(spec: TrainingSpec, layout: UpdateLayout) -> Encoding:

@@ -26,4 +26,5 @@ def layout_of(spec: TrainingSpec) -> Layout:
         chance = 0.5 if model.base_score is None else model.base_score
         start = float(np.log(chance / (1.0 - chance)))
     rounds, rate = spec.plan.rounds, spec.plan.learning_rate
-    return Layout(model, rounds, numbers, indicators, bounds, rate, start, squared)
+    gaps = tuple(one.missing == "kept" for one in features.numeric)
+    return Layout(model, rounds, numbers, indicators, bounds, rate, start, squared, gaps)

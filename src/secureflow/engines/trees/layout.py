@@ -29,6 +29,8 @@ UNIT: Final = 1 << 24
 """Steps of the fixed point in which derivatives are added up."""
 LIMIT: Final = 1 << 50
 """Largest number that one party adds up: sums of all parties stay within 64 bits."""
+STEEPEST: Final = 64
+"""Gradients of the squared loss are cut to ±64 half-widths of the label's bounds."""
 NEVER: Final = float(np.finfo(np.float32).max)
 """An edge that no value reaches: of a bin that is not used."""
 LEAF, OPEN = 0.0, -1.0
@@ -49,6 +51,7 @@ class Layout:
         rate: η, by which leaves are shrunk.
         start: where the trees begin: log-odds, or the scaled number.
         squared: whether the loss is squared, not logistic.
+        gaps: of each number, whether it may be missing.
     """
 
     model: XgboostModel
@@ -59,6 +62,7 @@ class Layout:
     rate: float
     start: float
     squared: bool
+    gaps: tuple[bool, ...]
 
     @property
     def width(self) -> int:

@@ -80,9 +80,10 @@ def best_splits(layout: Layout, gradients: Whole, seconds: Whole) -> Splits:
 
 
 def leaf_value(layout: Layout, gradients: Whole, seconds: Whole) -> Vector:
-    """Return what is added for the rows of a leaf: −η G / (H + λ)."""
-    first, second = gradients / UNIT, seconds / UNIT
-    return np.asarray(-layout.rate * (first / (second + layout.model.reg_lambda)))
+    """Return what is added for the rows of a leaf: −η G / (H + λ); 0 where there are none."""
+    first, second = gradients / UNIT, seconds / UNIT + layout.model.reg_lambda
+    found = second > 0
+    return np.asarray(-layout.rate * (first * found / np.where(found, second, 1.0)))
 
 
 def _lefts(layout: Layout, sums: Whole) -> Whole:

@@ -147,6 +147,16 @@ def test_every_tree_takes_its_rounds_even_if_nothing_is_left_to_split(tmp_path: 
     assert [sorted(tree) for tree in trees] == [[0]] * 3
 
 
+def test_a_tree_of_no_rows_says_nothing() -> None:
+    """Not even without a penalty: a root without rows would divide nothing by nothing."""
+    job = job_of(plan=ALL, model={"reg_lambda": 0.0})
+    layout, state = layout_of(job), initial_state(job)
+    for _ in range(job.planned_rounds):
+        state = next_model(layout, state, np.zeros(layout.length, np.int64))
+    assert parts_of(layout, state).done == 3
+    assert not parts_of(layout, state).nodes[:, :, VALUE].any()
+
+
 def test_sums_that_no_rows_have_are_refused() -> None:
     job = job_of(plan=ALL)
     layout, state = layout_of(job), initial_state(job)
