@@ -161,22 +161,23 @@ class HistogramFold(MeanFold):
         if self._before is None:
             raise AssertionError  # `starts_from` came first, under the job's lock
         histograms = update.tensors["parameters"]
-        self._sum.check(_NO_VALUES, update.sums)
-        rows = int(update.sums[0])
-        check_histograms(self._spec, self._before.parameters, histograms, rows)
-        self._sum.fold(_NO_VALUES, update.sums)
+        sums, seed = split_sums(self._spec, self._stage, update.sums)
+        self._sum.check(_NO_VALUES, sums)
+        check_histograms(self._spec, self._before.parameters, histograms, int(sums[0]))
+        self._sum.fold(_NO_VALUES, sums)
         np.add(self._total, histograms, out=self._total)
-        return b""
+        return seed
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Grow the next level; the sum stays here.
+        """Grow the next level; the sum stays here, with or without noise.
 
         Raises:
             SecureFlowError: `nothing_folded`, and those of growing.
         """
-        del seed
         self._sum.mean()  # refuses an empty round
-        _move(self._spec, model, self._total)
+        noised = noised_once(self._spec)
+        noise = noise_of(self._spec, "train", seed()) if noised else np.int64(0)
+        _move(self._spec, model, self._total + noise)
         return None
 
     def reset(self) -> None:

@@ -49,9 +49,26 @@ def test_the_example_is_a_job(rows: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
-def test_trees_are_not_grown_under_masks(rows: dict[str, Any], protection: str) -> None:
+def test_exact_sums_are_not_opened_under_masks(rows: dict[str, Any], protection: str) -> None:
     with pytest.raises(SecureFlowError, match="the difference of two shows rows"):
         simulate(small(rounds=2), rows, parties=4, protection=protection)
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg", "sealed+secagg"])
+def test_noised_trees_are_grown_under_every_protection(
+    rows: dict[str, Any], protection: str
+) -> None:
+    noise = "enclave" if protection == "sealed" else "shared"
+    privacy = {"noise": noise, "epsilon": 50.0, "delta": 1e-4, "rows": 400, "metrics_noise": 2.0}
+    job = {**small(), "protection": protection, "privacy": privacy}
+    found = simulate(job, rows, parties=4)
+    assert found.metrics["auc"] > 0.75
+    assert found.privacy is not None
+    assert found.privacy["rounds"] == 1 + 6 * 3  # each level is a release
+    assert found.privacy["epsilon"] == pytest.approx(50.0, rel=0.05)
+    assert [row["epsilon"] for row in found.history] == sorted(
+        row["epsilon"] for row in found.history
+    )
 
 
 def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:

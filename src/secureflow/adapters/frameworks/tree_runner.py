@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.engines.sealing.wiretypes import DTYPES
 from secureflow.engines.training.boosted import BoostedTrees
+from secureflow.engines.training.private import private_sums
+from secureflow.engines.training.summedtrees import private_histograms
 from secureflow.engines.trees.rows import Rows
 
 _Made = tuple[Rows, Rows]
@@ -20,7 +22,8 @@ class TreeRunner(NumpyRunner):
     """A `FrameworkRunner` for one job of trees; see `NumpyRunner`.
 
     Rows are split and prepared as for every family. Bins and margins are kept between rounds, and
-    made again where a model comes that they do not belong to.
+    made again where a model comes that they do not belong to; of a private job they are made anew
+    for a few rows at a time.
     """
 
     _rows_of_trees: _Made | None = None
@@ -34,18 +37,23 @@ class TreeRunner(NumpyRunner):
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """Write the sums of a level as int64, and return those of the figures."""
-        del seed, state
+        del state
         parameters = self._load(model)
+        if self._private_rows is not None:
+            layout, rows = self._trees.layout, self._private_rows[0]
+            _write(update, private_histograms(layout, parameters, *rows))
+            return private_sums(self._spec, seed)
         training, validation = self._trees_rows(moments)
         sums = training.sums(parameters)
-        update.write_bytes(sums.astype(DTYPES["int64"], copy=False).data)
+        _write(update, sums)
         return self._sums(self._figures(parameters, validation))
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
     ) -> NDArray[np.float64]:
-        """Return the sums of the figures of the whole trees."""
-        del seed
+        """Return the sums of the figures of the whole trees; noised, or none, if private."""
+        if self._spec.privacy is not None:
+            return self._measured(model, seed)
         return self._sums(self._figures(self._load(model), self._trees_rows(moments)[1]))
 
     def _figures(self, parameters: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
@@ -69,3 +77,7 @@ class TreeRunner(NumpyRunner):
                 Rows(layout, np.asarray(validation[0]), validation[1]),
             )
         return self._rows_of_trees
+
+
+def _write(update: Path, sums: NDArray[np.int64]) -> None:
+    update.write_bytes(sums.astype(DTYPES["int64"], copy=False).data)

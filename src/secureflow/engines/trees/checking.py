@@ -28,8 +28,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from secureflow.engines.trees.growing import open_nodes, split_sums
-from secureflow.engines.trees.layout import LIMIT, STEEPEST, UNIT, Floats, Layout, Whole, parts_of
+from secureflow.engines.trees.growing import open_nodes
+from secureflow.engines.trees.layout import (
+    LIMIT,
+    STEEPEST,
+    UNIT,
+    Floats,
+    Layout,
+    Whole,
+    parts_of,
+    split_sums,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 

@@ -47,7 +47,8 @@ class Rows:
         self, layout: Layout, inputs: Floats, labels: Floats, most: int | None = None
     ) -> None:
         self._layout, self._most = layout, len(labels) if most is None else most
-        self._step = step_of(len(labels), self._most)
+        private = layout.noised is not None
+        self._step = layout.unit if private else step_of(len(labels), self._most)
         self._inputs, self.labels = inputs, labels.astype(np.float64)
         self._edges: Floats | None = None
         self._cells: Whole = np.zeros((0, 0), np.int64)
@@ -82,7 +83,8 @@ class Rows:
         found = np.zeros(layout.length, np.int64)
         if not parts.known:
             counts = fine_counts(layout, self._inputs)
-            found[: layout.numbers * layout.fine] = self._counted(counts)
+            step = 1 if layout.noised is None else layout.noised.steps.count
+            found[: layout.numbers * layout.fine] = self._counted(counts) * step
             return found
         if len(places := open_nodes(layout, parts)) and len(self.labels):
             self._add_level(parts, model, places, found)
@@ -119,7 +121,10 @@ class Rows:
             total = np.bincount(at, weights, minlength=width * layout.cells)
             table = total.astype(np.int64).reshape(width, layout.cells)
             whole = np.bincount(nodes[rows], plain[rows], minlength=width).astype(np.int64)
-            table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            if layout.noised is None:
+                table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            else:  # it stands for all of them
+                table[:, zeros[:1]] = whole[:, None]
             found[start : start + table.size] = table.reshape(-1)
 
     def _derivatives(self, model: Floats) -> tuple[Whole, Whole]:
@@ -133,12 +138,20 @@ class Rows:
                 chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
                 first, second = chance - self.labels, chance * (1.0 - chance)
             # Rows that count less are cut, so that all together are within what may count.
-            rounded = np.rint if self._step == UNIT else np.trunc
-            self._derived = (
+            shrunk = self._layout.noised is None and self._step < UNIT
+            rounded = np.trunc if shrunk else np.rint
+            self._derived = self._cut(
                 rounded(first * self._step).astype(np.int64),
                 rounded(second * self._step).astype(np.int64),
             )
         return self._derived
+
+    def _cut(self, first: Whole, second: Whole) -> tuple[Whole, Whole]:
+        """Return derivatives, of a private job no larger than what is charged for a row."""
+        if self._layout.noised is None:
+            return first, second
+        steps = self._layout.noised.steps
+        return np.clip(first, -steps.slope, steps.slope), np.clip(second, 0, steps.curve)
 
     def _counted(self, counts: Whole) -> Whole:
         """Return counts of the fine cells that add up to no more rows than count."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from unit.engines.training.family_world import federate, federate_masked, pooled, shares, table
+from unit.engines.training.family_world import federate, pooled, shares, table
 from unit.engines.trees.trees_world import Tree, job_of, reference
 
 from secureflow.adapters.frameworks import runner_of
@@ -79,16 +78,6 @@ def test_they_are_those_of_all_rows_in_one_place(
     if "features" in more:  # somewhere rows without a number go left
         splits = [node for tree in found for node in tree.values() if len(node) > 1]
         assert any(node[2] for node in splits)
-
-
-def test_under_masks_the_same_bits_are_grown(tmp_path: Path) -> None:
-    """Arithmetic alone: no job may ask for it (`tree_rules`)."""
-    sealed, _ = federate(job_of(plan=ALL), shares(), tmp_path)
-    masked, sums = federate_masked(
-        replace(job_of(plan=ALL), protection="secagg"), shares(), tmp_path
-    )
-    np.testing.assert_array_equal(sealed, masked)
-    assert sums[0] == 300.0  # the rows of all, exactly
 
 
 def test_edges_part_rows_evenly_or_single_values(tmp_path: Path) -> None:
