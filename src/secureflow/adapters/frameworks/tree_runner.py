@@ -12,7 +12,6 @@ from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.engines.sealing.wiretypes import DTYPES
 from secureflow.engines.training.boosted import BoostedTrees
 from secureflow.engines.training.private import private_sums
-from secureflow.engines.training.summedtrees import private_histograms
 from secureflow.engines.trees.rows import Rows
 
 _Made = tuple[Rows, Rows]
@@ -40,8 +39,7 @@ class TreeRunner(NumpyRunner):
         del state
         parameters = self._load(model)
         if self._private_rows is not None:
-            layout, rows = self._trees.layout, self._private_rows[0]
-            _write(update, private_histograms(layout, parameters, *rows))
+            _write(update, self._trees.private_histograms(parameters, *self._private_rows[0]))
             return private_sums(self._spec, seed)
         training, validation = self._trees_rows(moments)
         sums = training.sums(parameters)

@@ -1,4 +1,4 @@
-"""How histograms of trees are made of a private job's rows, and checked where they are added up.
+"""How histograms of trees are checked where they are added up.
 
 They are whole numbers and travel as they are, sealed. Under masks there is differential privacy,
 and one ring step is one step of the noise's lattice (`encodings`).
@@ -15,12 +15,10 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.tree_privacy import row_steps
-from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.checking import check_rows
-from secureflow.engines.trees.layout import Layout, parts_of
-from secureflow.engines.trees.private import cap, check_capped
-from secureflow.engines.trees.rows import Rows
+from secureflow.engines.trees.layout import parts_of
+from secureflow.engines.trees.private import check_capped
 
 
 def is_histogram(spec: TrainingSpec, stage: str) -> bool:
@@ -64,29 +62,6 @@ def check_private_histograms(spec: TrainingSpec, values: NDArray[Any], *, first:
     if layout.noised is None:
         raise AssertionError  # the caller's job has a privacy part
     check_capped(layout, layout.noised, values, known=not first)
-
-
-def private_histograms(
-    layout: Layout, model: NDArray[np.float32], inputs: EncodedRows, labels: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Return what a party's rows add to a round of a private job, without noise, (length,).
-
-    Rows are made a few at a time, with their bins and margins, so that nothing in one makes it
-    fail, and memory follows from the job alone (`preparation.encoded`).
-
-    Args:
-        layout: of a private job.
-        model: from which the round starts.
-        inputs: the rows.
-        labels: 0 or 1, or the scaled number.
-    """
-    if layout.noised is None:
-        raise AssertionError  # the caller's job has a privacy part
-    found = np.zeros(layout.length, np.int64)
-    for rows in inputs.blocks():
-        found += Rows(layout, inputs[rows], labels[rows]).sums(model)
-    cap(layout, layout.noised, found, known=parts_of(layout, model).known)
-    return found
 
 
 def ring_bits(spec: TrainingSpec, privacy: Privacy) -> int:
