@@ -37,6 +37,8 @@ KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
                               delta=1e-3, metrics_noise=None, party_unit_acknowledged=True),
                     "plan": {"validation": 0.0}}, "privacy.unit"),
         ("binary", private("enclave", bits=5), "privacy.bits"),
+        ("binary", private("enclave", clipping_norm=1e-6), "privacy.clipping_norm"),
+        ("number", private("enclave", clipping_norm=1e6), "privacy.clipping_norm"),
         ("binary", private("enclave", rows=1 << 40, delta=1e-13), "privacy.bits"),
         ("binary", private("enclave", 200.0), "privacy.bits"),
         ("binary", {**private("enclave"), "protection": "secagg"}, "privacy.noise"),

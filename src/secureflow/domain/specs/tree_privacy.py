@@ -18,7 +18,7 @@ whole steps, so that nothing is added for rounding: σ = z · 2^bits steps, in e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from secureflow.domain.specs.base import Problem
@@ -30,6 +30,8 @@ from secureflow.kit.text import Text
 
 LEAST_STEPS: Final = 16
 """Steps that a gradient of 1 has at least: fewer would round second derivatives away."""
+MOST_BITS: Final = 16
+"""The most `privacy.bits`."""
 MAX_BITS: Final = 48
 """A cell of a party is below 2^48 steps, so that sums of all and their noise are whole floats."""
 
@@ -96,9 +98,10 @@ def private_trees_problem(spec: TrainingSpec, *, masks: bool) -> Problem | None:
     if privacy.local_steps > 1 or privacy.sampling < 1.0:
         reason = Text("{family} adds up every record once", family=spec.model.family)
         return "privacy.sampling", reason, "Write `privacy: {sampling: 1, local_steps: 1}`."
-    if privacy.noise == "local":
-        reason = "each level of a tree would hide among one party's own noise"
-        noise = "shared" if masks else "enclave"
+    noise = "shared" if masks else "enclave"
+    if privacy.noise != noise:
+        reason = Text("{family} is grown from sums over all parties, noised once",
+                      family=spec.model.family)  # fmt: skip
         return "privacy.noise", reason, Text("Write `privacy: {{noise: {noise}}}`.", noise=noise)
     return _lattice(spec, privacy)
 
@@ -115,15 +118,27 @@ def _masked() -> Problem:
 def _lattice(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     found = row_steps(spec, privacy)
     if min(found.unit, found.count) < LEAST_STEPS:
-        reason: str = Text(
-            "a row of {count} columns has fewer than {least} steps in each",
-            count=places(spec),
-            least=LEAST_STEPS,
-        )
-        return "privacy.bits", reason, "Raise it, or use fewer columns."
+        return _too_few(spec, privacy)
+    if found.slope < LEAST_STEPS:
+        reason: str = Text("a gradient has fewer than {least} steps", least=LEAST_STEPS)
+        return "privacy.clipping_norm", reason, "Write `privacy: {clipping_norm: 1}`."
     if privacy.rows.bit_length() + privacy.bits > MAX_BITS:
         reason = Text(
             "sums of {rows} records could exceed 2^{most} steps", rows=privacy.rows, most=MAX_BITS
         )
         return "privacy.bits", reason, "Lower it, or privacy.rows."
     return None
+
+
+def _too_few(spec: TrainingSpec, privacy: Privacy) -> Problem:
+    reason = Text(
+        "a row of {count} columns has fewer than {least} steps in each",
+        count=places(spec),
+        least=LEAST_STEPS,
+    )
+    for bits in range(privacy.bits + 1, MOST_BITS + 1):
+        found = row_steps(spec, replace(privacy, bits=bits))
+        if min(found.unit, found.count) >= LEAST_STEPS:
+            hint = Text("Write `privacy: {{bits: {bits}}}`, or use fewer columns.", bits=bits)
+            return "privacy.bits", reason, hint
+    return "privacy.clipping_norm", reason, "Write `privacy: {clipping_norm: 1}`."

@@ -8,6 +8,8 @@ squared loss).
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from secureflow.engines.trees.edges import edges_of
@@ -30,8 +32,11 @@ from secureflow.engines.trees.layout import (
     split_sums,
 )
 from secureflow.engines.trees.private import check_noised, consistent, noised_edges
-from secureflow.engines.trees.splits import Splits, best_splits, leaf_value
+from secureflow.engines.trees.splits import Splits, best_splits, joined, leaf_value
 from secureflow.kit.errors import SecureFlowError
+
+AT_ONCE: Final = 1 << 20
+"""Cells whose splits are tried at a time: some ten numbers are held for each."""
 
 
 def open_nodes(layout: Layout, parts: Parts) -> Whole:
@@ -97,15 +102,23 @@ def _grow(layout: Layout, parts: Parts, sums: Whole) -> None:
     tree, level = parts.nodes[parts.done], parts.level
     places = open_nodes(layout, parts)
     if len(places):
-        rows = places - ((1 << level) - 1)
-        gradients, seconds = (one[rows] for one in split_sums(layout, sums))
-        if layout.noised is not None:
-            gradients, seconds = consistent(layout, gradients), consistent(layout, seconds)
-        splits = best_splits(layout, gradients, seconds)
+        splits = _splits(layout, places - ((1 << level) - 1), sums)
         _write(layout, tree, places, splits, last=level + 1 == layout.model.max_depth)
     parts.progress[LEVEL] = level + 1
     if level + 1 == layout.model.max_depth:
         parts.progress[LEVEL], parts.progress[DONE] = 0, parts.done + 1
+
+
+def _splits(layout: Layout, rows: Whole, sums: Whole) -> Splits:
+    """Return the best split of each open node; a few at a time, as they hold many copies."""
+    found, some = [], max(1, AT_ONCE // layout.cells)
+    for first in range(0, len(rows), some):
+        part = rows[first : first + some]
+        gradients, seconds = (one[part] for one in split_sums(layout, sums))
+        if layout.noised is not None:
+            gradients, seconds = consistent(layout, gradients), consistent(layout, seconds)
+        found.append(best_splits(layout, gradients, seconds))
+    return joined(found)
 
 
 def _write(layout: Layout, tree: Floats, places: Whole, splits: Splits, *, last: bool) -> None:

@@ -140,18 +140,21 @@ class Rows:
             # Rows that count less are cut, so that all together are within what may count.
             shrunk = self._layout.noised is None and self._step < UNIT
             rounded = np.trunc if shrunk else np.rint
-            self._derived = self._cut(
-                rounded(first * self._step).astype(np.int64),
+            self._derived = (
+                self._cut(rounded(first * self._step).astype(np.int64)),
                 rounded(second * self._step).astype(np.int64),
             )
         return self._derived
 
-    def _cut(self, first: Whole, second: Whole) -> tuple[Whole, Whole]:
-        """Return derivatives, of a private job no larger than what is charged for a row."""
+    def _cut(self, first: Whole) -> Whole:
+        """Return gradients, of a private job no larger than what is charged for a row.
+
+        Second derivatives are at most ¼ or 1 by the loss, which is whole steps.
+        """
         if self._layout.noised is None:
-            return first, second
-        steps = self._layout.noised.steps
-        return np.clip(first, -steps.slope, steps.slope), np.clip(second, 0, steps.curve)
+            return first
+        slope = self._layout.noised.steps.slope
+        return np.clip(first, -slope, slope)
 
     def _counted(self, counts: Whole) -> Whole:
         """Return counts of the fine cells that add up to no more rows than count."""

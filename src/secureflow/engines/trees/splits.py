@@ -10,6 +10,7 @@ each operation is correctly rounded (+, −, ·, /): all that have the sums find
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +78,14 @@ def best_splits(layout: Layout, gradients: Whole, seconds: Whole) -> Splits:
         np.stack([tried.gradients[nodes, best], tried.seconds[nodes, best]]),
         whole,
     )
+
+
+def joined(parts: Sequence[Splits]) -> Splits:
+    """Return the splits of some nodes, then those of the next ones, as of all of them."""
+    if len(parts) == 1:
+        return parts[0]
+    members = zip(*(vars(one).values() for one in parts), strict=True)
+    return Splits(*(np.concatenate(one, axis=-1) for one in members))
 
 
 def leaf_value(layout: Layout, gradients: Whole, seconds: Whole) -> Vector:

@@ -136,6 +136,16 @@ def test_every_tree_takes_its_rounds_even_if_nothing_is_left_to_split(tmp_path: 
     assert [sorted(tree) for tree in trees] == [[0]] * 3
 
 
+def test_splits_that_are_tried_in_parts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(plan=ALL)
+    whole, _ = federate(job, shares(), tmp_path)
+    for cells in (1, 2 * layout_of(job).cells):
+        monkeypatch.setattr("secureflow.engines.trees.growing.AT_ONCE", cells)
+        np.testing.assert_array_equal(whole, federate(job, shares(), tmp_path)[0])
+
+
 def test_a_tree_of_no_rows_says_nothing() -> None:
     """Not even without a penalty: a root without rows would divide nothing by nothing."""
     job = job_of(plan=ALL, model={"reg_lambda": 0.0})

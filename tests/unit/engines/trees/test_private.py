@@ -11,6 +11,7 @@ from unit.engines.training.family_world import federate, federate_masked, shares
 from unit.engines.trees.private_world import made, noised_of, private_job, states_of
 from unit.engines.trees.test_growing import ALL, KEPT
 
+from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.training import TRAINING_ENCLAVE
@@ -22,8 +23,8 @@ from secureflow.engines.training.private import charge
 from secureflow.engines.training.spending import releases
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.growing import next_model, open_nodes
-from secureflow.engines.trees.layout import KIND, Layout, parts_of, split_sums
-from secureflow.engines.trees.private import cap, consistent, noised_edges
+from secureflow.engines.trees.layout import KIND, VALUE, Layout, parts_of, split_sums
+from secureflow.engines.trees.private import cap, check_capped, consistent, noised_edges
 from secureflow.engines.trees.rows import Rows
 from secureflow.kit.errors import SecureFlowError
 
@@ -139,6 +140,7 @@ def test_a_party_that_sends_more_than_the_declared_rows_is_refused(tmp_path: Pat
         (states[1], layout.widest * layout.cells, 300 * steps.curve + 1),
         (states[1], layout.widest * layout.cells, -1),
         (states[1], layout.offsets[-1], 1),  # a cell that no row is in
+        (states[1], layout.widest * layout.cells + layout.offsets[-1], 1),
         (states[1], layout.length - 1, 1),
     ):
         fold = training_fold(job, "train", None)
@@ -153,6 +155,27 @@ def test_a_party_that_sends_more_than_the_declared_rows_is_refused(tmp_path: Pat
         fold.fold(update(job, sums))
     with pytest.raises(SecureFlowError, match="each weighs 1"):
         fold.fold(update(job, sums, rows=100.0))
+
+
+def test_an_agent_sends_nothing_of_its_worker_beyond_the_declared_rows() -> None:
+    job = private_job(noise="shared", **NOTHING)
+    layout, steps = layout_of(job), noised_of(job).steps
+    sums = np.concatenate([[1.0], np.arange(8.0)])
+    for number, cell, value in (
+        (1, 0, 300 * steps.count),
+        (2, 0, -300 * steps.slope),
+        (2, layout.widest * layout.cells, 300 * steps.curve),
+    ):
+        sent = np.zeros(layout.length, np.int64)
+        for beyond in (0, 1):
+            sent[cell] = value + beyond * np.sign(value)
+            told = memoryview(sent.tobytes() + sums.tobytes())
+            if not beyond:
+                check_private_update(job, "train", number, told)
+                continue
+            with pytest.raises(SecureFlowError) as caught:
+                check_private_update(job, "train", number, told)
+            assert caught.value.code == "value_out_of_bounds"
 
 
 def test_more_rows_than_are_declared_are_no_refusal(tmp_path: Path) -> None:
@@ -209,6 +232,69 @@ def test_noise_alone_grows_finite_trees(tmp_path: Path) -> None:
     extreme = np.full(layout.length, noised_of(job).support)
     for sums in (extreme, -extreme):
         assert np.isfinite(next_model(layout, next_model(layout, state * 0, sums), sums)).all()
+
+
+def rooted(layout: Layout, gradient: int, second: int) -> np.ndarray:
+    """Sums of a root of which every input says the same, all of its rows in the first cells."""
+    sums = np.zeros(layout.length, np.int64)
+    for cells, value in zip(split_sums(layout, sums), (gradient, second), strict=True):
+        cells[0, layout.offsets[: layout.numbers + 1]] = value
+    return sums
+
+
+def test_a_root_is_divided_by_no_less_than_its_noise() -> None:
+    job = private_job(plan=ALL, privacy={"metrics_noise": None},
+                      model={"reg_lambda": 0.0, "min_child_weight": 1e-9})  # fmt: skip
+    layout = layout_of(job)
+    state = next_model(layout, initial_state(job), np.zeros(layout.length, np.int64))
+    for second in (1, 0, -7):
+        found = next_model(layout, state, rooted(layout, 1000, second))
+        value = parts_of(layout, found).nodes[0, 0, 3]
+        assert value == pytest.approx(-0.5 * 1000 / layout.unit / layout.least, rel=1e-6)
+
+
+def test_the_total_of_a_root_is_that_of_all_inputs_by_their_noise() -> None:
+    """One input's cells alone would count the noise of them all."""
+    job = private_job(plan=ALL, privacy={"metrics_noise": None}, model={"gamma": 1e6})
+    layout = layout_of(job)
+    state = next_model(layout, initial_state(job), np.zeros(layout.length, np.int64))
+    sums = rooted(layout, 5000, 20_000)
+    split_sums(layout, sums)[0][0, 0] += 9000  # noise of the first number
+    found = next_model(layout, state, sums)
+    bins = layout.model.bins + 1
+    weighed = 5000 + 9000 // (layout.numbers + bins)
+    expected = -0.5 * weighed / (20_000 + layout.unit)
+    assert parts_of(layout, found).nodes[0, 0, 3] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_side_of_little_more_than_noise_is_a_leaf() -> None:
+    job = private_job(**NOTHING)
+    layout = layout_of(job)
+    counts = np.zeros(layout.length, np.int64)
+    counts[: 2 * layout.fine] = 50
+    state = next_model(layout, initial_state(job), counts)
+    sums = rooted(layout, 0, 0)
+    gradients, seconds = split_sums(layout, sums)
+    left, right = (round(one * layout.least * layout.unit) for one in (1.5, 10.0))
+    for at, second in ((0, left), (layout.model.bins - 1, right)):
+        seconds[0, at] = second
+        gradients[0, at] = second * (1 if at else -1)
+    for at in layout.offsets[1 : layout.numbers + 1]:
+        seconds[0, at], gradients[0, at] = left + right, right - left
+    nodes = parts_of(layout, next_model(layout, state, sums)).nodes[0]
+    assert nodes[0, KIND] > 0
+    assert nodes[1:3, KIND].tolist() == [0.0, -1.0]
+    # Only the leaf has a value: with an inner node's it would tell how the rows are shared out.
+    assert (nodes[:3, VALUE] != 0).tolist() == [False, True, False]
+
+
+def test_counts_have_no_cells_beyond_their_numbers() -> None:
+    job = private_job(plan=ALL, privacy={"metrics_noise": None}, model={"bins": 2})
+    layout, noised = layout_of(job), noised_of(job)
+    sums = np.zeros(layout.length, np.int64)
+    sums[-1] = 1
+    with pytest.raises(SecureFlowError, match="beyond the declared rows"):
+        check_capped(layout, noised, sums, known=False)
 
 
 def test_edges_of_noise_alone_are_of_equal_widths() -> None:
