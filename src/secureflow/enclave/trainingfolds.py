@@ -163,7 +163,9 @@ class HistogramFold(MeanFold):
         histograms = update.tensors["parameters"]
         sums, seed = split_sums(self._spec, self._stage, update.sums)
         self._sum.check(_NO_VALUES, sums)
-        check_histograms(self._spec, self._before.parameters, histograms, int(sums[0]))
+        # Of a party with more rows than count, the weight is a product of float64.
+        rows = round(float(sums[0]))
+        check_histograms(self._spec, self._before.parameters, histograms, rows)
         self._sum.fold(_NO_VALUES, sums)
         np.add(self._total, histograms, out=self._total)
         return seed

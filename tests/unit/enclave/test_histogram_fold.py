@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from unit.engines.training.family_world import federate, shares
 from unit.engines.trees.trees_world import job_of
 
+from secureflow.adapters.frameworks import runner_of
 from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.training import TRAINING_ENCLAVE
 from secureflow.enclave.trainingfolds import HistogramFold, training_fold
@@ -106,6 +110,14 @@ def test_a_level_is_checked_against_the_nodes_that_its_model_opened() -> None:
     gradients[1], seconds[1] = 0, 0
     fold.fold(update(level))
     assert fold.count == 1
+
+
+def test_a_party_with_more_rows_than_count_is_within_what_it_says(tmp_path: Path) -> None:
+    """Its weight is 50 · (29 / 50), which is less than 29 in float64."""
+    job = job_of(plan={"validation": 0.0, "rounds": 1}, limits={"max_weight": 29})
+    assert runner_of(job, shares()[0]).rows[0] * (29 / 50) < 29
+    state, _ = federate(job, shares(), tmp_path)
+    assert parts_of(layout_of(job), state).done == 1
 
 
 def test_figures_beyond_the_caps_are_refused_with_their_histograms() -> None:
