@@ -90,3 +90,20 @@ class XgboostModel:
     def levels(self, trees: int) -> int:
         """Return the rounds of so many trees: one that agrees on edges, and one for each level."""
         return 1 + trees * self.max_depth
+
+
+@dataclass(frozen=True)
+class RowSteps:
+    """What one row may add to a cell under differential privacy, in steps of the lattice.
+
+    Args:
+        unit: of a derivative of 1; a multiple of 4.
+        slope: of the largest gradient.
+        curve: of the largest second derivative.
+        count: of the row itself, in round 1.
+    """
+
+    unit: int
+    slope: int
+    curve: int
+    count: int

@@ -18,14 +18,14 @@ whole steps, so that nothing is added for rounding: σ = z · 2^bits steps, in e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.domain.specs.tree_families import XgboostModel
+from secureflow.domain.specs.tree_families import RowSteps, XgboostModel
 from secureflow.kit.text import Text
 
 LEAST_STEPS: Final = 16
@@ -34,23 +34,6 @@ MOST_BITS: Final = 16
 """The most `privacy.bits`."""
 MAX_BITS: Final = 48
 """A cell of a party is below 2^48 steps, so that sums of all and their noise are whole floats."""
-
-
-@dataclass(frozen=True)
-class RowSteps:
-    """What one row may add to a cell, in steps of the lattice.
-
-    Args:
-        unit: of a derivative of 1; a multiple of 4.
-        slope: of the largest gradient.
-        curve: of the largest second derivative.
-        count: of the row itself, in round 1.
-    """
-
-    unit: int
-    slope: int
-    curve: int
-    count: int
 
 
 def rounded_values(spec: TrainingSpec) -> int:

@@ -19,8 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.tree_families import CELLS, NODE, XgboostModel
-from secureflow.domain.specs.tree_privacy import RowSteps
+from secureflow.domain.specs.tree_families import CELLS, NODE, RowSteps, XgboostModel
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
