@@ -142,15 +142,21 @@ def _histograms(spec: TrainingSpec) -> str:
     if spec.own_trees:
         return _own_trees(spec)
     size = {"count": f"{spec.update_parameters:,}", "levels": f"{spec.planned_rounds:,}"}
-    if not traits_of(spec).masks:
+    if traits_of(spec).masks:
+        return t(
+            "{levels} times histograms of {count} whole numbers, masked, each with this party's "
+            "share of the noise; their noised total is opened to every member",
+            **size,
+        )
+    if spec.privacy is None:
         return t(
             "{levels} times histograms of {count} whole numbers, sealed; only edges of bins, "
             "splits and leaves leave the enclave",
             **size,
         )
     return t(
-        "{levels} times histograms of {count} whole numbers, masked; THEIR TOTAL IS OPENED TO "
-        "EVERY MEMBER: a cell of it may be of one row",
+        "{levels} times histograms of {count} whole numbers, sealed; edges of bins, splits and "
+        "leaves leave the enclave, grown from sums to which it added noise",
         **size,
     )
 

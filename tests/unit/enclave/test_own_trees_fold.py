@@ -21,10 +21,10 @@ JOB = own(model={"min_leaf_rows": 5})
 SUMS = update_layout(JOB).sums
 
 
-def update(party: str, values: np.ndarray, number: int, rows: float = 10.0) -> Any:
+def update(party: str, values: np.ndarray, rows: float = 10.0) -> Any:
     sums = np.zeros(SUMS)
     sums[0] = rows
-    binding = SimpleNamespace(party=party, round=number)
+    binding = SimpleNamespace(party=party)
     return SimpleNamespace(binding=binding, tensors={"parameters": values}, sums=sums)
 
 
@@ -32,8 +32,10 @@ def opened() -> tuple[OwnTreesFold, GlobalModel]:
     """A fold after its first round."""
     fold, model = training_fold(JOB, "train", None), GlobalModel.of(initial_state(JOB))
     assert isinstance(fold, OwnTreesFold)
+    fold.starts_from(model)
     for place, party in enumerate(ROSTER):
-        fold.fold(update(party, rows_of(JOB, place).sums(model.parameters), 1))
+        rows = rows_of(JOB, place)
+        fold.fold(update(party, rows.sums(model.parameters), len(rows.labels)))
     assert fold.advance(model, lambda: b"") is None
     fold.reset()
     return fold, model
@@ -52,7 +54,7 @@ def test_edges_come_from_all_rows_and_the_order_of_arrival_changes_nothing() -> 
         assert (parts.known, parts.done) == (True, 0)
         made = trees(model)
         for party in order:
-            fold.fold(update(party, made[party], 2))
+            fold.fold(update(party, made[party]))
         assert fold.advance(model, lambda: b"") is None
         assert fold.sums(lambda: b"")[0] == 30.0
         assert parts_of(layout_of(JOB), model.parameters).done == 3
@@ -65,7 +67,7 @@ def test_whose_a_tree_is_does_not_leave() -> None:
     for names in (ROSTER, ROSTER[::-1]):
         fold, model = opened()
         for party, tree in zip(names, trees(model).values(), strict=True):
-            fold.fold(update(party, tree, 2))
+            fold.fold(update(party, tree))
         fold.advance(model, lambda: b"")
         digests.add(model.digest)
     assert len(digests) == 1
@@ -76,25 +78,25 @@ def test_a_hostile_party_is_left_out() -> None:
     made = trees(model)
     hostile = made["bank-1"].copy()
     hostile[3] = 1 << 62
-    fold.fold(update("bank-0", made["bank-0"], 2))
+    fold.fold(update("bank-0", made["bank-0"]))
     for values, rows, code in (
         (hostile, 10.0, "tree_malformed"),
         (made["bank-1"], 1e18, "weight_out_of_bounds"),  # a tree without its figures stays out
     ):
         with pytest.raises(SecureFlowError) as caught:
-            fold.fold(update("bank-1", values, 2, rows))
+            fold.fold(update("bank-1", values, rows))
         assert caught.value.code == code
     assert fold.count == 1
     fold.advance(model, lambda: b"")
     clean, other = opened()
-    clean.fold(update("bank-0", made["bank-0"], 2))
+    clean.fold(update("bank-0", made["bank-0"]))
     clean.advance(other, lambda: b"")
     assert model.digest == other.digest
 
 
 def test_what_is_held_ends_with_its_round() -> None:
     fold, model = opened()
-    fold.fold(update("bank-0", trees(model)["bank-0"], 2))
+    fold.fold(update("bank-0", trees(model)["bank-0"]))
     fold.reset()
     with pytest.raises(SecureFlowError) as caught:
         fold.advance(model, lambda: b"")
@@ -107,7 +109,7 @@ def test_what_is_held_is_a_copy() -> None:
     for spoiled in (False, True):
         fold, model = opened()
         tree = trees(model)["bank-0"]
-        fold.fold(update("bank-0", tree, 2))
+        fold.fold(update("bank-0", tree))
         if spoiled:
             tree[:] = 0
         fold.advance(model, lambda: b"")

@@ -136,3 +136,20 @@ class XgboostModel:
         """Return what a released model is, however its trees were grown, and their number."""
         plain = replace(self, mode="histogram", subsample=1.0, min_leaf_rows=LEAF_ROWS)
         return plain, rounds * self.each(parties)
+
+
+@dataclass(frozen=True)
+class RowSteps:
+    """What one row may add to a cell under differential privacy, in steps of the lattice.
+
+    Args:
+        unit: of a derivative of 1; a multiple of 4.
+        slope: of the largest gradient.
+        curve: of the largest second derivative.
+        count: of the row itself, in round 1.
+    """
+
+    unit: int
+    slope: int
+    curve: int
+    count: int

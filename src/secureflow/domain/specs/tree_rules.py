@@ -9,6 +9,7 @@ from secureflow.domain.specs.strategies import PLAIN, name_of
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.tree_families import MAX_CELLS, MAX_LEVELS, XgboostModel
+from secureflow.domain.specs.tree_privacy import private_trees_problem
 from secureflow.kit.text import Text
 
 
@@ -101,22 +102,10 @@ def _plan(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
 
 
 def _protection(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
-    if spec.privacy is not None:
-        reason: str = Text(
-            "nothing noises the histograms of {family}, of which a job opens one for each level",
-            family=model.family,
-        )
-        return "privacy", reason, "Remove it, or use the family logistic_regression or linear."
     if spec.wire not in {None, "float32"}:
         reason = Text("histograms of {family} travel as whole numbers", family=model.family)
         return "wire", reason, "Remove it."
-    if traits_of(spec).masks:
-        reason = (
-            "under masks the sums of every level are opened, and the difference of two shows rows "
-            "of a party that missed one, or of a node that was closed"
-        )
-        return "protection", reason, 'Use protection "sealed".'
-    return None
+    return private_trees_problem(spec, masks=traits_of(spec).masks)
 
 
 def _start(spec: TrainingSpec) -> Problem | None:

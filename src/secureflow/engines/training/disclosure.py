@@ -133,9 +133,9 @@ _MADE_OF: Final = {
 
 _HISTOGRAMS: Final = (
     (
-        "of each level of the trees, for every node the sums of its rows' gradients over every bin "
-        "of every column, and of the first round how many rows have which values; a cell may be of "
-        "one row, and shows its label"
+        "of each level of the trees, for every node the sums of its rows' derivatives over every "
+        "bin of every column, and of the first round how many rows have which values; all with "
+        "noise, which hides a row"
     ),
     "under masks the sums are opened, so that every agent can grow the same trees",
 )

@@ -37,8 +37,6 @@ from secureflow.kit.errors import SecureFlowError
 
 MOST_STEP: Final = 10.0
 """Largest step of one tree, before η: of log-odds, or of half the label's range."""
-FIRST_TREES: Final = 2
-"""The first round of the job that adds trees."""
 
 
 def most_steps(layout: Layout) -> int:

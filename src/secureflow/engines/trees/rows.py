@@ -15,6 +15,7 @@ from secureflow.engines.trees.forest import add_trees, places_of
 from secureflow.engines.trees.growing import open_nodes
 from secureflow.engines.trees.layout import (
     LIMIT,
+    STEEPEST,
     UNIT,
     Floats,
     Layout,
@@ -26,6 +27,14 @@ from secureflow.engines.trees.layout import (
 from secureflow.kit.errors import SecureFlowError
 
 
+def step_of(rows: int, most: int) -> int:
+    """Return the steps of one unit of a row: fewer than `UNIT` if no more than `most` rows count.
+
+    A multiple of 4, so that ¼ is whole; of all rows together no more than `most` · `UNIT`.
+    """
+    return UNIT if rows <= most else 4 * (UNIT // 4 * most // rows)
+
+
 class Rows:
     """Some rows, and the margins of the newest model that was asked for.
 
@@ -33,12 +42,15 @@ class Rows:
         layout: the job's.
         inputs: (rows, width), float32, NaN where a number is missing.
         labels: (rows,), 0 or 1, or the scaled number.
-        share: how much each row counts: below 1 at a party with more rows than may count. Edges
-            are chosen by all rows.
+        most: how many rows count; of a party with more, all count less (`step_of`).
     """
 
-    def __init__(self, layout: Layout, inputs: Floats, labels: Floats, share: float = 1.0) -> None:
-        self.layout, self._share = layout, share
+    def __init__(
+        self, layout: Layout, inputs: Floats, labels: Floats, most: int | None = None
+    ) -> None:
+        self.layout, self._most = layout, len(labels) if most is None else most
+        private = layout.noised is not None
+        self._step = layout.unit if private else step_of(len(labels), self._most)
         self._inputs, self.labels = inputs, labels.astype(np.float64)
         self._edges: Floats | None = None
         self._cells: Whole = np.zeros((0, 0), np.int64)
@@ -72,7 +84,9 @@ class Rows:
         layout, parts = self.layout, parts_of(self.layout, model)
         found = np.zeros(layout.length, np.int64)
         if not parts.known:
-            found[: layout.numbers * layout.fine] = fine_counts(layout, self._inputs)
+            counts = fine_counts(layout, self._inputs)
+            step = 1 if layout.noised is None else layout.noised.steps.count
+            found[: layout.numbers * layout.fine] = self._counted(counts) * step
             return found
         if len(places := open_nodes(layout, parts)) and len(self.labels):
             self._add_level(parts, model, places, found)
@@ -125,7 +139,10 @@ class Rows:
             total = np.bincount(at, weights, minlength=width * layout.cells)
             table = total.astype(np.int64).reshape(width, layout.cells)
             whole = np.bincount(nodes[rows], plain[rows], minlength=width).astype(np.int64)
-            table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            if layout.noised is None:
+                table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            else:  # it stands for all of them
+                table[:, zeros[:1]] = whole[:, None]
             yield table
 
     def derivatives(self, model: Floats) -> tuple[Whole, Whole]:
@@ -134,15 +151,36 @@ class Rows:
         if self._derived is None:
             if self.layout.squared:
                 first, second = margins - self.labels, np.ones(len(margins))
-                first = np.clip(first, -64.0, 64.0)
+                first = np.clip(first, -STEEPEST, STEEPEST)
             else:
                 chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
                 first, second = chance - self.labels, chance * (1.0 - chance)
+            # Rows that count less are cut, so that all together are within what may count.
+            shrunk = self.layout.noised is None and self._step < UNIT
+            rounded = np.trunc if shrunk else np.rint
             self._derived = (
-                np.rint(first * (UNIT * self._share)).astype(np.int64),
-                np.rint(second * (UNIT * self._share)).astype(np.int64),
+                self._cut(rounded(first * self._step).astype(np.int64)),
+                rounded(second * self._step).astype(np.int64),
             )
         return self._derived
+
+    def _cut(self, first: Whole) -> Whole:
+        """Return gradients, of a private job no larger than what is charged for a row.
+
+        Second derivatives are at most ¼ or 1 by the loss, which is whole steps.
+        """
+        if self.layout.noised is None:
+            return first
+        slope = self.layout.noised.steps.slope
+        return np.clip(first, -slope, slope)
+
+    def _counted(self, counts: Whole) -> Whole:
+        """Return counts of the fine cells that add up to no more rows than count."""
+        rows, most = len(self.labels), self._most
+        if rows <= most:
+            return counts
+        below = counts.reshape(self.layout.numbers, self.layout.fine).cumsum(axis=1)
+        return np.diff(below * most // rows, axis=1, prepend=0).reshape(-1)
 
     def _bin(self, parts: Parts) -> None:
         if self._edges is None or not np.array_equal(self._edges, parts.edges):
