@@ -127,11 +127,8 @@ def trained(
         labels = images.digits
     table = Table({"image": images.pixels, "digit": np.array(DIGITS, object)[labels]})
     made = parties(spec, table, owners, bytes(32), None)
-    model, total, buffer = (
-        global_model(initial_state(spec)),
-        adding(spec, "train"),
-        update_buffer(spec),
-    )
+    model, buffer = global_model(initial_state(spec)), update_buffer(spec)
+    total = adding(spec, "train", model)
     with tempfile.TemporaryDirectory(prefix="secureflow-benchmark-") as folder:
         file, update = Path(folder) / "model", Path(folder) / "update"
         for _ in range(spec.plan.rounds):

@@ -1,12 +1,14 @@
 """Boosted trees on Adult in 3 unlike silos through the whole platform, beside XGBoost on all rows.
 
     python -m benchmarks.trees --trees 100 --depth 6 --protection sealed
+    python -m benchmarks.trees --trees 100 --mode bagging
 
 Real processes: server, enclave (SIMULATED), one agent per silo. Its features are the 14 columns, of
-which the 8 of categories are one-hot; `--numbers` takes the 6 numbers only. The last line is JSON:
+which the 8 of categories are one-hot; `--numbers` takes the 6 numbers only. With `--mode bagging`
+or `cyclic`, `--trees` are rounds of trees that the silos grow alone. The last line is JSON:
 seconds of the job and of a level, processor seconds of each process per level, and the AUC on the
 official test rows, beside that of `xgboost` (`hist`, the same bins and parameters, all rows in one
-place) where that package is installed.
+place, and those of each silo alone) where that package is installed.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from benchmarks.processes import cpu_seconds
+from secureflow.agent import api
 from secureflow.demo.data import (
     LABEL,
     PURPOSE,
@@ -42,6 +46,7 @@ from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.edges import binned
 from secureflow.engines.trees.layout import parts_of
+from secureflow.kit.clock import system_clock
 from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.prediction import Predictor
 
@@ -55,6 +60,8 @@ def main() -> int:
     parser.add_argument("--trees", type=int, default=100)
     parser.add_argument("--depth", type=int, default=6)
     parser.add_argument("--bins", type=int, default=64)
+    parser.add_argument("--mode", choices=["histogram", "bagging", "cyclic"], default="histogram")
+    parser.add_argument("--subsample", type=float, default=1.0)
     parser.add_argument("--numbers", action="store_true")
     choices = ["sealed", "secagg", "sealed+secagg"]
     parser.add_argument("--protection", choices=choices, default="sealed")
@@ -75,8 +82,21 @@ def run(directory: Path, given: argparse.Namespace) -> dict[str, Any]:
     platform = Platform(directory / "platform", owners, datasets, policy=ALLOW)
     with platform:
         platform.build()
+        if given.mode != "histogram":
+            _grant(platform, given.trees)
         with platform.client("bank-a") as client:
             return _trained(platform, client, given)
+
+
+def _grant(platform: Platform, trees: int) -> None:
+    """Let every owner's own trees be released."""
+    for party, owner in platform.parties.items():
+        with platform.client(party) as client:
+            declared = client.datasets.get(owner.dataset_id)
+        columns = [one.name for one in declared.columns]
+        terms = {"dataset": declared.name, "project": platform.project, "columns": columns,
+                 "expires": system_clock() + 86_400, "own_trees": trees}  # fmt: skip
+        api.grant_create(owner.config, terms)
 
 
 def _features(given: argparse.Namespace) -> FeatureSpec:
@@ -92,8 +112,9 @@ def _features(given: argparse.Namespace) -> FeatureSpec:
 def _trained(platform: Platform, client: Client, given: argparse.Namespace) -> dict[str, Any]:
     masked = given.protection != "sealed"
     model = XgboostModel(
-        "xgboost", max_depth=given.depth, bins=given.bins, min_node_rows=10 if masked else 1
-    )
+        "xgboost", max_depth=given.depth, bins=given.bins, min_node_rows=10 if masked else 1,
+        mode=given.mode, subsample=given.subsample,
+    )  # fmt: skip
     request = TrainingRequest(
         platform.project, "income", PURPOSE,
         tuple(owner.dataset_id for owner in platform.parties.values()),
@@ -108,13 +129,15 @@ def _trained(platform: Platform, client: Client, given: argparse.Namespace) -> d
     report = client.jobs.report(job)
     took = sorted(row["seconds"] for row in report["history"])
     found = client.models.load(report["model"]["id"])
+    levels = model.levels(1) - 1
     return {
         "trees": given.trees,
+        "mode": given.mode,
         "depth": given.depth,
         "protection": given.protection,
         "inputs": found.features.width,
         "seconds": round(seconds, 1),
-        "seconds_per_level": round(took[len(took) // 2] / given.depth, 4),
+        "seconds_per_level": round(took[len(took) // 2] / levels, 4),
         "cpu_seconds": used,
         "load": os.getloadavg()[0],
         **_scores(found, given),
@@ -139,15 +162,20 @@ def _scores(found: Predictor, given: argparse.Namespace) -> dict[str, Any]:
     def matrix(columns: Any) -> Any:
         return binned(layout, edges, found.inputs(columns)).astype(np.float32)
 
-    pooled = columns_of(adult_rows("train"))
-    known = (pooled[LABEL.column] == LABEL.positive).astype(int)
-    asked = {
-        "objective": "binary:logistic", "tree_method": "hist", "max_bin": 512, "eta": 0.3,
-        "max_depth": given.depth, "lambda": 1.0, "min_child_weight": 1.0, "base_score": 0.5,
-    }  # fmt: skip
-    booster = xgboost.train(asked, xgboost.DMatrix(matrix(pooled), known), given.trees)
-    theirs = booster.predict(xgboost.DMatrix(matrix(rows)))
-    figures["auc_xgboost"] = score(labels, theirs).auc
+    def library(known: Any) -> float:
+        """Return the AUC of the library's own trees from some rows."""
+        asked = {
+            "objective": "binary:logistic", "tree_method": "hist", "max_bin": 512, "eta": 0.3,
+            "max_depth": given.depth, "lambda": 1.0, "min_child_weight": 1.0, "base_score": 0.5,
+        }  # fmt: skip
+        truth = (known[LABEL.column] == LABEL.positive).astype(int)
+        booster = xgboost.train(asked, xgboost.DMatrix(matrix(known), truth), given.trees)
+        return score(labels, booster.predict(xgboost.DMatrix(matrix(rows)))).auc
+
+    figures["auc_xgboost"] = library(columns_of(adult_rows("train")))
+    with tempfile.TemporaryDirectory(prefix="secureflow-") as folder:
+        silos = [pq.read_table(path) for path in split_silos(Path(folder), PARTIES)]
+    figures["auc_xgboost_alone"] = [library(columns_of(one)) for one in silos]
     return figures
 
 

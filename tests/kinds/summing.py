@@ -270,6 +270,9 @@ class SummingEnclave:
     ) -> TotalFold:
         return TotalFold()
 
+    def starts(self, fold: Fold, model: GlobalModel) -> None:
+        return
+
     def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
         return
 

@@ -20,6 +20,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import TrainingRequest
@@ -106,6 +107,37 @@ def test_a_private_job_is_measured_charged_and_explained(
     numbers = {row["number"]: row["charge"] for row in explained["privacy"]["released"]}
     assert numbers["metrics of the final model"][0]["noise"] == 4.0
     assert explained["privacy"]["noise"] == noise
+
+
+@pytest.mark.parametrize(
+    ("protection", "noise"),
+    [
+        pytest.param("sealed", "enclave", marks=pytest.mark.full),
+        ("secagg", "shared"),
+        pytest.param("sealed+secagg", "shared", marks=pytest.mark.full),
+    ],
+)
+def test_each_level_of_noised_trees_is_charged(
+    place: Platform, protection: Any, noise: Any
+) -> None:
+    """Agents grow the same trees from each published sum, which they check against the noise."""
+    privacy, trees = replace(RECORD, noise=noise), 2
+    plan = TrainingPlan(rounds=trees, learning_rate=0.3, validation=0.3)
+    wanted = training(
+        place, plan, features=private_features(), privacy=privacy, protection=protection,
+        model=XgboostModel("xgboost", max_depth=2, bins=8),
+    )  # fmt: skip
+    job, _ = run_under(place, None, wanted)
+    assert job.state == "succeeded", job.error
+    check_story(place, job)
+    check_charged_once(place, job.id, 1 + 2 * trees, privacy)
+    report: dict[str, Any] = job.report or {}
+    assert report["privacy"]["rounds"] == 1 + 2 * trees
+    assert [row["round"] for row in report["history"]] == [1, 2]
+    assert "accuracy" not in report["history"][0]
+    with place.client("bank-a") as client:
+        model = client.models.load(report["model"]["id"])
+    assert np.isfinite(model.parameters).all()
 
 
 @pytest.mark.full

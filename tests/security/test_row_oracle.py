@@ -202,7 +202,7 @@ def train(spec: TrainingSpec, model: np.ndarray, directory: Path) -> Callable[[S
             delta = np.fromfile(update, "<f4") if size else np.zeros(0, np.float32)
             seen.tell((stage, len(sums), len(delta), float(sums[0])))
             told = np.ascontiguousarray(delta, "<f4").tobytes() + sums.astype("<f8").tobytes()
-            check_private_update(spec, stage, memoryview(told))  # type: ignore[arg-type]
+            check_private_update(spec, stage, 1, memoryview(told))  # type: ignore[arg-type]
             leave(spec, stage, delta, sums, layout.seeds)
 
     return do

@@ -13,17 +13,20 @@ from secureflow.sdk import TrainingRequest
 from tests.survival.points import Arming
 from tests.survival.world import check_story, run_under, training
 
+_SUMMED: dict[str, Any] = {"min_node_rows": 10}
 
-def trees_request(place: Platform, protection: str) -> TrainingRequest:
-    """Return a job of one tree of two levels."""
+
+def trees_request(place: Platform, protection: str, **model: Any) -> TrainingRequest:
+    """Return a job of one tree of two levels, or of so many `rounds` of parties' own trees."""
+    rounds = model.pop("rounds", 1)
     features = demo_features()
     numeric = tuple(replace(one, scale="bounds") for one in features.numeric)
     facts: dict[str, Any] = {
         "features": replace(features, numeric=numeric, categorical=()),
-        "model": XgboostModel("xgboost", max_depth=2, bins=16, min_node_rows=10),
+        "model": XgboostModel("xgboost", **{"max_depth": 2, "bins": 16} | (model or _SUMMED)),
         "protection": protection,
     }
-    return training(place, TrainingPlan(rounds=1, learning_rate=0.3), **facts)
+    return training(place, TrainingPlan(rounds=rounds, learning_rate=0.3), **facts)
 
 
 def grown(place: Platform, protection: str, arming: Arming | None) -> tuple[str, list[str]]:

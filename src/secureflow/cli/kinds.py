@@ -139,17 +139,41 @@ class TrainingText(WithoutPeers):
 
 def _histograms(spec: TrainingSpec) -> str:
     """Return what leaves for trees, and who sees the sum of it."""
+    if spec.own_trees:
+        return _own_trees(spec)
     size = {"count": f"{spec.update_parameters:,}", "levels": f"{spec.planned_rounds:,}"}
-    if not traits_of(spec).masks:
+    if traits_of(spec).masks:
+        return t(
+            "{levels} times histograms of {count} whole numbers, masked, each with this party's "
+            "share of the noise; their noised total is opened to every member",
+            **size,
+        )
+    if spec.privacy is None:
         return t(
             "{levels} times histograms of {count} whole numbers, sealed; only edges of bins, "
             "splits and leaves leave the enclave",
             **size,
         )
     return t(
-        "{levels} times histograms of {count} whole numbers, masked; THEIR TOTAL IS OPENED TO "
-        "EVERY MEMBER: a cell of it may be of one row",
+        "{levels} times histograms of {count} whole numbers, sealed; edges of bins, splits and "
+        "leaves leave the enclave, grown from sums to which it added noise",
         **size,
+    )
+
+
+def _own_trees(spec: TrainingSpec) -> str:
+    """Return that trees of this party's rows alone are released, and whether it is told whose."""
+    count = {"trees": f"{spec.own_trees:,}"}
+    if isinstance(spec.model, XgboostModel) and spec.model.mode == "cyclic":
+        return t(
+            "up to {trees} times a tree grown on this party's rows alone, sealed; THE MODEL SHOWS "
+            "THE TREES OF ITS TURNS AS THEY ARE, and their rounds tell that they are its own",
+            **count,
+        )
+    return t(
+        "up to {trees} times a tree grown on this party's rows alone, sealed; THE MODEL SHOWS IT "
+        "AS IT IS among those of the others, without its name",
+        **count,
     )
 
 

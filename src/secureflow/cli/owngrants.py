@@ -52,6 +52,16 @@ Rows = Annotated[
 Simulated = Annotated[
     bool, typer.Option(help=t("These rows may go to a SIMULATED enclave, which hides nothing."))
 ]
+Trees = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help=t(
+            "Trees grown on this owner's rows alone that a job may release as they are. Default: "
+            "none."
+        ),
+    ),
+]
 Automatic = Annotated[bool, typer.Option(help=t("A job that fits needs no policy and no person."))]
 _CONFIG = Path("agent.yaml")
 _COLUMNS: Final = ("id", "state", "dataset", "project", "columns", "uses", "epsilon", "expires")
@@ -103,6 +113,7 @@ def create(
     days: Annotated[int, typer.Option(min=1, help=t("Days until it expires."))] = 90,
     validation_rows: Rows = 0,
     validation_simulated: Simulated = False,
+    own_trees: Trees = 0,
     automatic: Automatic = False,
     yes: Yes = False,
     config: Config = _CONFIG,
@@ -116,7 +127,7 @@ def create(
         "kinds": kind, "parties": party, "protections": protection, "epsilon": epsilon,
         "epsilon_per_job": epsilon_per_job, "min_group": min_group, "bundles": _code(bundle),
         "uses": uses, "automatic": automatic,
-        "validation": _rows(validation_rows, validation_simulated),
+        "validation": _rows(validation_rows, validation_simulated), "own_trees": own_trees,
     }  # fmt: skip
     terms = {**_read(file), **{name: value for name, value in given.items() if value}}
     terms.setdefault("expires", _in_days(days))
@@ -215,12 +226,13 @@ def _terms(terms: dict[str, Any]) -> dict[str, Any]:
     shown = {
         name: value or t("any")
         for name, value in terms.items()
-        if name not in {"automatic", "expires", "bundles", "validation"}
+        if name not in {"automatic", "expires", "bundles", "validation", "own_trees"}
     }
     return {
         **shown,
         "bundles": terms.get("bundles", "none"),
         "validation": _leaving(terms),
+        "own_trees": terms.get("own_trees") or t("none"),
         "automatic": t("yes") if terms.get("automatic") else t("no"),
         "expires": moment(int(terms["expires"])),
     }

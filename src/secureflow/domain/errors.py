@@ -237,6 +237,7 @@ CATALOGUE: dict[str, Category] = {
     "update_aborted": Category.CONFLICT,
     "update_forged": Category.UNTRUSTED,
     "update_shape_wrong": Category.INVALID,
+    "tree_malformed": Category.INVALID,
     "update_places_wrong": Category.INVALID,
     "update_not_finite": Category.INVALID,
     "weight_out_of_bounds": Category.INVALID,

@@ -82,6 +82,9 @@ class GrantTerms:
             usual (code that is not listed, predictions for one party, ids): then both are asked.
         validation: the rows that may leave for a job that scores contributions; without it none do,
             whatever policies say.
+        own_trees: the most trees that this owner grew alone, on its own rows, of one job: whoever
+            has the model sees them as they are. Without it none are released, whatever policies
+            and floors say; `min_group` counts the sums beside them.
     """
 
     __pydantic_config__ = STRICT
@@ -103,6 +106,7 @@ class GrantTerms:
     uses: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
     automatic: bool = False
     validation: Annotated[SealedRows | None, UNLESS_NONE] = None
+    own_trees: Annotated[int | None, Field(ge=1, le=10_000), UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class GrantRequest:
         runs: how many uses it takes: of a timetable, its runs.
         until: unix seconds until which a timetable goes on; 0 for any other job.
         validation: the rows that leave, sealed to an enclave.
+        own_trees: the most trees of this owner alone that are released.
     """
 
     dataset: str
@@ -140,6 +145,12 @@ class GrantRequest:
     runs: int = 1
     until: int = 0
     validation: int = 0
+    own_trees: int = 0
+
+    @property
+    def by_name(self) -> bool:
+        """Whether it asks for what no policy and no person allows without a grant's own term."""
+        return bool(self.validation or self.own_trees)
 
 
 @dataclass(frozen=True)
@@ -198,6 +209,7 @@ def widens(new: GrantTerms, old: GrantTerms) -> bool:
         and (new.min_group or 0) >= (old.min_group or 0)
         and _code_within(new.bundles, old.bundles)
         and _rows_within(new.validation, old.validation)
+        and (new.own_trees or 0) <= (old.own_trees or 0)
         and new.automatic <= old.automatic
     )
 
@@ -219,6 +231,13 @@ def _of_data(grant: GrantTerms, request: GrantRequest) -> Iterable[str]:
             "it allows {allowed} rows to leave, sealed to an enclave, and the job asks for {asked}",
             allowed=allowed,
             asked=request.validation,
+        )
+    if request.own_trees > (grant.own_trees or 0):
+        yield Text(
+            "it allows {allowed} trees of this owner alone to be released, and the job asks for "
+            "{asked}",
+            allowed=grant.own_trees or 0,
+            asked=request.own_trees,
         )
 
 

@@ -206,6 +206,7 @@ class EnclaveJob:
                     ),
                 )
             fold = self.rounds.fold(step, self.model.digest)
+            self.plan.kind.starts(fold, self.model)
             self.plan.kind.check_committed(fold, update, commitment)
             seed = await asyncio.to_thread(fold.fold, update)
             receipt = upload_receipt(update, at)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.enclave.folds import Fold
+from secureflow.enclave.models import GlobalModel
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.sealing import Manifest, OpenedUpdate
 from secureflow.engines.secagg import MaskingPlan
@@ -35,6 +36,9 @@ class EnclaveKind(Protocol):
         self, spec: Any, stage: str, plan: MaskingPlan | None, beside: Mapping[str, Fold]
     ) -> Fold:
         """Return an empty sum of a stage's contributions; `beside` are those of other stages."""
+
+    def starts(self, fold: Fold, model: GlobalModel) -> None:
+        """Show a sum the model from which its step starts, if what it adds up depends on it."""
 
     def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
         """Refuse a contribution that is not what its party committed to, where that is known.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold
-from secureflow.enclave.trainingfolds import training_fold, training_manifest
+from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.trainingfolds import HistogramFold, training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest, OpenedUpdate
 from secureflow.engines.secagg import MaskingPlan
@@ -44,6 +45,11 @@ class TrainingEnclaveKind:
             if found is not None:
                 return found
         return training_fold(spec, cast("Stage", stage), plan)
+
+    def starts(self, fold: Fold, model: GlobalModel) -> None:
+        """Show histograms of trees the model from which the round starts."""
+        if isinstance(fold, HistogramFold):
+            fold.starts_from(model)
 
     def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
         """Check validation rows against their party's commitment."""

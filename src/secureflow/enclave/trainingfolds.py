@@ -37,6 +37,9 @@ from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.engines.training.strategies.fednova import check_steps
 from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.engines.training.summedtrees import check_histograms
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.layout import Whole, parts_of
+from secureflow.engines.trees.owntrees import read_tree, with_trees
 from secureflow.kit.errors import SecureFlowError
 
 _NO_VALUES = np.zeros(0, np.float32)
@@ -146,6 +149,11 @@ class HistogramFold(MeanFold):
     def __init__(self, spec: TrainingSpec) -> None:
         super().__init__(spec, "train")
         self._total = np.zeros(spec.update_parameters, np.int64)
+        self._before: GlobalModel | None = None
+
+    def starts_from(self, model: GlobalModel) -> None:
+        """Take the model that the step starts from: which nodes are open follows from it."""
+        self._before = model
 
     def fold(self, update: OpenedUpdate) -> bytes:
         """Add whole numbers that a party's rows may have; its figures are checked beside them.
@@ -153,21 +161,28 @@ class HistogramFold(MeanFold):
         Raises:
             SecureFlowError: `value_out_of_bounds`, and those of `MeanFold.fold`.
         """
+        if self._before is None:
+            raise AssertionError  # `starts_from` came first, under the job's lock
         histograms = update.tensors["parameters"]
-        check_histograms(self._spec, histograms)
-        self._sum.fold(_NO_VALUES, update.sums)
+        sums, seed = split_sums(self._spec, self._stage, update.sums)
+        self._sum.check(_NO_VALUES, sums)
+        # Of a party with more rows than count, the weight is a product of float64.
+        rows = round(float(sums[0]))
+        check_histograms(self._spec, self._before.parameters, histograms, rows)
+        self._sum.fold(_NO_VALUES, sums)
         np.add(self._total, histograms, out=self._total)
-        return b""
+        return seed
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Grow the next level; the sum stays here.
+        """Grow the next level; the sum stays here, with or without noise.
 
         Raises:
             SecureFlowError: `nothing_folded`, and those of growing.
         """
-        del seed
         self._sum.mean()  # refuses an empty round
-        _move(self._spec, model, self._total)
+        noised = noised_once(self._spec)
+        noise = noise_of(self._spec, "train", seed()) if noised else np.int64(0)
+        _move(self._spec, model, self._total + noise)
         return None
 
     def reset(self) -> None:
@@ -178,6 +193,51 @@ class HistogramFold(MeanFold):
     def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
         del parameters
         return super()._accumulator(0, sums)
+
+
+class OwnTreesFold(HistogramFold):
+    """One tree of each party (`engines.trees.owntrees`), held until it is certified whose count.
+
+    Round 1 adds up counts, from which edges follow, as in `HistogramFold`. What is held is bounded
+    by the layout: a tree of each party of the roster.
+    """
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec)
+        self._layout = layout_of(spec)
+        self._trees: dict[str, Whole] = {}
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Keep a tree of the job's form; its figures are added up.
+
+        Raises:
+            SecureFlowError: `tree_malformed`, and those of `HistogramFold.fold`.
+        """
+        if self._before is None or not parts_of(self._layout, self._before.parameters).known:
+            return super().fold(update)
+        tree = read_tree(self._layout, update.tensors["parameters"])
+        self._sum.fold(_NO_VALUES, update.sums)
+        self._trees[update.binding.party] = tree
+        return b""
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Append the round's trees; whose they are stays here.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, and those of `HistogramFold.advance`.
+        """
+        if not self._trees:
+            return super().advance(model, seed)
+        model.parameters[:] = with_trees(
+            self._layout, model.parameters, self._trees, self._spec.parties
+        )
+        model.moved()
+        return None
+
+    def reset(self) -> None:
+        """Forget the trees and clear the sums."""
+        self._trees.clear()
+        super().reset()
 
 
 class NoisedFold(MeanFold):
@@ -257,7 +317,7 @@ def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) ->
     if plan is not None:
         return MaskedFold(spec, stage, plan)
     if stage == "train" and isinstance(spec.model, XgboostModel):
-        return HistogramFold(spec)
+        return OwnTreesFold(spec) if spec.own_trees else HistogramFold(spec)
     if stage == "train" and spec.plan.aggregation is not None:
         return RobustFold(spec, spec.plan.aggregation)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)

@@ -49,6 +49,7 @@ PARTY_DEPTH: Final = MAX_DEPTH - 16
 """Most levels in what a party sends to the centre, which passes parts of it on in other bodies."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9._:/@-]{0,256}")
+_NESTS: Final = (dict, list, tuple)
 _KIND: Final = re.compile(r"[a-z][a-z._]{0,63}")
 
 
@@ -144,7 +145,7 @@ def _check_depth(body: JSON, depth: int) -> None:
             one
             for outer in level
             for one in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(one, dict | list | tuple)
+            if isinstance(one, _NESTS)
         ]
     raise _malformed(Text("its body has more than {depth} levels", depth=depth))
 

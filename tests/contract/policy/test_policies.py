@@ -38,6 +38,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "starts_from": "",
         "clip_norm": 1000.0,
         "validation_rows": 0,
+        "own_trees": 0,
         "epsilon": None,
     }
     return {**asked, **changes}
@@ -104,6 +105,7 @@ def test_forbid_beats_permit() -> None:
         ("context.family == \"rehearsal\"", {"family": "rehearsal"}, {}),
         ("context.release == \"agents\"", {}, {"release": "operator"}),
         ("context.validation_rows == 0", {}, {"validation_rows": 50}),
+        ("context.own_trees == 0", {}, {"own_trees": 20}),
         ("context.project == \"prj_0000000000\"", {}, {"project": "prj_1111111111"}),
         ("context.epsilon.lessThan(decimal(\"2.0\"))", {"epsilon": 1.5}, {"epsilon": 2.0}),
     ],

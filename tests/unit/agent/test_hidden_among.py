@@ -11,7 +11,9 @@ import pytest
 from secureflow.agent.owner.consent import _check_settings
 from secureflow.agent.owner.grants import grant_request
 from secureflow.domain.specs.base import RosterEntry, parse
+from secureflow.domain.specs.contributors import hidden_among
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.errors import SecureFlowError
 
 PARTIES = tuple(RosterEntry(f"bank-{n}", f"{n:044}") for n in range(7))
@@ -25,6 +27,18 @@ def settings(least: int | None = None) -> Any:
 def spec(plan: dict[str, Any], contributors: int) -> TrainingSpec:
     made = TrainingSpec("", "", "", "", PARTIES, min_contributors=contributors)
     return replace(made, plan=parse(TrainingPlan, plan, "training"))
+
+
+@pytest.mark.parametrize("mode", ["bagging", "cyclic"])
+def test_trees_of_one_party_take_a_term_and_the_sums_beside_them_the_floor(mode: str) -> None:
+    made = replace(spec({}, 3), model=XgboostModel("xgboost", mode=mode))  # type: ignore[arg-type]
+    asked = grant_request("bank-0", made, {**ASKED, **made.facts()})
+    assert (asked.group, asked.own_trees, asked.by_name) == (3, made.plan.rounds, True)
+    assert hidden_among(made) == 1  # what policies decide by
+    _check_settings(made, "bank-0", settings())
+    with pytest.raises(SecureFlowError) as caught:
+        _check_settings(made, "bank-0", settings(4))
+    assert "allows 3" in caught.value.message
 
 
 @pytest.mark.parametrize(

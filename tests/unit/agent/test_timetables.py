@@ -14,7 +14,7 @@ from peers.agent_world import NOW, World
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.job.parts import check_same_data
 from secureflow.agent.owner.decisions import Decisions
-from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.records import JobRecord, OwnLeaf
 from secureflow.agent.settings import TwoPeopleRule
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.ids import part_id
@@ -145,6 +145,21 @@ async def test_a_run_that_was_approved_in_time_begins_in_time(world: World) -> N
     with pytest.raises(SecureFlowError) as caught:
         world.assembly.context.approved(part_id(TIMETABLE, 1), spec_digest(run))
     assert caught.value.code == "too_late"
+
+
+async def test_a_run_that_has_begun_goes_on_beyond_its_window(world: World) -> None:
+    spec = await approved(world)
+    world.now = FIRST
+    await world.ask("consent", run_body(spec, 1))
+    job, digest = part_id(TIMETABLE, 1), spec_digest(spec.run(TIMETABLE, 1))
+    world.now = FIRST + 3600 + MAX_SKEW + 1
+    with world.store.transaction():  # of another job
+        world.store.add_leaf(OwnLeaf("ab" * 32, OTHER, "update", {"leaf": {}}))
+    with pytest.raises(SecureFlowError):
+        world.assembly.context.approved(job, digest)
+    with world.store.transaction():
+        world.store.add_leaf(OwnLeaf("cd" * 32, job, "update", {"leaf": {}}))
+    assert world.assembly.context.approved(job, digest)[0].job == job
 
 
 async def test_a_run_comes_once(world: World) -> None:

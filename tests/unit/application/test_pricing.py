@@ -53,6 +53,16 @@ async def test_every_local_step_is_a_release() -> None:
 
 
 @pytest.mark.slow
+async def test_every_level_of_a_tree_is_a_release() -> None:
+    noting, model = Noting(), {"family": "xgboost", "max_depth": 3}
+    privacy = {**PRIVACY, "noise_multiplier": 50.0}
+    priced = await price({"privacy": privacy, "plan": {"rounds": 20}, "model": model}, noting)
+    assert noting.asked[0]["count"] == 1 + 20 * 3
+    assert priced
+    assert [one.count for one in priced.charge] == [1 + 20 * 3]
+
+
+@pytest.mark.slow
 async def test_a_job_dearer_than_its_ceiling_is_refused() -> None:
     privacy = {**PRIVACY, "noise_multiplier": 2.0}
     with pytest.raises(SecureFlowError, match="more than its ceiling of 1") as caught:

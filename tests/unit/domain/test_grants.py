@@ -78,6 +78,7 @@ def test_a_job_within_every_term_fits() -> None:
         ({"group": 2}, "groups of 3"),
         ({"bundle": "cd" * 32}, "code " + "cd" * 32),
         ({"validation": 1}, "0 rows to leave"),
+        ({"own_trees": 1}, "0 trees of this owner alone"),
     ],
 )
 def test_each_term_refuses_what_is_beyond_it(changes: dict[str, Any], reason: str) -> None:
@@ -125,6 +126,7 @@ def test_code() -> None:
         ("bundles", (CODE, "cd" * 32)),
         ("automatic", True),
         ("validation", SealedRows(1)),
+        ("own_trees", 1),
         ("project", "prj_9876543210"),
     ],
 )
@@ -149,6 +151,19 @@ def test_rows_leave_as_far_as_a_grant_says() -> None:
     assert widens(replace(GRANT, validation=SealedRows(50, simulated=True)), grant)
     assert not widens(replace(GRANT, validation=SealedRows(49)), grant)
     assert "validation" not in dump(GRANT)  # grants of before are signed as they were
+
+
+def test_trees_of_one_party_are_released_as_far_as_a_grant_says() -> None:
+    grant = replace(GRANT, own_trees=50)
+    asked = replace(JOB, own_trees=50)
+    assert asked.by_name
+    assert not JOB.by_name
+    assert fits(grant, asked, Used(), NOW) == []
+    assert "50 trees" in fits(grant, replace(JOB, own_trees=51), Used(), NOW)[0]
+    assert "groups of 3" in fits(grant, replace(asked, group=2), Used(), NOW)[0]  # of the sums
+    assert widens(replace(GRANT, own_trees=51), grant)
+    assert not widens(replace(GRANT, own_trees=49), grant)
+    assert "own_trees" not in dump(GRANT)
 
 
 def test_an_owners_stop_names_the_end_of_a_job() -> None:

@@ -122,6 +122,15 @@ def test_hints_end_at_a_job_that_is_accepted(
         assert len(walked(family({"family": model, **more}, privacy, plan, protection))) <= 8
 
 
+@pytest.mark.parametrize("protection", ["sealed", "secagg", "sealed+secagg"])
+@pytest.mark.parametrize("privacy", [*NAIVE, {"clipping_norm": 1e-6}, {"bits": 4}])
+def test_those_of_trees_too(privacy: dict[str, Any], protection: str) -> None:
+    features = {"numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}]}
+    job = family({"family": "xgboost"}, privacy, {"rounds": 2, "validation": 0}, protection)
+    job["features"] = {**job["features"], **features}
+    assert len(walked(job)) <= 8
+
+
 @pytest.mark.parametrize("privacy", NAIVE)
 def test_those_of_sums_too(privacy: dict[str, Any]) -> None:
     features = {"numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}]}

@@ -31,7 +31,17 @@ def test_every_value_is_spelt_as_the_package_spells_it(value: Any) -> None:
     assert digest(value) == hashlib.sha256(written).hexdigest()
 
 
-@pytest.mark.parametrize("value", ["x" * 10_000, ["é"] * 10_000, {str(n): n for n in range(9000)}])
+@given(st.lists(NUMBERS, max_size=60), st.sampled_from([list, tuple]))
+def test_lists_of_numbers_are_spelt_as_the_package_spells_them(value: Any, of: Any) -> None:
+    assert canonical_bytes(of(value)) == rfc8785.dumps(of(value))
+    whole = [int(one) for one in value if abs(one) <= MAX_INTEGER]
+    assert canonical_bytes([whole, [*whole, True]]) == rfc8785.dumps([whole, [*whole, True]])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10_000, [7] * 10_000, [7, 0.5] * 9000, ["é"] * 10_000, {str(n): n for n in range(9000)}],
+)
 def test_the_digest_of_a_long_value_is_that_of_its_bytes(value: Any) -> None:
     assert digest([value, value]) == hashlib.sha256(rfc8785.dumps([value, value])).hexdigest()
 
@@ -67,6 +77,7 @@ def test_what_python_adds_to_json_is_spelt_alike(value: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
+        [1, MAX_INTEGER + 1], [-MAX_INTEGER - 1], [0.5, MAX_INTEGER + 1], [1, float("nan")],
         MAX_INTEGER + 1, -MAX_INTEGER - 1, float("nan"), float("inf"), "\ud800", {"\udfff": 1},
         {1: 2}, {None: 1}, {"a": {3}}, b"bytes", object(), [[object()]],
     ],

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from secureflow import simulate
+from secureflow.demo.scores import score
 from secureflow.kit.errors import SecureFlowError
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "trees.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLE, PRIVATE = EXAMPLES / "trees.yaml", EXAMPLES / "private-trees.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +51,34 @@ def test_the_example_is_a_job(rows: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
-def test_trees_are_not_grown_under_masks(rows: dict[str, Any], protection: str) -> None:
+def test_exact_sums_are_not_opened_under_masks(rows: dict[str, Any], protection: str) -> None:
     with pytest.raises(SecureFlowError, match="the difference of two shows rows"):
         simulate(small(rounds=2), rows, parties=4, protection=protection)
+
+
+def test_the_private_example_is_a_job(rows: dict[str, Any]) -> None:
+    found = simulate(yaml.safe_load(PRIVATE.read_text()), rows, parties=4)
+    assert found.privacy is not None
+    assert found.privacy["rounds"] == 61
+    assert 3.9 < found.privacy["epsilon"] <= 4.0
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg", "sealed+secagg"])
+def test_noised_trees_are_grown_under_every_protection(
+    rows: dict[str, Any], protection: str
+) -> None:
+    noise = "enclave" if protection == "sealed" else "shared"
+    privacy = {"noise": noise, "epsilon": 50.0, "delta": 1e-4, "rows": 400, "metrics_noise": 10.0}
+    job = {**small(rounds=4), "protection": protection, "privacy": privacy}
+    job["model"] |= {"max_depth": 2, "bins": 8}
+    found = simulate(job, rows, parties=4)
+    # Six runs of each were above .97: what chance draws is far from this bound.
+    assert score(rows["default"] == "yes", found.model.predict_proba(rows)[:, 1]).auc > 0.85
+    assert found.privacy is not None
+    assert found.privacy["rounds"] == 1 + 4 * 2  # each level is a release
+    assert found.privacy["epsilon"] == pytest.approx(50.0, rel=0.05)
+    spent = [row["epsilon"] for row in found.history]
+    assert spent == sorted(set(spent))
 
 
 def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:
@@ -67,3 +94,25 @@ def test_rounds_end_with_a_whole_tree(rows: dict[str, Any]) -> None:
     losses = [row["loss"] for row in best.history[1:]] + [best.last_metrics["loss"]]
     assert best.metrics["loss"] == min(losses)
     assert best.kept_round == 1 + losses.index(min(losses))
+
+
+@pytest.mark.parametrize(("mode", "trees"), [("bagging", 4 * 8), ("cyclic", 8)])
+def test_trees_of_single_parties_learn_and_are_written(
+    rows: dict[str, Any], tmp_path: Path, mode: str, trees: int
+) -> None:
+    job = small(rounds=8)
+    job["model"] |= {"mode": mode, "subsample": 0.8, "min_leaf_rows": 5}
+    found = simulate(job, rows, parties=4)
+    assert [row["round"] for row in found.history] == list(range(1, 9))
+    assert found.metrics["auc"] > 0.9
+    assert found.metrics["loss"] < found.history[-1]["loss"]
+    assert simulate(job, rows, parties=4).metrics == found.metrics
+    found.model.save_xgboost(tmp_path / "model.json")
+    written = json.loads((tmp_path / "model.json").read_text())
+    assert len(written["learner"]["gradient_booster"]["model"]["trees"]) == trees
+    kept = simulate(small_of(job, keep="best", early_stop={"patience": 2}), rows, parties=4)
+    assert kept.kept_round is not None
+
+
+def small_of(job: dict[str, Any], **plan: Any) -> dict[str, Any]:
+    return {**job, "plan": {**job["plan"], **plan}}

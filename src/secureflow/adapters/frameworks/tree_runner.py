@@ -1,4 +1,4 @@
-"""Trees at a party: each round adds up the histograms of one level, as whole numbers."""
+"""Trees at a party: a round adds up the histograms of one level, or grows a tree of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.engines.sealing.wiretypes import DTYPES
 from secureflow.engines.training.boosted import BoostedTrees
+from secureflow.engines.training.private import private_sums
+from secureflow.engines.trees.layout import parts_of
+from secureflow.engines.trees.owngrowing import own_tree
 from secureflow.engines.trees.rows import Rows
 
 _Made = tuple[Rows, Rows]
@@ -20,7 +23,8 @@ class TreeRunner(NumpyRunner):
     """A `FrameworkRunner` for one job of trees; see `NumpyRunner`.
 
     Rows are split and prepared as for every family. Bins and margins are kept between rounds, and
-    made again where a model comes that they do not belong to.
+    made again where a model comes that they do not belong to; of a private job they are made anew
+    for a few rows at a time.
     """
 
     _rows_of_trees: _Made | None = None
@@ -33,19 +37,27 @@ class TreeRunner(NumpyRunner):
         seed: bytes,
         state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
-        """Write the sums of a level as int64, and return those of the figures."""
-        del seed, state
+        """Write the sums of a level, or a tree, as int64, and return the sums of the figures."""
+        del state
         parameters = self._load(model)
+        if self._private_rows is not None:
+            _write(update, self._trees.private_histograms(parameters, *self._private_rows[0]))
+            return private_sums(self._spec, seed)
         training, validation = self._trees_rows(moments)
-        sums = training.sums(parameters)
-        update.write_bytes(sums.astype(DTYPES["int64"], copy=False).data)
+        layout = self._trees.layout
+        if layout.model.own and parts_of(layout, parameters).known:
+            sums = own_tree(training, parameters, seed)
+        else:
+            sums = training.sums(parameters)
+        _write(update, sums)
         return self._sums(self._figures(parameters, validation))
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
     ) -> NDArray[np.float64]:
-        """Return the sums of the figures of the whole trees."""
-        del seed
+        """Return the sums of the figures of the whole trees; noised, or none, if private."""
+        if self._spec.privacy is not None:
+            return self._measured(model, seed)
         return self._sums(self._figures(self._load(model), self._trees_rows(moments)[1]))
 
     def _figures(self, parameters: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
@@ -63,9 +75,13 @@ class TreeRunner(NumpyRunner):
         if self._rows_of_trees is None:
             training, validation = self._matrices(moments)
             layout = self._trees.layout
-            share = min(1.0, self._spec.limits.max_weight / max(1, self.rows[0]))
+            most = self._spec.limits.max_weight
             self._rows_of_trees = (
-                Rows(layout, np.asarray(training[0]), training[1], share),
+                Rows(layout, np.asarray(training[0]), training[1], most),
                 Rows(layout, np.asarray(validation[0]), validation[1]),
             )
         return self._rows_of_trees
+
+
+def _write(update: Path, sums: NDArray[np.int64]) -> None:
+    update.write_bytes(sums.astype(DTYPES["int64"], copy=False).data)

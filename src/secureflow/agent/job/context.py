@@ -205,7 +205,7 @@ class AgentContext:
         check_not_before_restore(self.store, job, known)
         now = self.clock()
         record = check_approved(known, job, digest, now)
-        if not any(leaf.kind != APPROVAL for leaf in self.store.leaves(job)):  # it has not begun
+        if not self.store.has_leaf_beside(job, APPROVAL):  # it has not begun
             check_not_late(job, record.spec.get("not_after"), now)
         return record, self.kinds.specs.parse(record.spec, stored=True)
 

@@ -35,6 +35,7 @@ from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name, spe
 from secureflow.domain.specs.contributors import (
     any_contributes,
     contributing,
+    counted_among,
     hidden_among,
     two_sum,
 )
@@ -114,7 +115,7 @@ def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
     if not any_contributes(spec):
         return
-    spec, hidden = contributing(spec), hidden_among(spec)
+    spec, hidden = contributing(spec), counted_among(spec)
     if spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",

@@ -37,7 +37,7 @@ from secureflow.domain.grants import (
     statement,
 )
 from secureflow.domain.specs.base import JobSpec, dump
-from secureflow.domain.specs.contributors import any_contributes, contributing, hidden_among
+from secureflow.domain.specs.contributors import any_contributes, contributing, counted_among
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey, verify
@@ -226,7 +226,7 @@ class Grants:
         held = self._held(request.dataset, request.project)
         if (use := self._store.grant_use(job)) is not None:  # it is renewed, under the same one
             held = [one for one in held if one[0].id == use.grant]
-        if not held and (request.validation or self._needed(request.dataset)):
+        if not held and (request.by_name or self._needed(request.dataset)):
             raise self._missing(job, request, {})
         if not held:
             return None
@@ -255,7 +255,7 @@ class Grants:
         request = grant_request(self._party, spec, asked)
         if under is None:
             came = request.dataset and (
-                request.validation
+                request.by_name
                 or self._held(request.dataset, request.project)
                 or self._needed(request.dataset)
             )
@@ -365,11 +365,12 @@ def grant_request(party: str, spec: JobSpec, asked: Mapping[str, JSON]) -> Grant
         keys=spec.keys,
         protection=summed.protection if sums else "",
         epsilon=None if epsilon is None else float(epsilon),
-        group=hidden_among(spec),
+        group=counted_among(spec),
         bundle=str(asked.get("bundle_digest") or ""),
         runs=1 if spec.times is None else spec.times.runs,
         until=0 if spec.times is None else spec.times.ends,
         validation=int(asked.get("validation_rows") or 0),
+        own_trees=int(asked.get("own_trees") or 0),
     )
 
 

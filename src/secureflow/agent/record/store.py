@@ -179,6 +179,11 @@ class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
         rows = self._all("SELECT * FROM leaves WHERE job = ? ORDER BY number", job)
         return [OwnLeaf.from_row(row) for row in rows]
 
+    def has_leaf_beside(self, job: str, kind: str) -> bool:
+        """Return whether a job has an own leaf of another kind; it reads no more than it must."""
+        found = self._one("SELECT 1 FROM leaves WHERE job = ? AND kind <> ? LIMIT 1", job, kind)
+        return found is not None
+
     def leaf_of(self, job: str, kind: str) -> OwnLeaf | None:
         """Return the first own leaf of a kind in a job, None if there is none."""
         row = self._one(

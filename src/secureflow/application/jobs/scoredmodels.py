@@ -78,8 +78,15 @@ async def scored_model(
         held_out=held_out,
         name=f"{model.name}@{model.version}",
         seed=None if found.bundle is None else found.plan.seed,
-        trees=found.plan.rounds if isinstance(found.model, XgboostModel) else 0,
+        trees=_trees(found),
     )
+
+
+def _trees(found: TrainingSpec) -> int:
+    """Return the places for trees that a model has."""
+    if not isinstance(found.model, XgboostModel):
+        return 0
+    return found.model.grown(found.plan.rounds, len(found.roster))[1]
 
 
 async def label_notes(work: UnitOfWork, trainings: Sequence[TrainingSpec]) -> list[str]:

@@ -15,6 +15,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.tree_families import TREES, XgboostModel
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
@@ -28,7 +29,7 @@ class Price:
 
     Args:
         privacy: the part with its multiplier filled in.
-        rounds: of the plan.
+        rounds: of the job: trees take one for each of their levels.
         answer: the accountant's.
     """
 
@@ -73,7 +74,7 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
         return None
     try:
         privacy = parse(Privacy, parts["privacy"])
-        plan = parse(TrainingPlan, parts.get("plan") or {})
+        rounds = _rounds(parts)
     except SecureFlowError:
         return None
     if privacy.noise_multiplier is None and privacy.epsilon is None:
@@ -83,14 +84,21 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
     answer = await accountant.quote(
         delta=privacy.delta,
         sampling=privacy.sampling,
-        count=plan.rounds * privacy.local_steps,
+        count=rounds * privacy.local_steps,
         noise=privacy.noise_multiplier,
         epsilon=privacy.epsilon,
         besides=evaluation_charge(privacy),
     )
-    priced = Price(replace(privacy, noise_multiplier=answer["noise"]), plan.rounds, answer)
+    priced = Price(replace(privacy, noise_multiplier=answer["noise"]), rounds, answer)
     check_ceiling(privacy, answer["epsilon"][CEILING])
     return priced
+
+
+def _rounds(parts: Mapping[str, Any]) -> int:
+    plan, model = parse(TrainingPlan, parts.get("plan") or {}), parts.get("model")
+    if isinstance(model, Mapping) and model.get("family") == TREES:
+        return parse(XgboostModel, model).levels(plan.rounds)
+    return plan.rounds
 
 
 def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]:

@@ -22,6 +22,22 @@ def two_sum(spec: JobSpec) -> bool:
     return len(spec.roster) == 2 and any(not one.all_private for one in summed)
 
 
+def counted_among(spec: JobSpec) -> int:
+    """Return what owners' floors count: as `hidden_among`, but for trees of one party.
+
+    No floor but 1 holds those. They take a term of an owner's grant, whatever floors are
+    (`domain.grants.GrantTerms.own_trees`); the sums beside them hide among `min_contributors`.
+    """
+    summed = [one for one in spec.parts("") or (spec,) if contributes(one)]
+    counted = (
+        one.min_contributors
+        if one.facts().get("own_trees")
+        else one.hides_among or one.min_contributors
+        for one in summed
+    )
+    return min(counted, default=len(spec.roster))
+
+
 def hidden_among(spec: JobSpec) -> int:
     """Return among how many parties' contributions a release hides each of them, at the least.
 

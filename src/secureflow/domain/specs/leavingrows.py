@@ -1,4 +1,7 @@
-"""Jobs of which rows leave their owner, sealed to an enclave: whatever their kind."""
+"""Jobs of which more leaves an owner than sums hide, under a grant of its own: whatever their kind.
+
+Rows that leave, sealed to an enclave; or trees of one party alone, which a model shows to all.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from secureflow.domain.specs.base import JobSpec, Problem
 def part_problem(spec: JobSpec) -> Problem | None:
     """Return why another job may not start this one, or None.
 
-    Owners are asked once for all that a job starts, and rows leave under a grant of their own.
+    Owners are asked once for all that a job starts, and these leave under a grant of their own.
     """
-    if not spec.facts().get("validation_rows"):
+    facts = spec.facts()
+    if facts.get("own_trees"):
+        reason = "a step of another job has no grant of its own for trees of one party"
+        return "model.mode", reason, "Train it as a job of its own."
+    if not facts.get("validation_rows"):
         return None
     reason = "a step of another job has no grant of its own for rows that leave"
     return "plan.contribution", reason, "Train it as a job of its own."

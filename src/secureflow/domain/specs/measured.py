@@ -14,7 +14,12 @@ the whole federation choose by the same.
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import Field
+
+from secureflow.domain.specs.base import STRICT
 
 Metric = Literal[
     "loss", "accuracy", "balanced_accuracy", "auc", "macro_f1", "mse", "rmse", "mae", "r2"
@@ -26,3 +31,15 @@ HIGHER: Final[frozenset[Metric]] = frozenset(
 """The figures of which more is better; of the others less is."""
 MAX_CELLS: Final = 32
 """Most classes of which every pair (class, predicted) is counted."""
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Stop after `patience` rounds whose figure is not better than the best by `min_delta`.
+
+    The figure is the plan's `metric`, over all parties' validation rows; by default the loss.
+    """
+
+    __pydantic_config__ = STRICT
+    patience: Annotated[int, Field(ge=1, le=1000)] = 3
+    min_delta: Annotated[float, Field(ge=0.0, le=10.0)] = 1e-4

@@ -13,6 +13,7 @@ from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import TREES
 from secureflow.kit.text import Joined, Text
 
 UNMEASURED: Final = "Write `plan: {validation: 0}`, and measure on data outside the unit."
@@ -26,7 +27,7 @@ def units_of(spec: TrainingSpec) -> tuple[str, ...]:
     family = spec.model.family
     if family == "bundle" or family in TRAINED:
         return ("party",)
-    return ("record",) if family in BY_SUMS else ("record", "party")
+    return ("record",) if family in BY_SUMS or family == TREES else ("record", "party")
 
 
 def whole_party(spec: TrainingSpec) -> str:

@@ -91,8 +91,10 @@ class ScoredModel:
         Rows all count alike where a model is applied: no column of weights is read.
         """
         features = replace(self.features, weight=None)
-        plan = TrainingPlan(rounds=max(self.trees, 1))
-        return TrainingSpec("", "", "", "", (), features=features, model=self.model, plan=plan)
+        plan, model = TrainingPlan(rounds=max(self.trees, 1)), self.model
+        if isinstance(model, XgboostModel):
+            model, _ = model.grown(self.trees, 0)
+        return TrainingSpec("", "", "", "", (), features=features, model=model, plan=plan)
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""

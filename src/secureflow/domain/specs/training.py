@@ -38,6 +38,7 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     Texts,
 )
+from secureflow.domain.specs.measured import EarlyStop
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -61,7 +62,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
-from secureflow.domain.specs.trainingplan import EarlyStop, TrainingPlan
+from secureflow.domain.specs.trainingplan import TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
@@ -291,7 +292,8 @@ class TrainingSpec(SpecBase):
             beside = self.features.beside if self.features else ()
             return tensors_of(self.model, width, beside, outputs_of(label))
         if isinstance(self.model, XgboostModel):
-            return self.model.trees_tensors(self.plan.rounds, self.inputs_of_trees[0])
+            trees = self.plan.rounds * self.model.each(len(self.roster))
+            return self.model.trees_tensors(trees, self.inputs_of_trees[0])
         return self.model.tensors(width, outputs_of(label))
 
     @property
@@ -349,11 +351,12 @@ class TrainingSpec(SpecBase):
         """Fewer than contribute with two rules, unless each party's own noise hides it.
 
         Krum releases the mean of those that it selects; SCAFFOLD two sums that weigh the parties
-        differently, of which who knows all but two contributions computes these two.
+        differently, of which who knows all but two contributions computes these two; own trees
+        are released one by one.
         """
         rule, least = self.plan.aggregation, self.min_contributors
-        if self.privacy is not None:
-            return None
+        if self.privacy is not None or self.own_trees:
+            return 1 if self.own_trees else None
         if isinstance(self.plan.strategy, Scaffold):
             least -= 1
         return min(least, rule.select) if isinstance(rule, Krum) else least
@@ -420,6 +423,11 @@ class TrainingSpec(SpecBase):
         return self.plan.rounds
 
     @property
+    def own_trees(self) -> int:
+        """How many trees that a party grew alone are released of each, at most."""
+        return self.plan.rounds if isinstance(self.model, XgboostModel) and self.model.own else 0
+
+    @property
     def bundle(self) -> BundleRef | None:
         """The code that trains the model, if others brought it."""
         return self.model.bundle if isinstance(self.model, BundleModel) else None
@@ -436,6 +444,7 @@ class TrainingSpec(SpecBase):
             "rounds": self.plan.rounds,
             "release": self.release.intermediate,
             "validation_rows": self.validation_rows,
+            "own_trees": self.own_trees,
             **bundle_facts(
                 self.bundle,
                 self.submitter,

@@ -24,6 +24,7 @@ from secureflow.domain.specs.rosterrules import roster_problem
 from secureflow.domain.specs.roundparties import round_parties_problem
 from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.tree_privacy import rounded_values
 from secureflow.kit.text import Joined, Text
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _range_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
 
 
 def _lattice_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
-    dimension = spec.model_parameters
+    dimension = rounded_values(spec)
     least = MIN_SHARE / privacy.share(len(spec.roster)) if privacy.noise == "shared" else 0.0
     for field, width in (
         ("privacy.bits", privacy.sigma(dimension)),

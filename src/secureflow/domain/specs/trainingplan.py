@@ -9,22 +9,10 @@ from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, UNLESS_NONE
 from secureflow.domain.specs.contribution import ContributionPlan
-from secureflow.domain.specs.measured import Metric
+from secureflow.domain.specs.measured import EarlyStop, Metric
 from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.strategies import ChosenStrategy
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """Stop after `patience` rounds whose figure is not better than the best by `min_delta`.
-
-    The figure is the plan's `metric`, over all parties' validation rows; by default the loss.
-    """
-
-    __pydantic_config__ = STRICT
-    patience: Annotated[int, Field(ge=1, le=1000)] = 3
-    min_delta: Annotated[float, Field(ge=0.0, le=10.0)] = 1e-4
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.owntree_rules import own_trees_problem
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.strategies import PLAIN, name_of
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.tree_families import MAX_CELLS, MAX_LEVELS, XgboostModel
+from secureflow.domain.specs.tree_privacy import private_trees_problem
 from secureflow.kit.text import Text
 
 
@@ -17,6 +19,7 @@ def trees_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         return _kept_missing(spec, features)
     return (
         _inputs(features)
+        or own_trees_problem(spec, spec.model)
         or _base_score(spec.model, features)
         or _sizes(spec, spec.model)
         or _plan(spec, spec.model)
@@ -72,10 +75,11 @@ def _sizes(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
             most=MAX_LEVELS,
         )
         return "plan.rounds", reason, "Grow fewer trees, or lower ones."
-    if spec.update_parameters > MAX_CELLS:
+    cells = max(spec.update_parameters, model.level(*spec.inputs_of_trees))
+    if cells > MAX_CELLS:
         reason = Text(
             "the histograms of a level have {count} cells, more than {most}",
-            count=spec.update_parameters,
+            count=cells,
             most=MAX_CELLS,
         )
         return "model.bins", reason, "Use fewer bins or inputs, or lower trees."
@@ -98,22 +102,10 @@ def _plan(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
 
 
 def _protection(spec: TrainingSpec, model: XgboostModel) -> Problem | None:
-    if spec.privacy is not None:
-        reason: str = Text(
-            "nothing noises the histograms of {family}, of which a job opens one for each level",
-            family=model.family,
-        )
-        return "privacy", reason, "Remove it, or use the family logistic_regression or linear."
     if spec.wire not in {None, "float32"}:
         reason = Text("histograms of {family} travel as whole numbers", family=model.family)
         return "wire", reason, "Remove it."
-    if traits_of(spec).masks:
-        reason = (
-            "under masks the sums of every level are opened, and the difference of two shows rows "
-            "of a party that missed one, or of a node that was closed"
-        )
-        return "protection", reason, 'Use protection "sealed".'
-    return None
+    return private_trees_problem(spec, masks=traits_of(spec).masks)
 
 
 def _start(spec: TrainingSpec) -> Problem | None:

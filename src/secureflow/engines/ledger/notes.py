@@ -167,7 +167,7 @@ def is_key_name(name: object) -> bool:
     """Tell whether a name is valid in a signature line: printable, without spaces or `+`."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         return False
-    return name.isprintable() and "+" not in name and not any(c.isspace() for c in name)
+    return name.isprintable() and "+" not in name and " " not in name  # no other space prints
 
 
 def _parse_checkpoint(origin: str, size: str, root: str) -> Checkpoint:

@@ -15,7 +15,7 @@ import numpy as np
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.engines.privacy.accounting import ORDERS, convert, gaussian_curve
 from secureflow.engines.training.private import released
-from secureflow.engines.training.spending import CONVERSION
+from secureflow.engines.training.spending import CONVERSION, releases
 from secureflow.kit.canonical import JSON
 
 
@@ -42,7 +42,7 @@ def spending(
     if privacy is None or accounting is None:
         return None
     complete = len(points) == len(spec.points) and all(
-        row.get("rounds") == spec.trainings[row["point"] - 1].planned_rounds for row in points
+        row.get("rounds") == spec.trainings[row["point"] - 1].plan.rounds for row in points
     )
     return {
         "unit": privacy.unit,
@@ -66,11 +66,11 @@ def _epsilon(
     for row in points:
         number = row["point"]
         training, quote = spec.trainings[number - 1], quote_of(accounting, number)
-        rounds = training.planned_rounds if row.get("rounds") is None else row["rounds"]
+        rounds = training.plan.rounds if row.get("rounds") is None else row["rounds"]
         if training.privacy is None or quote is None or not rounds:
             continue
         curve = np.array([np.inf if one is None else one for one in quote["curve"]], np.float64)
-        total += curve * rounds * training.privacy.local_steps
+        total += curve * releases(training, rounds) * training.privacy.local_steps
         if training.privacy.metrics_noise is not None:
             total += gaussian_curve(training.privacy.metrics_noise)
     if spec.privacy is None or not total.any():

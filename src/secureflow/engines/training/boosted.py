@@ -17,6 +17,9 @@ from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.treelayout import layout_of
 from secureflow.engines.trees.forest import margins_of
+from secureflow.engines.trees.layout import parts_of
+from secureflow.engines.trees.private import cap
+from secureflow.engines.trees.rows import Rows
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -59,9 +62,25 @@ class BoostedTrees(Measured):
     def clipped_sum(
         self, parameters: Float, inputs: Float, labels: Float, clip: float, weights: Float | None
     ) -> Float:
-        """There are no trees under differential privacy."""
+        """No gradient of trees is clipped: their rows are added up by `private_histograms`."""
         del parameters, inputs, labels, clip, weights
         raise AssertionError
+
+    def private_histograms(
+        self, model: Vector, inputs: EncodedRows, labels: Vector
+    ) -> NDArray[np.int64]:
+        """Return what a party's rows add to a round of a private job, without noise, (length,).
+
+        Rows are made a few at a time, with their bins and margins, so that nothing in one makes it
+        fail, and memory follows from the job alone (`preparation.encoded`).
+        """
+        if self.layout.noised is None:
+            raise AssertionError  # the caller's job has a privacy part
+        found = np.zeros(self.layout.length, np.int64)
+        for rows in inputs.blocks():
+            found += Rows(self.layout, inputs[rows], labels[rows]).sums(model)
+        cap(self.layout, self.layout.noised, found, known=parts_of(self.layout, model).known)
+        return found
 
     def metric_sums(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector

@@ -23,6 +23,7 @@ from secureflow.engines.run.explaining import (
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.training.private import noised_once
 from secureflow.engines.training.strategysights import selects_one, single_update, strategy_sights
+from secureflow.engines.training.treesights import own_tree_sights
 from secureflow.kit.canonical import JSON
 
 
@@ -64,6 +65,7 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
     if spec.plan.contribution is not None:
         yield from _SCORED
     yield from strategy_sights(spec)
+    yield from own_tree_sights(spec)
     yield "network", "encrypted bytes, sizes and times", protection.wire
     if _simulated(spec, tee):
         yield (
@@ -131,9 +133,9 @@ _MADE_OF: Final = {
 
 _HISTOGRAMS: Final = (
     (
-        "of each level of the trees, for every node the sums of its rows' gradients over every bin "
-        "of every column, and of the first round how many rows have which values; a cell may be of "
-        "one row, and shows its label"
+        "of each level of the trees, for every node the sums of its rows' derivatives over every "
+        "bin of every column, and of the first round how many rows have which values; all with "
+        "noise, which hides a row"
     ),
     "under masks the sums are opened, so that every agent can grow the same trees",
 )
@@ -170,6 +172,8 @@ def _operator_sees_noised(spec: TrainingSpec, privacy: Privacy) -> str:
 
 
 def _updates_seen(spec: TrainingSpec) -> str:
+    if spec.own_trees:
+        return "in it single parties' trees"
     return "in it one party's update" if selects_one(spec) else "never an update"
 
 

@@ -39,10 +39,8 @@ from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import next_state
 from secureflow.engines.training.strategies.scaffold import attended
 from secureflow.engines.training.summedtrees import (
-    histogram_encoding,
-    histogram_parts,
-    histogram_sums,
     is_histogram,
+    ring_bits,
 )
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -89,8 +87,6 @@ def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
     layout = update_layout(spec, stage)
     if _on_lattice(spec, stage):
         return _lattice_encoding(spec, stage)
-    if is_histogram(spec, stage):
-        return histogram_encoding(spec, layout)
     coded = spec.compression is not None and stage == "train"
     return Encoding(
         length=layout.parameters or 1,
@@ -114,6 +110,8 @@ def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
     if metrics:
         rows = spec.privacy.rows if spec.privacy else 0
         bits = min(40, max(bits, METRIC_BITS + rows.bit_length()))
+    elif spec.privacy is not None and is_histogram(spec, stage):
+        bits = ring_bits(spec, spec.privacy)
     return Encoding(
         length=layout.parameters or 1,
         clip=2.0**bits,
@@ -135,8 +133,6 @@ def masked_parts(
     Raises:
         SecureFlowError: those of `noising.split_sums`.
     """
-    if is_histogram(spec, stage):
-        return histogram_parts(plan, parameters, sums)
     kept, seed = split_sums(spec, stage, sums)
     weight = round(float(kept[0]))
     values = parameters if parameters.size else np.zeros(1, np.float32)
@@ -159,8 +155,6 @@ def opened_sums(
     spec: TrainingSpec, stage: Stage, plan: MaskingPlan, total: Ring, weight: int
 ) -> list[float]:
     """Return the release's sums: the total weight, then the metric sums."""
-    if is_histogram(spec, stage):
-        return histogram_sums(plan, total)
     return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
 
 
@@ -201,7 +195,7 @@ def apply_mean(
     """
     total, weight, parties = opened
     if isinstance(spec.model, XgboostModel):
-        mean[:] = total[: len(mean)].view(np.int64)
+        mean[:] = total[: len(mean)].view(np.dtype(f"<i{total.itemsize}"))
         check_mean(spec, mean)
         next_state(spec, model, mean, model)
         return tensor_digest(model), tensor_digest(mean)

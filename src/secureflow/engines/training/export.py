@@ -25,7 +25,7 @@ from secureflow.domain.specs.strategies import PLAIN, ChosenStrategy
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
-from secureflow.domain.specs.tree_families import TREES
+from secureflow.domain.specs.tree_families import TREES, XgboostModel
 from secureflow.engines.preparation import (
     Moments,
     declared_moments,
@@ -217,10 +217,16 @@ class ModelFile:
         found = parse(_Described, asked, "model")
         written = self.card.get("plan")
         rounds = written.get("rounds") if isinstance(written, dict) else 0
+        rounds = rounds if type(rounds) is int else 0
+        if isinstance(trees := found.model, XgboostModel):
+            parties = self.card.get("contributors")
+            count = len(parties) if isinstance(parties, list) else 0
+            grown, rounds = trees.grown(rounds, count)
+            found = replace(found, model=grown)
         seed = written.get("seed") if isinstance(written, dict) else None
         chosen = written.get("strategy", PLAIN) if isinstance(written, dict) else PLAIN
         plan = TrainingPlan(
-            rounds=rounds if type(rounds) is int else 0,
+            rounds=rounds,
             strategy=parse(_Chosen, {"strategy": chosen}, "model").strategy,
         )
         if type(seed) is int:

@@ -14,7 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
+from secureflow.domain.specs.tree_privacy import rounded_values
 from secureflow.engines.privacy.dpsgd import apply_sum
 from secureflow.engines.privacy.gaussian import sample, support
 from secureflow.engines.training.measures import measure_of
@@ -83,15 +86,17 @@ def seed_of(words: Sequence[float] | Vector) -> bytes:
 def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]:
     """Return noise for a release of this stage, in lattice steps: the whole, or a party's share.
 
-    Shape (d,) in `train`, the quantile bit's at the end; one for each metric in `evaluate`.
+    Shape (d,) in `train`, the quantile bit's at the end, and of trees one for each cell; one for
+    each metric in `evaluate`.
     """
     privacy = privacy_of(spec)
     part = privacy.share(len(spec.roster))
     if stage == "evaluate":
         count = measure_of(spec).private_count
         return sample(privacy.metrics_sigma * part, count, _derived(seed, "metrics"))
-    dimension = spec.model_parameters
-    noise = sample(privacy.sigma(dimension) * part, dimension, _derived(seed, "sum"))
+    trees = isinstance(spec.model, XgboostModel)
+    dimension = spec.update_parameters if trees else spec.model_parameters
+    noise = sample(_sigma(spec, privacy) * part, dimension, _derived(seed, "sum"))
     if privacy.adaptive is None:
         return noise
     return np.append(noise, sample(privacy.bit_sigma * part, 1, _derived(seed, "bit")))
@@ -105,7 +110,7 @@ def noise_bound(spec: TrainingSpec, stage: Stage) -> int:
     part = privacy.share(len(spec.roster))
     if stage == "evaluate":
         return support(privacy.metrics_sigma * part) if privacy.metrics_noise else 0
-    return support(max(privacy.sigma(spec.model_parameters), privacy.bit_sigma) * part)
+    return support(max(_sigma(spec, privacy), privacy.bit_sigma) * part)
 
 
 def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> list[float]:
@@ -164,10 +169,14 @@ def noised_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Param
 def longest_sum(spec: TrainingSpec) -> float:
     """Return the largest L2 norm, in lattice steps, of a noised sum within the caps."""
     privacy, parties = privacy_of(spec), len(spec.roster)
-    widest = max(privacy.sigma(spec.model_parameters), privacy.bit_sigma)
+    widest = max(_sigma(spec, privacy), privacy.bit_sigma)
     width = widest * privacy.share(parties) * math.sqrt(parties)
     # A party may have more records than declared for all: none scales its sum below that.
     return parties * norm_cap(spec) + width * (math.sqrt(spec.update_parameters) + _TAIL)
+
+
+def _sigma(spec: TrainingSpec, privacy: Privacy) -> float:
+    return privacy.sigma(rounded_values(spec))
 
 
 def _derived(seed: bytes, use: str) -> bytes:

@@ -35,6 +35,7 @@ from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
 from secureflow.domain.specs.targets import form_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import TREES
 from secureflow.engines.privacy.accounting import Charge, Mechanism
 from secureflow.engines.privacy.clipping import AdaptiveClip
 from secureflow.engines.privacy.dpsgd import (
@@ -98,11 +99,13 @@ def reads_rows(spec: TrainingSpec, stage: str) -> bool:
 def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = False) -> Charge:
     """Return the cost of this many rounds of the job (default: the whole plan); () without DP.
 
+    Trees take a round for each of their levels, and one for their edges.
+
     The evaluation is charged with any round, so that nobody needs to ask whether it came. Without
     one it is charged if it came (`evaluated`): a party may have missed every round but this. Its
     rows are not trained on, which would make it cheaper; the charge does not rely on that.
     """
-    count = spec.plan.rounds if rounds is None else rounds
+    count = spec.planned_rounds if rounds is None else rounds
     return () if spec.privacy is None else charge_of(spec.privacy, count, evaluated=evaluated)
 
 
@@ -132,6 +135,8 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
     sums = "gradient sum" if privacy.unit == "record" else "sum of the parties' changes"
     if spec.model.family in BY_SUMS:
         sums = "sum of the rows' products"
+    if spec.model.family == TREES:
+        sums = "sums of a level's derivatives, of round 1 counts of the rows' values"
     noised = f"discrete Gaussian on the clipped {sums}"
     if privacy.noise == "local":
         noised = f"discrete Gaussian on each local step's clipped {sums}"

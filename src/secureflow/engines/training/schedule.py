@@ -24,7 +24,8 @@ class Turn:
     """One round of a job, and which round of its plan it belongs to.
 
     A round of the plan is one round of the job, but of trees: there it is one tree, which takes a
-    round for each of its levels, after a first one that agrees on edges.
+    round for each of its levels (a party's own one is whole), after a first one that agrees on
+    edges.
 
     Args:
         number: of the job's round, from 1.
@@ -47,9 +48,10 @@ def turns(spec: TrainingSpec) -> Iterator[Turn]:
         return
     yield Turn(1, 0, begins=False, ends=False)
     for tree in range(1, spec.plan.rounds + 1):
-        first = 2 + (tree - 1) * model.max_depth
-        for level in range(model.max_depth):
-            yield Turn(first + level, tree, level == 0, level + 1 == model.max_depth)
+        levels = model.levels(1) - 1
+        first = 2 + (tree - 1) * levels
+        for level in range(levels):
+            yield Turn(first + level, tree, level == 0, level + 1 == levels)
 
 
 def badness(metrics: Mapping[str, float], metric: Metric) -> float | None:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.privacy.accounting import Conversion, convert, gaussian_curve
 from secureflow.engines.training.private import charge, released
 from secureflow.kit.canonical import JSON
@@ -23,18 +24,25 @@ CONVERSION: Final[Conversion] = "rdp-cks20"
 def epsilon_after(
     spec: TrainingSpec, accounting: Mapping[str, JSON], rounds: int, *, evaluated: bool = False
 ) -> float:
-    """Return ε of the job's first rounds at its δ (`CONVERSION`), rounded up to 6 digits.
+    """Return ε of the plan's first rounds at its δ (`CONVERSION`), rounded up to 6 digits.
 
     `evaluated`: with the noised metrics of the final model.
     """
     if spec.privacy is None or not rounds:
         return 0.0
     curve = np.array([np.inf if d is None else d for d in accounting["curve"]], np.float64)
-    curve = curve * rounds * spec.privacy.local_steps
+    curve = curve * releases(spec, rounds) * spec.privacy.local_steps
     if evaluated and spec.privacy.metrics_noise is not None:
         curve += gaussian_curve(spec.privacy.metrics_noise)
     spent = convert(curve, spec.privacy.delta, CONVERSION)
     return float(np.ceil(spent * 1e6) / 1e6)
+
+
+def releases(spec: TrainingSpec, rounds: int) -> int:
+    """Return the rounds of a job that so many rounds of its plan take: a tree takes several."""
+    if not isinstance(spec.model, XgboostModel) or not rounds:
+        return rounds
+    return spec.model.levels(rounds)
 
 
 def spending(
@@ -45,7 +53,7 @@ def spending(
     Args:
         spec: the signed spec.
         accounting: the accountant's answer for the whole plan.
-        rounds: the number of rounds that released a model.
+        rounds: the number of the plan's rounds that released a model.
     """
     privacy = spec.privacy
     if privacy is None or accounting is None:
@@ -59,13 +67,13 @@ def spending(
         "clipping_norm": privacy.clipping_norm,
         "sampling": privacy.sampling,
         "delta": privacy.delta,
-        "rounds": rounds,
+        "rounds": releases(spec, rounds),
         "metrics_noise": privacy.metrics_noise,
         "epsilon": epsilon_after(spec, accounting, rounds, evaluated=True),
         "conversion": CONVERSION,
         # Exact figures were computed for the whole plan; fewer rounds cost less.
         "epsilon_pld": accounting["epsilon"]["pld"] if complete else None,
         "epsilon_planned": dict(accounting["epsilon"]),
-        "charge": [mechanism.as_json() for mechanism in charge(spec, rounds)],
+        "charge": [mechanism.as_json() for mechanism in charge(spec, releases(spec, rounds))],
         "released": [dict(row) for row in released(spec)],
     }

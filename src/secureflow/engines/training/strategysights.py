@@ -67,7 +67,7 @@ def strategy_sights(spec: TrainingSpec) -> Iterator[Row]:
 def selects_one(spec: TrainingSpec) -> bool:
     """Tell whether a round releases one party's update as it is."""
     rule = spec.plan.aggregation
-    return isinstance(rule, Krum) and rule.select == 1
+    return bool(spec.own_trees) or (isinstance(rule, Krum) and rule.select == 1)
 
 
 def single_update(spec: TrainingSpec, *, seen: bool) -> tuple[str, str] | None:
@@ -77,6 +77,8 @@ def single_update(spec: TrainingSpec, *, seen: bool) -> tuple[str, str] | None:
         spec: the job's.
         seen: whether the operator may see single updates whatever is released.
     """
+    if spec.own_trees:
+        return "no", "the model is made of single parties' trees, as they are"
     if selects_one(spec) and spec.privacy is None:
         return "no", "the rule releases the one that it selects"
     if selects_one(spec):

@@ -1,26 +1,24 @@
-"""How histograms of trees travel: checked where they are added up, and as masked whole numbers.
+"""How histograms of trees are checked where they are added up.
 
-One ring step is one step of their fixed point, so that they pass unchanged and their sum is exact;
-a party weighs 1. Its rows and the sums of its figures go beside them, in the same ring.
+They are whole numbers and travel as they are, sealed. Under masks there is differential privacy,
+and one ring step is one step of the noise's lattice (`encodings`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.tree_families import XgboostModel
-from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
-from secureflow.engines.secagg.encoding import Contribution, metric_sums
-from secureflow.engines.secagg.masks import Ring
-from secureflow.engines.training.models import UpdateLayout
-from secureflow.engines.trees.layout import LIMIT
-from secureflow.kit.errors import SecureFlowError
-
-_BITS: Final = LIMIT.bit_length() - 1
+from secureflow.domain.specs.tree_privacy import row_steps
+from secureflow.engines.training.treelayout import layout_of
+from secureflow.engines.trees.checking import check_rows
+from secureflow.engines.trees.layout import parts_of
+from secureflow.engines.trees.private import check_capped
 
 
 def is_histogram(spec: TrainingSpec, stage: str) -> bool:
@@ -28,45 +26,45 @@ def is_histogram(spec: TrainingSpec, stage: str) -> bool:
     return stage == "train" and isinstance(spec.model, XgboostModel)
 
 
-def check_histograms(spec: TrainingSpec, values: NDArray[Any]) -> None:
-    """Refuse whole numbers of one party that no rows have.
+def check_histograms(
+    spec: TrainingSpec, model: NDArray[np.float32], values: NDArray[Any], rows: int
+) -> None:
+    """Refuse whole numbers of one party that so many rows do not have.
+
+    Args:
+        spec: the job's.
+        model: from which the round starts.
+        values: of the party.
+        rows: how many it says it has, as they count; a private job's parties do not say.
 
     Raises:
         SecureFlowError: `update_shape_wrong`, `value_out_of_bounds`.
     """
-    if values.shape != (spec.update_parameters,) or values.dtype != np.int64:
-        raise SecureFlowError(
-            "update_shape_wrong", "The histograms do not have the shape of this job's trees."
-        )
-    # Second derivatives, and counts of cells, are never negative: the second half is one of them.
-    if int(values.max()) > LIMIT or int(values.min()) < -LIMIT or _half(values).min() < 0:
-        raise SecureFlowError(
-            "value_out_of_bounds", "A cell of the histograms is beyond what rows can have."
-        )
+    layout = layout_of(spec)
+    if layout.noised is None:
+        check_rows(layout, model, values, rows)
+    else:
+        check_private_histograms(spec, values, first=not parts_of(layout, model).known)
 
 
-def _half(values: NDArray[Any]) -> NDArray[Any]:
-    return values[len(values) // 2 :]
+def check_private_histograms(spec: TrainingSpec, values: NDArray[Any], *, first: bool) -> None:
+    """Refuse whole numbers of one party beyond what the declared number of rows adds to a cell.
+
+    Args:
+        spec: of a private job.
+        values: of the party, without noise.
+        first: whether they are the counts of the first round.
+
+    Raises:
+        SecureFlowError: `update_shape_wrong`, `value_out_of_bounds`.
+    """
+    layout = layout_of(spec)
+    if layout.noised is None:
+        raise AssertionError  # the caller's job has a privacy part
+    check_capped(layout, layout.noised, values, known=not first)
 
 
-def histogram_encoding(spec: TrainingSpec, layout: UpdateLayout) -> Encoding:
-    """Return the encoding of a level's masked sums."""
-    rows = float(spec.limits.max_weight)
-    figures = (Metric(f"sum_{n}", layout.per_row * rows) for n in range(1, layout.sums))
-    metrics = (Metric("rows", rows), *figures)
-    return Encoding(layout.parameters, float(LIMIT), _BITS, 1, metrics)
-
-
-def histogram_parts(
-    plan: MaskingPlan, values: NDArray[Any], sums: NDArray[np.float64]
-) -> Contribution:
-    """Return a party's histograms and sums in the form that a client masks."""
-    names = (metric.name for metric in plan.encoding.metrics)
-    figures = dict(zip(names, sums.tolist(), strict=True))
-    return Contribution(values.astype(np.float64), 1, figures, None)
-
-
-def histogram_sums(plan: MaskingPlan, total: Ring) -> list[float]:
-    """Return a release's sums: all rows, then the sums of the figures."""
-    rows, *figures = metric_sums(plan.encoding, total)
-    return [float(round(rows)), *figures]
+def ring_bits(spec: TrainingSpec, privacy: Privacy) -> int:
+    """Return q, of 2^q steps that no cell of one party exceeds."""
+    steps = row_steps(spec, privacy)
+    return (privacy.rows * max(steps.slope, steps.curve, steps.count)).bit_length()

@@ -8,6 +8,8 @@ squared loss).
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from secureflow.engines.trees.edges import edges_of
@@ -21,16 +23,20 @@ from secureflow.engines.trees.layout import (
     LIMIT,
     MISSING,
     OPEN,
-    UNIT,
     VALUE,
     Floats,
     Layout,
     Parts,
     Whole,
     parts_of,
+    split_sums,
 )
-from secureflow.engines.trees.splits import Splits, best_splits, leaf_value
+from secureflow.engines.trees.private import check_noised, consistent, noised_edges
+from secureflow.engines.trees.splits import Splits, best_splits, joined, leaf_value
 from secureflow.kit.errors import SecureFlowError
+
+AT_ONCE: Final = 1 << 20
+"""Cells whose splits are tried at a time: some ten numbers are held for each."""
 
 
 def open_nodes(layout: Layout, parts: Parts) -> Whole:
@@ -42,13 +48,6 @@ def open_nodes(layout: Layout, parts: Parts) -> Whole:
     first = (1 << parts.level) - 1
     kinds = parts.nodes[parts.done, first : 2 * first + 1, KIND]
     return first + np.flatnonzero(kinds == OPEN)
-
-
-def split_sums(layout: Layout, sums: Whole) -> tuple[Whole, Whole]:
-    """Return Σ gradients and Σ second derivatives of a level, (widest, cells) each; views."""
-    half = layout.widest * layout.cells
-    shape = (layout.widest, layout.cells)
-    return sums[:half].reshape(shape), sums[half : 2 * half].reshape(shape)
 
 
 def next_model(layout: Layout, model: Floats, sums: Whole) -> Floats:
@@ -64,10 +63,14 @@ def next_model(layout: Layout, model: Floats, sums: Whole) -> Floats:
     """
     after = model.copy()
     parts = parts_of(layout, after)
-    check_sums(layout, sums, known=parts.known)
+    if layout.noised is None:
+        check_sums(layout, sums, known=parts.known)
+    else:
+        check_noised(layout, layout.noised, sums, known=parts.known)
     if not parts.known:
         if layout.numbers:
-            parts.edges[:] = edges_of(layout, sums[: layout.numbers * layout.fine])
+            edges = edges_of if layout.noised is None else noised_edges
+            parts.edges[:] = edges(layout, sums[: layout.numbers * layout.fine])
         parts.progress[KNOWN] = 1
     elif parts.done < layout.trees:
         _grow(layout, parts, sums)
@@ -99,29 +102,44 @@ def _grow(layout: Layout, parts: Parts, sums: Whole) -> None:
     tree, level = parts.nodes[parts.done], parts.level
     places = open_nodes(layout, parts)
     if len(places):
-        rows = places - ((1 << level) - 1)
-        gradients, seconds = (one[rows] for one in split_sums(layout, sums))
-        splits = best_splits(layout, gradients, seconds)
-        if not level:
-            tree[0, VALUE] = leaf_value(layout, *splits.whole)[0]
-        _write(layout, tree, places, splits, last=level + 1 == layout.model.max_depth)
+        splits = _splits(layout, places - ((1 << level) - 1), sums)
+        write_level(layout, tree, places, splits, last=level + 1 == layout.model.max_depth)
     parts.progress[LEVEL] = level + 1
     if level + 1 == layout.model.max_depth:
         parts.progress[LEVEL], parts.progress[DONE] = 0, parts.done + 1
 
 
-def _write(layout: Layout, tree: Floats, places: Whole, splits: Splits, *, last: bool) -> None:
-    """Write what became of open nodes, and the children of those that are split."""
+def _splits(layout: Layout, rows: Whole, sums: Whole) -> Splits:
+    """Return the best split of each open node; a few at a time, as they hold many copies."""
+    found, some = [], max(1, AT_ONCE // layout.cells)
+    for first in range(0, len(rows), some):
+        part = rows[first : first + some]
+        gradients, seconds = (one[part] for one in split_sums(layout, sums))
+        if layout.noised is not None:
+            gradients, seconds = consistent(layout, gradients), consistent(layout, seconds)
+        found.append(best_splits(layout, gradients, seconds))
+    return joined(found)
+
+
+def write_level(layout: Layout, tree: Floats, places: Whole, splits: Splits, *, last: bool) -> None:
+    """Write what became of open nodes, and the children of those that are split.
+
+    Only a leaf has a value: with those of its inner nodes a tree would show how many rows each has,
+    as a node's is the mean of its children's.
+    """
     tree[places, KIND] = np.where(splits.found, splits.input + 1.0, LEAF)
+    tree[places, VALUE] = np.where(splits.found, 0.0, leaf_value(layout, *splits.whole))
     split = places[splits.found]
     tree[split, BIN] = splits.bin[splits.found]
     tree[split, MISSING] = splits.missing[splits.found]
     left, whole = splits.left[:, splits.found], splits.whole[:, splits.found]
     least = layout.model.min_node_rows * layout.steepest
+    if layout.noised is not None:
+        least = max(least, 2 * layout.least)
     for side, sums in ((1, left), (2, whole - left)):
         children = 2 * split + side
-        tree[children, VALUE] = leaf_value(layout, *sums)
-        stays = (sums[1] / UNIT >= least) & (not last)
+        stays = (sums[1] / layout.unit >= least) & (not last)
+        tree[children, VALUE] = np.where(stays, 0.0, leaf_value(layout, *sums))
         tree[children, KIND] = np.where(stays, OPEN, LEAF)
 
 

@@ -6,9 +6,9 @@ that goes left, whether missing values go left, and its value: what is added for
 it. The children of place i are 2i + 1 and 2i + 2.
 
 Sums of round 1 are counts of the fine cells of each number. Those of every other round are, for one
-level of a tree, Σ gradients of each (node, cell), then Σ second derivatives, in units of 2⁻²⁴. The
-cells of a node are those of each number (its bins, then one for missing values), then two of each
-indicator.
+level of a tree, Σ gradients of each (node, cell), then Σ second derivatives, in units of 2⁻²⁴ (in
+steps of the noise's lattice, if there is any). The cells of a node are those of each number (its
+bins, then one for missing values), then two of each indicator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.tree_families import CELLS, NODE, XgboostModel
+from secureflow.domain.specs.tree_families import CELLS, NODE, RowSteps, XgboostModel
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -29,11 +29,34 @@ UNIT: Final = 1 << 24
 """Steps of the fixed point in which derivatives are added up."""
 LIMIT: Final = 1 << 50
 """Largest number that one party adds up: sums of all parties stay within 64 bits."""
+STEEPEST: Final = 64
+"""Gradients of the squared loss are cut to ±64 half-widths of the label's bounds."""
+DEVIATIONS: Final = 4.0
+"""Standard deviations of a cell's noise that a side of a split weighs at least."""
 NEVER: Final = float(np.finfo(np.float32).max)
 """An edge that no value reaches: of a bin that is not used."""
 LEAF, OPEN = 0.0, -1.0
 KIND, BIN, MISSING, VALUE = range(NODE)
 KNOWN, DONE, LEVEL = range(3)
+
+
+@dataclass(frozen=True)
+class Noised:
+    """How a job's histograms are noised.
+
+    Args:
+        steps: what a row adds at most, in steps of the lattice.
+        rows: declared of all parties: what one party adds to a cell is cut to as many.
+        parties: of the roster.
+        deviation: σ of the noise in a cell of the sum, in steps.
+        support: its largest magnitude.
+    """
+
+    steps: RowSteps
+    rows: int
+    parties: int
+    deviation: float
+    support: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,8 @@ class Layout:
         rate: η, by which leaves are shrunk.
         start: where the trees begin: log-odds, or the scaled number.
         squared: whether the loss is squared, not logistic.
+        gaps: of each number, whether it may be missing.
+        noised: how its sums are noised; None if they are exact.
     """
 
     model: XgboostModel
@@ -59,6 +84,8 @@ class Layout:
     rate: float
     start: float
     squared: bool
+    gaps: tuple[bool, ...]
+    noised: Noised | None = None
 
     @property
     def width(self) -> int:
@@ -96,6 +123,19 @@ class Layout:
         """The largest second derivative of one row."""
         return 1.0 if self.squared else 0.25
 
+    @property
+    def unit(self) -> int:
+        """Steps of the fixed point in which derivatives are added up."""
+        return UNIT if self.noised is None else self.noised.steps.unit
+
+    @property
+    def least(self) -> float:
+        """The smallest sum of second derivatives on a side of a split: noise alone is less."""
+        own = self.model.min_child_weight
+        if self.noised is None:
+            return own
+        return max(own, DEVIATIONS * self.noised.deviation / self.noised.steps.unit)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -125,6 +165,13 @@ class Parts:
     def level(self) -> int:
         """How many levels the next tree has."""
         return int(self.progress[LEVEL])
+
+
+def split_sums(layout: Layout, sums: Whole) -> tuple[Whole, Whole]:
+    """Return Σ gradients and Σ second derivatives of a level, (widest, cells) each; views."""
+    half = layout.widest * layout.cells
+    shape = (layout.widest, layout.cells)
+    return sums[:half].reshape(shape), sums[half : 2 * half].reshape(shape)
 
 
 def parts_of(layout: Layout, vector: Floats) -> Parts:

@@ -6,6 +6,8 @@ model comes: repeats are bit-identical.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from secureflow.engines.trees.edges import binned, fine_counts
@@ -13,6 +15,7 @@ from secureflow.engines.trees.forest import add_trees, places_of
 from secureflow.engines.trees.growing import open_nodes
 from secureflow.engines.trees.layout import (
     LIMIT,
+    STEEPEST,
     UNIT,
     Floats,
     Layout,
@@ -24,6 +27,14 @@ from secureflow.engines.trees.layout import (
 from secureflow.kit.errors import SecureFlowError
 
 
+def step_of(rows: int, most: int) -> int:
+    """Return the steps of one unit of a row: fewer than `UNIT` if no more than `most` rows count.
+
+    A multiple of 4, so that ¼ is whole; of all rows together no more than `most` · `UNIT`.
+    """
+    return UNIT if rows <= most else 4 * (UNIT // 4 * most // rows)
+
+
 class Rows:
     """Some rows, and the margins of the newest model that was asked for.
 
@@ -31,12 +42,15 @@ class Rows:
         layout: the job's.
         inputs: (rows, width), float32, NaN where a number is missing.
         labels: (rows,), 0 or 1, or the scaled number.
-        share: how much each row counts: below 1 at a party with more rows than may count. Edges
-            are chosen by all rows.
+        most: how many rows count; of a party with more, all count less (`step_of`).
     """
 
-    def __init__(self, layout: Layout, inputs: Floats, labels: Floats, share: float = 1.0) -> None:
-        self._layout, self._share = layout, share
+    def __init__(
+        self, layout: Layout, inputs: Floats, labels: Floats, most: int | None = None
+    ) -> None:
+        self.layout, self._most = layout, len(labels) if most is None else most
+        private = layout.noised is not None
+        self._step = layout.unit if private else step_of(len(labels), self._most)
         self._inputs, self.labels = inputs, labels.astype(np.float64)
         self._edges: Floats | None = None
         self._cells: Whole = np.zeros((0, 0), np.int64)
@@ -48,16 +62,16 @@ class Rows:
 
     def margins(self, model: Floats) -> Vector:
         """Return what the whole trees of a model say of the rows, float64 (rows,)."""
-        parts = parts_of(self._layout, model)
+        parts = parts_of(self.layout, model)
         self._bin(parts)
-        done = min(parts.done, self._layout.trees)
+        done = min(parts.done, self.layout.trees)
         held = len(self._trees)
         if held > done or not np.array_equal(self._trees, parts.nodes[:held]):
             held = 0
         if not held:
-            self._margins = np.full(len(self.labels), self._layout.start)
+            self._margins = np.full(len(self.labels), self.layout.start)
         if held != done or not done:
-            add_trees(self._layout, parts, self._cells, self._margins, held, done)
+            add_trees(self.layout, parts, self._cells, self._margins, held, done)
             self._trees, self._derived = parts.nodes[:done].copy(), None
         return self._margins
 
@@ -67,10 +81,12 @@ class Rows:
         Raises:
             SecureFlowError: `value_out_of_bounds` for more rows than can be added up.
         """
-        layout, parts = self._layout, parts_of(self._layout, model)
+        layout, parts = self.layout, parts_of(self.layout, model)
         found = np.zeros(layout.length, np.int64)
         if not parts.known:
-            found[: layout.numbers * layout.fine] = fine_counts(layout, self._inputs)
+            counts = fine_counts(layout, self._inputs)
+            step = 1 if layout.noised is None else layout.noised.steps.count
+            found[: layout.numbers * layout.fine] = self._counted(counts) * step
             return found
         if len(places := open_nodes(layout, parts)) and len(self.labels):
             self._add_level(parts, model, places, found)
@@ -83,9 +99,25 @@ class Rows:
         return found
 
     def _add_level(self, parts: Parts, model: Floats, places: Whole, found: Whole) -> None:
-        layout, level = self._layout, parts.level
-        first, second = self._derivatives(model)
-        ends = places_of(layout, parts.nodes[parts.done], self._cells, level)
+        layout, tree = self.layout, parts.nodes[parts.done]
+        tables = self.histograms(tree, parts.level, places, self.derivatives(model))
+        half = layout.widest * layout.cells
+        for start, table in zip((0, half), tables, strict=True):
+            found[start : start + table.size] = table.reshape(-1)
+
+    def histograms(
+        self, tree: Floats, level: int, places: Whole, values: Sequence[Whole]
+    ) -> Iterator[Whole]:
+        """Yield the sums of each of some vectors in the cells of a level, (2^level, cells).
+
+        Args:
+            tree: (places, 4), grown so far; the rows were binned (`margins`).
+            level: of its next splits.
+            places: the open nodes of the level.
+            values: (rows,) each, whole.
+        """
+        layout = self.layout
+        ends = places_of(layout, tree, self._cells, level)
         node_of = np.full(layout.model.nodes, -1)
         node_of[places] = places - ((1 << level) - 1)
         nodes = node_of[ends]
@@ -99,37 +131,61 @@ class Rows:
             nodes[ones_rows] * layout.cells + layout.offsets[layout.numbers + ones] + 1,
         ])  # fmt: skip
         zeros = layout.offsets[layout.numbers :]
-        half, width = layout.widest * layout.cells, 1 << level
-        for start, values in ((0, first), (half, second)):
+        width = 1 << level
+        for one in values:
             # Sums below 2^53 are exact in float64.
-            plain = values.astype(np.float64)
+            plain = one.astype(np.float64)
             weights = np.concatenate([np.repeat(plain[rows], layout.numbers), plain[ones_rows]])
             total = np.bincount(at, weights, minlength=width * layout.cells)
             table = total.astype(np.int64).reshape(width, layout.cells)
             whole = np.bincount(nodes[rows], plain[rows], minlength=width).astype(np.int64)
-            table[:, zeros] = whole[:, None] - table[:, zeros + 1]
-            found[start : start + table.size] = table.reshape(-1)
+            if layout.noised is None:
+                table[:, zeros] = whole[:, None] - table[:, zeros + 1]
+            else:  # it stands for all of them
+                table[:, zeros[:1]] = whole[:, None]
+            yield table
 
-    def _derivatives(self, model: Floats) -> tuple[Whole, Whole]:
+    def derivatives(self, model: Floats) -> tuple[Whole, Whole]:
         """Return the rows' first and second derivatives of the loss, in steps of `UNIT`."""
         margins = self.margins(model)
         if self._derived is None:
-            if self._layout.squared:
+            if self.layout.squared:
                 first, second = margins - self.labels, np.ones(len(margins))
-                first = np.clip(first, -64.0, 64.0)
+                first = np.clip(first, -STEEPEST, STEEPEST)
             else:
                 chance = 1.0 / (1.0 + np.exp(-np.clip(margins, -80.0, 80.0)))
                 first, second = chance - self.labels, chance * (1.0 - chance)
+            # Rows that count less are cut, so that all together are within what may count.
+            shrunk = self.layout.noised is None and self._step < UNIT
+            rounded = np.trunc if shrunk else np.rint
             self._derived = (
-                np.rint(first * (UNIT * self._share)).astype(np.int64),
-                np.rint(second * (UNIT * self._share)).astype(np.int64),
+                self._cut(rounded(first * self._step).astype(np.int64)),
+                rounded(second * self._step).astype(np.int64),
             )
         return self._derived
+
+    def _cut(self, first: Whole) -> Whole:
+        """Return gradients, of a private job no larger than what is charged for a row.
+
+        Second derivatives are at most ¼ or 1 by the loss, which is whole steps.
+        """
+        if self.layout.noised is None:
+            return first
+        slope = self.layout.noised.steps.slope
+        return np.clip(first, -slope, slope)
+
+    def _counted(self, counts: Whole) -> Whole:
+        """Return counts of the fine cells that add up to no more rows than count."""
+        rows, most = len(self.labels), self._most
+        if rows <= most:
+            return counts
+        below = counts.reshape(self.layout.numbers, self.layout.fine).cumsum(axis=1)
+        return np.diff(below * most // rows, axis=1, prepend=0).reshape(-1)
 
     def _bin(self, parts: Parts) -> None:
         if self._edges is None or not np.array_equal(self._edges, parts.edges):
             self._edges = parts.edges.copy()
-            self._cells = binned(self._layout, parts.edges, self._inputs)
-            self._ones = np.nonzero(self._cells[:, self._layout.numbers :])
+            self._cells = binned(self.layout, parts.edges, self._inputs)
+            self._ones = np.nonzero(self._cells[:, self.layout.numbers :])
             self._trees = np.zeros((0, *parts.nodes.shape[1:]), np.float32)
             self._derived = None

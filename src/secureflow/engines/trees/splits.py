@@ -10,13 +10,14 @@ each operation is correctly rounded (+, −, ·, /): all that have the sums find
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.engines.trees.layout import UNIT, Layout, Vector, Whole
+from secureflow.engines.trees.layout import Layout, Vector, Whole
 
 LEAST: Final = 5e-7
 """Smaller gains are rounding: half of what the library of the paper's authors asks."""
@@ -51,18 +52,25 @@ class _Tried:
     seconds: Whole
 
 
-def best_splits(layout: Layout, gradients: Whole, seconds: Whole) -> Splits:
+def best_splits(
+    layout: Layout, gradients: Whole, seconds: Whole, counts: Whole | None = None
+) -> Splits:
     """Return the best split of each node.
 
     Args:
         layout: the job's.
         gradients: Σ of each cell, (nodes, cells).
-        seconds: the same of second derivatives, none negative.
+        seconds: the same of second derivatives; of each input the same sums, as of `gradients`.
+        counts: the rows of each cell, where each side must have `min_leaf_rows` of them.
     """
     first = layout.model.bins + 1 if layout.numbers else 2
     whole = np.stack([gradients[:, :first].sum(axis=1), seconds[:, :first].sum(axis=1)])
     tried = _Tried(_lefts(layout, gradients), _lefts(layout, seconds))
     gains = _gains(layout, tried, whole)
+    if counts is not None:
+        lefts, rows = _lefts(layout, counts), counts[:, :first].sum(axis=1)[:, None]
+        fewest = np.minimum(lefts, rows - lefts)
+        gains = np.where(fewest >= layout.model.min_leaf_rows, gains, -np.inf)
     best = gains.argmax(axis=1)
     nodes = np.arange(len(best))
     numeric = layout.numbers * (layout.model.bins - 1) * 2
@@ -79,10 +87,25 @@ def best_splits(layout: Layout, gradients: Whole, seconds: Whole) -> Splits:
     )
 
 
+def joined(parts: Sequence[Splits]) -> Splits:
+    """Return the splits of some nodes, then those of the next ones, as of all of them."""
+    if len(parts) == 1:
+        return parts[0]
+    members = zip(*(vars(one).values() for one in parts), strict=True)
+    return Splits(*(np.concatenate(one, axis=-1) for one in members))
+
+
 def leaf_value(layout: Layout, gradients: Whole, seconds: Whole) -> Vector:
-    """Return what is added for the rows of a leaf: −η G / (H + λ)."""
-    first, second = gradients / UNIT, seconds / UNIT
-    return np.asarray(-layout.rate * (first / (second + layout.model.reg_lambda)))
+    """Return what is added for the rows of a leaf: −η G / (H + λ); 0 where there are none.
+
+    A noised H counts as no less than `least`: else a root's could be near zero.
+    """
+    first, weight = gradients / layout.unit, seconds / layout.unit
+    if layout.noised is not None:
+        weight = np.maximum(weight, layout.least)
+    second = weight + layout.model.reg_lambda
+    found = second > 0
+    return np.asarray(-layout.rate * (first * found / np.where(found, second, 1.0)))
 
 
 def _lefts(layout: Layout, sums: Whole) -> Whole:
@@ -99,11 +122,11 @@ def _lefts(layout: Layout, sums: Whole) -> Whole:
 
 def _gains(layout: Layout, tried: _Tried, whole: Whole) -> Vector:
     """Return the gain of each split that is tried; −∞ where a side is too light."""
-    penalty, least = layout.model.reg_lambda, layout.model.min_child_weight
-    gradient, second = tried.gradients / UNIT, tried.seconds / UNIT
-    others = (whole[0][:, None] - tried.gradients) / UNIT
-    seconds = (whole[1][:, None] - tried.seconds) / UNIT
-    node = whole / UNIT
+    penalty, least, unit = layout.model.reg_lambda, layout.least, layout.unit
+    gradient, second = tried.gradients / unit, tried.seconds / unit
+    others = (whole[0][:, None] - tried.gradients) / unit
+    seconds = (whole[1][:, None] - tried.seconds) / unit
+    node = whole / unit
     before = node[0] * node[0] / np.maximum(node[1] + penalty, 1e-16)
     allowed = (second >= least) & (seconds >= least)
     right = np.where(allowed, seconds + penalty, 1.0)

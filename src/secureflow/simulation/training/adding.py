@@ -17,6 +17,7 @@ from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.training import TRAINING_ENCLAVE
 from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg.encoding import encode, total_weight
@@ -68,9 +69,10 @@ class _Update:
 class Folded:
     """Sealed contributions: the enclave's own fold of the stage."""
 
-    def __init__(self, spec: TrainingSpec, stage: Stage) -> None:
+    def __init__(self, spec: TrainingSpec, stage: Stage, model: GlobalModel) -> None:
         self._stage = stage
         self._fold: Any = training_fold(spec, stage, None)
+        TRAINING_ENCLAVE.starts(self._fold, model)
         self._seeds: dict[str, bytes] = {}
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
@@ -126,9 +128,15 @@ class Ringed:
         return [float(one) for one in sums]
 
 
-def adding(spec: TrainingSpec, stage: Stage) -> Adding:
-    """Return the sum of a stage under the spec's protection."""
-    return Ringed(spec, stage) if traits_of(spec).masks else Folded(spec, stage)
+def adding(spec: TrainingSpec, stage: Stage, model: GlobalModel) -> Adding:
+    """Return the sum of a stage under the spec's protection.
+
+    Args:
+        spec: the job's.
+        stage: of it.
+        model: the one that rounds move in place.
+    """
+    return Ringed(spec, stage) if traits_of(spec).masks else Folded(spec, stage, model)
 
 
 def global_model(parameters: Vector) -> GlobalModel:

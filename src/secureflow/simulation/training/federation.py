@@ -102,7 +102,7 @@ class _Rounds:
         """Run everything."""
         if self._spec.needs_moments:
             self._moments = self._sum_moments()
-        train, history = adding(self._spec, "train"), []
+        train, history = adding(self._spec, "train", self._model), []
         plan = self._spec.plan
         stopping, kept = Stopping(plan), Kept[GlobalModel](plan.metric or "loss")
         last, began, metrics = 0, 0.0, dict[str, float]()
@@ -139,7 +139,7 @@ class _Rounds:
         return GlobalModel(self._model.parameters.copy(), self._model.digest)
 
     def _sum_moments(self) -> list[float]:
-        total = adding(self._spec, "moments")
+        total = adding(self._spec, "moments", self._model)
         for party in self._parties:
             with at(party.name):
                 total.add(party.name, _NOTHING, party.runner.moments())
@@ -168,7 +168,7 @@ class _Rounds:
 
     def _evaluate(self) -> list[float]:
         self._write()
-        total = adding(self._spec, "evaluate")
+        total = adding(self._spec, "evaluate", self._model)
         for party in self._parties:
             with at(party.name):
                 sums = party.evaluate(self._file, self._model.digest, self._moments)

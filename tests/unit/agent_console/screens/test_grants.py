@@ -19,7 +19,7 @@ TERMS = GrantTerms(
     "customers", "prj_0123456789", ("age", "job"), 2_000_000_000,
     purposes=("credit scoring",), kinds=("training",), parties=("bank-b",),
     protections=("sealed",), epsilon=3.0, epsilon_per_job=1.0, min_group=3, uses=5,
-    validation=SealedRows(50, simulated=True),
+    own_trees=7, validation=SealedRows(50, simulated=True),
 )  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_every_field_of_the_terms_is_on_the_page() -> None:
     assert shown["epsilon_per_job"] == ("1",)
     assert shown["bundles"] == ()
     assert shown["validation"] == ("50", "SIMULATED")
+    assert shown["own_trees"] == ("7",)
 
 
 def test_whoever_signs_sees_every_column_and_no_rounded_number() -> None:

@@ -158,6 +158,22 @@ def test_every_point_is_charged_with_its_own_noise_and_rounds() -> None:
     assert "Each of the 2 points is charged" in report["choosing"]
 
 
+class TreesSweep(PrivateSweep):
+    training: ClassVar[dict[str, Any]] = {
+        **PrivateSweep.training, "model": {"family": "xgboost", "max_depth": 2},
+    }  # fmt: skip
+
+
+def test_trees_are_charged_for_each_of_their_levels() -> None:
+    """A report tells trees; a sweep of them costs what its jobs cost, level by level."""
+    world = TreesSweep()
+    report = drive(world, [])
+    charged = SWEEP_ENGINE.charge(world.spec)
+    assert [one.count for one in charged] == [1 + 2 * 3, 1 + 2 * 5]
+    assert report["privacy"]["epsilon"] == pytest.approx(epsilon(charged, 1e-6), abs=2e-6)
+    assert report["privacy"]["epsilon_pld"] == 1.2  # the whole plan
+
+
 def test_a_point_that_failed_counts_with_all_its_rounds() -> None:
     world = PrivateSweep()
     world.fail = frozenset({2})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.training import TRAINING_ENCLAVE
 from secureflow.enclave.trainingfolds import training_fold, training_manifest
 from secureflow.engines.sealing import OpenedUpdate, tensor_views
 from secureflow.engines.secagg.encoding import encode
@@ -108,13 +110,15 @@ def federate(
     runners = [runner_of(job, part) for part in parts]
     model = GlobalModel.of(initial_state(job).copy())
     fold, path, delta = training_fold(job, "train", None), folder / "model", folder / "delta"
+    TRAINING_ENCLAVE.starts(fold, model)
     for number in range(1, job.planned_rounds + 1):
         model.parameters.tofile(path)
         for place, runner in enumerate(runners):
             sums = runner.train(path, delta, None, seed(number, place))
             manifest = training_manifest(job, "train", None)
             data = memoryview(delta.read_bytes() + sums.tobytes())
-            fold.fold(OpenedUpdate(None, "", tensor_views(manifest, data)))  # type: ignore[arg-type]
+            sender: Any = SimpleNamespace(party=job.parties[place])
+            fold.fold(OpenedUpdate(sender, "", tensor_views(manifest, data)))
         fold.advance(model, lambda: b"\x01" * 32)
         fold.reset()
     model.parameters.tofile(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from unit.engines.training.family_world import federate, federate_masked, pooled, shares, table
+from unit.engines.training.family_world import federate, pooled, shares, table
 from unit.engines.trees.trees_world import Tree, job_of, reference
 
 from secureflow.adapters.frameworks import runner_of
@@ -81,16 +80,6 @@ def test_they_are_those_of_all_rows_in_one_place(
         assert any(node[2] for node in splits)
 
 
-def test_under_masks_the_same_bits_are_grown(tmp_path: Path) -> None:
-    """Arithmetic alone: no job may ask for it (`tree_rules`)."""
-    sealed, _ = federate(job_of(plan=ALL), shares(), tmp_path)
-    masked, sums = federate_masked(
-        replace(job_of(plan=ALL), protection="secagg"), shares(), tmp_path
-    )
-    np.testing.assert_array_equal(sealed, masked)
-    assert sums[0] == 300.0  # the rows of all, exactly
-
-
 def test_edges_part_rows_evenly_or_single_values(tmp_path: Path) -> None:
     job = job_of(plan={**ALL, "rounds": 1})
     many = [{**one, "x1": np.round(one["x1"])} for one in shares()]
@@ -145,6 +134,26 @@ def test_every_tree_takes_its_rounds_even_if_nothing_is_left_to_split(tmp_path: 
     parts, trees = grown(job, state)
     assert (parts.done, parts.level) == (3, 0)
     assert [sorted(tree) for tree in trees] == [[0]] * 3
+
+
+def test_splits_that_are_tried_in_parts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(plan=ALL)
+    whole, _ = federate(job, shares(), tmp_path)
+    for cells in (1, 2 * layout_of(job).cells):
+        monkeypatch.setattr("secureflow.engines.trees.growing.AT_ONCE", cells)
+        np.testing.assert_array_equal(whole, federate(job, shares(), tmp_path)[0])
+
+
+def test_a_tree_of_no_rows_says_nothing() -> None:
+    """Not even without a penalty: a root without rows would divide nothing by nothing."""
+    job = job_of(plan=ALL, model={"reg_lambda": 0.0})
+    layout, state = layout_of(job), initial_state(job)
+    for _ in range(job.planned_rounds):
+        state = next_model(layout, state, np.zeros(layout.length, np.int64))
+    assert parts_of(layout, state).done == 3
+    assert not parts_of(layout, state).nodes[:, :, VALUE].any()
 
 
 def test_sums_that_no_rows_have_are_refused() -> None:

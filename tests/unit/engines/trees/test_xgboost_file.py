@@ -56,6 +56,29 @@ def test_the_library_predicts_the_same(target: str, kept: bool, tmp_path: Path) 
     assert np.corrcoef(found, ours)[0, 1] > 0.97
 
 
+@pytest.mark.parametrize(("mode", "least", "trees"), [("bagging", 60, 36), ("cyclic", 20, 12)])
+def test_it_reads_trees_of_single_parties(
+    mode: str, least: int, trees: int, tmp_path: Path
+) -> None:
+    """With 60 rows a leaf the first party of 50 has no tree at all: its places are empty."""
+    xgboost = pytest.importorskip("xgboost", reason="needs the extra xgboost")
+    model = {"mode": mode, "min_node_rows": 1, "min_leaf_rows": least}
+    job = job_of(plan={**ALL, "rounds": 12}, model=model, features=KEPT)
+    parts = [holes(one) for one in shares()]
+    state, _ = federate(job, parts, tmp_path)
+    assert job.features is not None
+    names, file = feature_names(job.features), tmp_path / "model.json"
+    file.write_text(json.dumps(xgboost_document(layout_of(job), state, names)))
+    booster = xgboost.Booster()
+    booster.load_model(file)
+    assert booster.num_boosted_rounds() == trees
+    inputs, _ = design_matrix(job.features, declared_moments(job.features), pooled(parts))
+    rows = xgboost.DMatrix(inputs, feature_names=names, feature_types=booster.feature_types)
+    ours = model_family(job).outputs(state, inputs)[:, 0].astype(np.float64)
+    np.testing.assert_allclose(booster.predict(rows), 1 / (1 + np.exp(-ours)), atol=1e-6)
+    assert ours.std() > 0.5
+
+
 def test_writing_it_does_not_load_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

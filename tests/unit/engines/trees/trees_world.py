@@ -61,7 +61,7 @@ def _node(
     column, last, missing = found
     left = [r for r in rows if _left(layout, cells[r, column], column, last, missing)]
     kept = set(left)
-    tree[place] = (column, last, missing, value)
+    tree[place] = (column, last, missing, 0.0)
     for side, some in ((1, left), (2, [r for r in rows if r not in kept])):
         at = 2 * place + side
         _node(layout, cells, g, h, some, at, level + 1, tree, margins)

@@ -56,6 +56,7 @@ export function termsOf(form: Filled, now: number): Terms {
     uses: form.uses ?? null,
     automatic: form.automatic ?? false,
     validation: null, // rows that leave are granted in the terminal alone
+    own_trees: null, // as are trees of one party
   };
 }
 

@@ -176,6 +176,8 @@ def terms_of(terms: Mapping[str, Any]) -> Iterable[Term]:
     named = () if bundles == "none" else ("person",)
     yield Term("bundles", listed_code or named, "none")
     yield Term("validation", tuple(_leaving(members(terms.get("validation")))), "none")
+    trees = limit(terms.get("own_trees"))
+    yield Term("own_trees", () if trees is None else (exact(trees),), "none")
     yield Term("automatic", ("yes",) if terms.get("automatic") is True else (), "no")
 
 

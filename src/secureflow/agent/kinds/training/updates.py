@@ -246,7 +246,8 @@ class Updates:
         held = await run_to_its_end(self._hold, job, request, length, sums, seconds)
         if spec.privacy is not None:
             stage = cast("Stage", request.stage)
-            await asyncio.to_thread(check_private_update, spec, stage, held.plaintext)
+            checked = spec, stage, request.round, held.plaintext
+            await asyncio.to_thread(check_private_update, *checked)
         if not self._reproducible(spec):
             await run_to_its_end(self._keep, job, held, filed=length > 0)
         elif not length:

@@ -20,6 +20,7 @@ from secureflow.engines.sealing.wiretypes import BYTES, DTYPES, WidenedBlocks
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import split_sums
 from secureflow.engines.training.private import draws_noise, norm_cap
+from secureflow.engines.training.summedtrees import check_private_histograms, is_histogram
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -199,11 +200,19 @@ def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> Secure
     )
 
 
-def check_private_update(spec: TrainingSpec, stage: Stage, plaintext: memoryview) -> None:
+def check_private_update(
+    spec: TrainingSpec, stage: Stage, number: int, plaintext: memoryview
+) -> None:
     """Refuse an update of a private job beyond its caps, before anybody else sees it.
 
     Whoever adds it up would refuse it too, and name numbers of it; here it is a failure like any
     other. Within the caps noise hides what it says.
+
+    Args:
+        spec: the job's.
+        stage: of the update.
+        number: of its round: the first one of trees counts.
+        plaintext: the update.
 
     Raises:
         SecureFlowError: `weight_out_of_bounds`, `noise_seed_malformed`, `update_not_finite`,
@@ -212,14 +221,18 @@ def check_private_update(spec: TrainingSpec, stage: Stage, plaintext: memoryview
     layout, wire = update_layout(spec, stage), spec.wire_type
     size = layout.parameters * BYTES[wire]
     sums, _ = split_sums(spec, stage, np.frombuffer(plaintext[size:], "<f8"))
+    values = np.frombuffer(plaintext[:size], DTYPES[wire])
+    if is_histogram(spec, stage):
+        check_private_histograms(spec, values, first=number == 1)
+        values = values[:0].astype(np.float32)
     later, clip = draws_noise(spec), spec.limits.clip_norm
     caps = FixedPointAccumulator(
-        layout.parameters,
+        len(values),
         layout.sums - layout.seeds,
         max_weight=1.0,
         total_weight_cap=float(len(spec.roster)),
         clip_norm=norm_cap(spec) if later else clip,
         max_abs=MAX_COORDINATE if later else clip,
     )
-    values = np.frombuffer(plaintext[:size], DTYPES[wire])
-    caps.check(values if wire == "float32" else WidenedBlocks(wire, values), sums)
+    narrow = values.dtype != np.float32
+    caps.check(WidenedBlocks(wire, values) if narrow else values, sums)
