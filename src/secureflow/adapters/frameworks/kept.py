@@ -14,6 +14,8 @@ from secureflow.kit.errors import SecureFlowError
 
 LEFT: Final = "left"
 """The array of a trainer's state that holds what compression left out; its own have other names."""
+OWN: Final = "own"
+"""The array of a trainer's state that holds what the strategy keeps of the party."""
 _FLOAT32: Final = np.dtype("<f4")
 
 
@@ -27,12 +29,17 @@ def kept_by(
     Raises:
         SecureFlowError: `state_unreadable`.
     """
-    own = spec.model_parameters if kept_by_party(spec.plan.strategy) else 0
+    own = own_values(spec)
     size = own + left_out(spec)
     found = np.zeros(size, np.float32)
     if size and path is not None:
         found = np.fromfile(path, _FLOAT32)
     return part_kept(found, size)[:own], found[own:]
+
+
+def own_values(spec: TrainingSpec) -> int:
+    """Return how many values a party keeps for its strategy."""
+    return spec.model_parameters if kept_by_party(spec.plan.strategy) else 0
 
 
 def left_out(spec: TrainingSpec) -> int:
@@ -53,9 +60,21 @@ def taken_left(
     Raises:
         SecureFlowError: `state_unreadable`.
     """
-    size = left_out(spec)
+    return _taken(values, LEFT, left_out(spec), first=first)
+
+
+def taken_own(
+    spec: TrainingSpec, values: dict[str, NDArray[Any]], *, first: bool
+) -> NDArray[np.float32]:
+    """Take what the strategy keeps of the party from there; as `taken_left`."""
+    return _taken(values, OWN, own_values(spec), first=first)
+
+
+def _taken(
+    values: dict[str, NDArray[Any]], name: str, size: int, *, first: bool
+) -> NDArray[np.float32]:
     nothing = np.zeros(size if first else 0, np.float32)
-    return part_kept(np.asarray(values.pop(LEFT, nothing), np.float32), size)
+    return part_kept(np.asarray(values.pop(name, nothing), np.float32), size)
 
 
 def part_kept(found: NDArray[np.float32], size: int) -> NDArray[np.float32]:

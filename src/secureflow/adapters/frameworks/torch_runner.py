@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks.kept import LEFT, taken_left
+from secureflow.adapters.frameworks.kept import LEFT, OWN, taken_left, taken_own
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
@@ -70,12 +70,13 @@ class TorchRunner(NumpyRunner):
         found = OptimiserState() if before is None else _read(before)
         values = dict(found.values)
         self._left = taken_left(self._spec, values, first=before is None)
+        self._own = taken_own(self._spec, values, first=before is None)
         self._network.take_up(replace(found, values=values))
         sums = super().train(model, update, moments, seed)
+        beside = {name: one for name, one in ((LEFT, self._left), (OWN, self._own)) if len(one)}
         state_after = self._network.state
-        if len(self._left):
-            state_after = replace(state_after, values={**state_after.values, LEFT: self._left})
-        after.write_bytes(state_after.to_bytes())
+        whole = replace(state_after, values={**state_after.values, **beside})
+        after.write_bytes(whole.to_bytes())
         return sums
 
     def evaluate(
