@@ -42,10 +42,14 @@ class TreeRunner(NumpyRunner):
         return self._sums(self._figures(parameters, validation))
 
     def evaluate(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        own: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """Return the sums of the figures of the whole trees."""
-        del seed
+        del seed, own
         return self._sums(self._figures(self._load(model), self._trees_rows(moments)[1]))
 
     def _figures(self, parameters: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:

@@ -188,8 +188,8 @@ class TorchNetwork(Measured):
             put_base(self._spec, made, self._base, torch)
             self._made = torch, made
         torch, module = self._made
-        module.to(device)
-        own, at = dict(module.named_parameters()), 0
+        module.to(device).eval()
+        own, at = _named(module), 0
         with torch.no_grad():
             for one in self._tensors:
                 part = np.array(parameters[at : at + one.size], np.float32).reshape(one.shape)
@@ -198,7 +198,7 @@ class TorchNetwork(Measured):
         return torch, module
 
     def _leaves(self, module: Any) -> list[Any]:
-        own = dict(module.named_parameters())
+        own = _named(module)
         return [own[one.name] for one in self._tensors]
 
     def _flat(self, module: Any) -> Vector:
@@ -218,6 +218,7 @@ class TorchNetwork(Measured):
         size = inputs.block if isinstance(inputs, EncodedRows) else len(rows)
         for start in range(0, len(rows), max(size, 1)):
             some = rows[start : start + size]
+            module.train(len(some) > 1)  # of one row BatchNorm has no variance
             seen = torch.from_numpy(np.ascontiguousarray(inputs[some])).to(self.device)
             losses = self._losses(torch, computed(self._spec, module, seen, torch), labels[some])
             if counts is not None:
@@ -261,6 +262,11 @@ class TorchNetwork(Measured):
             at += one.size
         newest = max(number for number, _ in last)
         return float(last[newest, "bias"][0]), float(np.linalg.norm(last[newest, "weight"]))
+
+
+def _named(module: Any) -> dict[str, Any]:
+    """Return the parameters of a module, and what its norms count of rows, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _pull(named: Sequence[tuple[str, Any]], pulled: _Pulled) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
-from secureflow.engines.training.federated import summarise
+from secureflow.engines.training.federated import own_figures, summarise
 from secureflow.engines.training.models import initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
@@ -41,6 +41,7 @@ class Trained:
         last_metrics: of the last model, by the final evaluation.
         round: the round that the model is of.
         repeated: the first round that began with the model of the one before; 0 for none.
+        own_models: what is told of the parties' own models; None where they end with none.
     """
 
     state: Vector
@@ -51,6 +52,7 @@ class Trained:
     last_metrics: Mapping[str, float]
     round: int
     repeated: int = 0
+    own_models: Mapping[str, Any] | None = None
 
 
 def federate(
@@ -128,7 +130,7 @@ class _Rounds:
             model, metrics, last = kept.model, kept.metrics, kept.round
         return Trained(
             model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last,
-            self._repeated,
+            self._repeated, own_figures(self._spec, sums, len(self._parties)),
         )  # fmt: skip
 
     def _copied(self) -> GlobalModel:
