@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,26 @@ def test_a_model_is_removed_after_a_question(
     assert status == 0
     assert removed == [JOB]
     assert "is removed" in err
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_simulation_tells_who_gained_as_a_number(cli: Any, tmp_path: Path, form: str) -> None:
+    job = {
+        "features": {
+            "numeric": [{"column": "x", "bounds": [-3, 3]}],
+            "label": {"column": "y", "positive": "1"},
+        },
+        "plan": {"rounds": 1, "validation": 0.3, "strategy": {"name": "finetune", "epochs": 9}},
+    }
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    rows = "".join(f"{n % 40 / 20 - 1},{int(n % 40 > 20)}\n" for n in range(200))
+    (tmp_path / "rows.csv").write_text(f"x,y\n{rows}")
+    place = ("--data", str(tmp_path / "rows.csv"), "--parties", "3", "--output", form)
+    status, out, err = cli("simulate", str(tmp_path / "job.json"), *place)
+    assert status == 0, err
+    assert "the own models  loss" in err
+    assert "Of 3 parties 3 gained by them, and 0 lost." in err
+    if form == "json":
+        (told,) = json.loads(out)
+        assert told["own_models"]["gained"] == told["own_models"]["parties"] == 3
+        assert told["own_models"]["metrics"]["loss"] < told["metrics"]["loss"]

@@ -13,7 +13,9 @@ from peers.pytorch import demand_torch
 from unit.engines.training.beside_world import shares, spec
 
 from secureflow.adapters.frameworks import NumpyRunner, TorchRunner
+from secureflow.agent.kinds.training.statefiles import Read, Written
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.encodings import masked_plan
 from secureflow.engines.training.federated import own_figures, own_sections
 from secureflow.engines.training.measures import measure_of
@@ -21,6 +23,7 @@ from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.engines.training.ownmodels import compared, counted, shared_sums
 from secureflow.engines.training.strategies import next_state
 from secureflow.engines.training.strategies.fedbn import runs, stays
+from secureflow.engines.training.strategies.strategy import BLOCK
 from secureflow.engines.training.torch_modules import source
 from secureflow.kit.errors import SecureFlowError
 from secureflow.simulation.training.federation import Trained, federate
@@ -85,6 +88,25 @@ def test_what_a_party_sends_is_the_change_of_the_rest_alone(tmp_path: Path) -> N
     for counts in ("norms.0.running_mean", "norms.0.running_var", "norms.0.weight"):
         first = {"running_mean": 0.0}.get(counts.rsplit(".", 1)[1], 1.0)
         assert np.abs(names[counts] - first).max() > 1e-3, counts
+
+
+def test_an_agents_file_and_an_enclaves_array_come_to_the_same_bits(tmp_path: Path) -> None:
+    asked = job("fedbn", {"family": "torch_mlp", "hidden": [2000, 40], "norm": "batch"})
+    assert asked.model_parameters > BLOCK
+    draw = np.random.default_rng(7)
+    state = draw.normal(size=asked.parameters).astype(np.float32)
+    mean = draw.normal(size=asked.update_parameters).astype(np.float32)
+    base, part = tmp_path / "base", tmp_path / "part"
+    base.write_bytes(state.tobytes())
+    with base.open("rb", 0) as source, part.open("wb") as file:
+        written = Written(file)
+        next_state(asked, Read(source), mean, written)
+    moved, kept = state.copy(), stays(asked)
+    next_state(asked, moved, mean, moved)
+    assert part.read_bytes() == moved.tobytes()
+    assert written.digest == tensor_digest(moved)
+    assert (moved[~kept] == state[~kept] + mean).all()
+    assert (moved[kept] == state[kept]).all()
 
 
 @NORMED
