@@ -16,6 +16,7 @@ from secureflow.adapters.frameworks import NumpyRunner, TorchRunner
 from secureflow.agent.kinds.training.statefiles import Read, Written
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training.disclosure import disclosure
 from secureflow.engines.training.encodings import masked_plan
 from secureflow.engines.training.federated import own_figures, own_sections
 from secureflow.engines.training.measures import measure_of
@@ -107,6 +108,14 @@ def test_an_agents_file_and_an_enclaves_array_come_to_the_same_bits(tmp_path: Pa
     assert written.digest == tensor_digest(moved)
     assert (moved[~kept] == state[~kept] + mean).all()
     assert (moved[kept] == state[kept]).all()
+
+
+def test_owners_read_beforehand_what_is_told_and_what_the_model_lacks() -> None:
+    rows = disclosure(job("fedbn", BATCH), "")
+    told = {row["who"]: row["sees"] for row in rows}
+    assert "how many parties" in told["whoever has the report"]
+    assert any("no normalisation layer of any party" in row["sees"] for row in rows)
+    assert not any("normalisation" in row["sees"] for row in disclosure(job(TUNED, MLP), ""))
 
 
 @NORMED
