@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks.networks import mnist
 from secureflow.domain.specs.base import RosterEntry
+from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.training import (
     ClassesLabel,
     FeatureSpec,
@@ -32,6 +33,7 @@ from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state
 from secureflow.simulation.partition import Partition, divide
 from secureflow.simulation.training.adding import adding, global_model
+from secureflow.simulation.training.federation import Trained, federate
 from secureflow.simulation.training.parties import Party, parties, update_buffer
 from secureflow.simulation.training.table import Table
 
@@ -77,12 +79,15 @@ def datasets() -> dict[str, Images]:
     return found
 
 
-def job(images: Images, seed: int, **plan: Any) -> TrainingSpec:
+def job(
+    images: Images, seed: int, *, model: FamilyModel | None = None, **plan: Any
+) -> TrainingSpec:
     """Return a checked job of all parties: a network with one hidden layer, hardly a norm cap.
 
     Args:
         images: whose size the network takes.
         seed: of its first weights.
+        model: another network.
         plan: what differs from five passes of 20 rows at rate .1 over twenty rounds.
     """
     size = images.pixels.shape[1:]
@@ -94,7 +99,7 @@ def job(images: Images, seed: int, **plan: Any) -> TrainingSpec:
     roster = tuple(RosterEntry(f"party-{at}", f"{at}" * 44, "rows") for at in range(PARTIES))
     spec = TrainingSpec(
         "prj_benchmark0", "learning", "benchmark", "usr", roster, features=features,
-        model=MlpModel("mlp", hidden=HIDDEN), plan=TrainingPlan(**whole | plan),
+        model=model or MlpModel("mlp", hidden=HIDDEN), plan=TrainingPlan(**whole | plan),
         limits=Limits(clip_norm=1e5), min_contributors=PARTIES,
     )  # fmt: skip
     check(spec)
@@ -120,13 +125,7 @@ def trained(
         labels: what the parties believe is on them; by default what is.
         attack: what becomes of the updates of a round.
     """
-    owners = divide(
-        Partition.parse(partition), len(images.digits), PARTIES, seed, classes=images.digits
-    )
-    if labels is None:
-        labels = images.digits
-    table = Table({"image": images.pixels, "digit": np.array(DIGITS, object)[labels]})
-    made = parties(spec, table, owners, bytes(32), None)
+    made = _dealt(spec, images, partition, seed, images.digits if labels is None else labels)
     model, buffer = global_model(initial_state(spec)), update_buffer(spec)
     total = adding(spec, "train", model)
     with tempfile.TemporaryDirectory(prefix="secureflow-benchmark-") as folder:
@@ -139,6 +138,22 @@ def trained(
                 total.add(party.name, _within(parameters, spec.limits.clip_norm), sums)
             total.release(model, lambda _: bytes(32))
     return model.parameters[: spec.model_parameters]
+
+
+def measured(spec: TrainingSpec, images: Images, partition: str, seed: int) -> Trained:
+    """Train, and measure on what each party holds out: the last model, and those of its own."""
+    return federate(spec, _dealt(spec, images, partition, seed, images.digits))
+
+
+def _dealt(
+    spec: TrainingSpec, images: Images, partition: str, seed: int, labels: NDArray[np.int64]
+) -> list[Party]:
+    """Return the parties with their rows."""
+    owners = divide(
+        Partition.parse(partition), len(images.digits), PARTIES, seed, classes=images.digits
+    )
+    table = Table({"image": images.pixels, "digit": np.array(DIGITS, object)[labels]})
+    return parties(spec, table, owners, bytes(32), None)
 
 
 def _train(

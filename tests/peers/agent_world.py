@@ -52,7 +52,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.sealing.wiretypes import rounded_to
-from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.models import initial_model_digest, update_layout
 from secureflow.engines.training.sending import update_form
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -517,7 +517,7 @@ class World:
 
     @property
     def initial(self) -> str:
-        return tensor_digest(np.zeros(self.spec.parameters, np.float32))
+        return initial_model_digest(self.spec)
 
     async def round(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Play one honest round to its vote and record it; return the two replies."""

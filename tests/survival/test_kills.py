@@ -30,7 +30,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.robust import GeometricMedian
 from secureflow.domain.specs.sklearn_families import MlpClassifierModel
 from secureflow.domain.specs.statistics_request import NoiseRequest
-from secureflow.domain.specs.strategies import FedDyn
+from secureflow.domain.specs.strategies import FedBn, FedDyn, FineTune
 from secureflow.domain.specs.torch_families import Optimiser, TorchMlpModel
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
@@ -170,6 +170,52 @@ def test_what_parties_keep_and_what_an_enclave_reads_again_is_lost_with_nobody(
     assert job.report is not None
     assert undisturbed.report is not None
     assert job.report["model"]["digest"] == undisturbed.report["model"]["digest"]
+    check_story(place, job)
+
+
+OWN = [
+    ({"strategy": FineTune("finetune", 2, 0.1)}, {}, "secagg"),
+    more(
+        {"strategy": FedBn("fedbn")},
+        {"model": TorchMlpModel("torch_mlp", hidden=(8,), norm="batch")},
+        "sealed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("plan", "changes", "protection"), OWN, ids=["finetune", "fedbn"])
+def test_models_of_ones_own_are_made_once_and_kept(
+    place: Platform, plan: dict[str, Any], changes: dict[str, Any], protection: Any
+) -> None:
+    """Agents die around the round whose layers they keep, and where they measure their models."""
+    if changes:
+        demand_torch()
+    request = training(
+        place, replace(PLAN, order="public", **plan), protection=protection, **changes
+    )
+    undisturbed, _ = run_under(place, None, request)
+    assert undisturbed.state == "succeeded", undisturbed.error
+    verb = "mask" if protection == "secagg" else "train"
+    kinds = (
+        f"{verb} 2 train uncommitted", f"{verb} 2 train after",
+        f"{verb} 3 evaluate uncommitted", f"{verb} 3 evaluate committed",
+        f"{verb} 3 evaluate after",
+    )  # fmt: skip
+    job, _ = run_under(place, Arming("*", kinds), request)
+    assert job.state == "succeeded", job.error
+    points = place.directory / "points"
+    assert job.report is not None
+    assert undisturbed.report is not None
+    assert job.report["own_models"] == undisturbed.report["own_models"]
+    assert job.report["own_models"]["parties"] == len(place.parties)
+    gained = 0
+    for party, owner in place.parties.items():
+        assert len(set(kinds) & set(deaths(points, party))) == len(kinds), deaths(points, party)
+        models = {one["job"]: one for one in api.model_list(owner.config)}
+        assert models[job.id]["digest"] == models[undisturbed.id]["digest"]
+        assert models[job.id]["metrics"] == models[undisturbed.id]["metrics"]
+        gained += bool(models[job.id]["gained"])
+    assert job.report["own_models"]["gained"] == gained
     check_story(place, job)
 
 

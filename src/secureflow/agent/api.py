@@ -201,6 +201,21 @@ def bundle_list(config: Path, limit: int = 100) -> list[dict[str, JSON]]:
     return list(control(config, "bundle.list", limit=limit))
 
 
+def model_list(config: Path) -> list[dict[str, JSON]]:
+    """Return the organisation's own models that the agent keeps, the newest first."""
+    return list(control(config, "model.list"))
+
+
+def model_show(config: Path, job: str) -> dict[str, JSON]:
+    """Return the own model of a job, with its figures and those of the shared one."""
+    return dict(control(config, "model.show", job=job))
+
+
+def model_remove(config: Path, job: str) -> dict[str, JSON]:
+    """Remove the own model of a job."""
+    return dict(control(config, "model.remove", job=job))
+
+
 def prediction_list(config: Path) -> list[dict[str, JSON]]:
     """Return the predictions that the agent made, the newest first."""
     return list(control(config, "prediction.list"))

@@ -384,6 +384,11 @@ class AgentSettings(ProcessSettings):
         return self.directory / "predictions"
 
     @property
+    def own_models(self) -> Path:
+        """Models of this organisation alone, that trainings ended with: a file of each job."""
+        return self.directory / "ownmodels"
+
+    @property
     def results(self) -> Path:
         """What this organisation got by computing with peers: a file of each job, for its owner."""
         return self.directory / "results"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from secureflow.application.access import (
     Principal,
@@ -18,11 +18,9 @@ from secureflow.application.listing import EVERYTHING, Narrowing, narrowed
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWorkFactory
 from secureflow.domain.models import Model
-from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.tensorfile import safetensors_header
 from secureflow.kit.text import Text
-
-TENSOR: Final = "parameters"
 
 
 class Models:
@@ -126,15 +124,3 @@ class Models:
                 yield chunk
 
         return model, len(header) + stored.size, stream()
-
-
-def safetensors_header(count: int, metadata: dict[str, str]) -> bytes:
-    """Return the header for `count` little-endian float32 values in a safetensors file.
-
-    The format: u64 header length, a JSON header padded with spaces to 8 bytes, then raw data. It
-    is written by hand so that a model of any size streams through without a copy.
-    """
-    tensor = {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}
-    text = canonical_bytes({"__metadata__": metadata, TENSOR: tensor})
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text

@@ -13,6 +13,7 @@ from secureflow.cli import (
     owncode,
     owndata,
     owngrants,
+    ownmodels,
     ownnotifications,
     ownpage,
     ownpredictions,
@@ -52,6 +53,7 @@ app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(owndata.app, name="data")
+app.add_typer(ownmodels.app, name="model")
 app.add_typer(ownpredictions.app, name="prediction")
 app.add_typer(ownprobing.app, name="probing")
 app.add_typer(ownresults.app, name="results")

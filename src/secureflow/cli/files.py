@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from secureflow.cli.texts import t
-from secureflow.kit.atomic import write_result
+from secureflow.kit.atomic import streamed_result, write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import LIMIT, named_fields, read_bytes
 from secureflow.kit.oserrors import failed_at
@@ -59,6 +60,23 @@ def write_data(path: Path, data: bytes) -> None:
     """Write a result file of bytes, completely or not at all; raises `invalid_file`."""
     try:
         write_result(path, data)
+    except OSError as error:
+        raise SecureFlowError(
+            "invalid_file",
+            failed_at(path, error),
+            "Check the path, who owns it, and the free space.",
+        ) from error
+
+
+def copy_private(source: Path, path: Path) -> None:
+    """Copy a file that only its owner may read, completely or not at all; raises `invalid_file`."""
+    try:
+        with (
+            source.open("rb") as given,
+            streamed_result(path, 0o600) as place,
+            place.open("wb") as file,
+        ):
+            shutil.copyfileobj(given, file)
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",

@@ -150,6 +150,11 @@ def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome
     if figures := _figures(outcome.last_metrics):
         say(f"{t('the last model')}  {figures}")
         say(t("The figures of a round are of the model that it starts from."))
+    if (own := outcome.own_models) is not None:
+        say(f"{t('the own models')}  {_figures(own['metrics'])}")
+        told = t("Of {parties} {parties:party|parties} {gained} gained by them, and {lost} lost.",
+                 parties=own["parties"], gained=own["gained"], lost=own["lost"])  # fmt: skip
+        say(told)
     return outcome
 
 

@@ -57,6 +57,7 @@ def show_strategy(
         "smallest_roster": found.smallest_roster,
         "kept_for_all": found.kept_for_all,
         "kept_by_party": _yes(found.kept_by_party),
+        "own_models": _yes(found.own_models),
         "sent_beside": said(found.sent_beside),
     }
     show(told | {one.name: _range(one) for one in found.parameters}, output)

@@ -30,6 +30,7 @@ READS: Final = {
     *("policy.files", "policy.read", "policy.try", "ledger.head", "data.course"),
     *("charter.show", "data.list", "data.uses", "data.budget", "bundle.review", "bundle.list"),
     "data.show",
+    *("model.list", "model.show"),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),
@@ -46,6 +47,7 @@ ITEMS: Final = {"inbox.approve", "inbox.reject", "inbox.ask_back"}
 DECIDERS: Final = {
     *ITEMS,
     *("data.publish", "data.remove", "prediction.remove", "results.remove", "people.delegate"),
+    "model.remove",
     *("grant.create", "grant.confirm", "grant.revoke"),
     *("job.withdraw", "project.freeze", "requester.block"),
 }

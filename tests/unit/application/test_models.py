@@ -4,8 +4,8 @@ import numpy as np
 import safetensors.numpy
 from blake3 import blake3
 
-from secureflow.application.models import safetensors_header
 from secureflow.domain.users import Role
+from secureflow.kit.tensorfile import safetensors_header
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
 

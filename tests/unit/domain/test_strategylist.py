@@ -11,6 +11,7 @@ from secureflow.domain.specs.base import RosterEntry, parse
 from secureflow.domain.specs.robust import Aggregation
 from secureflow.domain.specs.strategies import NAMES, ChosenStrategy
 from secureflow.domain.specs.strategylist import RULE, StrategyEntry, entries, entry_of
+from secureflow.domain.specs.torch_families import TorchMlpModel
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
@@ -27,7 +28,9 @@ def given(one: StrategyEntry, **more: Any) -> dict[str, Any]:
 def refusal(one: StrategyEntry, **changes: Any) -> str:
     """Return why a job of enough parties may not name it, or nothing."""
     roster = tuple(RosterEntry(f"bank-{n}", n * 44, "clients") for n in LETTERS)
-    named = {one.member: given(one)}
+    named = {one.member: given(one), "validation": 0.2}
+    if one.name == "fedbn":  # it keeps normalisation layers
+        changes["model"] = TorchMlpModel("torch_mlp", norm="layer")
     spec = replace(
         SPEC, roster=roster, min_contributors=len(LETTERS),
         plan=parse(TrainingPlan, named, "plan"), **changes,

@@ -25,6 +25,10 @@ STEPS: dict[str, dict[str, Any]] = {
     "fedavgm": {"momentum": 0.5},
     "feddyn": {"alpha": 0.1},
 }
+MODELS: dict[str, dict[str, Any]] = {
+    "fedbn": {"model": {"family": "torch_mlp", "hidden": [8], "norm": "layer"}},
+}
+"""Of strategies that not every model can be trained by."""
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +55,19 @@ def job(strategy: Any, **more: Any) -> dict[str, Any]:
 def test_every_strategy_learns_under_seals_and_masks(
     table: pa.Table, name: str, protection: str
 ) -> None:
-    asked = job({"name": name, **STEPS.get(name, {})}, protection=protection, min_contributors=4)
+    model = MODELS.get(name, {})
+    more = {"protection": protection, "min_contributors": 4, **model}
+    asked = job({"name": name, **STEPS.get(name, {})}, **more)
     outcome = simulate(asked, table, parties=4)
     assert outcome.metrics["auc"] > 0.85
     assert outcome.metrics["loss"] < outcome.history[0]["loss"]
-    plain = simulate(job(PLAIN, protection=protection), table, parties=4)
-    assert plain.digest != outcome.digest
+    plain = simulate(job(PLAIN, **more), table, parties=4)
+    # Fine-tuning comes after the last round: what is released is the mean's model.
+    assert (plain.digest == outcome.digest) == (name == "finetune")
     file = outcome.file
     assert len(file.parameters) == outcome.spec.parameters
-    assert len(file.weights) == 3
+    assert len(file.weights) == outcome.spec.model_parameters
+    assert (outcome.own_models is None) == (name not in {"finetune", "fedbn"})
 
 
 def updates(

@@ -48,6 +48,7 @@ from secureflow.engines.training.models import (
     token_numbers,
     with_kept,
 )
+from secureflow.engines.training.ownmodels import compared, tuning
 from secureflow.engines.training.private import (
     METRIC_UNIT,
     noises_metrics,
@@ -143,7 +144,7 @@ class NumpyRunner:
         training, validation = self._matrices(moments)
         own, left = (self._own, self._left) if state is None else kept_by(self._spec, state[0])
         part = LocalPart(self._spec, before, self._kept(model), own)
-        learned = before, *training, seed, self._weights, part.pull
+        learned = part.start, *training, seed, self._weights, part.pull
         trained = self._family.train(self._spec, *learned)
         change, beside, after = part.sent(trained, self._rows[0])
         if self._spec.compression is None:
@@ -153,7 +154,7 @@ class NumpyRunner:
             left = self._write_compressed(update, change, left)
         own = _NO_VALUES if after is None else after
         self._keep(own, left, None if state is None else state[1])
-        return self._sums(self._metrics(before, *validation))
+        return self._sums(self._metrics(part.start, *validation))
 
     def _write_compressed(
         self, path: Path, change: NDArray[np.float32], left: NDArray[np.float32]
@@ -173,15 +174,46 @@ class NumpyRunner:
             path.write_bytes(np.concatenate([own, left]).astype(_FLOAT32).tobytes())
 
     def evaluate(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        own: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.evaluate`; with differential privacy noised, or empty."""
         if self._spec.privacy is not None:
             return self._measured(model, seed)
         if not self._family.needs_data:
             return self._sums(np.zeros(0))
-        _, validation = self._matrices(moments)
-        return self._sums(self._metrics(self._load(model), *validation))
+        training, validation = self._matrices(moments)
+        before = self._load(model)
+        shared = self._metrics(before, *validation)
+        if not self._spec.own_models:
+            return self._sums(shared)
+        mine = self._own_model(before, training, seed)
+        if own is not None:
+            own[1].write_bytes(mine.astype(_FLOAT32, copy=False).tobytes())
+        personal = self._metrics(mine, *validation)
+        sums = self._sums(np.concatenate([shared, personal]))
+        # A party counts once, whatever its rows: the cap on its weight is for the sums before.
+        return np.concatenate([sums, compared(self._spec, shared, personal)])
+
+    def _own_model(
+        self, before: NDArray[np.float32], training: _Rows, seed: bytes
+    ) -> NDArray[np.float32]:
+        """Return the model that this party ends with for itself, float32 (model_parameters,)."""
+        start = LocalPart(self._spec, before, _NO_VALUES, self._own).start
+        plan = tuning(self._spec)
+        if plan is None:
+            return start
+        learned = replace(self._spec, plan=plan)
+        try:
+            return self._family.train(learned, start, *training, seed, self._weights)
+        except SecureFlowError as error:
+            # The job has its model: one party's passes, which went astray, do not end it.
+            if error.code != "training_diverged":
+                raise
+            return start
 
     def write_validation(self, path: Path, moments: Sequence[float] | None, seed: bytes) -> None:
         """Write the spec's `validation_rows` of the validation rows, as they are sealed.

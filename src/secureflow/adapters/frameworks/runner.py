@@ -53,6 +53,15 @@ class FrameworkRunner(Protocol):
         """
 
     def evaluate(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        own: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
-        """Return the sums of stage `evaluate` on the validation rows; repeats are bit-identical."""
+        """Return the sums of stage `evaluate` on the validation rows; repeats are bit-identical.
+
+        Where each party ends with a model of its own, that is made first: from the state after the
+        newest update, as in `train`, and raw float32 to where `own` says; without it, from and in
+        memory.
+        """

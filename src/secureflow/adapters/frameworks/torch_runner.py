@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks.kept import LEFT, taken_left
+from secureflow.adapters.frameworks.kept import LEFT, OWN, taken_left, taken_own
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
@@ -66,24 +66,36 @@ class TorchRunner(NumpyRunner):
         self._stand(model)
         if state is None:
             return super().train(model, update, moments, seed)
-        before, after = state
-        found = OptimiserState() if before is None else _read(before)
-        values = dict(found.values)
-        self._left = taken_left(self._spec, values, first=before is None)
-        self._network.take_up(replace(found, values=values))
+        _, after = state
+        self._take_up(state[0])
         sums = super().train(model, update, moments, seed)
+        beside = {name: one for name, one in ((LEFT, self._left), (OWN, self._own)) if len(one)}
         state_after = self._network.state
-        if len(self._left):
-            state_after = replace(state_after, values={**state_after.values, LEFT: self._left})
-        after.write_bytes(state_after.to_bytes())
+        whole = replace(state_after, values={**state_after.values, **beside})
+        after.write_bytes(whole.to_bytes())
         return sums
 
     def evaluate(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        own: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
-        """See `FrameworkRunner.evaluate`."""
+        """See `FrameworkRunner.evaluate`; a party's own passes begin with a new optimiser."""
         self._stand(model)
-        return super().evaluate(model, moments, seed)
+        if own is not None:
+            self._take_up(own[0])
+        self._network.take_up(OptimiserState())
+        return super().evaluate(model, moments, seed, own)
+
+    def _take_up(self, path: Path | None) -> None:
+        """Go on from what this party kept after its newest update; None before the first."""
+        found = OptimiserState() if path is None else _read(path)
+        values = dict(found.values)
+        self._left = taken_left(self._spec, values, first=path is None)
+        self._own = taken_own(self._spec, values, first=path is None)
+        self._network.take_up(replace(found, values=values))
 
     def _stand(self, model: Path) -> None:
         """Take the base of an adapter, once: the file beside a model's, or `base`."""

@@ -53,9 +53,14 @@ class TreeRunner(NumpyRunner):
         return self._sums(self._figures(parameters, validation))
 
     def evaluate(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        own: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """Return the sums of the figures of the whole trees; noised, or none, if private."""
+        del own
         if self._spec.privacy is not None:
             return self._measured(model, seed)
         return self._sums(self._figures(self._load(model), self._trees_rows(moments)[1]))

@@ -80,9 +80,26 @@ def validation_arguments(
     return {"path": str(path), "moments": _sums(moments), "seed": seed, "salt": salt}
 
 
-def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
-    """Return the arguments of step `evaluate`; see `train_arguments`."""
-    return {"model": str(model), "moments": _sums(moments), "seed": seed}
+def evaluate_arguments(
+    model: Path,
+    moments: Sequence[float] | None,
+    seed: str,
+    own: tuple[Path | None, Path] | None = None,
+) -> dict[str, JSON]:
+    """Return the arguments of step `evaluate`; see `train_arguments`.
+
+    Args:
+        model: raw float32.
+        moments: the released federated sums, or None if the spec needs none.
+        seed: hex.
+        own: where parties end with models of their own: the file of the trainer's state, if there
+            is one, and where the party's model is written, raw float32.
+    """
+    asked: dict[str, JSON] = {"model": str(model), "moments": _sums(moments), "seed": seed}
+    if own is None:
+        return asked
+    state, path = own
+    return {**asked, "own": [None if state is None else str(state), str(path)]}
 
 
 def _sums(moments: Sequence[float] | None) -> list[float] | None:
@@ -175,9 +192,19 @@ def _train(
     return sums
 
 
-def _evaluate(runner: Any, model: str, moments: list[float] | None, seed: str) -> NDArray[Any]:
-    """Return the sums of stage `evaluate` for a model file."""
-    sums: NDArray[Any] = runner.evaluate(Path(model), moments, bytes.fromhex(seed))
+def _evaluate(
+    runner: Any,
+    model: str,
+    moments: list[float] | None,
+    seed: str,
+    own: list[str | None] | None = None,
+) -> NDArray[Any]:
+    """Return the sums of stage `evaluate`; write the party's own model, if it has one."""
+    more: dict[str, Any] = {}
+    if own is not None:
+        before, path = own
+        more["own"] = (None if before is None else Path(before), Path(str(path)))
+    sums: NDArray[Any] = runner.evaluate(Path(model), moments, bytes.fromhex(seed), **more)
     return sums
 
 

@@ -35,6 +35,7 @@ from secureflow.agent.edge.grantwatch import GrantWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.notifying import NotificationCommands, own_notifications
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.ownmodelcommands import OwnModelCommands
 from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.peoplecommands import PeopleCommands
@@ -57,6 +58,7 @@ from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.identities import PersonIdentities
 from secureflow.agent.owner.logins import Limits, Logins
+from secureflow.agent.owner.ownmodels import KeptModels
 from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.providerlogins import ProviderLogins
 from secureflow.agent.owner.publications import check_lineage
@@ -266,7 +268,7 @@ def logins_of(assembly: Assembly, settings: ControlSettings) -> Logins:
 def more_commands(
     assembly: Assembly, link: Fetching, logins: Logins, granted: GrantWatch
 ) -> Mapping[str, Command]:
-    """Return the owner's commands about code, predictions, results, tested ids, people and grants.
+    """Return the owner's commands about code, predictions, models, results, tested ids, people.
 
     Code that nobody waits for any more is removed.
     """
@@ -277,13 +279,14 @@ def more_commands(
     kept = PredictionCommands(
         lambda: KeptPredictions(context.settings, context.store, context.clock)
     )
+    models = OwnModelCommands(lambda: KeptModels(context.settings, context.store, context.clock))
     tested = ProbingCommands(assembly, link)
     results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
     grants = GrantCommands(assembly, granted)
     people = PeopleCommands(assembly.people, logins)
     policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
     at_providers = provider_commands(assembly, logins)
-    parts = (bundles, kept, tested, results, people, policies, grants, at_providers)
+    parts = (bundles, kept, models, tested, results, people, policies, grants, at_providers)
     return {name: one for part in parts for name, one in part.table().items()}
 
 

@@ -11,11 +11,14 @@
 | `feddyn`     | each party's loss gets a slope      | Acar et al. 2021               |
 | `scaffold`   | control variates correct drift      | Karimireddy et al. 2020        |
 | `fednova`    | changes count per local step        | Wang et al. 2020               |
+| `fedbn`      | norms stay at each party            | Li et al. 2021                 |
+| `finetune`   | each party trains the last model on | Yu, Bagdasaryan and Shmatikov 2020 |
 
 What a strategy keeps for all (momentum, moments) lies behind the model's parameters in the state
 that rounds hand on: a function of what was released, so everybody computes it. What it needs of
 each party beside the change of its model travels behind that in the update, and what a party keeps
-for itself stays there. `engines.training.strategies` has the arithmetic.
+for itself stays there. With the last two each party ends with a model of its own, which never
+leaves it. `engines.training.strategies` has the arithmetic.
 """
 
 from __future__ import annotations
@@ -157,7 +160,52 @@ class FedNova:
         return ()
 
 
-Named = FedAvgM | FedAdam | FedYogi | FedAdagrad | FedProx | FedDyn | Scaffold | FedNova
+@dataclass(frozen=True)
+class FedBn:
+    """Parameters and statistics of normalisation layers are each party's own, and never sent."""
+
+    __pydantic_config__ = STRICT
+    name: Literal["fedbn"]
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """Nothing is kept for all."""
+        return ()
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """Each party goes on from the last model, on its own rows, and keeps what comes of it.
+
+    Args:
+        name: `finetune`.
+        epochs: passes over its training rows.
+        learning_rate: of these passes.
+    """
+
+    __pydantic_config__ = STRICT
+    name: Literal["finetune"]
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    learning_rate: Rate = 0.1
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """Nothing is kept."""
+        return ()
+
+
+Named = (
+    FedAvgM
+    | FedAdam
+    | FedYogi
+    | FedAdagrad
+    | FedProx
+    | FedDyn
+    | Scaffold
+    | FedNova
+    | FedBn
+    | FineTune
+)
 """Every strategy but the plain one, which has no parameters."""
 
 PLAIN: Final = "fedavg"
@@ -170,6 +218,8 @@ BY_NAME: Final[dict[str, type[Any]]] = {
     "feddyn": FedDyn,
     "scaffold": Scaffold,
     "fednova": FedNova,
+    "fedbn": FedBn,
+    "finetune": FineTune,
 }
 NAMES: Final = (PLAIN, *BY_NAME)
 MAX_KEPT: Final = 2
@@ -211,7 +261,9 @@ ChosenStrategy = Annotated[
     | Annotated[FedProx, Tag("<fedprox>")]
     | Annotated[FedDyn, Tag("<feddyn>")]
     | Annotated[Scaffold, Tag("<scaffold>")]
-    | Annotated[FedNova, Tag("<fednova>")],
+    | Annotated[FedNova, Tag("<fednova>")]
+    | Annotated[FedBn, Tag("<fedbn>")]
+    | Annotated[FineTune, Tag("<finetune>")],
     Discriminator(_tag),
     BeforeValidator(_offered),
 ]
@@ -231,8 +283,13 @@ def sent_beside(strategy: Named | str, size: int) -> int:
 
 
 def kept_by_party(strategy: Named | str) -> bool:
-    """Tell whether each party keeps a vector of the model's length for itself."""
-    return isinstance(strategy, FedDyn | Scaffold)
+    """Tell whether each party keeps values for itself between its rounds."""
+    return isinstance(strategy, FedDyn | Scaffold | FedBn)
+
+
+def ends_with_own(strategy: Named | str) -> bool:
+    """Tell whether each party ends with a model of its own, which stays with it."""
+    return isinstance(strategy, FedBn | FineTune)
 
 
 def kept_vectors(strategy: Named | str) -> int:

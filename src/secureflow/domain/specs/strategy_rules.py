@@ -10,15 +10,23 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.robust import Robust, least_parties
 from secureflow.domain.specs.strategies import (
     PLAIN,
+    FedBn,
     FedDyn,
     FedNova,
     FedProx,
+    FineTune,
     Scaffold,
     kept_by_party,
     name_of,
     sent_beside,
 )
-from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, Optimiser, Schedule
+from secureflow.domain.specs.torch_families import (
+    TORCH_FAMILIES,
+    TORCH_MODELS,
+    Optimiser,
+    Schedule,
+    TorchMlpModel,
+)
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.text import Text
 
@@ -27,14 +35,18 @@ STEPPED: Final = frozenset({"logistic_regression", "linear", "softmax", "mlp", *
 
 SCAFFOLD_LEAST: Final = 4
 """Of two sums that weigh parties differently, who knows one of three can solve the other two."""
+_NORMS: Final = (
+    "Use torch_cnn, torch_transformer without an adapter, or torch_mlp with `norm: layer` or "
+    "`norm: batch`."
+)
 _FEDAVG: Final = "Write `plan: {strategy: fedavg}`, or leave it out."
 
 
 def strategy_problem(spec: TrainingSpec) -> Problem | None:
     """Return why the strategy, or the rule that aggregates, cannot train this job, or None."""
-    return _strategy_rules(spec) or (
-        None if spec.plan.aggregation is None else _robust_rules(spec, spec.plan.aggregation)
-    )
+    rule = spec.plan.aggregation
+    found = _norm_rules(spec) or _strategy_rules(spec)
+    return found or (None if rule is None else _robust_rules(spec, rule))
 
 
 def _robust_rules(spec: TrainingSpec, rule: Robust) -> Problem | None:
@@ -72,6 +84,15 @@ def _too_few(spec: TrainingSpec, rule: Robust) -> Problem | None:
     return None
 
 
+def _norm_rules(spec: TrainingSpec) -> Problem | None:
+    """Check that what norms count of a party's rows stays with it."""
+    counts = isinstance(spec.model, TorchMlpModel) and spec.model.norm == "batch"
+    if not counts or isinstance(spec.plan.strategy, FedBn):
+        return None
+    reason = "the means and variances that BatchNorm counts are those of one party's rows"
+    return "model.norm", reason, "Write `plan: {strategy: fedbn}`, or `norm: layer`."
+
+
 def _strategy_rules(spec: TrainingSpec) -> Problem | None:
     name, family = name_of(spec.plan.strategy), spec.model.family
     if name == PLAIN:
@@ -81,9 +102,36 @@ def _strategy_rules(spec: TrainingSpec) -> Problem | None:
     if family in BY_SUMS:
         reason = Text("the next model of {family} is a mean, not a step", family=family)
         return "plan.strategy", reason, _FEDAVG
+    if spec.own_models:
+        return _own_rules(spec)
     if not isinstance(spec.plan.strategy, FedProx | FedDyn | Scaffold | FedNova):
         return None
     return _local_rules(spec) or _hiding_rules(spec) or _beside_rules(spec)
+
+
+def _own_rules(spec: TrainingSpec) -> Problem | None:
+    """Check a strategy by which each party ends with a model of its own."""
+    name = name_of(spec.plan.strategy)
+    if isinstance(spec.plan.strategy, FedBn) and not spec.staying:
+        reason: str = Text(
+            "{strategy} keeps normalisation layers at the parties, and this model of {family} has "
+            "none",
+            strategy=name, family=spec.model.family,
+        )  # fmt: skip
+        return "plan.strategy", reason, _NORMS
+    if spec.privacy is not None:
+        reason = Text(
+            "{strategy} has the parties' own models measured, and their figures have no noise",
+            strategy=name,
+        )
+        return "plan.strategy", reason, _FEDAVG
+    if spec.plan.keep is not None:
+        reason = Text("{strategy} makes the parties' own models of the last one", strategy=name)
+        return "plan.keep", reason, "Remove it."
+    if isinstance(spec.plan.strategy, FineTune) and not spec.plan.validation:
+        reason = "no rows are held out, on which it would be seen who gains"
+        return "plan.validation", reason, "Write `plan: {validation: 0.2}`."
+    return _local_rules(spec) or _resumed_rules(spec)
 
 
 def _hiding_rules(spec: TrainingSpec) -> Problem | None:
@@ -111,13 +159,8 @@ def _beside_rules(spec: TrainingSpec) -> Problem | None:
             strategy=name,
         )
         return "plan.strategy", reason, _FEDAVG
-    if kept_by_party(strategy) and spec.resume is not None:
-        reason = Text(
-            "what {strategy} keeps at the parties ends with their job, and the model's file has "
-            "the other half of it",
-            strategy=name,
-        )
-        return "resume", reason, "Start from the model's weights instead: secureflow model upload."
+    if (problem := _resumed_rules(spec)) is not None:
+        return problem
     if sent_beside(strategy, 1) and spec.wire_type != "float32":
         reason = Text("what {strategy} sends beside the change needs float32", strategy=name)
         return "wire", reason, "Remove it."
@@ -126,15 +169,23 @@ def _beside_rules(spec: TrainingSpec) -> Problem | None:
     return None
 
 
+def _resumed_rules(spec: TrainingSpec) -> Problem | None:
+    """Check that no job goes on without what its parties kept."""
+    if not kept_by_party(spec.plan.strategy) or spec.resume is None:
+        return None
+    reason = Text(
+        "what {strategy} keeps at the parties ends with their job, and the model's file has "
+        "the other half of it",
+        strategy=name_of(spec.plan.strategy),
+    )
+    return "resume", reason, "Start from the model's weights instead: secureflow model upload."
+
+
 def _torch_rules(spec: TrainingSpec) -> Problem | None:
     """Check what the step of an optimiser must be for a strategy that counts steps."""
     name, model = name_of(spec.plan.strategy), spec.model
-    if kept_by_party(spec.plan.strategy):
-        reason = Text(
-            "what {strategy} keeps at a party is not kept beside an optimiser's state",
-            strategy=name,
-        )
-        return "plan.strategy", reason, "Use the family mlp, or fedprox or fednova."
+    if not isinstance(spec.plan.strategy, Scaffold | FedNova):
+        return None  # FedDyn changes the loss, and whatever minimises it
     plain = isinstance(model, TORCH_MODELS) and model.optimiser == Optimiser()
     if plain and isinstance(model, TORCH_MODELS) and model.schedule == Schedule():
         return None

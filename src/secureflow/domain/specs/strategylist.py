@@ -15,6 +15,7 @@ from secureflow.domain.specs.robust import RULES_BY_NAME, least_parties
 from secureflow.domain.specs.strategies import (
     BY_NAME,
     PLAIN,
+    ends_with_own,
     kept_by_party,
     kept_vectors,
     sent_beside,
@@ -61,7 +62,8 @@ class StrategyEntry:
         paper: where it was published.
         parameters: what it takes.
         kept_for_all: vectors of the model's length that are kept between rounds beside the model.
-        kept_by_party: whether each party keeps such a vector for itself.
+        kept_by_party: whether each party keeps values for itself.
+        own_models: whether each party ends with a model of its own, which stays with it.
         sent_beside: what travels with the change of a model: `nothing`, `a number`, `a vector`.
         protections: under which it can run.
         privacy: whether it can run under noise that is added to the sum.
@@ -75,6 +77,7 @@ class StrategyEntry:
     parameters: tuple[StrategyParameter, ...] = ()
     kept_for_all: int = 0
     kept_by_party: bool = False
+    own_models: bool = False
     sent_beside: str = "nothing"
     protections: tuple[str, ...] = _ALL
     privacy: bool = True
@@ -126,6 +129,16 @@ _STRATEGIES: Final = {
     "fednova": _Words(
         Text("Changes count per local step, so that more steps weigh no more."),
         "Wang et al. 2020, arXiv 2007.07481",
+        privacy=False,
+    ),
+    "fedbn": _Words(
+        Text("Normalisation layers stay at each party, which ends with a model of its own."),
+        "Li et al. 2021, arXiv 2102.07623",
+        privacy=False,
+    ),
+    "finetune": _Words(
+        Text("The mean; at the end each party trains on by itself, and keeps that model."),
+        "Yu, Bagdasaryan and Shmatikov 2020, arXiv 2002.04758",
         privacy=False,
     ),
 }
@@ -188,7 +201,7 @@ def _strategy(name: str, words: _Words) -> StrategyEntry:
     return StrategyEntry(
         name, STRATEGY, words.sentence, words.paper,
         () if name == PLAIN else tuple(_parameters(BY_NAME[name])),
-        kept_vectors(chosen), kept_by_party(chosen),
+        kept_vectors(chosen), kept_by_party(chosen), ends_with_own(chosen),
         ("nothing", "a number", "a vector")[beside], privacy=words.privacy,
         smallest_roster=4 if beside == 2 else 2,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 | family       | sees                              | is                                            |
 |--------------|-----------------------------------|-----------------------------------------------|
-| `torch_mlp`  | all inputs, of texts their counts | dense layers                                  |
+| `torch_mlp`  | all inputs, of texts their counts | dense layers, and norms if asked for          |
 | `torch_cnn`  | one image, or one [h, w, c] array | 3×3 convolutions, GroupNorm, ReLU, pooling    |
 | `torch_lstm` | one text, or one [steps, d] array | an LSTM, the mean over its steps              |
 | `torch_transformer` | one text, or one [steps, d] array | `domain.specs.torch_transformer`       |
@@ -21,7 +21,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Problem
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Problem
 from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature, TextFeature
 from secureflow.domain.specs.tensors import Tensors, TensorSpec
 from secureflow.domain.specs.torch_training import (
@@ -31,6 +31,7 @@ from secureflow.domain.specs.torch_training import (
     TorchTraining,
     Width,
     dense,
+    norm_layer,
     ordered,
     pair,
 )
@@ -69,19 +70,25 @@ class TorchMlpModel(TorchTraining):
         family: `torch_mlp`.
         hidden: the sizes of the hidden layers.
         activation: of the hidden layers.
+        norm: between a hidden layer and its activation: LayerNorm (`layer`), or BatchNorm
+            (`batch`), which counts means and variances of a party's rows.
     """
 
     __pydantic_config__ = STRICT
     family: Literal["torch_mlp"]
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (64,)
     activation: Literal["relu", "tanh"] = "relu"
+    norm: Annotated[Literal["layer", "batch"] | None, UNLESS_NONE] = None
 
     def started(
         self, inputs: int, beside: Sequence[TensorFeature], outputs: int
     ) -> tuple[StartedTensor, ...]:
         """Return the tensors with their first numbers, in the order of names."""
         del beside
-        return ordered(dense("layers", (inputs, *self.hidden, outputs)))
+        found = list(dense("layers", (inputs, *self.hidden, outputs)))
+        for at, size in enumerate(self.hidden if self.norm else ()):
+            found += norm_layer(f"norms.{at}", size, counted=self.norm == "batch")
+        return ordered(found)
 
 
 @dataclass(frozen=True)
@@ -127,8 +134,7 @@ class TorchCnnModel(TorchTraining):
         for at, (into, out) in enumerate(pairwise(sizes)):
             limit = 1 / math.sqrt(9 * into)
             found += pair(f"convolutions.{at}", (out, into, 3, 3), limit)
-            found.append(StartedTensor(TensorSpec(f"norms.{at}.weight", (out,)), 0.0, 1.0))
-            found.append(StartedTensor(TensorSpec(f"norms.{at}.bias", (out,))))
+            found += norm_layer(f"norms.{at}", out)
         found += dense("layers", (self.flattened(beside), *self.hidden, outputs))
         return ordered(found)
 
@@ -200,6 +206,13 @@ def tensors_of(
         SecureFlowError: `invalid_model` if the family cannot see these inputs.
     """
     return tuple(one.tensor for one in model.started(inputs, beside, outputs))
+
+
+def norms_of(
+    model: TorchModel, inputs: int, beside: Sequence[TensorFeature], outputs: int
+) -> Tensors:
+    """Return the tensors of a model's normalisation layers; as `tensors_of`."""
+    return tuple(one.tensor for one in model.started(inputs, beside, outputs) if one.norm)
 
 
 def torch_problem(model: TorchModel, table: int, beside: Sequence[TensorFeature]) -> Problem | None:

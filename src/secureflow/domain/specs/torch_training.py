@@ -90,17 +90,40 @@ class TorchTraining:
 
 @dataclass(frozen=True)
 class StartedTensor:
-    """A tensor and its first numbers: uniform within ±`limit` around `value`."""
+    """A tensor and its first numbers: uniform within ±`limit` around `value`.
+
+    Args:
+        tensor: its name and shape.
+        limit: of the first numbers.
+        value: their middle.
+        norm: whether it is of a normalisation layer.
+    """
 
     tensor: TensorSpec
     limit: float = 0.0
     value: float = 0.0
+    norm: bool = False
 
 
 def dense(prefix: str, sizes: Sequence[int]) -> Iterator[StartedTensor]:
     """Yield the tensors of dense layers, which start as PyTorch's do."""
     for at, (into, out) in enumerate(pairwise(sizes)):
         yield from pair(f"{prefix}.{at}", (out, into), 1 / math.sqrt(max(1, into)))
+
+
+def norm_layer(name: str, size: int, *, counted: bool = False) -> Iterator[StartedTensor]:
+    """Yield the tensors of a normalisation layer over `size` numbers.
+
+    Args:
+        name: the layer's.
+        size: how many numbers it has a scale for.
+        counted: whether it counts means and variances of the rows that it sees.
+    """
+    yield StartedTensor(TensorSpec(f"{name}.weight", (size,)), 0.0, 1.0, norm=True)
+    yield StartedTensor(TensorSpec(f"{name}.bias", (size,)), norm=True)
+    if counted:
+        yield StartedTensor(TensorSpec(f"{name}.running_mean", (size,)), norm=True)
+        yield StartedTensor(TensorSpec(f"{name}.running_var", (size,)), 0.0, 1.0, norm=True)
 
 
 def pair(name: str, shape: tuple[int, ...], limit: float) -> Iterator[StartedTensor]:

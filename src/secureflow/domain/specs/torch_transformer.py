@@ -26,6 +26,7 @@ from secureflow.domain.specs.torch_training import (
     StartedTensor,
     TorchTraining,
     dense,
+    norm_layer,
     ordered,
     pair,
 )
@@ -135,13 +136,9 @@ class TorchTransformerModel(TorchTraining):
             for target in TARGETS:
                 shape = self.layer(target)
                 yield from pair(f"blocks.{at}.{target}", shape, 1 / math.sqrt(shape[1]))
-            for norm in ("before", "between"):
-                yield from self._norm(f"blocks.{at}.{norm}")
-        yield from self._norm("norm")
-
-    def _norm(self, name: str) -> Iterator[StartedTensor]:
-        yield StartedTensor(TensorSpec(f"{name}.weight", (self.width,)), 0.0, 1.0)
-        yield StartedTensor(TensorSpec(f"{name}.bias", (self.width,)))
+            for place in ("before", "between"):
+                yield from norm_layer(f"blocks.{at}.{place}", self.width)
+        yield from norm_layer("norm", self.width)
 
 
 TARGETS: Final[tuple[Target, ...]] = ("query", "key", "value", "output", "up", "down")

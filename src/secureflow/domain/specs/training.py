@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -13,8 +12,6 @@ from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
     UNLESS_NONE,
-    Category,
-    Column,
     SpecBase,
     dump,
 )
@@ -44,14 +41,16 @@ from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.robust import Krum
 from secureflow.domain.specs.startingmodels import Initial, Resume
-from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.strategies import (
+    FedBn,
     Scaffold,
+    ends_with_own,
     kept_by_party,
     kept_vectors,
     name_of,
     sent_beside,
 )
+from secureflow.domain.specs.tablefeatures import CategoricalFeature, NumericFeature
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -61,7 +60,12 @@ from secureflow.domain.specs.targets import (
     outputs_of,
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
-from secureflow.domain.specs.torch_families import TORCH_MODELS, TorchTransformerModel, tensors_of
+from secureflow.domain.specs.torch_families import (
+    TORCH_MODELS,
+    TorchTransformerModel,
+    norms_of,
+    tensors_of,
+)
 from secureflow.domain.specs.trainingplan import TrainingPlan
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
@@ -90,40 +94,6 @@ __all__ = [
     "TrainingPlan",
     "TrainingSpec",
 ]
-
-
-@dataclass(frozen=True)
-class NumericFeature:
-    """A numeric column, standardised by federated moments or scaled to declared bounds.
-
-    Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle. With
-    `scale: none` a number enters as it is: a recipe has made it what it is to be. With `missing:
-    kept` a missing value stays one, for a family that learns where such rows belong.
-    """
-
-    __pydantic_config__ = STRICT
-    column: Made
-    bounds: tuple[float, float]
-    scale: Literal["federated", "bounds", "none"] = "federated"
-    missing: Annotated[Literal["kept"] | None, UNLESS_NONE] = None
-
-    @property
-    def filled(self) -> float:
-        """What a missing value is in a model's inputs: NaN, or the middle."""
-        return math.nan if self.missing == "kept" else 0.0
-
-
-@dataclass(frozen=True)
-class CategoricalFeature:
-    """A categorical column, one-hot over the declared categories.
-
-    A missing value has its own indicator when `missing` is `indicator`, else all zeros.
-    """
-
-    __pydantic_config__ = STRICT
-    column: Column
-    categories: Annotated[tuple[Category, ...], Field(min_length=1, max_length=4096)]
-    missing: Literal["indicator", "zeros"] = "zeros"
 
 
 @dataclass(frozen=True)
@@ -260,11 +230,31 @@ class TrainingSpec(SpecBase):
         """The number of values in an update.
 
         The model's change, the bit of an adapting bound, and what the strategy needs beside them;
-        of trees the histograms of one level, whole numbers.
+        of trees the histograms of one level, whole numbers. Tensors that stay are not in it.
         """
         if isinstance(self.model, XgboostModel):
             return self.model.sums(*self.inputs_of_trees)
-        return self.model_and_bound + sent_beside(self.plan.strategy, self.model_parameters)
+        return self.change_parameters + sent_beside(self.plan.strategy, self.model_parameters)
+
+    @property
+    def change_parameters(self) -> int:
+        """The number of values in an update before what the strategy sends beside the change."""
+        return self.model_and_bound - total(self.staying)
+
+    @property
+    def staying(self) -> Tensors:
+        """The tensors that each party trains for itself: of FedBN those of the norms."""
+        features, model = self.features, self.model
+        if not isinstance(self.plan.strategy, FedBn) or features is None:
+            return ()
+        if not isinstance(model, TORCH_MODELS):
+            return ()
+        return norms_of(model, features.width, features.beside, outputs_of(features.label))
+
+    @property
+    def own_models(self) -> bool:
+        """Whether each party ends with a model of its own, which stays with it."""
+        return ends_with_own(self.plan.strategy)
 
     @property
     def start_parameters(self) -> int:

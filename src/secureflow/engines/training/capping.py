@@ -65,7 +65,7 @@ def update_parts(spec: TrainingSpec) -> tuple[tuple[int, float], ...]:
 
     The change of the model is one; what its strategy sends beside it is another.
     """
-    sizes = spec.model_and_bound, spec.update_parameters - spec.model_and_bound
+    sizes = spec.change_parameters, spec.update_parameters - spec.change_parameters
     return tuple((size, spec.limits.clip_norm) for size in sizes if size)
 
 

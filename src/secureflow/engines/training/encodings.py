@@ -26,7 +26,7 @@ from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
 from secureflow.engines.secagg.encoding import Contribution, mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.capping import update_parts
-from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.models import Stage, UpdateLayout, update_layout
 from secureflow.engines.training.noising import (
     longest_sum,
     noise_bound,
@@ -94,8 +94,15 @@ def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
         bits=INT8_BITS if coded else spec.quantisation.bits,
         counted_bits=_COUNTED_BITS if coded else 0,
         max_weight=spec.limits.max_weight,
-        metrics=tuple(Metric(f"sum_{n}", layout.per_row) for n in range(1, layout.sums)),
+        metrics=_metrics(layout),
     )
+
+
+def _metrics(layout: UpdateLayout) -> tuple[Metric, ...]:
+    """Return the sums of a stage; a count of parties is no larger than a weight."""
+    first = layout.sums - layout.counts
+    bounds = {n: layout.per_row if n < first else 1.0 for n in range(1, layout.sums)}
+    return tuple(Metric(f"sum_{n}", bound) for n, bound in bounds.items())
 
 
 def _on_lattice(spec: TrainingSpec, stage: Stage) -> bool:

@@ -68,13 +68,26 @@ def model_card(
         metrics: those of the final evaluation.
         created: unix seconds.
     """
+    digest = model_digest(parameters)
+    return card_of(spec, digest, moments=moments, metrics=metrics, created=created)
+
+
+def card_of(
+    spec: TrainingSpec,
+    digest: str,
+    *,
+    moments: Sequence[float] | None,
+    metrics: Mapping[str, float],
+    created: int,
+) -> dict[str, Any]:
+    """Return the card of a model of which the digest is known, as `model_card` does."""
     written = dump(spec)
     # A logistic regression is known by its features alone; its card stays as it was.
     more = {} if isinstance(spec.model, ModelSpec) else {"model": written["model"]}
     return more | {
         "name": spec.name,
         "family": spec.model.family,
-        "digest": model_digest(parameters),
+        "digest": digest,
         "spec_digest": spec_digest(spec),
         "purpose": spec.purpose,
         "contributors": list(spec.parties),

@@ -29,9 +29,10 @@ from secureflow.engines.training.contributions import (
 )
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
-from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.measures import figures
 from secureflow.engines.training.models import initial_model_digest
 from secureflow.engines.training.noising import metric_errors
+from secureflow.engines.training.ownmodels import counted, own_section, own_sums, shared_sums
 from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.sections import sections
@@ -136,12 +137,29 @@ def _public(release: Released) -> dict[str, JSON]:
 
 def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
     """Return the metrics of a release's sums (the weight comes first), rounded for reports."""
-    metrics = measure_of(spec).summarise(np.asarray(sums[1:], dtype=np.float64))
-    return {
-        # The unit of a number is its label's: `measures` has rounded to significant digits.
-        name: float(value) if name in {"mse", "mae"} else round(float(value), 6)
-        for name, value in metrics.items()
-    }
+    return figures(spec, np.asarray(shared_sums(spec, sums)[1:], dtype=np.float64))
+
+
+def own_figures(spec: TrainingSpec, sums: list[float], parties: int) -> dict[str, JSON] | None:
+    """Return what an evaluation tells of the parties' own models; None where there are none.
+
+    Args:
+        spec: the job's.
+        sums: that were released.
+        parties: that were measured.
+    """
+    if not spec.own_models:
+        return None
+    gained, lost = counted(sums, parties)
+    metrics = figures(spec, own_sums(spec, sums))
+    return {"metrics": metrics, "gained": gained, "lost": lost, "parties": parties}
+
+
+def own_sections(shared: dict[str, float], own: dict[str, JSON] | None) -> list[dict[str, JSON]]:
+    """Return the report's section of them, if there are any."""
+    if own is None:
+        return []
+    return [own_section(shared, own["metrics"], own["gained"], own["lost"])]
 
 
 def _report_round(
@@ -210,7 +228,11 @@ def _finish(
     errors = metric_errors(course.spec, evaluation.body["sums"], len(evaluation.survivors))
     report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
-    told = sections(course.spec, sums) + contribution_sections(course, scores)
+    own = own_figures(course.spec, evaluation.body["sums"], len(evaluation.survivors))
+    if own is not None:
+        report["own_models"] = own
+    told = sections(course.spec, shared_sums(course.spec, sums))
+    told += own_sections(metrics, own) + contribution_sections(course, scores)
     if told:
         report["sections"] = told
     if course.spec.bundle is not None:

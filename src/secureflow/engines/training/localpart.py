@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.protections import traits_of
-from secureflow.domain.specs.strategies import FedDyn, FedNova, Scaffold
+from secureflow.domain.specs.strategies import FedBn, FedDyn, FedNova, Scaffold
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.capping import clipped_delta
 from secureflow.engines.training.pull import Pull
+from secureflow.engines.training.strategies.fedbn import stays
 from secureflow.engines.training.strategies.fednova import most_steps, per_step
 
 Vector = NDArray[np.float32]
@@ -29,13 +30,23 @@ class LocalPart:
         spec: the job's.
         before: the global model, float32 (d,).
         kept: what the strategy keeps for all, float32 (kept · d,).
-        own: what the party kept after its last round, float32 (d,); zeros before the first.
+        own: what the party kept after its last round, float32 (d,); zeros before the first. Of
+            FedBN the layers that stay, (staying,), and nothing before the first.
     """
 
     spec: TrainingSpec
     before: Vector
     kept: Vector
     own: Vector = field(repr=False)
+
+    @property
+    def start(self) -> Vector:
+        """The model from which this party's steps begin: with its own layers, if some stay."""
+        if not len(self.own) or not isinstance(self.spec.plan.strategy, FedBn):
+            return self.before
+        found = self.before.copy()
+        found[stays(self.spec)] = self.own
+        return found
 
     @property
     def pull(self) -> Pull | None:
@@ -55,6 +66,9 @@ class LocalPart:
         """
         spec, change = self.spec, trained - self.before
         chosen = spec.plan.strategy
+        if isinstance(chosen, FedBn):
+            kept = stays(spec)
+            return change[~kept], _NOTHING, trained[kept]
         if isinstance(chosen, FedDyn):
             counted = self._within_caps(change)  # as everybody's slope does
             return change, _NOTHING, self.own - np.float32(chosen.alpha) * counted

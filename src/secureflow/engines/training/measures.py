@@ -404,6 +404,15 @@ def measure_of(spec: TrainingSpec) -> Measure:
     return NumberMeasure(label.half) if isinstance(label, NumberLabel) else BinaryMeasure()
 
 
+def figures(spec: TrainingSpec, sums: NDArray[np.float64]) -> dict[str, float]:
+    """Return the metrics of sums without their weight, rounded for reports."""
+    return {
+        # The unit of a number is its label's: the measure has rounded to significant digits.
+        name: float(value) if name in {"mse", "mae"} else round(float(value), 6)
+        for name, value in measure_of(spec).summarise(sums).items()
+    }
+
+
 def _errors(outputs: Outputs, labels: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     z = labels.astype(np.float64)
     found = np.nan_to_num(outputs.reshape(-1).astype(np.float64), nan=0.0, posinf=1e9, neginf=-1e9)

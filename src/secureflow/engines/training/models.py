@@ -10,7 +10,8 @@ An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float
 | `evaluate` | 0          | the same, for the model handed over                             |
 | `validation` | rows · (width + 1) | the salt of the party's commitment, and weight 1        |
 
-So the metrics of round n's input model cost no further flight. Under differential privacy
+So the metrics of round n's input model cost no further flight. Where parties end with models of
+their own, `evaluate` has more sums (`ownmodels`). Under differential privacy
 (`private`) the weight is 1, and that module defines `delta` and `sums`.
 """
 
@@ -29,6 +30,7 @@ from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.metrics import LOSS_CAP
+from secureflow.engines.training.ownmodels import COUNTS
 from secureflow.engines.training.private import SEED_WORDS, draws_noise, noises_metrics
 
 if TYPE_CHECKING:
@@ -108,12 +110,14 @@ class UpdateLayout:
         sums: k, float64 elements of `sums`, including the seeds at their end.
         per_row: no single row moves any element of `sums` by more than this.
         seeds: words of `sums` that are a seed for noise.
+        counts: elements at the end of `sums` that are 1 or 0 of each party, whatever its rows.
     """
 
     parameters: int
     sums: int
     per_row: float
     seeds: int = 0
+    counts: int = 0
 
 
 def validation_values(spec: TrainingSpec) -> int:
@@ -134,7 +138,11 @@ def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
         return UpdateLayout(validation_values(spec), 1 + salted, 1.0)
     metrics = measure_of(spec).count
     parameters = spec.update_parameters if stage == "train" else 0
-    return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)
+    counts = COUNTS if spec.own_models and stage == "evaluate" else 0
+    if counts:
+        metrics *= 2
+    per_row = LOSS_CAP if metrics else 1.0
+    return UpdateLayout(parameters, 1 + metrics + counts, per_row, counts=counts)
 
 
 def _private_layout(spec: TrainingSpec, stage: Stage) -> UpdateLayout:

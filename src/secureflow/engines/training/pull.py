@@ -6,7 +6,8 @@
 | `feddyn`   | α · (w − w₀) − λ_i, with the party's own slope λ_i                      |
 | `scaffold` | c − c_i, with everybody's slope c and the party's own c_i               |
 
-w₀ is the global model of the round.
+w₀ is the global model of the round. A family of NumPy takes `back` away in each step; a network of
+PyTorch adds `factor` and `slope` to the slopes that its optimiser then takes up.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Pull:
 
     def __init__(self, spec: TrainingSpec, before: Vector, slope: Vector | None = None) -> None:
         rate, factor = np.float32(spec.plan.learning_rate), proximal(spec)
+        self.factor, self.before, self.slope = factor, before, slope
         self._factor = None if factor is None else rate * factor
-        self._before = before
         self._slope = None if slope is None else rate * slope
 
     def back(self, *now: Vector | np.float32) -> Vector | None:
@@ -52,5 +53,5 @@ class Pull:
         if self._factor is None:
             return self._slope
         whole = np.concatenate([np.atleast_1d(one) for one in now])
-        found = np.asarray(self._factor * (whole - self._before))
+        found = np.asarray(self._factor * (whole - self.before))
         return found if self._slope is None else found + self._slope

@@ -7,7 +7,7 @@ from typing import Final
 
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.robust import Krum, Median, TrimmedMean
-from secureflow.domain.specs.strategies import FedNova, Scaffold
+from secureflow.domain.specs.strategies import FedBn, FedNova, Scaffold
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.explaining import Row
 from secureflow.kit.text import Text
@@ -18,6 +18,11 @@ _SECOND: Final = (
     "the control variates are the second: who knows row counts and all updates but two "
     "can compute these two"
 )
+_OWN: Final = (
+    "the sums of the figures of the parties' own models, and how many parties have a better or a "
+    "worse one than the shared model"
+)
+_BEGUN: Final = "no normalisation layer of any party: in it they are as they began"
 _STEPS: Final = (
     "the strategy needs it; with the total row count it may tell the row counts of few parties"
 )
@@ -56,6 +61,10 @@ def strategy_sights(spec: TrainingSpec) -> Iterator[Row]:
             "two sums of each round's updates that weigh parties differently",
             _SECOND,
         )
+    if spec.own_models:
+        yield "whoever has the report", _OWN, "the parties' own models are measured, and stay there"
+    if isinstance(spec.plan.strategy, FedBn):
+        yield "whoever has the model", _BEGUN, "normalisation layers are each party's own"
     if isinstance(spec.plan.strategy, FedNova) and traits_of(spec).masks:
         yield (
             "whoever has the published sums",

@@ -63,7 +63,12 @@ def layers_of(spec: TrainingSpec) -> Calls:
     features, model = _features(spec), spec.model
     outputs = outputs_of(features.label)
     if isinstance(model, TorchMlpModel):
-        return {"layers": _dense((features.width, *model.hidden, outputs))}
+        norm = "BatchNorm1d" if model.norm == "batch" else "LayerNorm"
+        named: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+            (norm, (size,), {}) for size in (model.hidden if model.norm else ())
+        ]
+        made: Calls = {"layers": _dense((features.width, *model.hidden, outputs))}
+        return {**made, "norms": named} if named else made
     if isinstance(model, TorchCnnModel):
         first = _shape(features.beside)[2]
         blocks = list(pairwise((first, *model.channels)))
@@ -112,7 +117,8 @@ def computed(spec: TrainingSpec, module: Any, inputs: Any, torch: Any) -> Any:
     if isinstance(model, TorchLstmModel):
         return _sequence(spec, module, inputs, torch)
     tanh = isinstance(model, TorchMlpModel) and model.activation == "tanh"
-    return _behind(module["layers"], inputs, torch.tanh if tanh else functional.relu)
+    norms = module["norms"] if isinstance(model, TorchMlpModel) and model.norm else ()
+    return _behind(module["layers"], inputs, torch.tanh if tanh else functional.relu, norms)
 
 
 def source(spec: TrainingSpec) -> str:
@@ -131,7 +137,8 @@ def source(spec: TrainingSpec) -> str:
         body = _TEXT if "embedding" in layers_of(spec) else _STEPS
     else:
         tanh = isinstance(model, TorchMlpModel) and model.activation == "tanh"
-        body = _MLP.replace("F.relu", "torch.tanh") if tanh else _MLP
+        body = _NORMED if isinstance(model, TorchMlpModel) and model.norm else _MLP
+        body = body.replace("F.relu", "torch.tanh") if tanh else body
     return _SOURCE.format(layers="\n".join(assignments), body=body)
 
 
@@ -149,10 +156,11 @@ def _sequence(spec: TrainingSpec, module: Any, inputs: Any, torch: Any) -> Any:
     return _behind(module["layers"], mean, torch.relu)
 
 
-def _behind(layers: Any, seen: Any, activation: Any) -> Any:
+def _behind(layers: Any, seen: Any, activation: Any, norms: Any = ()) -> Any:
     *hidden, last = layers
-    for layer in hidden:
-        seen = activation(layer(seen))
+    for at, layer in enumerate(hidden):
+        found = layer(seen)
+        seen = activation(norms[at](found) if len(norms) else found)
     return last(seen)
 
 
@@ -184,6 +192,11 @@ _MLP: Final = """\
     def forward(self, x):  # (rows, inputs)
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
+        return self.layers[-1](x)"""
+_NORMED: Final = """\
+    def forward(self, x):  # (rows, inputs)
+        for layer, norm in zip(self.layers, self.norms):
+            x = F.relu(norm(layer(x)))
         return self.layers[-1](x)"""
 _CNN: Final = """\
     def forward(self, x):  # (rows, channels, height, width)

@@ -14,7 +14,8 @@ rounds another. Sampling, lattice and noise are those of `private`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
 from secureflow.engines.training.measures import Measured, measure_of
 from secureflow.engines.training.order import orders
-from secureflow.engines.training.pull import Pull, proximal
+from secureflow.engines.training.pull import Pull
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
 from secureflow.engines.training.torch_state import Optimiser, OptimiserState
 from secureflow.engines.training.torch_transformer import put_base
@@ -39,6 +40,15 @@ Matrix = NDArray[np.float32]
 _GRID: Final = 30
 """A row's clipped gradient is cut to multiples of its bound's 2^-30: sums over up to 2^22 rows are
 exact in float64."""
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    """A strategy's part of a round's slopes: `factor` · (w − `began`) + `slopes`, by parameter."""
+
+    factor: float
+    began: Mapping[str, Any]
+    slopes: Mapping[str, Any]
 
 
 class TorchNetwork(Measured):
@@ -88,20 +98,19 @@ class TorchNetwork(Measured):
             SecureFlowError: `training_diverged` if a parameter is no longer finite; `missing_extra`
                 without PyTorch.
         """
-        del pull
         torch, module = self._loaded(parameters, self.device)
         done, plan = self.state.rounds, spec.plan
         rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)
         named = [(name, one) for name, one in module.named_parameters() if one.requires_grad]
         optimiser = Optimiser(torch, self._model, named, rate, self.state)
         counts = row_weights(self._model.class_weights, labels, weights)
-        began = [one.detach().clone() for _, one in named] if proximal(spec) else []
+        pulled = self._pulled(torch, pull or Pull(spec, parameters))
         for order in orders(plan, seed, len(labels)):
             for start in range(0, len(labels), plan.batch_size):
                 rows = order[start : start + plan.batch_size]
                 optimiser.clear()
                 self._backwards(torch, module, inputs, labels, counts, rows)
-                self._pull(spec, named, began)
+                _pull(named, pulled)
                 optimiser.step()
         trained = self._flat(module)
         if not np.isfinite(trained).all():
@@ -179,8 +188,8 @@ class TorchNetwork(Measured):
             put_base(self._spec, made, self._base, torch)
             self._made = torch, made
         torch, module = self._made
-        module.to(device)
-        own, at = dict(module.named_parameters()), 0
+        module.to(device).eval()
+        own, at = _named(module), 0
         with torch.no_grad():
             for one in self._tensors:
                 part = np.array(parameters[at : at + one.size], np.float32).reshape(one.shape)
@@ -189,7 +198,7 @@ class TorchNetwork(Measured):
         return torch, module
 
     def _leaves(self, module: Any) -> list[Any]:
-        own = dict(module.named_parameters())
+        own = _named(module)
         return [own[one.name] for one in self._tensors]
 
     def _flat(self, module: Any) -> Vector:
@@ -209,17 +218,28 @@ class TorchNetwork(Measured):
         size = inputs.block if isinstance(inputs, EncodedRows) else len(rows)
         for start in range(0, len(rows), max(size, 1)):
             some = rows[start : start + size]
+            module.train(len(some) > 1)  # of one row BatchNorm has no variance
             seen = torch.from_numpy(np.ascontiguousarray(inputs[some])).to(self.device)
             losses = self._losses(torch, computed(self._spec, module, seen, torch), labels[some])
             if counts is not None:
                 losses = losses * torch.from_numpy(counts[some]).to(losses.device)
             (losses.sum() / len(rows)).backward()
 
-    @staticmethod
-    def _pull(spec: TrainingSpec, named: list[tuple[str, Any]], began: list[Any]) -> None:
-        """Add the slope of a proximal term, if the strategy has one, to those of a batch."""
-        for (_, one), before in zip(named if began else (), began, strict=True):
-            one.grad.add_(one.detach() - before, alpha=float(proximal(spec) or 0.0))
+    def _pulled(self, torch: Any, pull: Pull) -> _Pulled:
+        """Return what a strategy adds to the slopes, in the shapes of the parameters."""
+        factor = 0.0 if pull.factor is None else float(pull.factor)
+        began = self._placed(torch, pull.before) if factor else {}
+        slopes = {} if pull.slope is None else self._placed(torch, pull.slope)
+        return _Pulled(factor, began, slopes)
+
+    def _placed(self, torch: Any, flat: Vector) -> dict[str, Any]:
+        """Return a flat vector as tensors by name, where the network trains."""
+        found, at = {}, 0
+        for one in self._tensors:
+            part = np.array(flat[at : at + one.size], np.float32).reshape(one.shape)
+            found[one.name] = torch.from_numpy(part).to(self.device)
+            at += one.size
+        return found
 
     def _losses(self, torch: Any, outputs: Any, labels: NDArray[Any]) -> Any:
         """Return the loss of each row: log loss, cross-entropy or half the squared error."""
@@ -242,3 +262,17 @@ class TorchNetwork(Measured):
             at += one.size
         newest = max(number for number, _ in last)
         return float(last[newest, "bias"][0]), float(np.linalg.norm(last[newest, "weight"]))
+
+
+def _named(module: Any) -> dict[str, Any]:
+    """Return the parameters of a module, and what its norms count of rows, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _pull(named: Sequence[tuple[str, Any]], pulled: _Pulled) -> None:
+    """Add a strategy's part to the slopes of a batch."""
+    for name, one in named:
+        if pulled.began:
+            one.grad.add_(one.detach() - pulled.began[name], alpha=pulled.factor)
+        if pulled.slopes:
+            one.grad.add_(pulled.slopes[name])

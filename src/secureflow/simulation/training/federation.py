@@ -16,7 +16,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
-from secureflow.engines.training.federated import summarise
+from secureflow.engines.training.federated import own_figures, summarise
 from secureflow.engines.training.models import initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
@@ -44,6 +44,7 @@ class Trained:
         last_metrics: of the last model, by the final evaluation.
         round: the round that the model is of.
         repeated: the first round that began with the model of the one before; 0 for none.
+        own_models: what is told of the parties' own models; None where they end with none.
     """
 
     state: Vector
@@ -54,6 +55,7 @@ class Trained:
     last_metrics: Mapping[str, float]
     round: int
     repeated: int = 0
+    own_models: Mapping[str, Any] | None = None
 
 
 def federate(
@@ -132,7 +134,7 @@ class _Rounds:
             model, metrics, last = kept.model, kept.metrics, kept.round
         return Trained(
             model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last,
-            self._repeated,
+            self._repeated, own_figures(self._spec, sums, len(self._parties)),
         )  # fmt: skip
 
     def _copied(self) -> GlobalModel:

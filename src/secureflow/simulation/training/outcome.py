@@ -68,6 +68,15 @@ class Outcome:
         return self.trained.round if self.spec.plan.keep == "best" else None
 
     @property
+    def own_models(self) -> Mapping[str, Any] | None:
+        """What is told of the models that the parties end with for themselves; None without.
+
+        `metrics` of them on each party's own held-out rows, and of the `parties` how many `gained`
+        and `lost`.
+        """
+        return self.trained.own_models
+
+    @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
         """One entry a round: `round`, metrics, `seconds`, and with noise `epsilon`.
 
@@ -130,6 +139,7 @@ class Outcome:
             "metrics": dict(self.metrics),
             "last_metrics": dict(self.last_metrics),
             "kept_round": self.kept_round,
+            "own_models": None if self.own_models is None else dict(self.own_models),
             "privacy": self.privacy,
             "notes": list(self.notes),
             "history": [dict(row) for row in self.history],

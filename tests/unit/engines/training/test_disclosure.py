@@ -181,6 +181,7 @@ LEARNING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "trimmed_mean": ({"aggregation": {"rule": "trimmed_mean", "trim": 2}}, {}),
     "scaffold": ({"strategy": "scaffold"}, {"plain": "partly"}),
     "fednova": ({"strategy": "fednova"}, {}),
+    "finetune": ({"strategy": "finetune", "validation": 0.2}, {}),
 }
 
 
@@ -218,13 +219,15 @@ def test_what_a_strategy_or_rule_shows_is_told() -> None:
         assert ("never an update" in operator) == (name != "krum")
         steps = sees(made, "whoever has the published sums", REAL)
         assert ("local steps" in steps) == (name == "fednova" and "secagg" in made.protection)
+        report = sees(made, "whoever has the report", REAL)
+        assert ("the parties' own models" in report) == (name == "finetune")
         stopped = attacks(made, REAL)[0]["stopped"]
         assert stopped == LEARNING[name][1].get(noise, "yes")
         if name == "scaffold":
             hidden = "partly" if "secagg" in made.protection else "no"
             assert attacks(made, SIMULATED)[0]["stopped"] == hidden
         seen.add((name, made.protection))
-    masked = {(name, one) for name in ("scaffold", "fednova") for one in PROTECTIONS}
+    masked = {(name, one) for name in ("scaffold", "fednova", "finetune") for one in PROTECTIONS}
     assert seen == masked | {(name, "sealed") for name in LEARNING}
 
 

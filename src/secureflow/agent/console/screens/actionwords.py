@@ -187,6 +187,20 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "record_set_back": "record set back",
 }
 """How a job has ended here, beside what every job may: each has its Chinese."""
+
+
+def _own_model(facts: Mapping[str, Any]) -> str:
+    """Say how this organisation's own model does on its held-out rows."""
+    if "own" not in facts or "shared" not in facts:
+        return "Kept this organisation's own model; no row here measures it."
+    return Text(
+        "Kept this organisation's own model: loss {own} on its held-out rows, where the shared "
+        "one has {shared}.",
+        own=facts["own"],
+        shared=facts["shared"],
+    )
+
+
 _JOBS: Final[Mapping[str, ActionKind]] = {
     "job.finished": ActionKind(
         "jobs", lambda f: Text("The job has ended here: {outcome}.", outcome=_said(f["outcome"]))
@@ -194,6 +208,7 @@ _JOBS: Final[Mapping[str, ActionKind]] = {
     "job.not_measured": ActionKind(
         "jobs", _fixed("Too few rows here to measure how good the model is.")
     ),
+    "job.own_model": ActionKind("jobs", _own_model),
     "job.row_refused": ActionKind("jobs", _fixed("A row did not fit its declaration."), warns=True),
     "bundle.failed": ActionKind(
         "jobs", lambda f: Text("The job's code failed ({code}).", code=f["code"]), warns=True

@@ -60,6 +60,8 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _FLOAT32 = 4
+OWN_MODEL = "own_model"
+"""A party's own model, until it is kept for its owner."""
 
 _log = get_logger(__name__)
 
@@ -183,6 +185,28 @@ class ModelFiles:
             ),
             "Check the free space of the agent's directory.",
         )
+
+    def own_model(self, job: str, length: int) -> Path:
+        """Return the file of what the worker wrote as this party's own model, which no worker sees.
+
+        Args:
+            job: the job.
+            length: its bytes.
+
+        Raises:
+            SecureFlowError: `update_length_wrong` if the worker wrote another length.
+        """
+        path = self._held(job) / OWN_MODEL
+        with writing(self._place, length):
+            found = take(self._job(job) / UPDATE, path, length)
+        if found == length:
+            return path
+        raise SecureFlowError(
+            "update_length_wrong",
+            Text("The worker wrote {size} bytes of its own model, not {length}.",
+                 size=found, length=length),
+            "Check the free space of the agent's directory.",
+        )  # fmt: skip
 
     def keep_update(self, job: str, content: str, plaintext: memoryview, *, filed: bool) -> None:
         """Make an update, and the trainer's state if it left one, durable under the digest.

@@ -31,9 +31,10 @@ from secureflow.agent.compute.training import (
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
 from secureflow.agent.kinds.basemodels import place_bases
-from secureflow.agent.kinds.kind import LocalContribution
+from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.ownmodels import OwnModels
 from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
@@ -77,6 +78,7 @@ class Updates:
         self._held: dict[str, LocalContribution] = {}
         self._rows: dict[str, int] = {}
         self._private = PrivateRows(context, computing)
+        self._own = OwnModels(context, files)
         self._initial: dict[str, str] = {}
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
@@ -153,6 +155,9 @@ class Updates:
                 answer = await self._computed(job, spec, stage, path, model, moments, request.round)
                 # What the worker left in its files is as much its word as its answer.
                 held = await self._taken(job, spec, request, (length, layout.sums), answer)
+                if stage == "evaluate":
+                    start = RoundStart(model, moments)
+                    await run_to_its_end(self._own.keep, job, spec, held.plaintext, start)
         self._check_one_update(job, request, model, held.content)
         self._held[job.job] = held
         return held
@@ -173,7 +178,8 @@ class Updates:
             return await self._computing.compute(job.job, MOMENTS)
         seed = self._seed(job, spec, stage, model)
         if stage == "evaluate":
-            asked = evaluate_arguments(path, moments, seed)
+            own = await run_to_its_end(self._own.place, job, spec, self._state)
+            asked = evaluate_arguments(path, moments, seed, own)
             return await self._computing.compute(job.job, EVALUATE, asked)
         size = change_bytes(spec, stage)
         update = await run_to_its_end(self._files.begin_update, job.job, size)
@@ -344,6 +350,7 @@ class Updates:
         self._initial.pop(job, None)
         await self._computing.close(job)
         await asyncio.to_thread(self._files.forget, job)
+        await asyncio.to_thread(self._own.forget, job)
 
 
 def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest) -> list[float]:

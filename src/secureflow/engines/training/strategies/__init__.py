@@ -19,6 +19,7 @@ from secureflow.engines.training.strategies.fedadagrad import Adagrad
 from secureflow.engines.training.strategies.fedadam import Adam
 from secureflow.engines.training.strategies.fedavg import FedAvg
 from secureflow.engines.training.strategies.fedavgm import Momentum
+from secureflow.engines.training.strategies.fedbn import LocalNorms
 from secureflow.engines.training.strategies.feddyn import Dynamic
 from secureflow.engines.training.strategies.fednova import Normalised
 from secureflow.engines.training.strategies.fedyogi import Yogi
@@ -39,6 +40,8 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "feddyn": Dynamic(),
     "scaffold": Controlled(),
     "fednova": Normalised(),
+    "fedbn": LocalNorms(),
+    "finetune": FedAvg(),
 }
 
 

@@ -1,7 +1,8 @@
 """FedAvg (McMahan et al. 2017, Algorithm 1): the state plus the weighted mean of the changes.
 
 Under differential privacy the noised sum of clipped gradients or changes replaces the mean, with a
-public denominator (`noising.noised_state`). FedProx differs in the local steps only.
+public denominator (`noising.noised_state`). FedProx differs in the local steps only,
+and fine-tuning in what each party does for itself after the last round.
 """
 
 from __future__ import annotations
