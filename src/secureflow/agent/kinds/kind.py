@@ -13,6 +13,7 @@ from secureflow.agent.owner.matchedrows import forget_rows
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.scoredocument import FORGED
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.run.attempts import Offer
 from secureflow.engines.run.kept import KEPT
@@ -121,6 +122,26 @@ class Contributing(Protocol):
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job."""
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """One party's part in jobs whose contributions may be scored; besides `Contributing`."""
+
+    def check_scores(self, job: JobRecord, spec: Any, signed: JSON) -> str:
+        """Refuse scores that no enclave signed which this party verified.
+
+        Args:
+            job: approved.
+            spec: its spec, of this kind, checked.
+            signed: what the centre names; None for nothing.
+
+        Returns:
+            The digest of the scores; "" if there are none, or this party cannot tell.
+
+        Raises:
+            SecureFlowError: `scores_forged`.
+        """
 
 
 @dataclass(frozen=True)
@@ -447,6 +468,16 @@ class Contributions:
         if spec.kind not in self._each:
             return ""
         return self._each[spec.kind].check_outcome(spec, rounds, model)
+
+    def check_scores(self, job: JobRecord, spec: JobSpec, signed: JSON) -> str:
+        """See `Scored.check_scores`; a job of another kind has none."""
+        part: object = self._each.get(spec.kind)
+        if isinstance(part, Scored):
+            return part.check_scores(job, spec, signed)
+        if signed is None:
+            return ""
+        told = Text("Job {job} scores nothing, and the centre ends it with scores.", job=job.job)
+        raise SecureFlowError(FORGED, told, "The centre must follow the spec that was approved.")
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job, whatever its kind."""

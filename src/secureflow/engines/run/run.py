@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from secureflow.domain.errors import DISKS
 from secureflow.domain.quorum import quorum_of, threshold_of
 from secureflow.domain.specs.base import JobSpec
-from secureflow.engines.ledger.ends import FINISHED, End, follows, read_finished
+from secureflow.engines.ledger.ends import FINISHED, End, follows, read_finished, scores_named
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.stepoutputs import STEP, signs_what_was_asked
@@ -107,6 +107,7 @@ class JobLedger:
         followed: party and leaf → the leaf after it.
         ends: party → number and last of its leaves.
         model: the model that parties were told as that of a success, "" for none; None before.
+        scores: digest of the scores that they were told with it; "" for none.
         steps: number of a part → the outputs that parties were asked to sign; None if unknown.
     """
 
@@ -118,6 +119,7 @@ class JobLedger:
     followed: dict[tuple[str, str], str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
     model: str | None = None
+    scores: str = ""
     steps: dict[int, JSON] | None = field(default_factory=dict)
 
 
@@ -319,6 +321,8 @@ def _check_end(
         raise _leaf_forged(party, "is an end that counts other leaves than it showed")
     if course.ledger.model is not None and read[2] not in ("", course.ledger.model):
         raise _leaf_forged(party, "is an end that names another model than the job's")
+    if scores_named(document) not in ("", course.ledger.scores):
+        raise _leaf_forged(party, "is an end that names other scores than the job's")
 
 
 def take_leaves_left(course: Course[Any], replies: Mapping[str, Leaves]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.reports.page import render
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.engines.run.run import JobContext
@@ -96,6 +97,26 @@ def test_without_the_rows_of_all_nobody_is_scored() -> None:
     assert refused.value.code == "validation_incomplete"
     assert refused.value.details["parties"] == ["bank-d"]
     assert not any(stage == "train" for _, stage in world.starts)
+
+
+def test_an_end_that_names_other_scores_than_the_job_s_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A party could else have every bundle of an honest centre's job read as broken."""
+    world = ScoredWorld(count=4)
+    world.names_models = True
+    honest = world.scores_named
+    monkeypatch.setattr(
+        world, "scores_named",
+        lambda party, body: "0b" * 32 if party == "bank-d" else honest(party, body),
+    )  # fmt: skip
+    report = drive(world, [])
+    ends = [
+        one["document"]["scores"]
+        for one in world.entries
+        if one.get("document", {}).get("outcome") and "scores" in one["document"]
+    ]
+    assert ends == [scores_digest(report["contribution"])] * 3
 
 
 @pytest.mark.parametrize("differs", [{"job": "job_other00000"}, {"spec": "00" * 32}])

@@ -14,6 +14,7 @@ from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundSt
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.modelkeys import ModelKeys
+from secureflow.agent.kinds.training.scores import check_scores
 from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.kinds.training.updates import Updates
 from secureflow.agent.kinds.training.verification import (
@@ -166,6 +167,10 @@ class TrainingContribution:
     ) -> str:
         """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
         return check_output(spec, rounds, model)
+
+    def check_scores(self, job: JobRecord, spec: TrainingSpec, signed: JSON) -> str:
+        """Refuse scores that no enclave signed which this party verified; see `check_scores`."""
+        return check_scores(self._context, job, spec, signed)
 
     async def forget(self, job: str) -> None:
         """Drop updates, models and rows."""

@@ -319,3 +319,4 @@ class FinishRequest(PartyRequest[FinishReply]):
     outcome: Literal["succeeded", "failed", "cancelled"]
     head: Note
     model: Members | None = None
+    contribution: Members | None = field(default=None, metadata=LEFT_OUT)
