@@ -18,7 +18,7 @@ from secureflow.engines.sealing import SealedUpdate, tensor_digest, update_manif
 from secureflow.engines.training.models import model_family, update_layout
 from secureflow.kit.canonical import sha256
 from secureflow.kit.crypto import verify
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 ROWS = 12
 SPEC: dict[str, Any] = {
@@ -222,6 +222,63 @@ async def test_a_restarted_enclave_says_that_it_scored_nothing(tmp_path: Path) -
         told = (await one_round(world, 3, "evaluate"))["contribution"]
     assert told["document"]["scored"] is False
     assert "scores" not in told["document"]
+
+
+async def test_rows_that_come_again_to_a_restarted_enclave_are_not_scored_on(
+    tmp_path: Path,
+) -> None:
+    """Not even if one party seals its own again: the job goes on without scores, and says so."""
+    async with enclave_world(tmp_path, **SPEC) as world:
+        await bring(world)
+        answer = await one_round(world, 1, "train")
+        await world.restart()
+        model = {"digest": answer["model"], "artifact": answer["artifact"], "size": 36}
+        release = {name: answer[name] for name in ("round", "stage")}
+        await world.open(generation=2, model={**model, "release": release})
+        await send_rows(world, "bank-a", plaintext(rows_of("bank-a")))
+        await one_round(world, 2, "train")
+        told = (await one_round(world, 3, "evaluate"))["contribution"]
+    assert told["document"]["scored"] is False
+
+
+async def test_a_fault_of_the_disk_while_updates_are_scored_can_be_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores and model are those of a run without it: nothing moved before all was read."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(scoring.secrets, "token_bytes", lambda size: b"s" * size)
+    for faulty in (False, True):
+        async with enclave_world(tmp_path / str(faulty), **SPEC) as world:
+            await bring(world)
+            for place, party in enumerate(PARTIES):
+                content = world.update(10 + place, weight=float(place + 1))
+                await world.upload(party, world.seal(party, content))
+            certificate = world.certificate(world.question())
+            if faulty:
+                with monkeypatch.context() as broken:
+                    broken.setattr(spill.Spill, "_read", _failing(spill.Spill._read, after=5))
+                    with pytest.raises(InfrastructureError):
+                        await world.release(certificate)
+            released = dict(await world.release(certificate))
+            await one_round(world, 2, "train")
+            last = await one_round(world, 3, "evaluate")
+            document = last["contribution"]["document"]
+            keys = ("scores", "rounds", "evaluations")
+            told.append({"model": released["model"]} | {name: document[name] for name in keys})
+    assert told[0] == told[1]
+
+
+def _failing(read: Any, after: int) -> Any:
+    """Return a reading of chunks that fails from the one after so many on."""
+    calls = []
+
+    def failing(self: Any, *args: Any) -> Any:
+        calls.append(1)
+        if len(calls) > after:
+            raise InfrastructureError("disk_failed", "the disk is out of order")
+        return read(self, *args)
+
+    return failing
 
 
 async def test_updates_leave_the_disk_with_their_round(
