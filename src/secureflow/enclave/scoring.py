@@ -24,21 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.contribution import VALIDATION, ContributionPlan
-from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
 from secureflow.enclave.spill import Spill
 from secureflow.enclave.trainingfolds import MeanFold
 from secureflow.engines.contribution.gtg import RoundScores, Sampling, round_scores
-from secureflow.engines.contribution.sealedrows import check_commitment, checked_rows
+from secureflow.engines.contribution.sealedrows import RowLimits, check_commitment, checked_rows
 from secureflow.engines.contribution.shapley import Floats
 from secureflow.engines.contribution.tally import Tally
 from secureflow.engines.contribution.views import others
+from secureflow.engines.preparation import declared_moments, moments_from_sums
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import model_family
+from secureflow.engines.training.rowlimits import row_limits
 from secureflow.kit.canonical import JSON
 
 Rows = NDArray[np.float32]
@@ -46,16 +47,31 @@ _WORST: Final = 1e3
 """The loss of a model that cannot be measured: losses of rows are capped far below."""
 
 
+class MomentsFold(MeanFold):
+    """The sums by which numbers are scaled, kept: rows are held to what they can be then."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec, "moments")
+        self.released: list[float] | None = None
+        """The sums as they were released."""
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return the sums unchanged."""
+        self.released = super().sums(seed)
+        return self.released
+
+
 class ValidationFold:
     """`Fold`: the rows of each party; nothing is added up, and nothing released but their count.
 
     Args:
         spec: the job's.
-        plan: its part on contributions.
+        limits: of a row; None if this enclave does not know by what numbers are scaled: it was
+            restarted since, keeps no row, and has no scores.
     """
 
-    def __init__(self, spec: TrainingSpec, plan: ContributionPlan) -> None:
-        self._spec, self._plan = spec, plan
+    def __init__(self, spec: TrainingSpec, limits: RowLimits | None) -> None:
+        self._spec, self._limits = spec, limits
         self._family = model_family(spec)
         self._rows: dict[str, Rows] = {}
         self.closed = False
@@ -77,19 +93,15 @@ class ValidationFold:
     def fold(self, update: OpenedUpdate) -> bytes:
         """Keep a party's rows; see `sealedrows.checked_rows` for what is refused."""
         party, values = update.binding.party, np.asarray(update.parameters)
-        label = self._spec.features and self._spec.features.label
-        classes = None
-        if isinstance(label, Label):
-            classes = 2
-        elif isinstance(label, ClassesLabel):
-            classes = len(label.classes)
-        self._rows[party] = checked_rows(values, self._plan.rows, classes, party).copy()
+        rows = values[:0] if self._limits is None else checked_rows(values, self._limits, party)
+        self._rows[party] = rows.copy()
         return b""
 
     def open(self, number: int, opened: Opened | None) -> None:
         """There are no masks; the round is certified, and no rows follow."""
         del number, opened
-        self.closed = self._rows.keys() == set(self._spec.parties)
+        complete = self._rows.keys() == set(self._spec.parties)
+        self.closed = complete and self._limits is not None
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """No model comes of rows."""
@@ -203,12 +215,26 @@ def scoring_fold(
     So is a round's in an enclave that was restarted after the parties had sealed their rows, even
     if one of them sends its own again.
     """
+    if stage == "moments":
+        return MomentsFold(spec)
     if stage == VALIDATION:
-        return ValidationFold(spec, plan)
+        return ValidationFold(spec, _limits(spec, beside.get("moments")))
     rows = beside.get(VALIDATION)
     if stage == "train" and isinstance(rows, ValidationFold) and rows.closed:
         return ScoredFold(spec, plan, rows)
     return None
+
+
+def _limits(spec: TrainingSpec, moments: Fold | None) -> RowLimits | None:
+    """Return what a row can be, by the moments that this enclave released."""
+    if spec.features is None:
+        raise AssertionError  # the spec was checked
+    if not spec.needs_moments:
+        return row_limits(spec.features, declared_moments(spec.features))
+    if not isinstance(moments, MomentsFold) or moments.released is None:
+        return None
+    sums = np.array(moments.released, np.float64)
+    return row_limits(spec.features, moments_from_sums(spec.features, sums))
 
 
 def scores_of(

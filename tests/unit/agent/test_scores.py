@@ -11,7 +11,6 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME, Worker, World
 from peers.statistics_world import StatisticsWorld
 
-from secureflow.agent.compute.derivation import update_commitment
 from secureflow.domain.grants import SealedRows
 from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import dump
@@ -50,11 +49,9 @@ class Scored(World):
     @property
     def own(self) -> str:
         """The commitment to this party's rows, as its leaf has it."""
-        job, record = self.store.job(JOB), self.store.round(JOB, 0, "validation")
-        assert job is not None
-        return (
-            "" if record is None else update_commitment(job.secret, 0, "validation", record.content)
-        )
+        record = self.store.round(JOB, 0, "validation")
+        assert record is not None
+        return str(self.store.leaf(record.leaf).bundle["document"]["update"])
 
     def document(self, **changes: Any) -> dict[str, Any]:
         plan = self.spec.plan.contribution

@@ -41,7 +41,8 @@ Rows = NDArray[np.float32]
 def rows_of(party: str, seed: int = 0) -> Rows:
     rng = np.random.default_rng(PARTIES.index(party) + 10 * seed)
     labels = rng.integers(0, 3, ROWS).astype(np.float32)
-    return as_matrix(rng.normal(size=(ROWS, 2)).astype(np.float32) + labels[:, None], labels)
+    inputs = rng.uniform(-0.4, 0.4, (ROWS, 2)).astype(np.float32) + 0.3 * (labels[:, None] - 1)
+    return as_matrix(inputs, labels)
 
 
 def plaintext(rows: Rows, salt: bytes = b"s" * 32) -> bytes:
@@ -167,7 +168,8 @@ async def test_rows_that_cannot_be_are_refused_by_name(tmp_path: Path) -> None:
         for place, value, code in (
             ((0, 0), np.nan, "update_not_finite"),
             ((0, 1), np.inf, "update_not_finite"),
-            ((0, 0), 1e7, "value_out_of_bounds"),
+            ((0, 0), 1.01, "value_out_of_bounds"),
+            ((0, 1), -1.01, "value_out_of_bounds"),
             ((0, 2), 3.0, "validation_label_wrong"),
             ((0, 2), 0.5, "validation_label_wrong"),
         ):
@@ -298,18 +300,42 @@ async def test_updates_leave_the_disk_with_their_round(
         assert [len(one) for one in made] == [0]
 
 
+SCALED: dict[str, Any] = SPEC | {
+    "features": SPEC["features"]
+    | {"numeric": [{**one, "scale": "federated"} for one in SPEC["features"]["numeric"]]}
+}
+MOMENTS = np.array([10.0, *([1.0, 4.0, 10.0] * 2)], "<f8").tobytes()
+"""Of ten rows: rows, then Σz, Σz² and how many, so mean .1 and deviation .62 of half the range."""
+
+
+async def scaled(world: EnclaveWorld) -> None:
+    for party in PARTIES:
+        sealed = world.seal(party, MOMENTS, number=0, stage="moments")
+        await world.upload(party, sealed)
+    certificate = world.certificate(world.question(number=0, stage="moments"))
+    await world.release(certificate, number=0, stage="moments")
+
+
 async def test_rows_follow_moments_and_precede_rounds(tmp_path: Path) -> None:
-    features = SPEC["features"]
-    scaled = [{**one, "scale": "federated"} for one in features["numeric"]]
-    spec = SPEC | {"features": features | {"numeric": scaled}}
-    async with enclave_world(tmp_path, **spec) as world:
-        await one_round(world, 0, "moments")
-        await bring(world)
-        again = send_moments(world)
-        assert await refusal(again) == "stale_round"
+    async with enclave_world(tmp_path, **SCALED) as world:
+        await scaled(world)
+        wide = rows_of("bank-a")
+        for value, within in ((1.4, True), (1.5, False), (-1.7, True), (-1.8, False)):
+            wide[0, 0] = value
+            if not within:
+                told = await refusal(send_rows(world, "bank-a", plaintext(wide)))
+                assert told == "value_out_of_bounds"
+        await bring(world, a=np.where(wide == -1.8, np.float32(-1.7), wide))
+        sealed = world.seal("bank-a", MOMENTS, number=0, stage="moments")
+        assert await refusal(world.upload("bank-a", sealed)) == "stale_round"
         assert (await trained(world))["document"]["scored"] is True
 
 
-async def send_moments(world: EnclaveWorld) -> None:
-    content = world.update(1, "moments")
-    await world.upload("bank-a", world.seal("bank-a", content, number=0, stage="moments"))
+async def test_rows_whose_scale_an_enclave_does_not_know_are_not_scored_on(tmp_path: Path) -> None:
+    """It was restarted after the moments: it could not tell what a row can be."""
+    async with enclave_world(tmp_path, **SCALED) as world:
+        await scaled(world)
+        await world.restart()
+        await world.open(generation=2)
+        await bring(world)
+        assert (await trained(world))["document"]["scored"] is False

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.owner.matchedrows import forget_rows
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -29,7 +30,7 @@ from secureflow.kit.text import Text
 
 @dataclass
 class LocalContribution:
-    """The newest contribution in memory, and how it was last sealed."""
+    """The newest contribution in memory, how it was last sealed, and a secret of its own salt."""
 
     round: int
     stage: str
@@ -38,6 +39,11 @@ class LocalContribution:
     seconds: float
     evidence: str = ""
     sealed: SealedUpdate | None = None
+    salted: bytes = field(default=b"", repr=False)
+
+    def commitment(self, secret: bytes) -> str:
+        """Return the hex commitment to it, for the party's leaf; `secret` is the job's."""
+        return update_commitment(self.salted or secret, self.round, self.stage, self.content)
 
 
 @dataclass(frozen=True)

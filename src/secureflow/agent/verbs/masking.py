@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
@@ -247,7 +246,7 @@ class Masking:
                 "stage": held.stage,
                 "model": model,
                 "vector": masked.digest,
-                "update": update_commitment(job.secret, held.round, held.stage, held.content),
+                "update": held.commitment(job.secret),
             }
             own = context.witness.leaf("update", job.job, job.digest, document)
             contributing = self._contributions.of(spec)

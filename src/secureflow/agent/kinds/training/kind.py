@@ -9,7 +9,7 @@ from typing import Final, cast
 import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
-from secureflow.agent.job.validationrows import check_rows_leave
+from secureflow.agent.job.validationrows import check_rows_leave, fix_rows
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -27,6 +27,7 @@ from secureflow.agent.kinds.training.verification import (
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
@@ -128,6 +129,7 @@ class TrainingContribution:
         if request.stage == VALIDATION and isinstance(request, TrainRequest):
             rows, generation = spec.validation_rows, request.generation
             await asyncio.to_thread(check_rows_leave, self._context, job, rows, generation)
+            await asyncio.to_thread(fix_rows, self._context, job, dump(spec.plan))
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)

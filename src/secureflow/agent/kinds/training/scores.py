@@ -8,7 +8,6 @@ computed again (`domain.scoredocument`).
 
 from __future__ import annotations
 
-from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.scoredocument import (
@@ -68,7 +67,7 @@ def _check_own_rows(context: AgentContext, job: JobRecord, document: dict[str, J
     record = context.store.round(job.job, 0, VALIDATION)
     if record is None or document["scored"] is not True:
         return
-    own = update_commitment(job.secret, 0, VALIDATION, record.content)
+    own = context.store.leaf(record.leaf).bundle["document"]["update"]
     if document["commitments"][context.party] != own:
         raise _forged(job, "the rows of this party were others")
 
