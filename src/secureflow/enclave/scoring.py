@@ -140,15 +140,22 @@ class ScoredFold(MeanFold):
         spec: the job's.
         plan: its part on contributions.
         rows: the parties' rows.
+        seed: of the orders in which parties join, 32 bytes; empty: drawn here.
     """
 
-    def __init__(self, spec: TrainingSpec, plan: ContributionPlan, rows: ValidationFold) -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        plan: ContributionPlan,
+        rows: ValidationFold,
+        seed: bytes = b"",
+    ) -> None:
         super().__init__(spec, "train")
         self._rows = rows
         self._spill = Spill(spec.update_parameters)
         self._weights: dict[str, float] = {}
-        self.seed = secrets.token_bytes(32)
-        """Of the orders in which parties join; told with the scores."""
+        self.seed = seed or secrets.token_bytes(32)
+        """Of the orders; told with the scores."""
         self.seconds = 0.0
         self.tally = Tally(spec.parties, plan.permutations)
         self._sampling = Sampling(self.seed, plan.permutations, plan.within, plan.between)
