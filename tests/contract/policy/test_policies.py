@@ -38,6 +38,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "starts_from": "",
         "clip_norm": 1000.0,
         "validation_rows": 0,
+        "self_report": "",
         "epsilon": None,
     }
     return {**asked, **changes}

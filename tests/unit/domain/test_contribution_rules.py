@@ -141,9 +141,9 @@ def test_jobs_that_other_jobs_start_are_refused_as_they_are_submitted() -> None:
         assert "no grant of its own for rows that leave" in one.value.message
 
 
-def pipeline(plan: dict[str, Any]) -> JobSpec:
+def pipeline(plan: dict[str, Any], **more: Any) -> JobSpec:
     """Return a pipeline of one training."""
-    job = {**TRAINING, "plan": plan, "part_of": None}
+    job = {**TRAINING, "plan": plan, "part_of": None, **more}
     step = {"id": "train", "job": job}
     return SPEC_KINDS.parse({**HEAD, "kind": "pipeline", "steps": [step]})
 
@@ -166,3 +166,23 @@ def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:
     long = replace(spec, roster=roster, plan=replace(plan, rounds=10_000))
     assert scoring_work(long, plan.contribution) > MAX_WORK
     assert f"would measure {10_000 * (2 + 64 * 99)} models" in refusal(long)
+
+
+def test_only_what_masks_hide_is_asked_for() -> None:
+    plan = replace(SPEC.plan, self_report="rows_and_loss")
+    masked = replace(SPEC, plan=plan, protection="secagg")
+    check(masked)
+    assert (masked.facts()["self_report"], SPEC.facts()["self_report"]) == ("rows_and_loss", "")
+    assert "self_report" not in dump(SPEC)["plan"]
+    assert "only masks hide" in refusal(replace(masked, protection="sealed"))
+    privacy = Privacy(
+        unit="record", delta=1e-6, mechanism="dp-sgd", clipping_norm=1.0, sampling=0.1,
+        rows=1000, metrics_noise=10.0, noise_multiplier=2.0, noise="local",
+    )  # fmt: skip
+    assert "without noise" in refusal(replace(masked, privacy=privacy))
+    part = replace(masked, part_of=Part("job_0123456789", 1))
+    assert "asks nobody for figures of its own" in refusal(part)
+    whole = {"rounds": 2, "draws": "words", "self_report": "rows_and_loss"}
+    with pytest.raises(SecureFlowError) as piped:
+        SPEC_KINDS.check(pipeline(whole, protection="secagg"))
+    assert "figures of its own" in piped.value.message

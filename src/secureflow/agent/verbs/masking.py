@@ -27,6 +27,7 @@ from secureflow.agent.job.guards import (
 )
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import Contributions, LocalContribution
+from secureflow.agent.kinds.telling import told_beside
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
@@ -147,6 +148,7 @@ class Masking:
         )
         await self._send(job, spec, request, record, client, masked)
         return MaskReply(
+            told=told_beside(contributing, job, spec, held),
             upload=b64encode(masked.frame),
             vector=masked.digest,
             seconds=record.seconds,

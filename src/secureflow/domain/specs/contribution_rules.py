@@ -58,6 +58,18 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
     return next((found for rule in rules if (found := rule(spec, plan))), None)
 
 
+def self_report_problem(spec: TrainingSpec) -> Problem | None:
+    """Return why parties cannot be asked to tell figures of their own, or None."""
+    where, hint = "plan.self_report", "Leave plan.self_report out."
+    if spec.plan.self_report is None:
+        return None
+    if not traits_of(spec).masks:
+        return where, "only masks hide rows and losses of a party", hint
+    if spec.privacy is not None:
+        return where, "the figures are exact, and would be released without noise", hint
+    return None if spec.part_of is None else part_problem(spec)
+
+
 def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
     """Check that there are single updates, and that they mean something."""
     del plan

@@ -230,8 +230,7 @@ class EarlyStop:
 class TrainingPlan:
     """The schedule: rounds, local work, seed, validation share, early stop.
 
-    `keep: best` releases the model with the best `metric`, not the last one. By default that is the
-    one with the lowest federated validation loss.
+    `keep: best` releases the model with the best `metric` (the lowest loss), not the last one.
     `order: public` has each party go through its rows in an order that follows from the plan, as a
     simulation does; by default it follows from the party's secret.
 
@@ -242,9 +241,8 @@ class TrainingPlan:
 
     With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
 
-    `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
-    `aggregation` is a rule of `robust`, in the place of the weighted mean.
-    With `contribution` the enclave scores what each party's updates were worth.
+    `strategy` is one of `strategies`, `aggregation` a rule of `robust` in place of the mean.
+    `contribution` has an enclave score updates, `self_report` parties tell what masks hide.
     """
 
     __pydantic_config__ = STRICT
@@ -263,6 +261,7 @@ class TrainingPlan:
     metric: Annotated[Metric | None, UNLESS_NONE] = None
     aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
     contribution: Annotated[ContributionPlan | None, UNLESS_NONE] = None
+    self_report: Annotated[Literal["rows_and_loss"] | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -490,6 +489,7 @@ class TrainingSpec(SpecBase):
             "rounds": self.plan.rounds,
             "release": self.release.intermediate,
             "validation_rows": self.validation_rows,
+            "self_report": self.plan.self_report or "",
             **bundle_facts(
                 self.bundle,
                 self.submitter,

@@ -23,6 +23,7 @@ from secureflow.engines.run.messages import (
     Leaves,
     ReleasedModel,
     ReleasedMoments,
+    SelfReport,
     ShownLeaf,
     read_reply,
 )
@@ -131,12 +132,15 @@ class Contributed:
         replies: the contributions to the open round, whose leaves are not recorded.
         rounds: party → how many rounds it contributed to.
         rows: party → the most rows that it reported.
+        told: party → what it said of itself past the masks, in the first and the last round that
+            it did.
         dropouts: who dropped out of which round, and why; watchers know the first `reported` ones.
     """
 
     replies: Mapping[str, Leaves] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    told: dict[str, tuple[SelfReport, SelfReport]] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     reported: int = 0
 

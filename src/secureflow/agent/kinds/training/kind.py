@@ -15,6 +15,7 @@ from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.modelkeys import ModelKeys
 from secureflow.agent.kinds.training.scores import check_scores
+from secureflow.agent.kinds.training.selfreport import self_report
 from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.kinds.training.updates import Updates
 from secureflow.agent.kinds.training.verification import (
@@ -32,7 +33,7 @@ from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, SelfReport, TrainRequest
 from secureflow.engines.sealing import Manifest
 from secureflow.engines.sealing.wiretypes import BYTES, DTYPES
 from secureflow.engines.secagg import MaskingPlan
@@ -169,6 +170,12 @@ class TrainingContribution:
     ) -> str:
         """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
         return check_output(spec, rounds, model)
+
+    def told(
+        self, job: JobRecord, spec: TrainingSpec, held: LocalContribution
+    ) -> SelfReport | None:
+        """Return rows and loss, where the spec asks every party for them; see `self_report`."""
+        return self_report(spec, held, self._updates.rows(job.job))
 
     def check_scores(self, job: JobRecord, spec: TrainingSpec, signed: JSON) -> str:
         """Refuse scores that no enclave signed which this party verified; see `check_scores`."""
