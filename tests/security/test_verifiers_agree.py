@@ -28,6 +28,7 @@ from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger import test_key_changes as keychanges
+from tests.unit.engines.ledger import test_scores as scores
 from tests.unit.engines.ledger.test_bundle import (
     BANKS,
     CHARTER,
@@ -96,12 +97,13 @@ CASES: dict[str, Callable[[], Case]] = {
     "an ended key": lambda: (
         HONEST, keychanges.changed().charter, [SignedCharter(CHARTER)],
     ),
+    "scored": lambda: (scores.story().bundle(), CHARTER, []),
     "a pipeline": lambda: piped(GatedWorld),
     "a pipeline, told in two ways": lambda: piped(TwoTonguedWorld),
     **{f"{kind}, {course}": ended(kind, course) for kind in KINDS for course in COURSES},
 }  # fmt: skip
 TRIED = (
-    "with an enclave", "continued", "continued, pinned before", "another key",
+    "with an enclave", "scored", "continued", "continued, pinned before", "another key",
     "another key, pinned before", "an ended key", "sealed, success", "secagg, accusation",
     "statistics, failure", "psi, dropped", "mpc, refused",
 )  # fmt: skip
@@ -227,6 +229,68 @@ def test_both_hold_the_centre_to_what_parties_signed_of_steps(
         assert by_browser(browser, text) == expected
         whole = told is report and made is Comparing
         assert (expected["status"] == "verified") == whole
+    browser.ask("R")
+
+
+def test_both_hold_scores_to_what_others_signed(browser: BrowserVerifier) -> None:
+    """Every change of the scores alone, signed by the enclave: what is left is their own rules."""
+    file = json.dumps(charter_file(CHARTER, [])).encode()
+    pin(browser, file)
+    told = scores.document()
+    seen = set()
+    for what, made in mutants(told):
+        try:
+            changed = scores.signed(parse_json(made()))
+        except SecureFlowError:
+            continue  # nobody can commit to it
+        text = json.dumps(scores.story(changed, named="").bundle())
+        expected = by_python(text.encode(), file)
+        assert by_browser(browser, text.encode()) == expected, what
+        seen |= set(expected["failures"])
+    assert len({one for one in seen if "scores" in one}) >= 5
+
+
+def test_both_see_who_signed_scores_and_of_what(browser: BrowserVerifier) -> None:
+    file = json.dumps(charter_file(CHARTER, [])).encode()
+    pin(browser, file)
+    honest = scores.document()
+    others = {**honest["commitments"], "bank-c": "00" * 32}
+    told = {
+        "no enclave": scores.story(scores.signed(honest, EVIL), named=""),
+        "no such validation rows": scores.story(
+            scores.signed(scores.document(commitments=others)), named=""
+        ),
+        "with other scores": scores.story(named="00" * 32),
+        "without the scores": scores.story(None, named=""),
+        "asks not for": scores.story(spec=scores.SPEC),
+        "commits to its rows": Story(
+            [
+                replace(one, document=None) if one.kind == "update" else one
+                for one in scores.scored_actions()
+            ],
+            scores.SCORED_SPEC,
+        ),
+    }
+    for words, story_told in told.items():
+        text = json.dumps(story_told.bundle()).encode()
+        expected = by_python(text, file)
+        assert words in "\n".join([*expected["failures"], *expected["missing"]])
+        assert by_browser(browser, text) == expected
+
+
+def test_both_hold_a_report_to_the_recorded_scores(browser: BrowserVerifier) -> None:
+    file = json.dumps(charter_file(CHARTER, [])).encode()
+    pin(browser, file)
+    text = json.dumps(scores.story().bundle()).encode()
+    tried = 0
+    for what, made in mutants(scores.report()):
+        tried += 1
+        if tried % 7 and "value" not in what:
+            continue
+        changed = made()
+        browser.ask("R", changed)
+        expected = by_python(text, file, report=json.loads(changed))
+        assert by_browser(browser, text) == expected, what
     browser.ask("R")
 
 

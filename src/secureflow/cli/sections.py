@@ -12,14 +12,16 @@ from secureflow.domain.figures import figure, section_rows
 from secureflow.kit import reading
 from secureflow.kit.text import text_in
 
-_SHOWN_OTHERWISE: Final = ("evaluation", "prediction", "points")
-"""Members of a report that have tables of their own, which say what its sections say."""
+_SHOWN_OTHERWISE: Final = ("prediction", "points")
+"""Members of a report that have tables of their own, which say what its sections say; so has the
+`evaluation` of models, but not that of a training, which is its last release."""
 
 
 def show_sections(report: Mapping[str, Any]) -> bool:
     """Print the sections of a report, if its kind has no tables of its own; tell if there were."""
     told = False
-    if any(name in report for name in _SHOWN_OTHERWISE):
+    measured = reading.listed(reading.members(report.get("evaluation")).get("models"))
+    if measured or any(name in report for name in _SHOWN_OTHERWISE):
         return told
     for section in reading.objects(report.get("sections"), reading.MAX_LINES):
         lines = [

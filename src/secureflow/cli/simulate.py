@@ -23,6 +23,7 @@ Files = Annotated[
     list[Path], typer.Argument(help=t("Job files (YAML or JSON); several are compared."))
 ]
 _COLUMNS = ("name", "parties", "partition", "attack", "protection", "rounds")
+_WORTH = "What each party's updates were worth: score, its 95 % interval, share"
 _SHOWN = ("loss", "accuracy", "auc", "r2", "mse")
 Data = Annotated[
     list[Path] | None,
@@ -197,3 +198,7 @@ def _show(outcomes: list[Outcome], output: Form) -> None:
     private = ("epsilon",) if any(one.privacy for one in outcomes) else ()
     kept = ("kept_round",) if any(one.kept_round is not None for one in outcomes) else ()
     show(rows, output, (*_COLUMNS, *kept, *metrics, *private, "digest"))
+    for one in outcomes:
+        if one.worth:
+            say(f"{one.label}: {t(_WORTH)}")
+            show(one.worth, output, ("party", "score", "interval", "share"))

@@ -1,10 +1,15 @@
 """Contributions, scored inside the enclave: rows that stay for the job, updates for a round.
 
 `ValidationFold` holds every party's sealed rows, in memory. `ScoredFold` keeps a round's updates on
-the disk, sealed anew (`spill`), until the mean of all has moved the model and coalitions of them
-were measured; it holds two models more than the mean alone, and a block of each update. Nothing of
-this leaves but the scores of the whole job, rounded, once, signed (`scores_of`). A restarted
-enclave has neither rows nor earlier scores: then there are none.
+the disk, sealed anew (`spill`), until coalitions of them were measured; only then the mean of all
+moves the model, so that a round whose updates cannot be read now can be released later. It holds
+one model more than the mean alone, and a block of each update. Nothing of this leaves but the
+scores of the whole job, rounded, once, signed (`scores_of`).
+
+Rows and scores live in memory, as all of an enclave's state does: its keys are drawn at its start,
+and nothing on a disk is sealed to a later start. A restarted enclave has neither, and rows that
+come to it alone, without the round of all of them, are not scored on: the job goes on, and its
+enclave says, signed, that there are no scores.
 """
 
 from __future__ import annotations
@@ -19,21 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.contribution import VALIDATION, ContributionPlan
-from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, Seed
 from secureflow.enclave.models import GlobalModel, PublishedMean
 from secureflow.enclave.spill import Spill
 from secureflow.enclave.trainingfolds import MeanFold
-from secureflow.engines.contribution.gtg import Sampling, round_scores
-from secureflow.engines.contribution.sealedrows import check_commitment, checked_rows
+from secureflow.engines.contribution.gtg import RoundScores, Sampling, round_scores
+from secureflow.engines.contribution.sealedrows import RowLimits, check_commitment, checked_rows
 from secureflow.engines.contribution.shapley import Floats
 from secureflow.engines.contribution.tally import Tally
 from secureflow.engines.contribution.views import others
+from secureflow.engines.preparation import declared_moments, moments_from_sums
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import model_family
+from secureflow.engines.training.rowlimits import row_limits
 from secureflow.kit.canonical import JSON
 
 Rows = NDArray[np.float32]
@@ -41,18 +47,35 @@ _WORST: Final = 1e3
 """The loss of a model that cannot be measured: losses of rows are capped far below."""
 
 
+class MomentsFold(MeanFold):
+    """The sums by which numbers are scaled, kept: rows are held to what they can be then."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec, "moments")
+        self.released: list[float] | None = None
+        """The sums as they were released."""
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return the sums unchanged."""
+        self.released = super().sums(seed)
+        return self.released
+
+
 class ValidationFold:
     """`Fold`: the rows of each party; nothing is added up, and nothing released but their count.
 
     Args:
         spec: the job's.
-        plan: its part on contributions.
+        limits: of a row; None if this enclave does not know by what numbers are scaled: it was
+            restarted since, keeps no row, and has no scores.
     """
 
-    def __init__(self, spec: TrainingSpec, plan: ContributionPlan) -> None:
-        self._spec, self._plan = spec, plan
+    def __init__(self, spec: TrainingSpec, limits: RowLimits | None) -> None:
+        self._spec, self._limits = spec, limits
         self._family = model_family(spec)
         self._rows: dict[str, Rows] = {}
+        self.closed = False
+        """Whether the round of rows was certified: those of all parties are here then."""
         self.commitments: dict[str, str] = {}
         """Party → the commitment that its rows were checked against."""
 
@@ -70,17 +93,15 @@ class ValidationFold:
     def fold(self, update: OpenedUpdate) -> bytes:
         """Keep a party's rows; see `sealedrows.checked_rows` for what is refused."""
         party, values = update.binding.party, np.asarray(update.parameters)
-        label = self._spec.features and self._spec.features.label
-        classes = None
-        if isinstance(label, Label):
-            classes = 2
-        elif isinstance(label, ClassesLabel):
-            classes = len(label.classes)
-        self._rows[party] = checked_rows(values, self._plan.rows, classes, party).copy()
+        rows = values[:0] if self._limits is None else checked_rows(values, self._limits, party)
+        self._rows[party] = rows.copy()
         return b""
 
     def open(self, number: int, opened: Opened | None) -> None:
-        """There are no masks."""
+        """There are no masks; the round is certified, and no rows follow."""
+        del number, opened
+        complete = self._rows.keys() == set(self._spec.parties)
+        self.closed = complete and self._limits is not None
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """No model comes of rows."""
@@ -119,17 +140,24 @@ class ScoredFold(MeanFold):
         spec: the job's.
         plan: its part on contributions.
         rows: the parties' rows.
+        seed: of the orders in which parties join, 32 bytes; empty: drawn here.
     """
 
-    def __init__(self, spec: TrainingSpec, plan: ContributionPlan, rows: ValidationFold) -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        plan: ContributionPlan,
+        rows: ValidationFold,
+        seed: bytes = b"",
+    ) -> None:
         super().__init__(spec, "train")
         self._rows = rows
         self._spill = Spill(spec.update_parameters)
         self._weights: dict[str, float] = {}
-        self.seed = secrets.token_bytes(32)
-        """Of the orders in which parties join; told with the scores."""
+        self.seed = seed or secrets.token_bytes(32)
+        """Of the orders; told with the scores."""
         self.seconds = 0.0
-        self.tally = Tally(sorted(spec.parties), plan.permutations)
+        self.tally = Tally(spec.parties, plan.permutations)
         self._sampling = Sampling(self.seed, plan.permutations, plan.within, plan.between)
         self._number = 0
 
@@ -139,22 +167,26 @@ class ScoredFold(MeanFold):
         self._spill.add(update.binding.party, update.parameters)
         self._weights[update.binding.party] = float(update.sums[0])
         self._number = update.binding.round
-        return super().fold(update)
+        self._sum.add(update.parameters, update.sums)
+        return b""
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Move the model as without scores; then score the updates, which go.
+        """Score the updates, which go then; move the model as without scores.
+
+        What reads the disk comes first: if it fails, nothing has changed.
 
         Raises:
             SecureFlowError: those of `MeanFold.advance`; `spill_forged`.
+            InfrastructureError: the disk cannot be read now.
         """
-        before = model.parameters.copy()
-        published = super().advance(model, seed)
         began = time.perf_counter()
-        self._score(before)
+        present = sorted(self._weights)
+        scored = self._scored(model.parameters, present)
+        self.tally.add(self._number, present, scored)
         self.seconds += time.perf_counter() - began
         self._spill.clear()
         self._weights.clear()
-        return published
+        return super().advance(model, seed)
 
     def reset(self) -> None:
         """Remove the updates and clear the sums; scores stay."""
@@ -162,8 +194,7 @@ class ScoredFold(MeanFold):
         self._weights.clear()
         super().reset()
 
-    def _score(self, before: Rows) -> None:
-        present = sorted(self._weights)
+    def _scored(self, before: Rows, present: list[str]) -> RoundScores:
         weights = np.array([self._weights[party] for party in present])
 
         def value(mask: int) -> Floats:
@@ -171,8 +202,7 @@ class ScoredFold(MeanFold):
             return self._rows.views(self._joined(before, members * weights), present)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            scored = round_scores(len(present), self._number, value, self._sampling)
-        self.tally.add(self._number, present, scored)
+            return round_scores(len(present), self._number, value, self._sampling)
 
     def _joined(self, before: Rows, weights: Floats) -> Rows:
         """Return the model that these weights of the updates make, float32 (d,)."""
@@ -189,14 +219,29 @@ def scoring_fold(
 ) -> Fold | None:
     """Return the fold of a stage of a job that scores contributions; None for an ordinary one.
 
-    So is a round's in an enclave that was restarted after the parties had sealed their rows.
+    So is a round's in an enclave that was restarted after the parties had sealed their rows, even
+    if one of them sends its own again.
     """
+    if stage == "moments":
+        return MomentsFold(spec)
     if stage == VALIDATION:
-        return ValidationFold(spec, plan)
+        return ValidationFold(spec, _limits(spec, beside.get("moments")))
     rows = beside.get(VALIDATION)
-    if stage == "train" and isinstance(rows, ValidationFold):
+    if stage == "train" and isinstance(rows, ValidationFold) and rows.closed:
         return ScoredFold(spec, plan, rows)
     return None
+
+
+def _limits(spec: TrainingSpec, moments: Fold | None) -> RowLimits | None:
+    """Return what a row can be, by the moments that this enclave released."""
+    if spec.features is None:
+        raise AssertionError  # the spec was checked
+    if not spec.needs_moments:
+        return row_limits(spec.features, declared_moments(spec.features))
+    if not isinstance(moments, MomentsFold) or moments.released is None:
+        return None
+    sums = np.array(moments.released, np.float64)
+    return row_limits(spec.features, moments_from_sums(spec.features, sums))
 
 
 def scores_of(

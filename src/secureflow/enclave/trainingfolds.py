@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from secureflow.domain.specs.privacy import MAX_COORDINATE
@@ -47,6 +49,9 @@ _NO_VALUES = np.zeros(0, np.float32)
 
 class MeanFold:
     """The weighted mean of unmasked updates; it takes the memory of one model."""
+
+    summed: ClassVar = True
+    """Whether updates are added up; if not, only what comes beside them is."""
 
     def __init__(self, spec: TrainingSpec, stage: Stage) -> None:
         self._spec, self._stage = spec, stage
@@ -104,11 +109,14 @@ class MeanFold:
             clip_norm=limits.clip_norm,
             max_abs=limits.clip_norm,
             parts=update_parts(self._spec) if parameters else (),
+            summed=self.summed,
         )
 
 
 class RobustFold(MeanFold):
     """Single updates, sealed anew on the disk until a rule has combined them (`spill`)."""
+
+    summed = False
 
     def __init__(self, spec: TrainingSpec, rule: Robust) -> None:
         super().__init__(spec, "train")
@@ -116,12 +124,12 @@ class RobustFold(MeanFold):
         self._spill = Spill(spec.update_parameters)
 
     def fold(self, update: OpenedUpdate) -> bytes:
-        """Keep an update that is within the caps; the mean beside it is of its sums only."""
+        """Keep an update that is within the caps; only its sums are added up."""
         sums, seed = split_sums(self._spec, self._stage, update.sums)
         change = self._change(update)
         self._sum.check(change, sums)
         self._spill.add(update.binding.party, change)
-        self._sum.fold(change, sums)
+        self._sum.add(change, sums)
         return seed
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:

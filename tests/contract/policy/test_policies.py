@@ -39,6 +39,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "clip_norm": 1000.0,
         "validation_rows": 0,
         "own_trees": 0,
+        "self_report": "",
         "epsilon": None,
     }
     return {**asked, **changes}

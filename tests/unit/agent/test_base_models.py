@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from unit.engines.prediction.world import MODEL, specified
 
 from secureflow.adapters.datasources import SourceLimits
 from secureflow.agent.compute.worker import Worker
+from secureflow.agent.owner import basemodels
+from secureflow.agent.owner.basemodels import check_bases
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.torch_transformer import TorchTransformerModel
@@ -89,6 +94,32 @@ async def test_an_agent_without_the_base_is_named_before_anybody_is_asked(
     assert caught.value.details["party"] == ME
     assert world.spec.base in str(caught.value)
     assert world.worker.calls == []
+
+
+async def test_a_large_base_is_hashed_beside_the_loop_and_once(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop goes on while it is hashed: here the hashing waits for what only the loop does."""
+    world, began, may_end = world_of(tmp_path, base, (base,)), threading.Event(), threading.Event()
+    hashed: list[Path] = []
+
+    def slowly(path: Path) -> bytes:
+        hashed.append(path)
+        began.set()
+        assert may_end.wait(20)
+        return file_digest(path)
+
+    monkeypatch.setattr(basemodels, "file_digest", slowly)
+    basemodels._hashed.cache_clear()
+    asked = [asyncio.create_task(world.ask("consent", world.consent_body())) for _ in range(3)]
+    async with asyncio.timeout(60):
+        assert await asyncio.to_thread(began.wait, 20)
+        may_end.set()
+        await asyncio.gather(*asked)
+    assert hashed == [base]
+    os.utime(base, ns=(1, 1))  # another time of change: it may be another file
+    check_bases(world.spec, (base,), ME)
+    assert hashed == [base, base]
 
 
 async def test_the_worker_is_given_the_base_beside_the_model(tmp_path: Path, base: Path) -> None:

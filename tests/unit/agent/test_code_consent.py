@@ -17,7 +17,7 @@ REQUEST: dict[str, Any] = {
     "group_size": 3, "min_contributors": 3, "protection": "sealed", "family": "bundle",
     "rounds": 3, "release": "operator", "bundle_digest": DIGEST, "bundle_entry": "model:Model",
     "environment": ENVIRONMENT, "settings_digest": "ef" * 32, "starts_from": "12" * 32,
-    "clip_norm": 2.0, "validation_rows": 0, "own_trees": 0, "epsilon": None,
+    "clip_norm": 2.0, "validation_rows": 0, "own_trees": 0, "self_report": "", "epsilon": None,
 }  # fmt: skip
 DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
 CODE = f"""permit (principal, action == Action::"training", resource)

@@ -189,6 +189,18 @@ async def test_a_two_party_sum_says_what_it_means_for_both(stage: Stage) -> None
         await jobs.submit(scientist, stage.wanted(datasets=two[:1]))
 
 
+async def test_a_scored_job_says_what_scoring_costs(stage: Stage) -> None:
+    plan = {"rounds": 2, "validation": 0.2, "contribution": {"rows": 50}}
+    wanted = stage.wanted()
+    scored = {**wanted.parts, "plan": plan, "protection": "sealed"}
+    told = await stage.services.jobs.dry_run(
+        stage.scientist("bank-a"), replace(wanted, parts=scored)
+    )
+    assert any("measures up to 16 models on 150 rows" in note for note in told.notes)
+    plain = await stage.services.jobs.dry_run(stage.scientist("bank-a"), stage.wanted())
+    assert not any("Scoring contributions" in note for note in plain.notes)
+
+
 async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:
     ids = [stage.ids[f"{bank}.dataset"] for bank in BANKS]
     for key in (stage.ids["outsider.dataset"], "dst_00000000000000000000"):

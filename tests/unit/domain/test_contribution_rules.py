@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from secureflow.domain.specs.base import JobSpec, Part, RosterEntry, dump, parse, spec_digest
 from secureflow.domain.specs.compression import Int8
 from secureflow.domain.specs.contribution import MAX_VALUES
+from secureflow.domain.specs.contribution_rules import (
+    MAX_WORK,
+    scored_models,
+    scoring_work,
+)
 from secureflow.domain.specs.inputs import ArrayFeature
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.privacy import Privacy
@@ -17,6 +23,7 @@ from secureflow.domain.specs.sklearn_families import SgdClassifierModel
 from secureflow.domain.specs.sweep import check_sweep
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
+from secureflow.engines.contribution.gtg import Sampling, round_scores
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.domain.test_plan_rules import SPEC
 from tests.unit.domain.test_sweep_rules import sweep, training
@@ -134,8 +141,48 @@ def test_jobs_that_other_jobs_start_are_refused_as_they_are_submitted() -> None:
         assert "no grant of its own for rows that leave" in one.value.message
 
 
-def pipeline(plan: dict[str, Any]) -> JobSpec:
+def pipeline(plan: dict[str, Any], **more: Any) -> JobSpec:
     """Return a pipeline of one training."""
-    job = {**TRAINING, "plan": plan, "part_of": None}
+    job = {**TRAINING, "plan": plan, "part_of": None, **more}
     step = {"id": "train", "job": job}
     return SPEC_KINDS.parse({**HEAD, "kind": "pipeline", "steps": [step]})
+
+
+def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:
+    """Counted as the enclave counts: few parties' coalitions are all measured."""
+    plan = scored(rounds=3, contribution={"rows": 10_000, "permutations": 64}).plan
+    assert plan.contribution is not None
+    for parties, models in ((3, 3 * 8), (9, 3 * 512), (10, 3 * (2 + 64 * 9))):
+        roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(parties))
+        spec = replace(SPEC, roster=roster, plan=plan)
+        assert scored_models(spec, plan.contribution) == models
+        sampled = Sampling(b"s" * 32, 64, 0.0, 0.0)
+        one = round_scores(parties, 1, lambda mask, n=parties: np.arange(n) * 1.0 * mask, sampled)
+        assert one.evaluations <= models / 3
+        each = parties * 10_001 * spec.model_parameters
+        assert scoring_work(spec, plan.contribution) == models * each
+    check(spec)
+    roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(100))
+    long = replace(spec, roster=roster, plan=replace(plan, rounds=10_000))
+    assert scoring_work(long, plan.contribution) > MAX_WORK
+    assert f"would measure {10_000 * (2 + 64 * 99)} models" in refusal(long)
+
+
+def test_only_what_masks_hide_is_asked_for() -> None:
+    plan = replace(SPEC.plan, self_report="rows_and_loss")
+    masked = replace(SPEC, plan=plan, protection="secagg")
+    check(masked)
+    assert (masked.facts()["self_report"], SPEC.facts()["self_report"]) == ("rows_and_loss", "")
+    assert "self_report" not in dump(SPEC)["plan"]
+    assert "only masks hide" in refusal(replace(masked, protection="sealed"))
+    privacy = Privacy(
+        unit="record", delta=1e-6, mechanism="dp-sgd", clipping_norm=1.0, sampling=0.1,
+        rows=1000, metrics_noise=10.0, noise_multiplier=2.0, noise="local",
+    )  # fmt: skip
+    assert "without noise" in refusal(replace(masked, privacy=privacy))
+    part = replace(masked, part_of=Part("job_0123456789", 1))
+    assert "asks nobody for figures of its own" in refusal(part)
+    whole = {"rounds": 2, "draws": "words", "self_report": "rows_and_loss"}
+    with pytest.raises(SecureFlowError) as piped:
+        SPEC_KINDS.check(pipeline(whole, protection="secagg"))
+    assert "figures of its own" in piped.value.message

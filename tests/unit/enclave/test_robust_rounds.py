@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from peers.enclaves import PARTIES, EnclaveWorld, enclave_world
 
 from secureflow.domain.specs.robust import Median
+from secureflow.enclave import trainingfolds
 from secureflow.enclave.main import run
 from secureflow.enclave.spill import VALUES
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -171,3 +172,11 @@ def test_an_enclave_leaves_no_core_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(resource, "setrlimit", lambda *limit: limits.append(limit))
     assert run(tmp_path / "missing.yaml")
     assert (resource.RLIMIT_CORE, (0, 0)) in limits
+
+
+async def test_no_sum_is_held_that_nobody_reads(robust: EnclaveWorld) -> None:
+    fold = trainingfolds.training_fold(robust.spec, "train", None)
+    assert isinstance(fold, trainingfolds.RobustFold)
+    assert fold._sum.fixed.size == 0
+    mean = trainingfolds.MeanFold(robust.spec, "train")
+    assert mean._sum.fixed.size == robust.spec.update_parameters

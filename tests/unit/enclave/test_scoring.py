@@ -18,7 +18,7 @@ from secureflow.engines.sealing import SealedUpdate, tensor_digest, update_manif
 from secureflow.engines.training.models import model_family, update_layout
 from secureflow.kit.canonical import sha256
 from secureflow.kit.crypto import verify
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 ROWS = 12
 SPEC: dict[str, Any] = {
@@ -41,7 +41,8 @@ Rows = NDArray[np.float32]
 def rows_of(party: str, seed: int = 0) -> Rows:
     rng = np.random.default_rng(PARTIES.index(party) + 10 * seed)
     labels = rng.integers(0, 3, ROWS).astype(np.float32)
-    return as_matrix(rng.normal(size=(ROWS, 2)).astype(np.float32) + labels[:, None], labels)
+    inputs = rng.uniform(-0.4, 0.4, (ROWS, 2)).astype(np.float32) + 0.3 * (labels[:, None] - 1)
+    return as_matrix(inputs, labels)
 
 
 def plaintext(rows: Rows, salt: bytes = b"s" * 32) -> bytes:
@@ -167,7 +168,8 @@ async def test_rows_that_cannot_be_are_refused_by_name(tmp_path: Path) -> None:
         for place, value, code in (
             ((0, 0), np.nan, "update_not_finite"),
             ((0, 1), np.inf, "update_not_finite"),
-            ((0, 0), 1e7, "value_out_of_bounds"),
+            ((0, 0), 1.01, "value_out_of_bounds"),
+            ((0, 1), -1.01, "value_out_of_bounds"),
             ((0, 2), 3.0, "validation_label_wrong"),
             ((0, 2), 0.5, "validation_label_wrong"),
         ):
@@ -224,6 +226,63 @@ async def test_a_restarted_enclave_says_that_it_scored_nothing(tmp_path: Path) -
     assert "scores" not in told["document"]
 
 
+async def test_rows_that_come_again_to_a_restarted_enclave_are_not_scored_on(
+    tmp_path: Path,
+) -> None:
+    """Not even if one party seals its own again: the job goes on without scores, and says so."""
+    async with enclave_world(tmp_path, **SPEC) as world:
+        await bring(world)
+        answer = await one_round(world, 1, "train")
+        await world.restart()
+        model = {"digest": answer["model"], "artifact": answer["artifact"], "size": 36}
+        release = {name: answer[name] for name in ("round", "stage")}
+        await world.open(generation=2, model={**model, "release": release})
+        await send_rows(world, "bank-a", plaintext(rows_of("bank-a")))
+        await one_round(world, 2, "train")
+        told = (await one_round(world, 3, "evaluate"))["contribution"]
+    assert told["document"]["scored"] is False
+
+
+async def test_a_fault_of_the_disk_while_updates_are_scored_can_be_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores and model are those of a run without it: nothing moved before all was read."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(scoring.secrets, "token_bytes", lambda size: b"s" * size)
+    for faulty in (False, True):
+        async with enclave_world(tmp_path / str(faulty), **SPEC) as world:
+            await bring(world)
+            for place, party in enumerate(PARTIES):
+                content = world.update(10 + place, weight=float(place + 1))
+                await world.upload(party, world.seal(party, content))
+            certificate = world.certificate(world.question())
+            if faulty:
+                with monkeypatch.context() as broken:
+                    broken.setattr(spill.Spill, "_read", _failing(spill.Spill._read, after=5))
+                    with pytest.raises(InfrastructureError):
+                        await world.release(certificate)
+            released = dict(await world.release(certificate))
+            await one_round(world, 2, "train")
+            last = await one_round(world, 3, "evaluate")
+            document = last["contribution"]["document"]
+            keys = ("scores", "rounds", "evaluations")
+            told.append({"model": released["model"]} | {name: document[name] for name in keys})
+    assert told[0] == told[1]
+
+
+def _failing(read: Any, after: int) -> Any:
+    """Return a reading of chunks that fails from the one after so many on."""
+    calls = []
+
+    def failing(self: Any, *args: Any) -> Any:
+        calls.append(1)
+        if len(calls) > after:
+            raise InfrastructureError("disk_failed", "the disk is out of order")
+        return read(self, *args)
+
+    return failing
+
+
 async def test_updates_leave_the_disk_with_their_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,18 +300,42 @@ async def test_updates_leave_the_disk_with_their_round(
         assert [len(one) for one in made] == [0]
 
 
+SCALED: dict[str, Any] = SPEC | {
+    "features": SPEC["features"]
+    | {"numeric": [{**one, "scale": "federated"} for one in SPEC["features"]["numeric"]]}
+}
+MOMENTS = np.array([10.0, *([1.0, 4.0, 10.0] * 2)], "<f8").tobytes()
+"""Of ten rows: rows, then Σz, Σz² and how many, so mean .1 and deviation .62 of half the range."""
+
+
+async def scaled(world: EnclaveWorld) -> None:
+    for party in PARTIES:
+        sealed = world.seal(party, MOMENTS, number=0, stage="moments")
+        await world.upload(party, sealed)
+    certificate = world.certificate(world.question(number=0, stage="moments"))
+    await world.release(certificate, number=0, stage="moments")
+
+
 async def test_rows_follow_moments_and_precede_rounds(tmp_path: Path) -> None:
-    features = SPEC["features"]
-    scaled = [{**one, "scale": "federated"} for one in features["numeric"]]
-    spec = SPEC | {"features": features | {"numeric": scaled}}
-    async with enclave_world(tmp_path, **spec) as world:
-        await one_round(world, 0, "moments")
-        await bring(world)
-        again = send_moments(world)
-        assert await refusal(again) == "stale_round"
+    async with enclave_world(tmp_path, **SCALED) as world:
+        await scaled(world)
+        wide = rows_of("bank-a")
+        for value, within in ((1.4, True), (1.5, False), (-1.7, True), (-1.8, False)):
+            wide[0, 0] = value
+            if not within:
+                told = await refusal(send_rows(world, "bank-a", plaintext(wide)))
+                assert told == "value_out_of_bounds"
+        await bring(world, a=np.where(wide == -1.8, np.float32(-1.7), wide))
+        sealed = world.seal("bank-a", MOMENTS, number=0, stage="moments")
+        assert await refusal(world.upload("bank-a", sealed)) == "stale_round"
         assert (await trained(world))["document"]["scored"] is True
 
 
-async def send_moments(world: EnclaveWorld) -> None:
-    content = world.update(1, "moments")
-    await world.upload("bank-a", world.seal("bank-a", content, number=0, stage="moments"))
+async def test_rows_whose_scale_an_enclave_does_not_know_are_not_scored_on(tmp_path: Path) -> None:
+    """It was restarted after the moments: it could not tell what a row can be."""
+    async with enclave_world(tmp_path, **SCALED) as world:
+        await scaled(world)
+        await world.restart()
+        await world.open(generation=2)
+        await bring(world)
+        assert (await trained(world))["document"]["scored"] is False

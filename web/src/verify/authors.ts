@@ -74,13 +74,13 @@ export async function authorFailures(
   charter: Charter,
   signatures: Signatures,
 ): Promise<Finding[]> {
-  const vouchers = await vouchersOf(bundle, charter, signatures);
+  const vouchers = await vouchersOf(bundle, rosterKeys(bundle, charter), signatures);
   const found: Finding[] = [];
   for (const entry of bundle.entries) {
     const { author } = entry.signed.leaf;
     const one =
       author === ENCLAVE
-        ? await enclaveFailure(entry, vouchers, colludersOf(bundle.roster.length) + 1, signatures)
+        ? await enclaveFailure(entry, vouchers, vouching(bundle), signatures)
         : await authorFailure(bundle, entry, charter, signatures);
     if (one !== null) found.push(one);
   }
@@ -127,13 +127,17 @@ async function authorFailure(
   return null;
 }
 
+/** Return how many members of the roster vouch for an enclave's key: one of them is honest. */
+export function vouching(bundle: Bundle): number {
+  return colludersOf(bundle.roster.length) + 1;
+}
+
 /** Return, per enclave release key, the roster members whose attested leaves carry it. */
-async function vouchersOf(
+export async function vouchersOf(
   bundle: Bundle,
-  charter: Charter,
+  keys: ReadonlyMap<string, string>,
   signatures: Signatures,
 ): Promise<Map<string, Set<string>>> {
-  const keys = rosterKeys(bundle, charter);
   const vouchers = new Map<string, Set<string>>();
   for (const entry of bundle.entries) {
     const { leaf } = entry.signed;

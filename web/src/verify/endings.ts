@@ -6,6 +6,7 @@ import { hasExactly } from './leaves';
 export const FINISHED = 'finished';
 
 const MAX_ENDS = 1024;
+const NAMED = ['model', 'scores'] as const;
 const DIGEST = /^[0-9a-f]{64}$/;
 const OUTCOMES = new Set(['succeeded', 'failed', 'cancelled']);
 
@@ -15,10 +16,11 @@ export interface End {
   readonly last: string;
 }
 
-/** A party's end; `model` is the digest of the output that it compared, or "". */
+/** A party's end; `model`, `scores`: digests of the output and scores that it compared, or "". */
 export interface Finished extends End {
   readonly outcome: string;
   readonly model: string;
+  readonly scores: string;
 }
 
 /** The centre's end: how the job ended, and the end of each author. */
@@ -30,15 +32,16 @@ export interface Closed {
 /** Read a party's end; null if malformed. */
 export function readFinished(document: Json): Finished | null {
   if (!isObject(document)) return null;
-  const named = document.has('model') ? ['model'] : [];
+  const named = NAMED.filter((name) => document.has(name));
   if (!hasExactly(document, ['outcome', 'count', 'last', ...named])) return null;
   const end = readEnd(document);
   const outcome = readOutcome(document);
   if (end === null || outcome === null) return null;
-  const model = document.get('model');
-  if (model === undefined) return { ...end, outcome, model: '' };
-  if (typeof model !== 'string' || !DIGEST.test(model) || outcome !== 'succeeded') return null;
-  return { ...end, outcome, model };
+  if (named.length > 0 && outcome !== 'succeeded') return null;
+  const [model = '', scores = ''] = NAMED.map((name) => document.get(name) ?? '');
+  const right = named.every((name) => DIGEST.test(String(document.get(name))));
+  if (!right || typeof model !== 'string' || typeof scores !== 'string') return null;
+  return { ...end, outcome, model, scores };
 }
 
 /** Whether it is the end of a party that signed nothing else in a job that failed. */

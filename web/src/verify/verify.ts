@@ -20,6 +20,7 @@ import { cosigners } from './notes';
 import { quorumOf } from './quorum';
 import { Signatures } from './signatures';
 import { judgeReport } from './reported';
+import { judgeScores } from './scores';
 import { SignedSteps } from './stepoutputs';
 import { chainFailures, consentFailures, entryFailures, storyFailures } from './story';
 import { Refusal, told } from './told';
@@ -101,16 +102,19 @@ export async function verifyBundle(
     expected.held === undefined || expected.held === null
       ? []
       : await judgeHeld(bundle, ends.authors, keys, expected.held, lineage.origins, checking);
+  const scores = await judgeScores(bundle, keys, expected.report ?? null, checking);
   const failures = [
     ...storyOf(bundle, expected.spec ?? '', lineage, ends),
     ...steps.failures(),
     ...reported.failures,
+    ...scores.failures,
     ...contradicted(held),
     ...(pinned === null ? [] : await endedKeyFailures(bundle, pinned, checking)),
     ...(await signedFailures(bundle, charter, checking)),
   ];
   const missing = [
-    ...ends.missing, ...steps.missing(), ...reported.missing, ...withoutDocument(bundle),
+    ...ends.missing, ...steps.missing(), ...reported.missing, ...scores.missing,
+    ...withoutDocument(bundle),
   ];
   const witnesses = charter === null ? [] : [...(await cosigners(bundle.note, keys, checking))];
   const quorum = quorumOf(bundle.roster.length);

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.owner.matchedrows import forget_rows
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.scoredocument import FORGED
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.run.attempts import Offer
 from secureflow.engines.run.kept import KEPT
@@ -28,7 +30,7 @@ from secureflow.kit.text import Text
 
 @dataclass
 class LocalContribution:
-    """The newest contribution in memory, and how it was last sealed."""
+    """The newest contribution in memory, how it was last sealed, and a secret of its own salt."""
 
     round: int
     stage: str
@@ -37,6 +39,11 @@ class LocalContribution:
     seconds: float
     evidence: str = ""
     sealed: SealedUpdate | None = None
+    salted: bytes = field(default=b"", repr=False)
+
+    def commitment(self, secret: bytes) -> str:
+        """Return the hex commitment to it, for the party's leaf; `secret` is the job's."""
+        return update_commitment(self.salted or secret, self.round, self.stage, self.content)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,26 @@ class Contributing(Protocol):
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job."""
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """One party's part in jobs whose contributions may be scored; besides `Contributing`."""
+
+    def check_scores(self, job: JobRecord, spec: Any, signed: JSON) -> str:
+        """Refuse scores that no enclave signed which this party verified.
+
+        Args:
+            job: approved.
+            spec: its spec, of this kind, checked.
+            signed: what the centre names; None for nothing.
+
+        Returns:
+            The digest of the scores; "" if there are none, or this party cannot tell.
+
+        Raises:
+            SecureFlowError: `scores_forged`.
+        """
 
 
 @dataclass(frozen=True)
@@ -447,6 +474,16 @@ class Contributions:
         if spec.kind not in self._each:
             return ""
         return self._each[spec.kind].check_outcome(spec, rounds, model)
+
+    def check_scores(self, job: JobRecord, spec: JobSpec, signed: JSON) -> str:
+        """See `Scored.check_scores`; a job of another kind has none."""
+        part: object = self._each.get(spec.kind)
+        if isinstance(part, Scored):
+            return part.check_scores(job, spec, signed)
+        if signed is None:
+            return ""
+        told = Text("Job {job} scores nothing, and the centre ends it with scores.", job=job.job)
+        raise SecureFlowError(FORGED, told, "The centre must follow the spec that was approved.")
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job, whatever its kind."""

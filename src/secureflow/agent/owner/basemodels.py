@@ -1,7 +1,9 @@
 """The base models that an organisation holds: files that its settings name, known by their digest.
 
 A base is not fetched from anybody. A job whose base is not among the files, byte for byte, is
-refused before anybody is asked (`agent.kinds.basemodels` gives it to the worker).
+refused before anybody is asked (`agent.kinds.basemodels` gives it to the worker). Files are large,
+and a centre chooses when they are asked for: each is hashed once for as long as it is unchanged
+(size, time of its last change, inode), one at a time, off the event loop.
 """
 
 from __future__ import annotations
@@ -9,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
+
+_ONE_AT_A_TIME: Final = Lock()
+"""However many jobs ask for a base at once, nobody hashes it twice."""
 
 
 def check_bases(spec: JobSpec, files: Iterable[Path], party: str) -> None:
@@ -54,7 +61,8 @@ def _digest(path: Path) -> str:
         told = path.stat()
     except OSError:
         return ""
-    return _hashed(path, told.st_size, told.st_mtime_ns, told.st_ino)
+    with _ONE_AT_A_TIME:
+        return _hashed(path, told.st_size, told.st_mtime_ns, told.st_ino)
 
 
 @lru_cache(maxsize=64)

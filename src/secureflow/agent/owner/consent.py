@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
-from secureflow.agent.owner.basemodels import check_bases
 from secureflow.agent.owner.decisions import MORE, Decisions
 from secureflow.agent.owner.grants import Under
 from secureflow.agent.owner.inbox import Inbox
@@ -81,7 +80,7 @@ def check_request(
 
     Raises:
         SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
-            `protection_refused`, `too_few_parties`; `base_model_missing`; those of `check_columns`,
+            `protection_refused`, `too_few_parties`; those of `check_columns`,
             which compares the job's use of a dataset with its owner's declaration.
     """
     _check_roster(spec, party, key, charter)
@@ -91,7 +90,6 @@ def check_request(
     columns = spec.columns_of(party)
     if dataset is not None:
         check_columns(spec, dataset, party)
-    check_bases(spec, settings.base_models, party)
     return {
         "kind": spec.kind,
         "submitter": spec.submitter,

@@ -48,6 +48,7 @@ ACCUSING: Final = frozenset(
         "peer_statements_contradict",
         "protection_unsupported",
         "roster_below_threshold",
+        "scores_forged",
         "second_context",
         "setup_changed",
         "share_unopenable",

@@ -28,6 +28,7 @@ from secureflow.agent.job.parts import (
     keep_approved,
 )
 from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.owner.basemodels import check_bases
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.grants import Grants, Under
@@ -117,7 +118,7 @@ class Approvals:
             raise error
         if whole is not None and spec.not_after is not None and lapsed is None:
             check_run(request.job, spec, whole, context.clock())
-        asked, publication = self._check(spec)
+        asked, publication = await self._check(spec)
         if whole is not None:
             check_same_data(request.job, whole, publication)
         await asyncio.to_thread(context.check_engine, spec)
@@ -145,7 +146,7 @@ class Approvals:
             stored = self._stored(request)  # the same request may have come twice meanwhile
             if stored is not None:
                 return stored
-            if self._check(spec) != (facts, publication):
+            if await self._check(spec) != (facts, publication):
                 raise _changed(request.job)
             return await asyncio.to_thread(
                 self._commit, request, spec, decided, publication, asked, under
@@ -226,9 +227,12 @@ class Approvals:
             "Submit the job again, and compare the clocks of both machines.",
         )
 
-    def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
+    async def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
         """Return the input of the policies, and the publication of the requested data."""
         context = self._context
+        # The centre chooses when large files are hashed: other jobs and the link go on meanwhile.
+        bases = context.settings.base_models
+        await asyncio.to_thread(check_bases, spec, bases, context.party)
         asked = check_request(
             spec,
             party=context.party,
@@ -253,7 +257,7 @@ class Approvals:
         """Refuse a job for what its parts would be refused for: nobody is asked about them."""
         # The runs of a timetable are all alike.
         for number, part in enumerate(spec.parts(job if spec.times is None else ""), 1):
-            request, _ = self._check(part)
+            request, _ = await self._check(part)
             await asyncio.to_thread(self._context.check_engine, part)
             request["epsilon"] = self._context.budgets.epsilon_of(part_id(job, number), part)
             self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})

@@ -34,7 +34,6 @@ from typing import Any, Final
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
-from secureflow.agent.job.parts import check_complete
 from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.going import check_going
 from secureflow.agent.record.restored import forgotten
@@ -46,13 +45,14 @@ from secureflow.agent.verbs.delivering import Deliveries, Delivering
 from secureflow.agent.verbs.inflight import InFlight
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.outcomes import Outcomes
 from secureflow.agent.verbs.ownends import end_stopped, end_unapproved
 from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.verbs.steps import Steps
-from secureflow.agent.witness.witness import Observed
+from secureflow.agent.witness.witness import Compared, Observed
 from secureflow.domain.specs.base import closes
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.engines.run.messages import (
@@ -154,6 +154,7 @@ class AgentVerbs:
         self._sessions = sessions
         self._room = room
         self._settling = settling
+        self._outcomes = Outcomes(context, contributions)
         self._in_flight = InFlight()
         self._steps = Steps(context)
         self._verbs: dict[str, Handler] = {
@@ -387,7 +388,7 @@ class AgentVerbs:
         if request.job and (job.outcome if job else self._ended_apart(request.job)):
             self._context.witness.check_ended(request.job, observed)
         elif job is not None:
-            self._check_not_refused(job.job)
+            self._outcomes.check_not_refused(job.job)
         return as_body(CosignReply(cosignature=self._context.witness.cosign(request.head)))
 
     async def _finish(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
@@ -395,10 +396,10 @@ class AgentVerbs:
         await self._peers.supersede(request.job)
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
-            model = await asyncio.to_thread(self._check_outcome, request)
+            compared = await asyncio.to_thread(self._outcomes.check, request)
             observed = await self._context.witness.observe(request.head, log_proofs)
             apart = await self._approvals.took_no_part(request)
-            signed = await asyncio.to_thread(self._keep_end, request, observed, model, apart)
+            signed = await asyncio.to_thread(self._keep_end, request, observed, compared, apart)
             await self._forget(request.job)
         line = self._context.witness.cosign(request.head)
         return as_body(FinishReply(cosignature=line, **signed))
@@ -419,42 +420,12 @@ class AgentVerbs:
                 "An approval covers one spec.",
             )
 
-    def _check_outcome(self, request: FinishRequest) -> str:
-        """Witness no success with another output than own rounds led to, or without a due step.
-
-        Return the output that was compared with them, "" if none was. A refusal is kept: until the
-        job ends otherwise, no head is cosigned for it. A job that is over has its one end.
-        """
-        store = self._context.store
-        job = store.job(request.job)
-        if request.outcome == "succeeded":
-            check_going(job)  # it was stopped here, so it did not succeed with this party
-        if job is None or job.outcome or request.outcome != "succeeded":
-            return ""
-        spec = self._context.kinds.specs.parse(job.spec, stored=True)
-        model = (request.model or {}).get("digest")
-        try:
-            check_complete(store, self._context.kinds.specs, job, spec)
-            return self._contributions.check_outcome(spec, store.rounds(job.job), model)
-        except SecureFlowError as error:
-            key = _refused_end(job.job)
-            with store.transaction():
-                if store.answer(key) is None:
-                    store.keep_answer(key, job.job, error.as_json())
-            raise
-
-    def _check_not_refused(self, job: str) -> None:
-        """Cosign no head for a job whose end this party refused; others' heads contain it too."""
-        refusal = self._context.store.answer(_refused_end(job))
-        if refusal is not None:
-            raise SecureFlowError.from_json(refusal)
-
     def _keep(self, observed: Observed) -> None:
         with self._context.store.transaction():
             self._context.witness.keep(observed)
 
     def _keep_end(
-        self, request: FinishRequest, observed: Observed, checked: str, apart: bool
+        self, request: FinishRequest, observed: Observed, compared: Compared, apart: bool
     ) -> dict[str, JSON]:
         """Settle the job, once, and return the leaf with which this party ends it."""
         store, key = self._context.store, f"finish/{request.job}"
@@ -463,7 +434,7 @@ class AgentVerbs:
             model = (request.model or {}).get("digest")
             job = self._settling.settle(request.job, request.outcome, model=model)
             if job is not None and closes(str(job.spec.get("script", ""))):
-                leaf = self._context.witness.finish(job.job, job.digest, request.outcome, checked)
+                leaf = self._context.witness.finish(job.job, job.digest, request.outcome, compared)
                 store.keep_answer(key, job.job, leaf.hash)
             known = store.answer(key) or end_stopped(self._context, request)
             if known is None and apart:
@@ -479,7 +450,3 @@ class AgentVerbs:
         await self._peers.forget(job)
         await self._contributions.forget(job)
         self._approvals.withdraw(job)
-
-
-def _refused_end(job: str) -> str:
-    return f"refused-finish/{job}"

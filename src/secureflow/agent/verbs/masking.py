@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
@@ -28,6 +27,7 @@ from secureflow.agent.job.guards import (
 )
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import Contributions, LocalContribution
+from secureflow.agent.kinds.telling import told_beside
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
@@ -148,6 +148,7 @@ class Masking:
         )
         await self._send(job, spec, request, record, client, masked)
         return MaskReply(
+            told=told_beside(contributing, job, spec, held),
             upload=b64encode(masked.frame),
             vector=masked.digest,
             seconds=record.seconds,
@@ -247,7 +248,7 @@ class Masking:
                 "stage": held.stage,
                 "model": model,
                 "vector": masked.digest,
-                "update": update_commitment(job.secret, held.round, held.stage, held.content),
+                "update": held.commitment(job.secret),
             }
             own = context.witness.leaf("update", job.job, job.digest, document)
             contributing = self._contributions.of(spec)

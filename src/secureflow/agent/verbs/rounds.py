@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Uploading
 from secureflow.agent.job.guards import check_admission, check_position, check_step, check_verb
 from secureflow.agent.kinds.kind import Contributing, Contributions, LocalContribution
@@ -133,7 +132,7 @@ class SealedRounds:
     ) -> RoundRecord:
         """The round's first commit: leaf, record and head, before anything is sent."""
         context = self._context
-        commitment = update_commitment(job.secret, held.round, held.stage, held.content)
+        commitment = held.commitment(job.secret)
         document = {
             "round": held.round,
             "stage": held.stage,
@@ -221,7 +220,7 @@ async def send_sealed(
         )
         held.sealed = seal(binding, held.plaintext, admission.hpke, context.key)
         held.evidence = admission.evidence
-    commitment = update_commitment(job.secret, held.round, held.stage, held.content)
+    commitment = held.commitment(job.secret)
     try:
         return await uplink.send(address, held.sealed, commitment)
     except SecureFlowError as error:

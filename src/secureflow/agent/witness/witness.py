@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
@@ -59,6 +60,22 @@ _KEY_ENDED = "ledger_key_ended"
 _ALARMS = frozenset({"ledger_inconsistent", "leaf_missing", _KEY_ENDED})
 _EVIDENCE = frozenset({"ledger_inconsistent", "ledger_rollback", _KEY_ENDED})
 _CATCH_UP_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a party compared with its own rounds before it witnessed that a job succeeded.
+
+    Args:
+        model: digest of the output; "" if it could not compare it, or there is none.
+        scores: digest of the scores of contributions that it verified; "" likewise.
+    """
+
+    model: str = ""
+    scores: str = ""
+
+
+NOTHING: Final = Compared()
 
 
 @dataclass(frozen=True)
@@ -203,16 +220,17 @@ class Witness:
         heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
         return {leaf.hash: MAX_UNPROVED_ROUNDS if leaf.hash in heard else 1 for leaf in late}
 
-    def finish(self, job: str, spec: str, outcome: str, model: str = "") -> OwnLeaf:
+    def finish(self, job: str, spec: str, outcome: str, compared: Compared = NOTHING) -> OwnLeaf:
         """Sign this party's end of a job: the extent of its leaves; the caller's transaction.
 
         Args:
             job: job id.
             spec: digest of its spec.
             outcome: how it ended.
-            model: digest of the output of a success, if this party compared it with its rounds.
+            compared: what of a success this party compared with its own rounds.
         """
-        document = finished_document(outcome, self._store.end(job), model)
+        end = self._store.end(job)
+        document = finished_document(outcome, end, compared.model, compared.scores)
         return self.leaf(FINISHED, job, spec, document)
 
     def check_ended(self, job: str, observed: Observed) -> None:

@@ -44,6 +44,8 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.compression import INT8_BITS
+from secureflow.domain.specs.contribution import ContributionPlan
+from secureflow.domain.specs.contribution_rules import MAX_WORK, scored_models, scoring_work
 from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.inputs import (
     ArrayFeature,
@@ -346,6 +348,8 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "an update tells more."
         )
     yield from code_notes(spec)
+    if spec.plan.contribution is not None:
+        yield _scoring_note(spec, spec.plan.contribution)
     yield from _figure_notes(spec)
     yield from budget_notes(spec, chosen)
     yield from bounds_notes(spec, chosen)
@@ -362,6 +366,19 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                         extra=", ".join(extra[:5]),
                     )
                 )
+
+
+def _scoring_note(spec: TrainingSpec, plan: ContributionPlan) -> str:
+    return Text(
+        "Scoring contributions measures up to {models} models on {rows} rows in the enclave: "
+        "{millions:,} million products, of at most {most:,}. Each party brings {each} held-out "
+        "rows, which leave it under a grant of their own.",
+        models=scored_models(spec, plan),
+        rows=plan.rows * len(spec.roster),
+        millions=-(-scoring_work(spec, plan) // 10**6),
+        most=MAX_WORK // 10**6,
+        each=plan.rows,
+    )
 
 
 def extra_notes(families: Iterable[str]) -> Iterator[str]:

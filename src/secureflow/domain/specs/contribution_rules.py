@@ -23,6 +23,26 @@ _REPORTED: Final = (
 )
 
 
+MAX_WORK: Final = 10**13
+"""Products of a weight and a number that scoring may take: about an hour of one processor."""
+
+
+def scored_models(spec: TrainingSpec, plan: ContributionPlan) -> int:
+    """Return the most models that scoring measures: of every round, those of its coalitions.
+
+    As `engines.contribution.gtg` decides it: all of them if sampled orders would value as many.
+    """
+    parties = len(spec.roster)
+    sampled = plan.permutations * (parties - 1)
+    return spec.planned_rounds * (2 + min((1 << parties) - 2, sampled))
+
+
+def scoring_work(spec: TrainingSpec, plan: ContributionPlan) -> int:
+    """Return the products that scoring takes at most: to make each model, and to measure it."""
+    each = len(spec.roster) * (1 + plan.rows) * spec.model_parameters
+    return scored_models(spec, plan) * each
+
+
 def contribution_problem(spec: TrainingSpec) -> Problem | None:
     """Return why the contributions of this job cannot be scored, or None."""
     plan = spec.plan.contribution
@@ -33,8 +53,21 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
         _mean_rules,
         _model_rules,
         _row_rules,
+        _work_rules,
     )
     return next((found for rule in rules if (found := rule(spec, plan))), None)
+
+
+def self_report_problem(spec: TrainingSpec) -> Problem | None:
+    """Return why parties cannot be asked to tell figures of their own, or None."""
+    where, hint = "plan.self_report", "Leave plan.self_report out."
+    if spec.plan.self_report is None:
+        return None
+    if not traits_of(spec).masks:
+        return where, "only masks hide rows and losses of a party", hint
+    if spec.privacy is not None:
+        return where, "the figures are exact, and would be released without noise", hint
+    return None if spec.part_of is None else part_problem(spec)
 
 
 def _protection_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
@@ -110,3 +143,17 @@ def _row_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
         most = MAX_VALUES // (width * len(spec.roster))
         return f"{_WHERE}.rows", reason, Text("Write {most} or fewer.", most=most)
     return None
+
+
+def _work_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that the enclave can do it: it would work for days without a bound."""
+    if scoring_work(spec, plan) <= MAX_WORK:
+        return None
+    reason = Text(
+        "scoring would measure {models} models of {parameters} numbers on {rows} rows, which is "
+        "more than an enclave takes on",
+        models=scored_models(spec, plan),
+        parameters=spec.model_parameters,
+        rows=plan.rows * len(spec.roster),
+    )
+    return _WHERE, reason, "Write fewer rows, permutations or rounds, or a smaller model."

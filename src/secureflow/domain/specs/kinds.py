@@ -34,7 +34,7 @@ TRAINING_SPEC: Final = SpecKind(
     check,
     {
         **{"family": "text", "rounds": "number", "release": "text"},
-        **{"validation_rows": "number", "own_trees": "number"},
+        **{"validation_rows": "number", "own_trees": "number", "self_report": "text"},
         **BUNDLE_FACTS,
     },
 )

@@ -435,6 +435,7 @@ class TrainingSpec(SpecBase):
             "release": self.release.intermediate,
             "validation_rows": self.validation_rows,
             "own_trees": self.own_trees,
+            "self_report": self.plan.self_report or "",
             **bundle_facts(
                 self.bundle,
                 self.submitter,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.specs.base import Problem, refuse
-from secureflow.domain.specs.contribution_rules import contribution_problem
+from secureflow.domain.specs.contribution_rules import contribution_problem, self_report_problem
 from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
@@ -39,7 +39,7 @@ def check(spec: TrainingSpec) -> None:
     """
     rules = (
         _roster_rules, _feature_rules, model_problem, _masking_rules, privacy_problem,
-        contribution_problem, round_parties_problem,
+        contribution_problem, round_parties_problem, self_report_problem,
     )  # fmt: skip
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 

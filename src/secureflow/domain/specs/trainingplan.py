@@ -33,7 +33,8 @@ class TrainingPlan:
 
     `strategy` is `fedavg`, or another one of `strategies` by its name, with its parameters.
     `aggregation` is a rule of `robust`, in the place of the weighted mean.
-    With `contribution` the enclave scores what each party's updates were worth.
+    With `contribution` the enclave scores what each party's updates were worth; with `self_report`
+    parties tell what masks hide.
     With `parties_per_round` a round asks so many of the roster, drawn anew (`roundparties`).
     """
 
@@ -53,4 +54,5 @@ class TrainingPlan:
     metric: Annotated[Metric | None, UNLESS_NONE] = None
     aggregation: Annotated[Aggregation | None, UNLESS_NONE] = None
     contribution: Annotated[ContributionPlan | None, UNLESS_NONE] = None
+    self_report: Annotated[Literal["rows_and_loss"] | None, UNLESS_NONE] = None
     parties_per_round: Annotated[int | None, UNLESS_NONE, Field(ge=2, le=256)] = None

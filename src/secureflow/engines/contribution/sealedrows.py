@@ -7,6 +7,7 @@ SHA-256(salt ‖ BLAKE3(rows ‖ sums)).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,9 +19,26 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 Rows = NDArray[np.float32]
-MAX_INPUT: Final = 1e6
-"""The largest amount of a prepared input; declared bounds keep honest ones far below."""
 _WORDS: Final = 8
+_SLACK: Final = 1e-5
+"""Of limits: inputs are rounded to float32."""
+
+
+@dataclass(frozen=True)
+class RowLimits:
+    """What a row can be.
+
+    Attributes:
+        low, high: of each of its numbers, float64 (width + 1,); the label is the last.
+        groups: of each category the first place of its indicators, the one after the last, and
+            whether one of them is always 1.
+        classes: how many classes labels may name; None for numbers.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    groups: tuple[tuple[int, int, bool], ...]
+    classes: int | None
 
 
 def chosen_rows(wanted: int, held: int, seed: bytes) -> NDArray[np.int64]:
@@ -49,13 +67,12 @@ def sums_with(salt: bytes) -> NDArray[np.float64]:
     return np.append(1.0, np.frombuffer(salt, "<u4").astype(np.float64))
 
 
-def checked_rows(values: Rows, count: int, classes: int | None, party: str) -> Rows:
-    """Return a party's rows, (count, width + 1), if every number of them can be one.
+def checked_rows(values: Rows, limits: RowLimits, party: str) -> Rows:
+    """Return a party's rows, (count, width + 1), if preparation can make each of them.
 
     Args:
         values: as they came.
-        count: of rows.
-        classes: how many classes labels may name; None for numbers.
+        limits: of a row.
         party: whose they are.
 
     Raises:
@@ -66,18 +83,9 @@ def checked_rows(values: Rows, count: int, classes: int | None, party: str) -> R
             "update_not_finite",
             Text("A validation row of {party} has a number that is NaN or infinite.", party=party),
         )
-    rows = values.reshape(count, -1)
-    if float(np.abs(rows).max()) > MAX_INPUT:
-        raise SecureFlowError(
-            "value_out_of_bounds",
-            Text(
-                "A validation row of {party} has a number beyond {most:g}.",
-                party=party,
-                most=MAX_INPUT,
-            ),
-        )
+    rows = values.reshape(-1, len(limits.low))
     labels = rows[:, -1]
-    if classes is not None and not np.isin(labels, np.arange(classes)).all():
+    if limits.classes is not None and not np.isin(labels, np.arange(limits.classes)).all():
         raise SecureFlowError(
             "validation_label_wrong",
             Text(
@@ -85,7 +93,30 @@ def checked_rows(values: Rows, count: int, classes: int | None, party: str) -> R
             ),
             "Its agent must be of the same version.",
         )
+    if not (_within(rows, limits) and all(_is_category(rows, one) for one in limits.groups)):
+        raise SecureFlowError(
+            "value_out_of_bounds",
+            Text(
+                "A validation row of {party} is none that the job's features can give.",
+                party=party,
+            ),
+            "Rows are held to the bounds and categories of the spec, as those are that train.",
+        )
     return rows
+
+
+def _within(rows: Rows, limits: RowLimits) -> bool:
+    slack = _SLACK * np.maximum(1.0, np.maximum(np.abs(limits.low), np.abs(limits.high)))
+    return bool(((rows >= limits.low - slack) & (rows <= limits.high + slack)).all())
+
+
+def _is_category(rows: Rows, group: tuple[int, int, bool]) -> bool:
+    """Tell whether each row has one indicator at most, exactly one if one is for missing cells."""
+    start, end, marked = group
+    ones = rows[:, start:end]
+    counts = ones.sum(axis=1)
+    whole = bool(np.isin(ones, (0.0, 1.0)).all())
+    return whole and bool((counts <= 1).all()) and (not marked or bool((counts == 1).all()))
 
 
 def check_commitment(values: Rows, sums: NDArray[np.float64], commitment: str, party: str) -> None:

@@ -2,7 +2,8 @@
 
 A score is in the unit of the value that was measured (for instance the loss that the updates took
 off). Its 95 % interval says what the sampled orders leave open, not what other rows would say.
-Shares count a negative score as nothing and add up to 1 exactly.
+Shares count a negative score as nothing and add up to 1 exactly; they follow from the rounded
+scores, so that whoever reads these can compute them again (`domain.scoredocument`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from secureflow.domain.scoredocument import DECIMALS, shares_of
 from secureflow.engines.contribution.gtg import RoundScores
 
-DECIMALS: Final = 4
-"""Of scores and shares: what leaves an enclave tells no more of single rows than it must."""
 _STUDENT: Final = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -79,13 +79,12 @@ class Tally:
     def scores(self) -> dict[str, Score]:
         """Return each party's score, rounded."""
         factor = student(self._sampled * (self.orders - 1))
-        shares = _shares([self._scores[party] for party in self.parties])
+        shares = shares_of([_steps(self._scores[party]) for party in self.parties])
         found = {}
         for party, share in zip(self.parties, shares, strict=True):
             score, half = self._scores[party], factor * self._variances[party] ** 0.5
-            found[party] = Score(
-                _rounded(score), _rounded(score - half), _rounded(score + half), share
-            )
+            figures = (_steps(score), _steps(score - half), _steps(score + half), share)
+            found[party] = Score(*(one / 10**DECIMALS for one in figures))
         return found
 
 
@@ -94,20 +93,5 @@ def student(freedom: int) -> float:
     return _STUDENT[freedom - 1] if 1 <= freedom <= len(_STUDENT) else _NORMAL
 
 
-def _shares(scores: Sequence[float]) -> list[float]:
-    """Return the shares in whole steps of 10⁻⁴ that add up to 1 (largest remainders); or zeros."""
-    steps = 10**DECIMALS
-    clipped = np.maximum(np.asarray(scores, np.float64), 0.0)
-    total = float(clipped.sum())
-    if not total:
-        return [0.0] * len(clipped)
-    wanted = clipped / total * steps
-    whole = np.floor(wanted).astype(int)
-    missing = steps - int(whole.sum())
-    for index in np.argsort(whole - wanted, kind="stable")[:missing]:
-        whole[index] += 1
-    return [int(count) / steps for count in whole]
-
-
-def _rounded(value: float) -> float:
-    return round(value, DECIMALS) + 0.0
+def _steps(value: float) -> int:
+    return round(value * 10**DECIMALS)

@@ -11,6 +11,8 @@ The verifier trusts nothing that the bundle says about itself:
   opened `attested` leaves, so that at least one of them is honest;
 - the leaves of an author form an unbroken chain: dropping, inserting or reordering one is detected,
   and an organisation's first leaf of the job is its approval, so that the start is known;
+- scores of contributions are signed by such an enclave, of the rows that parties committed to
+  (`scores`);
 - the ends are present and their counts match (`ends`), so that nothing was cut off after the last
   leaf; authors for which only the centre's word vouches are listed;
 - each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
@@ -41,6 +43,7 @@ from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.engines.ledger.reported import Reported
+from secureflow.engines.ledger.scores import RecordedScores
 from secureflow.engines.ledger.stepoutputs import SignedSteps
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -106,20 +109,20 @@ def verify_bundle(
     failures = [*_story_failures(bundle, spec), *lineage.failures]
     failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
     failures += [*_consent_failures(bundle), *ends.broken, *steps.failures(), *reported.failures]
-    missing = [*ends.missing, *steps.missing(), *reported.missing, *without_document(bundle)]
     pinned, charter = charter, charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
+    scores = RecordedScores(bundle, _vouchers(bundle, keys), _vouching(bundle), report)
+    failures += scores.failures
+    missing = [*ends.missing, *steps.missing(), *reported.missing, *scores.missing]
+    missing += without_document(bundle)
     kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)
     failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
     failures += _ended_key_failures(bundle, pinned)
-    cosigners, quorum = frozenset[str](), quorum_of(len(bundle.roster))
-    if charter is None:
-        failures += _self_signed_failures(bundle)
-    else:
-        failures += [*_author_failures(bundle, charter), *_head_failures(bundle, charter)]
-        cosigners = bundle.note.cosigners(_roster_keys(bundle, charter))
-        if len(cosigners) < quorum:
-            missing.append(_few_cosigners(len(cosigners), quorum))
+    failures += _signed_failures(bundle, charter)
+    quorum = quorum_of(len(bundle.roster))
+    cosigners = frozenset[str]() if charter is None else bundle.note.cosigners(keys)
+    if charter is not None and len(cosigners) < quorum:
+        missing.append(_few_cosigners(len(cosigners), quorum))
     status = _status(failures, missing, charter)
     return BundleVerdict(
         ok=status == "verified",
@@ -139,6 +142,12 @@ def verify_bundle(
         quorum=quorum,
         gaps=lineage.gaps,
     )
+
+
+def _signed_failures(bundle: Bundle, charter: Charter | None) -> list[str]:
+    if charter is None:
+        return list(_self_signed_failures(bundle))
+    return [*_author_failures(bundle, charter), *_head_failures(bundle, charter)]
 
 
 def _few_cosigners(count: int, quorum: int) -> str:
@@ -320,8 +329,8 @@ def _ended_key_failures(bundle: Bundle, pinned: Charter | None) -> Iterator[str]
 def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
     """With a charter, check that each leaf is signed by the author that it names."""
     keys, log_keys = charter.keys, charter.log_keys
-    vouchers = _vouchers(bundle, charter)
-    needed = colluders_of(len(bundle.roster)) + 1
+    vouchers = _vouchers(bundle, _roster_keys(bundle, charter))
+    needed = _vouching(bundle)
     for entry in bundle.entries:
         signed = entry.signed
         author = signed.leaf.author
@@ -351,9 +360,13 @@ def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
             yield Text("{title}: its author is not on the job's roster", title=entry.title)
 
 
-def _vouchers(bundle: Bundle, charter: Charter) -> Mapping[str, set[str]]:
+def _vouching(bundle: Bundle) -> int:
+    """Return how many members of the roster vouch for an enclave's key: one of them is honest."""
+    return colluders_of(len(bundle.roster)) + 1
+
+
+def _vouchers(bundle: Bundle, keys: Mapping[str, str]) -> Mapping[str, set[str]]:
     """Return, per enclave release key, the roster members whose attested leaves carry it."""
-    keys = _roster_keys(bundle, charter)
     vouchers: defaultdict[str, set[str]] = defaultdict(set)
     for entry in _attested(bundle):
         author = entry.signed.leaf.author

@@ -8,7 +8,8 @@ missing after the last. There are two kinds, both of them leaves with a document
   One that never approved the job (it refused, or was not asked) signs that it has signed nothing:
   `count` is 0, and the leaf follows one of another job. Such an end is of no success;
   Of a success with a model it adds `model`, the digest of the output that it compared with its own
-  rounds; ends of parties that could not compare it, and older ones, have none;
+  rounds, and of one with scores of contributions `scores`, the digest of those that it verified;
+  ends of parties that could not compare them, and older ones, have none;
 - the centre then signs `job.closed`: `{outcome, ends: [{author, key, count, last}]}`, a line for
   every party of the roster, whether it could be reached or not, for itself, and for each enclave
   key that signed. No leaf of the centre follows it. A head over it is cosigned last.
@@ -50,6 +51,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _OUTCOMES: Final = frozenset({"succeeded", "failed", "cancelled"})
 _LINE: Final = {"author", "key", "count", "last"}
 _FINISHED: Final = {"outcome", "count", "last"}
+_NAMED: Final = {"model", "scores"}
 
 Chain = tuple[str, str]
 """An author and, for an enclave, the key with which it signs; otherwise an empty text."""
@@ -96,15 +98,16 @@ class Judgement:
     outcome: str = ""
 
 
-def finished_document(outcome: str, end: End, model: str = "") -> dict[str, Any]:
+def finished_document(outcome: str, end: End, model: str = "", scores: str = "") -> dict[str, Any]:
     """Return the document of a party's `finished` leaf.
 
     Args:
         outcome: how the job ended.
         end: of the party's leaves before this one.
         model: digest of the output, if the party compared it with its own rounds.
+        scores: digest of the scores, if it verified them (`domain.scoredocument`).
     """
-    named = {"model": model} if model else {}
+    named = {name: one for name, one in (("model", model), ("scores", scores)) if one}
     return {"outcome": outcome, "count": end.count, "last": end.last, **named}
 
 
@@ -131,16 +134,22 @@ def ends_unapproved(entry: BundleEntry) -> bool:
 
 def read_finished(document: Any) -> tuple[str, End, str] | None:
     """Read a party's end: its outcome, the leaves before it, the model or ""; None if malformed."""
-    if not isinstance(document, dict) or set(document) - {"model"} != _FINISHED:
+    if not isinstance(document, dict) or set(document) - _NAMED != _FINISHED:
         return None
     end, outcome = _end(document), document["outcome"]
     if end is None or not _is_outcome(outcome):
         return None
-    if "model" not in document:
-        return outcome, end, ""
-    model = document["model"]
-    named = isinstance(model, str) and _DIGEST.fullmatch(model) and outcome == "succeeded"
-    return (outcome, end, model) if named else None
+    named = [document[name] for name in _NAMED if name in document]
+    if named and outcome != "succeeded":
+        return None
+    if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in named):
+        return None
+    return outcome, end, document.get("model", "")
+
+
+def scores_named(document: Any) -> str:
+    """Return the digest of the scores that a party's end names; "" if it names none."""
+    return "" if read_finished(document) is None else str(document.get("scores", ""))
 
 
 def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 from secureflow.domain.quorum import quorum_of
+from secureflow.domain.scoredocument import KIND as SCORES
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import closes
 from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.engines.ledger.ends import CLOSED, End, closed_document
@@ -57,10 +59,13 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     yield from record(course, [{"kind": "job.finished", "document": document}])
     need = quorum_of(len(course.parties))
     model = None if course.start.model is None else as_body(course.start.model)
+    scores = outcome.get(SCORES)
     request = FinishRequest(
-        **course.named, outcome="succeeded", model=model, head=course.ledger.note
-    )
+        **course.named, outcome="succeeded", model=model, head=course.ledger.note,
+        contribution=scores,
+    )  # fmt: skip
     course.ledger.model = course.start.model.digest if course.start.model else ""
+    course.ledger.scores = "" if scores is None else scores_digest(scores)
     answers = yield from ask(course.parties, request, need=need, patience=course.patience)
     text, cosigners = cosigned_note(course.ledger.note, answers.replies, course.spec.keys)
     if len(cosigners) < need:

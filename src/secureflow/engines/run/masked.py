@@ -274,6 +274,10 @@ def _collect(
     if len(replies) < course.threshold:
         raise too_few_contributors(course, step, {**absent, **failures})
     take_cosignatures(course, replies)
+    for party, reply in replies.items():
+        if reply.told is not None:
+            first, _ = course.contributed.told.get(party, (reply.told, reply.told))
+            course.contributed.told[party] = first, reply.told
     return replies, failures
 
 

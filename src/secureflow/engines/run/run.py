@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from secureflow.domain.errors import DISKS
 from secureflow.domain.quorum import quorum_of, threshold_of
 from secureflow.domain.specs.base import JobSpec
-from secureflow.engines.ledger.ends import FINISHED, End, follows, read_finished
+from secureflow.engines.ledger.ends import FINISHED, End, follows, read_finished, scores_named
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.stepoutputs import STEP, signs_what_was_asked
@@ -23,6 +23,7 @@ from secureflow.engines.run.messages import (
     Leaves,
     ReleasedModel,
     ReleasedMoments,
+    SelfReport,
     ShownLeaf,
     read_reply,
 )
@@ -107,6 +108,7 @@ class JobLedger:
         followed: party and leaf → the leaf after it.
         ends: party → number and last of its leaves.
         model: the model that parties were told as that of a success, "" for none; None before.
+        scores: digest of the scores that they were told with it; "" for none.
         steps: number of a part → the outputs that parties were asked to sign; None if unknown.
     """
 
@@ -118,6 +120,7 @@ class JobLedger:
     followed: dict[tuple[str, str], str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
     model: str | None = None
+    scores: str = ""
     steps: dict[int, JSON] | None = field(default_factory=dict)
 
 
@@ -129,12 +132,15 @@ class Contributed:
         replies: the contributions to the open round, whose leaves are not recorded.
         rounds: party → how many rounds it contributed to.
         rows: party → the most rows that it reported.
+        told: party → what it said of itself past the masks, in the first and the last round that
+            it did.
         dropouts: who dropped out of which round, and why; watchers know the first `reported` ones.
     """
 
     replies: Mapping[str, Leaves] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    told: dict[str, tuple[SelfReport, SelfReport]] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     reported: int = 0
 
@@ -319,6 +325,8 @@ def _check_end(
         raise _leaf_forged(party, "is an end that counts other leaves than it showed")
     if course.ledger.model is not None and read[2] not in ("", course.ledger.model):
         raise _leaf_forged(party, "is an end that names another model than the job's")
+    if scores_named(document) not in ("", course.ledger.scores):
+        raise _leaf_forged(party, "is an end that names other scores than the job's")
 
 
 def take_leaves_left(course: Course[Any], replies: Mapping[str, Leaves]) -> None:

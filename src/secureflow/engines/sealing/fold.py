@@ -66,6 +66,7 @@ class FixedPointAccumulator:
         clip_norm: largest L2 norm of an update's parameters, or None.
         parts: in place of it lengths that add up to d, and the largest norm of each.
         max_abs: largest absolute value of a parameter.
+        summed: whether parameters are added up; if not, they are checked and only sums are.
 
     Raises:
         SecureFlowError: `fold_impossible` for caps that are not positive and finite.
@@ -81,6 +82,7 @@ class FixedPointAccumulator:
         clip_norm: float | None,
         max_abs: float,
         parts: Sequence[tuple[int, float]] = (),
+        summed: bool = True,
     ) -> None:
         caps = (max_weight, total_weight_cap, max_abs, 1.0 if clip_norm is None else clip_norm)
         if d < 0 or k < 1 or not all(math.isfinite(cap) and cap > 0 for cap in caps):
@@ -95,7 +97,7 @@ class FixedPointAccumulator:
         self._max_abs = max_abs * (1 + NORM_TOLERANCE)
         self.exponent = fold_exponent(total_weight_cap, self._max_abs)
         """s: the accumulator holds the weighted sum times 2^s."""
-        self.fixed: NDArray[np.int64] = np.zeros(d, np.int64)
+        self.fixed: NDArray[np.int64] = np.zeros(d if summed else 0, np.int64)
         """The accumulator, int64[d]."""
         self._rows: list[NDArray[np.float64]] = []
         self._scratch = np.empty(min(BLOCK, max(d, 1)), np.float64)
@@ -150,8 +152,12 @@ class FixedPointAccumulator:
             SecureFlowError: those of `check`.
         """
         self.check(parameters, sums)
+        self.add(parameters, sums)
+
+    def add(self, parameters: Parameters, sums: NDArray[np.float64]) -> None:
+        """Add an update that `check` let through, with nothing folded in between."""
         factor = math.ldexp(float(sums[0]), self.exponent)
-        for start in range(0, self._d, BLOCK):
+        for start in range(0, len(self.fixed), BLOCK):
             part = parameters[start : start + BLOCK]
             scratch, integers = self._scratch[: part.size], self._integers[: part.size]
             total = self.fixed[start : start + BLOCK]

@@ -13,7 +13,7 @@ from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.ending import contributions
-from secureflow.engines.run.messages import Released
+from secureflow.engines.run.messages import Released, SelfReport
 from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course
@@ -25,6 +25,10 @@ from secureflow.kit.text import Text
 
 TITLE: Final = "What each party's updates were worth: score, its 95 % interval, share"
 UNSCORED: Final = "What each party's updates were worth: not scored"
+SAID: Final = (
+    "What each party says of itself: rounds, rows, its loss before and after. No measure of worth: "
+    "nobody can check it, and it can be gamed"
+)
 TOLD: Final = "Rounds in which each party took part: no measure of worth, it can be gamed"
 _LOST: Final = "the enclave was restarted after the parties had sealed their validation rows"
 
@@ -102,8 +106,21 @@ def _line(score: Mapping[str, Any]) -> list[JSON]:
 
 
 def _told(course: Course[TrainingSpec]) -> dict[str, JSON]:
+    """Return how often each party took part, and what the spec has them say of themselves."""
+    asked = course.spec.plan.self_report is not None
     rows: list[dict[str, JSON]] = []
     for party, told in contributions(course).items():
-        one = members(told)
-        rows.append({"label": party, "value": [f"{one.get('rounds')}/{course.spec.plan.rounds}"]})
-    return {"title": TOLD, "rows": rows}
+        values: list[JSON] = [f"{members(told).get('rounds')}/{course.spec.plan.rounds}"]
+        if asked:
+            values += _said(course.contributed.told.get(party))
+        rows.append({"label": party, "value": values})
+    return {"title": SAID if asked else TOLD, "rows": rows}
+
+
+def _said(told: tuple[SelfReport, SelfReport] | None) -> list[JSON]:
+    """Return rows, and the loss before and after, as far as a party told them."""
+    if told is None:
+        return ["–"] * 3
+    before, after = told
+    losses = ("–" if one.loss is None else f"{one.loss:.4f}" for one in (before, after))
+    return [str(before.rows), *losses]

@@ -64,6 +64,8 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         yield "enclave", *protection.enclave_sees(noised=noised)
     if spec.plan.contribution is not None:
         yield from _SCORED
+    if spec.plan.self_report is not None:
+        yield _SELF_REPORTED
     yield from strategy_sights(spec)
     yield from own_tree_sights(spec)
     yield "network", "encrypted bytes, sizes and times", protection.wire
@@ -103,6 +105,12 @@ _SCORED: Final = (
         "of each party one score of the whole job, rounded",
         "the plan has contributions scored",
     ),
+)
+
+_SELF_REPORTED: Final = (
+    "whoever has the report",
+    "of each party its number of rows, and the loss on its held-out rows before and after",
+    "the plan asks every party to tell them, past the masks",
 )
 
 

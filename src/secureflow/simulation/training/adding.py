@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.training import TRAINING_ENCLAVE
 from secureflow.enclave.trainingfolds import training_fold
@@ -51,33 +52,41 @@ class Adding(Protocol):
 
 
 @dataclass(frozen=True)
-class _Sender:
-    """Whose update it is."""
+class Sender:
+    """Whose update it is, and of which round."""
 
     party: str
+    round: int
 
 
 @dataclass(frozen=True)
-class _Update:
+class Update:
     """What a fold reads of an opened update (`engines.sealing.OpenedUpdate`)."""
 
     tensors: dict[str, Vector]
     sums: Sums
-    binding: _Sender
+    binding: Sender
+
+    @property
+    def parameters(self) -> Vector:
+        """Its values."""
+        return self.tensors["parameters"]
 
 
 class Folded:
     """Sealed contributions: the enclave's own fold of the stage."""
 
-    def __init__(self, spec: TrainingSpec, stage: Stage, model: GlobalModel) -> None:
+    def __init__(self, stage: Stage, fold: Fold, model: GlobalModel) -> None:
         self._stage = stage
-        self._fold: Any = training_fold(spec, stage, None)
-        TRAINING_ENCLAVE.starts(self._fold, model)
+        self._fold: Any = fold
+        TRAINING_ENCLAVE.starts(fold, model)
         self._seeds: dict[str, bytes] = {}
+        self._number = 1
 
     def add(self, party: str, parameters: Vector, sums: Sums) -> None:
         """Add a contribution."""
-        if seed := self._fold.fold(_Update({"parameters": parameters}, sums, _Sender(party))):
+        sender = Sender(party, self._number)
+        if seed := self._fold.fold(Update({"parameters": parameters}, sums, sender)):
             self._seeds[party] = seed
 
     def release(self, model: GlobalModel, seed: Seed) -> list[float]:
@@ -87,6 +96,7 @@ class Folded:
         sums: list[float] = self._fold.sums(lambda: seed(self._seeds))
         self._fold.reset()
         self._seeds.clear()
+        self._number += 1
         return sums
 
 
@@ -136,7 +146,9 @@ def adding(spec: TrainingSpec, stage: Stage, model: GlobalModel) -> Adding:
         stage: of it.
         model: the one that rounds move in place.
     """
-    return Ringed(spec, stage) if traits_of(spec).masks else Folded(spec, stage, model)
+    if traits_of(spec).masks:
+        return Ringed(spec, stage)
+    return Folded(stage, training_fold(spec, stage, None), model)
 
 
 def global_model(parameters: Vector) -> GlobalModel:

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,14 @@ from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import own_figures, summarise
-from secureflow.engines.training.models import initial_state, repeats, with_kept
+from secureflow.engines.training.models import Stage, initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.kit.canonical import digest
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
 from secureflow.simulation.training.failing import at
 from secureflow.simulation.training.parties import Party, update_buffer
+from secureflow.simulation.training.scoring import Scoring
 
 _NOTHING: Final = np.zeros(0, np.float32)
 
@@ -45,6 +46,7 @@ class Trained:
         round: the round that the model is of.
         repeated: the first round that began with the model of the one before; 0 for none.
         own_models: what is told of the parties' own models; None where they end with none.
+        contribution: what an enclave would tell of contributions; empty if none are scored.
     """
 
     state: Vector
@@ -56,6 +58,7 @@ class Trained:
     round: int
     repeated: int = 0
     own_models: Mapping[str, Any] | None = None
+    contribution: Mapping[str, Any] = field(default_factory=dict)
 
 
 def federate(
@@ -99,12 +102,16 @@ class _Rounds:
         self._moments: list[float] | None = None
         self._again = not repeats(spec)
         self._began, self._sums, self._repeated = "", list[float](), 0
+        plan = spec.plan.contribution
+        self._scoring = None if plan is None else Scoring(spec, plan)
 
     def run(self, accounting: Mapping[str, Any] | None, on_round: OnRound | None) -> Trained:
         """Run everything."""
         if self._spec.needs_moments:
             self._moments = self._sum_moments()
-        train, history = adding(self._spec, "train", self._model), []
+        if self._scoring is not None:
+            self._scoring.collect(self._parties, self._moments, self._update)
+        train, history = self._adding("train"), []
         plan = self._spec.plan
         stopping, kept = Stopping(plan), Kept[GlobalModel](plan.metric or "loss")
         last, began, metrics = 0, 0.0, dict[str, float]()
@@ -135,13 +142,19 @@ class _Rounds:
         return Trained(
             model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last,
             self._repeated, own_figures(self._spec, sums, len(self._parties)),
+            {} if self._scoring is None else self._scoring.scores(),
         )  # fmt: skip
+
+    def _adding(self, stage: Stage) -> Adding:
+        if self._scoring is not None:
+            return self._scoring.adding(stage, self._model)
+        return adding(self._spec, stage, self._model)
 
     def _copied(self) -> GlobalModel:
         return GlobalModel(self._model.parameters.copy(), self._model.digest)
 
     def _sum_moments(self) -> list[float]:
-        total = adding(self._spec, "moments", self._model)
+        total = self._adding("moments")
         for party in self._parties:
             with at(party.name):
                 total.add(party.name, _NOTHING, party.runner.moments())

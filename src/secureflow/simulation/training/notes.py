@@ -35,7 +35,10 @@ def noticed(
     yield from _standing(repeated)
     yield from _scaled(spec, parties)
     if spec.plan.contribution is not None:
-        yield "Contributions are scored by an enclave; a simulation scores none."
+        yield (
+            "Scores are those of an enclave's own code, on rows that the simulated parties hold "
+            "out: nothing was sealed, and nobody signed them."
+        )
     if table is None or spec.features is None:
         return
     if isinstance(spec.model, BundleModel) and not spec.model.sums:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from secureflow.domain.scoredocument import figures_of, shown_line
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.spending import spending
@@ -85,6 +86,23 @@ class Outcome:
         return self.trained.history
 
     @property
+    def contribution(self) -> Mapping[str, JSON] | None:
+        """What each party's updates were worth, as an enclave would tell it; None if not asked."""
+        return self.trained.contribution or None
+
+    @property
+    def worth(self) -> list[dict[str, JSON]]:
+        """The scores as reports show them, the greatest first; none if not asked."""
+        found: list[tuple[int, dict[str, JSON]]] = []
+        for party, line in (self.contribution or {}).get("scores", {}).items():
+            figures = figures_of(line)
+            if figures is not None:
+                score, interval, share = shown_line(figures)
+                row = {"party": party, "score": score, "interval": interval, "share": share}
+                found.append((-figures[0], row))
+        return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+    @property
     def rounds(self) -> Table:
         """The same as a table, for pandas and Arrow."""
         return rounds_table(list(self.history))
@@ -143,4 +161,5 @@ class Outcome:
             "privacy": self.privacy,
             "notes": list(self.notes),
             "history": [dict(row) for row in self.history],
+            **({} if self.contribution is None else {"contribution": dict(self.contribution)}),
         }

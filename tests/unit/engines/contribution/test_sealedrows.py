@@ -11,15 +11,24 @@ import pytest
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.agent.compute.derivation import commitment_salt, update_commitment
 from secureflow.domain.specs.contribution import ContributionPlan
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.domain.specs.training import (
+    CategoricalFeature,
+    FeatureSpec,
+    NumericFeature,
+    TrainingPlan,
+)
 from secureflow.engines.contribution.sealedrows import (
+    Rows,
+    as_matrix,
     check_commitment,
     checked_rows,
     chosen_rows,
     sums_with,
 )
-from secureflow.engines.preparation import validation_parts
+from secureflow.engines.preparation import Moments, design_matrix, validation_parts
 from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training.rowlimits import row_limits
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.domain.test_plan_rules import SPEC
 
@@ -75,8 +84,65 @@ def test_rows_open_the_commitment_of_the_leaf_and_no_other_ones_do() -> None:
         assert refused.value.code == "validation_swapped"
 
 
-def test_numbers_may_be_labels_where_there_are_no_classes() -> None:
-    values = np.array([0.5, 0.25, 1.0, -3.5], np.float32)
-    np.testing.assert_array_equal(checked_rows(values, 2, None, "a"), values.reshape(2, 2))
-    with pytest.raises(SecureFlowError):
-        checked_rows(values, 2, 2, "a")
+FEATURES = FeatureSpec(
+    NumberLabel("y", (0.0, 10.0)),
+    (
+        NumericFeature("age", (0.0, 100.0), "bounds"),
+        NumericFeature("debt", (-50.0, 50.0)),
+        NumericFeature("raw", (2.0, 3.0), "none"),
+    ),
+    (
+        CategoricalFeature("job", ("x", "y"), "indicator"),
+        CategoricalFeature("town", ("p", "q")),
+    ),
+)
+MOMENTS = Moments((50.0, 10.0, 0.0), (50.0, 4.0, 1.0))
+LIMITS = row_limits(FEATURES, MOMENTS)
+
+
+def prepared() -> Rows:
+    """Return rows at every edge of what preparation makes."""
+    columns = {
+        "age": np.array([0.0, 100.0, np.nan, 400.0]),
+        "debt": np.array([-50.0, 50.0, np.nan, -1e9]),
+        "raw": np.array([2.0, 3.0, np.nan, 9.0]),
+        "job": np.array(["x", "y", None, "x"], object),
+        "town": np.array(["p", "q", None, None], object),
+        "y": np.array([0.0, 10.0, 5.0, 2.5]),
+    }
+    return as_matrix(*design_matrix(FEATURES, MOMENTS, columns))
+
+
+def test_whatever_preparation_makes_is_a_row() -> None:
+    rows = prepared()
+    np.testing.assert_array_equal(checked_rows(rows.ravel(), LIMITS, "a"), rows)
+    np.testing.assert_array_equal(LIMITS.high, [1, 10, 3, *[1] * 6])
+    assert LIMITS.low[1] == -15
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, 1.001), (0, -1.001), (1, 10.1), (1, -15.1), (2, 3.1), (2, -0.1), (3, 0.5), (3, 0.0),
+     (4, 1.0), (6, 2.0), (7, 1.0), (8, 1.1), (8, -1.1)],
+)  # fmt: skip
+def test_what_preparation_cannot_make_is_no_row(place: int, value: float) -> None:
+    """With numbers beyond the bounds, a row could tell single coordinates of others' updates."""
+    rows = prepared()
+    rows[0, place] = value
+    with pytest.raises(SecureFlowError) as refused:
+        checked_rows(rows.ravel(), LIMITS, "bank-a")
+    assert refused.value.code == "value_out_of_bounds"
+    assert "bank-a" in refused.value.message
+
+
+def test_labels_are_of_the_classes() -> None:
+    for label, last in ((Label("y", "1"), 1.0), (ClassesLabel("y", ("a", "b", "c")), 2.0)):
+        limits = row_limits(replace(FEATURES, label=label), MOMENTS)
+        rows = prepared()
+        rows[:, -1] = last
+        checked_rows(rows.ravel(), limits, "a")
+        for wrong in (last + 1, 0.5, -1.0):
+            rows[0, -1] = wrong
+            with pytest.raises(SecureFlowError) as refused:
+                checked_rows(rows.ravel(), limits, "a")
+            assert refused.value.code == "validation_label_wrong"

@@ -57,6 +57,7 @@ class Action:
     included: bool = True
     opened: bool = False
     model: str = ""
+    scores: str = ""
 
 
 def attested(author: str, key: SigningKey = ENCLAVE, **changes: Any) -> Action:
@@ -85,8 +86,8 @@ def honest_actions() -> list[Action]:
 class Story:
     """Plays actions into a log and writes the bundle; the hooks are where an attacker sits."""
 
-    def __init__(self, actions: list[Action]) -> None:
-        self.tree = MemoryTree()
+    def __init__(self, actions: list[Action], spec: dict[str, Any] = SPEC) -> None:
+        self.tree, self.spec = MemoryTree(), spec
         self.actions = list(actions)
         self.signed: list[SignedLeaf] = []
         newest: dict[tuple[str, str], str] = {}
@@ -104,7 +105,7 @@ class Story:
                 at=1_700_000_000 + at,
                 commitment=commitment(SALT, action.document),
                 job=action.job,
-                spec=digest(SPEC) if action.job == JOB else "",
+                spec=digest(spec) if action.job == JOB else "",
                 prev=self.prev_of(action, newest.get(chain, "")),
             )
             signed = sign_leaf(replace(leaf, **dict(action.changes)), key)
@@ -117,7 +118,8 @@ class Story:
 
     def end_of(self, action: Action) -> dict[str, Any]:
         if action.kind == "finished":
-            return finished_document("succeeded", self.ends[action.author, ""], action.model)
+            end = self.ends[action.author, ""]
+            return finished_document("succeeded", end, action.model, action.scores)
         ends = [{**line(author, end), "key": key} for (author, key), end in self.ends.items()]
         return {"outcome": action.model or "succeeded", "ends": ends}
 
@@ -147,7 +149,7 @@ class Story:
         written = bundle_json(
             note=note or self.note(),
             job=JOB,
-            spec=spec or SPEC,
+            spec=spec or self.spec,
             charter=CHARTER.digest,
             entries=entries,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.reports.page import render
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.engines.run.run import JobContext
@@ -98,6 +99,26 @@ def test_without_the_rows_of_all_nobody_is_scored() -> None:
     assert not any(stage == "train" for _, stage in world.starts)
 
 
+def test_an_end_that_names_other_scores_than_the_job_s_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A party could else have every bundle of an honest centre's job read as broken."""
+    world = ScoredWorld(count=4)
+    world.names_models = True
+    honest = world.scores_named
+    monkeypatch.setattr(
+        world, "scores_named",
+        lambda party, body: "0b" * 32 if party == "bank-d" else honest(party, body),
+    )  # fmt: skip
+    report = drive(world, [])
+    ends = [
+        one["document"]["scores"]
+        for one in world.entries
+        if one.get("document", {}).get("outcome") and "scores" in one["document"]
+    ]
+    assert ends == [scores_digest(report["contribution"])] * 3
+
+
 @pytest.mark.parametrize("differs", [{"job": "job_other00000"}, {"spec": "00" * 32}])
 def test_scores_of_another_job_are_refused(differs: dict[str, Any]) -> None:
     with pytest.raises(SecureFlowError) as refused:
@@ -119,3 +140,34 @@ def test_under_masks_the_report_tells_rounds_and_that_they_can_be_gamed() -> Non
     page = render(report)
     assert "it can be gamed" in page
     assert "可以造假" in page
+
+
+def test_parties_tell_figures_of_their_own_only_where_the_spec_asks() -> None:
+    """Of the first round and the evaluation; who tells nothing is shown with none."""
+
+    class Telling(MaskedWorld):
+        def party_mask(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+            reply = super().party_mask(party, body)
+            first, last = (
+                (body["stage"], body["round"]) == ("train", 1),
+                body["stage"] == "evaluate",
+            )
+            if party == "bank-d" or not (first or last):
+                return reply
+            return {**reply, "told": {"rows": 40, "loss": 0.6931 if first else 0.4021}}
+
+    world = Telling(count=4, rounds=2)
+    (section,) = drive(world, [])["sections"]
+    assert section["rows"][0]["value"] == ["2/2"]
+    world = Telling(count=4, rounds=2)
+    world.context = replace(
+        world.context,
+        spec=replace(world.spec, plan=replace(world.spec.plan, self_report="rows_and_loss")),
+    )
+    report = drive(world, [])
+    (section,) = report["sections"]
+    assert section["rows"][0] == {"label": "bank-a", "value": ["2/2", "40", "0.6931", "0.4021"]}
+    assert section["rows"][3] == {"label": "bank-d", "value": ["2/2", "–", "–", "–"]}
+    page = render(report)
+    assert "nobody can check it, and it can be gamed" in page
+    assert "无人能查证" in page

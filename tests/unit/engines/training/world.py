@@ -17,6 +17,7 @@ from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running import recording
 from secureflow.domain.charter import Charter, Member
 from secureflow.domain.quorum import quorum_of
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.closing import (
@@ -332,8 +333,15 @@ class World:
             return {**line, **made[-1], "leaves": list(made)}
         model = (body["model"] or {}).get("digest", "")
         named = model if self.names_models else ""
-        document = finished_document(body["outcome"], self._end(party), named)
+        document = finished_document(
+            body["outcome"], self._end(party), named, self.scores_named(party, body)
+        )
         return {**line, **self._leaf(party, FINISHED, document)}
+
+    def scores_named(self, party: str, body: dict[str, Any]) -> str:
+        """Return the scores that a party's end names."""
+        told = body.get("contribution")
+        return scores_digest(told) if told and self.names_models else ""
 
     def enclave_open(self, body: dict[str, Any]) -> dict[str, Any]:
         self.open, self.only = True, body["expected"]

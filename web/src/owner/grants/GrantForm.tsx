@@ -71,6 +71,7 @@ export function GrantForm({ choices, datasets, initial, send, pending, error }: 
       >
         <Input.TextArea rows={1} spellCheck={false} />
       </Form.Item>
+      <Leaving />
       <Form.Item name="automatic" valuePropName="checked">
         <Checkbox>{t('holdings:automatic')}</Checkbox>
       </Form.Item>
@@ -133,6 +134,8 @@ function ColumnsField() {
   );
 }
 
+/** Most rows that a grant can name (`secureflow.domain.grants.SealedRows`). */
+const MAX_LEAVING = 1 << 20;
 const LIMITS = [
   ['uses', 0],
   ['epsilon', undefined],
@@ -147,6 +150,24 @@ function Limits() {
       <InputNumber min={0} {...(precision === undefined ? {} : { precision })} />
     </Form.Item>
   ));
+}
+
+/** Rows that may leave, and to what; the second question comes only with an answer to the first. */
+function Leaving() {
+  const { t } = useTexts('holdings');
+  const rows = Form.useWatch<number | null | undefined>('leaving');
+  return (
+    <>
+      <Form.Item name="leaving" label={t('holdings:term.validation')} extra={t('holdings:leaving.hint')}>
+        <InputNumber min={1} max={MAX_LEAVING} precision={0} />
+      </Form.Item>
+      {rows ? (
+        <Form.Item name="simulated" valuePropName="checked" extra={t('holdings:leaving.simulated.hint')}>
+          <Checkbox>{t('holdings:leaving.simulated')}</Checkbox>
+        </Form.Item>
+      ) : null}
+    </>
+  );
 }
 
 function Scope({ choices }: { choices: Schemas['Choices'] }) {

@@ -23,6 +23,15 @@ test('what is filled in is named as it was written', () => {
   expect(linesOf(undefined)).toEqual([]);
 });
 
+test('rows leave only by number, and to a SIMULATED enclave only if somebody says so', () => {
+  expect(termsOf(LEAST, 0).validation).toBeNull();
+  expect(termsOf({ ...LEAST, leaving: 0, simulated: true }, 0).validation).toBeNull();
+  expect(termsOf({ ...LEAST, simulated: true }, 0).validation).toBeNull();
+  const rows = { ...LEAST, leaving: 50 };
+  expect(termsOf(rows, 0).validation).toEqual({ rows: 50, simulated: false });
+  expect(termsOf({ ...rows, simulated: true }, 0).validation).toEqual({ rows: 50, simulated: true });
+});
+
 test('each form has a number of its own', () => {
   expect(once()).toMatch(/^[0-9a-f]{32}$/);
   expect(once()).not.toBe(once());

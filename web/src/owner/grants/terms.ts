@@ -19,6 +19,8 @@ export type Filled = {
   digests?: string;
   uses?: number | null;
   automatic?: boolean;
+  leaving?: number | null;
+  simulated?: boolean;
 };
 
 const DAY = 86_400;
@@ -38,6 +40,14 @@ function codeOf({ digests, bundles }: Filled): NonNullable<Terms['bundles']> {
   return bundles ? 'person' : 'none';
 }
 
+/**
+ * The rows that may leave, sealed to an enclave; to a SIMULATED one only if somebody says so.
+ * What is said of an enclave without rows says nothing.
+ */
+function leavingOf({ leaving, simulated }: Filled): NonNullable<Terms['validation']> | null {
+  return leaving ? { rows: leaving, simulated: simulated ?? false } : null;
+}
+
 /** The terms of a form: what is left empty is not named, and the agent says what that means. */
 export function termsOf(form: Filled, now: number): Terms {
   return {
@@ -55,8 +65,8 @@ export function termsOf(form: Filled, now: number): Terms {
     bundles: codeOf(form),
     uses: form.uses ?? null,
     automatic: form.automatic ?? false,
-    validation: null, // rows that leave are granted in the terminal alone
-    own_trees: null, // as are trees of one party
+    validation: leavingOf(form),
+    own_trees: null, // trees of one party are granted in the terminal alone
   };
 }
 

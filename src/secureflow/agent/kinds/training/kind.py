@@ -9,11 +9,13 @@ from typing import Final, cast
 import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
-from secureflow.agent.job.validationrows import check_rows_leave
+from secureflow.agent.job.validationrows import check_rows_leave, fix_rows
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.modelkeys import ModelKeys
+from secureflow.agent.kinds.training.scores import check_scores
+from secureflow.agent.kinds.training.selfreport import self_report
 from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.kinds.training.updates import Updates
 from secureflow.agent.kinds.training.verification import (
@@ -26,12 +28,13 @@ from secureflow.agent.kinds.training.verification import (
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.roundparties import check_drawn
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, SelfReport, TrainRequest
 from secureflow.engines.sealing import Manifest
 from secureflow.engines.sealing.wiretypes import BYTES, DTYPES
 from secureflow.engines.secagg import MaskingPlan
@@ -128,6 +131,7 @@ class TrainingContribution:
         if request.stage == VALIDATION and isinstance(request, TrainRequest):
             rows, generation = spec.validation_rows, request.generation
             await asyncio.to_thread(check_rows_leave, self._context, job, rows, generation)
+            await asyncio.to_thread(fix_rows, self._context, job, dump(spec.plan))
         if request.stage == "train":
             check_drawn(spec, job.digest, request.round, self._context.party)
         if record is None:
@@ -169,6 +173,16 @@ class TrainingContribution:
     ) -> str:
         """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
         return check_output(spec, rounds, model)
+
+    def told(
+        self, job: JobRecord, spec: TrainingSpec, held: LocalContribution
+    ) -> SelfReport | None:
+        """Return rows and loss, where the spec asks every party for them; see `self_report`."""
+        return self_report(spec, held, self._updates.rows(job.job))
+
+    def check_scores(self, job: JobRecord, spec: TrainingSpec, signed: JSON) -> str:
+        """Refuse scores that no enclave signed which this party verified; see `check_scores`."""
+        return check_scores(self._context, job, spec, signed)
 
     async def forget(self, job: str) -> None:
         """Drop updates, models and rows."""

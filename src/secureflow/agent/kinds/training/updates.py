@@ -30,6 +30,7 @@ from secureflow.agent.compute.training import (
 )
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
+from secureflow.agent.job.validationrows import row_secret
 from secureflow.agent.kinds.basemodels import place_bases
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
@@ -184,8 +185,10 @@ class Updates:
         size = change_bytes(spec, stage)
         update = await run_to_its_end(self._files.begin_update, job.job, size)
         if stage == "validation":
-            salt = commitment_salt(job.secret, number, stage).hex()
-            asked = validation_arguments(update, moments, seed, salt)
+            secret = row_secret(self._context, job)
+            salt = commitment_salt(secret, number, stage).hex()
+            drawn = training_seed(secret, stage, "")  # whatever model and job: of the grant
+            asked = validation_arguments(update, moments, drawn, salt)
             return await self._computing.compute(job.job, VALIDATION, asked)
         state = None if self._reproducible(spec) else await run_to_its_end(self._state, job, spec)
         asked = train_arguments(path, update, moments, seed, state, number)
@@ -230,6 +233,7 @@ class Updates:
                 "Leave this job: its trainer would make another update, which reveals more.",
             )
         held = LocalContribution(request.round, request.stage, record.content, kept, record.seconds)
+        held.salted = self._salted(job, held.stage)
         self._held[job.job] = held
         return held
 
@@ -301,7 +305,13 @@ class Updates:
         """Copy the update, map the copy and take its digest."""
         plaintext = self._files.plaintext(job.job, length, sums)
         content = tensor_digest(plaintext)
-        return LocalContribution(request.round, request.stage, content, plaintext, seconds)
+        held = LocalContribution(request.round, request.stage, content, plaintext, seconds)
+        held.salted = self._salted(job, held.stage)
+        return held
+
+    def _salted(self, job: JobRecord, stage: str) -> bytes:
+        """Return what the salt of the commitment follows from, where it is not the job's secret."""
+        return row_secret(self._context, job) if stage == "validation" else b""
 
     def _check_one_update(
         self, job: JobRecord, request: RoundRequest, model: str, content: str

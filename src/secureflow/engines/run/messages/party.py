@@ -191,10 +191,25 @@ class AdvanceRequest(PartyRequest[AdvanceReply]):
     rounds: Annotated[dict[Stage, Number], Field(max_length=MAX_STAGES)]
 
 
+@dataclass(frozen=True)
+class SelfReport:
+    """What a party says of itself, past the masks: nobody can check it.
+
+    Args:
+        rows: that it trains on.
+        loss: of the model that the round starts from, on its held-out rows; None without any.
+    """
+
+    __pydantic_config__ = STRICT
+    rows: Count
+    loss: Annotated[float, Field(ge=0.0, le=1e12)] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class MaskReply(Cosigned, Leaves):
     """The UPLOAD frame, the digest of the vector (which is sent separately), the seconds taken."""
 
+    told: SelfReport | None = field(default=None, metadata=LEFT_OUT)
     upload: JSON = field(default=None, metadata=LEFT_OUT)
     vector: Annotated[str, Field(max_length=64)] | None = field(default=None, metadata=LEFT_OUT)
     seconds: JSON = field(default=None, metadata=LEFT_OUT)
@@ -319,3 +334,4 @@ class FinishRequest(PartyRequest[FinishReply]):
     outcome: Literal["succeeded", "failed", "cancelled"]
     head: Note
     model: Members | None = None
+    contribution: Members | None = field(default=None, metadata=LEFT_OUT)
