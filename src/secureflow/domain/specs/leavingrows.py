@@ -12,8 +12,8 @@ from secureflow.domain.specs.base import JobSpec, Problem
 def part_problem(spec: JobSpec) -> Problem | None:
     """Return why another job may not start this one, or None.
 
-    Owners are asked once for all that a job starts, and these leave under a grant of their own. What
-    an owner tells of itself it is asked about by itself.
+    Owners are asked once for all that a job starts, and these leave under a grant of their own.
+    What an owner tells of itself it is asked about by itself.
     """
     facts = spec.facts()
     if facts.get("self_report"):
