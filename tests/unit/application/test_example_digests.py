@@ -49,7 +49,7 @@ COLUMNS = {
     "job": ADULT, "pipeline": CREDIT, "overlap": OVERLAP, "statistics": ADULT, "sums": ADULT,
     "network": WARDS, "clusters": WARDS,
     "psi": MATCHED, "ranking": FIGURES, "sealed-bid": FIGURES, "correlation": FIGURES,
-    "logistic": FIGURES, "auction": FIGURES, "trees": DEBTS,
+    "logistic": FIGURES, "auction": FIGURES, "trees": DEBTS, "private-trees": DEBTS,
 }  # fmt: skip
 """What the owners declare for each example; a new one says here what it needs."""
 

@@ -60,14 +60,14 @@ def read_tree(layout: Layout, values: Whole) -> Whole:
     tree = values[:size].reshape(layout.model.nodes, NODE).copy()
     kinds, bins, missing, leaves = (tree[:, one] for one in (KIND, BIN, MISSING, VALUE))
     splits, numbers = kinds > 0, (kinds > 0) & (kinds <= layout.numbers)
-    leaf = _reached(splits) & ~splits
+    reached = _reached(splits)
     within = (
         ((kinds >= 0) & (kinds <= layout.width)).all()
         and not splits[layout.model.nodes // 2 :].any()
-        and not (splits & ~_reached(splits)).any()
+        and not (splits & ~reached).any()
         and ((bins >= 0) & (bins <= np.where(numbers, layout.model.bins - 2, 0))).all()
         and ((missing >= 0) & (missing <= numbers)).all()
-        and not leaves[~leaf].any()
+        and not leaves[splits | ~reached].any()
         and int(leaves.max()) <= most_steps(layout)
         and int(leaves.min()) >= -most_steps(layout)
     )
