@@ -1,4 +1,4 @@
-"""An audit of a level's noised sums, as under masks everybody sees them: measured ε against charged.
+"""An audit of the noised sums of a level, which under masks everybody sees: measured ε and charged.
 
 The canary is a row of which the model is sure, and wrong: its gradient is about as long as one can
 be. Whoever looks for it knows all other rows, and projects a release on what it adds.
