@@ -1,7 +1,9 @@
 """Boosted trees on Adult in 3 unlike silos through the whole platform, beside XGBoost on all rows.
 
-    python -m benchmarks.trees --trees 100 --depth 6 --protection sealed
+    python -m benchmarks.trees --trees 100 --depth 6
     python -m benchmarks.trees --trees 100 --mode bagging
+
+`python -m benchmarks.private_trees` has the figures under differential privacy.
 
 Real processes: server, enclave (SIMULATED), one agent per silo. Its features are the 14 columns, of
 which the 8 of categories are one-hot; `--numbers` takes the 6 numbers only. With `--mode bagging`
@@ -63,8 +65,6 @@ def main() -> int:
     parser.add_argument("--mode", choices=["histogram", "bagging", "cyclic"], default="histogram")
     parser.add_argument("--subsample", type=float, default=1.0)
     parser.add_argument("--numbers", action="store_true")
-    choices = ["sealed", "secagg", "sealed+secagg"]
-    parser.add_argument("--protection", choices=choices, default="sealed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secureflow-") as directory:
         figures = run(Path(directory), given)
@@ -110,15 +110,17 @@ def _features(given: argparse.Namespace) -> FeatureSpec:
 
 
 def _trained(platform: Platform, client: Client, given: argparse.Namespace) -> dict[str, Any]:
-    masked = given.protection != "sealed"
     model = XgboostModel(
-        "xgboost", max_depth=given.depth, bins=given.bins, min_node_rows=10 if masked else 1,
-        mode=given.mode, subsample=given.subsample,
-    )  # fmt: skip
+        "xgboost",
+        max_depth=given.depth,
+        bins=given.bins,
+        mode=given.mode,
+        subsample=given.subsample,
+    )
     request = TrainingRequest(
         platform.project, "income", PURPOSE,
         tuple(owner.dataset_id for owner in platform.parties.values()),
-        features=_features(given), model=model, protection=given.protection,
+        features=_features(given), model=model, protection="sealed",
         plan=TrainingPlan(rounds=given.trees, learning_rate=0.3, validation=0.0),
     )  # fmt: skip
     before, began = _cpu(platform), time.monotonic()
@@ -134,7 +136,6 @@ def _trained(platform: Platform, client: Client, given: argparse.Namespace) -> d
         "trees": given.trees,
         "mode": given.mode,
         "depth": given.depth,
-        "protection": given.protection,
         "inputs": found.features.width,
         "seconds": round(seconds, 1),
         "seconds_per_level": round(took[len(took) // 2] / levels, 4),

@@ -7,10 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unit.engines.training.family_world import federate, federate_masked, shares, table
+from unit.engines.training.family_world import (
+    _added,
+    federate,
+    federate_masked,
+    seed,
+    shares,
+    table,
+)
 from unit.engines.trees.private_world import made, noised_of, private_job, states_of
 from unit.engines.trees.test_growing import ALL, KEPT
+from unit.engines.trees.trees_world import job_of
 
+from secureflow.adapters.frameworks import runner_of
 from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
@@ -113,14 +122,14 @@ def test_the_enclave_noises_every_round_before_it_grows(tmp_path: Path) -> None:
     job = private_job(multiplier=20.0, **NOTHING)
     state = states_of(job, tmp_path)[0]
     sums = [made(job, one, state, tmp_path) for one in shares()]
-    for seed in (b"\x01" * 32, b"\x02" * 32):
+    for drawn in (b"\x01" * 32, b"\x02" * 32):
         model = GlobalModel.of(state.copy())
         fold = training_fold(job, "train", None)
         TRAINING_ENCLAVE.starts(fold, model)
         for one in sums:
             assert len(fold.fold(update(job, one))) == 32
-        noise = noise_of(job, "train", seed)
-        fold.advance(model, lambda seed=seed: seed)  # type: ignore[misc]
+        noise = noise_of(job, "train", drawn)
+        fold.advance(model, lambda drawn=drawn: drawn)  # type: ignore[misc]
         wanted = next_model(layout_of(job), state, np.sum(sums, axis=0) + noise)
         np.testing.assert_array_equal(model.parameters, wanted)
         assert not np.array_equal(
@@ -335,3 +344,37 @@ def test_every_level_is_charged() -> None:
     assert [one.count for one in charge(job, 7)] == [7, 1]  # an agent that read rows of 7 rounds
     assert [releases(job, trees) for trees in (0, 1, 5)] == [0, 4, 16]
     assert (parts_of(layout_of(job), initial_state(job)).nodes[:, :, KIND] == 0).all()
+
+
+def test_an_opened_sum_has_the_shares_of_all_who_are_in_it(tmp_path: Path) -> None:
+    """σ/√(t − c) of each: what honest parties of any opened set bring is the σ that is charged."""
+    job = private_job(noise="shared", multiplier=20.0, **NOTHING)
+    assert job.privacy is not None
+    state, sent = initial_state(job), []
+    for place, rows in enumerate(shares()):
+        state.tofile(tmp_path / "model")
+        sums = runner_of(job, rows).train(
+            tmp_path / "model", tmp_path / "update", None, seed(1, place)
+        )
+        sent.append((np.fromfile(tmp_path / "update", "<i8"), sums))
+    for count in (1, 2, 3):
+        plan, total, weight = _added(job, "train", sent[:count])
+        opened = total.view(f"<i{total.itemsize}")[: job.update_parameters].astype(np.int64)
+        noise = opened - np.sum([one for one, _ in sent[:count]], axis=0)
+        assert weight == count
+        share = 20 * 2**10 * job.privacy.share(3)
+        assert noise.std() == pytest.approx(share * np.sqrt(count), rel=0.15)
+        assert np.abs(noise).max() <= count * plan.encoding.noise_bound
+        assert noised_of(job).support == 3 * plan.encoding.noise_bound
+
+
+@pytest.mark.parametrize("privacy", [True, False])
+def test_rows_of_categories_alone_are_split(*, privacy: bool, tmp_path: Path) -> None:
+    """Without a number the node's total is told by the first indicator's other cell alone."""
+    words = {"numeric": [], "categorical": [{"column": "word", "categories": ["l", "m", "r"]}]}
+    more = {"plan": ALL, "features": words}
+    job = private_job(privacy={"metrics_noise": None}, **more) if privacy else job_of(**more)
+    state, _ = federate(job, shares(), tmp_path)
+    nodes = parts_of(layout_of(job), state).nodes
+    assert nodes[0, 0, KIND] == 3  # the third indicator is in the label
+    assert np.isfinite(nodes).all()
