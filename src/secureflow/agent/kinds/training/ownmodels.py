@@ -73,7 +73,10 @@ class OwnModels:
             return
         sums = np.frombuffer(plaintext, "<f8")
         count = (len(sums) - 1 - COUNTS) // 2
-        shared, own = figures(spec, sums[1 : 1 + count]), figures(spec, own_sums(spec, sums.tolist()))
+        shared, own = (
+            figures(spec, sums[1 : 1 + count]),
+            figures(spec, own_sums(spec, sums.tolist())),
+        )
         written = self._files.own_model(job.job, 4 * spec.model_parameters)
         card = card_of(
             spec, file_digest(written).hex(),
