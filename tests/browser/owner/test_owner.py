@@ -213,12 +213,17 @@ def test_a_grant_is_made_in_two_steps_and_keeps_what_was_filled_in(
     page.keyboard.type("income")
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
+    simulated = page.get_by_label("Also to a SIMULATED enclave")
+    expect(simulated).to_have_count(0)  # nobody is asked where no row leaves
+    page.get_by_label("Rows that may leave").fill("50")
+    expect(simulated).not_to_be_checked()
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("heading", name="Grant this?").wait_for()
     page.get_by_role("button", name="Grant this").click()
     page.wait_for_url(MADE)
     made = place.ask("grant.show", grant=page.url.rsplit("/", 1)[1])
     assert (made["state"], made["terms"]["uses"]) == ("granted", 3)
+    assert made["terms"]["validation"] == {"rows": 50, "simulated": False}
     assert made["terms"]["columns"] == ["income"]
 
 
