@@ -16,6 +16,7 @@ from secureflow.application.running.recording import pending_leaves
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.ends import (
@@ -27,6 +28,7 @@ from secureflow.engines.ledger.ends import (
     finished_document,
 )
 from secureflow.engines.ledger.leaves import leaf_from_json, parse_leaf
+from secureflow.engines.run.messages import FinishReply, read_reply
 from secureflow.engines.script import Record
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.stage import BANKS, Stage
@@ -140,6 +142,34 @@ async def test_a_late_end_that_nobody_else_saw_takes_nothing_away(stage: Stage) 
     parties.away = ()
     _, later = telling(stage, parties)
     assert (await verdict_of(stage, later, job)).ok
+
+
+async def test_a_late_end_of_a_scored_job_is_asked_for_with_its_scores(stage: Stage) -> None:
+    """Else a party that saw the enclave would refuse an end without them, and accuse the centre."""
+    job, parties = await abandoned(stage)
+    signed = {"document": {"scored": True}, "signature": "c2ln"}
+    for report, told in (({"contribution": signed}, signed), ({}, None)):
+        job = await stage.finish(job, state=JobState.SUCCEEDED, report=report)
+        overdue, _ = telling(stage, parties)
+        parties.away = ()
+        party = AWAY[0] if told else AWAY[1]
+        end, named = parties.ends[party], scores_digest(signed) if told else ""
+        document = finished_document("succeeded", end, "", named)
+        parties.made[party] = [parties.sign(party, FINISHED, document, end.last)]
+        await overdue.ask_to_finish(party, [job.id])
+        assert parties.bodies[-1].get("contribution") == told
+        assert ends_of(stage, job)[-1] == party
+    other = finished_document("succeeded", parties.ends[AWAY[1]], "", "ab" * 32)
+    with pytest.raises(SecureFlowError) as refused:
+        await overdue._taken(
+            job, 1 << 50, AWAY[1],
+            read_reply(
+                FinishReply, AWAY[1], "finish",
+                parties.sign(AWAY[1], FINISHED, other, parties.ends[AWAY[1]].last)
+                | {"cosignature": "x"},
+            ),
+        )  # fmt: skip
+    assert refused.value.code == "leaf_forged"
 
 
 async def test_only_own_jobs_that_are_over_are_told_of(stage: Stage) -> None:

@@ -21,6 +21,8 @@ from secureflow.application.running.driving import passes
 from secureflow.application.running.recording import foreign_leaf
 from secureflow.application.running.recosigning import PATIENCE, Recosigning, fresh_number
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.scoredocument import KIND as SCORES
+from secureflow.domain.scoredocument import scores_digest
 from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import noted_size
@@ -116,6 +118,7 @@ class OverdueEnds:
             outcome=outcome,
             model={"digest": model} if model else None,
             head=head_only(note),
+            contribution=_scores(job),
         )
         ask = Ask((party,), request.verb, as_body(request), patience=PATIENCE)
         seq = _FIRST_SEQ + noted_size(note)
@@ -148,6 +151,8 @@ class OverdueEnds:
             course.ledger.ends[party] = end
             if job.state is JobState.SUCCEEDED:
                 course.ledger.model = _model(job) or ""
+                scores = _scores(job)
+                course.ledger.scores = "" if scores is None else scores_digest(scores)
             entries = leaf_entries(course, party, reply)
             if not entries:
                 return False
@@ -193,6 +198,14 @@ def _model(job: Job) -> str | None:
     """Return the digest of the model that a job's report names."""
     model = (job.report or {}).get("model")
     return str(model["digest"]) if isinstance(model, dict) else None
+
+
+def _scores(job: Job) -> dict[str, JSON] | None:
+    """Return the signed scores of contributions in a job's report, if there are any."""
+    if job.state is not JobState.SUCCEEDED:
+        return None
+    scores = (job.report or {}).get(SCORES)
+    return scores if isinstance(scores, dict) else None
 
 
 def _keys(job: Job) -> dict[str, str]:

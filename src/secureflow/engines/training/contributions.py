@@ -9,6 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.domain.scoredocument import (
+    FORGED,
+    KIND,
+    Asked,
+    document_problem,
+    signed_parts,
+)
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -58,18 +66,22 @@ def collect_rows(course: Course[TrainingSpec], initial: str) -> Script[None]:
 def scores_in(course: Course[TrainingSpec], evaluation: Released) -> dict[str, JSON]:
     """Return the scores that the enclave signed, for the end and the report; {} of other jobs.
 
+    Parties refuse what is wrong about them and accuse the centre: so it is refused here before.
+
     Raises:
         SecureFlowError: `scores_forged` if they are of another job, or malformed.
     """
     if course.spec.plan.contribution is None:
         return {}
-    signed = members(evaluation.body.get("contribution"))
-    document = members(signed.get("document"))
-    named = document.get("job") == course.context.job
-    if named and document.get("spec") == course.context.digest and signed.get("signature"):
-        return {"contribution": {name: signed[name] for name in ("document", "signature")}}
+    plan, context = course.spec.plan.contribution, course.context
+    parts = signed_parts(evaluation.body.get(KIND))
+    if parts is not None and plan is not None:
+        document, signature = parts
+        asked = Asked(context.job, context.digest, dump(plan), course.parties)
+        if not document_problem(document, asked):
+            return {KIND: {"document": document, "signature": signature}}
     raise SecureFlowError(
-        "scores_forged",
+        FORGED,
         "What came as the contributions' scores is not of this job, or no enclave signed it.",
         "Ask the operator: an enclave of this version signs them with the evaluation.",
     )
@@ -83,7 +95,7 @@ def contribution_sections(
         return [_told(course)]
     if not scores:
         return []
-    document = members(members(scores["contribution"]).get("document"))
+    document = members(members(scores[KIND]).get("document"))
     if document.get("scored") is not True:
         return [{"title": UNSCORED, "rows": [{"label": "why", "value": _LOST}]}]
     rows: list[dict[str, JSON]] = [

@@ -9,7 +9,7 @@ import pytest
 
 from secureflow.application.reports.page import render
 from secureflow.domain.scoredocument import scores_digest
-from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.domain.specs.contribution import ContributionPlan
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.training.kind import TRAINING_ENGINE
@@ -23,6 +23,8 @@ SCORES = {
     "bank-b": {"score": 0.1007, "low": 0.09, "high": 0.1114, "share": 0.25},
     "bank-c": {"score": -0.05, "low": -0.061, "high": -0.039, "share": 0.0},
 }
+
+NOTHING = {"score": 0.0, "low": 0.0, "high": 0.0, "share": 0.0}
 
 
 @dataclass
@@ -51,10 +53,17 @@ class ScoredWorld(World):
         release = super().enclave_release(body)
         if body["stage"] != "evaluate":
             return release
+        plan = self.spec.plan.contribution
+        assert plan is not None
+        parties = self.spec.parties
         document = {
-            "job": JOB, "spec": self.digest, "scored": True, "rows": 10, "rounds": [1, 2, 3],
-            "evaluations": 24, "seconds": 0.5, "seed": "ab" * 32, "scores": SCORES, **self.differs,
+            "job": JOB, "spec": self.digest, "scored": True, **dump(plan), "rounds": [1, 2, 3],
+            "evaluations": 24, "seconds": 0.5, "seed": "ab" * 32,
+            "commitments": dict.fromkeys(parties, "cd" * 32),
+            "scores": {one: SCORES.get(one, NOTHING) for one in parties}, **self.differs,
         }  # fmt: skip
+        if document["scored"] is False:
+            document = {"job": JOB, "spec": self.digest, "scored": False, "parties": [*parties]}
         signature = self.log_key.sign("contribution", document)
         return {**release, "contribution": {"document": document, "signature": signature}}
 
@@ -119,7 +128,15 @@ def test_an_end_that_names_other_scores_than_the_job_s_is_not_taken(
     assert ends == [scores_digest(report["contribution"])] * 3
 
 
-@pytest.mark.parametrize("differs", [{"job": "job_other00000"}, {"spec": "00" * 32}])
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"job": "job_other00000"},
+        {"spec": "00" * 32},
+        {"permutations": 9},
+        {"scores": SCORES | {"x": NOTHING}},
+    ],
+)
 def test_scores_of_another_job_are_refused(differs: dict[str, Any]) -> None:
     with pytest.raises(SecureFlowError) as refused:
         drive(ScoredWorld(differs=differs), [])
@@ -127,7 +144,7 @@ def test_scores_of_another_job_are_refused(differs: dict[str, Any]) -> None:
 
 
 def test_an_enclave_that_was_restarted_is_said_to_have_scored_nothing() -> None:
-    report = drive(ScoredWorld(differs={"scored": False, "scores": {}}), [])
+    report = drive(ScoredWorld(differs={"scored": False}), [])
     (section,) = report["sections"]
     assert section["title"].endswith("not scored")
     assert "飞地重新启动过" in render(report)
