@@ -61,11 +61,7 @@ def write_data(path: Path, data: bytes) -> None:
     try:
         write_result(path, data)
     except OSError as error:
-        raise SecureFlowError(
-            "invalid_file",
-            failed_at(path, error),
-            "Check the path, who owns it, and the free space.",
-        ) from error
+        raise _unwritten(path, error) from error
 
 
 def copy_private(source: Path, path: Path) -> None:
@@ -78,11 +74,12 @@ def copy_private(source: Path, path: Path) -> None:
         ):
             shutil.copyfileobj(given, file)
     except OSError as error:
-        raise SecureFlowError(
-            "invalid_file",
-            failed_at(path, error),
-            "Check the path, who owns it, and the free space.",
-        ) from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> SecureFlowError:
+    hint = "Check the path, who owns it, and the free space."
+    return SecureFlowError("invalid_file", failed_at(path, error), hint)
 
 
 def check_writable(path: Path) -> None:

@@ -136,6 +136,7 @@ function ColumnsField() {
 
 /** Most rows that a grant can name (`secureflow.domain.grants.SealedRows`). */
 const MAX_LEAVING = 1 << 20;
+const MAX_TREES = 10_000;
 const LIMITS = [
   ['uses', 0],
   ['epsilon', undefined],
@@ -152,7 +153,7 @@ function Limits() {
   ));
 }
 
-/** Rows that may leave, and to what; the second question comes only with an answer to the first. */
+/** What leaves beyond sums: rows, and to what (asked only once there are some); trees of this party. */
 function Leaving() {
   const { t } = useTexts('holdings');
   const rows = Form.useWatch<number | null | undefined>('leaving');
@@ -166,6 +167,9 @@ function Leaving() {
           <Checkbox>{t('holdings:leaving.simulated')}</Checkbox>
         </Form.Item>
       ) : null}
+      <Form.Item name="trees" label={t('holdings:term.own_trees')} extra={t('holdings:trees.hint')}>
+        <InputNumber min={1} max={MAX_TREES} precision={0} />
+      </Form.Item>
     </>
   );
 }

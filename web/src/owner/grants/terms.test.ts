@@ -32,6 +32,12 @@ test('rows leave only by number, and to a SIMULATED enclave only if somebody say
   expect(termsOf({ ...rows, simulated: true }, 0).validation).toEqual({ rows: 50, simulated: true });
 });
 
+test('trees of this party alone are released only by number', () => {
+  expect(termsOf(LEAST, 0).own_trees).toBeNull();
+  expect(termsOf({ ...LEAST, trees: 0 }, 0).own_trees).toBeNull();
+  expect(termsOf({ ...LEAST, trees: 100 }, 0).own_trees).toBe(100);
+});
+
 test('each form has a number of its own', () => {
   expect(once()).toMatch(/^[0-9a-f]{32}$/);
   expect(once()).not.toBe(once());

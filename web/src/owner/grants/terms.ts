@@ -21,6 +21,7 @@ export type Filled = {
   automatic?: boolean;
   leaving?: number | null;
   simulated?: boolean;
+  trees?: number | null;
 };
 
 const DAY = 86_400;
@@ -66,7 +67,7 @@ export function termsOf(form: Filled, now: number): Terms {
     uses: form.uses ?? null,
     automatic: form.automatic ?? false,
     validation: leavingOf(form),
-    own_trees: null, // trees of one party are granted in the terminal alone
+    own_trees: form.trees || null,
   };
 }
 
