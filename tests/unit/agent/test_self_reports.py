@@ -45,7 +45,7 @@ def test_the_first_round_and_the_evaluation_are_told(number: int, stage: Any, te
 
 def test_only_kinds_that_tell_are_asked() -> None:
     assert issubclass(TrainingContribution, Telling)
-    assert told_beside(object(), None, ASKED, held(ASKED, 1, "train")) is None  # type: ignore[arg-type]
+    assert told_beside(object(), ASKED, held(ASKED, 1, "train"), 40) is None
 
 
 def test_whoever_approves_reads_what_is_told() -> None:

@@ -148,7 +148,7 @@ class Masking:
         )
         await self._send(job, spec, request, record, client, masked)
         return MaskReply(
-            told=told_beside(contributing, job, spec, held),
+            told=told_beside(contributing, spec, held, record.rows),
             upload=b64encode(masked.frame),
             vector=masked.digest,
             seconds=record.seconds,

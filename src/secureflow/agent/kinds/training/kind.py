@@ -174,11 +174,9 @@ class TrainingContribution:
         """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
         return check_output(spec, rounds, model)
 
-    def told(
-        self, job: JobRecord, spec: TrainingSpec, held: LocalContribution
-    ) -> SelfReport | None:
+    def told(self, spec: TrainingSpec, held: LocalContribution, rows: int) -> SelfReport | None:
         """Return rows and loss, where the spec asks every party for them; see `self_report`."""
-        return self_report(spec, held, self._updates.rows(job.job))
+        return self_report(spec, held, rows)
 
     def check_scores(self, job: JobRecord, spec: TrainingSpec, signed: JSON) -> str:
         """Refuse scores that no enclave signed which this party verified; see `check_scores`."""
