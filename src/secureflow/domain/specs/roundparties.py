@@ -62,6 +62,26 @@ def check_drawn(spec: TrainingSpec, digest: str, number: int, party: str) -> Non
     )
 
 
+def check_survivors(spec: TrainingSpec, digest: str, number: int, survivors: Sequence[str]) -> None:
+    """Refuse a set of contributors with a party in it that was not drawn for the round.
+
+    Raises:
+        SecureFlowError: `survivors_undrawn`.
+    """
+    others = sorted(set(survivors) - set(drawn_parties(spec, digest, number)))
+    if not others:
+        return
+    raise SecureFlowError(
+        "survivors_undrawn",
+        Text(
+            "{parties} contributed to round {number}, and was not drawn for it.",
+            parties=", ".join(others),
+            number=number,
+        ),
+        "The draw follows from the signed spec. Whoever takes others chooses contributors.",
+    )
+
+
 def round_parties_problem(spec: TrainingSpec) -> Problem | None:
     """Return why a job cannot ask so many parties in a round, or None."""
     count = spec.plan.parties_per_round
