@@ -1,8 +1,16 @@
 """Which parties a round of training asks, where a plan asks fewer than all (`parties_per_round`).
 
 The draw follows from the spec that all have signed and from the round's number, so nobody chooses
-who takes part: neither the centre nor a party. A party that was not drawn refuses the round. What
-bounds the number from below is the closing certificate: t of the roster sign each round's
+who takes part once it is signed: neither the centre nor a party. Who writes the spec can try
+several and submit one of which the draw suits. A party that was not drawn refuses the round, the
+others sign for nobody who was not, and an enclave takes no update of such a party.
+
+Rounds over different sets are equations: their total weights tell each party's rows, and where the
+model hardly moves between them (a small step at the server is enough) their means tell each party's
+update. So a release hides a party among no others (`contributors.hidden_among`), whatever the
+fewest contributors of one sum.
+
+What bounds the number from below is the closing certificate: t of the roster sign each round's
 contributors, and whoever signs has contributed (McMahan et al. 2017 ask a fraction C of the clients
 in each round; here C is at least t of N).
 """

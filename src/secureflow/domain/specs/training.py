@@ -436,6 +436,7 @@ class TrainingSpec(SpecBase):
             "validation_rows": self.validation_rows,
             "own_trees": self.own_trees,
             "self_report": self.plan.self_report or "",
+            "parties_per_round": self.plan.parties_per_round or 0,
             **bundle_facts(
                 self.bundle,
                 self.submitter,
