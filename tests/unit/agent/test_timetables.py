@@ -265,7 +265,7 @@ async def test_what_two_people_decide_once_they_decide_as_a_timetable(
     policies = CedarPolicies([Policy("own.cedar", ASKS + (two if by == "a policy" else ""), "")])
     rules = (TwoPeopleRule(kinds=("training",), reason="why"),) if by == "a rule" else ()
     decisions = Decisions(policies, lambda: rules)
-    asked, _ = world.assembly.agent._approvals._check(timetable_of(world, {"runs": 1}))
+    asked, _ = await world.assembly.agent._approvals._check(timetable_of(world, {"runs": 1}))
     decided = decisions.decision(asked)
     assert (decided.effect, decided.two_people) == ("ask", ("why",))
     assert decisions.two_people(asked) == ("why",)

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from secureflow.domain.quorum import threshold_of
 from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.errors import SecureFlowError
@@ -97,6 +98,14 @@ def round_parties_problem(spec: TrainingSpec) -> Problem | None:
         return None
     if isinstance(spec.model, XgboostModel):
         reason: str = "a level of a tree is a round, and a tree is grown from the same rows"
+        return _WHERE, reason, "Remove it."
+    if spec.model.family in BY_SUMS:
+        # Of one round the rest would be left out; once K-means stands still, its model follows from
+        # who was asked, comes again with other parties, and masks refuse it (`model_repeated`).
+        reason = Text(
+            "the next model of {family} is a mean over the rows of whoever was asked, not a step",
+            family=spec.model.family,
+        )
         return _WHERE, reason, "Remove it."
     if spec.privacy is not None:
         reason = "what a round hides is counted for all parties"
