@@ -94,8 +94,11 @@ def check_survivors(spec: TrainingSpec, digest: str, number: int, survivors: Seq
 def round_parties_problem(spec: TrainingSpec) -> Problem | None:
     """Return why a job cannot ask so many parties in a round, or None."""
     count = spec.plan.parties_per_round
-    if count is None:
-        return None
+    return None if count is None else _all_needed(spec) or _number(spec, count)
+
+
+def _all_needed(spec: TrainingSpec) -> Problem | None:
+    """Check that a round may leave parties out."""
     if isinstance(spec.model, XgboostModel):
         reason: str = "a level of a tree is a round, and a tree is grown from the same rows"
         return _WHERE, reason, "Remove it."
@@ -110,9 +113,13 @@ def round_parties_problem(spec: TrainingSpec) -> Problem | None:
     if spec.privacy is not None:
         reason = "what a round hides is counted for all parties"
         return _WHERE, reason, "Remove it; privacy.sampling draws records."
+    return None
+
+
+def _number(spec: TrainingSpec, count: int) -> Problem | None:
     roster = len(spec.roster)
     if count >= roster:
-        reason = Text("the job has {count} parties", count=roster)
+        reason: str = Text("the job has {count} parties", count=roster)
         return _WHERE, reason, "Remove it: every round asks all then."
     least = max(threshold_of(roster), spec.min_contributors)
     if count < least:
