@@ -18,7 +18,7 @@ REQUEST: dict[str, Any] = {
     "rounds": 3, "release": "operator", "bundle_digest": DIGEST, "bundle_entry": "model:Model",
     "environment": ENVIRONMENT, "settings_digest": "ef" * 32, "starts_from": "12" * 32,
     "clip_norm": 2.0, "validation_rows": 0, "own_trees": 0, "self_report": "",
-    "parties_per_round": 0, "epsilon": None,
+    "parties_per_round": 0, "small_leaves": 0, "epsilon": None,
 }  # fmt: skip
 DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
 CODE = f"""permit (principal, action == Action::"training", resource)

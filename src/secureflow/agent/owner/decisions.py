@@ -150,6 +150,10 @@ MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str
         lambda: ({"program": "", "engine_program": ""},),
         "no policy decides about programs that compute on shares",
     ),
+    "small_leaves": (
+        lambda: ({"small_leaves": 0},),
+        "no policy decides about leaves of fewer rows than usual",
+    ),
     "parties_per_round": (
         lambda: ({"parties_per_round": 0},),
         "no policy decides about rounds that ask other parties each time",
