@@ -13,7 +13,6 @@ from secureflow.agent.owner.consent import _by_grant
 from secureflow.agent.owner.grants import Under
 from secureflow.domain.grants import GrantTerms
 from secureflow.domain.policies import Decision
-
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_grants import grant, refusal
