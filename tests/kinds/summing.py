@@ -261,6 +261,11 @@ class SummingEnclave:
     def manifest(self, spec: SummingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
         return MANIFEST
 
+    def check_asked(
+        self, spec: SummingSpec, digest: str, stage: str, number: int, party: str
+    ) -> None:
+        return
+
     def fold(
         self,
         spec: SummingSpec,

@@ -1,6 +1,8 @@
-"""A centre that chooses who contributes, against agents that know whom the spec draws.
+"""A centre that chooses who contributes, against agents and an enclave that know whom a spec draws.
 
-The test is red without `check_drawn` in `agent.kinds.training`.
+Red without `check_drawn` in `agent.kinds.training`, and without it in `enclave.training`; and
+without `check_survivors` in `agent.verbs.rounds` (under masks: in `agent.verbs.masking`, where
+`operator/test_masks.py` is red).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from peers.agent_world import ME, World
+from peers.enclaves import enclave_world
 
 from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.kit.errors import SecureFlowError
@@ -41,3 +44,32 @@ async def test_an_agent_that_was_drawn_trains(tmp_path: Path) -> None:
     world = world_where(tmp_path, drawn=True)
     await world.admitted()
     assert (await world.ask("train", world.train_body()))["rows"] == 40
+
+
+async def test_an_agent_signs_for_nobody_who_was_not_drawn(tmp_path: Path) -> None:
+    """A party of the centre's choosing would be in each round, and move the model each time."""
+    world = world_where(tmp_path, drawn=True)
+    await world.admitted()
+    body = world.train_body()
+    await world.ask("train", body)
+    everybody = world.close_body(body)
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("close", everybody)
+    assert caught.value.code == "survivors_undrawn"
+    drawn = sorted(drawn_parties(world.spec, world.digest, 1))
+    (left_out,) = set(PARTIES) - set(drawn)
+    assert left_out in caught.value.message
+    assert caught.value.details["accusation"]  # the centre put the question
+    closed = await world.ask("close", {**everybody, "survivors": drawn, "dead": [left_out]})
+    assert closed["vote"]
+
+
+async def test_an_enclave_takes_nothing_of_a_party_that_was_not_drawn(tmp_path: Path) -> None:
+    plan = {"rounds": 3, "parties_per_round": 3}
+    async with enclave_world(tmp_path / "w", plan=plan) as world:
+        drawn = drawn_parties(world.spec, world.digest, 1)
+        (left_out,) = set(world.organisations) - set(drawn)
+        with pytest.raises(SecureFlowError) as caught:
+            await world.upload(left_out)
+        assert caught.value.code == "not_drawn"
+        assert await world.upload(drawn[0])

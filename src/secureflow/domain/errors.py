@@ -219,7 +219,7 @@ CATALOGUE: dict[str, Category] = {
     "vote_already_cast": Category.CONFLICT,
     "vote_other_context": Category.UNTRUSTED,
     "voted_dead": Category.CONFLICT,
-    "survivors_unknown": Category.UNTRUSTED,
+    **dict.fromkeys(("survivors_undrawn", "survivors_unknown"), Category.UNTRUSTED),
     "dead_inconsistent": Category.UNTRUSTED,
     "survivors_too_few": Category.FAILED,
     **dict.fromkeys(

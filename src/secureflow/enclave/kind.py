@@ -32,6 +32,13 @@ class EnclaveKind(Protocol):
     def manifest(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how a contribution to a stage is laid out."""
 
+    def check_asked(self, spec: Any, digest: str, stage: str, number: int, party: str) -> None:
+        """Refuse a party of the roster that a round does not take.
+
+        Raises:
+            SecureFlowError: `not_drawn`.
+        """
+
     def fold(
         self, spec: Any, stage: str, plan: MaskingPlan | None, beside: Mapping[str, Fold]
     ) -> Fold:

@@ -113,6 +113,10 @@ class JobPlan:
                 {"party": party},
             )
 
+    def check_asked(self, step: RoundId, party: str) -> None:
+        """Refuse a party that the step does not take (`not_drawn`)."""
+        self.kind.check_asked(self.spec, self.digest, step.stage, step.number, party)
+
     def check_step(self, step: RoundId) -> None:
         """Refuse steps that are not in the plan (`stale_round`)."""
         if step.number not in self.kind.engine.rounds_of(self.spec, step.stage):

@@ -84,10 +84,11 @@ class JobRounds:
         """Refuse an upload that could not be folded now; nothing changes.
 
         Raises:
-            SecureFlowError: `party_not_in_roster`, `party_not_approved`, `party_not_expected`,
-                `stale_round`, `round_frozen`, `already_uploaded`.
+            SecureFlowError: `party_not_in_roster`, `party_not_approved`, `not_drawn`,
+                `party_not_expected`, `stale_round`, `round_frozen`, `already_uploaded`.
         """
         self._plan.check_contributor(party)
+        self._plan.check_asked(step, party)
         if self.expected is not None and party not in self.expected:
             raise SecureFlowError(
                 "party_not_expected",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.contribution import VALIDATION
+from secureflow.domain.specs.roundparties import check_drawn
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import GlobalModel
@@ -29,6 +30,13 @@ class TrainingEnclaveKind:
     def manifest(self, spec: TrainingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how an update, or a masked vector, is laid out."""
         return training_manifest(spec, cast("Stage", stage), plan)
+
+    def check_asked(
+        self, spec: TrainingSpec, digest: str, stage: str, number: int, party: str
+    ) -> None:
+        """Refuse a party that was not drawn for a round of training; see `roundparties`."""
+        if stage == "train":
+            check_drawn(spec, digest, number, party)
 
     def fold(
         self,

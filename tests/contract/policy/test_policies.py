@@ -40,6 +40,8 @@ def request(**changes: Any) -> dict[str, Any]:
         "validation_rows": 0,
         "own_trees": 0,
         "self_report": "",
+        "parties_per_round": 0,
+        "small_leaves": 0,
         "epsilon": None,
     }
     return {**asked, **changes}
@@ -107,6 +109,8 @@ def test_forbid_beats_permit() -> None:
         ("context.release == \"agents\"", {}, {"release": "operator"}),
         ("context.validation_rows == 0", {}, {"validation_rows": 50}),
         ("context.own_trees == 0", {}, {"own_trees": 20}),
+        ("context.small_leaves == 0", {}, {"small_leaves": 5}),
+        ("context.parties_per_round == 0", {}, {"parties_per_round": 3}),
         ("context.project == \"prj_0000000000\"", {}, {"project": "prj_1111111111"}),
         ("context.epsilon.lessThan(decimal(\"2.0\"))", {"epsilon": 1.5}, {"epsilon": 2.0}),
     ],

@@ -19,7 +19,11 @@ from peers.links import until
 from peers.operator import Operator, Run, refusal
 
 from secureflow.application.ports.courier import Request
+from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.engines.closing import Certificate, Question, Vote
+from secureflow.engines.run.masked import model_binding
+from secureflow.engines.run.messages import Cosigned
+from secureflow.engines.run.run import cosigned_note
 from secureflow.engines.script import AGGREGATOR, Effect, Record
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Conductor
@@ -34,6 +38,7 @@ from secureflow.engines.secagg.messages import (
     sign_setup,
     unpack,
 )
+from secureflow.engines.training.models import initial_model_digest
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.crypto import SigningKey
 
@@ -103,6 +108,33 @@ async def begin_refused(
     """Show a party another BEGIN and return the code of its refusal."""
     body = asked(run, begin=b64encode(pack(begin, b"".join(shares))))
     return await refused(run, "mask", body, against=against)
+
+
+# Who was not drawn.
+
+
+async def test_nobody_signs_for_a_party_that_was_not_drawn(operator: Operator) -> None:
+    """All but one are drawn; the operator begins the round with everybody, and counts everybody."""
+    count = len(operator.parties) - 1
+    plan = {"rounds": 5, "validation": 0.0, "parties_per_round": count}
+    run = Run(operator, operator.spec(protection="secagg", plan=plan))
+    drawn = drawn_parties(run.spec, run.digest, 1)
+    await run.until("mask", round=1)
+    at = conductor(run)
+    at._round = None
+    frames = at.begin(0, model_binding(initial_model_digest(run.spec), None))
+    assert sorted(frames) == sorted(operator.parties)
+    cosigned, head = {}, asked(run)["head"]
+    for party in drawn:
+        body = asked(run, party, begin=b64encode(frames[party]))
+        reply = await operator.ask(run.job, party, "mask", body)
+        cosigned[party] = Cosigned(cosignature=reply["cosignature"])
+    note, _ = cosigned_note(head, cosigned, operator.keys)
+    letters = "".join(one.removeprefix("bank-") for one in run.spec.parties)
+    frame = b64encode(pack(question(run, letters)))
+    body = run.body(round=1, stage="train", cosigned=note, frame=frame)
+    assert await refused(run, "answer", body, drawn[0]) == "survivors_undrawn"
+    await run.give_up()
 
 
 # Who is away when the keys are set up.

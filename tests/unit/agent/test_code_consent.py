@@ -17,7 +17,8 @@ REQUEST: dict[str, Any] = {
     "group_size": 3, "min_contributors": 3, "protection": "sealed", "family": "bundle",
     "rounds": 3, "release": "operator", "bundle_digest": DIGEST, "bundle_entry": "model:Model",
     "environment": ENVIRONMENT, "settings_digest": "ef" * 32, "starts_from": "12" * 32,
-    "clip_norm": 2.0, "validation_rows": 0, "own_trees": 0, "self_report": "", "epsilon": None,
+    "clip_norm": 2.0, "validation_rows": 0, "own_trees": 0, "self_report": "",
+    "parties_per_round": 0, "small_leaves": 0, "epsilon": None,
 }  # fmt: skip
 DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
 CODE = f"""permit (principal, action == Action::"training", resource)
@@ -67,3 +68,14 @@ def test_what_the_code_is_given_is_no_decision_about_it(given: str) -> None:
 
 def test_it_is_about_this_code() -> None:
     assert effect(CODE, bundle_digest="ff" * 32) == "ask"
+
+
+def test_a_policy_about_data_allows_no_rounds_of_other_parties() -> None:
+    """Their sums can be solved for single contributions (`domain.specs.roundparties`)."""
+    nothing = {"bundle_digest": "", "bundle_entry": "", "environment": ""}
+    looks = """permit (principal, action == Action::"training", resource)
+when { context.purpose == "research" && context.parties_per_round <= 3 };"""
+    assert effect(DATA, **nothing, parties_per_round=3) == "ask"
+    assert effect(looks, **nothing, parties_per_round=3) == "ask"  # it looks at 0 alike
+    exactly = looks.replace("<= 3", "== 3")
+    assert effect(exactly, **nothing, parties_per_round=3) == "allow"

@@ -41,6 +41,15 @@ def test_trees_of_one_party_take_a_term_and_the_sums_beside_them_the_floor(mode:
     assert "allows 3" in caught.value.message
 
 
+def test_rounds_of_other_parties_hide_nobody_and_each_sum_keeps_its_floor() -> None:
+    made = spec({"parties_per_round": 6}, 5)
+    assert hidden_among(made) == 1  # what policies decide by: sums of N sets are N equations
+    assert made.facts()["parties_per_round"] == 6
+    assert grant_request("bank-0", made, ASKED).group == 5
+    _check_settings(made, "bank-0", settings(5))
+    assert hidden_among(spec({}, 5)) == 5
+
+
 @pytest.mark.parametrize(
     ("plan", "contributors", "hidden"),
     [

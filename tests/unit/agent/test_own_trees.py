@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from peers.agent_world import ALLOW, JOB, World
 
+from secureflow.agent.owner.consent import _by_grant
+from secureflow.agent.owner.grants import Under
+from secureflow.domain.grants import GrantTerms
+from secureflow.domain.policies import Decision
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_grants import grant, refusal
@@ -45,3 +49,25 @@ async def test_policies_know_that_nothing_hides_them(tmp_path: Path) -> None:
     world = Bagged(tmp_path / "agent", policy=ALLOW + policy)
     grant(world, own_trees=3, automatic=True)
     assert (await refusal(world)).code == "consent_refused"
+
+
+@pytest.mark.parametrize(("least", "small", "effect"), [(20, 0, "allow"), (19, 19, "ask")])
+def test_an_automatic_grant_of_trees_is_of_leaves_as_usual(
+    tmp_path: Path, least: int, small: int, effect: str
+) -> None:
+    """A grant counts trees: leaves of five rows, where it was made for twenty, a person decides."""
+    model = {"family": "xgboost", "mode": "bagging", "min_leaf_rows": least}
+    spec = World(tmp_path / "agent", spec_changes={"model": model}).spec
+    assert spec.facts()["small_leaves"] == small
+    terms = GrantTerms("customers", spec.project, ("age",), 2_000_000_000, automatic=True)
+    nobody = Decision("ask", ("no policy permits it",))
+    assert _by_grant(nobody, dict(spec.facts()), Under("g", terms)).effect == effect
+
+
+def test_an_approval_counts_no_trees_under_no_grant(tmp_path: Path) -> None:
+    """The second look, in the transaction of the approval: a grant may have gone meanwhile."""
+    world = Bagged(tmp_path / "agent", policy=ALLOW)
+    asked = {"dataset": "customers", "columns": ["age"], **world.spec.facts()}
+    with pytest.raises(SecureFlowError) as caught:
+        world.assembly.grants.take(JOB, world.spec, asked, None)
+    assert caught.value.code == "grant_missing"

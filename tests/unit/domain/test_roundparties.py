@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from peers.private_jobs import private_spec
 
-from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.roundparties import check_drawn, drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -103,6 +103,10 @@ def test_what_is_counted_for_all_parties_asks_all() -> None:
         "model": {"family": "xgboost"}, "plan": {"rounds": 3, "parties_per_round": 7},
     })  # fmt: skip
     assert "level of a tree" in refused(trees).message
+    features = {"label": None, "numeric": dump(trees)["features"]["numeric"]}
+    means = {**dump(trees), "features": features, "model": {"family": "kmeans", "clusters": 2}}
+    error = refused(parse(TrainingSpec, means))
+    assert "the next model of kmeans is a mean over the rows of whoever was asked" in error.message
     private = private_spec(plan={"rounds": 3, "validation": 0.0, "parties_per_round": 3})
     assert "what a round hides is counted for all parties" in refused(private).message
     check(replace(private, plan=replace(private.plan, parties_per_round=None)))

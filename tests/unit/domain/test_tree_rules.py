@@ -57,6 +57,8 @@ KEPT = {"column": "x0", "bounds": [-1, 1], "scale": "bounds", "missing": "kept"}
         ("binary", {"model": {"mode": "bagging", "min_node_rows": 1}, **private("local")},
          "privacy"),
         ("binary", {"model": {"mode": "cyclic"}}, "model.min_node_rows"),
+        ("binary", {"model": {"mode": "bagging", "subsample": 0.5}, "plan": {"order": "public"}},
+         "plan.order"),
         ("binary", {"model": {"mode": "bagging", "min_node_rows": 1}, "plan": {"rounds": 3333},
                     "parties": 4}, "plan.rounds"),
         ("binary", {"model": {"mode": "bagging", "min_node_rows": 1},

@@ -53,7 +53,8 @@ class Decisions:
         Policies that would allow the same job without any code, and with any other code, were
         written about data, often before a job could bring code: a person decides then. The same of
         policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over, told nobody which keys match, or computed on no shares. A job that does
+        handed nothing over, told nobody which keys match, computed on no shares, or asked the same
+        parties in each round. A job that does
         several of these needs one policy that looks at all of them: two that look at one each were
         not written about both together.
         """
@@ -148,6 +149,14 @@ MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str
     "engine_program": (
         lambda: ({"program": "", "engine_program": ""},),
         "no policy decides about programs that compute on shares",
+    ),
+    "small_leaves": (
+        lambda: ({"small_leaves": 0},),
+        "no policy decides about leaves of fewer rows than usual",
+    ),
+    "parties_per_round": (
+        lambda: ({"parties_per_round": 0},),
+        "no policy decides about rounds that ask other parties each time",
     ),
     "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
 }

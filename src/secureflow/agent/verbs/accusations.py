@@ -57,6 +57,7 @@ ACCUSING: Final = frozenset(
         "stale_key",
         "stale_round",
         "survivors_too_few",
+        "survivors_undrawn",
         "survivors_unknown",
         "unknown_party",
         "unknown_setup",

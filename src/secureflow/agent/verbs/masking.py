@@ -26,6 +26,7 @@ from secureflow.agent.job.guards import (
     check_verb,
 )
 from secureflow.agent.job.retrying import retry_while_away
+from secureflow.agent.kinds.drawing import check_survivors
 from secureflow.agent.kinds.kind import Contributions, LocalContribution
 from secureflow.agent.kinds.telling import told_beside
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
@@ -167,7 +168,7 @@ class Masking:
             context.check_witnessed(request.cosigned, record, spec)
         frame = b64decode(request.frame, _FRAME_LIMIT)
         answer = await asyncio.to_thread(client.answer, frame)
-        self._check_answered(request, spec, record, client)
+        self._check_answered(request, job, spec, record, client)
         await asyncio.to_thread(self._commit_answer, job, request, client, observed)
         return AnswerReply(answer=b64encode(answer))
 
@@ -289,6 +290,7 @@ class Masking:
     def _check_answered(
         self,
         request: AnswerRequest,
+        job: JobRecord,
         spec: JobSpec,
         record: RoundRecord | None,
         client: SecAggClient,
@@ -307,7 +309,9 @@ class Masking:
                 "The round's own record determines what its vote needs, witnesses included.",
             )
         if client.vote is not None:
-            self._check_same_contributors(spec, record, client.vote.question.survivors)
+            survivors = client.vote.question.survivors
+            check_survivors(self._contributions.of(spec), job, spec, record, survivors)
+            self._check_same_contributors(spec, record, survivors)
 
     def _check_same_contributors(
         self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from secureflow.agent.job.context import AgentContext, Uploading
 from secureflow.agent.job.guards import check_admission, check_position, check_step, check_verb
+from secureflow.agent.kinds.drawing import check_survivors
 from secureflow.agent.kinds.kind import Contributing, Contributions, LocalContribution
 from secureflow.agent.record.going import check_going
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
@@ -114,6 +115,7 @@ class SealedRounds:
             voter=context.party, context=expected, roster=spec.keys, least=spec.min_contributors,
         )  # fmt: skip
         if vote is None:
+            check_survivors(self._contributions.of(spec), job, spec, record, question.survivors)
             context.check_witnessed(request.cosigned, record, spec)
             vote = cast_vote(question, context.party, context.key)
             await asyncio.to_thread(self._commit_vote, vote, observed)

@@ -41,8 +41,13 @@ def counted_among(spec: JobSpec) -> int:
 def hidden_among(spec: JobSpec) -> int:
     """Return among how many parties' contributions a release hides each of them, at the least.
 
-    Those of a sum are `min_contributors`; a spec whose releases hide fewer says so.
+    Those of a sum are `min_contributors`; a spec whose releases hide fewer says so. Sums of rounds
+    that ask other parties each time are so many equations: where the model hardly moves between
+    them, who solves them has single contributions (`roundparties`).
     """
     summed = [one for one in spec.parts("") or (spec,) if contributes(one)]
-    hidden = (one.hides_among or one.min_contributors for one in summed)
+    hidden = (
+        1 if one.facts().get("parties_per_round") else one.hides_among or one.min_contributors
+        for one in summed
+    )
     return min(hidden, default=len(spec.roster))

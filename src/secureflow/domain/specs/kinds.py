@@ -35,6 +35,7 @@ TRAINING_SPEC: Final = SpecKind(
     {
         **{"family": "text", "rounds": "number", "release": "text"},
         **{"validation_rows": "number", "own_trees": "number", "self_report": "text"},
+        **{"parties_per_round": "number", "small_leaves": "number"},
         **BUNDLE_FACTS,
     },
 )

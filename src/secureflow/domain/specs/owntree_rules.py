@@ -22,6 +22,10 @@ def own_trees_problem(spec: TrainingSpec, model: XgboostModel) -> Problem | None
     if spec.privacy is not None:
         reason = "a party's tree is released as it is, and nothing noises it"
         return "privacy", reason, "Remove it, or write `mode: histogram`."
+    if spec.plan.order is not None:
+        # Leaves over rows that are known are equations: with enough trees every label follows.
+        reason = "which rows a party's tree is grown on must stay secret"
+        return "plan.order", reason, "Remove it."
     if spec.part_of is not None:
         return part_problem(spec)
     return _sizes(spec, model)

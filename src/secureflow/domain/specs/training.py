@@ -67,7 +67,7 @@ from secureflow.domain.specs.torch_families import (
     tensors_of,
 )
 from secureflow.domain.specs.trainingplan import TrainingPlan
-from secureflow.domain.specs.tree_families import XgboostModel
+from secureflow.domain.specs.tree_families import LEAF_ROWS, XgboostModel
 from secureflow.domain.specs.updatelimits import Limits, Quantisation
 
 __all__ = [
@@ -418,6 +418,14 @@ class TrainingSpec(SpecBase):
         return self.plan.rounds if isinstance(self.model, XgboostModel) and self.model.own else 0
 
     @property
+    def small_leaves(self) -> int:
+        """The fewest rows in a leaf of these trees, if that is below the usual number; else 0."""
+        model = self.model
+        if not isinstance(model, XgboostModel) or not model.own:
+            return 0
+        return model.min_leaf_rows if model.min_leaf_rows < LEAF_ROWS else 0
+
+    @property
     def bundle(self) -> BundleRef | None:
         """The code that trains the model, if others brought it."""
         return self.model.bundle if isinstance(self.model, BundleModel) else None
@@ -435,7 +443,9 @@ class TrainingSpec(SpecBase):
             "release": self.release.intermediate,
             "validation_rows": self.validation_rows,
             "own_trees": self.own_trees,
+            "small_leaves": self.small_leaves,
             "self_report": self.plan.self_report or "",
+            "parties_per_round": self.plan.parties_per_round or 0,
             **bundle_facts(
                 self.bundle,
                 self.submitter,

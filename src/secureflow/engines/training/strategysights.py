@@ -23,6 +23,13 @@ _OWN: Final = (
     "worse one than the shared model"
 )
 _BEGUN: Final = "no normalisation layer of any party: in it they are as they began"
+_SOLVED: Final = (
+    "how many rows each party has, and where the model hardly moves from round to round close to "
+    "what each party's update and figures are"
+)
+_EQUATIONS: Final = (
+    "rounds ask other parties each time, and from sums over enough different sets follow the parts"
+)
 _STEPS: Final = (
     "the strategy needs it; with the total row count it may tell the row counts of few parties"
 )
@@ -37,6 +44,7 @@ def strategy_sights(spec: TrainingSpec) -> Iterator[Row]:
             count=len(spec.roster),
         )
         yield "everybody", drawn, "the draw follows from the signed spec and the round's number"
+        yield "whoever has the rounds' sums", _SOLVED, _EQUATIONS
     rounds, rule = "whoever has two rounds' models", spec.plan.aggregation
     if rule is not None:
         yield (
@@ -92,6 +100,8 @@ def single_update(spec: TrainingSpec, *, seen: bool) -> tuple[str, str] | None:
         return "no", "the rule releases the one that it selects"
     if selects_one(spec):
         return "partly", "the rule releases the one that it selects, with its party's own noise"
+    if spec.plan.parties_per_round is not None and not seen:
+        return "partly", "rounds ask other parties each time: their sums can be subtracted"
     if _separable(spec) and not seen:
         return "partly", "two sums are released: with all updates but two it can"
     return None

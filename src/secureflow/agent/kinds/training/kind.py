@@ -30,7 +30,7 @@ from secureflow.agent.record.stepmoments import keep_moments
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.contribution import VALIDATION
-from secureflow.domain.specs.roundparties import check_drawn
+from secureflow.domain.specs.roundparties import check_drawn, check_survivors
 from secureflow.domain.specs.signedoutputs import moments_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
@@ -137,6 +137,13 @@ class TrainingContribution:
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)
+
+    def check_survivors(
+        self, job: JobRecord, spec: TrainingSpec, record: RoundRecord, survivors: Sequence[str]
+    ) -> None:
+        """Refuse to sign for a party that was not drawn; see `roundparties`."""
+        if record.stage == "train":
+            check_survivors(spec, job.digest, record.round, survivors)
 
     def keep(self, job: str, held: LocalContribution) -> None:
         """Store nothing: an update can be made again from the job's secret, or is kept already.
