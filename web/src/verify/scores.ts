@@ -17,6 +17,7 @@ import { about } from './story';
 import { Refusal, told } from './told';
 
 const UPDATE = 'update';
+const VALIDATION = 'validation';
 
 interface Judged {
   readonly failures: Finding[];
@@ -93,15 +94,26 @@ function committed(found: Judged, bundle: Bundle, document: JsonObject): void {
   for (const party of bundle.roster) {
     const scored = isObject(commitments) ? commitments.get(party) : null;
     const leaves = own(bundle, party, UPDATE);
-    if (leaves.some((one) => isObject(one.document) && one.document.get(UPDATE) === scored)) continue;
-    if (leaves.some((one) => !one.opened)) {
+    const rows = leaves.flatMap(({ document: one }) => commitmentsIn(one));
+    const same = rows.every((one) => one === scored);
+    if (rows.length > 1) {
+      const again = '{party} committed to validation rows more than once';
+      found.failures.push(finding('ends', told(again, { party })));
+    } else if (same && leaves.some((one) => !one.opened)) {
       const none = 'a leaf in which {party} commits to its rows comes without its document';
       found.missing.push(finding('ends', told(none, { party })));
-      continue;
+    } else if (rows.length === 0 || !same) {
+      const other = '{party} committed to no such validation rows as were scored';
+      found.failures.push(finding('ends', told(other, { party })));
     }
-    const other = '{party} committed to no such validation rows as were scored';
-    found.failures.push(finding('ends', told(other, { party })));
   }
+}
+
+/** Return what a leaf's document commits to of validation rows: one commitment, or none. */
+function commitmentsIn(document: Json): Json[] {
+  if (!isObject(document) || document.get('stage') !== VALIDATION) return [];
+  const made = document.get(UPDATE);
+  return made === undefined ? [] : [made];
 }
 
 function endedOtherwise(bundle: Bundle, scores: string): Finding[] {
