@@ -96,7 +96,7 @@ def test_noise_is_not_paid_for_scores() -> None:
 def test_an_enclave_holds_no_more_than_it_can() -> None:
     many = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(200))
     spec = replace(SPEC, roster=many)
-    check(scored(spec, contribution={"rows": 10_000}))
+    check(scored(spec, contribution={"rows": 10_000, "permutations": 10}))
     wide = features(
         numeric=tuple(
             replace(SPEC.features.numeric[0], column=f"x{n}")  # type: ignore[union-attr]
@@ -146,6 +146,23 @@ def pipeline(plan: dict[str, Any], **more: Any) -> JobSpec:
     job = {**TRAINING, "plan": plan, "part_of": None, **more}
     step = {"id": "train", "job": job}
     return SPEC_KINDS.parse({**HEAD, "kind": "pipeline", "steps": [step]})
+
+
+def test_every_party_comes_first_in_some_order() -> None:
+    """Else one that is worth as much as others scored 0, with an interval of no width."""
+    roster = tuple(RosterEntry(f"bank-{n}", f"{n}" * 44, "clients") for n in "abcdefgh")
+    spec = replace(SPEC, roster=roster)
+    for rounds, permutations, part, sure in (
+        (1, 4, None, False), (2, 4, None, True), (1, 8, None, True), (3, 2, None, False),
+        (4, 2, None, True), (1, 4, 7, False), (1, 7, 7, True),
+        (1, 37, None, True),  # every coalition of eight is measured
+    ):  # fmt: skip
+        sampled = {"rows": 50, "permutations": permutations}
+        job = scored(spec, rounds=rounds, contribution=sampled, parties_per_round=part)
+        if sure:
+            check(job)
+        else:
+            assert "not each of" in refusal(job)
 
 
 def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:

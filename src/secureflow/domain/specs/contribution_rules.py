@@ -53,6 +53,7 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
         _mean_rules,
         _model_rules,
         _row_rules,
+        _order_rules,
         _work_rules,
     )
     return next((found for rule in rules if (found := rule(spec, plan))), None)
@@ -143,6 +144,22 @@ def _row_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
         most = MAX_VALUES // (width * len(spec.roster))
         return f"{_WHERE}.rows", reason, Text("Write {most} or fewer.", most=most)
     return None
+
+
+def _order_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that every party comes first in some order: who never does may score 0, surely."""
+    parties, rounds = spec.plan.parties_per_round or len(spec.roster), spec.planned_rounds
+    exact = (1 << parties) - 2 <= plan.permutations * (parties - 1)
+    if exact or rounds * plan.permutations >= parties:
+        return None
+    reason = Text(
+        "{orders} orders in all are sampled, so that not each of {count} parties comes first in "
+        "one, and what the first one brings counts most",
+        orders=rounds * plan.permutations,
+        count=parties,
+    )
+    least = -(-parties // rounds)
+    return f"{_WHERE}.permutations", reason, Text("Write {least} or more.", least=least)
 
 
 def _work_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
