@@ -280,6 +280,17 @@ async def test_rows_that_come_again_to_a_restarted_enclave_are_not_scored_on(
     assert told["document"]["scored"] is False
 
 
+async def test_without_the_rows_of_every_party_nothing_is_scored(tmp_path: Path) -> None:
+    """A centre that goes on without one party's rows: the other ones' would judge alone."""
+    async with enclave_world(tmp_path, **SPEC) as world:
+        for party in PARTIES[:-1]:
+            await send_rows(world, party, plaintext(rows_of(party)))
+        question = world.question(PARTIES[:-1], number=0, stage="validation")
+        released = await world.release(world.certificate(question), number=0, stage="validation")
+        assert released["sums"] == [3.0]
+        assert (await trained(world))["document"]["scored"] is False
+
+
 async def test_a_fault_of_the_disk_while_updates_are_scored_can_be_waited_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
