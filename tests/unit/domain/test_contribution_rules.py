@@ -13,6 +13,7 @@ from secureflow.domain.specs.compression import Int8
 from secureflow.domain.specs.contribution import MAX_VALUES
 from secureflow.domain.specs.contribution_rules import (
     MAX_WORK,
+    MEASURING,
     scored_models,
     scoring_work,
 )
@@ -176,13 +177,22 @@ def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:
         sampled = Sampling(b"s" * 32, 64, 0.0, 0.0)
         one = round_scores(parties, 1, lambda mask, n=parties: np.arange(n) * 1.0 * mask, sampled)
         assert one.evaluations <= models / 3
-        each = parties * 10_001 * spec.model_parameters
+        each = parties * (10_001 * spec.model_parameters + MEASURING)
         assert scoring_work(spec, plan.contribution) == models * each
     check(spec)
     roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(100))
     long = replace(spec, roster=roster, plan=replace(plan, rounds=10_000))
     assert scoring_work(long, plan.contribution) > MAX_WORK
     assert f"would measure {10_000 * (2 + 64 * 99)} models" in refusal(long)
+
+
+def test_many_small_models_are_work_too() -> None:
+    """Each is measured on every party's rows, which takes its time however few they are."""
+    roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(256))
+    spec = replace(SPEC, roster=roster)
+    few = {"rows": 10, "permutations": 64}
+    assert "more than an enclave takes on" in refusal(scored(spec, rounds=20, contribution=few))
+    check(scored(spec, rounds=4, contribution=few))
 
 
 def test_only_what_masks_hide_is_asked_for() -> None:

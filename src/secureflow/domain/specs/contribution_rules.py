@@ -25,6 +25,8 @@ _REPORTED: Final = (
 
 MAX_WORK: Final = 10**13
 """Products of a weight and a number that scoring may take: about an hour of one processor."""
+MEASURING: Final = 500_000
+"""Products in the time that a model of any size takes on one party's rows, however few."""
 
 
 def scored_models(spec: TrainingSpec, plan: ContributionPlan) -> int:
@@ -39,8 +41,8 @@ def scored_models(spec: TrainingSpec, plan: ContributionPlan) -> int:
 
 def scoring_work(spec: TrainingSpec, plan: ContributionPlan) -> int:
     """Return the products that scoring takes at most: to make each model, and to measure it."""
-    each = len(spec.roster) * (1 + plan.rows) * spec.model_parameters
-    return scored_models(spec, plan) * each
+    each = (1 + plan.rows) * spec.model_parameters + MEASURING
+    return scored_models(spec, plan) * len(spec.roster) * each
 
 
 def contribution_problem(spec: TrainingSpec) -> Problem | None:
