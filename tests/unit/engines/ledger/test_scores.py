@@ -242,6 +242,23 @@ def test_a_report_tells_the_recorded_scores() -> None:
     assert failures(report=shown) == "the report shows other scores of bank-a than the record"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"label": "bank-a", "value": ["0.9", "[0.9, 0.9]", "90 %", ""]},
+        {"label": "bank-a", "value": ["0.9", " [0.9, 0.9]", "90 %"]},
+        {"label": "bank-a ", "value": ["0.9", "[0.9, 0.9]", "90 %"]},
+        {"label": "bank-a", "value": "0.9 [0.9, 0.9] 90 %"},
+        {"label": "bank-a", "value": ["0.9021", "[0.3014, 0.3028]", "74.98 %"]},
+        None,
+    ],
+)
+def test_a_line_of_another_form_does_not_stand_for_the_right_one(line: Any) -> None:
+    shown = report()
+    shown["sections"][0]["rows"][:1] = [] if line is None else [line]
+    assert failures(report=shown) == "the report shows other scores of bank-a than the record"
+
+
 def test_shares_add_up_and_ties_go_to_the_first() -> None:
     assert shares_of([1, 1, 1]) == [3334, 3333, 3333]
     assert shares_of([-5, 0, -1]) == [0, 0, 0]
