@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from secureflow.agent.console.screens.actionwords import told as in_words
 from secureflow.agent.edge.ownmodelcommands import OwnModelCommands
+from secureflow.agent.owner.keptfiles import unfinished
 from secureflow.agent.owner.ownmodels import KeptModels, own_model_file
 from secureflow.agent.record.store import RecordStore
 from secureflow.cli.ownmodels import app
@@ -204,6 +205,10 @@ async def test_what_a_kill_left_between_an_end_and_its_removal_goes(tmp_path: Pa
         world.store.finish_job(JOB, "failed")
     world.reopen()
     assert not path.exists()
+    half = unfinished(path)  # killed while it was written, and only that
+    half.write_bytes(b"half")
+    world.reopen()
+    assert not half.exists()
 
 
 @contextlib.contextmanager

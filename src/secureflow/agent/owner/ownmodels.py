@@ -92,8 +92,9 @@ def forget_own_model(settings: AgentSettings, store: RecordStore, job: str) -> N
 
 def sweep_own_models(settings: AgentSettings, store: RecordStore) -> None:
     """Remove what a process left that was killed between a job's end and its removal."""
-    for path in _files(settings):
-        forget_own_model(settings, store, path.stem)
+    halves = settings.own_models.glob(unfinished(Path(f"*{ENDING}")).name)
+    for path in (*_files(settings), *halves):
+        forget_own_model(settings, store, path.name.partition(ENDING)[0])
 
 
 @dataclass(frozen=True)
