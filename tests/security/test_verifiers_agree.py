@@ -260,6 +260,8 @@ def test_both_see_who_signed_scores_and_of_what(browser: BrowserVerifier) -> Non
         "no such validation rows": scores.story(
             scores.signed(scores.document(commitments=others)), named=""
         ),
+        "more than once": scores.twice(),
+        "commits to its rows comes": scores.twice(opened=False),
         "with other scores": scores.story(named="00" * 32),
         "without the scores": scores.story(None, named=""),
         "asks not for": scores.story(spec=scores.SPEC),

@@ -14,7 +14,6 @@ enclave says, signed, that there are no scores.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -40,7 +39,7 @@ from secureflow.engines.secagg import Opened
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.rowlimits import row_limits
-from secureflow.kit.canonical import JSON
+from secureflow.kit.canonical import JSON, digest
 
 Rows = NDArray[np.float32]
 _WORST: Final = 1e3
@@ -78,6 +77,8 @@ class ValidationFold:
         """Whether the round of rows was certified: those of all parties are here then."""
         self.commitments: dict[str, str] = {}
         """Party → the commitment that its rows were checked against."""
+        self._named: dict[str, JSON] = {}
+        self._salts: dict[str, str] = {}
 
     @property
     def count(self) -> int:
@@ -86,9 +87,20 @@ class ValidationFold:
 
     def committed(self, update: OpenedUpdate, commitment: str) -> None:
         """Refuse rows that their party did not commit to (`validation_swapped`)."""
-        party = update.binding.party
+        binding = update.binding
+        party = binding.party
         check_commitment(np.asarray(update.parameters), update.sums, commitment, party)
         self.commitments[party] = commitment
+        self._named = {"job": binding.job, "spec": binding.spec}
+        self._salts[party] = update.sums[1:].tobytes().hex()
+
+    def orders(self) -> bytes:
+        """Return the seed of the orders: of the job, and of what each party alone has drawn.
+
+        Enclaves that the centre runs side by side have one seed, so it has nothing to choose from;
+        and nobody knows it before the job's end.
+        """
+        return bytes.fromhex(digest({**self._named, "salts": self._salts}))
 
     def fold(self, update: OpenedUpdate) -> bytes:
         """Keep a party's rows; see `sealedrows.checked_rows` for what is refused."""
@@ -140,7 +152,7 @@ class ScoredFold(MeanFold):
         spec: the job's.
         plan: its part on contributions.
         rows: the parties' rows.
-        seed: of the orders in which parties join, 32 bytes; empty: drawn here.
+        seed: of the orders in which parties join, 32 bytes (`ValidationFold.orders`).
     """
 
     def __init__(
@@ -148,13 +160,13 @@ class ScoredFold(MeanFold):
         spec: TrainingSpec,
         plan: ContributionPlan,
         rows: ValidationFold,
-        seed: bytes = b"",
+        seed: bytes,
     ) -> None:
         super().__init__(spec, "train")
         self._rows = rows
         self._spill = Spill(spec.update_parameters)
         self._weights: dict[str, float] = {}
-        self.seed = seed or secrets.token_bytes(32)
+        self.seed = seed
         """Of the orders; told with the scores."""
         self.seconds = 0.0
         self.tally = Tally(spec.parties, plan.permutations)
@@ -228,7 +240,7 @@ def scoring_fold(
         return ValidationFold(spec, _limits(spec, beside.get("moments")))
     rows = beside.get(VALIDATION)
     if stage == "train" and isinstance(rows, ValidationFold) and rows.closed:
-        return ScoredFold(spec, plan, rows)
+        return ScoredFold(spec, plan, rows, rows.orders())
     return None
 
 

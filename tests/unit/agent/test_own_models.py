@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, ME, NOW, Worker, World
 from peers.pytorch import demand_torch
+from typer.testing import CliRunner
 
 from secureflow.agent.console.screens.actionwords import told as in_words
 from secureflow.agent.edge.ownmodelcommands import OwnModelCommands
+from secureflow.agent.owner.keptfiles import unfinished
 from secureflow.agent.owner.ownmodels import KeptModels, own_model_file
 from secureflow.agent.record.store import RecordStore
+from secureflow.cli.ownmodels import app
 from secureflow.engines.training.export import ModelFile
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import update_layout
@@ -150,6 +153,36 @@ async def test_a_file_that_somebody_altered_is_told(tmp_path: Path) -> None:
         assert kept(world).one(JOB)["state"] == "altered"
 
 
+async def test_weights_that_a_disk_damaged_are_told_and_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the card alone is looked at: whoever exports a model predicts with its weights."""
+    world, _ = world_of(tmp_path)
+    body = await trained(world)
+    world.record(await world.ask("train", body))
+    await end(world, body, "succeeded")
+    path = own_model_file(world.settings, JOB)
+    whole = path.read_bytes()
+    flipped = whole[:-2] + bytes([whole[-2] ^ 0x40]) + whole[-1:]
+    for data, state in ((whole, "kept"), (flipped, "altered"), (whole[:-4], "altered")):
+        path.write_bytes(data)
+        assert kept(world).one(JOB)["state"] == state
+    monkeypatch.setattr("secureflow.agent.api.model_show", lambda _, job: kept(world).one(job))
+    copy = tmp_path / "copy.safetensors"
+    ran = CliRunner().invoke(app, ["export", JOB, str(copy)])
+    assert isinstance(ran.exception, SecureFlowError)
+    assert not copy.exists()
+
+
+async def test_what_is_no_file_is_not_listed(tmp_path: Path) -> None:
+    world, _ = world_of(tmp_path)
+    path = own_model_file(world.settings, JOB)
+    path.mkdir(parents=True)
+    path.with_name("job_0000000000.safetensors").symlink_to(tmp_path / "nowhere")
+    assert kept(world).every() == []
+    world.reopen()
+
+
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 async def test_a_job_without_success_leaves_no_model(tmp_path: Path, outcome: str) -> None:
     world, _ = world_of(tmp_path)
@@ -172,6 +205,10 @@ async def test_what_a_kill_left_between_an_end_and_its_removal_goes(tmp_path: Pa
         world.store.finish_job(JOB, "failed")
     world.reopen()
     assert not path.exists()
+    half = unfinished(path)  # killed while it was written, and only that
+    half.write_bytes(b"half")
+    world.reopen()
+    assert not half.exists()
 
 
 @contextlib.contextmanager

@@ -12,8 +12,12 @@ from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.telling import Telling, told_beside
 from secureflow.agent.kinds.training.kind import TrainingContribution
 from secureflow.agent.kinds.training.selfreport import self_report
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.strategies import FineTune
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
+from secureflow.domain.specs.training import LinearModel, SoftmaxModel, TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.training.disclosure import disclosure
+from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import Stage, update_layout
 from tests.unit.domain.test_plan_rules import SPEC
 
@@ -41,6 +45,32 @@ def test_the_first_round_and_the_evaluation_are_told(number: int, stage: Any, te
     if told is not None:
         assert (told.rows, told.loss) == (40, pytest.approx(0.25))
     assert self_report(MASKED, held(MASKED, number, stage), 40) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "model"),
+    [
+        (SPEC.features.label if SPEC.features else None, SPEC.model),
+        (ClassesLabel("y", ("a", "b", "c")), SoftmaxModel("softmax")),
+        (NumberLabel("y", (0.0, 1.0)), LinearModel("linear")),
+    ],
+    ids=["binary", "classes", "number"],
+)
+def test_where_parties_end_with_own_models_the_loss_is_of_the_shared_one(
+    label: Any, model: Any
+) -> None:
+    assert ASKED.features is not None
+    plan = replace(ASKED.plan, strategy=FineTune("finetune"), validation=0.2)
+    features = replace(ASKED.features, label=label)
+    spec = replace(ASKED, features=features, model=model, plan=plan)
+    check(spec)
+    for number, stage in ((1, "train"), (3, "evaluate")):
+        given = held(spec, number, stage)  # type: ignore[arg-type]
+        told = self_report(spec, given, 40)
+        size = 4 * update_layout(spec, stage).parameters  # type: ignore[arg-type]
+        shared = np.frombuffer(given.plaintext[size:], "<f8")[1 : 1 + measure_of(spec).count]
+        assert told is not None
+        assert told.loss == pytest.approx(measure_of(spec).summarise(shared)["loss"])
 
 
 def test_only_kinds_that_tell_are_asked() -> None:

@@ -24,6 +24,7 @@ from secureflow.domain.grants import SealedRows
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.models import update_layout
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_grants import grant
 
@@ -188,6 +189,16 @@ async def test_one_grant_fixes_which_rows_leave_and_their_commitment(tmp_path: P
         assert use is not None
         world.store.keep_grant_use(replace(use, grant="ef" * 32))
     assert row_secret(context, world.store.job(JOB)) != secret  # type: ignore[arg-type]
+
+
+async def test_another_signing_key_draws_no_other_rows(tmp_path: Path) -> None:
+    """What the draw follows from is kept with the first rows that leave under a grant."""
+    world, asked = await sealing(tmp_path / "agent")
+    await world.ask("train", world.train_body(0, "validation"))
+    job = world.store.job(JOB)
+    assert job is not None
+    other = replace(world.assembly.context, key=SigningKey.from_seed(b"\x0b" * 32))
+    assert asked["seed"] == training_seed(row_secret(other, job), "validation", "")
 
 
 @pytest.mark.parametrize(

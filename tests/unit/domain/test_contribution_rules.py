@@ -13,6 +13,7 @@ from secureflow.domain.specs.compression import Int8
 from secureflow.domain.specs.contribution import MAX_VALUES
 from secureflow.domain.specs.contribution_rules import (
     MAX_WORK,
+    MEASURING,
     scored_models,
     scoring_work,
 )
@@ -96,7 +97,7 @@ def test_noise_is_not_paid_for_scores() -> None:
 def test_an_enclave_holds_no_more_than_it_can() -> None:
     many = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(200))
     spec = replace(SPEC, roster=many)
-    check(scored(spec, contribution={"rows": 10_000}))
+    check(scored(spec, contribution={"rows": 10_000, "permutations": 10}))
     wide = features(
         numeric=tuple(
             replace(SPEC.features.numeric[0], column=f"x{n}")  # type: ignore[union-attr]
@@ -148,6 +149,23 @@ def pipeline(plan: dict[str, Any], **more: Any) -> JobSpec:
     return SPEC_KINDS.parse({**HEAD, "kind": "pipeline", "steps": [step]})
 
 
+def test_every_party_comes_first_in_some_order() -> None:
+    """Else one that is worth as much as others scored 0, with an interval of no width."""
+    roster = tuple(RosterEntry(f"bank-{n}", f"{n}" * 44, "clients") for n in "abcdefgh")
+    spec = replace(SPEC, roster=roster)
+    for rounds, permutations, part, sure in (
+        (1, 4, None, False), (2, 4, None, True), (1, 8, None, True), (3, 2, None, False),
+        (4, 2, None, True), (1, 4, 7, False), (1, 7, 7, True),
+        (1, 37, None, True),  # every coalition of eight is measured
+    ):  # fmt: skip
+        sampled = {"rows": 50, "permutations": permutations}
+        job = scored(spec, rounds=rounds, contribution=sampled, parties_per_round=part)
+        if sure:
+            check(job)
+        else:
+            assert "not each of" in refusal(job)
+
+
 def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:
     """Counted as the enclave counts: few parties' coalitions are all measured."""
     plan = scored(rounds=3, contribution={"rows": 10_000, "permutations": 64}).plan
@@ -159,13 +177,22 @@ def test_scoring_takes_no_more_than_an_enclave_takes_on() -> None:
         sampled = Sampling(b"s" * 32, 64, 0.0, 0.0)
         one = round_scores(parties, 1, lambda mask, n=parties: np.arange(n) * 1.0 * mask, sampled)
         assert one.evaluations <= models / 3
-        each = parties * 10_001 * spec.model_parameters
+        each = parties * (10_001 * spec.model_parameters + MEASURING)
         assert scoring_work(spec, plan.contribution) == models * each
     check(spec)
     roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(100))
     long = replace(spec, roster=roster, plan=replace(plan, rounds=10_000))
     assert scoring_work(long, plan.contribution) > MAX_WORK
     assert f"would measure {10_000 * (2 + 64 * 99)} models" in refusal(long)
+
+
+def test_many_small_models_are_work_too() -> None:
+    """Each is measured on every party's rows, which takes its time however few they are."""
+    roster = tuple(RosterEntry(f"bank-{n}", f"{n:044d}", "clients") for n in range(256))
+    spec = replace(SPEC, roster=roster)
+    few = {"rows": 10, "permutations": 64}
+    assert "more than an enclave takes on" in refusal(scored(spec, rounds=20, contribution=few))
+    check(scored(spec, rounds=4, contribution=few))
 
 
 def test_only_what_masks_hide_is_asked_for() -> None:

@@ -77,6 +77,13 @@ async def trained(world: EnclaveWorld) -> dict[str, Any]:
     return dict(answer["contribution"])
 
 
+async def other_enclave(world: EnclaveWorld, generation: int) -> None:
+    """Begin the job anew in an enclave that knows nothing of it."""
+    await world.restart()
+    world.model = world.worker_initial()
+    await world.open(generation=generation)
+
+
 async def one_round(world: EnclaveWorld, number: int, stage: Any) -> dict[str, Any]:
     for place, party in enumerate(PARTIES):
         content = world.update(10 * number + place, stage, weight=float(place + 1))
@@ -141,6 +148,36 @@ def expected_scores(world: EnclaveWorld, models: list[Rows]) -> NDArray[np.float
 
         total += shapley(4, value)
     return total
+
+
+async def test_enclaves_that_run_side_by_side_leave_nothing_to_choose(tmp_path: Path) -> None:
+    """Orders follow from what the parties drew: a centre cannot try one enclave after another."""
+    sampled = {**SPEC["plan"]["contribution"], "permutations": 2}
+    spec = {**SPEC, "plan": {**SPEC["plan"], "contribution": sampled}}
+    told = []
+    async with enclave_world(tmp_path, **spec) as world:
+        for generation in (2, 3):
+            await bring(world)
+            document = (await trained(world))["document"]
+            told.append({name: document[name] for name in ("seed", "scores", "rounds")})
+            await other_enclave(world, generation)
+    assert told[0] == told[1]
+    assert any(one["low"] < one["high"] for one in told[0]["scores"].values())  # sampled
+
+
+async def test_nobody_knows_the_orders_who_knows_not_every_salt(tmp_path: Path) -> None:
+    seeds = []
+    async with enclave_world(tmp_path, **SPEC) as world:
+        for generation, salt in ((2, b"s" * 32), (3, b"t" * 32)):
+            for party in PARTIES:
+                own = salt if party == PARTIES[-1] else b"s" * 32
+                content = plaintext(rows_of(party), own)
+                await send_rows(world, party, content, committed(content, own))
+            certificate = world.certificate(world.question(number=0, stage="validation"))
+            await world.release(certificate, number=0, stage="validation")
+            seeds.append((await trained(world))["document"]["seed"])
+            await other_enclave(world, generation)
+    assert seeds[0] != seeds[1]
 
 
 async def test_own_rows_that_favour_their_party_do_not_raise_its_score(tmp_path: Path) -> None:
@@ -243,12 +280,22 @@ async def test_rows_that_come_again_to_a_restarted_enclave_are_not_scored_on(
     assert told["document"]["scored"] is False
 
 
+async def test_without_the_rows_of_every_party_nothing_is_scored(tmp_path: Path) -> None:
+    """A centre that goes on without one party's rows: the other ones' would judge alone."""
+    async with enclave_world(tmp_path, **SPEC) as world:
+        for party in PARTIES[:-1]:
+            await send_rows(world, party, plaintext(rows_of(party)))
+        question = world.question(PARTIES[:-1], number=0, stage="validation")
+        released = await world.release(world.certificate(question), number=0, stage="validation")
+        assert released["sums"] == [3.0]
+        assert (await trained(world))["document"]["scored"] is False
+
+
 async def test_a_fault_of_the_disk_while_updates_are_scored_can_be_waited_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scores and model are those of a run without it: nothing moved before all was read."""
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(scoring.secrets, "token_bytes", lambda size: b"s" * size)
     for faulty in (False, True):
         async with enclave_world(tmp_path / str(faulty), **SPEC) as world:
             await bring(world)

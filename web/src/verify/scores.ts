@@ -17,6 +17,7 @@ import { about } from './story';
 import { Refusal, told } from './told';
 
 const UPDATE = 'update';
+const VALIDATION = 'validation';
 
 interface Judged {
   readonly failures: Finding[];
@@ -93,15 +94,26 @@ function committed(found: Judged, bundle: Bundle, document: JsonObject): void {
   for (const party of bundle.roster) {
     const scored = isObject(commitments) ? commitments.get(party) : null;
     const leaves = own(bundle, party, UPDATE);
-    if (leaves.some((one) => isObject(one.document) && one.document.get(UPDATE) === scored)) continue;
-    if (leaves.some((one) => !one.opened)) {
+    const rows = leaves.flatMap(({ document: one }) => commitmentsIn(one));
+    const same = rows.every((one) => one === scored);
+    if (rows.length > 1) {
+      const again = '{party} committed to validation rows more than once';
+      found.failures.push(finding('ends', told(again, { party })));
+    } else if (same && leaves.some((one) => !one.opened)) {
       const none = 'a leaf in which {party} commits to its rows comes without its document';
       found.missing.push(finding('ends', told(none, { party })));
-      continue;
+    } else if (rows.length === 0 || !same) {
+      const other = '{party} committed to no such validation rows as were scored';
+      found.failures.push(finding('ends', told(other, { party })));
     }
-    const other = '{party} committed to no such validation rows as were scored';
-    found.failures.push(finding('ends', told(other, { party })));
   }
+}
+
+/** Return what a leaf's document commits to of validation rows: one commitment, or none. */
+function commitmentsIn(document: Json): Json[] {
+  if (!isObject(document) || document.get('stage') !== VALIDATION) return [];
+  const made = document.get(UPDATE);
+  return made === undefined ? [] : [made];
 }
 
 function endedOtherwise(bundle: Bundle, scores: string): Finding[] {
@@ -133,10 +145,14 @@ function misreported(bundle: Bundle, outcomes: readonly Json[], report: JsonObje
     found.push(finding('report', told('the report tells other scores than the record')));
   }
   const scores = signedParts(outcomes[0] ?? null)?.[0].get('scores');
-  for (const [party, line] of linesOf(bundle, report)) {
+  const lines = linesOf(bundle, report);
+  for (const party of bundle.roster) {
     const figures = isObject(scores) ? figuresOf(scores.get(party) ?? null) : null;
-    const expected = figures === null ? [] : shownLine(figures);
-    if (expected.length > 0 && expected.every((one, place) => one === line[place])) continue;
+    const right = figures === null ? null : shownLine(figures);
+    const shown = lines.filter(([one]) => one === party).map(([, line]) => line);
+    const wrong = shown.some((line) => right?.every((one, place) => one === line[place]) !== true);
+    // A line of another form is none, and a reader takes it for one: the right one must be there.
+    if (!wrong && (right === null || shown.length > 0)) continue;
     const other = 'the report shows other scores of {party} than the record';
     found.push(finding('report', told(other, { party })));
   }

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from secureflow.agent.owner.keptfiles import unfinished
 from secureflow.agent.record.store import RecordStore
@@ -25,6 +25,7 @@ from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.clock import Clock
 from secureflow.kit.disk import Place, remove, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import handle_digest
 from secureflow.kit.reading import members
 from secureflow.kit.tensorfile import card_in, safetensors_header
 from secureflow.kit.text import Text
@@ -91,8 +92,9 @@ def forget_own_model(settings: AgentSettings, store: RecordStore, job: str) -> N
 
 def sweep_own_models(settings: AgentSettings, store: RecordStore) -> None:
     """Remove what a process left that was killed between a job's end and its removal."""
-    for path in _files(settings):
-        forget_own_model(settings, store, path.stem)
+    halves = settings.own_models.glob(unfinished(Path(f"*{ENDING}")).name)
+    for path in (*_files(settings), *halves):
+        forget_own_model(settings, store, path.name.partition(ENDING)[0])
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,12 @@ class KeptModels:
     def one(self, job: str) -> dict[str, JSON]:
         """Return the model of a job, with its figures and those of the shared one.
 
+        Its file is read to the end: what a damaged disk made of the weights is told.
+
         Raises:
             SecureFlowError: `not_found`.
         """
-        path = own_model_file(self.settings, job)
-        if not path.is_file() or not self._over(job):
-            raise _unknown(job)
-        return self._told(path)
+        return self._told(self._found(job), whole=True)
 
     def remove(self, job: str) -> dict[str, JSON]:
         """Remove the model of a job.
@@ -131,13 +132,19 @@ class KeptModels:
         Raises:
             SecureFlowError: `not_found`; `disk_…` if it cannot be removed.
         """
-        found = self.one(job)
-        path = own_model_file(self.settings, job)
+        path = self._found(job)
         with writing(Place(path.parent, "own files", self.settings.organisation)):
             path.unlink(missing_ok=True)
         with self.store.transaction():
             self.store.note(self.clock(), "result.removed", job)
-        return {"job": job, "path": found["path"]}
+        return {"job": job, "path": str(path)}
+
+    def _found(self, job: str) -> Path:
+        """Return the file of a job that is over."""
+        path = own_model_file(self.settings, job)
+        if not path.is_file() or not self._over(job):
+            raise _unknown(job)
+        return path
 
     def _over(self, job: str) -> bool:
         """Tell whether a job is over; one that a restored record does not know is."""
@@ -145,10 +152,11 @@ class KeptModels:
         return known is None or known.outcome == SUCCEEDED
 
     @staticmethod
-    def _told(path: Path) -> dict[str, JSON]:
+    def _told(path: Path, *, whole: bool = False) -> dict[str, JSON]:
         """Return what a file's card says; it is this agent's own, and may have been altered."""
         with path.open("rb") as file:
             card: dict[str, Any] = card_in(file)
+            sound = not whole or _weights(file) == card.get("digest")
         beside = members(card.get(PLACE))
         return {
             "job": path.stem,
@@ -162,7 +170,7 @@ class KeptModels:
             "gained": beside.get("gained"),
             "at": int(card["created"]) if isinstance(card.get("created"), int) else 0,
             "bytes": path.stat().st_size,
-            "state": "kept" if card else "altered",
+            "state": "kept" if card and sound else "altered",
             "path": str(path),
         }
 
@@ -170,8 +178,14 @@ class KeptModels:
 def _files(settings: AgentSettings) -> Iterator[Path]:
     """Yield the files of own models."""
     for path in sorted(settings.own_models.glob(f"*{ENDING}")):
-        if re.fullmatch(ID_PATTERN, path.stem):
+        if re.fullmatch(ID_PATTERN, path.stem) and path.is_file():
             yield path
+
+
+def _weights(file: BinaryIO) -> str:
+    """Return the digest of what follows a card that has just been read."""
+    os.lseek(file.fileno(), file.tell(), os.SEEK_SET)
+    return handle_digest(file.fileno()).hex()
 
 
 def _unknown(job: str) -> SecureFlowError:

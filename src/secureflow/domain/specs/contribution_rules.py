@@ -25,6 +25,8 @@ _REPORTED: Final = (
 
 MAX_WORK: Final = 10**13
 """Products of a weight and a number that scoring may take: about an hour of one processor."""
+MEASURING: Final = 500_000
+"""Products in the time that a model of any size takes on one party's rows, however few."""
 
 
 def scored_models(spec: TrainingSpec, plan: ContributionPlan) -> int:
@@ -39,8 +41,8 @@ def scored_models(spec: TrainingSpec, plan: ContributionPlan) -> int:
 
 def scoring_work(spec: TrainingSpec, plan: ContributionPlan) -> int:
     """Return the products that scoring takes at most: to make each model, and to measure it."""
-    each = len(spec.roster) * (1 + plan.rows) * spec.model_parameters
-    return scored_models(spec, plan) * each
+    each = (1 + plan.rows) * spec.model_parameters + MEASURING
+    return scored_models(spec, plan) * len(spec.roster) * each
 
 
 def contribution_problem(spec: TrainingSpec) -> Problem | None:
@@ -53,6 +55,7 @@ def contribution_problem(spec: TrainingSpec) -> Problem | None:
         _mean_rules,
         _model_rules,
         _row_rules,
+        _order_rules,
         _work_rules,
     )
     return next((found for rule in rules if (found := rule(spec, plan))), None)
@@ -143,6 +146,22 @@ def _row_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
         most = MAX_VALUES // (width * len(spec.roster))
         return f"{_WHERE}.rows", reason, Text("Write {most} or fewer.", most=most)
     return None
+
+
+def _order_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:
+    """Check that every party comes first in some order: who never does may score 0, surely."""
+    parties, rounds = spec.plan.parties_per_round or len(spec.roster), spec.planned_rounds
+    exact = (1 << parties) - 2 <= plan.permutations * (parties - 1)
+    if exact or rounds * plan.permutations >= parties:
+        return None
+    reason = Text(
+        "{orders} orders in all are sampled, so that not each of {count} parties comes first in "
+        "one, and what the first one brings counts most",
+        orders=rounds * plan.permutations,
+        count=parties,
+    )
+    least = -(-parties // rounds)
+    return f"{_WHERE}.permutations", reason, Text("Write {least} or more.", least=least)
 
 
 def _work_rules(spec: TrainingSpec, plan: ContributionPlan) -> Problem | None:

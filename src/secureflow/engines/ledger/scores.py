@@ -23,6 +23,7 @@ from secureflow.domain.scoredocument import (
     shown_line,
     signed_parts,
 )
+from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import FINISHED, scores_named
 from secureflow.engines.ledger.stepoutputs import succeeded
@@ -93,19 +94,22 @@ class RecordedScores:
         """Compare the rows that were scored with those that parties committed to."""
         for party in self._bundle.roster:
             own = list(self._own(party, _UPDATE))
-            if any(_commits(entry, commitments[party]) for entry in own):
-                continue
-            if any(entry.salt is None for entry in own):
+            rows = [entry.document[_UPDATE] for entry in own if _of_rows(entry)]
+            if len(rows) > 1:  # to another enclave others: whoever read both scores chose one
+                self.failures.append(
+                    Text("{party} committed to validation rows more than once", party=party)
+                )
+            elif rows in ([], [commitments[party]]) and any(one.salt is None for one in own):
                 self.missing.append(
                     Text(
                         "a leaf in which {party} commits to its rows comes without its document",
                         party=party,
                     )
                 )
-                continue
-            self.failures.append(
-                Text("{party} committed to no such validation rows as were scored", party=party)
-            )
+            elif rows != [commitments[party]]:
+                self.failures.append(
+                    Text("{party} committed to no such validation rows as were scored", party=party)
+                )
 
     def _ended_otherwise(self, told: str) -> Iterator[str]:
         for party in self._bundle.roster:
@@ -132,8 +136,12 @@ def _plan(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return asked if isinstance(asked, dict) else None
 
 
-def _commits(entry: BundleEntry, commitment: Any) -> bool:
-    return isinstance(entry.document, dict) and entry.document.get(_UPDATE) == commitment
+def _of_rows(entry: BundleEntry) -> bool:
+    """Tell whether an opened leaf commits to validation rows."""
+    document = entry.document
+    return (
+        isinstance(document, dict) and document.get("stage") == VALIDATION and _UPDATE in document
+    )
 
 
 def _misreported(bundle: Bundle, told: Sequence[Any], report: Mapping[str, Any]) -> Iterator[str]:
@@ -148,8 +156,12 @@ def _misreported(bundle: Bundle, told: Sequence[Any], report: Mapping[str, Any])
         for party in bundle.roster
         if isinstance(scores, dict) and (found := figures_of(scores.get(party))) is not None
     }
-    for party, line in _lines(bundle, report):
-        if party not in figures or line != shown_line(figures[party]):
+    lines = list(_lines(bundle, report))
+    for party in bundle.roster:
+        right = [shown_line(figures[party])] if party in figures else []
+        shown = [line for one, line in lines if one == party]
+        # A line of another form is none, and readers take it for one: the right one must be there.
+        if any(line not in right for line in shown) or (right and not shown):
             yield Text("the report shows other scores of {party} than the record", party=party)
 
 

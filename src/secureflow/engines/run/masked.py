@@ -276,8 +276,10 @@ def _collect(
     take_cosignatures(course, replies)
     for party, reply in replies.items():
         if reply.told is not None:
-            first, _ = course.contributed.told.get(party, (reply.told, reply.told))
-            course.contributed.told[party] = first, reply.told
+            before, after = course.contributed.told.get(party, (None, None))
+            begins = step.stage == course.context.contributing
+            told = (before or reply.told, after) if begins else (before, reply.told)
+            course.contributed.told[party] = told
     return replies, failures
 
 

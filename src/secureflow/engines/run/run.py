@@ -132,15 +132,15 @@ class Contributed:
         replies: the contributions to the open round, whose leaves are not recorded.
         rounds: party → how many rounds it contributed to.
         rows: party → the most rows that it reported.
-        told: party → what it said of itself past the masks, in the first and the last round that
-            it did.
+        told: party → what it said of itself past the masks, in the first contributing round and
+            after the last one; None where it was away.
         dropouts: who dropped out of which round, and why; watchers know the first `reported` ones.
     """
 
     replies: Mapping[str, Leaves] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
-    told: dict[str, tuple[SelfReport, SelfReport]] = field(default_factory=dict)
+    told: dict[str, tuple[SelfReport | None, SelfReport | None]] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     reported: int = 0
 

@@ -124,15 +124,13 @@ def _told(course: Course[TrainingSpec]) -> dict[str, JSON]:
     for party, told in contributions(course).items():
         values: list[JSON] = [f"{members(told).get('rounds')}/{course.spec.plan.rounds}"]
         if asked:
-            values += _said(course.contributed.told.get(party))
+            values += _said(course.contributed.told.get(party, (None, None)))
         rows.append({"label": party, "value": values})
     return {"title": SAID if asked else TOLD, "rows": rows}
 
 
-def _said(told: tuple[SelfReport, SelfReport] | None) -> list[JSON]:
+def _said(told: tuple[SelfReport | None, SelfReport | None]) -> list[JSON]:
     """Return rows, and the loss before and after, as far as a party told them."""
-    if told is None:
-        return ["–"] * 3
-    before, after = told
-    losses = ("–" if one.loss is None else f"{one.loss:.4f}" for one in (before, after))
-    return [str(before.rows), *losses]
+    rows = next((str(one.rows) for one in told if one is not None), "–")
+    losses = ("–" if one is None or one.loss is None else f"{one.loss:.4f}" for one in told)
+    return [rows, *losses]

@@ -127,6 +127,23 @@ def test_rows_of_another_commitment_were_not_scored() -> None:
     assert found == "bank-c committed to no such validation rows as were scored"
 
 
+def twice(*, opened: bool = True) -> Story:
+    """Return the record of a party that committed to other rows, too: for another enclave."""
+    actions = scored_actions()
+    at = next(n for n, one in enumerate(actions) if (one.author, one.kind) == ("bank-c", "update"))
+    rows = {"round": 0, "stage": "validation", "update": "00" * 32}
+    actions.insert(at, Action("bank-c", "update", rows if opened else None))
+    return Story(actions, SCORED_SPEC)
+
+
+def test_a_party_that_committed_to_rows_twice_could_choose_among_scores() -> None:
+    found = verify_bundle(twice().bundle(), CHARTER).failures
+    assert found == ("bank-c committed to validation rows more than once",)
+    hidden = verify_bundle(twice(opened=False).bundle(), CHARTER)
+    assert hidden.status == "unfinished"
+    assert "bank-c commits to its rows comes without" in "\n".join(hidden.missing)
+
+
 def test_a_commitment_without_its_document_leaves_the_record_unfinished() -> None:
     actions = [
         replace(one, document=None)
@@ -222,6 +239,23 @@ def test_a_report_tells_the_recorded_scores() -> None:
     assert "the report tells other scores" in failures(report={"job": JOB})
     shown = report()
     shown["sections"][0]["rows"][0]["value"][0] = "0.9021"
+    assert failures(report=shown) == "the report shows other scores of bank-a than the record"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"label": "bank-a", "value": ["0.9", "[0.9, 0.9]", "90 %", ""]},
+        {"label": "bank-a", "value": ["0.9", " [0.9, 0.9]", "90 %"]},
+        {"label": "bank-a ", "value": ["0.9", "[0.9, 0.9]", "90 %"]},
+        {"label": "bank-a", "value": "0.9 [0.9, 0.9] 90 %"},
+        {"label": "bank-a", "value": ["0.9021", "[0.3014, 0.3028]", "74.98 %"]},
+        None,
+    ],
+)
+def test_a_line_of_another_form_does_not_stand_for_the_right_one(line: Any) -> None:
+    shown = report()
+    shown["sections"][0]["rows"][:1] = [] if line is None else [line]
     assert failures(report=shown) == "the report shows other scores of bank-a than the record"
 
 

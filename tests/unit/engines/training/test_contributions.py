@@ -169,7 +169,8 @@ def test_parties_tell_figures_of_their_own_only_where_the_spec_asks() -> None:
                 (body["stage"], body["round"]) == ("train", 1),
                 body["stage"] == "evaluate",
             )
-            if party == "bank-d" or not (first or last):
+            away = (party == "bank-b" and first) or (party == "bank-c" and last)
+            if party == "bank-d" or away or not (first or last):
                 return reply
             return {**reply, "told": {"rows": 40, "loss": 0.6931 if first else 0.4021}}
 
@@ -184,6 +185,9 @@ def test_parties_tell_figures_of_their_own_only_where_the_spec_asks() -> None:
     report = drive(world, [])
     (section,) = report["sections"]
     assert section["rows"][0] == {"label": "bank-a", "value": ["2/2", "40", "0.6931", "0.4021"]}
+    # What a party did not tell is not what it told another time.
+    assert section["rows"][1] == {"label": "bank-b", "value": ["2/2", "40", "–", "0.4021"]}
+    assert section["rows"][2] == {"label": "bank-c", "value": ["2/2", "40", "0.6931", "–"]}
     assert section["rows"][3] == {"label": "bank-d", "value": ["2/2", "–", "–", "–"]}
     page = render(report)
     assert "nobody can check it, and it can be gamed" in page

@@ -68,6 +68,22 @@ def test_norms_stay_and_the_rest_learns(model: dict[str, Any], protection: str) 
     assert trained.own_models["metrics"]["rows"] == trained.metrics["rows"]
 
 
+def test_own_passes_begin_with_a_new_optimiser(tmp_path: Path) -> None:
+    """Whatever the rounds left of momentum, and wherever a schedule has come to."""
+    carried = {"name": "sgd", "momentum": 0.9, "state": "carried"}
+    halved = {"schedule": {"name": "step", "every": 1, "factor": 0.5}}
+    asked = job(TUNED, {**LAYER, "optimiser": carried, **halved}, plan={"validation": 0.3})
+    model, update = tmp_path / "model", tmp_path / "update"
+    model.write_bytes(initial_state(asked).tobytes())
+    told = []
+    for rounds in (0, 2):
+        runner = TorchRunner(asked, shares()[0])
+        for _ in range(rounds):
+            runner.train(model, update, None, SEED)
+        told.append(runner.evaluate(model, None, SEED).tolist())
+    assert told[0] == told[1]
+
+
 def test_what_a_party_sends_is_the_change_of_the_rest_alone(tmp_path: Path) -> None:
     asked = job("fedbn", BATCH)
     model, update, mine = (tmp_path / one for one in ("model", "update", "own"))

@@ -17,6 +17,7 @@ from secureflow.engines.run.messages import SelfReport
 from secureflow.engines.sealing.wiretypes import BYTES
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.ownmodels import shared_sums
 
 
 def self_report(spec: TrainingSpec, held: LocalContribution, rows: int) -> SelfReport | None:
@@ -32,6 +33,7 @@ def self_report(spec: TrainingSpec, held: LocalContribution, rows: int) -> SelfR
         return None
     layout = update_layout(spec, cast("Stage", held.stage))
     sums = np.frombuffer(held.plaintext[BYTES[spec.wire_type] * layout.parameters :], "<f8")
-    loss = measure_of(spec).summarise(sums[1:]).get("loss")
+    shared = np.asarray(shared_sums(spec, sums.tolist())[1:])  # not those of its own model
+    loss = measure_of(spec).summarise(shared).get("loss")
     known = loss is not None and math.isfinite(loss)
     return SelfReport(rows, round(float(loss), 6) if known and loss is not None else None)
