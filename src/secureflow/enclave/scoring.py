@@ -37,8 +37,8 @@ from secureflow.engines.contribution.views import others
 from secureflow.engines.preparation import declared_moments, moments_from_sums
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
+from secureflow.engines.training.families import model_family
 from secureflow.engines.training.measures import measure_of
-from secureflow.engines.training.models import model_family
 from secureflow.engines.training.rowlimits import row_limits
 from secureflow.kit.canonical import JSON
 
