@@ -52,9 +52,8 @@ class TrainingEnclaveKind:
 
     def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
         """Check validation rows against their party's commitment."""
-        if update.binding.stage == VALIDATION:
-            if isinstance(fold, ValidationFold):
-                fold.committed(update, commitment)
+        if update.binding.stage == VALIDATION and isinstance(fold, ValidationFold):
+            fold.committed(update, commitment)
 
     def told(
         self, spec: TrainingSpec, stage: str, folds: Mapping[str, Fold]
