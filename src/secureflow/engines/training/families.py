@@ -1,8 +1,9 @@
 """The interface of model families, and the table of those that are built in.
 
 A family is made for one spec. It is arithmetic on arrays: what is read, prepared and written is the
-framework's part (`adapters.frameworks`). Agents, readers of models, and an enclave that scores
-contributions import this; a server that adds up needs `measures`, `initial` and `models`.
+framework's part (`adapters.frameworks`). Only agents and readers of models import this; an enclave
+and a server that adds up need `measures`, `initial` and `models`, and to score contributions the
+enclave has a table of few families of its own (`enclave.scoring`).
 """
 
 from __future__ import annotations
