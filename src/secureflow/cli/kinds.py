@@ -118,23 +118,44 @@ class TrainingText(WithoutPeers):
         )
 
     def leaves(self, spec: TrainingSpec) -> str:
-        """Return the size of an update, and how it is protected."""
-        if isinstance(spec.model, XgboostModel):
-            return _histograms(spec)
-        size = {"count": f"{spec.parameters:,}"}
-        if not traits_of(spec).masks:
+        """Return the size of an update, how it is protected, and what leaves beside it."""
+        told, plan = _update(spec), spec.plan
+        if plan.contribution is not None:
             return t(
-                "a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
-                **size,
-            )
-        if not traits_of(spec).enclave:
+                "{told}; and once {rows} HELD-OUT ROWS WITH THEIR LABELS, sealed to the enclave",
+                told=told, rows=plan.contribution.rows,
+            )  # fmt: skip
+        if plan.self_report is not None:
             return t(
-                "a round, an update of {count} numbers, masked; only the sum can be opened", **size
+                "{told}; and, past the masks, this party's number of rows and its losses", told=told
             )
+        return told
+
+
+def _update(spec: TrainingSpec) -> str:
+    """Return the size of an update, and what of it becomes visible."""
+    if isinstance(spec.model, XgboostModel):
+        return _histograms(spec)
+    size = {"count": f"{spec.parameters:,}"}
+    if spec.plan.aggregation is not None:
         return t(
-            "a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
+            "a round, an update of {count} numbers, sealed; only what {rule} makes of all updates "
+            "leaves the enclave",
+            **size, rule=spec.plan.aggregation.rule,
+        )  # fmt: skip
+    if not traits_of(spec).masks:
+        return t(
+            "a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
             **size,
         )
+    if not traits_of(spec).enclave:
+        return t(
+            "a round, an update of {count} numbers, masked; only the sum can be opened", **size
+        )
+    return t(
+        "a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
+        **size,
+    )
 
 
 def _histograms(spec: TrainingSpec) -> str:

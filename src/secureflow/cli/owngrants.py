@@ -231,7 +231,7 @@ def _terms(terms: dict[str, Any]) -> dict[str, Any]:
     return {
         **shown,
         "bundles": terms.get("bundles", "none"),
-        "validation": _leaving(terms),
+        "validation_rows": _leaving(terms),
         "own_trees": terms.get("own_trees") or t("none"),
         "automatic": t("yes") if terms.get("automatic") else t("no"),
         "expires": moment(int(terms["expires"])),

@@ -48,10 +48,11 @@ def show_model(job: Job, config: Config = _CONFIG, output: Output = Form.TABLE) 
     show(_told(found), output, _LINES)
     shared, own = found["shared_metrics"], found["metrics"]
     rows = [
-        {"figure": t(name), "shared": shared.get(name), "own": value} for name, value in own.items()
+        {"figure": t(name), "shared_model": shared.get(name), "own": value}
+        for name, value in own.items()
     ]
     if rows:
-        show(rows, output, ("figure", "shared", "own"))
+        show(rows, output, ("figure", "shared_model", "own"))
 
 
 @app.command("export", help=t("Write an own model to a file, as `model download` does."))

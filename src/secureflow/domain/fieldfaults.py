@@ -36,6 +36,18 @@ MISSPELT_STRATEGY: Final = (
 """Of a training's strategy, that somebody meant another one."""
 UNKNOWN_STRATEGY: Final = "there is no strategy '{strategy}'. The strategies are {strategies}"
 """Of a strategy that is like none."""
+UNNAMED_STRATEGY: Final = "it does not say which strategy it is: name: NAME"
+"""Of a strategy without its name."""
+MISSPELT_RULE: Final = "there is no rule '{rule}': {near} may be meant. The rules are {rules}"
+"""Of a robust rule, that somebody meant another one."""
+UNKNOWN_RULE: Final = "there is no rule '{rule}'. The rules are {rules}"
+"""Of a robust rule that is like none."""
+UNNAMED_RULE: Final = "it does not say which rule it is: rule: NAME"
+"""Of a robust rule without its name, or by its bare name."""
+UNKNOWN_METHOD: Final = "there is no method '{method}'. The methods are {methods}"
+"""Of a compression that there is none of."""
+UNNAMED_METHOD: Final = "it does not say which method it is: method: NAME"
+"""Of a compression without its method, or by its bare name."""
 FIELD_PATTERN: Final = r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$"
 LABEL: Final = (
     "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
@@ -59,6 +71,12 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "unknown_program": UNKNOWN_PROGRAM,
     "misspelt_strategy": MISSPELT_STRATEGY,
     "unknown_strategy": UNKNOWN_STRATEGY,
+    "unnamed_strategy": UNNAMED_STRATEGY,
+    "misspelt_rule": MISSPELT_RULE,
+    "unknown_rule": UNKNOWN_RULE,
+    "unnamed_rule": UNNAMED_RULE,
+    "unknown_method": UNKNOWN_METHOD,
+    "unnamed_method": UNNAMED_METHOD,
     DIGEST_PATTERN: "it must be a digest: 64 of the characters 0-9 and a-f",
     ID_PATTERN: "it must be an id, such as job_01jf2k3m",
     FIELD_PATTERN: "it must be the place of a setting in the job file, such as plan.learning_rate "
@@ -74,6 +92,9 @@ _OF_MEMBER: Final[Mapping[str, str]] = {
     "unknown_program": "name",
     "misspelt_strategy": "name",
     "unknown_strategy": "name",
+    "misspelt_rule": "rule",
+    "unknown_rule": "rule",
+    "unknown_method": "method",
 }
 """Faults of a member that pydantic places at the object around it, and which member it is."""
 

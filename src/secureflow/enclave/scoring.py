@@ -15,7 +15,7 @@ enclave says, signed, that there are no scores.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -36,12 +36,22 @@ from secureflow.engines.contribution.views import others
 from secureflow.engines.preparation import declared_moments, moments_from_sums
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
+from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.measures import measure_of
-from secureflow.engines.training.models import model_family
+from secureflow.engines.training.network import Network
 from secureflow.engines.training.rowlimits import row_limits
 from secureflow.kit.canonical import JSON, digest
 
 Rows = NDArray[np.float32]
+FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], LogisticRegression | Network]]] = {
+    "logistic_regression": LogisticRegression,
+    "softmax": Network,
+    "linear": Network,
+    "mlp": Network,
+}
+"""The families that are scored (`domain.specs.contribution_rules.MEASURED`), and no others: what
+the enclave loads is measured, and stays small.
+"""
 _WORST: Final = 1e3
 """The loss of a model that cannot be measured: losses of rows are capped far below."""
 
@@ -71,7 +81,7 @@ class ValidationFold:
 
     def __init__(self, spec: TrainingSpec, limits: RowLimits | None) -> None:
         self._spec, self._limits = spec, limits
-        self._family = model_family(spec)
+        self._family = FAMILIES[spec.model.family](spec)
         self._rows: dict[str, Rows] = {}
         self.closed = False
         """Whether the round of rows was certified: those of all parties are here then."""

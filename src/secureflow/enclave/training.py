@@ -13,6 +13,7 @@ from secureflow.domain.specs.roundparties import check_drawn
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.scoring import ValidationFold, scores_of, scoring_fold
 from secureflow.enclave.trainingfolds import HistogramFold, training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest, OpenedUpdate
@@ -47,8 +48,6 @@ class TrainingEnclaveKind:
     ) -> Fold:
         """Return the mean, the noised sum, or the masked one; the mean may be scored."""
         if spec.plan.contribution is not None:
-            from secureflow.enclave.scoring import scoring_fold  # with it come model families
-
             found = scoring_fold(spec, spec.plan.contribution, stage, beside)
             if found is not None:
                 return found
@@ -61,11 +60,8 @@ class TrainingEnclaveKind:
 
     def check_committed(self, fold: Fold, update: OpenedUpdate, commitment: str) -> None:
         """Check validation rows against their party's commitment."""
-        if update.binding.stage == VALIDATION:
-            from secureflow.enclave.scoring import ValidationFold
-
-            if isinstance(fold, ValidationFold):
-                fold.committed(update, commitment)
+        if update.binding.stage == VALIDATION and isinstance(fold, ValidationFold):
+            fold.committed(update, commitment)
 
     def told(
         self, spec: TrainingSpec, stage: str, folds: Mapping[str, Fold]
@@ -73,8 +69,6 @@ class TrainingEnclaveKind:
         """Return the contributions' scores with the evaluation, once they are scored."""
         if stage != "evaluate" or spec.plan.contribution is None:
             return {}
-        from secureflow.enclave.scoring import scores_of
-
         return {"contribution": scores_of(spec, spec.plan.contribution, folds)}
 
     def starts_from(self, spec: TrainingSpec) -> str:

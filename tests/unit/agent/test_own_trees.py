@@ -28,7 +28,9 @@ class Bagged(World):
 async def test_no_policy_releases_them_without_a_grant(tmp_path: Path) -> None:
     world = Bagged(tmp_path / "agent", policy=ALLOW)
     for terms in ({}, {"own_trees": 2}, {"own_trees": 3, "min_group": 4}):
-        assert (await refusal(world)).code == "grant_missing"
+        refused = await refusal(world)
+        assert refused.code == "grant_missing"
+        assert "--own-trees" in str(refused.hint)
         assert world.store.job(JOB) is None
         grant(world, **terms)
     grant(world, own_trees=3, min_group=3)

@@ -201,6 +201,21 @@ async def test_a_scored_job_says_what_scoring_costs(stage: Stage) -> None:
     assert not any("Scoring contributions" in note for note in plain.notes)
 
 
+async def test_a_job_of_single_parties_trees_says_which_grant_it_needs(stage: Stage) -> None:
+    features = {**FEATURES, "numeric": [{**one, "scale": "bounds"} for one in FEATURES["numeric"]]}
+    trees = {
+        **stage.wanted().parts,
+        "features": features,
+        "model": {"family": "xgboost", "mode": "bagging"},
+        "plan": {"rounds": 7, "validation": 0.2},
+        "protection": "sealed",
+    }
+    told = await stage.services.jobs.dry_run(
+        stage.scientist("bank-a"), replace(stage.wanted(), parts=trees)
+    )
+    assert any("--own-trees 7" in note for note in told.notes)
+
+
 async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:
     ids = [stage.ids[f"{bank}.dataset"] for bank in BANKS]
     for key in (stage.ids["outsider.dataset"], "dst_00000000000000000000"):

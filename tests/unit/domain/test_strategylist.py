@@ -91,3 +91,6 @@ def test_one_that_there_is_none_of_is_named() -> None:
         entry_of("swarm")
     assert caught.value.code == "not_found"
     assert "swarm" in caught.value.message
+    with pytest.raises(SecureFlowError) as caught:
+        entry_of("trimed_mean")
+    assert "trimmed_mean may be meant" in str(caught.value.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import shutil
@@ -136,6 +137,23 @@ def test_the_closure_reaches_nothing_of_the_centre_the_agents_or_their_tools() -
     assert not [name for name in names if name.split(".")[1:2] and name.split(".")[1] in FAR]
     foreign = {one.split(".")[0] for one in closure(manifest.ENTRY, SOURCE).foreign}
     assert not foreign & {"httpx", "sqlalchemy", "fastapi", "typer", "pyarrow", "sklearn"}
+
+
+def test_what_the_enclave_loads_later_is_measured_too() -> None:
+    """The guard refuses the rest, which no test sees whose enclave was born without one."""
+    modules = closure(manifest.ENTRY, SOURCE).modules
+    later = {
+        (name, one.module)
+        for name, source in modules.items()
+        if name.startswith("secureflow.enclave.")
+        for inside in ast.walk(ast.parse(source))
+        if isinstance(inside, ast.FunctionDef | ast.AsyncFunctionDef)
+        for one in ast.walk(inside)
+        if isinstance(one, ast.ImportFrom) and one.module is not None
+        if one.module.startswith("secureflow.") and one.module not in modules
+    }
+    assert not later
+    assert "secureflow.enclave.scoring" in modules
 
 
 def test_what_counts_is_what_loading_imports() -> None:

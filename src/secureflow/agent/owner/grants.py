@@ -48,6 +48,11 @@ _HINT: Final = (
     "Ask the data owner for a grant that covers the job: secureflow agent grant create, at its "
     "agent."
 )
+_BEYOND: Final = (
+    "Ask the data owner for a grant that covers the job: secureflow agent grant create, at its "
+    "agent, with --validation-rows or --own-trees."
+)
+"""Of a job by which more than sums leaves."""
 _LOCK: Final = "grant/"
 """Begins what `record.restored` calls a grant."""
 
@@ -340,7 +345,7 @@ class Grants:
                 job=job,
                 reasons=Joined("; ", reasons) if reasons else "there is none in force",
             ),
-            _HINT,
+            _BEYOND if request.validation or request.own_trees else _HINT,
             {"grants": {grant: [str(one) for one in each] for grant, each in why.items()}},
         )
 

@@ -25,6 +25,8 @@ COMMON: Final = frozenset(one.name for one in fields(RequestBase))
 _MODULE: Final = "__"
 _HINTS: Final = {"picks": "x-picks", "expert": "x-expert"}
 _HOLDS_FORMS: Final = ("anyOf", "oneOf", "items", "prefixItems")
+_NAMED: Final = frozenset({"strategy", "aggregation", "compression"})
+"""Fields whose forms are no components, which would have names: their constants need words."""
 _LEFT_OUT: Final = frozenset({"title", "description", "examples"})
 
 
@@ -40,7 +42,7 @@ def schemas(kinds: SpecKinds) -> tuple[dict[str, Schema], dict[str, str]]:
     for name, one in definitions.items():
         requested = name in {kind.request.__name__ for kind in kinds.values()}
         for field, schema in one.get("properties", {}).items():
-            _describe(name, field, schema)
+            _describe(name, field, schema, definitions)
             if requested and field in COMMON:
                 schema["x-common"] = True
     roots = {key: _short(one["$ref"].rsplit("/", 1)[-1]) for (key, _), one in named.items()}
@@ -67,7 +69,7 @@ def choices(schema: Schema) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
-def _describe(of: str, field: str, schema: Schema) -> None:
+def _describe(of: str, field: str, schema: Schema, definitions: Mapping[str, Schema]) -> None:
     """Put words beside a field; what is constant is nothing to fill in."""
     if "const" in schema:
         return
@@ -76,8 +78,16 @@ def _describe(of: str, field: str, schema: Schema) -> None:
         name: words[name] for name in ("title", "description", "unit") if name in words
     }
     schema.update({to: words[name] for name, to in _HINTS.items() if name in words})
-    if named := {one: choice_words(of, field, one) for one in choices(schema)}:
+    values = [*choices(schema), *(_tags(schema, definitions) if field in _NAMED else ())]
+    if named := {one: choice_words(of, field, one) for one in values}:
         schema["x-choices"] = named
+
+
+def _tags(schema: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
+    """Yield the constants by which the forms that a field may hold are told apart."""
+    for form in forms(schema):
+        members = definitions[_short(form)]["properties"].values()
+        yield from (str(one["const"]) for one in members if "const" in one)
 
 
 def _short(name: str) -> str:

@@ -350,6 +350,12 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     yield from code_notes(spec)
     if spec.plan.contribution is not None:
         yield _scoring_note(spec, spec.plan.contribution)
+    if spec.own_trees:
+        yield Text(
+            "The model will show up to {trees} trees of each party alone, as they are: each owner "
+            "must have granted it, agent grant create --own-trees {trees}.",
+            trees=spec.own_trees,
+        )
     yield from _figure_notes(spec)
     yield from budget_notes(spec, chosen)
     yield from bounds_notes(spec, chosen)
@@ -371,8 +377,9 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 def _scoring_note(spec: TrainingSpec, plan: ContributionPlan) -> str:
     return Text(
         "Scoring contributions measures up to {models} models on {rows} rows in the enclave: "
-        "{millions:,} million products, of at most {most:,}. Each party brings {each} held-out "
-        "rows, which leave it under a grant of their own.",
+        "{millions:,} million products, of at most {most:,} million. Each party brings {each} "
+        "held-out rows, which leave it under a grant of their own, agent grant create "
+        "--validation-rows.",
         models=scored_models(spec, plan),
         rows=plan.rows * len(spec.roster),
         millions=-(-scoring_work(spec, plan) // 10**6),

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
+from secureflow.domain.fieldfaults import UNKNOWN_METHOD, UNNAMED_METHOD
 from secureflow.domain.specs.base import STRICT
 
 GROUP: Final = 1024
@@ -44,6 +46,9 @@ class TopK:
     share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.01
 
 
+METHODS: Final = ("int8", "top_k")
+
+
 def coded_bytes(compression: Int8 | TopK, size: int) -> int:
     """Return the bytes of a compressed change of this many values, without masks."""
     if isinstance(compression, Int8):
@@ -56,6 +61,19 @@ def kept_values(chosen: TopK, size: int) -> int:
     return max(1, math.ceil(chosen.share * size))
 
 
+def _offered(value: Any) -> Any:
+    """Refuse a method that there is none of, or that is not named."""
+    if isinstance(value, Int8 | TopK):
+        return value
+    named = value.get("method") if isinstance(value, dict) else None
+    if not isinstance(named, str):
+        raise PydanticCustomError("unnamed_method", UNNAMED_METHOD)
+    if named not in METHODS:
+        told = {"method": named[:40], "methods": ", ".join(METHODS)}
+        raise PydanticCustomError("unknown_method", UNKNOWN_METHOD, told)
+    return value
+
+
 def _method(value: object) -> str:
     method = value.get("method") if isinstance(value, dict) else getattr(value, "method", None)
     return f"<{method[:40]}>" if isinstance(method, str) else "<int8>"
@@ -64,5 +82,6 @@ def _method(value: object) -> str:
 Compression = Annotated[
     Annotated[Int8, Tag("<int8>")] | Annotated[TopK, Tag("<top_k>")],
     Discriminator(_method),
+    BeforeValidator(_offered),
 ]
 """How a job's changes are compressed; without one they travel in the spec's `wire` dtype."""

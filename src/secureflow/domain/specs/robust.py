@@ -19,9 +19,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
+from secureflow.domain.fieldfaults import MISSPELT_RULE, UNKNOWN_RULE, UNNAMED_RULE
 from secureflow.domain.specs.base import STRICT
+from secureflow.kit.nearnames import alike
 
 Malicious = Annotated[int, Field(ge=0, le=127)]
 Passes = Annotated[int, Field(ge=1, le=1000)]
@@ -94,6 +97,21 @@ RULES_BY_NAME: Final[dict[str, type[Any]]] = {
 }
 
 
+def _offered(value: Any) -> Any:
+    """Refuse a rule that there is none of, or that is not named."""
+    if isinstance(value, (*RULES_BY_NAME.values(),)):
+        return value
+    named = value.get("rule") if isinstance(value, dict) else None
+    if not isinstance(named, str):
+        raise PydanticCustomError("unnamed_rule", UNNAMED_RULE)
+    if named in RULES_BY_NAME:
+        return value
+    told = {"rule": named[:40], "rules": ", ".join(RULES_BY_NAME)}
+    if near := alike(named[:40], tuple(RULES_BY_NAME)):
+        raise PydanticCustomError("misspelt_rule", MISSPELT_RULE, {**told, "near": ", ".join(near)})
+    raise PydanticCustomError("unknown_rule", UNKNOWN_RULE, told)
+
+
 def _rule(value: object) -> str:
     rule = value.get("rule") if isinstance(value, dict) else getattr(value, "rule", None)
     return f"<{rule[:40]}>" if isinstance(rule, str) else "<median>"
@@ -107,6 +125,7 @@ Aggregation = Annotated[
     | Annotated[GeometricMedian, Tag("<geometric_median>")]
     | Annotated[CenteredClipping, Tag("<centered_clipping>")],
     Discriminator(_rule),
+    BeforeValidator(_offered),
 ]
 """The rule of a plan; without one the weighted mean."""
 

@@ -29,7 +29,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from secureflow.domain.fieldfaults import MISSPELT_STRATEGY, UNKNOWN_STRATEGY
+from secureflow.domain.fieldfaults import MISSPELT_STRATEGY, UNKNOWN_STRATEGY, UNNAMED_STRATEGY
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.nearnames import alike
 
@@ -230,7 +230,9 @@ def _offered(value: Any) -> Any:
     """Take a bare name as the strategy with its defaults; refuse one that there is none of."""
     named = value.get("name") if isinstance(value, dict) else value
     if not isinstance(named, str):
-        return value
+        if isinstance(value, (*BY_NAME.values(),)):
+            return value
+        raise PydanticCustomError("unnamed_strategy", UNNAMED_STRATEGY)
     if named in BY_NAME and isinstance(value, str):
         return {"name": named}
     if named == PLAIN:

@@ -21,6 +21,7 @@ from secureflow.domain.specs.strategies import (
     sent_beside,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import alike
 from secureflow.kit.text import Text
 
 STRATEGY: Final = "strategy"
@@ -188,10 +189,15 @@ def entry_of(name: str) -> StrategyEntry:
     for one in entries():
         if one.name == name:
             return one
+    near = alike(name[:40], tuple(one.name for one in entries()))
     raise SecureFlowError(
         "not_found",
         Text("There is no strategy or rule {name}.", name=name[:40]),
-        "List them with `secureflow strategy list`.",
+        Text(
+            "{near} may be meant. List them with `secureflow strategy list`.", near=", ".join(near)
+        )
+        if near
+        else "List them with `secureflow strategy list`.",
     )
 
 

@@ -122,7 +122,7 @@ def _told(course: Course[TrainingSpec]) -> dict[str, JSON]:
     asked = course.spec.plan.self_report is not None
     rows: list[dict[str, JSON]] = []
     for party, told in contributions(course).items():
-        values: list[JSON] = [f"{members(told).get('rounds')}/{course.spec.plan.rounds}"]
+        values: list[JSON] = [f"{members(told).get('rounds')}/{course.spec.planned_rounds}"]
         if asked:
             values += _said(course.contributed.told.get(party, (None, None)))
         rows.append({"label": party, "value": values})

@@ -2,7 +2,8 @@
 
 A family is made for one spec. It is arithmetic on arrays: what is read, prepared and written is the
 framework's part (`adapters.frameworks`). Only agents and readers of models import this; an enclave
-and a server that adds up need `measures`, `initial` and `models`.
+and a server that adds up need `measures`, `initial` and `models`, and to score contributions the
+enclave has a table of few families of its own (`enclave.scoring`).
 """
 
 from __future__ import annotations

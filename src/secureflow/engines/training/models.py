@@ -41,7 +41,7 @@ Stage = Literal["moments", "validation", "train", "evaluate"]
 
 def model_family(spec: TrainingSpec) -> ModelFamily:
     """Return the implementation of the spec's family (`families`)."""
-    # Lazy: an enclave and a server that adds up need no family.
+    # Lazy: an enclave and a server that adds up need no table of families.
     from secureflow.engines.training.families import model_family as made
 
     return made(spec)

@@ -18,13 +18,16 @@ from unit.engines.training.family_world import (
 import secureflow
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.contribution_rules import MEASURED
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.scoring import FAMILIES as SCORED
 from secureflow.engines.preparation import (
     declared_moments,
     design_matrix,
     encode_rows,
     weight_vector,
 )
+from secureflow.engines.training.families import FAMILIES
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.models import model_family
@@ -357,13 +360,14 @@ def test_a_report_tells_which_classes_were_taken_for_which(tmp_path: Path) -> No
     assert sections(job, [1.0]) == []
 
 
-def test_neither_the_enclave_nor_a_server_imports_a_family() -> None:
-    """They need lengths, first weights and the next state: what is measured stays small."""
-    names = ("families", "network", "ridge", "logistic", "noop", "weighting", "export", "tensors")
+def test_the_enclave_imports_no_family_but_those_that_it_scores() -> None:
+    """It needs lengths, first weights and the next state: what is measured stays small."""
+    names = ("families", "ridge", "bayes", "fitted", "noop", "torch_network", "export", "tensors")
     found = closure("secureflow.enclave.__main__", SOURCE).modules
     assert "secureflow.engines.training.strategies" in found
     assert not {f"secureflow.engines.training.{name}" for name in names} & set(found)
-    assert not [name for name in found if name.startswith("secureflow.engines.preparation")]
+    assert set(SCORED) == MEASURED
+    assert all(SCORED[name] is FAMILIES[name] for name in SCORED)
 
 
 def test_rows_without_a_target_are_prepared_with_zeros() -> None:

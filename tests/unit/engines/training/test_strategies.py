@@ -181,8 +181,9 @@ def test_uploaded_weights_start_what_a_strategy_keeps(tmp_path: Path, own: dict[
         ({"name": "fedprox", "mu": 0}, "mu"),
         ({"name": "fedavg", "mu": 1}, "strategy"),
         ({"name": "fedadam", "beta1": 1.0}, "beta1"),
-        ({"mu": 1.0}, "strategy"),
-        (7, "strategy"),
+        ({"mu": 1.0}, "strategy: it does not say which strategy it is"),
+        (["fedprox"], "strategy: it does not say which strategy it is"),
+        (7, "strategy: it does not say which strategy it is"),
     ],
 )
 def test_another_strategy_or_parameter_is_refused_by_name(given: Any, told: str) -> None:

@@ -48,6 +48,16 @@ test('variants are told apart by their constants, and named as the palette names
   expect(emptyOf({ $ref: '#/$defs/Mlp' }, CATALOGUE)).toEqual({ family: 'mlp' });
 });
 
+test('a form that is no component is named by the words of the choice', () => {
+  const median = { type: 'object', properties: { rule: { const: 'median' } } };
+  const catalogue = { ...CATALOGUE, $defs: { ...DEFS, Median: median } };
+  const named = { median: { en: 'coordinate median', zh: '逐坐标中位数' } };
+  const holder = { anyOf: [{ oneOf: [{ $ref: '#/$defs/Median' }] }, { type: 'null' }], 'x-choices': named };
+  const shape = shapeOf(bareSchema(holder), catalogue);
+  if (shape.is !== 'variants') throw new Error(shape.is);
+  expect(shape.variants[0]).toMatchObject({ key: 'median', label: { zh: '逐坐标中位数' } });
+});
+
 test('a form whose family is only usual is named as the palette names it, never by its class', () => {
   const family = { enum: ['mlp', 'rehearsal'], default: 'mlp' };
   const mlp = { type: 'object', properties: { family, l2: { type: 'number' } } };

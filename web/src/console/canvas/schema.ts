@@ -225,7 +225,8 @@ function variants(one: Schema, holder: Schema, catalogue: Catalogue): Variant[] 
   const [said] = Object.values(tag);
   const key = typeof said === 'string' ? said : String(one['$ref'] ?? 'object').replace('#/$defs/', '');
   const first = { ...tag, ...constants(schema, catalogue.$defs) };
-  return [{ key, label: labelOf(one, schema, tag, catalogue), schema: one, first }];
+  const named = isMembers(holder['x-choices']) ? holder['x-choices'] : {};
+  return [{ key, label: labelOf(one, schema, tag, catalogue) ?? words(named[key]), schema: one, first }];
 }
 
 /** The words of a component whose parameters these are, else the titles of what it must have. */

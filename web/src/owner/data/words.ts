@@ -17,7 +17,9 @@ export function useHoldingWords() {
   const term = (one: string) => (has(`holdings:term.${one}`) ? t(`holdings:term.${one}`) : one);
   const otherwise = (one: string) =>
     has(`holdings:otherwise.${one}`) ? t(`holdings:otherwise.${one}`) : one;
+  const granted = (name: string, one: string) =>
+    has(`holdings:granted.${name}.${one}`) ? t(`holdings:granted.${name}.${one}`) : one;
   const charge = (one: string) =>
     has(`holdings:charge.${one}`) ? t(`holdings:charge.${one}`) : one;
-  return { dataset, grant, type, term, otherwise, charge };
+  return { dataset, grant, type, term, otherwise, granted, charge };
 }

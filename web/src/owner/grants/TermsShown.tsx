@@ -18,7 +18,7 @@ export function TermsShown({ grant }: { grant: Schemas['GrantRow'] }) {
       facts={[
         ...grant.terms.map((one) => ({
           label: words.term(one.name),
-          value: one.values.length ? one.values.join(', ') : words.otherwise(one.otherwise),
+          value: one.values.length ? one.values.map((value) => words.granted(one.name, value)).join(', ') : words.otherwise(one.otherwise),
         })),
         { label: t('holdings:expires'), value: grant.expires ? expires : '' },
       ]}
