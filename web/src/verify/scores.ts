@@ -17,7 +17,6 @@ import { about } from './story';
 import { Refusal, told } from './told';
 
 const UPDATE = 'update';
-const VALIDATION = 'validation';
 
 interface Judged {
   readonly failures: Finding[];
@@ -94,26 +93,25 @@ function committed(found: Judged, bundle: Bundle, document: JsonObject): void {
   for (const party of bundle.roster) {
     const scored = isObject(commitments) ? commitments.get(party) : null;
     const leaves = own(bundle, party, UPDATE);
-    const rows = leaves.flatMap(({ document: one }) => commitmentsIn(one));
-    const same = rows.every((one) => one === scored);
-    if (rows.length > 1) {
+    const rows = leaves.filter(({ document: one }) => isObject(one) && one.get(UPDATE) === scored);
+    const place = rows[0] === undefined ? null : placeOf(rows[0].document);
+    if (place !== null && leaves.filter((one) => placeOf(one.document) === place).length > 1) {
       const again = '{party} committed to validation rows more than once';
       found.failures.push(finding('ends', told(again, { party })));
-    } else if (same && leaves.some((one) => !one.opened)) {
+    } else if (leaves.some((one) => !one.opened)) {
       const none = 'a leaf in which {party} commits to its rows comes without its document';
       found.missing.push(finding('ends', told(none, { party })));
-    } else if (rows.length === 0 || !same) {
+    } else if (rows.length === 0) {
       const other = '{party} committed to no such validation rows as were scored';
       found.failures.push(finding('ends', told(other, { party })));
     }
   }
 }
 
-/** Return what a leaf's document commits to of validation rows: one commitment, or none. */
-function commitmentsIn(document: Json): Json[] {
-  if (!isObject(document) || document.get('stage') !== VALIDATION) return [];
-  const made = document.get(UPDATE);
-  return made === undefined ? [] : [made];
+/** Return what names round and stage of an opened leaf; '' of another. */
+function placeOf(document: Json): string {
+  if (!isObject(document)) return '';
+  return digest([document.get('round') ?? null, document.get('stage') ?? null]);
 }
 
 function endedOtherwise(bundle: Bundle, scores: string): Finding[] {

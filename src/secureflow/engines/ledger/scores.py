@@ -23,7 +23,6 @@ from secureflow.domain.scoredocument import (
     shown_line,
     signed_parts,
 )
-from secureflow.domain.specs.contribution import VALIDATION
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import FINISHED, scores_named
 from secureflow.engines.ledger.stepoutputs import succeeded
@@ -94,19 +93,20 @@ class RecordedScores:
         """Compare the rows that were scored with those that parties committed to."""
         for party in self._bundle.roster:
             own = list(self._own(party, _UPDATE))
-            rows = [entry.document[_UPDATE] for entry in own if _of_rows(entry)]
-            if len(rows) > 1:  # to another enclave others: whoever read both scores chose one
+            rows = [entry for entry in own if _commits(entry, commitments[party])]
+            if len([one for one in own if rows and _place(one) == _place(rows[0])]) > 1:
+                # To another enclave others: whoever read both scores chose one.
                 self.failures.append(
                     Text("{party} committed to validation rows more than once", party=party)
                 )
-            elif rows in ([], [commitments[party]]) and any(one.salt is None for one in own):
+            elif any(one.salt is None for one in own):
                 self.missing.append(
                     Text(
                         "a leaf in which {party} commits to its rows comes without its document",
                         party=party,
                     )
                 )
-            elif rows != [commitments[party]]:
+            elif not rows:
                 self.failures.append(
                     Text("{party} committed to no such validation rows as were scored", party=party)
                 )
@@ -136,12 +136,16 @@ def _plan(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return asked if isinstance(asked, dict) else None
 
 
-def _of_rows(entry: BundleEntry) -> bool:
-    """Tell whether an opened leaf commits to validation rows."""
+def _commits(entry: BundleEntry, commitment: Any) -> bool:
+    return isinstance(entry.document, dict) and entry.document.get(_UPDATE) == commitment
+
+
+def _place(entry: BundleEntry) -> str:
+    """Return what names round and stage of an opened leaf; "" of another."""
     document = entry.document
-    return (
-        isinstance(document, dict) and document.get("stage") == VALIDATION and _UPDATE in document
-    )
+    if not isinstance(document, dict):
+        return ""
+    return digest([document.get("round"), document.get("stage")])
 
 
 def _misreported(bundle: Bundle, told: Sequence[Any], report: Mapping[str, Any]) -> Iterator[str]:
