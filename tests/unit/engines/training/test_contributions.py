@@ -180,7 +180,7 @@ def test_parties_tell_figures_of_their_own_only_where_the_spec_asks() -> None:
 def test_trees_take_part_in_rounds_of_which_each_is_a_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of two trees of three levels, and their edges, a party cannot have been in more than seven."""
+    """Two trees of three levels, and their edges, are seven."""
     spec = planned(replace(SPEC, model=XgboostModel("xgboost", max_depth=3)), rounds=2)
     course: Any = SimpleNamespace(spec=spec, contributed=SimpleNamespace(told={}))
     monkeypatch.setattr(scored, "contributions", lambda _: {"bank-a": {"rounds": 7}})
