@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from secureflow.application.reports.page import render
 from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.domain.specs.contribution import ContributionPlan
+from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.engines.run.run import JobContext
+from secureflow.engines.training import contributions as scored
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.domain.test_plan_rules import SPEC, planned
 
 from .masked_world import MaskedWorld
 from .world import JOB, World, drive
@@ -192,3 +196,13 @@ def test_parties_tell_figures_of_their_own_only_where_the_spec_asks() -> None:
     page = render(report)
     assert "nobody can check it, and it can be gamed" in page
     assert "无人能查证" in page
+
+
+def test_trees_take_part_in_rounds_of_which_each_is_a_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two trees of three levels, and their edges, are seven."""
+    spec = planned(replace(SPEC, model=XgboostModel("xgboost", max_depth=3)), rounds=2)
+    course: Any = SimpleNamespace(spec=spec, contributed=SimpleNamespace(told={}))
+    monkeypatch.setattr(scored, "contributions", lambda _: {"bank-a": {"rounds": 7}})
+    assert scored._told(course)["rows"] == [{"label": "bank-a", "value": ["7/7"]}]
