@@ -10,6 +10,8 @@ import pytest
 from peers.private_jobs import private_spec
 
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.leavingrows import part_problem
+from secureflow.domain.specs.partforms import Part
 from secureflow.domain.specs.roundparties import check_drawn, drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -110,3 +112,12 @@ def test_what_is_counted_for_all_parties_asks_all() -> None:
     private = private_spec(plan={"rounds": 3, "validation": 0.0, "parties_per_round": 3})
     assert "what a round hides is counted for all parties" in refused(private).message
     check(replace(private, plan=replace(private.plan, parties_per_round=None)))
+
+
+def test_no_other_job_starts_one_whose_rounds_ask_other_parties() -> None:
+    """Owners are asked once for all that a job starts, and its own facts do not say this."""
+    made = spec(7)
+    assert (part_problem(made) or [""])[0] == "plan.parties_per_round"
+    assert part_problem(spec(None)) is None
+    error = refused(replace(made, part_of=Part("job_0123456789", 1)))
+    assert "step of another job" in error.message

@@ -19,6 +19,9 @@ def part_problem(spec: JobSpec) -> Problem | None:
     if facts.get("self_report"):
         reason = "a step of another job asks nobody for figures of its own"
         return "plan.self_report", reason, "Train it as a job of its own."
+    if facts.get("parties_per_round"):
+        reason = "a step of another job asks nobody about sums of rounds with other parties"
+        return "plan.parties_per_round", reason, "Train it as a job of its own."
     if facts.get("own_trees"):
         reason = "a step of another job has no grant of its own for trees of one party"
         return "model.mode", reason, "Train it as a job of its own."

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from secureflow.domain.quorum import threshold_of
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.families import BY_SUMS
+from secureflow.domain.specs.leavingrows import part_problem
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.tree_families import XgboostModel
 from secureflow.kit.errors import SecureFlowError
@@ -113,7 +114,7 @@ def _all_needed(spec: TrainingSpec) -> Problem | None:
     if spec.privacy is not None:
         reason = "what a round hides is counted for all parties"
         return _WHERE, reason, "Remove it; privacy.sampling draws records."
-    return None
+    return None if spec.part_of is None else part_problem(spec)
 
 
 def _number(spec: TrainingSpec, count: int) -> Problem | None:
