@@ -27,7 +27,9 @@ async def test_an_evaluation_ends_the_course(tmp_path: Path, number: int, stage:
     A centre that holds the certificate of round 2 back, has model 1 evaluated (and so opened) by a
     fresh enclave, and then goes on from model 2 of the old one would read every model of the job.
     """
-    world = World(tmp_path / "agent", spec_changes={"release": {"intermediate": "agents"}})
+    plan = {"rounds": 3, "early_stop": {"patience": 1}}
+    changes = {"release": {"intermediate": "agents"}, "plan": plan}
+    world = World(tmp_path / "agent", spec_changes=changes)
     await world.admitted()
     await world.round(1)
     await world.round(2)
@@ -39,6 +41,19 @@ async def test_an_evaluation_ends_the_course(tmp_path: Path, number: int, stage:
     assert world.store.round(JOB, number, stage) is None
     again = await world.ask("train", evaluation)  # the same question gets the same answer
     assert again["receipt"]["round"] == 2
+
+
+async def test_a_plan_without_an_early_stop_is_evaluated_at_its_end(tmp_path: Path) -> None:
+    """Else a centre would choose after how many rounds a job ends, by the figures that it saw."""
+    world = World(tmp_path / "agent")
+    await world.admitted()
+    await world.round(1)
+    error = await refused(world, "train", world.train_body(2, "evaluate"))
+    assert error.code == "stale_round"
+    assert world.store.round(JOB, 2, "evaluate") is None
+    await world.round(2)
+    await world.round(3)
+    assert await world.ask("train", world.train_body(4, "evaluate"))
 
 
 async def test_no_vote_for_fewer_contributors_than_were_approved(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ async def test_an_evaluation_alone_is_charged(tmp_path: Path) -> None:
     plan = {"rounds": 3, "validation": 0.2}
     agent = world(tmp_path, plan=plan, privacy={**PRIVATE["privacy"], "metrics_noise": 2.0})
     await agent.admitted()
-    await agent.ask("train", agent.train_body(3, "evaluate"))
+    await agent.ask("train", agent.train_body(4, "evaluate"))
     await finish(agent)
     (domain,) = await agent.assembly.context.budgets.report(exact=False)
     (reservation,) = domain["reservations"]

@@ -439,7 +439,7 @@ async def test_a_job_that_is_over_has_its_one_end_whatever_is_asked(
 async def test_a_failure_has_no_output_to_be_compared(world: World) -> None:
     await world.admitted()
     await world.round(1)
-    world.record(await world.ask("train", world.train_body(2, "evaluate")))
+    world.record(await world.ask("train", world.train_body(4, "evaluate")))
     body = world.body(outcome="failed", model=None, head=world.head())
     assert (await world.ask("finish", body))["cosignature"]
 

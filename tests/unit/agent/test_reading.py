@@ -162,7 +162,7 @@ async def test_a_final_model_that_goes_unmeasured_reads_no_rows(tmp_path: Path) 
     changes = {"plan": {"rounds": 3, "validation": 0.0}, "privacy": unmeasured}
     agent = World(tmp_path, privacy=BUDGET, spec_changes=changes, accounting=Analytic())
     await agent.admitted()
-    await agent.ask("train", agent.train_body(3, "evaluate"))
+    await agent.ask("train", agent.train_body(4, "evaluate"))
     assert agent.worker.calls == ["check"]
     assert (agent.store.readings(JOB), charged(agent)) == ([], 3)  # reserved, not spent
     await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))

@@ -223,7 +223,8 @@ async def test_intermediate_models_for_the_agents_only(tmp_path: Path) -> None:
 
 
 async def test_an_early_stopped_model_is_opened_when_it_is_evaluated(tmp_path: Path) -> None:
-    async with enclave_world(tmp_path, release={"intermediate": "agents"}) as world:
+    plan = {"rounds": 3, "early_stop": {"patience": 1}}
+    async with enclave_world(tmp_path, release={"intermediate": "agents"}, plan=plan) as world:
         first = await whole_round(world, 1)
         evaluated = await whole_round(world, 2, "evaluate")
         assert evaluated["artifact"] == evaluated["model"] == first["model"]
