@@ -10,12 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from peers.agent_world import ME, World
+from peers.agent_world import ALLOW, ME, World
 from peers.enclaves import enclave_world
 
 from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.kit.errors import SecureFlowError
 
+DRAWN = f"""{ALLOW}
+permit(principal, action == Action::"training", resource) when {{ context.parties_per_round > 0 }};
+"""
+"""A policy that looks at it: else a person is asked."""
 PARTIES = (ME, *(f"bank-{letter}" for letter in "bcd"))
 
 
@@ -23,7 +27,7 @@ def world_where(directory: Path, *, drawn: bool) -> World:
     """Return a world whose first round draws the agent's party, or does not."""
     for seed in range(64):
         plan = {"rounds": 3, "parties_per_round": 3, "seed": seed}
-        made = World(directory / str(seed), parties=PARTIES, spec_changes={"plan": plan})
+        made = World(directory / str(seed), DRAWN, parties=PARTIES, spec_changes={"plan": plan})
         if (ME in drawn_parties(made.spec, made.digest, 1)) == drawn:
             return made
     raise AssertionError("three of four are always or never drawn")

@@ -8,19 +8,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import pytest
 import pytest_asyncio
 from peers.operator import Operator, operating
 
 from secureflow.demo.platform import Platform
-from tests.survival.world import platform
+from tests.survival.world import ALLOW, platform
+
+POLICY: Final = f"""{ALLOW}
+permit(principal, action == Action::"training", resource) when {{ context.parties_per_round > 0 }};
+"""
+"""Of rounds that ask other parties each time a policy decides that looks at them."""
 
 
 @pytest.fixture(scope="package")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory = tmp_path_factory.mktemp("operator") / "p"
-    with platform(directory, 4, data=False, mortal=False) as built:
+    with platform(directory, 4, data=False, mortal=False, policy=POLICY) as built:
         yield built
 
 

@@ -36,17 +36,13 @@ class TrainingEngineKind:
         return federated_training(context)
 
     def rounds_of(self, spec: TrainingSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds: an early stop evaluates before the last.
-
-        Where the plan has none, nobody does: a centre that could would choose what is measured.
-        """
+        """Return the numbers of a stage's rounds: an early stop evaluates before the last."""
         last = spec.planned_rounds
-        first = last + 1 if spec.plan.early_stop is None else 1
         rounds = {
             "moments": range(1 if spec.needs_moments else 0),
             "validation": range(1 if spec.plan.contribution else 0),
             "train": range(1, last + 1),
-            "evaluate": range(first, last + 2),
+            "evaluate": range(1, last + 2),
         }
         return rounds.get(stage, range(0))
 
