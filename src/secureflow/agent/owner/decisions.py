@@ -54,9 +54,8 @@ class Decisions:
         written about data, often before a job could bring code: a person decides then. The same of
         policies that would allow a job also if it released no figures of this party alone, or
         handed nothing over, told nobody which keys match, computed on no shares, or asked the same
-        parties in each round. A job that does
-        several of these needs one policy that looks at all of them: two that look at one each were
-        not written about both together.
+        parties in each round. A job that does several of these needs one policy that looks at all
+        of them: two that look at one each were not written about both together.
         """
         decision = self.policies.decide(request)
         if decision.effect != "allow":

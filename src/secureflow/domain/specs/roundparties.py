@@ -40,17 +40,11 @@ def drawn_parties(spec: TrainingSpec, digest: str, number: int) -> tuple[str, ..
         digest: its hex digest.
         number: the round's, from 1.
     """
-    return _drawn(spec.parties, spec.plan.parties_per_round, digest, number)
-
-
-def _drawn(
-    parties: Sequence[str], count: int | None, digest: str, number: int
-) -> tuple[str, ...]:  # fmt: skip
+    count = spec.plan.parties_per_round
     if count is None:
-        return tuple(parties)
-    lots = {party: _lot(digest, number, party) for party in parties}
-    chosen = set(sorted(parties, key=lots.__getitem__)[:count])
-    return tuple(party for party in parties if party in chosen)
+        return tuple(spec.parties)
+    chosen = sorted(spec.parties, key=lambda party: _lot(digest, number, party))[:count]
+    return tuple(party for party in spec.parties if party in chosen)
 
 
 def _lot(digest: str, number: int, party: str) -> bytes:

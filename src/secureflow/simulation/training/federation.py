@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.roundparties import drawn_parties
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
@@ -20,7 +20,6 @@ from secureflow.engines.training.federated import own_figures, summarise
 from secureflow.engines.training.models import Stage, initial_state, repeats, with_kept
 from secureflow.engines.training.schedule import Kept, Stopping, turns
 from secureflow.engines.training.spending import epsilon_after
-from secureflow.kit.canonical import digest
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
 from secureflow.simulation.training.failing import at
 from secureflow.simulation.training.parties import Party, update_buffer
@@ -92,7 +91,7 @@ class _Rounds:
         self, spec: TrainingSpec, parties: Sequence[Party], folder: Path, start: Vector | None
     ) -> None:
         self._spec, self._parties = spec, parties
-        self._digest = digest(dump(spec))
+        self._digest = spec_digest(spec)
         state = initial_state(spec)
         if start is not None:
             state = with_kept(spec, np.array(start, np.float32))
