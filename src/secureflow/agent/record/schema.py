@@ -193,6 +193,20 @@ CREATE INDEX questions_by_job ON questions (job, number)
 """
 """Questions of people here to a job's submitter, and the answers that the centre told."""
 
+_ANCHORED = """
+CREATE TABLE anchor_openings (entry TEXT PRIMARY KEY, opening TEXT NOT NULL, at INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE anchor_events (
+    number INTEGER PRIMARY KEY, place TEXT NOT NULL, sender TEXT NOT NULL, entry TEXT NOT NULL,
+    tx TEXT NOT NULL, result TEXT NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL,
+    verdict TEXT NOT NULL
+);
+CREATE INDEX anchor_events_by_place ON anchor_events (place, number);
+CREATE INDEX anchor_events_by_entry ON anchor_events (place, tx);
+CREATE INDEX anchor_events_judged ON anchor_events (verdict) WHERE verdict <> ''
+"""
+"""What own deeds at places stand for, and what places keep."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -209,6 +223,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _GRANTS,
     _IDENTITIES,
     _QUESTIONS,
+    _ANCHORED,
 )
 
 

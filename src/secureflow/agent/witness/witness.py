@@ -27,6 +27,7 @@ from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
+from secureflow.agent.witness.deeds import Deeds
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
@@ -120,6 +121,8 @@ class Witness:
         self._lock = asyncio.Lock()
         self._seen: WitnessView | None = None
         self._newest = ("", "")
+        self.deeds: Deeds | None = None
+        """What is anchored of it (`agent.witness.anchoring`)."""
         self.troubled = False
         """Set if a head was refused that does not extend the accepted one."""
 
@@ -184,6 +187,10 @@ class Witness:
         checkpoint = parse_note(head).checkpoint
         return Observed(checkpoint, self._proved(checkpoint, proofs))
 
+    async def accuse(self, error: SecureFlowError) -> None:
+        """Keep both notes of a contradiction as evidence, and raise the alarm."""
+        await asyncio.to_thread(self._keep_evidence, error)
+
     async def check_key(self, head: str) -> None:
         """Raise the alarm for a head that a key of the log signed after it ended.
 
@@ -203,6 +210,8 @@ class Witness:
         self._store.set_fact("head", {"origin": view.origin, "note": view.note})
         if view.note:
             self._store.add_head(view.origin, view.size, self.newest)
+            if self.deeds is not None:
+                self.deeds.head(self.newest)
         for leaf, place in observed.proved.items():
             self._store.prove_leaf(leaf, place)
 
@@ -280,6 +289,8 @@ class Witness:
         bundle = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
         leaf = OwnLeaf(signed.hash(), job, kind, bundle)
         self._store.add_leaf(leaf)
+        if self.deeds is not None:
+            self.deeds.leaf(leaf, spec)
         return leaf
 
     def _check_key(self, head: str) -> None:
