@@ -196,16 +196,14 @@ CREATE INDEX questions_by_job ON questions (job, number)
 _ANCHORED = """
 CREATE TABLE anchor_openings (entry TEXT PRIMARY KEY, opening TEXT NOT NULL, at INTEGER NOT NULL)
     WITHOUT ROWID;
-CREATE TABLE anchor_events (
+CREATE TABLE anchored_heads (
     number INTEGER PRIMARY KEY, place TEXT NOT NULL, sender TEXT NOT NULL, entry TEXT NOT NULL,
-    tx TEXT NOT NULL, result TEXT NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL,
-    verdict TEXT NOT NULL
+    tx TEXT NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL, verdict TEXT NOT NULL,
+    UNIQUE (place, tx, sender, entry)
 );
-CREATE INDEX anchor_events_by_place ON anchor_events (place, number);
-CREATE INDEX anchor_events_by_entry ON anchor_events (place, tx);
-CREATE INDEX anchor_events_judged ON anchor_events (verdict) WHERE verdict <> ''
+CREATE INDEX anchored_heads_by_place ON anchored_heads (place, verdict, number)
 """
-"""What own deeds at places stand for, and what places keep."""
+"""What own deeds at places stand for, and heads that places keep."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,

@@ -17,10 +17,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from secureflow.agent.record.anchorevents import AnchorEventRows
+from secureflow.agent.record.anchoredheads import AnchoredHeadRows
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
+from secureflow.agent.record.peoplerows import PeopleRows
 from secureflow.agent.record.questionrows import QuestionRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
@@ -47,7 +48,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(GrantRows, NotificationRows, AnchorEventRows, QuestionRows):
+class RecordStore(AnchoredHeadRows, GrantRows, NotificationRows, PeopleRows, QuestionRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     actor: Callable[[], Mapping[str, JSON]] = staticmethod(dict)

@@ -1,7 +1,8 @@
 """What an agent makes of what places keep: it checks anchored heads itself, and believes nobody.
 
-1. Nothing of a place is read while one of its members is not in the pinned charter with a signed
-   account: a stranger's chain could be anybody's.
+1. Nothing of a place counts while one of its members is not in the pinned charter with a signed
+   account (`engines.anchors.reading`): a stranger's chain could be anybody's. What was read there
+   waits.
 2. An anchored head of this log that the log did not sign is its sender's lie (`forged`).
 3. Every other one is compared with what this agent accepted: at the same size with its own record,
    else by a consistency proof that the centre is asked for. While there is none it waits; a
@@ -11,15 +12,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from secureflow.agent.record.anchorevents import ReadEvent, Verdict
+from secureflow.agent.record.anchoredheads import KeptHead, Verdict
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import Observed, Witness
-from secureflow.application.ports.anchor import Happened, Position
+from secureflow.application.ports.anchor import Happened
 from secureflow.domain.charter import Charter
-from secureflow.engines.anchors.entries import AnchorHead, parse_entry
+from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.engines.anchors.reading import note_of
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import inconsistent
@@ -29,13 +30,14 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 MOST_JUDGED: Final = 200
-"""Heads that are compared at one look."""
-_CONTRADICTION: Final = "ledger_inconsistent"
+"""Heads of a place that are compared at one look."""
+CONTRADICTION: Final = "ledger_inconsistent"
+FORGED: Final = "anchor_head_forged"
 _log = get_logger(__name__)
 
 
 class AnchoredHeads:
-    """Stores and judges what places keep, for one agent.
+    """Judges what places keep, for one agent.
 
     Args:
         store: the agent's record.
@@ -52,59 +54,46 @@ class AnchoredHeads:
         self._charter = charter
         self._clock = clock
 
-    def cursor(self, place: str) -> Position | None:
-        """Return up to where a place was read."""
-        kept = self._store.fact(_cursor(place))
-        return None if kept is None else Position(kept["block"], kept["hash"], kept["index"])
+    def hear(self, place: str, events: Sequence[Happened]) -> None:
+        """Store new events of a place to be judged; the caller's transaction."""
+        for one in events:
+            if isinstance(one.entry, AnchorHead):
+                self._store.add_anchored_head(place, one)
+            elif one.result == "fork":
+                self._tell("anchor.forked", place, one.sender, one.entry.kind)
+        self._store.trim_anchored_heads(place)
 
-    def take(self, place: str, events: tuple[Happened, ...], cursor: Position | None) -> int:
-        """Store what was read at a place, with the cursor; return how many events were new."""
-        origins, new = self._charter().log_keys, 0
-        with self._store.transaction():
-            for one in events:
-                verdict = _verdict(one, origins)
-                event = ReadEvent(
-                    0, place, one.entry.json(), one.sender, one.result, one.transaction,
-                    one.position.block, one.at, verdict,
-                )  # fmt: skip
-                if self._store.add_event(event):
-                    new += 1
-                    self._tell(place, one, verdict)
-            kept = None if cursor is None else vars(cursor).copy()
-            self._store.set_fact(_cursor(place), kept)
-            self._store.trim_events(place)
-        return new
-
-    async def judge(self) -> None:
-        """Compare the heads that wait with what this agent accepted.
+    async def judge(self, place: str) -> None:
+        """Compare the heads of a place that wait with what this agent accepted, oldest first.
 
         Raises:
             SecureFlowError: the alarm's, if there is one; the centre's, if it gives no proof now.
         """
         waiting = await asyncio.to_thread(
-            self._store.anchor_events, "", "waiting", MOST_JUDGED
+            self._store.anchored_heads, place, "waiting", MOST_JUDGED
         )
         refusal: SecureFlowError | None = None
         for one in reversed(waiting):
-            entry = parse_entry(dict(one.entry))
-            note = note_of(entry, self._charter().log_keys) if _is_head(entry) else None
-            if note is None:
-                await asyncio.to_thread(self._judged, one, "unknown")
-                continue
             try:
-                await self.compare(note)
+                note = note_of(one.head, self._charter().log_keys)
+                verdict: Verdict = "unknown" if note is None else await self.compare(note)
             except SecureFlowError as error:
-                if error.code == _CONTRADICTION:
+                if error.code == FORGED:
+                    verdict = "forged"
+                elif error.code == CONTRADICTION:
                     await asyncio.to_thread(self._judged, one, "contradiction")
                     raise
-                refusal = refusal or error  # a larger head may be ahead of the centre's log
-                continue
-            await asyncio.to_thread(self._judged, one, "agrees")
+                else:
+                    refusal = refusal or error  # a larger head may be ahead of the centre's log
+                    continue
+            await asyncio.to_thread(self._judged, one, verdict)
         if refusal is not None:
             raise refusal
 
-    async def compare(self, head: str) -> None:
+    async def compare(self, head: str) -> Verdict:
         """Compare a head that others keep, signed by the log, with what this agent accepted.
+
+        A head under an earlier name of the log is comparable only at a size that was accepted.
 
         Raises:
             SecureFlowError: `ledger_inconsistent`, and the alarm is raised with both notes as
@@ -115,32 +104,16 @@ class AnchoredHeads:
         for known in self._store.heads(shown.origin, shown.size):
             ours = parse_note(known).checkpoint
             if ours.size == shown.size and ours.root == shown.root:
-                return
+                return "agrees"
             if ours.size == shown.size:
                 error = inconsistent(self._witness.view, shown, head, known)
                 await self._witness.accuse(error)
                 raise error
+        if shown.origin != self._charter().origin:
+            return "unknown"
         observed = await self._witness.observe(head, {})
         await asyncio.to_thread(self._keep, observed)
-
-    def _keep(self, observed: Observed) -> None:
-        with self._store.transaction():
-            self._witness.keep(observed)
-
-    def _judged(self, one: ReadEvent, verdict: Verdict) -> None:
-        with self._store.transaction():
-            self._store.judge_event(one.number, verdict)
-
-    def _tell(self, place: str, one: Happened, verdict: Verdict) -> None:
-        """Note in the agent's log what its owner must know."""
-        sender = self.name_of(one.sender)
-        facts: dict[str, JSON] = {"place": place, "sender": sender, "entry": one.entry.kind}
-        if verdict == "forged":
-            _log.error("anchor_forged", **facts)
-            self._store.note(self._clock(), "anchor.forged", "", **facts)
-        elif one.result == "fork" and not isinstance(one.entry, AnchorHead):
-            _log.error("anchor_forked", **facts)
-            self._store.note(self._clock(), "anchor.forked", "", **facts)
+        return "agrees"
 
     def name_of(self, sender: str) -> str:
         """Return the organisation whose charter key is this, in hex; else the key itself."""
@@ -149,19 +122,18 @@ class AnchoredHeads:
                 return name
         return sender
 
+    def _keep(self, observed: Observed) -> None:
+        with self._store.transaction():
+            self._witness.keep(observed)
 
-def _verdict(one: Happened, origins: dict[str, str]) -> Verdict:
-    if not isinstance(one.entry, AnchorHead):
-        return ""
-    try:
-        return "unknown" if note_of(one.entry, origins) is None else "waiting"
-    except SecureFlowError:
-        return "forged"
+    def _judged(self, one: KeptHead, verdict: Verdict) -> None:
+        with self._store.transaction():
+            self._store.judge_head(one.number, verdict)
+            if verdict == "forged":
+                self._tell("anchor.forged", one.place, one.sender, one.head.kind)
 
-
-def _is_head(entry: object) -> bool:
-    return isinstance(entry, AnchorHead)
-
-
-def _cursor(place: str) -> str:
-    return f"anchor/cursor/{place}"
+    def _tell(self, action: str, place: str, sender: str, entry: str) -> None:
+        """Note in the agent's log what its owner must know; the caller's transaction."""
+        facts: dict[str, JSON] = {"place": place, "sender": self.name_of(sender), "entry": entry}
+        _log.error(action.replace(".", "_"), **facts)
+        self._store.note(self._clock(), action, "", **facts)

@@ -8,7 +8,7 @@ cannot happen. Nothing here waits for a place; a sender of its own carries the e
 - A job is registered with its spec by everyone who approves it: a centre that shows members
   different specs under one id is seen by all of them.
 - What a round gave is said by each member for itself, from the model that it was shown next.
-- Of datasets only salted commitments leave; the salts stay in the record (`record.anchorevents`).
+- Of datasets only salted commitments leave; the salts stay in the record (`record.anchoredheads`).
 - Spending is the growth of what a privacy domain has spent in all, so that the sum at a place is
   the domain's own ε and stays below its limit, which charges that compose would not.
 """
@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from secureflow.agent.anchorsettings import AnyPlace, Deed
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.charter import Charter
+from secureflow.domain.schemas import DatasetConfig
 from secureflow.engines.anchors.entries import (
     ApproveJob,
     CommitDataset,
@@ -46,13 +47,6 @@ _NONE: Final = bytes(32)
 _TRAIN: Final = "train"
 
 
-class Outbox(Protocol):
-    """Takes entries on their way to a place; the caller's transaction."""
-
-    def add(self, place: str, entry: Entry, at: int) -> None:
-        """Add an entry; one that the place has got or will get from here is not added again."""
-
-
 class Anchoring:
     """Puts deeds of this agent into the outbox of each place that is to have them.
 
@@ -60,7 +54,6 @@ class Anchoring:
 
     Args:
         store: the agent's record.
-        outbox: on the same record.
         places: returns the places in the owner's settings.
         charter: returns the pinned charter.
         clock: unix seconds.
@@ -69,13 +62,11 @@ class Anchoring:
     def __init__(
         self,
         store: RecordStore,
-        outbox: Outbox,
         places: Callable[[], Sequence[AnyPlace]],
         charter: Callable[[], Charter],
         clock: Clock,
     ) -> None:
         self._store = store
-        self._outbox = outbox
         self._places = places
         self._charter = charter
         self._clock = clock
@@ -109,29 +100,25 @@ class Anchoring:
             return
         charter = self._charter()
         entry = anchored_head(note, charter.log_key)
+        self._store.add_anchor_entries([one.place for one in due], [entry], now)
         for one in due:
-            self._outbox.add(one.place, entry, now)
             known[one.place] = {"at": now, "origin": head.origin, "size": head.size}
         self._store.set_fact(_HEADS, known)
         self._store.add_opening(entry.digest.hex(), {"origin": head.origin, "size": head.size}, now)
 
-    def published(
-        self, name: str, description: Mapping[str, JSON], epsilon: float | None, domain: str
-    ) -> None:
+    def published(self, dataset: DatasetConfig, description: Mapping[str, JSON]) -> None:
         """Anchor a dataset that was published, and the limit of its privacy domain.
 
         Args:
-            name: the dataset.
+            dataset: its declaration.
             description: what was published of it, the commitment to its file included.
-            epsilon: the domain's limit; None without a privacy budget.
-            domain: its name.
         """
         if not self._wanting("datasets"):
             return
-        named = {"name": name, "publication": str(description["commitment"])}
+        named = {"name": dataset.name, "publication": str(description["commitment"])}
         self._dataset(named, dict(description), 0)
-        if epsilon is not None:
-            self._domain(domain, epsilon)
+        if dataset.privacy is not None:
+            self._domain(dataset.privacy.domain, dataset.privacy.epsilon)
 
     def spent(self, job: str, domain: str, limit: float, total: float) -> None:
         """Anchor by how much a job let the spending of a domain grow.
@@ -201,8 +188,7 @@ class Anchoring:
         now, places = self._clock(), self._wanting(deed)
         if not places or not self._store.add_opening(entry.digest.hex(), opening, now):
             return False
-        for one in places:
-            self._outbox.add(one.place, entry, now)
+        self._store.add_anchor_entries([one.place for one in places], [entry], now)
         return True
 
     def _wanting(self, deed: Deed) -> list[AnyPlace]:
