@@ -15,6 +15,7 @@ from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
+from secureflow.domain.placeerrors import PLACES
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
@@ -22,6 +23,7 @@ CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
+    **PLACES,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,

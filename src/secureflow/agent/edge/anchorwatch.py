@@ -1,4 +1,4 @@
-"""Looks after the places of an agent while it runs: who their members are, and what heads they keep.
+"""Looks after an agent's places while it runs: who their members are, and which heads they keep.
 
 One task per place: a place that is away delays no other, and nothing of a job waits for any. What
 is wrong with a place is known until it is not: the owner sees it in `agent anchor list` and the

@@ -1,4 +1,4 @@
-"""Heads that places keep, with what this agent made of them, and what its own deeds there stand for.
+"""Heads that places keep and what this agent made of them, and what its own deeds there stand for.
 
 Part of `store.RecordStore`, with its rules: writers require an open transaction. A deed at a place
 holds digests and salted commitments; the salts stay here, so that the owner alone can open it.
@@ -87,7 +87,9 @@ class AnchoredHeadRows(BundleRows):
             place, most,
         )  # fmt: skip
 
-    def anchored_heads(self, place: str = "", verdict: str = "", limit: int = 100) -> list[KeptHead]:
+    def anchored_heads(
+        self, place: str = "", verdict: str = "", limit: int = 100
+    ) -> list[KeptHead]:
         """Return heads that places keep, newest first: of one place, of one verdict, or all."""
         rows = self._all(
             "SELECT * FROM anchored_heads WHERE (?1 = '' OR place = ?1) AND "

@@ -69,9 +69,7 @@ class AnchoredHeads:
         Raises:
             SecureFlowError: the alarm's, if there is one; the centre's, if it gives no proof now.
         """
-        waiting = await asyncio.to_thread(
-            self._store.anchored_heads, place, "waiting", MOST_JUDGED
-        )
+        waiting = await asyncio.to_thread(self._store.anchored_heads, place, "waiting", MOST_JUDGED)
         refusal: SecureFlowError | None = None
         for one in reversed(waiting):
             try:
