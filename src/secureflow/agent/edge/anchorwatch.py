@@ -24,7 +24,7 @@ from secureflow.kit.logging import get_logger
 
 LONGEST: Final = 300.0
 """Seconds between two tries at a place that is away."""
-_UNTRUSTED: Final = "anchor_place_untrusted"
+_UNTRUSTED: Final = "anchor_untrusted"
 _log = get_logger(__name__)
 
 
@@ -64,7 +64,7 @@ class AnchorWatch:
         """Anchor a head that is due, and judge the heads that were read at a place.
 
         Raises:
-            SecureFlowError: `anchor_unavailable`, `anchor_refused`, `anchor_place_untrusted`,
+            SecureFlowError: `anchor_unavailable`, `anchor_refused`, `anchor_untrusted`,
                 `charter_not_pinned`; of the log or the centre where heads are compared.
         """
         witness, charter = self._context.witness, self._context.charter.pinned()

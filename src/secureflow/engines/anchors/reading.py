@@ -87,7 +87,7 @@ def check_members(place: str, members: Sequence[Admit], charter: Mapping[str, st
         charter: organisation to base64 signing key.
 
     Raises:
-        SecureFlowError: `anchor_place_untrusted`, naming the first such member.
+        SecureFlowError: `anchor_untrusted`, naming the first such member.
     """
     known = {b64decode(key): name for name, key in charter.items()}
     for one in members:
@@ -118,7 +118,7 @@ def _signed(key: str, signature: bytes, message: bytes) -> bool:
 
 def _untrusted(place: str, who: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "anchor_place_untrusted",
+        "anchor_untrusted",
         Text(
             "The place {place} is not believed: of its member {who}, {reason}.",
             place=place,
