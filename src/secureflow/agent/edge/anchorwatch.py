@@ -14,7 +14,7 @@ from typing import Final
 from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.witness.anchored import AnchoredHeads
-from secureflow.agent.witness.anchoring import Anchoring
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.application.ports.anchor import Anchor
 from secureflow.engines.anchors.reading import check_members
 from secureflow.kit.backoff import Backoff
@@ -42,12 +42,12 @@ class AnchorWatch:
         self,
         context: AgentContext,
         places: Mapping[AnyPlace, Anchor],
-        anchoring: Anchoring,
+        own_deeds: OwnDeeds,
         heads: AnchoredHeads,
     ) -> None:
         self._context = context
         self._places = places
-        self._anchoring = anchoring
+        self._deeds = own_deeds
         self._heads = heads
         self.problems: dict[str, SecureFlowError] = {}
         """What is wrong with a place now, by its name in the settings."""
@@ -89,7 +89,7 @@ class AnchorWatch:
 
     def _anchor(self, newest: str) -> None:
         with self._context.store.transaction():
-            self._anchoring.head(newest)
+            self._deeds.head(newest)
 
     def _troubled(self, settings: AnyPlace, error: SecureFlowError) -> None:
         """Keep what is wrong; write it down once, until something else is."""

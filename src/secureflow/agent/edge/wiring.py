@@ -52,7 +52,7 @@ from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.verbs.stopping import Stopping
-from secureflow.agent.witness.anchoring import Anchoring
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import Continuations
 from secureflow.agent.witness.witness import Witness
@@ -139,7 +139,7 @@ def assemble(
         *(active, key, store, charter, witness, clock, budgets, probing, channels),
         engines=ports.engines,
         code=code,
-        anchoring=_anchoring(active, store, charter, witness, ports),
+        own_deeds=_own_deeds(active, store, charter, witness, ports),
     )
     computing = SelectedRows(context, ports.computing)
     contributions = Contributions(kinds, context, computing, ports.link)
@@ -174,18 +174,18 @@ def assemble(
     return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
 
 
-def _anchoring(
+def _own_deeds(
     active: ActiveSettings,
     store: RecordStore,
     charter: PinnedCharter,
     witness: Witness,
     ports: ExternalPorts,
-) -> Anchoring:
+) -> OwnDeeds:
     """Return what puts deeds into the outbox of the owner's places, in the deed's transaction."""
     places = active.settings.anchors  # those that this process opened; a reload changes none
-    anchoring = Anchoring(store, lambda: places, charter.pinned, ports.clock)
-    witness.deeds = anchoring
-    return anchoring
+    own_deeds = OwnDeeds(store, lambda: places, charter.pinned, ports.clock)
+    witness.deeds = own_deeds
+    return own_deeds
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

@@ -20,7 +20,7 @@ from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.witness.anchoring import Anchoring
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.mpcengine import MpcEngine
@@ -166,7 +166,7 @@ class AgentContext:
     """A job's requests are handled one after the other."""
     engines: RunningEngines = field(default_factory=NoEngines, repr=False)
     code: ApprovedCode | None = field(default=None, repr=False)
-    anchoring: Anchoring | None = field(default=None, repr=False)
+    own_deeds: OwnDeeds | None = field(default=None, repr=False)
     """Of deeds that no leaf of a job says; None in an agent that anchors nothing."""
 
     @property

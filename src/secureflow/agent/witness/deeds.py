@@ -8,7 +8,7 @@ from secureflow.agent.record.records import OwnLeaf
 
 
 class Deeds(Protocol):
-    """Is told; `agent.witness.anchoring` anchors them."""
+    """Is told; `agent.witness.owndeeds` anchors them."""
 
     def leaf(self, leaf: OwnLeaf, spec: str) -> None:
         """Note an own leaf of a job with this spec."""

@@ -122,7 +122,7 @@ class Witness:
         self._seen: WitnessView | None = None
         self._newest = ("", "")
         self.deeds: Deeds | None = None
-        """What is anchored of it (`agent.witness.anchoring`)."""
+        """What is anchored of it (`agent.witness.owndeeds`)."""
         self.troubled = False
         """Set if a head was refused that does not extend the accepted one."""
 

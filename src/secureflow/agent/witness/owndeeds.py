@@ -47,7 +47,7 @@ _NONE: Final = bytes(32)
 _TRAIN: Final = "train"
 
 
-class Anchoring:
+class OwnDeeds:
     """Puts deeds of this agent into the outbox of each place that is to have them.
 
     Every method is called inside the transaction of the deed.
