@@ -342,8 +342,8 @@ _PLACES = (
         "",
         "",
         lambda f: Text(
-            "{sender} anchored a head at {place} that the log never signed: it lies. See secureflow "
-            "agent anchor list.",
+            "{sender} anchored a head at {place} that the log never signed: it lies. See "
+            "secureflow agent anchor list.",
             sender=f["sender"],
             place=f["place"],
         ),
@@ -355,8 +355,8 @@ _PLACES = (
         "",
         "",
         lambda f: Text(
-            "What {sender} anchored at {place} contradicts what was anchored there before ({entry}): "
-            "compare it with the other members.",
+            "What {sender} anchored at {place} contradicts what was anchored there before "
+            "({entry}): compare it with the other members.",
             sender=f["sender"],
             place=f["place"],
             entry=f["entry"],

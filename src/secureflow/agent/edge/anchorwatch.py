@@ -34,7 +34,7 @@ class AnchorWatch:
     Args:
         context: of the agent.
         places: each place with what opens it.
-        anchoring: what is anchored.
+        deeds: what is anchored.
         heads: what is made of what places keep.
     """
 

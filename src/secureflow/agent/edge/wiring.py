@@ -52,9 +52,9 @@ from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.verbs.stopping import Stopping
-from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import Continuations
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier

@@ -20,8 +20,8 @@ from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace

@@ -79,8 +79,10 @@ class OwnDeeds:
         if leaf.kind == "approval":
             self._job("jobs", RegisterJob(job_digest(leaf.job), _word(spec)), leaf.job)
             self._job("approvals", ApproveJob(job_digest(leaf.job), _word(spec)), leaf.job)
-        elif leaf.kind == "update" and document.get("stage") == _TRAIN and document["round"] > 0:
-            self._round(leaf.job, document["round"], document["model"])
+        elif leaf.kind == "update" and document.get("stage") == _TRAIN:
+            before = document["round"] - 1
+            if self._store.round(leaf.job, before, _TRAIN) is not None:
+                self._round(leaf.job, before, document["model"])
         elif leaf.kind == FINISHED:
             self._ended(leaf.job, document)
 
@@ -133,7 +135,9 @@ class OwnDeeds:
             return
         kept = self._domain(domain, limit)
         total_micro = min(math.ceil(total * MICRO), int(kept["cap"]))
-        grown = max(0, total_micro - int(kept["spent"]))
+        grown = total_micro - int(kept["spent"])
+        if grown <= 0:
+            return
         entry = Spend(bytes.fromhex(kept["dataset"]), job_digest(job), grown)
         if self._add("spends", entry, {"job": job, "domain": domain, "epsilon": grown / MICRO}):
             self._store.set_fact(_domain_fact(domain), {**kept, "spent": kept["spent"] + grown})
@@ -148,7 +152,7 @@ class OwnDeeds:
     def _ended(self, job: str, document: Mapping[str, JSON]) -> None:
         trained = [one.round for one in self._store.rounds(job) if one.stage == _TRAIN]
         if trained and document.get("model"):
-            self._round(job, max(trained) + 1, str(document["model"]))
+            self._round(job, max(trained), str(document["model"]))
         known = self._heads()
         for one in self._places():
             if one.after_jobs and "heads" in one.events:
