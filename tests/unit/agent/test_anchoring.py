@@ -69,7 +69,6 @@ class Anchored:
     @property
     def watch(self) -> AnchorWatch:
         context = self.world.assembly.context
-        assert context.own_deeds is not None
         return AnchorWatch(context, {self.settings: self.view}, context.own_deeds, self.heads)
 
     @contextlib.asynccontextmanager
@@ -89,7 +88,7 @@ class Anchored:
     async def carried(self) -> None:
         """Send until nothing waits any more, and everything was read."""
         async with self.sending(), asyncio.timeout(30):
-            while self.queued or self.unread:
+            while self.queued or self.unread:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.005)
 
     @property
@@ -188,7 +187,6 @@ async def test_a_round_waits_for_no_place(tmp_path: Path) -> None:
 async def test_what_a_job_spent_is_what_its_domain_grew_by(tmp_path: Path) -> None:
     agent = Anchored(tmp_path)
     deeds = agent.world.assembly.context.own_deeds
-    assert deeds is not None
     with agent.world.store.transaction():
         deeds.spent("job_a", "customers", 3.0, 1.0)
         deeds.spent("job_a", "customers", 3.0, 1.0)
@@ -206,7 +204,6 @@ async def test_what_a_job_spent_is_what_its_domain_grew_by(tmp_path: Path) -> No
 async def test_the_owner_alone_can_open_what_stands_for_a_dataset(tmp_path: Path) -> None:
     agent = Anchored(tmp_path)
     deeds, (dataset,) = agent.world.assembly.context.own_deeds, agent.world.settings.datasets
-    assert deeds is not None
     with agent.world.store.transaction():
         deeds.published(dataset, {"name": "customers", "commitment": "ab" * 32, "rows": 100})
     (entry,) = agent.entries(CommitDataset)
@@ -258,10 +255,10 @@ async def test_a_head_of_another_history_raises_the_alarm(tmp_path: Path, size: 
     assert caught.value.code == "ledger_inconsistent"
     alarm = world.store.fact("alarm")
     assert alarm["code"] == "ledger_inconsistent"
-    evidence = Path(alarm["details"]["evidence"]).read_text()
+    evidence = await asyncio.to_thread(Path(alarm["details"]["evidence"]).read_text)
     assert f"{ORIGIN}\\n{size}\\n" in evidence
     assert [one.verdict for one in world.store.anchored_heads(verdict="contradiction")]
-    with pytest.raises(SecureFlowError, match="does not extend|do not belong"):
+    with pytest.raises(SecureFlowError, match=r"does not extend|do not belong"):
         await world.ask("consent", world.consent_body())
 
 
@@ -312,7 +309,7 @@ async def test_a_place_with_a_stranger_is_not_believed(tmp_path: Path) -> None:
     watch = agent.watch
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(30):
-        while not watch.problems:
+        while not watch.problems:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -137,9 +137,9 @@ def assemble(
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
         *(active, key, store, charter, witness, clock, budgets, probing, channels),
+        _own_deeds(active, store, charter, witness, clock),
         engines=ports.engines,
         code=code,
-        own_deeds=_own_deeds(active, store, charter, witness, ports),
     )
     computing = SelectedRows(context, ports.computing)
     contributions = Contributions(kinds, context, computing, ports.link)
@@ -179,13 +179,12 @@ def _own_deeds(
     store: RecordStore,
     charter: PinnedCharter,
     witness: Witness,
-    ports: ExternalPorts,
+    clock: Clock,
 ) -> OwnDeeds:
     """Return what puts deeds into the outbox of the owner's places, in the deed's transaction."""
     places = active.settings.anchors  # those that this process opened; a reload changes none
-    own_deeds = OwnDeeds(store, lambda: places, charter.pinned, ports.clock)
-    witness.deeds = own_deeds
-    return own_deeds
+    witness.deeds = own = OwnDeeds(store, lambda: places, charter.pinned, clock)
+    return own
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

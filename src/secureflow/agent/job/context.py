@@ -162,12 +162,11 @@ class AgentContext:
     budgets: Budgets = field(repr=False)
     probing: Probing = field(repr=False)
     channels: PeerChannels = field(repr=False)
+    own_deeds: OwnDeeds = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
     engines: RunningEngines = field(default_factory=NoEngines, repr=False)
     code: ApprovedCode | None = field(default=None, repr=False)
-    own_deeds: OwnDeeds | None = field(default=None, repr=False)
-    """Of deeds that no leaf of a job says; None in an agent that anchors nothing."""
 
     @property
     def party(self) -> str:

@@ -74,11 +74,10 @@ class Settling:
 
     def _anchor(self, job: JobRecord) -> None:
         """Anchor what the job let its domain's spending grow by."""
-        own_deeds = self._context.own_deeds
-        committed = None if own_deeds is None else self._context.budgets.committed(job)
-        if own_deeds is not None and committed is not None:
+        committed = self._context.budgets.committed(job)
+        if committed is not None:
             limit, spent = committed
-            own_deeds.spent(job.job, limit.domain, limit.epsilon, spent)
+            self._context.own_deeds.spent(job.job, limit.domain, limit.epsilon, spent)
 
     def _settle_grant(self, job: JobRecord) -> None:
         """Keep of the grant's ε what the budget keeps; its use stays."""

@@ -70,6 +70,8 @@ class OwnDeeds:
         self._places = places
         self._charter = charter
         self._clock = clock
+        self.added: Callable[[], None] = _nobody
+        """Is called when an entry was added; the sender looks soon."""
 
     def leaf(self, leaf: OwnLeaf, spec: str) -> None:
         """Anchor what an own leaf of a job with this spec says, if it is one of those deeds."""
@@ -102,7 +104,7 @@ class OwnDeeds:
             return
         charter = self._charter()
         entry = anchored_head(note, charter.log_key)
-        self._store.add_anchor_entries([one.place for one in due], [entry], now)
+        self._queue(due, entry, now)
         for one in due:
             known[one.place] = {"at": now, "origin": head.origin, "size": head.size}
         self._store.set_fact(_HEADS, known)
@@ -192,8 +194,12 @@ class OwnDeeds:
         now, places = self._clock(), self._wanting(deed)
         if not places or not self._store.add_opening(entry.digest.hex(), opening, now):
             return False
-        self._store.add_anchor_entries([one.place for one in places], [entry], now)
+        self._queue(places, entry, now)
         return True
+
+    def _queue(self, places: Sequence[AnyPlace], entry: Entry, now: int) -> None:
+        self._store.add_anchor_entries([one.place for one in places], [entry], now)
+        self.added()
 
     def _wanting(self, deed: Deed) -> list[AnyPlace]:
         return [one for one in self._places() if deed in one.events]
@@ -207,6 +213,10 @@ def _due(place: AnyPlace, known: Mapping[str, JSON], now: int, head: Checkpoint)
         return False
     waited = now - int(known.get("at", 0)) >= place.every if place.every else False
     return bool(known.get("due")) or waited
+
+
+def _nobody() -> None:
+    """Tell nobody: nothing sends yet."""
 
 
 def _word(digest: str) -> bytes:
