@@ -24,7 +24,7 @@ function compile(evmVersion) {
     viaIR: true,
     optimizer: { enabled: true, runs: 200 },
     metadata: { bytecodeHash: "none", appendCBOR: false },
-    outputSelection: { [`${NAME}.sol`]: { [NAME]: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+    outputSelection: { [`${NAME}.sol`]: { [NAME]: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"] } },
   };
   const made = JSON.parse(solc.compile(JSON.stringify({ language: "Solidity", sources, settings })));
   const faults = (made.errors || []).filter((one) => one.severity === "error" || !/older than|deprecated/.test(one.message));
@@ -39,13 +39,16 @@ function compile(evmVersion) {
     process.exit(1);
   }
   process.stdout.write(`${evmVersion}: ${size} bytes\n`);
-  return { abi, bytecode: evm.bytecode.object };
+  // Where the constructor writes values into the code: what is there differs from place to place.
+  const holes = Object.values(evm.deployedBytecode.immutableReferences).flat();
+  const written = holes.map((one) => [one.start, one.length]).sort((a, b) => a[0] - b[0]);
+  return { abi, made: { bytecode: evm.bytecode.object, runtime: evm.deployedBytecode.object, written } };
 }
 
 fs.mkdirSync(into, { recursive: true });
 const all = TARGETS.map((target) => [target, compile(target)]);
 fs.writeFileSync(path.join(into, "abi.json"), JSON.stringify(all[0][1].abi, null, 1) + "\n");
-for (const [target, { bytecode }] of all) {
+for (const [target, { made }] of all) {
   const compiler = solc.version();
-  fs.writeFileSync(path.join(into, `${target}.json`), JSON.stringify({ compiler, evmVersion: target, bytecode }) + "\n");
+  fs.writeFileSync(path.join(into, `${target}.json`), JSON.stringify({ compiler, evmVersion: target, ...made }) + "\n");
 }

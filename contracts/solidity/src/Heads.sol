@@ -14,6 +14,14 @@ abstract contract Heads is Membership {
         uint64 number; // of the block
         uint16 member;
         uint8 order; // 0 is the first root of its size
+        uint32 previous; // of the same size, if its order is not 0
+        bytes32 root;
+    }
+
+    struct Size {
+        uint8 count; // of roots
+        uint32 first; // in `seen`
+        uint32 last;
     }
 
     struct Head {
@@ -21,13 +29,12 @@ abstract contract Heads is Membership {
         bytes32 root;
         bytes32 member;
         uint64 number;
-        bool fork;
     }
 
     mapping(bytes32 log => Seen[]) internal seen;
     mapping(bytes32 log => uint32[]) internal forked; // indices in `seen`
+    mapping(bytes32 log => mapping(uint64 size => Size)) internal sizes;
     mapping(bytes32 log => uint64) internal greatest;
-    mapping(bytes32 log => mapping(uint64 size => bytes32[])) internal kept;
     mapping(bytes32 log => mapping(uint16 member => uint64)) internal last;
 
     function anchor(bytes32 log, uint64 size, bytes32 root, bytes32[2] calldata signature)
@@ -37,41 +44,63 @@ abstract contract Heads is Membership {
         uint16 me = _sender(5);
         _narrow(size);
         signature; // readers check it: this chain cannot
-        bytes32[] storage all = kept[log][size];
-        uint256 n = all.length;
-        for (uint256 i; i < n; i++) if (all[i] == root) return KNOWN;
+        Seen[] storage all = seen[log];
+        Size memory one = sizes[log][size];
+        uint32 next = one.last;
+        for (uint256 i; i < one.count; i++) {
+            if (all[next].root == root) return KNOWN;
+            next = all[next].previous;
+        }
         if (size < last[log][me]) revert Refusal("smaller");
-        if (n >= ROOTS) revert Refusal("full");
-        all.push(root);
+        if (one.count >= ROOTS) revert Refusal("full");
+        uint32 index = uint32(all.length);
+        all.push(Seen(size, uint64(block.number), me, one.count, one.last, root));
+        if (one.count > 0) forked[log].push(index);
+        sizes[log][size] = Size(one.count + 1, one.count > 0 ? one.first : index, index);
         last[log][me] = size;
-        if (n > 0) forked[log].push(uint32(seen[log].length));
-        seen[log].push(Seen(size, uint64(block.number), me, uint8(n)));
         if (size > greatest[log]) greatest[log] = size;
-        return _keep(me, log, n > 0);
+        return _keep(me, log, one.count > 0);
     }
 
     /// The greatest size with the first root that was kept of it; zeros if there is none.
     function head(bytes32 log) external view returns (uint64 size, bytes32 root) {
         size = greatest[log];
-        if (kept[log][size].length > 0) root = kept[log][size][0];
+        Size storage one = sizes[log][size];
+        if (one.count > 0) root = seen[log][one.first].root;
     }
 
-    function roots(bytes32 log, uint64 size) external view returns (bytes32[] memory) {
-        return kept[log][size];
+    /// Every root of a size, the first one first.
+    function roots(bytes32 log, uint64 size) external view returns (bytes32[] memory all) {
+        Size storage one = sizes[log][size];
+        all = new bytes32[](one.count);
+        uint32 next = one.last;
+        for (uint256 i = all.length; i > 0; i--) {
+            all[i - 1] = seen[log][next].root;
+            next = seen[log][next].previous;
+        }
     }
 
     /// Up to `most` heads, the newest first, beginning after `skip`, and how many there are.
     function heads(bytes32 log, uint256 skip, uint256 most) external view returns (Head[] memory page, uint256 all) {
         all = seen[log].length;
         page = new Head[](_fits(all, skip, most));
-        for (uint256 i; i < page.length; i++) page[i] = _head(log, all - 1 - skip - i);
+        for (uint256 i; i < page.length; i++) page[i] = _head(seen[log][all - 1 - skip - i]);
     }
 
-    /// As `heads`: those that contradict an earlier one.
-    function forks(bytes32 log, uint256 skip, uint256 most) external view returns (Head[] memory page, uint256 all) {
+    /// As `heads`, those that contradict an earlier one; `firsts` are the ones that they contradict.
+    function forks(bytes32 log, uint256 skip, uint256 most)
+        external
+        view
+        returns (Head[] memory page, Head[] memory firsts, uint256 all)
+    {
         all = forked[log].length;
         page = new Head[](_fits(all, skip, most));
-        for (uint256 i; i < page.length; i++) page[i] = _head(log, forked[log][all - 1 - skip - i]);
+        firsts = new Head[](page.length);
+        for (uint256 i; i < page.length; i++) {
+            Seen storage one = seen[log][forked[log][all - 1 - skip - i]];
+            page[i] = _head(one);
+            firsts[i] = _head(seen[log][sizes[log][one.size].first]);
+        }
     }
 
     /// Whether a leaf is in a tree (RFC 9162, 2.1.3.2), SHA-256.
@@ -106,8 +135,7 @@ abstract contract Heads is Membership {
         return all - skip < most ? all - skip : most;
     }
 
-    function _head(bytes32 log, uint256 index) private view returns (Head memory) {
-        Seen storage one = seen[log][index];
-        return Head(one.size, kept[log][one.size][one.order], keys[one.member], one.number, one.order > 0);
+    function _head(Seen storage one) private view returns (Head memory) {
+        return Head(one.size, one.root, keys[one.member], one.number);
     }
 }
