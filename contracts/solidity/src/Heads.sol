@@ -46,11 +46,7 @@ abstract contract Heads is Membership {
         signature; // readers check it: this chain cannot
         Seen[] storage all = seen[log];
         Size memory one = sizes[log][size];
-        uint32 next = one.last;
-        for (uint256 i; i < one.count; i++) {
-            if (all[next].root == root) return KNOWN;
-            next = all[next].previous;
-        }
+        if (_repeated(keccak256(abi.encode(msg.sig, log, size, root)))) return KNOWN;
         if (size < last[log][me]) revert Refusal("smaller");
         if (one.count >= ROOTS) revert Refusal("full");
         uint32 index = uint32(all.length);

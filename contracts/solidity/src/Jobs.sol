@@ -22,7 +22,7 @@ abstract contract Jobs is Membership {
         uint16 me = _sender(2);
         bytes32[] storage all = registered[job];
         uint256 n = all.length;
-        for (uint256 i; i < n; i++) if (all[i] == spec) return KNOWN;
+        if (_repeated(keccak256(abi.encode(msg.sig, job, spec)))) return KNOWN;
         if (n >= SPECS) revert Refusal("full");
         all.push(spec);
         return _keep(me, job, n > 0);

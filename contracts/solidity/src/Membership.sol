@@ -136,6 +136,11 @@ abstract contract Membership {
         next = last == ever ? 0 : last;
     }
 
+    /// Whose account it is now; zero if nobody's.
+    function memberOf(address account) external view returns (bytes32) {
+        return keys[numbers[account]];
+    }
+
     /// The sender's number, while the place is open, for a call of just so many words.
     function _sender(uint256 words) internal view returns (uint16) {
         if (successor != 0) revert Refusal("closed");
@@ -162,6 +167,11 @@ abstract contract Membership {
         if (before != 0) revert Refusal("different");
         said[question] = answer;
         return false;
+    }
+
+    /// Remember what anybody said; true if it was said before. No search: others cannot make it dear.
+    function _repeated(bytes32 what) internal returns (bool) {
+        return _once(what, bytes32(uint256(1)));
     }
 
     /// Vote; true if k of those who are members now voted so.
