@@ -52,7 +52,9 @@ class EvmPlace(PlaceSettings):
     """A contract on an EVM chain, read and written through the owner's own node.
 
     `contract` is its address, `chain` the chain's id; a head counts once `confirmations` blocks
-    stand on it (0: as soon as it is included, for IBFT, QBFT and Raft).
+    stand on it (0: as soon as it is included, for IBFT, QBFT and Raft). `fees` are those of
+    `legacy` or `dynamic` transactions, `auto` finds out; `price` is in wei for a unit of gas, and
+    `ca` a PEM file of the CAs to trust for a node with a private PKI.
     """
 
     make: Literal["evm"]
@@ -60,6 +62,9 @@ class EvmPlace(PlaceSettings):
     chain: Annotated[int, Field(ge=1, le=2**53 - 1)]
     contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     confirmations: Annotated[int, Field(ge=0, le=10_000)] = 12
+    fees: Literal["auto", "legacy", "dynamic"] = "auto"
+    price: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    ca: Path | None = None
 
     @property
     def place(self) -> str:
@@ -71,7 +76,8 @@ class FabricPlace(PlaceSettings):
     """A chaincode on a Fabric channel, through the gateway of the owner's own peer.
 
     `certificate` and `key` are the identity that the owner's CA issued, `ca` the CAs of the peer's
-    TLS. The gateway client runs in the Python environment of `interpreter`.
+    TLS, and `host` the name in the peer's certificate where it is another one. The gateway runs in
+    an environment of its own: `secureflow engine install fabric`.
     """
 
     make: Literal["fabric"]
@@ -82,7 +88,7 @@ class FabricPlace(PlaceSettings):
     certificate: Path
     key: Path
     ca: Path
-    interpreter: Path
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{0,253}$")] = ""
 
     @property
     def place(self) -> str:
@@ -117,4 +123,7 @@ def check_places(places: tuple[AnyPlace, ...]) -> tuple[AnyPlace, ...]:
     for known in ([one.name for one in places], [one.place for one in places]):
         if len(set(known)) != len(known):
             raise ValueError(Text("two places have the same name or are the same"))
+    chains = [one.chain for one in places if isinstance(one, EvmPlace)]
+    if len(set(chains)) != len(chains):
+        raise ValueError(Text("an agent has one account on a chain, and so one place on it"))
     return places

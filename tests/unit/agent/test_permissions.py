@@ -53,7 +53,6 @@ DECIDERS: Final = {
     *("job.withdraw", "project.freeze", "requester.block"),
 }
 ADMINS: Final = {
-    "anchor.account",
     *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),
     *("people.bind", "people.unbind"),
     *("people.add", "people.disable", "people.reset", "people.roles"),

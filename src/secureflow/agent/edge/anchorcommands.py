@@ -19,11 +19,11 @@ from secureflow.agent.witness.anchored import AnchoredHeads
 from secureflow.application.anchoring import Anchoring
 from secureflow.application.ports.anchor import Anchor
 from secureflow.application.ports.anchoroutbox import Sent
-from secureflow.engines.anchors.entries import binding, log_digest
+from secureflow.engines.anchors.entries import log_digest
 from secureflow.engines.anchors.reading import check_members
-from secureflow.kit.canonical import JSON, b64decode
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, with_texts
 
 PATIENCE: Final = 20.0
 """Seconds that a place may take to answer the owner."""
@@ -66,7 +66,6 @@ class AnchorCommands:
             "anchor.heads": self.kept_heads,
             "anchor.verify": self.verify,
             "anchor.doctor": self.doctor,
-            "anchor.account": self.account,
         }
 
     async def every(self, place: str = "", limit: int = 100) -> dict[str, JSON]:
@@ -119,19 +118,6 @@ class AnchorCommands:
     async def doctor(self) -> list[dict[str, JSON]]:
         """Return what each place says of itself, and what is wrong."""
         return [await self._examined(*one) for one in self._places.items()]
-
-    async def account(self, place: str) -> dict[str, JSON]:
-        """Return this member's account at a place, with the signature that binds it."""
-        settings, anchor = self._named(place)
-        raw = b64decode(self._context.key.public)
-        signature = self._context.key.private.sign(binding(settings.place, raw, anchor.account))
-        return {
-            "place": settings.place,
-            "organisation": self._context.party,
-            "member": raw.hex(),
-            "account": anchor.account.hex(),
-            "signature": [signature[:32].hex(), signature[32:].hex()],
-        }
 
     def _state(self, settings: AnyPlace) -> dict[str, JSON]:
         store, now = self._context.store, self._context.clock()
@@ -224,11 +210,11 @@ class AnchorCommands:
                 probe = await anchor.probe()
         except TimeoutError:
             error = _silent(settings.name)
-            return {**state, "facts": {}, "problem": error.message, "hint": error.hint}
+            return with_texts({**state, "facts": {}, "problem": error.message, "hint": error.hint})
         found: dict[str, JSON] = {"problem": probe.problem, "hint": probe.hint}
         if not probe.problem and (trouble := self.trouble(settings)) is not None:
             found = {"problem": trouble.message, "hint": trouble.hint}
-        return {**state, "facts": dict(probe.facts), **found}
+        return with_texts({**state, "facts": dict(probe.facts), **found})
 
     def _named(self, place: str) -> tuple[AnyPlace, Anchor]:
         for settings, anchor in self._places.items():

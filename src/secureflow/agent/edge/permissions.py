@@ -125,7 +125,6 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "anchor.heads": _READ,
     "anchor.verify": _READ,
     "anchor.doctor": _READ,
-    "anchor.account": _ADMINISTERS,
     "notification.list": _READ,
     "notification.read": _READ,
     "notification.failed": _READ,

@@ -237,5 +237,3 @@ def _type(value: dict[str, Any]) -> str:
 
 def _no_entry() -> SecureFlowError:
     return refused("what it keeps is no entry that is known here")
-
-

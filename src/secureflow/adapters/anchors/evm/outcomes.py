@@ -85,9 +85,7 @@ class Outcomes:
             depth,
         )
 
-    async def _reverted(
-        self, sent: Sent, found: Receipt, depth: int, *, final: bool
-    ) -> Outcome:
+    async def _reverted(self, sent: Sent, found: Receipt, depth: int, *, final: bool) -> Outcome:
         """Nothing of it happened: the sender is no member, or the gas was too little."""
         if not final:
             return Outcome("waiting", _position(found), depth=depth)
