@@ -40,7 +40,11 @@ async def holds(node: Node, said: JSON, entry: Entry) -> bool:
         ]
     )
     kept = receipt(found)
-    if kept is None or not kept.ok or (kept.block, kept.block_hash) != (said["block"], said["hash"]):
+    if (
+        kept is None
+        or not kept.ok
+        or (kept.block, kept.block_hash) != (said["block"], said["hash"])
+    ):
         return False
     if kept.transaction != said["transaction"] or kept.to != node.settings.contract:
         return False

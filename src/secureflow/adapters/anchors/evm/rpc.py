@@ -205,4 +205,3 @@ def _bytes(data: Any) -> bytes:
         return bytes.fromhex(data[2:])
     except ValueError:
         return b""
-
