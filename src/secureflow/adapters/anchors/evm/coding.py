@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-import eth_abi
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.crypto import keccak
 
@@ -42,7 +42,7 @@ class Function:
 
     def call(self, *values: Any) -> bytes:
         """Return the bytes that call it."""
-        return self.selector + eth_abi.encode(self.takes, values)
+        return self.selector + encode(self.takes, values)
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def decoded(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
         SecureFlowError: `anchor_unavailable`: they are none.
     """
     try:
-        found: tuple[Any, ...] = eth_abi.decode(types, data)
+        found: tuple[Any, ...] = decode(types, data)
     except (DecodingError, OverflowError, ValueError) as error:
         raise unavailable("values of the contract are malformed") from error
     return found

@@ -45,6 +45,8 @@ _TAKEN: Final = ("replacement",)
 """Another transaction with this number waits."""
 _UNPAID: Final = ("insufficient funds", "upfront cost", "underpriced", "gas price", "fee cap")
 _TOO_BIG: Final = ("exceeds block gas limit", "intrinsic gas", "oversized data", "gas limit too")
+_DOUBLINGS: Final = 8
+"""Of the gas, after batches that ran out of it."""
 _BASE_SHARE: Final = 8
 """At least this part of the base fee is the tip, so that a later ticket outbids an earlier one."""
 
@@ -67,6 +69,7 @@ class EvmAnchor:
         self._node = Node(rpc, settings)
         self._reading = Reading(self._node)
         self._outcomes = None if account is None else Outcomes(self._node, account)
+        self._limit = settings.limit
 
     @property
     def place(self) -> str:
@@ -80,8 +83,8 @@ class EvmAnchor:
 
     @property
     def limit(self) -> int:
-        """Entries of one transaction."""
-        return self._settings.limit
+        """Entries of one transaction; fewer for a while where so many took too much gas."""
+        return self._limit
 
     async def prepare(self, entries: Sequence[Entry], unfinished: Sequence[Ticket]) -> Ticket:
         """Sign a transaction with the next number that is neither used nor in a ticket.
@@ -91,8 +94,8 @@ class EvmAnchor:
             InfrastructureError: `anchor_unavailable`.
         """
         account, outcomes = self._sender()
-        if not 0 < len(entries) <= self.limit:
-            raise refused(Text("a ticket carries 1 to {most} entries", most=self.limit))
+        if not 0 < len(entries) <= self._settings.limit:
+            raise refused(Text("a ticket carries 1 to {most} entries", most=self._settings.limit))
         await self._node.opened()
         said, newest = await self._rpc.known(
             [
@@ -102,10 +105,9 @@ class EvmAnchor:
         )
         nonce = max([quantity(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
         call = batch_of(entries)
-        gas = gas_for(entries, len(call), await self._owed_by(entries), self._settings.most_gas)
-        gas <<= min(outcomes.short_of_gas, 8)
-        if gas > self._settings.most_gas:
-            raise refused("a batch ran out of gas, and no more is allowed")
+        gas = gas_for(entries, len(call), await self._owed_by(entries))
+        gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
+        self._check_gas(gas, len(entries))
         fees, fee = self._fees(self._node.present(block(newest), "newest"))
         signed = account.signed(
             {
@@ -175,6 +177,22 @@ class EvmAnchor:
         if self._account is None or self._outcomes is None:
             raise refused("it is opened for reading only, without an account")
         return self._account, self._outcomes
+
+    def _check_gas(self, gas: int, count: int) -> None:
+        most = self._settings.most_gas
+        if gas <= most:
+            self._limit = self._settings.limit
+            return
+        reason = Text(
+            "{count} entries take up to {gas} gas, and a transaction may have {most}",
+            count=count,
+            gas=gas,
+            most=most,
+        )
+        if count == 1:
+            raise refused(reason)
+        self._limit = count // 2
+        raise unavailable(reason)
 
     async def _owed_by(self, entries: Sequence[Entry]) -> int:
         """Return how many members the splits may share among."""

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
 from secureflow.adapters.anchors.evm.answers import Block, Receipt, block, quantity, receipt
@@ -18,12 +18,12 @@ from secureflow.adapters.anchors.evm.faults import NodeFault, refused, told, una
 from secureflow.adapters.anchors.evm.node import LATEST, Node
 from secureflow.adapters.anchors.evm.rpc import one_of
 from secureflow.adapters.anchors.evm.tickets import Sent
-from secureflow.application.ports.anchor import Outcome, Position
+from secureflow.application.ports.anchor import Outcome, Position, Result
 from secureflow.kit.canonical import JSON
 
-STRANGER = "stranger"
-WAITING = Outcome("waiting")
-LOST = Outcome("lost")
+STRANGER: Final = "stranger"
+WAITING: Final = Outcome("waiting")
+LOST: Final = Outcome("lost")
 
 
 class Outcomes:
@@ -90,10 +90,11 @@ class Outcomes:
         if not final:
             return Outcome("waiting", _position(found), depth=depth)
         if await self._is_stranger():
+            results: tuple[Result, ...] = ("refused",) * sent.count
             return Outcome(
                 "final",
                 _position(found),
-                ("refused",) * sent.count,
+                results,
                 (STRANGER,) * sent.count,
                 self._proof(found),
                 depth,

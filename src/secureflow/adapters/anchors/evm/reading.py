@@ -16,7 +16,7 @@ from secureflow.adapters.anchors.evm.coding import kept_of, topic
 from secureflow.adapters.anchors.evm.faults import NodeFault, told, unavailable
 from secureflow.adapters.anchors.evm.node import Node
 from secureflow.adapters.anchors.evm.rpc import MOST_EVENTS
-from secureflow.application.ports.anchor import AnchoredHead, Happened, Page, Position
+from secureflow.application.ports.anchor import AnchoredHead, Happened, Page, Position, Result
 from secureflow.engines.anchors.entries import Admit
 from secureflow.kit.errors import InfrastructureError
 
@@ -44,7 +44,11 @@ class Reading:
     async def happened(self, after: Position | None, limit: int) -> Page:
         """Return the next events after a cursor, only final ones."""
         founded = await self._node.opened()
-        last = (await self._node.latest()).number - self._node.settings.confirmations
+        newest = (await self._node.latest()).number
+        last = newest - self._node.settings.confirmations
+        if after is not None and newest < after.block:
+            # One that lags, or was set back by hand: a reorganised chain is no shorter.
+            raise unavailable("it is behind what was read before")
         reorganised = after is not None and not await self._stands(after)
         if reorganised:
             after = None
@@ -151,7 +155,7 @@ class Reading:
 def _happened(log: Log) -> Happened:
     kept = kept_of(log)
     position = Position(log.block, log.block_hash, log.index)
-    result = "fork" if kept.fork else "kept"
+    result: Result = "fork" if kept.fork else "kept"
     return Happened(kept.entry, kept.member.hex(), result, position, log.transaction, kept.time)
 
 
