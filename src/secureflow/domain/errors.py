@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from secureflow.domain.anchorerrors import ANCHOR_ERRORS
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
 from secureflow.domain.granterrors import GRANT_CODES, STOPPING
@@ -19,6 +20,7 @@ from secureflow.domain.loginerrors import LOGIN_ERRORS
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
+    **ANCHOR_ERRORS,
     **KEY_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
