@@ -1,4 +1,4 @@
-"""The error codes of anchors: part of the catalogue (`domain.errors`)."""
+"""Codes of errors around anchors: the places that others than the operator keep."""
 
 from __future__ import annotations
 
@@ -10,4 +10,5 @@ ANCHOR_ERRORS: Final[dict[str, Category]] = {
     "malformed_entry": Category.INVALID,
     "anchor_unavailable": Category.UNAVAILABLE,
     "anchor_refused": Category.CONFLICT,
+    "anchor_untrusted": Category.UNTRUSTED,
 }

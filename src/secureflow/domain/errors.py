@@ -20,8 +20,8 @@ from secureflow.domain.loginerrors import LOGIN_ERRORS
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
-    **ANCHOR_ERRORS,
     **KEY_ERRORS,
+    **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
     "not_found": Category.NOT_FOUND,
