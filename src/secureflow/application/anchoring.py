@@ -50,6 +50,8 @@ class Pace:
         again: before a ticket that is not included is sent again, at first.
         fail: first pause after a place could not be asked.
         longest: the longest pause after that, and before a ticket is sent again.
+        sure: for which a refusal must have been said before it is believed: nothing that the place
+            tells everybody shows it.
         ahead: tickets that may be included and not final.
     """
 
@@ -60,6 +62,7 @@ class Pace:
     again: float = 10.0
     fail: float = 1.0
     longest: float = 300.0
+    sure: float = 600.0
     ahead: int = 16
 
 
@@ -119,6 +122,7 @@ class PlaceSender:
         self._lost = Backoff(pace.fail, pace.longest)
         self._resends: dict[str, tuple[Backoff, float]] = {}
         self._contradicted: set[str] = set()
+        self._refused_since: dict[str, float] = {}
         self._prune_at = 0.0
 
     def wake(self) -> None:
@@ -225,11 +229,20 @@ class PlaceSender:
             verdicts = await self._verdicts(one, before, again)
             if verdicts is None:
                 self._contradicts(one)
+                self._refused_since.pop(one.ticket.id, None)
+                continue
+            if not self._sure(one.ticket.id, verdicts):
                 continue
             await self._outbox.finished(self.place, one.ticket.id, again, verdicts, self._clock())
             self._forget(one.ticket.id)
             finished += 1
         return finished
+
+    def _sure(self, ticket: str, verdicts: Sequence[Verdict]) -> bool:
+        if all(one.result != "refused" for one in verdicts):
+            return True
+        now = asyncio.get_running_loop().time()
+        return now - self._refused_since.setdefault(ticket, now) >= self._pace.sure
 
     async def _verdicts(
         self, one: Carried, before: Outcome, again: Outcome
@@ -310,6 +323,7 @@ class PlaceSender:
     def _forget(self, ticket: str) -> None:
         self._resends.pop(ticket, None)
         self._contradicted.discard(ticket)
+        self._refused_since.pop(ticket, None)
 
 
 def _said(outcome: Outcome, slot: int) -> Verdict:
