@@ -24,6 +24,7 @@ from secureflow.agent.references import (
     TcbFloor,
     TdxReference,
 )
+from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.grants import GrantsMode
@@ -277,6 +278,7 @@ class AgentSettings(ProcessSettings):
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
+    witness: WitnessSettings = WitnessSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

@@ -27,14 +27,17 @@ from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
+from secureflow.agent.witness.fraudfiles import keep_fraud
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
-from secureflow.domain.charter import Charter
+from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
+from secureflow.engines.ledger.fraud import convict
 from secureflow.engines.ledger.gaps import beyond_its_key
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
+from secureflow.engines.ledger.submission import Submission, judge
 from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
 from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import Clock
@@ -60,6 +63,8 @@ _KEY_ENDED = "ledger_key_ended"
 _ALARMS = frozenset({"ledger_inconsistent", "leaf_missing", _KEY_ENDED})
 _EVIDENCE = frozenset({"ledger_inconsistent", "ledger_rollback", _KEY_ENDED})
 _CATCH_UP_TRIES = 5
+_PATIENCE = 10.0
+"""Seconds for a question that would only make an alarm more convincing."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ class Witness:
                 view = await self._observe(head, proofs)
             except SecureFlowError as error:
                 if error.code in _EVIDENCE:
-                    await asyncio.to_thread(self._keep_evidence, error)
+                    await self._accuse(error)
                 raise
             self._seen = view
         checkpoint = parse_note(head).checkpoint
@@ -194,8 +199,35 @@ class Witness:
             self._check_key(head)
         except SecureFlowError as error:
             if error.code in _EVIDENCE and self._store.fact("alarm") is None:
-                await asyncio.to_thread(self._keep_evidence, error)
+                await self._accuse(error)
             raise
+
+    async def submitted(self, submission: Submission) -> str:
+        """Return the cosignature of a head of this log that anybody submitted (C2SP tlog-witness).
+
+        What was seen is stored before this returns; the proof is the submitter's and accuses
+        nobody (`engines.ledger.submission`).
+
+        Raises:
+            SecureFlowError: `witness_stopped` after an alarm, `ledger_key_ended`, and what `judge`
+                raises; two roots of one size raise the alarm.
+        """
+        if self._store.fact("alarm") is not None:
+            raise SecureFlowError(
+                "witness_stopped",
+                "This witness cosigns nothing after an alarm, until its owner clears it.",
+                "Ask its owner.",
+            )
+        async with self._lock:
+            try:
+                self._check_key(submission.note)
+                self._seen = judge(self.view, submission)
+            except SecureFlowError as error:
+                if error.code in _EVIDENCE:
+                    await self._accuse(error)
+                raise
+            await asyncio.to_thread(self._keep_seen)
+            return self.cosign(submission.note)
 
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
@@ -282,6 +314,10 @@ class Witness:
         self._store.add_leaf(leaf)
         return leaf
 
+    def _keep_seen(self) -> None:
+        with self._store.transaction():
+            self.keep(Observed(parse_note(self.view.note).checkpoint, {}))
+
     def _check_key(self, head: str) -> None:
         one = beyond_its_key(self._charter(), parse_note(head))
         if one is not None:
@@ -332,7 +368,7 @@ class Witness:
                         origin=view.origin,
                     ),
                     "Stop trusting this centre and give both notes to the other members.",
-                    {"known": newest.note, "shown": head},
+                    {"known": newest.note, "shown": head, "proof": [one.hex() for one in proof]},
                 )
             return newest
         raise SecureFlowError(
@@ -359,9 +395,30 @@ class Witness:
             )
         }
 
-    def _keep_evidence(self, error: SecureFlowError) -> None:
-        """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
+    async def _accuse(self, error: SecureFlowError) -> None:
+        """Keep the evidence and raise the alarm; what convinces strangers is a file of its own."""
         self.troubled = True
+        nodes = await self._nodes_for(error)
+        await asyncio.to_thread(self._keep_evidence, error, nodes)
+
+    async def _nodes_for(self, error: SecureFlowError) -> tuple[bytes, ...]:
+        """Return nodes of the larger tree, of which one may be the root of its first leaves.
+
+        A consistency proof from a power of two leaves that root out; one from a leaf more has it.
+        """
+        shown, known = (str(error.details.get(name, "")) for name in ("shown", "known"))
+        try:
+            small, large = sorted(parse_note(note).checkpoint.size for note in (known, shown))
+            if small & (small - 1) or not small or small + 1 >= large:
+                return ()
+            async with asyncio.timeout(_PATIENCE):
+                answer = await self._call("audit.head", {"from": small + 1})
+            return _head(answer)[1]
+        except (SecureFlowError, TimeoutError):
+            return ()  # the alarm does not wait for what the accused says
+
+    def _keep_evidence(self, error: SecureFlowError, nodes: tuple[bytes, ...]) -> None:
+        """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
         known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
         key = str(error.details.get("log_key") or self.view.log_key)
         record = {
@@ -382,7 +439,15 @@ class Witness:
             remove(path)
         if path.exists():
             error.details["evidence"] = str(path)
+        proof = parse_proof(error.details.get("proof") or [])
+        fraud = convict(known, shown, key, proof, nodes, self._signed_charter())
+        if fraud is not None:
+            error.details["fraud"] = keep_fraud(self._directory, fraud)
         self._alarm(error)
+
+    def _signed_charter(self) -> SignedCharter | None:
+        kept = self._store.fact("charter")
+        return None if kept is None else SignedCharter.from_json(kept)
 
     def _alarm(self, error: SecureFlowError) -> SecureFlowError:
         _log.error("ledger_alarm", code=error.code, message=error.message)

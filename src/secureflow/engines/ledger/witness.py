@@ -41,7 +41,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
     Raises:
         SecureFlowError: `malformed_note`; `ledger_wrong_log`; `ledger_bad_signature`;
             `ledger_rollback` for a smaller head without proof; `ledger_inconsistent` otherwise.
-            The last two carry both notes in `details`.
+            The last two carry both notes in `details`, the last one the proof that did not hold.
     """
     note = parse_note(note_text)
     head = note.checkpoint
@@ -71,7 +71,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
         _check_prefix(view, head, note_text, consistency_proof)
         return view
     if not verify_consistency(view.size, head.size, view.root, head.root, consistency_proof):
-        raise _inconsistent(view, head, note_text)
+        raise _inconsistent(view, head, note_text, consistency_proof)
     if head.size == view.size:
         return view
     return replace(view, size=head.size, root=head.root, note=note_text)
@@ -95,7 +95,7 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     if verify_consistency(head.size, view.size, head.root, view.root, proof):
         return
     if proof:
-        raise _inconsistent(view, head, note)
+        raise _inconsistent(view, head, note, proof)
     raise SecureFlowError(
         "ledger_rollback",
         Text(
@@ -109,7 +109,9 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     )
 
 
-def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowError:
+def _inconsistent(
+    view: WitnessView, head: Checkpoint, note: str, proof: Sequence[bytes]
+) -> SecureFlowError:
     return SecureFlowError(
         "ledger_inconsistent",
         Text(
@@ -120,5 +122,5 @@ def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowE
             view_size=view.size,
         ),
         "Stop trusting this centre and give both notes to the other members.",
-        {"known": view.note, "shown": note},
+        {"known": view.note, "shown": note, "proof": [node.hex() for node in proof]},
     )
