@@ -39,6 +39,12 @@ _FACT: Final = "witnessed/"
 _log = get_logger(__name__)
 
 
+def last_cosigned(store: RecordStore, origin: str) -> str:
+    """Return the newest head of a listed log that was cosigned here; empty if none."""
+    kept = store.fact(_FACT + origin)
+    return "" if kept is None else str(kept["note"])
+
+
 class Checkpoints:
     """Cosigns submitted heads.
 
@@ -116,8 +122,8 @@ class Checkpoints:
 
     def _view(self, origin: str) -> WitnessView:
         view = WitnessView(origin, self._logs[origin])
-        kept = self._store.fact(_FACT + origin)
-        return view if kept is None or not kept["note"] else observe(view, kept["note"], ())
+        note = last_cosigned(self._store, origin)
+        return observe(view, note, ()) if note else view
 
     def _keep_fraud(self, view: WitnessView, shown: Submission, error: SecureFlowError) -> None:
         fraud = convict(view.note, shown.note, view.log_key)

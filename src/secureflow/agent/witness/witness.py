@@ -18,53 +18,41 @@ cosigned (`check_ended`).
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.fraudfiles import keep_fraud
-from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
-from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.agent.witness.evidence import Call, Evidence, read_head
+from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs
+from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
-from secureflow.engines.ledger.fraud import convict
 from secureflow.engines.ledger.gaps import beyond_its_key
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.ledger.submission import Submission, judge
-from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
-from secureflow.kit.canonical import JSON, sha256
+from secureflow.engines.ledger.witness import WitnessView, observe
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.logging import get_logger
-from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
-Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 MAX_UNPROVED_ROUNDS = 8
 """Rounds that may pass without a proof of a leaf that the centre may not have received; a single
 round after it was certainly received has the same weight."""
 DEFERRED = BUDGET
 """The kind of leaves that are sent with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
-MAX_EVIDENCE_FILES = 64
-"""The first ones are sufficient evidence; a log could sign heads until the disk is full."""
 
-_log = get_logger(__name__)
 _KEY_ENDED = "ledger_key_ended"
-_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing", _KEY_ENDED})
 _EVIDENCE = frozenset({"ledger_inconsistent", "ledger_rollback", _KEY_ENDED})
 _CATCH_UP_TRIES = 5
-_PATIENCE = 10.0
-"""Seconds for a question that would only make an alarm more convincing."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +107,9 @@ class Witness:
         self._party = party
         self._key = key
         self._charter = charter
-        self._directory = directory
         self._clock = clock
         self._call = call
+        self._evidence = Evidence(store, directory, clock, call)
         self._lock = asyncio.Lock()
         self._seen: WitnessView | None = None
         self._newest = ("", "")
@@ -229,6 +217,50 @@ class Witness:
             await asyncio.to_thread(self._keep_seen)
             return self.cosign(submission.note)
 
+    async def compare(self, head: str) -> None:
+        """Have the centre prove that a head which it showed to somebody else is of this history.
+
+        The head is signed by the log and is none of those on record. The questions are asked
+        outside of the lock: no round waits for them.
+
+        Raises:
+            SecureFlowError: `not_found` if the centre denies the head; of the link; `ledger_…`,
+                with the alarm.
+        """
+        size = parse_note(head).checkpoint.size
+        for _ in range(_CATCH_UP_TRIES):
+            seen = self.view
+            newest = await self._newest_with_proofs(seen.size, size)
+            async with self._lock:
+                if newest is None or self.view != seen:
+                    continue
+                try:
+                    self._seen = _joined(seen, head, *newest)
+                except SecureFlowError as error:
+                    if error.code in _EVIDENCE:
+                        await self._accuse(error)
+                    raise
+                await asyncio.to_thread(self._keep_seen)
+                return
+        raise _unproven(self.view, head)
+
+    async def convicted(self, known: str, shown: str) -> None:
+        """Raise the alarm for two heads of one size that the log signed, if they differ.
+
+        Raises:
+            SecureFlowError: `ledger_inconsistent`.
+        """
+        head = parse_note(known).checkpoint
+        key = self._charter().log_keys[head.origin]
+        view = WitnessView(head.origin, key, head.size, head.root, known)
+        try:
+            observe(view, shown, ())
+        except SecureFlowError as error:
+            if error.code in _EVIDENCE:
+                error.details["log_key"] = key
+                await self._accuse(error)
+            raise
+
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
         view = self.view
@@ -248,7 +280,7 @@ class Witness:
         late = [leaf for leaf in offered if leaf.hash not in observed.proved]
         missing = [leaf for leaf in late if leaf.missed >= MAX_UNPROVED_ROUNDS]
         if missing:
-            raise self._alarm(_missing(job, missing, observed.checkpoint))
+            raise self._evidence.alarm(_missing(job, missing, observed.checkpoint))
         heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
         return {leaf.hash: MAX_UNPROVED_ROUNDS if leaf.hash in heard else 1 for leaf in late}
 
@@ -314,6 +346,11 @@ class Witness:
         self._store.add_leaf(leaf)
         return leaf
 
+    async def _accuse(self, error: SecureFlowError) -> None:
+        """Keep the evidence and raise the alarm."""
+        self.troubled = True
+        await self._evidence.accuse(error, self.view.log_key)
+
     def _keep_seen(self) -> None:
         with self._store.transaction():
             self.keep(Observed(parse_note(self.view.note).checkpoint, {}))
@@ -351,37 +388,19 @@ class Witness:
         size = parse_note(head).checkpoint.size
         observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
         for _ in range(_CATCH_UP_TRIES):
-            note, ours = _head(await self._call("audit.head", {"from": view.size}))
-            other, proof = _head(await self._call("audit.head", {"from": size}))
-            if parse_note(note).checkpoint != parse_note(other).checkpoint:
-                continue  # the log grew in between
-            newest = observe(view, note, ours)
-            checkpoint = parse_note(head).checkpoint
-            if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
-                raise SecureFlowError(
-                    "ledger_inconsistent",
-                    Text(
-                        "The heads of size {size} and {newest_size} of {origin} do not "
-                        "belong to one history.",
-                        size=size,
-                        newest_size=newest.size,
-                        origin=view.origin,
-                    ),
-                    "Stop trusting this centre and give both notes to the other members.",
-                    {"known": newest.note, "shown": head, "proof": [one.hex() for one in proof]},
-                )
-            return newest
-        raise SecureFlowError(
-            "ledger_rollback",
-            Text(
-                "{origin} gave no proof from size {old} to size {new}.",
-                origin=view.origin,
-                old=view.size,
-                new=size,
-            ),
-            "Ask the operator why the log cannot prove its own history.",
-            {"known": view.note, "shown": head},
-        )
+            newest = await self._newest_with_proofs(view.size, size)
+            if newest is not None:
+                return _joined(view, head, *newest)
+        raise _unproven(view, head)
+
+    async def _newest_with_proofs(
+        self, ours: int, theirs: int
+    ) -> tuple[str, tuple[bytes, ...], tuple[bytes, ...]] | None:
+        """Return the newest head and the proofs from two sizes to it; None if it grew meanwhile."""
+        note, one = read_head(await self._call("audit.head", {"from": ours}))
+        other, two = read_head(await self._call("audit.head", {"from": theirs}))
+        same = parse_note(note).checkpoint == parse_note(other).checkpoint
+        return (note, one, two) if same else None
 
     def _proved(self, checkpoint: Checkpoint, proofs: LogProofs) -> dict[str, int]:
         waiting = set(self.unproved())
@@ -395,73 +414,45 @@ class Witness:
             )
         }
 
-    async def _accuse(self, error: SecureFlowError) -> None:
-        """Keep the evidence and raise the alarm; what convinces strangers is a file of its own."""
-        self.troubled = True
-        nodes = await self._nodes_for(error)
-        await asyncio.to_thread(self._keep_evidence, error, nodes)
 
-    async def _nodes_for(self, error: SecureFlowError) -> tuple[bytes, ...]:
-        """Return nodes of the larger tree, of which one may be the root of its first leaves.
+def _joined(
+    view: WitnessView, head: str, note: str, ours: tuple[bytes, ...], theirs: tuple[bytes, ...]
+) -> WitnessView:
+    """Return the view at a newest head to which proofs lead from the view and from another head.
 
-        A consistency proof from a power of two leaves that root out; one from a leaf more has it.
-        """
-        shown, known = (str(error.details.get(name, "")) for name in ("shown", "known"))
-        try:
-            small, large = sorted(parse_note(note).checkpoint.size for note in (known, shown))
-            if small & (small - 1) or not small or small + 1 >= large:
-                return ()
-            async with asyncio.timeout(_PATIENCE):
-                answer = await self._call("audit.head", {"from": small + 1})
-            return _head(answer)[1]
-        except (SecureFlowError, TimeoutError):
-            return ()  # the alarm does not wait for what the accused says
-
-    def _keep_evidence(self, error: SecureFlowError, nodes: tuple[bytes, ...]) -> None:
-        """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
-        known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
-        key = str(error.details.get("log_key") or self.view.log_key)
-        record = {
-            **error.as_json(),
-            "log_key": key,
-            "at": self._clock(),
-            "fraud_proof": fraud_proof(known, shown, key),
-        }
-        name = sha256((known + shown).encode()).hex()
-        path = self._directory / f"{error.code}-{name}.json"
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A separate kind: accusations, which a centre can provoke, must not crowd it out.
-            if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
-                path.write_text(json.dumps(record, indent=1) + "\n")
-        except OSError as fault:  # the alarm holds both notes as well, and must still be raised
-            _log.error("evidence_not_written", path=str(path), reason=reason_of(fault))
-            remove(path)
-        if path.exists():
-            error.details["evidence"] = str(path)
-        proof = parse_proof(error.details.get("proof") or [])
-        fraud = convict(known, shown, key, proof, nodes, self._signed_charter())
-        if fraud is not None:
-            error.details["fraud"] = keep_fraud(self._directory, fraud)
-        self._alarm(error)
-
-    def _signed_charter(self) -> SignedCharter | None:
-        kept = self._store.fact("charter")
-        return None if kept is None else SignedCharter.from_json(kept)
-
-    def _alarm(self, error: SecureFlowError) -> SecureFlowError:
-        _log.error("ledger_alarm", code=error.code, message=error.message)
-        with self._store.transaction():
-            if error.code in _ALARMS:
-                self._store.set_fact("alarm", error.as_json())
-            self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
-        return error
+    Raises:
+        SecureFlowError: `ledger_…`.
+    """
+    newest, checkpoint = observe(view, note, ours), parse_note(head).checkpoint
+    shown = checkpoint.size, newest.size, checkpoint.root, newest.root
+    if not verify_consistency(*shown, theirs):
+        raise SecureFlowError(
+            "ledger_inconsistent",
+            Text(
+                "The heads of size {size} and {newest_size} of {origin} do not "
+                "belong to one history.",
+                size=checkpoint.size,
+                newest_size=newest.size,
+                origin=view.origin,
+            ),
+            "Stop trusting this centre and give both notes to the other members.",
+            {"known": newest.note, "shown": head, "proof": [one.hex() for one in theirs]},
+        )
+    return newest
 
 
-def _head(answer: JSON) -> tuple[str, tuple[bytes, ...]]:
-    """Read the centre's answer to `audit.head`: a note, and the proof from the size asked for."""
-    value = answer if isinstance(answer, dict) else {}
-    return str(value.get("note", "")), parse_proof(value.get("consistency"))
+def _unproven(view: WitnessView, head: str) -> SecureFlowError:
+    return SecureFlowError(
+        "ledger_rollback",
+        Text(
+            "{origin} gave no proof from size {old} to size {new}.",
+            origin=view.origin,
+            old=view.size,
+            new=parse_note(head).checkpoint.size,
+        ),
+        "Ask the operator why the log cannot prove its own history.",
+        {"known": view.note, "shown": head},
+    )
 
 
 def _load_view(kept: JSON, charter: Charter) -> WitnessView:

@@ -107,6 +107,17 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
     return checkpoint.text + "\n" + _line(checkpoint.origin, key, _LOG_KEY, signature)
 
 
+def signed_note(checkpoint: Checkpoint, public: str, signature: bytes) -> str:
+    """Return a note with a signature that somebody says is the log's; nothing is verified.
+
+    Raises:
+        SecureFlowError: `malformed_note` for an origin, size or root that no parser would accept.
+    """
+    checkpoint = _checked(checkpoint)
+    blob = b64encode(key_id(checkpoint.origin, public, _LOG_KEY) + signature)
+    return f"{checkpoint.text}\n{_DASH}{checkpoint.origin} {blob}\n"
+
+
 def cosign(note_text: str, name: str, key: SigningKey, time_s: int) -> str:
     """Return the witness's `cosignature/v1` line over a note seen at `time_s` (Unix seconds)."""
     checkpoint = parse_note(note_text).checkpoint
