@@ -81,6 +81,8 @@ class Questions:
 
     def _events(self, about: Mapping[str, Any]) -> JSON:
         line, index, limit = (_number(about[name]) for name in ("line", "index", "limit"))
+        if not limit:
+            raise _malformed()
         known = line <= self._file.lines and self._file.hash_of(line) == about["hash"]
         begin = (line, index) if known and line else (1, -1)
         found: list[JSON] = []

@@ -40,6 +40,7 @@ STATUS: Final[Mapping[str, int]] = {
     "anchor_refused": 403,
     "not_found": 404,
     "witness_unknown_log": 404,
+    "anchor_not_founded": 409,
     "witness_behind": 409,
     "ledger_inconsistent": 409,
     "too_large": 413,

@@ -1,0 +1,1 @@
+"""Places that keep anchors (`application.ports.anchor`), one folder for each make."""
