@@ -384,6 +384,8 @@ class World:
         if kind == "audit.head" and not body["from"]:
             head = Checkpoint(ORIGIN, len(self.listed()), self.tree.root())
             return {"note": sign_checkpoint(head, self.log_key), "consistency": []}
+        if body["from"] > self.tree.size:
+            raise SecureFlowError("not_found", "The log has not so many leaves.")
         proof = self.tree.consistency_proof(body["from"])
         return {"note": self.head(), "consistency": [h.hex() for h in proof]}
 

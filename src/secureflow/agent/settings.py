@@ -25,6 +25,7 @@ from secureflow.agent.references import (
     TcbFloor,
     TdxReference,
 )
+from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.grants import GrantsMode
@@ -279,6 +280,7 @@ class AgentSettings(ProcessSettings):
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
     anchors: Annotated[tuple[AnyPlace, ...], Field(max_length=MAX_PLACES)] = ()
+    witness: WitnessSettings = WitnessSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

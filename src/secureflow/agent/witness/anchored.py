@@ -104,7 +104,7 @@ class AnchoredHeads:
             if ours.size == shown.size and ours.root == shown.root:
                 return "agrees"
             if ours.size == shown.size:
-                error = inconsistent(self._witness.view, shown, head, known)
+                error = inconsistent(self._witness.view, shown, head, known=known)
                 await self._witness.accuse(error)
                 raise error
         if shown.origin != self._charter().origin:

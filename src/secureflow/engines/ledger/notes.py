@@ -111,9 +111,14 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 
 
 def signed_note(checkpoint: Checkpoint, public: str, signature: bytes) -> str:
-    """Return the note that holds a log's raw signature by this base64 key; it is not verified."""
-    blob = key_id(checkpoint.origin, public, _LOG_KEY) + signature
-    return f"{checkpoint.text}\n{_DASH}{checkpoint.origin} {b64encode(blob)}\n"
+    """Return a note with a signature that somebody says is the log's; nothing is verified.
+
+    Raises:
+        SecureFlowError: `malformed_note` for an origin, size or root that no parser would accept.
+    """
+    checkpoint = _checked(checkpoint)
+    blob = b64encode(key_id(checkpoint.origin, public, _LOG_KEY) + signature)
+    return f"{checkpoint.text}\n{_DASH}{checkpoint.origin} {blob}\n"
 
 
 def cosign(note_text: str, name: str, key: SigningKey, time_s: int) -> str:

@@ -41,7 +41,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
     Raises:
         SecureFlowError: `malformed_note`; `ledger_wrong_log`; `ledger_bad_signature`;
             `ledger_rollback` for a smaller head without proof; `ledger_inconsistent` otherwise.
-            The last two carry both notes in `details`.
+            The last two carry both notes in `details`, the last one the proof that did not hold.
     """
     note = parse_note(note_text)
     head = note.checkpoint
@@ -71,7 +71,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
         _check_prefix(view, head, note_text, consistency_proof)
         return view
     if not verify_consistency(view.size, head.size, view.root, head.root, consistency_proof):
-        raise inconsistent(view, head, note_text)
+        raise inconsistent(view, head, note_text, consistency_proof)
     if head.size == view.size:
         return view
     return replace(view, size=head.size, root=head.root, note=note_text)
@@ -95,7 +95,7 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     if verify_consistency(head.size, view.size, head.root, view.root, proof):
         return
     if proof:
-        raise inconsistent(view, head, note)
+        raise inconsistent(view, head, note, proof)
     raise SecureFlowError(
         "ledger_rollback",
         Text(
@@ -110,7 +110,11 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
 
 
 def inconsistent(
-    view: WitnessView, head: Checkpoint, note: str, known: str = ""
+    view: WitnessView,
+    head: Checkpoint,
+    note: str,
+    proof: Sequence[bytes] = (),
+    known: str = "",
 ) -> SecureFlowError:
     """Return the error for two heads of different histories.
 
@@ -118,6 +122,7 @@ def inconsistent(
         view: of the witness.
         head: the one that is shown.
         note: that head as the log signed it.
+        proof: what was given as the consistency proof between both.
         known: the accepted one that it contradicts; by default the last one.
     """
     return SecureFlowError(
@@ -130,5 +135,5 @@ def inconsistent(
             view_size=parse_note(known).checkpoint.size if known else view.size,
         ),
         "Stop trusting this centre and give both notes to the other members.",
-        {"known": known or view.note, "shown": note},
+        {"known": known or view.note, "shown": note, "proof": [node.hex() for node in proof]},
     )
