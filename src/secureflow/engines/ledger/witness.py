@@ -71,7 +71,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
         _check_prefix(view, head, note_text, consistency_proof)
         return view
     if not verify_consistency(view.size, head.size, view.root, head.root, consistency_proof):
-        raise inconsistent(view, head, note_text, consistency_proof)
+        raise inconsistent(view, head, note_text, proof=consistency_proof)
     if head.size == view.size:
         return view
     return replace(view, size=head.size, root=head.root, note=note_text)
@@ -95,7 +95,7 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     if verify_consistency(head.size, view.size, head.root, view.root, proof):
         return
     if proof:
-        raise inconsistent(view, head, note, proof)
+        raise inconsistent(view, head, note, proof=proof)
     raise SecureFlowError(
         "ledger_rollback",
         Text(
@@ -113,8 +113,8 @@ def inconsistent(
     view: WitnessView,
     head: Checkpoint,
     note: str,
-    proof: Sequence[bytes] = (),
     known: str = "",
+    proof: Sequence[bytes] = (),
 ) -> SecureFlowError:
     """Return the error for two heads of different histories.
 
@@ -122,8 +122,8 @@ def inconsistent(
         view: of the witness.
         head: the one that is shown.
         note: that head as the log signed it.
-        proof: what was given as the consistency proof between both.
         known: the accepted one that it contradicts; by default the last one.
+        proof: what was given as the proof between both, and does not hold.
     """
     return SecureFlowError(
         "ledger_inconsistent",
