@@ -232,6 +232,8 @@ class World:
     """Files of models on which adapters stand."""
     more_columns: tuple[dict[str, Any], ...] = ()
     """Of the dataset."""
+    anchors: tuple[Any, ...] = ()
+    """Places at which the agent anchors."""
 
     def __post_init__(self) -> None:
         self._settings: tuple[Any, AgentSettings] | None = None
@@ -302,6 +304,7 @@ class World:
             partners,
             self.allow_simulated,
             self.base_models,
+            self.anchors,
         )
         if self._settings is None or self._settings[0] != of:
             self._settings = of, self._made_settings()
@@ -317,6 +320,7 @@ class World:
             trust_domain="example.org",
             datasets=(parse(DatasetConfig, self.declared, "dataset"),),
             base_models=self.base_models,
+            anchors=self.anchors,
             consent=ConsentSettings(
                 protections=("sealed", "sealed+secagg"),
                 two_party=tuple(

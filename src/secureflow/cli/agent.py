@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli import (
     inbox,
+    ownanchors,
     owncode,
     owndata,
     owngrants,
@@ -52,6 +53,7 @@ from secureflow.kit.text import text_in
 app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(ownanchors.app, name="anchor")
 app.add_typer(owndata.app, name="data")
 app.add_typer(ownmodels.app, name="model")
 app.add_typer(ownpredictions.app, name="prediction")

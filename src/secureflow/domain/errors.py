@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from secureflow.domain.anchorerrors import ANCHOR_ERRORS
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
 from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
+from secureflow.domain.placeerrors import PLACES
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
 CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
+    **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
+    **PLACES,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,

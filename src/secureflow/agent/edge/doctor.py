@@ -21,6 +21,7 @@ from pathlib import Path
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.anchorcheck import check_anchors
 from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
@@ -449,6 +450,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
     ("people", frozenset({"settings", "record", "record_missing"}), check_people),
     ("providers", frozenset({"settings"}), check_providers),
+    ("anchors", frozenset({"settings"}), check_anchors),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
 

@@ -54,6 +54,7 @@ from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.verbs.stopping import Stopping
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import Continuations
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
@@ -136,6 +137,7 @@ def assemble(
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
         *(active, key, store, charter, witness, clock, budgets, probing, channels),
+        _own_deeds(active, store, charter, witness, clock),
         engines=ports.engines,
         code=code,
     )
@@ -170,6 +172,19 @@ def assemble(
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
     questions = OwnQuestions(store, inbox, clock)
     return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
+
+
+def _own_deeds(
+    active: ActiveSettings,
+    store: RecordStore,
+    charter: PinnedCharter,
+    witness: Witness,
+    clock: Clock,
+) -> OwnDeeds:
+    """Return what puts deeds into the outbox of the owner's places, in the deed's transaction."""
+    places = active.settings.anchors  # those that this process opened; a reload changes none
+    witness.deeds = own = OwnDeeds(store, lambda: places, charter.pinned, clock)
+    return own
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

@@ -26,6 +26,7 @@ from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
+from secureflow.agent.witness.deeds import Deeds
 from secureflow.agent.witness.evidence import Call, Evidence, read_head
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs
 from secureflow.domain.charter import Charter
@@ -36,7 +37,7 @@ from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusio
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.ledger.submission import Submission, judge
-from secureflow.engines.ledger.witness import WitnessView, observe
+from secureflow.engines.ledger.witness import WitnessView, inconsistent, observe
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -113,6 +114,8 @@ class Witness:
         self._lock = asyncio.Lock()
         self._seen: WitnessView | None = None
         self._newest = ("", "")
+        self.deeds: Deeds | None = None
+        """What is anchored of it (`agent.witness.owndeeds`)."""
         self.troubled = False
         """Set if a head was refused that does not extend the accepted one."""
 
@@ -171,11 +174,16 @@ class Witness:
                 view = await self._observe(head, proofs)
             except SecureFlowError as error:
                 if error.code in _EVIDENCE:
-                    await self._accuse(error)
+                    await self.accuse(error)
                 raise
             self._seen = view
         checkpoint = parse_note(head).checkpoint
         return Observed(checkpoint, self._proved(checkpoint, proofs))
+
+    async def accuse(self, error: SecureFlowError) -> None:
+        """Keep both notes of a contradiction as evidence, and raise the alarm."""
+        self.troubled = True
+        await self._evidence.accuse(error, self.view.log_key)
 
     async def check_key(self, head: str) -> None:
         """Raise the alarm for a head that a key of the log signed after it ended.
@@ -187,7 +195,7 @@ class Witness:
             self._check_key(head)
         except SecureFlowError as error:
             if error.code in _EVIDENCE and self._store.fact("alarm") is None:
-                await self._accuse(error)
+                await self.accuse(error)
             raise
 
     async def submitted(self, submission: Submission) -> str:
@@ -212,7 +220,7 @@ class Witness:
                 self._seen = judge(self.view, submission)
             except SecureFlowError as error:
                 if error.code in _EVIDENCE:
-                    await self._accuse(error)
+                    await self.accuse(error)
                 raise
             await asyncio.to_thread(self._keep_seen)
             return self.cosign(submission.note)
@@ -238,7 +246,7 @@ class Witness:
                     self._seen = _joined(seen, head, *newest)
                 except SecureFlowError as error:
                     if error.code in _EVIDENCE:
-                        await self._accuse(error)
+                        await self.accuse(error)
                     raise
                 await asyncio.to_thread(self._keep_seen)
                 return
@@ -250,16 +258,12 @@ class Witness:
         Raises:
             SecureFlowError: `ledger_inconsistent`.
         """
-        head = parse_note(known).checkpoint
-        key = self._charter().log_keys[head.origin]
-        view = WitnessView(head.origin, key, head.size, head.root, known)
-        try:
-            observe(view, shown, ())
-        except SecureFlowError as error:
-            if error.code in _EVIDENCE:
-                error.details["log_key"] = key
-                await self._accuse(error)
-            raise
+        ours, theirs = parse_note(known).checkpoint, parse_note(shown).checkpoint
+        if ours.root != theirs.root:
+            error = inconsistent(self.view, theirs, shown, known)
+            error.details["log_key"] = self._charter().log_keys[ours.origin]
+            await self.accuse(error)
+            raise error
 
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
@@ -267,6 +271,8 @@ class Witness:
         self._store.set_fact("head", {"origin": view.origin, "note": view.note})
         if view.note:
             self._store.add_head(view.origin, view.size, self.newest)
+            if self.deeds is not None:
+                self.deeds.head(self.newest)
         for leaf, place in observed.proved.items():
             self._store.prove_leaf(leaf, place)
 
@@ -344,12 +350,9 @@ class Witness:
         bundle = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
         leaf = OwnLeaf(signed.hash(), job, kind, bundle)
         self._store.add_leaf(leaf)
+        if self.deeds is not None:
+            self.deeds.leaf(leaf, spec)
         return leaf
-
-    async def _accuse(self, error: SecureFlowError) -> None:
-        """Keep the evidence and raise the alarm."""
-        self.troubled = True
-        await self._evidence.accuse(error, self.view.log_key)
 
     def _keep_seen(self) -> None:
         with self._store.transaction():
