@@ -279,8 +279,8 @@ class AgentSettings(ProcessSettings):
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
-    anchors: Annotated[tuple[AnyPlace, ...], Field(max_length=MAX_PLACES)] = ()
     witness: WitnessSettings = WitnessSettings()
+    anchors: Annotated[tuple[AnyPlace, ...], Field(max_length=MAX_PLACES)] = ()
     log_form: Form = "console"
     log_level: Level = "info"
 

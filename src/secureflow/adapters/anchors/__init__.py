@@ -1,1 +1,1 @@
-"""Places that keep anchors (`application.ports.anchor`), one folder for each make."""
+"""Places that keep anchors: chains, chaincodes, and files of other parties."""

@@ -13,6 +13,7 @@ from secureflow.agent.anchorsettings import AnyPlace, EvmPlace, FabricPlace, Fil
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.anchor import Anchor
+from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -73,8 +74,10 @@ def _fabric(place: FabricPlace, context: AgentContext) -> Anchor:
 
 
 def _file(place: FilePlace, context: AgentContext) -> Anchor:
-    del context
-    raise _missing(place.make)
+    from secureflow.adapters.anchors.file import FileAnchor
+
+    keeper = b64decode(place.keeper, 64)
+    return FileAnchor(context.key, keeper, place.url, context.clock, place.ca)
 
 
 def _missing(make: str) -> SecureFlowError:

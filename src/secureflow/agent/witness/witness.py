@@ -37,7 +37,7 @@ from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusio
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.ledger.submission import Submission, judge
-from secureflow.engines.ledger.witness import WitnessView, observe
+from secureflow.engines.ledger.witness import WitnessView, inconsistent, observe
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -180,6 +180,11 @@ class Witness:
         checkpoint = parse_note(head).checkpoint
         return Observed(checkpoint, self._proved(checkpoint, proofs))
 
+    async def accuse(self, error: SecureFlowError) -> None:
+        """Keep both notes of a contradiction as evidence, and raise the alarm."""
+        self.troubled = True
+        await self._evidence.accuse(error, self.view.log_key)
+
     async def check_key(self, head: str) -> None:
         """Raise the alarm for a head that a key of the log signed after it ended.
 
@@ -253,16 +258,12 @@ class Witness:
         Raises:
             SecureFlowError: `ledger_inconsistent`.
         """
-        head = parse_note(known).checkpoint
-        key = self._charter().log_keys[head.origin]
-        view = WitnessView(head.origin, key, head.size, head.root, known)
-        try:
-            observe(view, shown, ())
-        except SecureFlowError as error:
-            if error.code in _EVIDENCE:
-                error.details["log_key"] = key
-                await self.accuse(error)
-            raise
+        ours, theirs = parse_note(known).checkpoint, parse_note(shown).checkpoint
+        if ours.root != theirs.root:
+            error = inconsistent(self.view, theirs, shown, known)
+            error.details["log_key"] = self._charter().log_keys[ours.origin]
+            await self.accuse(error)
+            raise error
 
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
@@ -352,11 +353,6 @@ class Witness:
         if self.deeds is not None:
             self.deeds.leaf(leaf, spec)
         return leaf
-
-    async def accuse(self, error: SecureFlowError) -> None:
-        """Keep the evidence and raise the alarm."""
-        self.troubled = True
-        await self._evidence.accuse(error, self.view.log_key)
 
     def _keep_seen(self) -> None:
         with self._store.transaction():

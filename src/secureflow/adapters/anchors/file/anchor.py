@@ -70,7 +70,7 @@ class FileAnchor:
         self._own = canonical.b64decode(key.public, 64)
         self._keeper = keeper
         self._clock = clock
-        self._http = http or BoundedHttp(url, authority)
+        self._http = http or _reached(url, authority)
 
     @property
     def make(self) -> Make:
@@ -254,6 +254,17 @@ class FileAnchor:
             return canonical.parse_json(answer.body, filed.MAX_ANSWER)
         except SecureFlowError as error:
             raise malformed() from error
+
+
+def _reached(url: str, authority: Path | None) -> BoundedHttp:
+    try:
+        return BoundedHttp(url, authority)
+    except ValueError as error:
+        raise SecureFlowError(
+            "anchor_refused",
+            "The keeper's address must be an https URL without user, query and fragment.",
+            "Correct its `url` in the settings of anchors.",
+        ) from error
 
 
 def unavailable(reason: str) -> InfrastructureError:
