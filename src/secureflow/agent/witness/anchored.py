@@ -94,7 +94,8 @@ class AnchoredHeads:
 
         Raises:
             SecureFlowError: `ledger_inconsistent`, `ledger_key_ended`, and the alarm is raised with
-                both notes as evidence; that of an earlier alarm; the centre's, if it gives no proof now.
+                both notes as evidence; that of an earlier alarm; the centre's, if it gives no
+                proof now.
         """
         self._witness.check_alarm()
         await self._witness.check_key(head)
