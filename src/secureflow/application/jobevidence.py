@@ -62,9 +62,7 @@ async def finished_jobs(work: UnitOfWork, project: str) -> list[str]:
     found: list[str] = []
     cursor = ""
     while True:
-        page = await work.jobs.list(
-            cursor=cursor, project=project, state=JobState.SUCCEEDED.value
-        )
+        page = await work.jobs.list(cursor=cursor, project=project, state=JobState.SUCCEEDED.value)
         found += [one.id for one in page.items if not one.spec.get("part_of")]
         if not (cursor := page.next):
             return found

@@ -46,9 +46,7 @@ class ProjectRevenue:
 
     def standings(self) -> dict[str, Standing]:
         """Return where each settlement stands."""
-        known: dict[str, Agreement] = {
-            key: one.agreement for key, one in self.agreements.items()
-        }
+        known: dict[str, Agreement] = {key: one.agreement for key, one in self.agreements.items()}
         return standings(
             known,
             [one.settlement for one in self.settlements.values()],

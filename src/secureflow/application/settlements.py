@@ -23,8 +23,8 @@ from secureflow.domain.revenue import RevenueRecord
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.revenue.agreement import SignedAgreement
 from secureflow.engines.revenue.deeds import CENTRE, Deed, parse_deed
-from secureflow.engines.revenue.settlement import Computed, Settlement, computed, impossible
-from secureflow.engines.revenue.standing import Standing, ancestors, refusal
+from secureflow.engines.revenue.settlement import Settlement, computed, impossible
+from secureflow.engines.revenue.standing import Standing, ancestors, refusal, standing_of
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -234,11 +234,11 @@ class Settlements:
             raise missing("settlement", key)
         return await of_project(work, record.project)
 
-    async def _add(
-        self, transaction: Transaction, shown: Shown, deed: Deed
-    ) -> dict[str, Any]:
+    async def _add(self, transaction: Transaction, shown: Shown, deed: Deed) -> dict[str, Any]:
         agreement = shown.agreement.agreement
         if reason := refusal(agreement, shown.stored.computed, shown.standing, deed):
+            raise impossible(reason)
+        if reason := _rewrites(shown, deed):
             raise impossible(reason)
         if len(shown.deeds) >= MAX_DEEDS:
             raise impossible("it has too many deeds")
@@ -300,7 +300,9 @@ class Settlements:
         _check_free(known, settlement)
         evidence = await self._records.evidence(settlement.jobs)
         result = computed(agreement.agreement, settlement, evidence)
-        return Shown(StoredSettlement(settlement, result, principal.user), agreement, Standing(), ())
+        return Shown(
+            StoredSettlement(settlement, result, principal.user), agreement, Standing(), ()
+        )
 
 
 def agreement_missing() -> SecureFlowError:
@@ -341,6 +343,23 @@ def check_free(
     for key in binding:
         if key not in before and key != settlement.id and jobs & set(others[key].jobs):
             raise impossible("one of its jobs is in another settlement")
+
+
+def _rewrites(shown: Shown, deed: Deed) -> str:
+    """Return what a deed that is signed for an earlier time would change of what stands; "" none.
+
+    Deeds are judged in the order of their signed times. A slow clock may move the window's begin by
+    as much as clocks may differ; it can make no deed that counted count no more.
+    """
+    agreement, result = shown.agreement.agreement, shown.stored.computed
+    before = shown.standing
+    after = standing_of(agreement, result, [*(one for one, _ in shown.deeds), deed])
+    if deed.digest in after.ignored:
+        return after.ignored[deed.digest]
+    if not after.ignored.keys() <= before.ignored.keys():
+        return "it is signed for a time before what stands"
+    moved = before.since is not None and after.since is not None and before.since - after.since
+    return "it is signed for a time before what stands" if moved and moved > SKEW else ""
 
 
 def _check_free(known: ProjectRevenue, settlement: Settlement) -> None:

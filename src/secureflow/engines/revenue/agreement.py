@@ -224,8 +224,10 @@ _RULES: Final = {
     "per_job": lambda of: _whole(of.per_job, 0, MAX_AMOUNT),
     "entered": lambda of: isinstance(of.entered, bool) and (of.entered or of.per_job > 0),
     "unscored": lambda of: of.unscored in get_args(Unscored),
-    "kinds": lambda of: all(_matches(_JOB_KIND, one) for one in of.kinds)
-    and len(set(of.kinds)) == len(of.kinds) <= MAX_KINDS,
+    "kinds": lambda of: (
+        all(_matches(_JOB_KIND, one) for one in of.kinds)
+        and len(set(of.kinds)) == len(of.kinds) <= MAX_KINDS
+    ),
 }
 """Field → whether it is as the format demands."""
 

@@ -126,7 +126,7 @@ class Deed:
                     settlement=self.settlement,
                 ),
                 "Do not approve or pay anything by it; ask that organisation, not the centre.",
-                {"organisation": self.organisation, "act": self.act},
+                {"organisation": self.organisation, "act": self.act, "deed": self.json()},
             )
 
     def json(self) -> dict[str, Any]:

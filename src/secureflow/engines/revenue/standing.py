@@ -144,9 +144,7 @@ def check_signed(agreement: Agreement, log_keys: Iterable[str], deeds: Iterable[
         one.check(*(centre if one.organisation == CENTRE else keys))
 
 
-def refusal(
-    agreement: Agreement, computed: Computed | None, standing: Standing, deed: Deed
-) -> str:
+def refusal(agreement: Agreement, computed: Computed | None, standing: Standing, deed: Deed) -> str:
     """Return why a further deed does not count in this standing; "" if it does."""
     if (standing.state, deed.act) not in TRANSITIONS and deed.act != "accuse":
         return f"it is {standing.state}"
