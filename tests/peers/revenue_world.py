@@ -112,11 +112,11 @@ class Bank:
         charter = PinnedCharter(self.store, name, self.key, clock)
         charter.pin(SIGNED_CHARTER, CHARTER.digest)
         self.hands = Hands(services, name)
-        self.sent: list[Entry] = []
         agreements = OwnAgreements(self.store, name, self.key, charter, clock)
         self.own = OwnSettlements(
-            self.store, name, self.key, agreements, lambda: [LOG.public], clock, self.sent.extend
+            self.store, name, self.key, agreements, lambda: [LOG.public], clock
         )
+        self.own.places = lambda: ("file:test",)
         context = SimpleNamespace(
             store=self.store, charter=charter, party=name, clock=clock, key=self.key,
             settings=SimpleNamespace(evidence=folder / "evidence"),
@@ -137,6 +137,11 @@ class Bank:
     async def state(self, key: str) -> str:
         shown = cast("Any", await self.commands.show(key, PROJECT))
         return str(shown["state"])
+
+    @property
+    def sent(self) -> list[Entry]:
+        """What waits in the outbox, in its order."""
+        return [one.entry for one in self.store.queued_anchor_entries("file:test", 1000)]
 
     def evidence(self) -> list[Path]:
         return sorted((self.folder / "evidence").glob("accusation-*.json"))

@@ -25,7 +25,6 @@ class Kept:
         receipts: digest of an own deed → the centre's receipt; without one it was not told yet.
         refused: digest of an own deed → why the centre did not take it: it does not count.
         texts: digest of an own deed → `{salt, text}` behind its commitment.
-        sent: digests of deeds whose entries were handed to the outbox.
     """
 
     settlement: Settlement
@@ -34,7 +33,6 @@ class Kept:
     receipts: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, Any] = field(default_factory=dict)
-    sent: tuple[str, ...] = ()
 
     def json(self) -> dict[str, JSON]:
         """Return the JSON form."""
@@ -45,7 +43,6 @@ class Kept:
             "receipts": dict(self.receipts),
             "refused": dict(self.refused),
             "texts": dict(self.texts),
-            "sent": list(self.sent),
         }
 
     def with_deed(self, deed: Deed, **text: str) -> Kept:
@@ -97,7 +94,6 @@ class SettlementShelf:
             receipts=value["receipts"],
             refused=value["refused"],
             texts=value["texts"],
-            sent=tuple(value["sent"]),
         )
 
     def of_project(self, project: str) -> dict[str, Kept]:

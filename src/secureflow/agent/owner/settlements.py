@@ -10,14 +10,13 @@ settlement that is closed while a dispute could still be heard.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.keptsettlements import Kept, SettlementShelf
 from secureflow.agent.record.store import RecordStore
-from secureflow.engines.anchors.entries import Entry
 from secureflow.engines.revenue.agreement import Agreement
 from secureflow.engines.revenue.deeds import MAX_REFERENCE, SALT_BYTES, Act, Deed, commitment
 from secureflow.engines.revenue.outgoing import entries_of
@@ -26,6 +25,7 @@ from secureflow.engines.revenue.standing import (
     Standing,
     ancestors,
     check_signed,
+    in_order,
     refusal,
     standings,
 )
@@ -34,8 +34,6 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-Send = Callable[[Sequence[Entry]], None]
-"""Hands entries to the outbox in the caller's transaction; a known one is not sent twice."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
 
 
@@ -75,7 +73,6 @@ class OwnSettlements:
         agreements: pinned here.
         log_keys: returns the keys of the pinned charter's log, the present one first.
         clock: unix seconds.
-        send: to the places that keep deeds, if any is configured.
     """
 
     def __init__(
@@ -86,7 +83,6 @@ class OwnSettlements:
         agreements: OwnAgreements,
         log_keys: Callable[[], Sequence[str]],
         clock: Clock,
-        send: Send = lambda _: None,
     ) -> None:
         self._store = store
         self._party = party
@@ -94,7 +90,8 @@ class OwnSettlements:
         self._agreements = agreements
         self._log_keys = log_keys
         self._clock = clock
-        self._send = send
+        self.places: Callable[[], Iterable[str]] = lambda: ()
+        """Returns the names of the configured places that keep deeds (`Anchor.place`)."""
         self.shelf = SettlementShelf(store)
 
     def judge(self, project: str, shown: Sequence[ShownSettlement]) -> dict[str, Judged]:
@@ -242,9 +239,9 @@ class OwnSettlements:
                 self.shelf.keep(replace(kept, refused={**kept.refused, deed.digest: reason[:500]}))
 
     def hand_over(self, judged: Judged) -> int:
-        """Hand what is due to the places that keep deeds; return how many entries there were.
+        """Hand what is due to the places that keep deeds; return how many entries are new there.
 
-        A vote on shares and amounts is due at once, a dispute once the settlement is approved, the
+        What was handed over before is on its way already. A vote on shares and amounts is due at once, a dispute once the settlement is approved, the
         split once it is closed: its own members' votes make it so at a place.
         """
         computed = judged.kept.computed
@@ -254,20 +251,16 @@ class OwnSettlements:
         due += [one for one in judged.shown.deeds if one.act == "close"]
         if judged.standing.closed is None:
             due = [one for one in due if one.act != "close"]
-        count, sent = 0, list(judged.kept.sent)
+        settlement, places = judged.shown.settlement, tuple(self.places())
+        entries = [
+            entry
+            for deed in in_order(due)
+            for entry in entries_of(deed, judged.agreement, settlement, computed)
+        ]
+        if not places or not entries:
+            return 0
         with self._store.transaction():
-            for deed in due:
-                if deed.digest in sent:
-                    continue
-                settlement = judged.shown.settlement
-                entries = entries_of(deed, judged.agreement, settlement, computed)
-                self._send(entries)
-                sent.append(deed.digest)
-                count += len(entries)
-            kept = self.shelf.get(judged.shown.settlement.id)
-            if kept is not None and count:
-                self.shelf.keep(replace(kept, sent=tuple(sent)))
-        return count
+            return self._store.add_anchor_entries(places, entries, self._clock())
 
     def _sign(
         self,
