@@ -144,7 +144,7 @@ async def serve(
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        anchors = own_anchors(assembly, opening, stack)
+        anchors = own_anchors(assembly, link, opening, stack)
         own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
         page = page_commands(assembly, link, reload, granted, specs)
         others = await stack.enter_async_context(witnessing(assembly, link))
