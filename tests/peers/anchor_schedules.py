@@ -43,6 +43,7 @@ BUSY = 600.0
 """Virtual seconds in which deeds are done and things go wrong."""
 PATIENCE = 6 * 3600.0
 """Virtual seconds after which everything must be over."""
+MOST_KILLS = 150
 LIES = ("lost", "nothing", "early", "results")
 SAYS = ("lost", "doubled", "wrong", "unheard", "repeated", "unfinished")
 
@@ -65,7 +66,7 @@ class Fate:
     kills: int = 0
 
     async def step(self) -> None:
-        if self.dice.random() < self.likely:
+        if self.kills < MOST_KILLS and self.dice.random() < self.likely:
             self.kills += 1
             self.killed.set()
             await asyncio.Event().wait()
