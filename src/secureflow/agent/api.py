@@ -192,6 +192,20 @@ def notification_test(config: Path) -> list[dict[str, JSON]]:
     return list(control(config, "notification.test", READING))
 
 
+def witness_show(config: Path) -> dict[str, Any]:
+    """Return what the agent answers others, and whom it asks. See `edge.witnesscommands`."""
+    return dict(control(config, "witness.show"))
+
+
+def frauds(config: Path) -> list[dict[str, Any]]:
+    """Return the proofs of fraud in the agent's folder, whether or not it runs: path and file."""
+    from secureflow.agent.settings import AgentSettings
+    from secureflow.agent.witness.fraudfiles import kept_frauds
+
+    settings = AgentSettings.load(config)
+    return [{"path": str(path), "fraud": made} for path, made in kept_frauds(settings.evidence)]
+
+
 def anchor_list(config: Path, place: str = "", limit: int = 100) -> dict[str, Any]:
     """Return the places, and what of this agent's deeds is at them or on its way."""
     return dict(control(config, "anchor.list", place=place, limit=limit))

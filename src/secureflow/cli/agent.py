@@ -21,6 +21,7 @@ from secureflow.cli import (
     ownprobing,
     ownresults,
     ownstops,
+    ownwitness,
     people,
     policies,
 )
@@ -66,6 +67,8 @@ app.add_typer(owngrants.app, name="grant")
 app.add_typer(ownstops.jobs, name="job")
 app.add_typer(ownstops.projects, name="project")
 app.add_typer(ownstops.requesters, name="requester")
+app.add_typer(ownwitness.witness, name="witness")
+app.add_typer(ownwitness.fraud, name="fraud")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")

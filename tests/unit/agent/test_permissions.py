@@ -36,6 +36,7 @@ READS: Final = {
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
     *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
+    "witness.show",
 }
 OWN_ACCOUNT: Final = {
     *("people.me", "people.password", "people.totp.enrol", "people.totp.confirm"),

@@ -43,6 +43,7 @@ from secureflow.agent.edge.ownidentity import key_places, read_signing_key
 from secureflow.agent.edge.peoplecheck import check_people
 from secureflow.agent.edge.providercheck import check_providers
 from secureflow.agent.edge.recovery import NEXT_STEP
+from secureflow.agent.edge.witnesscheck import check_witness
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.schemas import DatasetConfig
@@ -451,6 +452,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("people", frozenset({"settings", "record", "record_missing"}), check_people),
     ("providers", frozenset({"settings"}), check_providers),
     ("anchors", frozenset({"settings"}), check_anchors),
+    ("witness", frozenset({"settings"}), check_witness),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
 

@@ -53,6 +53,8 @@ from secureflow.agent.edge.resultcommands import ResultCommands
 from secureflow.agent.edge.running import Describing
 from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
+from secureflow.agent.edge.witnesscommands import WitnessCommands
+from secureflow.agent.edge.witnessing import witnessing
 from secureflow.agent.job.context import Computing, Fetching
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
@@ -143,7 +145,9 @@ async def serve(
         anchors = own_anchors(assembly, opening, stack)
         own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
         page = page_commands(assembly, link, reload, granted, specs)
-        table = _tables(page, *own, anchors.commands)
+        others = await stack.enter_async_context(witnessing(assembly, link))
+        shown = WitnessCommands(settings.witness, store, others)
+        table = _tables(page, *own, anchors.commands, shown)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
         looking = [asyncio.create_task(one.run()) for one in (*watching, *anchors.tasks)]

@@ -125,6 +125,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "anchor.heads": _READ,
     "anchor.verify": _READ,
     "anchor.doctor": _READ,
+    "witness.show": _READ,
     "notification.list": _READ,
     "notification.read": _READ,
     "notification.failed": _READ,

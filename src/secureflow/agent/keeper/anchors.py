@@ -133,6 +133,19 @@ class Anchors:
                 await asyncio.to_thread(self._bind, member)
             return self._place.state is not None
 
+    def standing(self) -> dict[str, JSON]:
+        """Return how it stands, for the owner."""
+        state = self._place.state
+        return {
+            "place": self._place.name,
+            "founded": state is not None,
+            "bound": len(self._place.bindings),
+            "members": len(state.members) if state else 0,
+            "lines": self._file.lines,
+            "problem": self.fault.message if self.fault else "",
+            "hint": self.fault.hint if self.fault else "",
+        }
+
     async def start(self) -> None:
         """Read the file, and hand in the keeper's own binding; a fault is kept and logged."""
         try:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from secureflow.agent.keeper.app import Asked, Endpoint, Reply, json_reply
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import PinnedCharter
-from secureflow.agent.witness.hearing import Hearing
+from secureflow.agent.witness.hearing import GOSSIP, Hearing
 from secureflow.agent.witness.witness import Witness
 from secureflow.engines.ledger.notes import MAX_NOTE_BYTES, Note, attach, parse_note
 from secureflow.kit.backoff import Backoff
@@ -35,8 +35,6 @@ INTERVAL: Final = 300.0
 LOOK: Final = 5.0
 """Seconds between two looks for a head that is new here: a job's end brings one."""
 LONGEST: Final = 600.0
-STANDING: Final = "gossip"
-"""The fact that says how the talks went, for the doctor."""
 _ALARMS: Final = frozenset({"ledger_inconsistent", "ledger_key_ended"})
 
 _log = get_logger(__name__)
@@ -136,7 +134,7 @@ class Gossip:
 
     def _note_standing(self, party: str, trouble: SecureFlowError | None) -> None:
         listed = {one.party for one in self._partners}
-        before: Mapping[str, Any] = self._store.fact(STANDING) or {}
+        before: Mapping[str, Any] = self._store.fact(GOSSIP) or {}
         now: dict[str, JSON] = {one: told for one, told in before.items() if one in listed}
         last = now.get(party)
         since = last.get("at", 0) if trouble is not None and isinstance(last, dict) else None
@@ -145,7 +143,7 @@ class Gossip:
             "trouble": None if trouble is None else {"code": trouble.code},
         }
         with self._store.transaction():
-            self._store.set_fact(STANDING, now)
+            self._store.set_fact(GOSSIP, now)
 
     def _cosigners(self, note: Note) -> frozenset[str]:
         return note.cosigners(self._charter.pinned().keys)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.evidence import Call, read_head
+from secureflow.agent.witness.hearing import WITNESSES
 from secureflow.agent.witness.witness import Observed, Witness
 from secureflow.agent.witnesssettings import OtherWitness
 from secureflow.engines.ledger.notes import noted_size, parse_note
@@ -32,8 +33,6 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
-STANDING: Final = "witnesses"
-"""The fact with the newest cosignature of each, its size, and what went wrong last."""
 LOOK: Final = 5.0
 FIRST: Final = 5.0
 LONGEST: Final = 600.0
@@ -146,7 +145,7 @@ class OtherWitnesses:
             self._witness.keep(observed)
 
     def _standing(self, name: str) -> dict[str, Any]:
-        kept = (self._store.fact(STANDING) or {}).get(name) or {}
+        kept = (self._store.fact(WITNESSES) or {}).get(name) or {}
         return dict(kept) if kept.get("origin") == self._witness.view.origin else {}
 
     def _note_trouble(self, name: str, error: SecureFlowError) -> None:
@@ -156,17 +155,17 @@ class OtherWitnesses:
 
     def _set_standing(self, name: str, now: Mapping[str, JSON]) -> None:
         listed = {one.name for one in self._listed}
-        before: Mapping[str, Any] = self._store.fact(STANDING) or {}
+        before: Mapping[str, Any] = self._store.fact(WITNESSES) or {}
         kept = {one: told for one, told in before.items() if one in listed}
         with self._store.transaction():
-            self._store.set_fact(STANDING, kept | {name: dict(now)})
+            self._store.set_fact(WITNESSES, kept | {name: dict(now)})
 
 
 def witness_lines(fact: JSON, note: str) -> list[str]:
     """Return the cosignatures of other witnesses over this very head.
 
     Args:
-        fact: `STANDING`.
+        fact: `WITNESSES`.
         note: a head as the log signed it.
     """
     listed: Mapping[str, Any] = fact or {}

@@ -24,6 +24,10 @@ from secureflow.kit.text import Text
 
 FACT: Final = "heard"
 """The fact with the heads that the centre has not proved yet: notes, the greatest first."""
+GOSSIP: Final = "gossip"
+"""The fact that says how talks with other members' agents went."""
+WITNESSES: Final = "witnesses"
+"""The fact with the newest cosignature of each witness of others, and what went wrong last."""
 MAX_WAITING: Final = 16
 """A log could sign heads without end: the greatest ones are enough to convict it."""
 FIRST: Final = 1.0
