@@ -43,6 +43,22 @@ async def test_an_evaluation_ends_the_course(tmp_path: Path, number: int, stage:
     assert again["receipt"]["round"] == 2
 
 
+async def test_a_job_without_an_early_stop_is_evaluated_after_its_last_round(
+    tmp_path: Path,
+) -> None:
+    """A centre that may choose the round chooses the model that suits it best."""
+    world = World(tmp_path / "agent")
+    await world.admitted()
+    await world.round(1)
+    error = await refused(world, "train", world.train_body(2, "evaluate"))
+    assert error.code == "stale_round"
+    assert world.store.round(JOB, 2, "evaluate") is None
+    await world.round(2)
+    await world.round(3)
+    evaluated = await world.ask("train", world.train_body(4, "evaluate"))
+    assert evaluated["receipt"]["round"] == 4
+
+
 async def test_no_vote_for_fewer_contributors_than_were_approved(tmp_path: Path) -> None:
     """The enclave counts too; an agent's own word does not hang on it."""
     parties = (ME, "bank-b", "bank-c", "bank-d")

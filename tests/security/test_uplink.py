@@ -404,8 +404,14 @@ async def test_an_upload_that_ends_after_the_freeze(world: EnclaveWorld) -> None
     await world.release(world.certificate(world.question(PARTIES[:3])))
 
 
-async def test_an_upload_that_ends_after_the_model_moved(world: EnclaveWorld) -> None:
+async def test_an_upload_that_ends_after_the_model_moved(tmp_path: Path) -> None:
     """Evaluation sums of the old model must not count for the new one."""
+    plan = {"rounds": 3, "early_stop": {"patience": 1}}
+    async with enclave_world(tmp_path, plan=plan) as world:
+        await _moved_during_an_upload(world)
+
+
+async def _moved_during_an_upload(world: EnclaveWorld) -> None:
     sealed = world.seal("bank-a", world.update(0, "evaluate"), number=1, stage="evaluate")
     held = Held(world, "bank-a", sealed)
     await held.begin()

@@ -148,7 +148,7 @@ def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome
     job = read_mapping(path)
     say(t("{file}: simulated here, unprotected", file=path.name))
     outcome = simulation.run(job, data, label=path.stem, on_round=_tell, base=path.parent)
-    if figures := _figures(outcome.last_metrics):
+    if figures := _figures(outcome.last_metrics, noised=outcome.privacy is not None):
         say(f"{t('the last model')}  {figures}")
         say(t("The figures of a round are of the model that it starts from."))
     if (own := outcome.own_models) is not None:
@@ -164,15 +164,16 @@ def _tell(row: Mapping[str, Any]) -> None:
     say("  ".join(filter(None, told)))
 
 
-def _figures(row: Mapping[str, Any]) -> str:
-    """Return the figures of a model in one line."""
+def _figures(row: Mapping[str, Any], *, noised: bool = False) -> str:
+    """Return the figures of a model in one line, and whether they carry noise."""
     from secureflow.application.reports.curves import own_figures
 
-    return "  ".join(
+    told = [
         f"{t(name)} {row[name]:.4f}"
         for name in (*_SHOWN, *own_figures([row]), "epsilon")
         if isinstance(row.get(name), float)
-    )
+    ]
+    return "  ".join([*told, t("noised")] if told and (noised or "epsilon" in row) else told)
 
 
 def _show(outcomes: list[Outcome], output: Form) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from secureflow.domain.anchorerrors import ANCHOR_ERRORS
 from secureflow.domain.categories import Category
 from secureflow.domain.errorcodes import ENCLAVES, PROGRAMS
 from secureflow.domain.granterrors import GRANT_CODES, STOPPING
@@ -20,6 +21,7 @@ __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "ca
 
 CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
+    **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
     "not_found": Category.NOT_FOUND,

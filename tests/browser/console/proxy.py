@@ -29,6 +29,10 @@ def _handler(prefix: str, upstream: str) -> type[BaseHTTPRequestHandler]:
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
 
     class Forward(BaseHTTPRequestHandler):
+        def setup(self) -> None:
+            self.request.do_handshake()  # here: where links are taken it would hold all others up
+            super().setup()
+
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
@@ -63,6 +67,16 @@ def _handler(prefix: str, upstream: str) -> type[BaseHTTPRequestHandler]:
     return Forward
 
 
+class Proxy(ThreadingHTTPServer):
+    """Takes as many links at once as a browser opens."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a browser leaves when it likes, in a handshake too."""
+
+
 def _certificate(directory: Path) -> Path:
     """Write a certificate of its own with its key, which the browser is told not to look at."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -85,11 +99,12 @@ def _certificate(directory: Path) -> Path:
 @contextmanager
 def proxied(prefix: str, upstream: str, directory: Path) -> Iterator[str]:
     """Publish `upstream` under `prefix`; yield the address, prefix included."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(prefix, upstream))
-    server.daemon_threads = True
+    server = Proxy(("127.0.0.1", 0), _handler(prefix, upstream))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_certificate(directory))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

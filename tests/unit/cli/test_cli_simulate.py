@@ -156,3 +156,20 @@ def test_what_code_says_leaves_the_json_alone(
     assert outcome["notes"] == ["A warning of the code (2 ×): UserWarning: odd (x.py, line 3)"]
     assert err.count("party-002 | step 1\n") == 1
     assert err.count("UserWarning") == 1
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_figures_that_carry_noise_are_said_to(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], private: bool
+) -> None:
+    numeric = [{"column": "x", "bounds": [-3, 3], "scale": "bounds"}]
+    job = {**JOB, "features": {**JOB["features"], "numeric": numeric}}
+    job["plan"] = {"rounds": 1, "validation": 0.3}
+    if private:
+        job["privacy"] = {"delta": 1e-3, "noise_multiplier": 1.0, "rows": 40, "metrics_noise": 1.0}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert run(words) == 0
+    err = capsys.readouterr().err
+    told = [one for one in err.splitlines() if one.lstrip().startswith("round")]
+    assert told, err
+    assert {one.endswith("noised") or "  noised  " in one for one in told} == {private}

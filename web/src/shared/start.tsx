@@ -17,7 +17,10 @@ export async function start(pages: readonly Page[], shell: Shell): Promise<void>
   const queries = queryClient();
   const router = routerOf(routesOf(pages, shell, Absent), prefix());
   allowOwnStyles();
-  reloadAfterUpgrade();
+  reloadAfterUpgrade(() => {
+    const { location } = router.state.navigation;
+    return location && router.createHref(location);
+  });
   await startTexts();
   const place = document.getElementById('root');
   if (!place) return;

@@ -36,13 +36,18 @@ class TrainingEngineKind:
         return federated_training(context)
 
     def rounds_of(self, spec: TrainingSpec, stage: str) -> range:
-        """Return the numbers of a stage's rounds: an early stop evaluates before the last."""
+        """Return the numbers of a stage's rounds.
+
+        The evaluation follows the last; only a plan with an early stop has it before. A centre
+        could otherwise end a job as a success after the round that it likes best.
+        """
         last = spec.planned_rounds
+        first = last + 1 if spec.plan.early_stop is None else 1
         rounds = {
             "moments": range(1 if spec.needs_moments else 0),
             "validation": range(1 if spec.plan.contribution else 0),
             "train": range(1, last + 1),
-            "evaluate": range(1, last + 2),
+            "evaluate": range(first, last + 2),
         }
         return rounds.get(stage, range(0))
 

@@ -9,13 +9,18 @@ export function PageFailed() {
   return <Failed error={error} retry={() => window.location.reload()} />;
 }
 
-/** After an upgrade of the server the old program's parts are gone: loads the new one, once. */
-export function reloadAfterUpgrade(): void {
+/**
+ * After an upgrade of the server the old program's parts are gone, and a part can fail to arrive:
+ * loads the program anew, once, where somebody was going (`pending`, an address) if they were.
+ */
+export function reloadAfterUpgrade(pending: () => string | undefined): void {
   window.addEventListener('vite:preloadError', (event) => {
     const last = Number(sessionStorage.getItem(RELOADED) ?? 0);
     if (Date.now() - last < 60_000) return;
     sessionStorage.setItem(RELOADED, String(Date.now()));
     event.preventDefault();
-    window.location.reload();
+    const wanted = pending();
+    if (wanted === undefined) window.location.reload();
+    else window.location.assign(wanted);
   });
 }
