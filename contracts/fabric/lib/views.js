@@ -8,6 +8,7 @@ const { total } = require('./money');
 const { ascending, descending } = require('./records');
 
 const MOST = 1000;
+const NEWEST = 32;
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
 function must(holds) {
@@ -35,7 +36,7 @@ async function roots(kept, { log, size }) {
     return ((await kept.get('root', log, descending(size))) ?? []).map((one) => one.root);
 }
 
-// The newest heads of a log first, and all its forks, at most `MOST` roots.
+// The newest heads of a log, and all its forks, at most `MOST` roots; the newest first.
 async function heads(kept, { log }) {
     must(word(log));
     const found = new Map();
@@ -49,9 +50,11 @@ async function heads(kept, { log }) {
     for await (const [size] of kept.range('fork', log)) {
         take(size, await kept.get('root', log, size));
     }
+    let newest = 0;
     for await (const [size, list] of kept.range('root', log)) {
         take(size, list);
-        if (count >= MOST) {
+        newest += 1;
+        if (newest >= NEWEST) {
             break;
         }
     }

@@ -25,7 +25,8 @@ MESSAGE_BYTES: Final = 100 << 20
 """As many as a peer sends and takes; a block is as long as its channel's settings let it be."""
 PAGE_BYTES: Final = 8 << 20
 _QUERY: Final = "qscc"
-_ABSENT: Final = ("not found", "no such transaction", "entry not found")
+_ABSENT: Final = ("no such transaction ID", "entry not found in index")
+"""What qscc says of a transaction that is in no block: of 2.5, and of earlier ones."""
 
 
 class Peer:
@@ -127,9 +128,7 @@ class Peer:
     async def transaction(self, transaction: str) -> dict[str, Any]:
         """Return a transaction of the chaincode's where it is in a block; else nothing."""
         try:
-            data = await self._evaluated(
-                _QUERY, ["GetBlockByTxID", self._channel, transaction]
-            )
+            data = await self._evaluated(_QUERY, ["GetBlockByTxID", self._channel, transaction])
         except Failure as failure:
             if any(one in failure.words for one in _ABSENT):
                 return {"transaction": None}
