@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from secureflow.adapters.anchors.fabric.account import account_of
 from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys, FabricPlace
 from secureflow.agent.owner.engines import OwnEngines
+from secureflow.application.ports.anchor import Happened
 from secureflow.demo.platform import free_ports
 from secureflow.engines.anchors.entries import Admit, AnchorHead, binding
 from secureflow.kit.errors import SecureFlowError
@@ -247,10 +248,10 @@ class Network:
         self.gateway.kill()
         self.gateway = None
 
-    def do(self, name: str, **more: Any) -> Any:
+    def do(self, what: str, **more: Any) -> Any:
         """Have the network do something."""
         assert self.gateway is not None
-        return self.gateway.ask({"do": name, **more})
+        return self.gateway.ask({"do": what, **more})
 
     @contextlib.contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -277,7 +278,7 @@ class Network:
             "host": "localhost",
             "patience": 10.0,
             "wait": 2.0,
-            "quiet": 0.3,
+            "quiet": 0.2,
         }
         return FabricPlace(**{**given, **more})
 
@@ -310,6 +311,7 @@ def head(size: int, root: int = 1, log: int = 1) -> AnchorHead:
     return AnchorHead(bytes([log]) * 32, size, bytes([root]) * 32, (b"s" * 32, b"t" * 32))
 
 
-def sizes(events: Sequence[Any]) -> list[int]:
-    """Return the sizes of anchored heads."""
-    return [one.entry.size for one in events]
+def sizes(events: Sequence[Happened], log: int) -> list[int]:
+    """Return the sizes of a log's heads among what happened."""
+    heads = (one.entry for one in events if isinstance(one.entry, AnchorHead))
+    return [one.size for one in heads if one.log == bytes([log]) * 32]

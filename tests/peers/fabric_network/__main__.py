@@ -2,7 +2,7 @@
 
     {"do": "fault", "name": …} {"do": "hold"} {"do": "release"} {"do": "cut"} {"do": "codes"}
 
-It says where it listens in its first line, and answers each command with one. It ends with its input.
+It says where it listens in its first line, answers each command with one, and ends with its input.
 """
 
 from __future__ import annotations

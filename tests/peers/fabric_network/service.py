@@ -311,7 +311,8 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
             return _evaluated(blocks[self._chain.where[more[0]][0]].SerializeToString())
         if name == "GetBlockByNumber" and int(more[0]) < len(blocks):
             return _evaluated(blocks[int(more[0])].SerializeToString())
-        reason = f"Failed to get block for txID {more[0]}, error no such transaction ID [{more[0]}] in index"
+        reason = f"Failed to get block for txID {more[0]}, "
+        reason += f"error no such transaction ID [{more[0]}] in index"
         words = f"chaincode response 500, {reason}"
         told = f"evaluate call to endorser returned error: {words}"
         return await _abort(context, grpc.StatusCode.UNKNOWN, told, [words])

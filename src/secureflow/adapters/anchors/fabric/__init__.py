@@ -1,1 +1,1 @@
-"""Hyperledger Fabric as a place for anchors: `driver` here, `gateway` in an interpreter of its own."""
+"""Hyperledger Fabric as a place for anchors: `driver` here, `gateway` in its own interpreter."""

@@ -1,10 +1,14 @@
 """`application.ports.anchor.Anchor` over a Fabric peer's gateway.
 
-A ticket is a whole transaction: endorsed and signed when it is prepared, stored, and only then given
-to the orderers, so that a sender that is killed gives them the same bytes again. A second copy is
-invalid by its transaction id (DUPLICATE_TXID), and what happened to the first one counts. A
+A ticket is a whole transaction: endorsed and signed when it is prepared, stored, and only then
+given to the orderers, so that a sender that is killed gives them the same bytes again. A second
+copy is invalid by its transaction id (DUPLICATE_TXID), and what happened to the first one counts. A
 transaction that lost a race for a key (MVCC_READ_CONFLICT) or is otherwise invalid did nothing and
 never will: it is `lost`, and its entries need a new ticket.
+
+A reader that is a few blocks behind reads those, and its cursor then stands behind the last of
+them; one that is further behind has the chaincode's events streamed, resumed behind the transaction
+at its cursor.
 
 A block of Fabric is final. A channel whose block at the cursor has another hash is another channel
 under the same name, which a reader learns as a reorganisation.
@@ -39,6 +43,8 @@ from secureflow.kit.text import Text
 _ANSWER_BYTES: Final = 8 << 20
 _MOST_HEADS: Final = 1000
 _MOST_POSITIONS: Final = 4096
+_END: Final = 2**31 - 1
+"""Index of a cursor that stands behind everything of its block."""
 _OTHER: Final = "the chaincode was begun under another name"
 
 
@@ -56,7 +62,8 @@ class FabricPlace:
         client: PEM certificate for mutual TLS, if the peer asks for one.
         patience: seconds for a call.
         wait: seconds that the outcome of a transaction that is in no block yet is waited for.
-        quiet: seconds without an event after which a page ends.
+        quiet: seconds without a streamed event after which a page ends.
+        near: blocks that are read one by one instead.
     """
 
     target: str
@@ -70,11 +77,12 @@ class FabricPlace:
     patience: float = 15.0
     wait: float = 1.0
     quiet: float = 0.5
+    near: int = 32
 
 
 @dataclass(frozen=True)
 class FabricKeys:
-    """Private keys as PEM: of the identity, and of the certificate for mutual TLS if there is one."""
+    """Private keys as PEM: of the identity, and of the certificate for mutual TLS."""
 
     identity: bytes
     client: bytes = b""
@@ -86,7 +94,7 @@ class FabricAnchor:
     Args:
         where: the place.
         python: gives the interpreter of the environment `fabric` (`secureflow engine install`).
-        keys: gives the private keys: from 0600 files, unwrapped by the key vault if they are wrapped.
+        keys: gives the private keys: from 0600 files, unwrapped by the key vault if wrapped.
 
     Raises:
         SecureFlowError: `anchor_refused`: the certificate cannot be read.
@@ -177,25 +185,30 @@ class FabricAnchor:
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         """See `Anchor.happened`."""
         height = (await self._ask("info"))["height"]
-        found: list[Happened] = []
-        start, behind, moved = 0, "", False
-        if after is not None:
-            block = await self._ask("block", number=after.block)
-            if block["hash"] != after.hash:
-                after, moved = None, True
-            else:
-                start = after.block
-                done = self._at(block["transactions"], after.index // MOST_ENTRIES)
-                behind = done.id
-                found = [one for one in done.happened() if one.position.index > after.index]
+        start, behind, found, moved = await self._resumed(after)
         told = await self._ask(
             "page", start=start, after=behind, height=height, limit=limit,
-            quiet=self._where.quiet,
+            quiet=self._where.quiet, near=self._where.near,
         )  # fmt: skip
         for one in told["transactions"]:
             found += self._read(one).happened()
-        events = tuple(found[:limit])
-        return Page(events, events[-1].position if events else after, moved)
+        events, through = tuple(found[:limit]), told["through"]
+        if through is not None and len(found) <= limit:
+            return Page(events, Position(through["block"], through["hash"], _END), moved)
+        return Page(events, events[-1].position if events else None if moved else after, moved)
+
+    async def _resumed(self, after: Position | None) -> tuple[int, str, list[Happened], bool]:
+        """Return where to go on: block, transaction in it, what its batch still has; or anew."""
+        if after is None:
+            return 0, "", [], False
+        block = await self._ask("block", number=after.block)
+        if block["hash"] != after.hash:
+            return 0, "", [], True
+        if after.index == _END:
+            return after.block + 1, "", [], False
+        done = self._at(block["transactions"], after.index // MOST_ENTRIES)
+        rest = [one for one in done.happened() if one.position.index > after.index]
+        return after.block, done.id, rest, False
 
     async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
         """See `Anchor.heads`."""

@@ -16,12 +16,13 @@ _REFUSING: Final = {
     "identity": "certificate and key do not fit together",
     "swapped": "the peer returned another transaction for signing than the one proposed",
     "malformed": "the peer returned what is no block of this channel",
+    "too_large": "the peer returned more than is read of it",
     "request": "the gateway process did not understand the request",
 }
 """Nothing changes by trying again."""
 _REASONS: Final = {
     "stranger": "the account of this certificate is no member of the place",
-    "clock": "the clocks of this machine and of the endorsing peer are more than five minutes apart",
+    "clock": "the clocks of this machine and of the peer are more than five minutes apart",
     "malformed": "the chaincode does not read these entries",
     "no_function": "the chaincode does not have this function",
     "begun": "the place has its members already",

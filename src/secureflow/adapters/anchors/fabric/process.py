@@ -166,7 +166,7 @@ class GatewayProcess:
             ValueError: it is none.
         """
         if not isinstance(told, dict) or not isinstance(told.get("id"), int):
-            raise ValueError("id")  # noqa: TRY004 - whatever it says, it is no answer
+            raise ValueError("id")
         waiting = self._waiting.get(told["id"])
         answer, error = told.get("answer"), told.get("error")
         if waiting is None or waiting.done():

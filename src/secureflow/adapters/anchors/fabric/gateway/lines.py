@@ -1,4 +1,4 @@
-"""JSON, one message a line and bounded, over the pipe between the driver and the gateway process."""
+"""JSON, one bounded message a line, over the pipe between driver and gateway process."""
 
 from __future__ import annotations
 

@@ -145,30 +145,53 @@ class Peer:
         return {"hash": blocks.hash_of(found.header), "transactions": every}
 
     async def page(
-        self, start: int, after: str, height: int, limit: int, quiet: float
+        self, start: int, after: str, height: int, limit: int, quiet: float, near: int
     ) -> dict[str, Any]:
         """Return valid transactions of the chaincode, oldest first.
 
         Args:
             start: number of the block to begin with.
             after: id of a transaction of that block, behind which they begin; or nothing.
-            height: the peer's: what is in a later block may come too, but is not waited for.
+            height: the peer's.
             limit: of transactions.
             quiet: seconds without an event after which the page ends: the stream says nothing of
                 blocks without one.
+            near: how many blocks are read one by one instead of streaming events.
+
+        Returns:
+            `transactions`; `through`, number and hash of the block up to which that is everything,
+            where that is known.
         """
+        if height - start <= near:
+            return await self._scanned(start, after, height, limit)
         wanted = await self._announced(start, after, height, limit, quiet)
         found: list[dict[str, Any]] = []
         size = 0
         for number in sorted({block for block, _ in wanted}):
             names = {name for block, name in wanted if block == number}
-            for one in (await self.block(number))["transactions"]:
-                if one["id"] in names and one["code"] == "VALID":
-                    found.append(one)
-                    size += len(one["event"])
+            every = (await self.block(number))["transactions"]
+            found += [one for one in every if one["id"] in names and one["code"] == "VALID"]
+            size += sum(len(one["event"]) for one in every)
             if size > PAGE_BYTES:
                 break
-        return {"transactions": found}
+        return {"transactions": found, "through": None}
+
+    async def _scanned(self, start: int, after: str, height: int, limit: int) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
+        through: dict[str, Any] | None = None
+        size = 0
+        for number in range(start, height):
+            block = await self.block(number)
+            valid = [one for one in block["transactions"] if one["code"] == "VALID"]
+            names = [one["id"] for one in valid]
+            if after in names:
+                valid = valid[names.index(after) + 1 :]
+            found += valid
+            size += sum(len(one["event"]) for one in valid)
+            through = {"block": number, "hash": block["hash"]}
+            if len(found) > limit or size > PAGE_BYTES:
+                break
+        return {"transactions": found, "through": through}
 
     async def _announced(
         self, start: int, after: str, height: int, limit: int, quiet: float

@@ -58,7 +58,7 @@ class Gateway:
             "block": lambda: peer.block(asked["number"]),
             "transaction": lambda: peer.transaction(asked["transaction"]),
             "page": lambda: peer.page(
-                asked["start"], asked["after"], asked["height"], asked["limit"], asked["quiet"]
+                *(asked[name] for name in ("start", "after", "height", "limit", "quiet", "near"))
             ),
         }
         return await doing[name]()
