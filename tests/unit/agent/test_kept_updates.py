@@ -255,15 +255,15 @@ async def test_an_update_is_durable_before_its_round_is_recorded(
     assert done == ["state", "update", "record"]
 
 
-@pytest.mark.parametrize(("stage", "number"), [("train", 1), ("evaluate", 2)])
+@pytest.mark.parametrize(("stage", "number"), [("train", 1), ("evaluate", 4)])
 async def test_an_agent_that_was_started_again_sends_what_it_recorded(
     tmp_path: Path, stage: str, number: int
 ) -> None:
     """Its numeric code may be another since: an upgrade of NumPy, another kind of processor."""
     world = World(tmp_path / "agent", kinds=AGENT_KINDS)
     await world.admitted()
-    if number > 1:
-        await world.round(1)
+    for earlier in range(1, number):
+        await world.round(earlier)
     body = world.train_body(number, stage)
     await world.ask("train", body)
     first, calls = sent(world, number), world.worker.calls.count(stage)

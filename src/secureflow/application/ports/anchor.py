@@ -56,6 +56,8 @@ class Outcome:
             included: its entries need a new ticket).
         position: where it is included.
         results: of each entry in their order, once it is included.
+        reasons: of each entry, why it was refused (`engines.anchors.judged.REASONS`), else empty;
+            none at all where the place does not say.
         receipt: what proves it to others, once it is final.
         depth: blocks from it to the newest, itself included; 0 if it is not included.
     """
@@ -63,6 +65,7 @@ class Outcome:
     state: Literal["waiting", "final", "lost"]
     position: Position | None = None
     results: tuple[Result, ...] = ()
+    reasons: tuple[str, ...] = ()
     receipt: JSON = None
     depth: int = 0
 
