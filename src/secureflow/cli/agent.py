@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli import (
     inbox,
+    ownanchors,
     owncode,
     owndata,
     owngrants,
@@ -20,6 +21,7 @@ from secureflow.cli import (
     ownprobing,
     ownresults,
     ownstops,
+    ownwitness,
     people,
     policies,
 )
@@ -52,6 +54,7 @@ from secureflow.kit.text import text_in
 app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(ownanchors.app, name="anchor")
 app.add_typer(owndata.app, name="data")
 app.add_typer(ownmodels.app, name="model")
 app.add_typer(ownpredictions.app, name="prediction")
@@ -64,6 +67,8 @@ app.add_typer(owngrants.app, name="grant")
 app.add_typer(ownstops.jobs, name="job")
 app.add_typer(ownstops.projects, name="project")
 app.add_typer(ownstops.requesters, name="requester")
+app.add_typer(ownwitness.witness, name="witness")
+app.add_typer(ownwitness.fraud, name="fraud")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")

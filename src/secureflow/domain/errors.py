@@ -16,6 +16,8 @@ from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
+from secureflow.domain.placeerrors import PLACES
+from secureflow.domain.revenueerrors import REVENUE_CODES
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
@@ -24,6 +26,7 @@ CATALOGUE: dict[str, Category] = {
     **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
     **IDENTITY_ERRORS,
+    **PLACES,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,
@@ -330,7 +333,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_not_confirmed": Category.INVALID,
     "charter_not_pinned": Category.CONFLICT,
     "consent_refused": Category.FORBIDDEN,
-    **{code: Category(name) for code, name in GRANT_CODES.items()},
+    **{code: Category(name) for code, name in {**GRANT_CODES, **REVENUE_CODES}.items()},
     "dataset_unknown": Category.NOT_FOUND,
     "enclave_lost": Category.UNAVAILABLE,
     "expired": Category.CONFLICT,

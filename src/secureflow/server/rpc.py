@@ -53,6 +53,7 @@ from secureflow.server.logverbs import (
 )
 from secureflow.server.peers import check_join
 from secureflow.server.questionverbs import answers, ask
+from secureflow.server.revenueverbs import REVENUE_VERBS
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -211,6 +212,7 @@ class PartyDesk:
             "job.withdraw": withdraw,
             "question.ask": ask,
             "question.answers": answers,
+            **REVENUE_VERBS,
             "status": self._status,
             "engines": _engines,
         }

@@ -27,6 +27,7 @@ from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
@@ -167,6 +168,7 @@ UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
 QUESTIONS = EntityKind(Question, "question", tables.QUESTIONS)
+REVENUE = EntityKind(RevenueRecord, "revenue record", tables.REVENUE)
 PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
 WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
 DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)

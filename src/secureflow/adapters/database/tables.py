@@ -139,6 +139,7 @@ UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 IDENTITIES = _entity("identities", "user")
 PENDING_LOGINS = _entity("pending_logins", "block", expiring=True)
 QUESTIONS = _entity("questions", "job", "organisation")
+REVENUE = _entity("revenue", "project", "kind", "settlement", "organisation")
 PREFERENCES = _entity("preferences")
 WEBHOOKS = _entity("webhooks", "organisation")
 DELIVERIES = _entity(

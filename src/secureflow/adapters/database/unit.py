@@ -58,6 +58,7 @@ from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
@@ -102,6 +103,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
         self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
         self.questions: Store[Question] = EntityStore(self, entities.QUESTIONS)
+        self.revenue: Store[RevenueRecord] = EntityStore(self, entities.REVENUE)
         self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
         self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
         self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)

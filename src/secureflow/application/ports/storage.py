@@ -20,6 +20,7 @@ from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
 from secureflow.domain.queue import QueuedJob
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
@@ -281,6 +282,7 @@ class UnitOfWork(Protocol):
     identities: Store[Identity]
     pending_logins: Store[PendingLogin]
     questions: Store[Question]
+    revenue: Store[RevenueRecord]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]

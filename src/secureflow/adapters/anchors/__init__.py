@@ -1,0 +1,1 @@
+"""Places that keep anchors: chains, chaincodes, and files of other parties."""
