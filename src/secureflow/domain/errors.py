@@ -17,6 +17,7 @@ from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
 from secureflow.domain.placeerrors import PLACES
+from secureflow.domain.witnesserrors import WITNESS_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
@@ -24,6 +25,7 @@ CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
     **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
+    **WITNESS_ERRORS,
     **IDENTITY_ERRORS,
     **PLACES,
     "not_found": Category.NOT_FOUND,
