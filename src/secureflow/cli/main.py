@@ -18,6 +18,7 @@ import typer
 
 from secureflow.cli import (
     agent,
+    anchors,
     audit,
     bundles,
     charter,
@@ -82,6 +83,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(queue.app, name="queue")
+app.add_typer(anchors.app, name="anchor")
 app.add_typer(jobtemplates.app, name="template")
 app.add_typer(strategies.app, name="strategy")
 app.add_typer(timetables.app, name="timetable")

@@ -17,6 +17,7 @@ from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
 from secureflow.domain.placeerrors import PLACES
+from secureflow.domain.revenueerrors import REVENUE_CODES
 from secureflow.domain.witnesserrors import WITNESS_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
@@ -334,7 +335,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_not_confirmed": Category.INVALID,
     "charter_not_pinned": Category.CONFLICT,
     "consent_refused": Category.FORBIDDEN,
-    **{code: Category(name) for code, name in GRANT_CODES.items()},
+    **{code: Category(name) for code, name in {**GRANT_CODES, **REVENUE_CODES}.items()},
     "dataset_unknown": Category.NOT_FOUND,
     "enclave_lost": Category.UNAVAILABLE,
     "expired": Category.CONFLICT,

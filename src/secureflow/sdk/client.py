@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from secureflow.sdk import answers, deadline, verbs
+from secureflow.sdk.anchors import Anchors
 from secureflow.sdk.audit import Audit
 from secureflow.sdk.bundles import Bundles
 from secureflow.sdk.calls import Awaiting, Blocking, Call, D_co, Resource, operation
@@ -54,6 +55,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.queue = Queue(driver)
+        self.anchors = Anchors(driver)
         self.job_templates = JobTemplates(driver)
         self.strategies = Strategies(driver)
         self.timetables = Timetables(driver)

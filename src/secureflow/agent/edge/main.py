@@ -50,6 +50,8 @@ from secureflow.agent.edge.questionwatch import QuestionWatch
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
+from secureflow.agent.edge.revenuecommands import RevenueCommands
+from secureflow.agent.edge.revenuewatch import RevenueWatch
 from secureflow.agent.edge.running import Describing
 from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
@@ -140,7 +142,7 @@ async def serve(
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        anchors = own_anchors(assembly, opening, stack)
+        anchors = own_anchors(assembly, link, opening, stack)
         own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
         page = page_commands(assembly, link, reload, granted, specs)
         others = await stack.enter_async_context(witnessing(assembly, link))
@@ -300,7 +302,10 @@ def more_commands(
     people = PeopleCommands(assembly.people, logins)
     policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
     at_providers = provider_commands(assembly, logins)
-    parts = (bundles, kept, models, tested, results, people, policies, grants, at_providers)
+    parts = (
+        *(bundles, kept, models, tested, results, people, policies, grants, at_providers),
+        RevenueCommands(assembly, link),
+    )
     return {name: one for part in parts for name, one in part.table().items()}
 
 
@@ -313,14 +318,17 @@ def provider_commands(assembly: Assembly, logins: Logins) -> ProviderCommands:
     return ProviderCommands(ProviderLogins(*parts), identities)
 
 
-def _link_watches(link: Link, assembly: Assembly) -> tuple[HeadWatch, MissedEnds, QuestionWatch]:
-    """Return what looks after the log, ends of jobs and questions, while there is a link."""
+def _link_watches(
+    link: Link, assembly: Assembly
+) -> tuple[HeadWatch, MissedEnds, QuestionWatch, RevenueWatch]:
+    """Return what looks after the log, ends, questions and settlements, while there is a link."""
     context = assembly.context
     parts = context.witness, context.store, context.charter, assembly.continuations, context.clock
     return (
         HeadWatch(link, *parts),
         MissedEnds(link, context.store),
         QuestionWatch(link, context.store, assembly.questions),
+        RevenueWatch(link, assembly),
     )
 
 

@@ -23,6 +23,7 @@ from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.acting import acting
+from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
@@ -34,6 +35,7 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.questions import OwnQuestions
+from secureflow.agent.owner.settlements import OwnSettlements
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.agent.record.restored import ForgottenJobs
@@ -109,6 +111,8 @@ class Assembly:
     grants: Grants
     stopping: Stopping
     questions: OwnQuestions
+    agreements: OwnAgreements
+    settlements: OwnSettlements
 
 
 def assemble(
@@ -171,7 +175,16 @@ def assemble(
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
     questions = OwnQuestions(store, inbox, clock)
-    return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
+    agreed = OwnAgreements(store, party, key, charter, clock)
+    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
+    owned = bundles, code, people, grants, stopping, questions, agreed, settled
+    return Assembly(agent, *parts, *owned)
+
+
+def _log_keys(charter: PinnedCharter) -> list[str]:
+    """Return the keys of the pinned charter's log, the present one first."""
+    pinned = charter.pinned()
+    return [pinned.log_key, *pinned.log_keys.values()]
 
 
 def _own_deeds(

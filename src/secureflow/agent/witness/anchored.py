@@ -17,13 +17,12 @@ from typing import Final
 
 from secureflow.agent.record.anchoredheads import KeptHead, Verdict
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.witness import Observed, Witness
+from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.anchor import Happened
 from secureflow.domain.charter import Charter
 from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.engines.anchors.reading import note_of
-from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import inconsistent
+from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.kit.canonical import JSON, b64decode
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -31,7 +30,7 @@ from secureflow.kit.logging import get_logger
 
 MOST_JUDGED: Final = 200
 """Heads of a place that are compared at one look."""
-CONTRADICTION: Final = "ledger_inconsistent"
+CONTRADICTIONS: Final = frozenset({"ledger_inconsistent", "ledger_key_ended"})
 FORGED: Final = "anchor_head_forged"
 _log = get_logger(__name__)
 
@@ -78,7 +77,7 @@ class AnchoredHeads:
             except SecureFlowError as error:
                 if error.code == FORGED:
                     verdict = "forged"
-                elif error.code == CONTRADICTION:
+                elif error.code in CONTRADICTIONS:
                     await asyncio.to_thread(self._judged, one, "contradiction")
                     raise
                 else:
@@ -94,23 +93,25 @@ class AnchoredHeads:
         A head under an earlier name of the log is comparable only at a size that was accepted.
 
         Raises:
-            SecureFlowError: `ledger_inconsistent`, and the alarm is raised with both notes as
-                evidence; that of an earlier alarm; the centre's, if it gives no proof now.
+            SecureFlowError: `ledger_inconsistent`, `ledger_key_ended`, and the alarm is raised with
+                both notes as evidence; that of an earlier alarm; the centre's, if it gives no
+                proof now.
         """
         self._witness.check_alarm()
+        await self._witness.check_key(head)
         shown = parse_note(head).checkpoint
         for known in self._store.heads(shown.origin, shown.size):
-            ours = parse_note(known).checkpoint
-            if ours.size == shown.size and ours.root == shown.root:
+            if noted_size(known) == shown.size:
+                await self._witness.convicted(known, head)
                 return "agrees"
-            if ours.size == shown.size:
-                error = inconsistent(self._witness.view, shown, head, known)
-                await self._witness.accuse(error)
-                raise error
         if shown.origin != self._charter().origin:
             return "unknown"
-        observed = await self._witness.observe(head, {})
-        await asyncio.to_thread(self._keep, observed)
+        try:
+            await self._witness.compare(head)
+        except SecureFlowError as error:
+            if error.code == "not_found":  # the centre denies it: it is shown at once (`headwatch`)
+                self._witness.troubled = True
+            raise
         return "agrees"
 
     def name_of(self, sender: str) -> str:
@@ -119,10 +120,6 @@ class AnchoredHeads:
             if b64decode(key).hex() == sender:
                 return name
         return sender
-
-    def _keep(self, observed: Observed) -> None:
-        with self._store.transaction():
-            self._witness.keep(observed)
 
     def _judged(self, one: KeptHead, verdict: Verdict) -> None:
         with self._store.transaction():

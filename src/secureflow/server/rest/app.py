@@ -12,6 +12,7 @@ from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
 from secureflow.server.rest import (
+    anchors,
     audit,
     auditsearch,
     bundles,
@@ -92,7 +93,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers.append(submissions(kinds))
     routers += [components.router, jobtemplates.router, strategies.router]
     routers += [jobs.router, questions.router]
-    routers += [queue.router, timetables.router]
+    routers += [queue.router, timetables.router, anchors.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]
