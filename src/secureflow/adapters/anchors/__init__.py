@@ -1,1 +1,1 @@
-"""Places that keep heads and business events: each make of `application.ports.anchor`."""
+"""Places that keep anchors: chains, chaincodes, and files of other parties."""

@@ -193,6 +193,17 @@ CREATE INDEX questions_by_job ON questions (job, number)
 """
 """Questions of people here to a job's submitter, and the answers that the centre told."""
 
+_ANCHORED = """
+CREATE TABLE anchor_openings (entry TEXT PRIMARY KEY, opening TEXT NOT NULL, at INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE anchored_heads (
+    number INTEGER PRIMARY KEY, place TEXT NOT NULL, sender TEXT NOT NULL, entry TEXT NOT NULL,
+    tx TEXT NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL, verdict TEXT NOT NULL,
+    UNIQUE (place, tx, sender, entry)
+);
+CREATE INDEX anchored_heads_by_place ON anchored_heads (place, verdict, number)
+"""
+"""What own deeds at places stand for, and heads that places keep."""
 _ANCHORS = """
 CREATE TABLE anchor_entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, key TEXT NOT NULL,
@@ -237,6 +248,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _IDENTITIES,
     _QUESTIONS,
     _ANCHORS,
+    _ANCHORED,
 )
 
 

@@ -1,0 +1,157 @@
+"""What a node answers, checked field by field: its shape, its length, its numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.adapters.anchors.evm.faults import unavailable
+from secureflow.kit.text import Text
+
+_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+MOST_LOGS: Final = 20_000
+"""Events of one answer."""
+MOST_TOPICS: Final = 4
+
+
+@dataclass(frozen=True)
+class Block:
+    """Number and hash of a block, and its fee for a unit of gas, if it has one."""
+
+    number: int
+    hash: str
+    base: int | None
+
+
+@dataclass(frozen=True)
+class Log:
+    """An event of a contract."""
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    block: int
+    block_hash: str
+    transaction: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a transaction that is in a block."""
+
+    transaction: str
+    block: int
+    block_hash: str
+    index: int
+    to: str
+    ok: bool
+    gas: int
+    contract: str
+    logs: tuple[Log, ...]
+
+
+def quantity(value: Any) -> int:
+    """Return a number.
+
+    Raises:
+        InfrastructureError: `anchor_unavailable`; also the others' here.
+    """
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise _odd("number")
+    return int(value, 16)
+
+
+def data(value: Any, length: int | None = None) -> bytes:
+    """Return bytes, of just this length if it is given."""
+    if not isinstance(value, str) or not _DATA.fullmatch(value):
+        raise _odd("bytes")
+    found = bytes.fromhex(value[2:])
+    if length is not None and len(found) != length:
+        raise _odd("bytes")
+    return found
+
+
+def word(value: Any) -> str:
+    """Return a 32-byte value as lowercase hex."""
+    return data(value, 32).hex()
+
+
+def address(value: Any) -> str:
+    """Return an address as lowercase hex with 0x."""
+    return f"0x{data(value, 20).hex()}"
+
+
+def block(value: Any) -> Block | None:
+    """Return a block's head; extra data and further fields are as the chain likes."""
+    if value is None:
+        return None
+    fields = _object(value)
+    base = fields.get("baseFeePerGas")
+    return Block(
+        quantity(fields.get("number")),
+        word(fields.get("hash")),
+        None if base is None else quantity(base),
+    )
+
+
+def receipt(value: Any) -> Receipt | None:
+    """Return a receipt; None if the transaction is in no block."""
+    if value is None:
+        return None
+    fields = _object(value)
+    if fields.get("blockHash") is None:
+        return None  # pending, as some nodes spell it
+    to, contract = fields.get("to"), fields.get("contractAddress")
+    return Receipt(
+        word(fields.get("transactionHash")),
+        quantity(fields.get("blockNumber")),
+        word(fields.get("blockHash")),
+        quantity(fields.get("transactionIndex")),
+        "" if to is None else address(to),
+        quantity(fields.get("status")) == 1,
+        quantity(fields.get("gasUsed")),
+        "" if contract is None else address(contract),
+        logs(fields.get("logs")),
+    )
+
+
+def logs(value: Any) -> tuple[Log, ...]:
+    """Return events; those that a reorganisation removed are none."""
+    return tuple(_log(one) for one in _list(value, MOST_LOGS) if not _removed(one))
+
+
+def _log(value: Any) -> Log:
+    fields = _object(value)
+    return Log(
+        address(fields.get("address")),
+        tuple(data(one, 32) for one in _list(fields.get("topics"), MOST_TOPICS)),
+        data(fields.get("data")),
+        quantity(fields.get("blockNumber")),
+        word(fields.get("blockHash")),
+        word(fields.get("transactionHash")),
+        quantity(fields.get("logIndex")),
+    )
+
+
+def _removed(value: Any) -> bool:
+    return _object(value).get("removed") is True
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _odd("object")
+    return value
+
+
+def _list(value: Any, most: int) -> Sequence[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise _odd("list")
+    return value
+
+
+def _odd(what: str) -> Exception:
+    return unavailable(Text("a {what} in it is malformed", what=what))

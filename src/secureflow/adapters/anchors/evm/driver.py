@@ -1,0 +1,223 @@
+"""The port `Anchor` on an EVM chain: one account sends to one contract through one node.
+
+An account numbers its transactions (nonce). The number is in the ticket before anything leaves, and
+a ticket is only ever sent with the very bytes in it. One process numbers for one key (`account`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from secureflow.adapters.anchors.evm.account import EvmAccount
+from secureflow.adapters.anchors.evm.answers import Block, block, quantity, word
+from secureflow.adapters.anchors.evm.checking import holds
+from secureflow.adapters.anchors.evm.coding import batch_of
+from secureflow.adapters.anchors.evm.faults import NodeFault, refused, shared_key, told, unavailable
+from secureflow.adapters.anchors.evm.gas import gas_for
+from secureflow.adapters.anchors.evm.node import LATEST, Node
+from secureflow.adapters.anchors.evm.outcomes import Outcomes
+from secureflow.adapters.anchors.evm.probing import probed
+from secureflow.adapters.anchors.evm.reading import Reading
+from secureflow.adapters.anchors.evm.rpc import Rpc
+from secureflow.adapters.anchors.evm.settings import EvmSettings
+from secureflow.adapters.anchors.evm.tickets import Sent, read_ticket
+from secureflow.application.ports.anchor import (
+    AnchoredHead,
+    Make,
+    Outcome,
+    Page,
+    Position,
+    Probe,
+    Ticket,
+)
+from secureflow.engines.anchors.entries import Admit, Entry, Split
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+_KNOWN: Final = ("already known", "known transaction", "already imported", "alreadyknown")
+"""The node has this very transaction: geth, GoQuorum and Besu, anvil, Nethermind."""
+_USED: Final = ("nonce too low", "nonce is too low", "old nonce", "below current nonce")
+"""The number was used: `outcome` tells by which transaction."""
+_TAKEN: Final = ("replacement",)
+"""Another transaction with this number waits."""
+_UNPAID: Final = ("insufficient funds", "upfront cost", "underpriced", "gas price", "fee cap")
+_TOO_BIG: Final = ("exceeds block gas limit", "intrinsic gas", "oversized data", "gas limit too")
+_DOUBLINGS: Final = 8
+"""Of the gas, after batches that ran out of it."""
+_BASE_SHARE: Final = 8
+"""At least this part of the base fee is the tip, so that a later ticket outbids an earlier one."""
+
+
+class EvmAnchor:
+    """A contract as one account sees it.
+
+    Args:
+        settings: which one.
+        account: that sends; None for one who only reads.
+        rpc: to the node.
+    """
+
+    make: Make = "evm"
+
+    def __init__(self, settings: EvmSettings, account: EvmAccount | None, rpc: Rpc) -> None:
+        self._settings = settings
+        self._account = account
+        self._rpc = rpc
+        self._node = Node(rpc, settings)
+        self._reading = Reading(self._node)
+        self._outcomes = None if account is None else Outcomes(self._node, account)
+        self._limit = settings.limit
+
+    @property
+    def place(self) -> str:
+        """`evm:<chain id>:<address>`."""
+        return self._settings.place
+
+    @property
+    def account(self) -> bytes:
+        """The sender's address, left-padded; zeros for one who only reads."""
+        return bytes(32) if self._account is None else self._account.word
+
+    @property
+    def limit(self) -> int:
+        """Entries of one transaction; fewer for a while where so many took too much gas."""
+        return self._limit
+
+    async def prepare(self, entries: Sequence[Entry], unfinished: Sequence[Ticket]) -> Ticket:
+        """Sign a transaction with the next number that is neither used nor in a ticket.
+
+        Raises:
+            SecureFlowError: `anchor_refused`.
+            InfrastructureError: `anchor_unavailable`.
+        """
+        account, outcomes = self._sender()
+        if not 0 < len(entries) <= self._settings.limit:
+            raise refused(Text("a ticket carries 1 to {most} entries", most=self._settings.limit))
+        await self._node.opened()
+        said, newest = await self._rpc.known(
+            [
+                ("eth_getTransactionCount", (account.address, LATEST)),
+                self._node.head_question(LATEST),
+            ]
+        )
+        nonce = max([quantity(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
+        call = batch_of(entries)
+        gas = gas_for(entries, len(call), await self._owed_by(entries))
+        gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
+        self._check_gas(gas, len(entries))
+        fees, fee = self._fees(self._node.present(block(newest), "newest"))
+        signed = account.signed(
+            {
+                **fees,
+                "chainId": self._settings.chain,
+                "nonce": nonce,
+                "gas": gas,
+                "to": bytes.fromhex(self._settings.contract[2:]),
+                "value": 0,
+                "data": call,
+            }
+        )
+        return Sent(signed.id, signed.raw.hex(), nonce, gas, fee, len(entries)).ticket()
+
+    async def send(self, ticket: Ticket) -> None:
+        """Send a ticket's bytes, whether or not the node has them already.
+
+        Raises:
+            SecureFlowError: `anchor_refused`, `anchor_key_shared`.
+            InfrastructureError: `anchor_unavailable`.
+        """
+        sent = read_ticket(ticket)
+        await self._node.opened()
+        try:
+            answer = await self._rpc.ask("eth_sendRawTransaction", f"0x{sent.raw}")
+        except NodeFault as fault:
+            if fault.says(*_KNOWN, *_USED):
+                return
+            raise _unsent(fault) from fault
+        if word(answer) != sent.id:
+            raise unavailable("it names a transaction otherwise than it is")
+
+    async def outcome(self, ticket: Ticket) -> Outcome:
+        """Return what became of it by now."""
+        _, outcomes = self._sender()
+        return await outcomes.of(read_ticket(ticket))
+
+    async def happened(self, after: Position | None, limit: int = 500) -> Page:
+        """Return what was kept after a cursor."""
+        return await self._reading.happened(after, limit)
+
+    async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
+        """Return the newest heads of a log, and all its forks."""
+        return await self._reading.heads(log)
+
+    async def members(self) -> Sequence[Admit]:
+        """Return the members by now."""
+        return await self._reading.members()
+
+    async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
+        """Return what the payer owes the payee."""
+        return await self._reading.owed(payer, payee, currency)
+
+    async def checked(self, receipt: JSON, entry: Entry) -> bool:
+        """Return whether the chain holds what a receipt says."""
+        return await holds(self._node, receipt, entry)
+
+    async def probe(self) -> Probe:
+        """Return what the doctor shows."""
+        return await probed(self._node, self._account)
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._rpc.close()
+
+    def _sender(self) -> tuple[EvmAccount, Outcomes]:
+        if self._account is None or self._outcomes is None:
+            raise refused("it is opened for reading only, without an account")
+        return self._account, self._outcomes
+
+    def _check_gas(self, gas: int, count: int) -> None:
+        most = self._settings.most_gas
+        if gas <= most:
+            self._limit = self._settings.limit
+            return
+        reason = Text(
+            "{count} entries take up to {gas} gas, and a transaction may have {most}",
+            count=count,
+            gas=gas,
+            most=most,
+        )
+        if count == 1:
+            raise refused(reason)
+        self._limit = count // 2
+        raise unavailable(reason)
+
+    async def _owed_by(self, entries: Sequence[Entry]) -> int:
+        """Return how many members the splits may share among."""
+        named = 0
+        for one in entries:
+            if isinstance(one, Split):
+                named += len((await self._node.view("standing", one.job))[3])
+        return named
+
+    def _fees(self, newest: Block) -> tuple[dict[str, Any], int]:
+        """Return the fields for fees, and the most that a unit of gas may cost."""
+        base = newest.base or 0
+        if self._settings.fees == "legacy" or (self._settings.fees == "auto" and base == 0):
+            return {"gasPrice": self._settings.price}, self._settings.price
+        tip = max(self._settings.tip, base // _BASE_SHARE)
+        most = 2 * base + tip
+        return {"type": 2, "maxFeePerGas": most, "maxPriorityFeePerGas": tip}, most
+
+
+def _unsent(fault: NodeFault) -> SecureFlowError:
+    if fault.says(*_TAKEN):
+        return shared_key()
+    if fault.says(*_UNPAID):
+        words = shown(fault.said)
+        return refused(Text("the chain takes no transaction at this price ({words})", words=words))
+    if fault.says(*_TOO_BIG):
+        return refused("the chain takes no transaction with so much gas")
+    return told(fault)
