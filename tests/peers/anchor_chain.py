@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import hashlib
 import random
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ def word(*parts: object) -> bytes:
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
+@functools.cache
 def member(place: str, name: object) -> Member:
     """Return a member with its account, by a key drawn from its name."""
     key = SigningKey.from_seed(word("key", name))

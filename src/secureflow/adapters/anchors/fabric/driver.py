@@ -180,7 +180,7 @@ class FabricAnchor:
             "index": done.index,
         }
         depth = max(1, height - done.block)
-        return Outcome("final", done.position(), done.results, receipt, depth)
+        return Outcome("final", done.position(), done.results, done.reasons, receipt, depth)
 
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         """See `Anchor.happened`."""
@@ -272,12 +272,12 @@ class FabricAnchor:
             return Probe(tuple(facts), error.message, error.hint)
         facts.append(("members", str(len(members))))
         if told["place"] != self.place:
-            return Probe(tuple(facts), "The chaincode was begun under another name.")
+            return Probe(tuple(facts), Text("The chaincode was begun under another name."))
         if self.account not in {one for one, _ in members.values()}:
             problem = Text("The account {account} is no member of it.", account=self.account.hex())
-            return Probe(tuple(facts), problem, "Members admit it: docs/fabric.md.")
+            return Probe(tuple(facts), problem, Text("Members admit it: docs/fabric.md."))
         if told["successor"]:
-            return Probe(tuple(facts), "It is closed, and continued elsewhere.")
+            return Probe(tuple(facts), Text("It is closed, and continued elsewhere."))
         return Probe(tuple(facts))
 
     async def close(self) -> None:
