@@ -135,18 +135,14 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
-    consent, inbox = _deciding(active, store, ports)
-    people = People(store, key, party, clock, passwords)
+    (consent, inbox), people = _deciding(active, store, ports), _people(store, key, party, clock)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
-    context = AgentContext(
-        *(active, key, store, charter, witness, clock, budgets, probing, channels),
-        _own_deeds(active, store, charter, witness, clock),
-        engines=ports.engines,
-        code=code,
-    )
-    computing = SelectedRows(context, ports.computing)
-    contributions = Contributions(kinds, context, computing, ports.link)
+    deeds = _own_deeds(active, store, charter, witness, clock)
+    own = active, key, store, charter, witness, clock, budgets, probing, channels, deeds
+    context = AgentContext(*own, engines=ports.engines, code=code)
+    rows = SelectedRows(context, ports.computing)
+    contributions = Contributions(kinds, context, rows, ports.link)
     grants = Grants(store, party, key, clock, lambda: active.settings.consent.grants)
     sessions = Sessions(context)
     settling = Settling(context, sessions, grants)
@@ -171,14 +167,18 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    parts = context, inbox, consent, attestation, continuations, rollback
+    parts = agent, context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
     questions = OwnQuestions(store, inbox, clock)
     agreed = OwnAgreements(store, party, key, charter, clock)
     settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
     owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(agent, *parts, *owned)
+    return Assembly(*(*parts, *owned))
+
+
+def _people(store: RecordStore, key: SigningKey, party: str, clock: Clock) -> People:
+    return People(store, key, party, clock, passwords)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:
