@@ -296,9 +296,7 @@ class ChainAnchor:
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         await self._asked()
         chain = self.chain
-        gone = after is not None and (
-            after.block > chain.final or chain.blocks[after.block].hash != after.hash
-        )
+        gone = self.gone(after)
         start = None if after is None or gone else (after.block, after.index)
         fresh = [
             one
@@ -312,6 +310,13 @@ class ChainAnchor:
         )
         await self._answered()
         return Page(page, cursor, gone)
+
+    def gone(self, after: Position | None) -> bool:
+        """Return whether a cursor's block is none of the chain's final ones any more."""
+        chain = self.chain
+        return after is not None and (
+            after.block > chain.final or chain.blocks[after.block].hash != after.hash
+        )
 
     async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
         await self._asked()
