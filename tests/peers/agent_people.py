@@ -80,7 +80,7 @@ class Team:
         more = more_commands(assembly, link, self.logins, self.watch)
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
         own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
-        anchors = own_anchors(assembly, lambda _: {}, contextlib.AsyncExitStack()).commands
+        anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack()).commands
         self.table = {**commands.table(), **told, **more, **own, **anchors.table()}
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)

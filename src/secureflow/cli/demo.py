@@ -89,9 +89,8 @@ def run(
     _refuse_others(context, scenario, keep=keep)
     _refuse_half(data, label, positive)
     if keep and anchor == "evm":
-        raise typer.BadParameter(
-            t("The chain of --anchor evm ends with the demo: leave out --keep.")
-        )
+        said = t("The chain of --anchor evm ends with the demo: leave out --keep.")
+        raise typer.BadParameter(said)
     from secureflow.demo import launcher
     from secureflow.demo.own_table import OwnTable
     from secureflow.demo.psi.engines import Asked

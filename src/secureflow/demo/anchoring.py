@@ -1,4 +1,4 @@
-"""Where the demo's owners anchor: a file that one of them keeps, a chain on this machine, or nowhere.
+"""Where the demo's owners anchor: a file that one of them keeps, a chain here, or nowhere.
 
 A file needs nothing: the first owner's agent opens an address on this machine and keeps it. A chain
 is Foundry's anvil, which npm brings when it is asked for; its members are the charter's, so the

@@ -261,15 +261,16 @@ def anchors(say: Words, found: Mapping[str, Any]) -> Iterator[str]:
     place = say(PLACES[found["make"]])
     if found["verified"]:
         told = say(
-            "Anchored in {place}: {entries} deeds, {heads} heads of the ledger; every owner's agent "
-            "compared them with what it saw.",
+            "Anchored in {place}: {entries} deeds, {heads} heads of the ledger; every owner's "
+            "agent compared them with what it saw.",
             place=place,
             **facts,
         )
         yield f"[green]{visible(told)}[/]"
         return
     told = say(
-        "Anchored in {place}: NOT all is well, {waiting} deeds wait: secureflow agent anchor doctor.",
+        "Anchored in {place}: NOT all is well, {waiting} deeds wait: secureflow agent anchor "
+        "doctor.",
         place=place,
         **facts,
     )

@@ -18,6 +18,7 @@ from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
 from secureflow.domain.placeerrors import PLACES
 from secureflow.domain.revenueerrors import REVENUE_CODES
+from secureflow.domain.witnesserrors import WITNESS_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
@@ -25,6 +26,7 @@ CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
     **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
+    **WITNESS_ERRORS,
     **IDENTITY_ERRORS,
     **PLACES,
     "not_found": Category.NOT_FOUND,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from secureflow.application.agreements import Agreements
+from secureflow.application.anchorstatements import AnchorStatements
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
@@ -91,6 +92,7 @@ class Services(People, Products):
     components: Components
     queue: Queue
     timetables: Timetables
+    anchors: AnchorStatements
     questions: Questions
     agreements: Agreements
     settlements: Settlements

@@ -10,6 +10,7 @@ from typing import Any
 
 from secureflow.adapters.printing import ProcessPrinter
 from secureflow.application.agreements import Agreements
+from secureflow.application.anchorstatements import AnchorStatements
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
@@ -233,6 +234,7 @@ def _around_jobs(
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
+        "anchors": AnchorStatements(begin, clock),
         "questions": Questions(begin, transactions, clock),
     }
 

@@ -16,6 +16,7 @@ from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.listing import words_of
 from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Filter, Page
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -169,6 +170,7 @@ IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
 QUESTIONS = EntityKind(Question, "question", tables.QUESTIONS)
 REVENUE = EntityKind(RevenueRecord, "revenue record", tables.REVENUE)
+ANCHOR_STATEMENTS = EntityKind(AnchorRecord, "anchor statement", tables.ANCHOR_STATEMENTS)
 PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
 WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
 DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)

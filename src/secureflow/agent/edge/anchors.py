@@ -10,11 +10,13 @@ from typing import Final, Protocol
 
 from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.edge.anchorcommands import AnchorCommands
+from secureflow.agent.edge.anchortelling import AnchorTelling
 from secureflow.agent.edge.anchorwatch import AnchorWatch
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.agent.witness.anchored import AnchoredHeads
+from secureflow.agent.witness.headwatch import CentreLink
 from secureflow.application.anchoring import Anchoring, Pace
 from secureflow.application.ports.anchor import Anchor
 from secureflow.kit.canonical import b64decode
@@ -44,7 +46,7 @@ class OwnAnchors:
 
 
 def own_anchors(
-    assembly: Assembly, opening: Opening, stack: contextlib.AsyncExitStack
+    assembly: Assembly, link: CentreLink, opening: Opening, stack: contextlib.AsyncExitStack
 ) -> OwnAnchors:
     """Open the places of an agent; they are closed with the stack.
 
@@ -65,7 +67,8 @@ def own_anchors(
     watch = AnchorWatch(context, places, own_deeds, heads)
     if places:
         own_deeds.added = _waking(sender)
-    tasks: tuple[Running, ...] = (watch, sender) if places else ()
+    telling = AnchorTelling(context, link, lambda: list(places))
+    tasks: tuple[Running, ...] = (watch, sender, telling) if places else ()
     return OwnAnchors(tasks, AnchorCommands(context, places, watch, sender, heads))
 
 

@@ -55,7 +55,6 @@ from secureflow.agent.edge.revenuewatch import RevenueWatch
 from secureflow.agent.edge.running import Describing
 from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
-from secureflow.agent.edge.witnesscommands import WitnessCommands
 from secureflow.agent.edge.witnessing import witnessing
 from secureflow.agent.job.context import Computing, Fetching
 from secureflow.agent.kinds.kind import AgentKinds
@@ -124,9 +123,8 @@ async def serve(
         describe, opening: make what the owner's page shows of a request; open places for anchors.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `key_…`, `certificate_foreign`, `agent_running`,
-            `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`,
-            `library_missing`, `data_…`, `record_…`, `anchor_…`, `disk_full`.
+        SecureFlowError: `not_enrolled`, `agent_running`, `address_unavailable`, and those of
+            keys, settings, policies, libraries, sandbox, data, record, places and disk.
     """
     key, specs = read_signing_key(settings), kinds.engines.specs
     async with contextlib.AsyncExitStack() as stack:
@@ -144,12 +142,11 @@ async def serve(
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        anchors = own_anchors(assembly, opening, stack)
+        anchors = own_anchors(assembly, link, opening, stack)
         own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
         page = page_commands(assembly, link, reload, granted, specs)
         others = await stack.enter_async_context(witnessing(assembly, link))
-        shown = WitnessCommands(settings.witness, store, others)
-        table = _tables(page, *own, anchors.commands, shown)
+        table = _tables(page, *own, anchors.commands, others)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
         looking = [asyncio.create_task(one.run()) for one in (*watching, *anchors.tasks)]

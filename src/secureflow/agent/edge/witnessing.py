@@ -9,31 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from secureflow.agent.edge.wiring import Assembly
+from secureflow.agent.edge.witnesscommands import WitnessCommands
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.kit.backoff import Backoff
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-if TYPE_CHECKING:
-    from secureflow.agent.keeper.parts import Witnessing
-
 _log = get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def witnessing(assembly: Assembly, link: Fetching) -> AsyncIterator[Witnessing | None]:
-    """Answer and ask others while the block runs; yield what does, None if the owner set nothing.
+async def witnessing(assembly: Assembly, link: Fetching) -> AsyncIterator[WitnessCommands]:
+    """Answer and ask others while the block runs; yield the owner's commands about it.
 
     Raises:
         SecureFlowError: `address_unavailable`, `invalid_settings`.
     """
-    settings = assembly.context.settings.witness
+    settings, store = assembly.context.settings.witness, assembly.context.store
     if settings == WitnessSettings():
-        yield None
+        yield WitnessCommands(settings, store, None)
         return
     from secureflow.agent.keeper.parts import Witnessing
 
@@ -47,7 +45,7 @@ async def witnessing(assembly: Assembly, link: Fetching) -> AsyncIterator[Witnes
             parts.port = await stack.enter_async_context(served)
         running = [asyncio.create_task(_kept_up(one)) for one in parts.background()]
         try:
-            yield parts
+            yield WitnessCommands(settings, store, parts)
         finally:
             for task in running:
                 task.cancel()

@@ -266,7 +266,7 @@ class Anchors:
                     "reasons": [reason for _, reason in verdicts],
                 }
             )
-        except BaseException:
+        except BaseException:  # whatever the error, memory must not be ahead of the file
             self._forget()
             raise
         place.note(transaction, verdicts, self._file.lines, now)

@@ -170,7 +170,7 @@ def refused(party: str, reason: str) -> SecureFlowError:
     """Return the error of a partner that does not answer as the member that it should be."""
     return SecureFlowError(
         "gossip_refused",
-        Text("The agent of {party} is not believed: {reason}.", party=party, reason=Text(reason)),
+        Text("The agent of {party} is not believed: {reason}.", party=party, reason=reason),
         "Check its address in `witness.gossip`, and its key in the pinned charter.",
     )
 

@@ -175,6 +175,6 @@ def witness_lines(fact: JSON, note: str) -> list[str]:
 def _refused(name: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "witness_refused",
-        Text("The witness {name} cosigns nothing: {reason}.", name=name, reason=Text(reason)),
+        Text("The witness {name} cosigns nothing: {reason}.", name=name, reason=reason),
         "Check its address and key in `witness.witnesses`, and that it knows this log's key.",
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports.changes import Changes
 from secureflow.application.ports.notifications import NotificationStore
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -283,6 +284,7 @@ class UnitOfWork(Protocol):
     pending_logins: Store[PendingLogin]
     questions: Store[Question]
     revenue: Store[RevenueRecord]
+    anchors: Store[AnchorRecord]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]

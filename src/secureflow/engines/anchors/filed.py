@@ -247,7 +247,7 @@ def untrue(reason: str) -> SecureFlowError:
     """Return the refusal of a keeper that does not answer as one."""
     return SecureFlowError(
         "anchor_refused",
-        Text("The keeper of anchors is not believed: {reason}.", reason=Text(reason)),
+        Text("The keeper of anchors is not believed: {reason}.", reason=reason),
         "Compare its charter key in the settings with the pinned charter, and ask its owner.",
     )
 
@@ -299,6 +299,6 @@ def _listed(value: Any) -> JSON:
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_request",
-        Text("The request to the keeper of anchors is malformed: {reason}.", reason=Text(reason)),
+        Text("The request to the keeper of anchors is malformed: {reason}.", reason=reason),
         "Send it with the same version of SecureFlow.",
     )

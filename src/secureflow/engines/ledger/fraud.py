@@ -27,7 +27,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-FORMAT: Final = "secureflow log fraud v1"
+FORMAT: Final = "secureflow/log-fraud/v1"
 MAX_FRAUD: Final = 2 << 20
 """Bytes of such a file."""
 MAX_PROOF: Final = 64

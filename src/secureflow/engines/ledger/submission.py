@@ -41,14 +41,14 @@ _ANSWERED_SIZE: Final = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
 class Submission:
     """A head, and the proof that it extends the one that the witness cosigned last."""
 
-    old: int
+    old_size: int
     proof: tuple[bytes, ...]
     note: str
 
     @property
     def body(self) -> bytes:
         """The body of the request."""
-        lines = [f"old {self.old}", *map(b64encode, self.proof), ""]
+        lines = [f"old {self.old_size}", *map(b64encode, self.proof), ""]
         return ("\n".join(lines) + "\n" + self.note).encode()
 
 
@@ -94,7 +94,7 @@ def judge(view: WitnessView, submission: Submission) -> WitnessView:
         )
     if head.size == view.size and head.root != view.root:
         raise _forked(view, submission.note)
-    if submission.old != view.size:
+    if submission.old_size != view.size:
         raise behind(view)
     if view.size in {head.size, 0}:
         if submission.proof:

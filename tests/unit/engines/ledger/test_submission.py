@@ -103,7 +103,7 @@ def test_the_example_of_the_specification_is_read() -> None:
         "cyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
     )
     read = parse_submission(body.encode())
-    assert (read.old, len(read.proof)) == (20852014, 4)
+    assert (read.old_size, len(read.proof)) == (20852014, 4)
     assert parse_note(read.note).checkpoint.size == 20852163
     assert read.body == body.encode()
 
