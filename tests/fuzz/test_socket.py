@@ -90,7 +90,9 @@ class Staff(Team):
             **Commands(assembly, silent, silent, silent, silent).table(),
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
-            **own_anchors(assembly, silent, lambda _: {}, contextlib.AsyncExitStack()).commands.table(),
+            **own_anchors(
+                assembly, silent, lambda _: {}, contextlib.AsyncExitStack()
+            ).commands.table(),
         }
         self.table |= document_command(self.table, None)
         kinds = assembly.context.kinds.specs

@@ -29,7 +29,7 @@ from secureflow.application.ports.anchor import (
 )
 from secureflow.application.ports.anchoroutbox import key_of
 from secureflow.engines.anchors import rules
-from secureflow.engines.anchors.entries import AnchorHead, Entry, binding, parse_entry
+from secureflow.engines.anchors.entries import Admit, AnchorHead, Entry, binding, parse_entry
 from secureflow.engines.anchors.money import owed
 from secureflow.engines.anchors.state import Member, State, found
 from secureflow.kit.canonical import JSON
@@ -325,6 +325,15 @@ class ChainAnchor:
             for one in self.chain.events()
             if isinstance(one.entry, AnchorHead) and one.entry.log == log
         ][-1000:]
+
+    async def members(self) -> Sequence[Admit]:
+        await self._asked()
+        now = self.chain.blocks[self.chain.final].state.members
+        return [
+            Admit(one.key, one.account, one.signature)
+            for one in self.chain.members
+            if one.key.hex() in now
+        ]
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         await self._asked()
