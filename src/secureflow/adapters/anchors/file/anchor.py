@@ -190,7 +190,8 @@ class FileAnchor:
             told = filed.parse_receipt(receipt, self._keeper)
         except SecureFlowError:
             return False
-        if entry.digest.hex() not in told.entries:
+        said = dict(zip(told.entries, told.results, strict=True))
+        if said.get(entry.digest.hex(), "refused") == "refused":
             return False
         answer = await self._ask("transaction", {"id": told.transaction})
         now = answer.get("receipt") if isinstance(answer, dict) else None
