@@ -12,16 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.doubles import MemoryDatabase, MemoryLedger
-from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, JOB, LOG, ORIGIN, Story
-from tests.unit.engines.ledger.test_scores import (
-    PLAN,
-    SCORED_SPEC,
-    document,
-    scored_actions,
-    signed,
-)
-
 from secureflow.adapters.link import PeerIdentity
 from secureflow.agent.edge.revenuecommands import RevenueCommands
 from secureflow.agent.owner.agreements import OwnAgreements
@@ -43,6 +33,15 @@ from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import SpiffeId
 from secureflow.server.revenueverbs import REVENUE_VERBS
+from tests.doubles import MemoryDatabase, MemoryLedger
+from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, JOB, LOG, ORIGIN, Story
+from tests.unit.engines.ledger.test_scores import (
+    PLAN,
+    SCORED_SPEC,
+    document,
+    scored_actions,
+    signed,
+)
 
 NOW = 1_800_000_000
 DAY = 86_400
@@ -61,7 +60,7 @@ assert PLAN
 
 
 def scored_bundle(**changes: Any) -> dict[str, Any]:
-    """Return the record of the scored job; `changes` are what else the enclave would have signed."""
+    """Return the record of the scored job; `changes` are in the document that was signed."""
     told = signed(document(spec=digest(SPEC), **changes))
     return Story(scored_actions(told, scores_digest(told)), SPEC).bundle()
 
@@ -131,11 +130,11 @@ class Bank:
             await self.commands.sign(PROJECT, waits["digest"])
 
     async def approve(self, key: str) -> Any:
-        shown = cast("Any", await self.commands.show(key, PROJECT))
-        return await self.commands.approve(key, PROJECT, shown["digest"])
+        shown = cast("Any", await self.commands.show(key))
+        return await self.commands.approve(key, shown["digest"])
 
     async def state(self, key: str) -> str:
-        shown = cast("Any", await self.commands.show(key, PROJECT))
+        shown = cast("Any", await self.commands.show(key))
         return str(shown["state"])
 
     @property

@@ -58,10 +58,10 @@ async def test_the_whole_course_is_exact_and_every_deed_a_leaf(world: RevenueWor
     key = await world.closed()
     payer, payee = world.banks["bank-a"].commands, world.banks["bank-b"].commands
     for bank, amount in (("bank-b", 27_990), ("bank-c", 9000), ("bank-d", 9010)):
-        paid = await payer.pay(key, PROJECT, bank, amount, f"invoice {bank}")
+        paid = await payer.pay(key, bank, amount, f"invoice {bank}")
         reference = paid["deed"]["statement"]["reference"]  # type: ignore[index,call-overload]
         assert paid["state"] == "closed"
-        told = await world.banks[bank].commands.confirm(key, PROJECT, "bank-a", reference)
+        told = await world.banks[bank].commands.confirm(key, "bank-a", reference)
     assert told["state"] == "paid"
     assert await payee.every(PROJECT) == await payer.every(PROJECT)
     assert world.deeds(key) == {"approve": 4, "close": 1, "pay": 3, "confirm": 3}
@@ -95,7 +95,7 @@ async def test_an_altered_score_is_refused_and_accused(world: RevenueWorld) -> N
     assert code == "settlement_altered"
     assert world.deeds(key) == {"accuse": 1}
     world.audit.bundles[JOB] = honest
-    (accusation,) = (await world.banks["bank-c"].commands.show(key, PROJECT))["accusations"]  # type: ignore[misc]
+    (accusation,) = (await world.banks["bank-c"].commands.show(key))["accusations"]  # type: ignore[misc]
     assert accusation == {"by": "bank-b", "code": "settlement_altered"}
 
 
@@ -205,7 +205,7 @@ def _deeds(world: RevenueWorld) -> list[Deed]:
 async def test_a_dropped_dispute_is_accused_with_the_centres_receipt(world: RevenueWorld) -> None:
     key = await world.approved()
     bank = world.banks["bank-b"]
-    assert (await bank.commands.dispute(key, PROJECT, "rows"))["state"] == "disputed"
+    assert (await bank.commands.dispute(key, "rows"))["state"] == "disputed"
 
     def twist(kind: str, asked: Any, answer: Any) -> Any:
         if kind != "settlement.get":
@@ -250,7 +250,7 @@ async def test_closing_early_or_over_a_dispute_is_accused(world: RevenueWorld) -
     bank.hands.twist = twist
     assert await accused(world, bank.commands.every(PROJECT)) == "settlement_closed_early"
     other = world.banks["bank-c"]
-    await other.commands.dispute(key, PROJECT, "rows")
+    await other.commands.dispute(key, "rows")
     world.later(31 * DAY)
     error = await refused(world.settlements.close(world.admin, key))
     assert error.code == "settlement_not_possible"
@@ -265,26 +265,22 @@ async def test_a_swapped_payee_and_a_hostile_payer_pay_nothing(world: RevenueWor
     key = await world.closed()
     payer = world.banks["bank-a"].commands
     for payee, amount in (("bank-a", 1), ("bank-b", 27_991), ("bank-z", 5)):
-        error = await refused(payer.pay(key, PROJECT, payee, amount, "x"))
+        error = await refused(payer.pay(key, payee, amount, "x"))
         assert error.code == "settlement_not_possible"
-    assert (await refused(payer.pay(key, PROJECT, "bank-b", 0, "x"))).code == "malformed_settlement"
+    assert (await refused(payer.pay(key, "bank-b", 0, "x"))).code == "malformed_settlement"
     other = world.banks["bank-b"].commands
-    assert (await refused(other.pay(key, PROJECT, "bank-c", 5, "x"))).code == (
-        "settlement_not_possible"
-    )
-    paid = await payer.pay(key, PROJECT, "bank-b", 20_000, "first")
-    again = await payer.pay(key, PROJECT, "bank-b", 20_000, "first")
+    assert (await refused(other.pay(key, "bank-c", 5, "x"))).code == ("settlement_not_possible")
+    paid = await payer.pay(key, "bank-b", 20_000, "first")
+    again = await payer.pay(key, "bank-b", 20_000, "first")
     assert again["deed"] == paid["deed"]  # one reference is one payment
-    assert (await refused(payer.pay(key, PROJECT, "bank-b", 7990, "first"))).code == (
-        "settlement_differs"
-    )
+    assert (await refused(payer.pay(key, "bank-b", 7990, "first"))).code == ("settlement_differs")
     # Stated and unconfirmed counts: no more can be stated than is owed.
-    assert (await refused(payer.pay(key, PROJECT, "bank-b", 7991, "second"))).code == (
+    assert (await refused(payer.pay(key, "bank-b", 7991, "second"))).code == (
         "settlement_not_possible"
     )
     reference = paid["deed"]["statement"]["reference"]  # type: ignore[index,call-overload]
     swapped = world.banks["bank-c"].commands
-    assert (await refused(swapped.confirm(key, PROJECT, "bank-a", reference))).code == (
+    assert (await refused(swapped.confirm(key, "bank-a", reference))).code == (
         "settlement_not_possible"
     )
 
@@ -336,14 +332,14 @@ async def test_a_payee_that_approves_a_job_twice_is_refused_here(world: RevenueW
         return await real(kind, body)
 
     bank.hands.twist, bank.hands.call = twist, call  # type: ignore[method-assign]
-    error = await refused(bank.commands.approve(forged.id, PROJECT, result.digest))
+    error = await refused(bank.commands.approve(forged.id, result.digest))
     assert error.code == "settlement_not_possible"
 
 
 async def test_retries_and_outages_double_and_lose_nothing(world: RevenueWorld) -> None:
     key = await world.open()
     bank = world.banks["bank-b"]
-    shown: Any = await bank.commands.show(key, PROJECT)
+    shown: Any = await bank.commands.show(key)
     real = bank.hands.call
 
     async def lost(kind: str, body: dict[str, Any]) -> Any:
@@ -354,14 +350,12 @@ async def test_retries_and_outages_double_and_lose_nothing(world: RevenueWorld) 
         return answer
 
     bank.hands.call = lost  # type: ignore[method-assign]
-    assert (await refused(bank.commands.approve(key, PROJECT, shown["digest"]))).code == (
-        "unavailable"
-    )
+    assert (await refused(bank.commands.approve(key, shown["digest"]))).code == ("unavailable")
     bank.hands.call, bank.hands.down = real, False  # type: ignore[method-assign]
     world.later(60)
     for _ in range(3):
         await bank.commands.exchange()
-        await bank.commands.approve(key, PROJECT, shown["digest"])
+        await bank.commands.approve(key, shown["digest"])
     assert world.deeds(key) == {"approve": 1}
     assert [type(one) for one in bank.sent] == [SetContributions]
     (deed,) = _deeds(world)
@@ -390,20 +384,20 @@ async def test_a_dispute_before_the_quorum_holds_and_is_sent_once_it_stands(
 ) -> None:
     key = await world.open()
     bank = world.banks["bank-d"]
-    assert (await bank.commands.dispute(key, PROJECT, "my rows"))["state"] == "open"
+    assert (await bank.commands.dispute(key, "my rows"))["state"] == "open"
     for name in ("bank-a", "bank-b", "bank-c"):
         told = await world.banks[name].approve(key)
     assert told["state"] == "disputed"
     await bank.approve(key)
     await bank.commands.exchange()
     assert {type(one) for one in bank.sent} == {SetContributions, Dispute}
-    await bank.commands.withdraw(key, PROJECT)
+    await bank.commands.withdraw(key)
     assert await bank.state(key) == "approved"
 
 
 async def test_a_replacement_that_is_approved_supersedes(world: RevenueWorld) -> None:
     first = await world.approved()
-    await world.banks["bank-b"].commands.dispute(first, PROJECT, "too little")
+    await world.banks["bank-b"].commands.dispute(first, "too little")
     second = await world.approved(entered=5000, replaces=first)
     assert await world.banks["bank-c"].state(first) == "superseded"
     assert await world.banks["bank-c"].state(second) == "approved"

@@ -446,3 +446,39 @@ def stop_list(config: Path) -> list[dict[str, JSON]]:
 def data_usage(config: Path, dataset: str = "") -> dict[str, JSON]:
     """Return who used what, and where record and ledger differ."""
     return dict(control(config, "data.usage", READING, dataset=dataset))
+
+
+def revenue_show(config: Path, project: str) -> dict[str, JSON]:
+    """Return a project's pinned revenue agreement, and the version to sign next."""
+    return dict(control(config, "revenue.show", READING, project=project))
+
+
+def revenue_sign(config: Path, project: str, confirm: str) -> dict[str, JSON]:
+    """Sign the version that waits; `confirm` is its digest, whole."""
+    return dict(control(config, "revenue.sign", READING, project=project, confirm=confirm))
+
+
+def settlement_list(config: Path, project: str) -> list[dict[str, JSON]]:
+    """Return a project's settlements, as far as they were checked at this agent."""
+    return list(control(config, "settlement.list", READING, project=project))
+
+
+def settlement_show(config: Path, settlement: str) -> dict[str, JSON]:
+    """Return a settlement as this agent computes it from records that it verified."""
+    return dict(control(config, "settlement.show", READING, settlement=settlement))
+
+
+def settlement_decide(
+    config: Path, act: str, settlement: str, **arguments: JSON
+) -> dict[str, JSON]:
+    """Sign a deed in a settlement; return it, and the state that follows.
+
+    Args:
+        config: the agent's settings file.
+        act: `approve` (with `confirm`: the digest of the amounts), `dispute` (`reason`),
+            `withdraw`, `pay` (`payee`, `amount`, `reference`), `confirm` (`payer`, `reference`).
+        settlement: its whole id.
+        arguments: of the act.
+    """
+    name = f"settlement.{act}"
+    return dict(control(config, name, READING, settlement=settlement, **arguments))

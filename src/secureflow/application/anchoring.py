@@ -250,17 +250,15 @@ class PlaceSender:
         same = (before.state, before.position, before.results) == (
             again.state, again.position, again.results,
         )  # fmt: skip
-        if not same or max(one.slots, default=-1) >= len(again.results):
+        awaiting = await self._outbox.awaiting(self.place, one.ticket.id)
+        if not same or max((slot for slot, _ in awaiting), default=-1) >= len(again.results):
             return None
-        keys = [key_of(entry) for entry in one.entries]
+        keys = [key_of(entry) for _, entry in awaiting]
         tellers = await self._outbox.tellers(self.place, keys)
         forgot = await self._outbox.forgot(self.place)
-        reasons = again.reasons if len(again.reasons) == len(keys) else ("",) * len(keys)
         found = [
-            verdict_of(entry, Verdict(result, reason), tellers[key], self._member, forgot=forgot)
-            for entry, result, reason, key in zip(
-                one.entries, again.results, reasons, keys, strict=True
-            )
+            verdict_of(entry, _said(again, slot), tellers[key], self._member, forgot=forgot)
+            for (slot, entry), key in zip(awaiting, keys, strict=True)
         ]
         sure = [verdict for verdict in found if verdict is not None]
         return sure if len(sure) == len(found) else None
@@ -300,13 +298,12 @@ class PlaceSender:
         full = len(queued) >= self._anchor.limit
         if not queued or not (full or self._clock() - queued[0].at >= self._pace.gather):
             return 0
-        entries = tuple(one.entry for one in queued)
         unfinished = [one.ticket for one in await self._outbox.carried(self.place)]
-        ticket = await self._anchor.prepare(entries, unfinished)
+        ticket = await self._anchor.prepare([one.entry for one in queued], unfinished)
         numbers = [one.number for one in queued]
         if not await self._outbox.prepared(self.place, ticket, numbers):
             return 0
-        await self._send_first(Carried(ticket, "prepared", entries, ()))
+        await self._send_first(Carried(ticket, "prepared"))
         return 1
 
     async def _prune(self) -> None:

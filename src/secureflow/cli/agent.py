@@ -20,6 +20,7 @@ from secureflow.cli import (
     ownpredictions,
     ownprobing,
     ownresults,
+    ownrevenue,
     ownstops,
     ownwitness,
     people,
@@ -64,6 +65,8 @@ app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(ownnotifications.app, name="notification")
 app.add_typer(owngrants.app, name="grant")
+app.add_typer(ownrevenue.agreements, name="revenue")
+app.add_typer(ownrevenue.settlements, name="settlement")
 app.add_typer(ownstops.jobs, name="job")
 app.add_typer(ownstops.projects, name="project")
 app.add_typer(ownstops.requesters, name="requester")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.cli.files import read_json
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.engines.anchors.statements import (
@@ -35,7 +36,7 @@ def checked(
     Raises:
         SecureFlowError: `malformed_charter`; `missing_extra` where a node was given.
     """
-    pinned = SignedCharter.parse(charter.read_bytes()).charter
+    pinned = SignedCharter.from_json(read_json(charter)).charter
     lines: list[dict[str, Any]] = []
     problems: list[SecureFlowError] = []
     sound: list[tuple[dict[str, Any], Statement]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,14 +30,11 @@ Charter = Annotated[
 ]
 Node = Annotated[
     str,
-    typer.Option(
-        "--anchor-node", help=t("URL of your own node of the chain, to ask about receipts.")
-    ),
+    typer.Option("--anchor-node", help=t("URL of your own node of the chain, for receipts.")),
 ]
 _COLUMNS: Final = ("organisation", "place", "kind", "size", "transaction", "block", "at")
 _CHECKED: Final = ("organisation", "place", "kind", "size", "transaction", "block", "check")
 _PLACES: Final = ("place", "organisations", "statements", "newest", "size")
-_PAGE: Final = 100
 
 
 @app.command("list", help=t("List what members say they anchored, newest first."))
@@ -76,24 +74,14 @@ def verify(
         say(t("{count} receipts of chains: not checked (no node given).", count=unasked))
 
 
-@app.command(
-    "doctor", help=t("Show each place: who anchors there, and how old the newest head is.")
-)
+@app.command("doctor", help=t("Show each place: who anchors there, and its newest head."))
 def doctor(most: Most = 2000, output: Output = Form.TABLE) -> None:
     """Examine what the centre was told."""
     found = _fetched("", "", most)
     places: dict[str, dict[str, Any]] = {}
     for one in found:
-        known = places.setdefault(
-            one["place"],
-            {
-                "place": one["place"],
-                "organisations": set(),
-                "statements": 0,
-                "newest": 0,
-                "size": 0,
-            },
-        )
+        fresh: dict[str, Any] = {"organisations": set(), "statements": 0, "newest": 0, "size": 0}
+        known = places.setdefault(one["place"], {"place": one["place"], **fresh})
         known["organisations"].add(one["organisation"])
         known["statements"] += 1
         known["newest"] = max(known["newest"], one["at"])
@@ -106,18 +94,9 @@ def doctor(most: Most = 2000, output: Output = Form.TABLE) -> None:
 
 
 def _fetched(organisation: str, place: str, most: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    cursor = ""
     with client() as connection:
-        while len(found) < most:
-            wanted = {"organisation": organisation, "place": place}
-            limit = min(_PAGE, most - len(found))
-            page = connection.anchors.list(**wanted, limit=limit, cursor=cursor)
-            found += [asdict(one) for one in page.items]
-            cursor = page.next
-            if not cursor:
-                break
-    return found
+        found = connection.anchors.list(organisation=organisation, place=place)
+        return [asdict(one) for one in islice(found, most)]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

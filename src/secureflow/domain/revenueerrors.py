@@ -1,4 +1,4 @@
-"""The error codes of revenue agreements and settlements: part of the catalogue (`domain.errors`)."""
+"""The error codes of revenue: part of the catalogue (`domain.errors`)."""
 
 from __future__ import annotations
 

@@ -29,10 +29,6 @@ class Anchors(Resource[D_co]):
     """Statements about anchors."""
 
     @listing
-    def list(
-        self, *, organisation: str = "", place: str = "", limit: int = 100, cursor: str = ""
-    ) -> Call[Page[AnchorStatement]]:
+    def list(self, *, organisation: str = "", place: str = "") -> Call[Page[AnchorStatement]]:
         """Return what members say they anchored, newest first."""
-        wanted = {"organisation": organisation, "place": place, "cursor": cursor}
-        given = {name: one for name, one in wanted.items() if one}
-        return verbs.pages("/anchors", AnchorStatement, limit=limit, **given)
+        return verbs.pages("/anchors", AnchorStatement, organisation=organisation, place=place)

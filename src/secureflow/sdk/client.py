@@ -27,6 +27,7 @@ from secureflow.sdk.people import Devices, Identities, SecondFactorResource, Ses
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
+from secureflow.sdk.settlements import Settlements
 from secureflow.sdk.strategies import Strategies
 from secureflow.sdk.timetables import Timetables
 from secureflow.sdk.views import Account, Proof, Session
@@ -63,6 +64,7 @@ class BaseClient(Resource[D_co]):
         self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)
         self.audit = Audit(driver)
+        self.settlements = Settlements(driver)
         self.notifications = Notifications(driver)
         self.webhooks = Webhooks(driver)
 

@@ -100,41 +100,41 @@ class RevenueCommands:
         judged = await self._judged(project)
         return [_line(one) for one in judged.values()]
 
-    async def show(self, settlement: str, project: str) -> dict[str, JSON]:
+    async def show(self, settlement: str, project: str = "") -> dict[str, JSON]:
         """Return a settlement as this agent computes it from records that it verified."""
-        judged = await self._judged(project)
+        judged = await self._judged(await self._project(settlement, project))
         one = _one(judged, settlement)
         result = await self._computed(one)
         return {**_line(one), "computed": result.json(), "digest": result.digest,
                 **_details(one, result)}  # fmt: skip
 
-    async def approve(self, settlement: str, project: str, confirm: str) -> dict[str, JSON]:
+    async def approve(self, settlement: str, confirm: str, project: str = "") -> dict[str, JSON]:
         """Sign the amounts that this agent computed; `confirm` is their digest."""
         async with self.turn:
-            judged = await self._judged(project)
+            judged = await self._judged(await self._project(settlement, project))
             one = _one(judged, settlement)
             result = await self._computed(one)
             own = self.assembly.settlements
             deed = await asyncio.to_thread(own.approve, judged, settlement, result, confirm)
             return await self._told(one, deed)
 
-    async def dispute(self, settlement: str, project: str, reason: str) -> dict[str, JSON]:
+    async def dispute(self, settlement: str, reason: str, project: str = "") -> dict[str, JSON]:
         """Sign a dispute; the reason stays here."""
         async with self.turn:
-            one = _one(await self._judged(project), settlement)
+            one = _one(await self._judged(await self._project(settlement, project)), settlement)
             await self._computed(one)
             deed = await asyncio.to_thread(self.assembly.settlements.dispute, one, reason)
             return await self._told(one, deed)
 
-    async def withdraw(self, settlement: str, project: str) -> dict[str, JSON]:
+    async def withdraw(self, settlement: str, project: str = "") -> dict[str, JSON]:
         """Sign that the dispute is taken back."""
         async with self.turn:
-            one = _one(await self._judged(project), settlement)
+            one = _one(await self._judged(await self._project(settlement, project)), settlement)
             deed = await asyncio.to_thread(self.assembly.settlements.withdraw, one)
             return await self._told(one, deed)
 
     async def pay(
-        self, settlement: str, project: str, payee: str, amount: int, reference: str
+        self, settlement: str, payee: str, amount: int, reference: str, project: str = ""
     ) -> dict[str, JSON]:
         """Sign that a payment was made; its reference stays here."""
         async with self.turn:
@@ -144,7 +144,7 @@ class RevenueCommands:
             return await self._told(one, deed)
 
     async def confirm(
-        self, settlement: str, project: str, payer: str, reference: str
+        self, settlement: str, payer: str, reference: str, project: str = ""
     ) -> dict[str, JSON]:
         """Sign that a payment arrived; `reference` is the commitment that the payer signed."""
         async with self.turn:
@@ -172,8 +172,19 @@ class RevenueCommands:
             except SecureFlowError as error:
                 _log.warning("settlements_not_judged", project=project, code=error.code)
 
-    async def _with_amounts(self, settlement: str, project: str) -> Judged:
+    async def _project(self, settlement: str, project: str) -> str:
+        """Return the project of a settlement; one that was named is taken as it is."""
+        known = await asyncio.to_thread(self.assembly.agreements.projects)
+        for one in () if project else known:
+            answer = await self.link.call("settlement.list", {"project": one})
+            listed = answer.get("settlements") if isinstance(answer, dict) else None
+            if isinstance(listed, list) and settlement in listed:
+                return one
+        return project or next(iter(known), "")
+
+    async def _with_amounts(self, settlement: str, project: str = "") -> Judged:
         """Return a settlement whose amounts were computed here, as payments need them."""
+        project = await self._project(settlement, project)
         one = _one(await self._judged(project), settlement)
         if one.kept.computed is None:
             await self._computed(one)

@@ -241,8 +241,9 @@ class OwnSettlements:
     def hand_over(self, judged: Judged) -> int:
         """Hand what is due to the places that keep deeds; return how many entries are new there.
 
-        What was handed over before is on its way already. A vote on shares and amounts is due at once, a dispute once the settlement is approved, the
-        split once it is closed: its own members' votes make it so at a place.
+        What was handed over before is on its way already. A vote on shares is due at once, a
+        dispute once the settlement is approved, the vote to split once it is closed: enough
+        members' votes make it so at a place.
         """
         computed = judged.kept.computed
         if computed is None or not judged.kept.approved:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
 from secureflow.application.ports.anchoroutbox import Carried, Queued, TicketState, Verdict
+from secureflow.engines.anchors.entries import Entry
 
 T = TypeVar("T")
 Hear = Callable[[str, Sequence[Happened]], None]
@@ -45,6 +46,10 @@ class RecordOutbox:
     async def carried(self, place: str) -> Sequence[Carried]:
         """Return the tickets that are neither final nor lost."""
         return self._store.carried_anchor_entries(place)
+
+    async def awaiting(self, place: str, ticket: str) -> Sequence[tuple[int, Entry]]:
+        """Return the entries that await a ticket's end."""
+        return self._store.awaiting_anchor_entries(place, ticket)
 
     async def prepared(self, place: str, ticket: Ticket, numbers: Sequence[int]) -> bool:
         """Store a ticket before it is sent, if its entries are all queued."""

@@ -112,22 +112,23 @@ class AnchorRows(BundleRows):
     # Tickets.
 
     def carried_anchor_entries(self, place: str) -> list[Carried]:
-        """Return tickets that are neither final nor lost, oldest first, with their entries."""
+        """Return tickets that are neither final nor lost, oldest first."""
         rows = self._all(
             "SELECT * FROM anchor_tickets WHERE place = ? AND state <> 'final' ORDER BY number",
             place,
         )
-        return [self._ticket(row) for row in rows]
+        return [
+            Carried(
+                Ticket(row["id"], load_json(row["body"], "a ticket of an anchor")),
+                row["state"],
+                _position(row["position"]),
+            )
+            for row in rows
+        ]
 
-    def _ticket(self, row: Any) -> Carried:
-        carried = self._carried(row["place"], row["id"])
-        return Carried(
-            Ticket(row["id"], load_json(row["body"], "a ticket of an anchor")),
-            row["state"],
-            tuple(_entry(one["entry"]) for one in carried),
-            tuple(one["slot"] for one in carried),
-            _position(row["position"]),
-        )
+    def awaiting_anchor_entries(self, place: str, ticket: str) -> list[tuple[int, Entry]]:
+        """Return the entries that await a ticket's end, each with its index in the ticket."""
+        return [(row["slot"], _entry(row["entry"])) for row in self._carried(place, ticket)]
 
     def _carried(self, place: str, ticket: str) -> list[Any]:
         return self._all(

@@ -60,20 +60,16 @@ class Queued:
 
 @dataclass(frozen=True)
 class Carried:
-    """A ticket that is neither final nor lost, and the entries in it.
+    """A ticket that is neither final nor lost.
 
     Args:
         ticket: with its signed bytes.
         state: how far it is.
-        entries: those that await its end, in the ticket's order.
-        slots: each one's index in the ticket.
         position: where it was included when that was last looked at.
     """
 
     ticket: Ticket
     state: TicketState
-    entries: tuple[Entry, ...]
-    slots: tuple[int, ...]
     position: Position | None = None
 
 
@@ -127,6 +123,9 @@ class AnchorOutbox(Protocol):
 
     async def carried(self, place: str) -> Sequence[Carried]:
         """Return the tickets that are neither final nor lost, oldest first."""
+
+    async def awaiting(self, place: str, ticket: str) -> Sequence[tuple[int, Entry]]:
+        """Return the entries that await a ticket's end, each with its index in the ticket."""
 
     async def prepared(self, place: str, ticket: Ticket, numbers: Sequence[int]) -> bool:
         """Store a ticket that carries these entries in this order.

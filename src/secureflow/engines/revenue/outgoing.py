@@ -40,28 +40,33 @@ def entries_of(
     currency = currency_word(agreement.currency)
     facts = deed.facts
     bookings = result.bookings
+    jobs = [job_digest(one.job) for one in bookings]
+    found: tuple[Entry, ...] = ()
     match deed.act:
         case "approve":
-            return tuple(_contributions(one, version, keys, agreement.rounding) for one in bookings)
+            found = tuple(
+                _contributions(one, version, keys, agreement.rounding) for one in bookings
+            )
         case "dispute":
             evidence = bytes.fromhex(facts["evidence"])
-            return tuple(Dispute(job_digest(one.job), version, evidence) for one in bookings)
+            found = tuple(Dispute(job, version, evidence) for job in jobs)
         case "withdraw":
-            return tuple(Withdraw(job_digest(one.job), version) for one in bookings)
+            found = tuple(Withdraw(job, version) for job in jobs)
         case "close":
             payer = keys[agreement.payer]
-            return tuple(
+            found = tuple(
                 Split(job_digest(one.job), version, payer, one.amount, currency)
                 for one in bookings
                 if one.amount
             )
         case "pay":
             reference = bytes.fromhex(facts["reference"])
-            return (Settle(keys[facts["payee"]], facts["amount"], currency, reference),)
+            found = (Settle(keys[facts["payee"]], facts["amount"], currency, reference),)
         case "confirm":
-            return (Confirm(keys[facts["payer"]], bytes.fromhex(facts["reference"])),)
+            found = (Confirm(keys[facts["payer"]], bytes.fromhex(facts["reference"])),)
         case "accuse":
-            return ()
+            found = ()
+    return found
 
 
 def _contributions(

@@ -206,9 +206,7 @@ def in_steps(steps: int | None) -> str:
     return f"{'-' if steps < 0 else ''}{whole}.{rest:04d}"
 
 
-def _members(
-    agreement: Agreement, result: Computed, standing: Standing
-) -> tuple[MemberView, ...]:
+def _members(agreement: Agreement, result: Computed, standing: Standing) -> tuple[MemberView, ...]:
     owed = result.owed(agreement.payer) if standing.closed is not None else {}
     return tuple(
         MemberView(

@@ -36,6 +36,7 @@ from secureflow.server.rest import (
     questions,
     queue,
     renewals,
+    revenue,
     secondfactors,
     session,
     sessions,
@@ -92,7 +93,7 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [components.router, jobtemplates.router, strategies.router]
-    routers += [jobs.router, questions.router]
+    routers += [jobs.router, questions.router, revenue.router, revenue.settlements]
     routers += [queue.router, timetables.router, anchors.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]

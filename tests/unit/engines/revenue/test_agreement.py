@@ -7,6 +7,7 @@ import json
 import pytest
 
 from secureflow.engines.revenue.agreement import (
+    KIND,
     Agreement,
     Member,
     SignedAgreement,
@@ -47,8 +48,8 @@ def signed(agreement: Agreement, *names: str) -> SignedAgreement:
 def test_every_member_signs_the_first_version() -> None:
     assert accepted(None, signed_by_all(FIRST))
     assert not accepted(None, signed(FIRST, *NAMES[:3]))
-    lent = SignedAgreement(FIRST, {**signed(FIRST, *NAMES[:3]).signatures,
-                                   "m003": key_of("m000").sign("revenue-agreement", FIRST.json())})  # fmt: skip
+    theirs = signed(FIRST, *NAMES[:3]).signatures
+    lent = SignedAgreement(FIRST, {**theirs, "m003": key_of("m000").sign(KIND, FIRST.json())})
     assert not accepted(None, lent)
 
 

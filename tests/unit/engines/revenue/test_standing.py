@@ -102,8 +102,10 @@ def test_payments_are_stated_by_the_payer_and_count_once_confirmed() -> None:
     assert list(found.ignored.values()) == ["the payment is another one"]
     assert found.confirmed("m001") == 0
     assert state(*closed, pay(), confirm()) == "closed"
-    every = [one for number, (name, amount) in enumerate(owed.items())
-             for one in (pay(name, amount, f"{number:02x}"), confirm(name, amount, f"{number:02x}"))]  # fmt: skip
+    every = []
+    for number, (name, amount) in enumerate(owed.items()):
+        place = f"{number:02x}"
+        every += [pay(name, amount, place), confirm(name, amount, place)]
     assert state(*closed, *every) == "paid"
     assert state(*closed, *every[:-1]) == "closed"
 

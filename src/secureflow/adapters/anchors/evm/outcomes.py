@@ -90,11 +90,11 @@ class Outcomes:
         if not final:
             return Outcome("waiting", _position(found), depth=depth)
         if await self._is_stranger():
-            results: tuple[Result, ...] = ("refused",) * sent.count
+            result: Result = "refused"
             return Outcome(
                 "final",
                 _position(found),
-                results,
+                (result,) * sent.count,
                 (STRANGER,) * sent.count,
                 self._proof(found),
                 depth,
