@@ -171,14 +171,14 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    parts = context, inbox, consent, attestation, continuations, rollback
+    parts = agent, context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
     questions = OwnQuestions(store, inbox, clock)
     agreed = OwnAgreements(store, party, key, charter, clock)
     settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
     owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(agent, *parts, *owned)
+    return Assembly(*parts, *owned)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:
