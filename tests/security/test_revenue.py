@@ -371,6 +371,7 @@ async def test_a_restored_record_knows_its_deeds_again(world: RevenueWorld, tmp_
 
     fresh = Bank("bank-b", world.services, world.clock, tmp_path / "restored")
     try:
+        await fresh.commands.agreement(PROJECT)
         await fresh.approve(key)
         assert fresh.own.shelf.get(key).approved  # type: ignore[union-attr]
         assert world.deeds(key) == {"approve": 4}
