@@ -17,11 +17,8 @@ from tests.unit.engines.revenue.parts import PROJECT, case_of, deed_of
 
 AGREEMENT, SETTLEMENT, RESULT = case_of(3, floor=100, rounding="m002")
 VOTES = [deed_of("approve", SETTLEMENT, one, 5, computed=RESULT.digest) for one in ("m000", "m001")]
-VIEW = json.loads(
-    json.dumps(
-        asdict(view_of(AGREEMENT, SETTLEMENT, RESULT, standing_of(AGREEMENT, RESULT, VOTES)))
-    )
-)
+STANDING = standing_of(AGREEMENT, RESULT, VOTES)
+VIEW = json.loads(json.dumps(asdict(view_of(AGREEMENT, SETTLEMENT, RESULT, STANDING))))
 SHOWN = {
     "agreement": AGREEMENT.json(), "signatures": {"m000": "x"}, "digest": AGREEMENT.digest,
     "signed": ["m000"], "must_sign": ["m001", "m002"], "of_the_version_before": 0,
@@ -94,16 +91,15 @@ def test_it_is_previewed_asked_and_opened(centre: Any, cli: Any) -> None:
 
 def test_statements_are_written_as_files(centre: Any, cli: Any, tmp_path: Path) -> None:
     centre.answers = {
-        f"GET /settlements/{ID}/statement.csv": (200, "a,b\n"),
-        f"GET /settlements/{ID}/statement": (200, "<p>"),
+        f"GET /settlements/{ID}/statement.csv?organisation=m001": (200, b"a,b\n"),
+        f"GET /settlements/{ID}/statement?format=html&lang=en&organisation=m001": (200, b"<p>"),
+        f"GET /settlements/{ID}/statement?format=pdf&lang=en&organisation=m001": (200, b"%PDF"),
     }
-    page, table = tmp_path / "s.html", tmp_path / "s.csv"
-    code, _, err = cli(
-        "settlement", "statement", ID, "--org", "m001", "--html", str(page), "--csv", str(table)
-    )
+    files = {name: tmp_path / f"s.{name}" for name in ("html", "pdf", "csv")}
+    wanted = [part for name, path in files.items() for part in (f"--{name}", str(path))]
+    code, _, err = cli("settlement", "statement", ID, "--org", "m001", *wanted)
     assert code == 0, err
-    assert page.exists()
-    assert table.exists()
+    assert [one.read_bytes() for one in files.values()] == [b"<p>", b"%PDF", b"a,b\n"]
 
 
 @pytest.fixture(name="agent")
