@@ -171,14 +171,18 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    parts = agent, context, inbox, consent, attestation, continuations, rollback
+    parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    questions = OwnQuestions(store, inbox, clock)
+    owned = bundles, code, people, grants, stopping, OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, *owned, *_revenue(context, charter))
+
+
+def _revenue(context: AgentContext, charter: PinnedCharter) -> tuple[OwnAgreements, OwnSettlements]:
+    """Return the agreements and settlements of this organisation."""
+    store, party, key, clock = context.store, context.party, context.key, context.clock
     agreed = OwnAgreements(store, party, key, charter, clock)
-    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
-    owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(*parts, *owned)
+    return agreed, OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:
