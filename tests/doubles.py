@@ -60,6 +60,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "identities": ("user",),
     "pending_logins": ("block", "unexpired"),
     "questions": ("job", "organisation"),
+    "revenue": ("project", "kind", "settlement", "organisation"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),

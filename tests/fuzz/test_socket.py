@@ -7,6 +7,7 @@ for who shows no session that is genuine; no row more after a refusal; no stored
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ import pytest
 from peers.agent_people import OTHER, OWN, PASSWORD, PEOPLE, Team, waiting_item
 from peers.agent_world import JOB, NOW, World
 
+from secureflow.agent.edge.anchors import own_anchors
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.documents import document_command
 from secureflow.agent.edge.grantwatch import GrantWatch
@@ -88,6 +90,7 @@ class Staff(Team):
             **Commands(assembly, silent, silent, silent, silent).table(),
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
+            **own_anchors(assembly, silent, lambda _: {}, contextlib.AsyncExitStack()).commands.table(),
         }
         self.table |= document_command(self.table, None)
         kinds = assembly.context.kinds.specs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from argon2 import PasswordHasher
 from peers.agent_world import World
 
+from secureflow.agent.edge.anchors import own_anchors
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import ControlServer
 from secureflow.agent.edge.documents import document_command
@@ -78,7 +80,8 @@ class Team:
         more = more_commands(assembly, link, self.logins, self.watch)
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
         own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
-        self.table = {**commands.table(), **told, **more, **own}
+        anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack()).commands
+        self.table = {**commands.table(), **told, **more, **own, **anchors.table()}
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 

@@ -232,6 +232,8 @@ class World:
     """Files of models on which adapters stand."""
     more_columns: tuple[dict[str, Any], ...] = ()
     """Of the dataset."""
+    anchors: tuple[Any, ...] = ()
+    """Places at which the agent anchors."""
 
     def __post_init__(self) -> None:
         self._settings: tuple[Any, AgentSettings] | None = None
@@ -302,6 +304,7 @@ class World:
             partners,
             self.allow_simulated,
             self.base_models,
+            self.anchors,
         )
         if self._settings is None or self._settings[0] != of:
             self._settings = of, self._made_settings()
@@ -317,6 +320,7 @@ class World:
             trust_domain="example.org",
             datasets=(parse(DatasetConfig, self.declared, "dataset"),),
             base_models=self.base_models,
+            anchors=self.anchors,
             consent=ConsentSettings(
                 protections=("sealed", "sealed+secagg"),
                 two_party=tuple(
@@ -380,6 +384,8 @@ class World:
         if kind == "audit.head" and not body["from"]:
             head = Checkpoint(ORIGIN, len(self.listed()), self.tree.root())
             return {"note": sign_checkpoint(head, self.log_key), "consistency": []}
+        if body["from"] > self.tree.size:
+            raise SecureFlowError("not_found", "The log has not so many leaves.")
         proof = self.tree.consistency_proof(body["from"])
         return {"note": self.head(), "consistency": [h.hex() for h in proof]}
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -189,6 +190,68 @@ def notification_failed(config: Path) -> list[dict[str, JSON]]:
 def notification_test(config: Path) -> list[dict[str, JSON]]:
     """Send a test to every receiver now; return what became of each."""
     return list(control(config, "notification.test", READING))
+
+
+def witness_show(config: Path) -> dict[str, Any]:
+    """Return what the agent answers others, and whom it asks. See `edge.witnesscommands`."""
+    return dict(control(config, "witness.show"))
+
+
+def frauds(config: Path) -> list[dict[str, Any]]:
+    """Return the proofs of fraud in the agent's folder, whether or not it runs: path and file."""
+    from secureflow.agent.settings import AgentSettings
+    from secureflow.agent.witness.fraudfiles import kept_frauds
+
+    settings = AgentSettings.load(config)
+    return [{"path": str(path), "fraud": made} for path, made in kept_frauds(settings.evidence)]
+
+
+def anchor_list(config: Path, place: str = "", limit: int = 100) -> dict[str, Any]:
+    """Return the places, and what of this agent's deeds is at them or on its way."""
+    return dict(control(config, "anchor.list", place=place, limit=limit))
+
+
+def anchor_heads(config: Path, place: str = "", limit: int = 100) -> list[dict[str, Any]]:
+    """Return heads that places keep, newest first, and what this agent made of each."""
+    return list(control(config, "anchor.heads", place=place, limit=limit))
+
+
+def anchor_show(config: Path, entry: str) -> dict[str, Any]:
+    """Return one own deed whole, with what it stands for."""
+    return dict(control(config, "anchor.show", entry=entry))
+
+
+def anchor_verify(config: Path, place: str = "") -> list[dict[str, Any]]:
+    """Ask the places again: their members, heads, and receipts of own deeds."""
+    return list(control(config, "anchor.verify", READING, place=place))
+
+
+def anchor_doctor(config: Path) -> list[dict[str, Any]]:
+    """Return what each place says of itself, and what is wrong."""
+    return list(control(config, "anchor.doctor", READING))
+
+
+def anchor_account(config: Path, place: str) -> dict[str, JSON]:
+    """Return this member's account at a place; see `agent.edge.anchoraccounts`."""
+    from secureflow.agent.edge.anchoraccounts import account_document
+
+    return account_document(config, place)
+
+
+def anchor_plan(config: Path, url: str) -> dict[str, JSON]:
+    """Return the place that this agent's next deployment on a chain makes."""
+    from secureflow.agent.edge.anchoraccounts import planned_place
+
+    return planned_place(config, url)
+
+
+def anchor_deploy(
+    config: Path, url: str, accounts: Sequence[JSON], window: int, target: str
+) -> dict[str, JSON]:
+    """Make a planned place; see `agent.edge.anchoraccounts.deploy_place`."""
+    from secureflow.agent.edge.anchoraccounts import deploy_place
+
+    return deploy_place(config, url, accounts, window, target)
 
 
 def bundle_review(config: Path, item: str) -> dict[str, JSON]:
@@ -383,3 +446,39 @@ def stop_list(config: Path) -> list[dict[str, JSON]]:
 def data_usage(config: Path, dataset: str = "") -> dict[str, JSON]:
     """Return who used what, and where record and ledger differ."""
     return dict(control(config, "data.usage", READING, dataset=dataset))
+
+
+def revenue_show(config: Path, project: str) -> dict[str, JSON]:
+    """Return a project's pinned revenue agreement, and the version to sign next."""
+    return dict(control(config, "revenue.show", READING, project=project))
+
+
+def revenue_sign(config: Path, project: str, confirm: str) -> dict[str, JSON]:
+    """Sign the version that waits; `confirm` is its digest, whole."""
+    return dict(control(config, "revenue.sign", READING, project=project, confirm=confirm))
+
+
+def settlement_list(config: Path, project: str) -> list[dict[str, JSON]]:
+    """Return a project's settlements, as far as they were checked at this agent."""
+    return list(control(config, "settlement.list", READING, project=project))
+
+
+def settlement_show(config: Path, settlement: str) -> dict[str, JSON]:
+    """Return a settlement as this agent computes it from records that it verified."""
+    return dict(control(config, "settlement.show", READING, settlement=settlement))
+
+
+def settlement_decide(
+    config: Path, act: str, settlement: str, **arguments: JSON
+) -> dict[str, JSON]:
+    """Sign a deed in a settlement; return it, and the state that follows.
+
+    Args:
+        config: the agent's settings file.
+        act: `approve` (with `confirm`: the digest of the amounts), `dispute` (`reason`),
+            `withdraw`, `pay` (`payee`, `amount`, `reference`), `confirm` (`payer`, `reference`).
+        settlement: its whole id.
+        arguments: of the act.
+    """
+    name = f"settlement.{act}"
+    return dict(control(config, name, READING, settlement=settlement, **arguments))

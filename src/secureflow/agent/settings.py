@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.adapters.keyvault import KeySettings, key_files
+from secureflow.agent.anchorsettings import MAX_PLACES, AnyPlace, check_places
 from secureflow.agent.consolesettings import ConsoleSettings
 from secureflow.agent.identitysettings import OwnIdentitySettings
 from secureflow.agent.notificationsettings import OwnNotificationSettings
@@ -24,6 +25,7 @@ from secureflow.agent.references import (
     TcbFloor,
     TdxReference,
 )
+from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.application.ports.mpcengine import EngineLimits
 from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.grants import GrantsMode
@@ -277,10 +279,14 @@ class AgentSettings(ProcessSettings):
     keys: KeySettings = KeySettings()
     notifications: OwnNotificationSettings = OwnNotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
+    witness: WitnessSettings = WitnessSettings()
+    anchors: Annotated[tuple[AnyPlace, ...], Field(max_length=MAX_PLACES)] = ()
     log_form: Form = "console"
     log_level: Level = "info"
 
     SOCKET: ClassVar = "agent.sock"
+
+    _check_anchors = field_validator("anchors")(check_places)
 
     @field_validator("datasets")
     @classmethod
@@ -397,6 +403,11 @@ class AgentSettings(ProcessSettings):
     def engines_folder(self) -> Path:
         """Environments of engines, and what their runs leave to the owner."""
         return self.directory / "engines"
+
+    @property
+    def anchor_keys(self) -> Path:
+        """The keys of the accounts that send to places."""
+        return self.directory / "anchors"
 
     @property
     def evidence(self) -> Path:

@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli import (
     inbox,
+    ownanchors,
     owncode,
     owndata,
     owngrants,
@@ -19,7 +20,9 @@ from secureflow.cli import (
     ownpredictions,
     ownprobing,
     ownresults,
+    ownrevenue,
     ownstops,
+    ownwitness,
     people,
     policies,
 )
@@ -52,6 +55,7 @@ from secureflow.kit.text import text_in
 app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(ownanchors.app, name="anchor")
 app.add_typer(owndata.app, name="data")
 app.add_typer(ownmodels.app, name="model")
 app.add_typer(ownpredictions.app, name="prediction")
@@ -61,9 +65,13 @@ app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(ownnotifications.app, name="notification")
 app.add_typer(owngrants.app, name="grant")
+app.add_typer(ownrevenue.agreements, name="revenue")
+app.add_typer(ownrevenue.settlements, name="settlement")
 app.add_typer(ownstops.jobs, name="job")
 app.add_typer(ownstops.projects, name="project")
 app.add_typer(ownstops.requesters, name="requester")
+app.add_typer(ownwitness.witness, name="witness")
+app.add_typer(ownwitness.fraud, name="fraud")
 app.add_typer(charter, name="charter")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policy")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli import auditfraud
 from secureflow.cli.console import Form, Output, group, moment, say, show, write
 from secureflow.cli.entrykinds import in_words, kind_of
 from secureflow.cli.files import read_json, write_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from secureflow.engines.ledger.gaps import Gap
 
 app = group("Read the ledger, and verify a job's record offline.")
+app.add_typer(auditfraud.app, name="fraud")
 
 Job = Annotated[str, typer.Option("--job", help=t("Only for this job."))]
 

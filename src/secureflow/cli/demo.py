@@ -23,9 +23,10 @@ Directory = Annotated[Path, typer.Option(help=t("Where the demo keeps its files.
 _HERE = Path(".demo")
 # As in domain.specs.base, which loads too much for `--help`; mypy reports a mismatch.
 ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
+AnchorName = Literal["file", "evm", "none"]
 ScenarioName = Literal["training", "psi"]
 EngineName = Literal["spu", "openmined"]
-_TRAINING = ("data", "label", "positive", "by", "parties", "rounds", "protection")
+_TRAINING = ("data", "label", "positive", "by", "parties", "rounds", "protection", "anchor")
 _INTERSECTION = ("engine", "install_engine")
 """Options of one scenario alone."""
 
@@ -69,6 +70,15 @@ def run(
             )
         ),
     ] = None,
+    anchor: Annotated[
+        AnchorName,
+        typer.Option(
+            help=t(
+                "Where the owners anchor: a file that one of them keeps, a chain (evm: npm brings "
+                "anvil), or none."
+            )
+        ),
+    ] = "file",
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help=t("Install SPU for psi if it is not."))
     ] = False,
@@ -78,6 +88,9 @@ def run(
         return
     _refuse_others(context, scenario, keep=keep)
     _refuse_half(data, label, positive)
+    if keep and anchor == "evm":
+        said = t("The chain of --anchor evm ends with the demo: leave out --keep.")
+        raise typer.BadParameter(said)
     from secureflow.demo import launcher
     from secureflow.demo.own_table import OwnTable
     from secureflow.demo.psi.engines import Asked
@@ -95,6 +108,7 @@ def run(
         keep=keep,
         language="zh" if language() == "zh" else "en",
         scenario=scenario,
+        anchor=anchor,
         engines=Asked(engine or "", install=install_engine, agreed=_asking()),
     )
     raise typer.Exit(launcher.run(options))

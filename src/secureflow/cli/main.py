@@ -18,6 +18,7 @@ import typer
 
 from secureflow.cli import (
     agent,
+    anchors,
     audit,
     bundles,
     charter,
@@ -41,6 +42,7 @@ from secureflow.cli import (
     projects,
     psi,
     queue,
+    revenue,
     server,
     session,
     simulate,
@@ -79,9 +81,12 @@ app.add_typer(organisations.enrolments, name="enrolment")
 app.add_typer(organisations.parties, name="party")
 app.add_typer(charter.app, name="charter")
 app.add_typer(projects.app, name="project")
+app.add_typer(revenue.agreements, name="revenue")
+app.add_typer(revenue.settlements, name="settlement")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(queue.app, name="queue")
+app.add_typer(anchors.app, name="anchor")
 app.add_typer(jobtemplates.app, name="template")
 app.add_typer(strategies.app, name="strategy")
 app.add_typer(timetables.app, name="timetable")

@@ -24,6 +24,7 @@ from typing import Final, Literal, ParamSpec
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.agent.owner.engines import FOLDER
+from secureflow.demo.anchoring import AnchorName, DemoAnchors
 from secureflow.demo.data import STATISTICS_POLICY, adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
@@ -74,6 +75,7 @@ class Options:
         language: of texts for people.
         scenario: what is played: a model that is trained, or customers that two share.
         engines: what was said about the engine of an intersection.
+        anchor: where the owners of a training anchor.
     """
 
     directory: Path
@@ -88,6 +90,7 @@ class Options:
     language: Language = "en"
     scenario: Scenario = "training"
     engines: Asked = field(default_factory=Asked)
+    anchor: AnchorName = "file"
 
 
 def run(options: Options) -> int:
@@ -157,8 +160,9 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
         study = adult_study(data, options.parties, options.rounds, by)
     else:
         study = own.study(data, options.rounds)
-    with Screen(study, say, json=options.json) as screen:
+    with Screen(study, say, json=options.json) as screen, contextlib.ExitStack() as chain:
         screen.opening()
+        anchors = DemoAnchors(options.anchor, chain, directory / "npm", screen.step)
         shelf = Shelf(place(), say, screen.tell)
         engines = shelf.offered(options.engines) if options.keep else ()
         workers, without = sandbox_settings(engines=bool(engines))
@@ -175,11 +179,15 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
             settings={"agent": workers},
             say=interrupts.before(screen.step),
             lend=partial(_lend, shelf, engines),
+            enrolled=anchors.before_start,
+            chartered=anchors.after_charter,
         )
         try:
             platform.build()
             on_event = interrupts.before(screen.event)
-            outcome = play(platform, study, on_event, options.protection, options.language)
+            anchored = partial(anchors.outcome, platform)
+            parts = platform, study, on_event, options.protection, options.language, anchored
+            outcome = play(*parts)
             if options.keep:
                 platform.confirm_grants()
         except BaseException:  # also on Ctrl-C: no child is left behind

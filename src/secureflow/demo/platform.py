@@ -13,7 +13,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -74,6 +74,8 @@ class Platform:
         own: process → its additional variables (tests set a clock).
         child: how a process is started (tests fork it).
         sealing: whether there is an enclave; jobs that seal nothing need none.
+        enrolled: called once all agents have their settings, before they start.
+        chartered: called once every agent has pinned the charter.
     """
 
     directory: Path
@@ -90,6 +92,8 @@ class Platform:
     database: str = ""
     child: type[Process] = Process
     sealing: bool = True
+    enrolled: Callable[[Platform], None] = lambda _: None
+    chartered: Callable[[Platform], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.directory = self.directory.resolve()
@@ -128,6 +132,7 @@ class Platform:
                 process.ready()
             self.say("charter")
             self._make_charter(client(""))
+            self.chartered(self)
             self.say("project")
             self._make_project(client)
 
@@ -173,6 +178,15 @@ class Platform:
             if kind == "server":
                 self.url = facts["rest"]
 
+    def restart(self, names: Iterable[str]) -> None:
+        """End these processes and start them again, all at once."""
+        again = list(names)
+        stop_all([self.processes[one] for one in again])
+        for one in again:
+            self.start(one, wait=False)
+        for one in again:
+            self.processes[one].ready()
+
     @property
     def ca(self) -> Path:
         """The link CA's certificate."""
@@ -210,18 +224,19 @@ class Platform:
             database=self.database,
         )
         self._admin = (made["admin"], Path(made["admin_password_file"]).read_text().strip())
-        _edit(self.server / "server.yaml", self.settings.get("server", {}))
+        edit(self.server / "server.yaml", self.settings.get("server", {}))
         self.start("server")
 
     def _make_enclave(self) -> None:
         token = (self.server / "enclave.token").read_text().strip()
         enrol_enclave(self.enclave, token, self.url, simulated=True)
-        _edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
+        edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
         self.start("enclave", wait=False)
 
     def _make_agents(self, admin: Client) -> None:
         for owner in self.parties.values():
             self._enrol(admin, owner)
+        self.enrolled(self)
         self._start_agents()
 
     def _start_agents(self) -> None:
@@ -237,7 +252,7 @@ class Platform:
         file.touch(0o600)
         file.write_text(token)
         api.enroll(owner.directory, token_file=file, server=self.url, name=owner.party)
-        _edit(owner.config, self._agent_settings(owner))
+        edit(owner.config, self._agent_settings(owner))
 
     def _agent_settings(self, owner: Owner) -> dict[str, Any]:
         datasets = [dump(owner.dataset)] if owner.dataset else []
@@ -293,7 +308,7 @@ def free_ports(count: int) -> list[int]:
     return free
 
 
-def _edit(path: Path, changes: Mapping[str, Any]) -> None:
+def edit(path: Path, changes: Mapping[str, Any]) -> None:
     """Set top-level keys of a YAML file, as an owner would in an editor."""
     if not path.exists():
         raise SecureFlowError("process_failed", Text("{path} was not made.", path=path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class Outcome:
         report: the HTML page.
         comparison: each owner alone, all together, all rows in one place.
         study: what was trained on, in short.
+        anchors: what was found at the place where the owners anchored (`demo.anchoring`).
     """
 
     accuracy: float
@@ -64,6 +65,7 @@ class Outcome:
     report: str
     comparison: Comparison
     study: Study
+    anchors: dict[str, Any] = field(default_factory=lambda: {"make": "none"})
 
     def line(self) -> str:
         """Return the one line of JSON: figures without the curves."""
@@ -73,6 +75,7 @@ class Outcome:
         }
         lines, found = self.comparison.alone, self.comparison
         fields |= {"ledger": self.ledger, "tee": self.tee, "report": self.report}
+        fields["anchors"] = self.anchors
         fields |= {
             "test_rows": found.test_rows,
             "alone": {
@@ -96,6 +99,7 @@ def play(
     watch: Watch,
     protection: ProtectionName = "sealed+secagg",
     language: Language = "en",
+    anchored: Callable[[], dict[str, Any]] = lambda: {"make": "none"},
 ) -> Outcome:
     """Submit, consent, train, verify, compare; `watch` is called with every event of the job."""
     party = next(iter(platform.parties))
@@ -109,7 +113,8 @@ def play(
         client.jobs.wait(job)
         seconds = time.monotonic() - began
         watch("comparing", {})
-        return _outcome(platform, study, client, job, seconds, language)
+        made = _outcome(platform, study, client, job, seconds, language)
+    return replace(made, anchors=anchored())
 
 
 def consent(platform: Platform, job: str) -> None:

@@ -23,10 +23,12 @@ from secureflow.kit.plain import shown
 _DIGEST = re.compile(r"\b[0-9a-f]{64,}\b")
 EVERY = 10
 """Without a terminal, only every n-th round after the second gets a line."""
+PLACES: Final = {"file": "a file that another owner keeps", "evm": "a contract on a chain"}
 STEPS: Final = {
     "server": "Starting the coordination centre",
     "enclave": "Enrolling the enclave: SIMULATED TEE, a rehearsal without protection",
     "agents": "Enrolling one agent per owner: keys are made there",
+    "chain": "A chain on this machine, and the contract of the members (anvil from npm)",
     "charter": "Signing and pinning the charter (this script plays all owners)",
     "project": "Creating the project, publishing and granting datasets",
     "comparing": "Training each owner alone and all rows in one place, to compare",
@@ -141,7 +143,7 @@ class Screen:
         self._print_result("")
         for line in self._protection(outcome):
             self._print_result(line)
-        for line in verdict(say, ledger):
+        for line in (*verdict(say, ledger), *anchors(say, outcome.anchors)):
             self._print_result(line)
         self._print_result(visible(say("Report: {path}", path=outcome.report)))
 
@@ -249,6 +251,30 @@ def verdict(say: Words, ledger: Mapping[str, Any]) -> Iterator[str]:
     yield f"[red]{say('The ledger is NOT valid:')}[/]"
     for failure in ledger.get("failures", ()):
         yield visible(f"  {failure}")
+
+
+def anchors(say: Words, found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the line about the place where the owners anchored, in the console's markup."""
+    if found["make"] == "none":
+        return
+    facts = {name: found[name] for name in ("heads", "entries", "waiting")}
+    place = say(PLACES[found["make"]])
+    if found["verified"]:
+        told = say(
+            "Anchored in {place}: {entries} deeds, {heads} heads of the ledger; every owner's "
+            "agent compared them with what it saw.",
+            place=place,
+            **facts,
+        )
+        yield f"[green]{visible(told)}[/]"
+        return
+    told = say(
+        "Anchored in {place}: NOT all is well, {waiting} deeds wait: secureflow agent anchor "
+        "doctor.",
+        place=place,
+        **facts,
+    )
+    yield f"[red]{visible(told)}[/]"
 
 
 def visible(text: str) -> str:

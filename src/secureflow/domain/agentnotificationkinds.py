@@ -334,8 +334,50 @@ _OFTEN = (
     ),
 )
 
+_PLACES = (
+    NotificationKind(
+        "anchor_forged",
+        _WARNING,
+        ("sender", "place"),
+        "",
+        "",
+        lambda f: Text(
+            "{sender} anchored a head at {place} that the log never signed: it lies. See "
+            "secureflow agent anchor list.",
+            sender=f["sender"],
+            place=f["place"],
+        ),
+    ),
+    NotificationKind(
+        "anchor_forked",
+        _WARNING,
+        ("sender", "place", "entry"),
+        "",
+        "",
+        lambda f: Text(
+            "What {sender} anchored at {place} contradicts what was anchored there before "
+            "({entry}): compare it with the other members.",
+            sender=f["sender"],
+            place=f["place"],
+            entry=f["entry"],
+        ),
+    ),
+    NotificationKind(
+        "anchor_untrusted",
+        _WARNING,
+        ("place",),
+        "",
+        "",
+        lambda f: Text(
+            "Members of the place {place} are not those of the pinned charter, and nothing that it "
+            "keeps counts: secureflow agent anchor doctor.",
+            place=f["place"],
+        ),
+    ),
+)
+
 AGENT_KINDS: Final[Mapping[str, NotificationKind]] = {
-    kind.name: kind for kind in (*_REQUESTS, *_STATE, *_ACCOUNTS, *_GRANTS, *_OFTEN)
+    kind.name: kind for kind in (*_REQUESTS, *_STATE, *_ACCOUNTS, *_GRANTS, *_PLACES, *_OFTEN)
 }
 """Every kind that an agent tells of, by name."""
 SECURITY_KINDS: Final = frozenset(kind.name for kind in (*_ACCOUNTS, *_GRANTS))

@@ -16,6 +16,9 @@ from secureflow.domain.granterrors import GRANT_CODES, STOPPING
 from secureflow.domain.identityerrors import IDENTITY_ERRORS
 from secureflow.domain.keyerrors import KEY_ERRORS
 from secureflow.domain.loginerrors import LOGIN_ERRORS
+from secureflow.domain.placeerrors import PLACES
+from secureflow.domain.revenueerrors import REVENUE_CODES
+from secureflow.domain.witnesserrors import WITNESS_ERRORS
 
 __all__ = ["CATALOGUE", "DISKS", "INFRASTRUCTURE", "ROW_ERRORS", "Category", "category", "name_of"]
 
@@ -23,7 +26,9 @@ CATALOGUE: dict[str, Category] = {
     **KEY_ERRORS,
     **ANCHOR_ERRORS,
     **LOGIN_ERRORS,
+    **WITNESS_ERRORS,
     **IDENTITY_ERRORS,
+    **PLACES,
     "not_found": Category.NOT_FOUND,
     "invalid_spec": Category.INVALID,
     "invalid_request": Category.INVALID,
@@ -330,7 +335,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_not_confirmed": Category.INVALID,
     "charter_not_pinned": Category.CONFLICT,
     "consent_refused": Category.FORBIDDEN,
-    **{code: Category(name) for code, name in GRANT_CODES.items()},
+    **{code: Category(name) for code, name in {**GRANT_CODES, **REVENUE_CODES}.items()},
     "dataset_unknown": Category.NOT_FOUND,
     "enclave_lost": Category.UNAVAILABLE,
     "expired": Category.CONFLICT,

@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from secureflow.sdk import answers, deadline, verbs
+from secureflow.sdk.anchors import Anchors
 from secureflow.sdk.audit import Audit
 from secureflow.sdk.bundles import Bundles
 from secureflow.sdk.calls import Awaiting, Blocking, Call, D_co, Resource, operation
@@ -26,6 +27,7 @@ from secureflow.sdk.people import Devices, Identities, SecondFactorResource, Ses
 from secureflow.sdk.profile import Profile, ProfileTokens, load_profile, profile_path
 from secureflow.sdk.projects import Projects
 from secureflow.sdk.queue import Queue
+from secureflow.sdk.settlements import Settlements
 from secureflow.sdk.strategies import Strategies
 from secureflow.sdk.timetables import Timetables
 from secureflow.sdk.views import Account, Proof, Session
@@ -54,6 +56,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.queue = Queue(driver)
+        self.anchors = Anchors(driver)
         self.job_templates = JobTemplates(driver)
         self.strategies = Strategies(driver)
         self.timetables = Timetables(driver)
@@ -61,6 +64,7 @@ class BaseClient(Resource[D_co]):
         self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)
         self.audit = Audit(driver)
+        self.settlements = Settlements(driver)
         self.notifications = Notifications(driver)
         self.webhooks = Webhooks(driver)
 

@@ -39,6 +39,7 @@ from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
+from secureflow.server.anchorverbs import tell_anchors
 from secureflow.server.authorities import note_roots
 from secureflow.server.grantverbs import end, listed, tell, withdraw
 from secureflow.server.logverbs import (
@@ -53,6 +54,7 @@ from secureflow.server.logverbs import (
 )
 from secureflow.server.peers import check_join
 from secureflow.server.questionverbs import answers, ask
+from secureflow.server.revenueverbs import REVENUE_VERBS
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -209,8 +211,10 @@ class PartyDesk:
             "grant.end": end,
             "grant.list": listed,
             "job.withdraw": withdraw,
+            "anchor.tell": tell_anchors,
             "question.ask": ask,
             "question.answers": answers,
+            **REVENUE_VERBS,
             "status": self._status,
             "engines": _engines,
         }

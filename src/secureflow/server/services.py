@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from secureflow.application.agreements import Agreements
+from secureflow.application.anchorstatements import AnchorStatements
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
@@ -15,6 +17,7 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.delivering import Delivering
 from secureflow.application.expiring import Expiring
 from secureflow.application.feed import Feed
+from secureflow.application.jobevidence import JobRecords
 from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.timing import Queue
@@ -41,6 +44,7 @@ from secureflow.application.questions import Questions
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
+from secureflow.application.settlements import Settlements
 from secureflow.application.strategies import Strategies
 from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
@@ -88,7 +92,11 @@ class Services(People, Products):
     components: Components
     queue: Queue
     timetables: Timetables
+    anchors: AnchorStatements
     questions: Questions
+    agreements: Agreements
+    settlements: Settlements
+    job_records: JobRecords
     overdue: OverdueEnds
     audit: Audit
     audit_search: AuditSearch

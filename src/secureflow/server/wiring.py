@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from secureflow.adapters.printing import ProcessPrinter
+from secureflow.application.agreements import Agreements
+from secureflow.application.anchorstatements import AnchorStatements
 from secureflow.application.attestations import Attestations
 from secureflow.application.audit import Audit
 from secureflow.application.auditsearch import AuditSearch
@@ -19,6 +21,7 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.feed import Feed
 from secureflow.application.identities import LoginProvider
 from secureflow.application.issuing import Issuing
+from secureflow.application.jobevidence import JobRecords
 from secureflow.application.jobs.drafting import Drafts
 from secureflow.application.jobs.driver import Driver
 from secureflow.application.jobs.jobs import Jobs
@@ -55,6 +58,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
+from secureflow.application.settlements import Settlements
 from secureflow.application.strategies import Strategies
 from secureflow.application.timetables import Timetables
 from secureflow.application.transactions import Transactions
@@ -180,7 +184,8 @@ def make_services(
         **_projects(ports, transactions, quotas),
         **_around_jobs(ports, transactions, bounds, jobs),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
-        audit=Audit(begin, ledger, recosign),
+        audit=(audit := Audit(begin, ledger, recosign)),
+        **_revenue(ports, transactions, audit),
         notices=_notices(ports, transactions, ticks, stopping, others),
         **_for_pages(ports, bounds, others, ticks, stopping),
         courier=ports.courier,
@@ -206,6 +211,16 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
     }
 
 
+def _revenue(ports: Ports, transactions: Transactions, audit: Audit) -> dict[str, Any]:
+    """Return the use cases around revenue, by their names in `Services`."""
+    begin, clock, records = ports.begin, ports.clock, JobRecords(audit)
+    return {
+        "agreements": Agreements(begin, transactions, ports.ledger, clock),
+        "settlements": Settlements(begin, transactions, records, ports.log_key, clock),
+        "job_records": records,
+    }
+
+
 def _around_jobs(
     ports: Ports, transactions: Transactions, bounds: Bounds, jobs: Jobs
 ) -> dict[str, Any]:
@@ -219,6 +234,7 @@ def _around_jobs(
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
+        "anchors": AnchorStatements(begin, clock),
         "questions": Questions(begin, transactions, clock),
     }
 

@@ -39,6 +39,7 @@ from secureflow.domain.projects import (
     ProjectRole,
 )
 from secureflow.domain.questions import Question
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Role, Token, User
@@ -87,6 +88,8 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("identities", Identity("idn_1", "usr_1", "sso", "https://sso.example", "248289761001", 5),
      {"user": "usr_1"}),
     ("pending_logins", PendingLogin("ab" * 32, "sso", "cd" * 32, "/jobs", 5, 9), {}),
+    ("revenue", RevenueRecord("ab" * 32, "prj_1", "deed", 5, {"statement": {}}, "cd" * 32, "a"),
+     {"project": "prj_1", "kind": "deed", "settlement": "cd" * 32, "organisation": "a"}),
     ("questions", Question("job_1.bank-a.1", "job_1", "bank-a", 1, "Why?", "ab" * 16, 5),
      {"job": "job_1", "organisation": "bank-a"}),
     ("preferences", Preferences("usr_1", "zh", "ann@example.org", mailed=("job_ended",)), {}),

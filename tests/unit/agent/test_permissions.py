@@ -35,6 +35,8 @@ READS: Final = {
     *("results.entries", "people.list"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
+    *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
+    "witness.show",
 }
 OWN_ACCOUNT: Final = {
     *("people.me", "people.password", "people.totp.enrol", "people.totp.confirm"),

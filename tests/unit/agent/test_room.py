@@ -128,7 +128,7 @@ async def test_an_alarm_does_not_depend_on_room_for_its_evidence(
     error = SecureFlowError(
         "ledger_inconsistent", "two histories", "", {"known": "a", "shown": "b"}
     )
-    world.assembly.context.witness._keep_evidence(error)
+    world.assembly.context.witness._evidence.keep(error, world.log_key.public)
     alarm = world.store.fact("alarm")
     assert alarm["code"] == "ledger_inconsistent"
     assert (alarm["details"]["known"], alarm["details"]["shown"]) == ("a", "b")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.adapters.mpcengines.registry import MAKES
+from secureflow.agent.owner.engines import INSTALLABLE
 
 SETTINGS = """
 directory: .
@@ -30,7 +30,7 @@ def test_the_list_says_what_there_is_and_how_to_have_it(cli: Any, config: Path) 
     status, out, _ = cli("engine", "list", "--config", config, "--output", "json")
     assert status == 0
     rows = {one["name"]: one for one in json.loads(out)}
-    assert set(rows) == set(MAKES)
+    assert set(rows) == set(INSTALLABLE)
     assert {one["state"] for one in rows.values()} == {"absent"}
     status, out, err = cli("engine", "list", "--config", config)
     assert status == 0

@@ -43,6 +43,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.IDENTITIES,
     entities.PENDING_LOGINS,
     entities.QUESTIONS,
+    entities.REVENUE,
     entities.PREFERENCES,
     entities.WEBHOOKS,
     entities.DELIVERIES,

@@ -16,6 +16,7 @@ from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.listing import words_of
 from secureflow.application.ports.changes import ChangeKind
 from secureflow.application.ports.storage import Filter, Page
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -27,6 +28,7 @@ from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
@@ -167,6 +169,8 @@ UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 IDENTITIES = EntityKind(Identity, "identity", tables.IDENTITIES)
 PENDING_LOGINS = EntityKind(PendingLogin, "pending login", tables.PENDING_LOGINS)
 QUESTIONS = EntityKind(Question, "question", tables.QUESTIONS)
+REVENUE = EntityKind(RevenueRecord, "revenue record", tables.REVENUE)
+ANCHOR_STATEMENTS = EntityKind(AnchorRecord, "anchor statement", tables.ANCHOR_STATEMENTS)
 PREFERENCES = EntityKind(Preferences, "preferences", tables.PREFERENCES)
 WEBHOOKS = EntityKind(Webhook, "webhook", tables.WEBHOOKS)
 DELIVERIES = EntityKind(Delivery, "delivery", tables.DELIVERIES)

@@ -139,6 +139,10 @@ UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 IDENTITIES = _entity("identities", "user")
 PENDING_LOGINS = _entity("pending_logins", "block", expiring=True)
 QUESTIONS = _entity("questions", "job", "organisation")
+REVENUE = _entity("revenue", "project", "kind", "settlement", "organisation")
+ANCHOR_STATEMENTS = _entity(
+    "anchor_statements", "organisation", "place", "kind", "job", unique=("digest",)
+)
 PREFERENCES = _entity("preferences")
 WEBHOOKS = _entity("webhooks", "organisation")
 DELIVERIES = _entity(

@@ -47,6 +47,7 @@ from secureflow.application.ports.storage import (
     QueueStore,
     Store,
 )
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -58,6 +59,7 @@ from secureflow.domain.oidc import Identity, PendingLogin
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
@@ -102,7 +104,9 @@ class SqlUnitOfWork(SqlTransaction):
         self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
         self.identities: Store[Identity] = EntityStore(self, entities.IDENTITIES)
         self.questions: Store[Question] = EntityStore(self, entities.QUESTIONS)
+        self.revenue: Store[RevenueRecord] = EntityStore(self, entities.REVENUE)
         self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
+        self.anchors: Store[AnchorRecord] = EntityStore(self, entities.ANCHOR_STATEMENTS)
         self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
         self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)
         self.deliveries: Store[Delivery] = EntityStore(self, entities.DELIVERIES)

@@ -108,6 +108,7 @@ class DataCommands(InboxCommands):
             keep_published(context.store, context.key, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
             context.store.note(context.clock(), "dataset.published", "", **facts)
+            context.own_deeds.published(dataset, description)
         publication = {"id": published["id"], **description, "counted": found["rows"]}
         return {**publication, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
 

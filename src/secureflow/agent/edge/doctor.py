@@ -21,6 +21,7 @@ from pathlib import Path
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.anchorcheck import check_anchors
 from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.ownchecks import (
@@ -42,6 +43,7 @@ from secureflow.agent.edge.ownidentity import key_places, read_signing_key
 from secureflow.agent.edge.peoplecheck import check_people
 from secureflow.agent.edge.providercheck import check_providers
 from secureflow.agent.edge.recovery import NEXT_STEP
+from secureflow.agent.edge.witnesscheck import check_witness
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.schemas import DatasetConfig
@@ -449,6 +451,8 @@ _CHECKS: tuple[_Check, ...] = (
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
     ("people", frozenset({"settings", "record", "record_missing"}), check_people),
     ("providers", frozenset({"settings"}), check_providers),
+    ("anchors", frozenset({"settings"}), check_anchors),
+    ("witness", frozenset({"settings"}), check_witness),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from secureflow.adapters.mpcengines import failures
-from secureflow.adapters.mpcengines.registry import Engines
+from secureflow.adapters.mpcengines.registry import MAKES, Engines
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.sandbox import choose_sandbox
 from secureflow.agent.owner.engines import OwnEngines
@@ -68,7 +68,8 @@ def examine(settings: AgentSettings, name: str = "") -> Iterator[dict[str, JSON]
             runs = EngineRuns(
                 sandbox[0], settings.engines_folder, unconfined=settings.engines.unconfined
             )
-            Engines(runs, own.interpreter).ready(name)
+            if name in MAKES:
+                Engines(runs, own.interpreter).ready(name)
             python = str(own.interpreter(name).find())
             return asyncio.run(_started(sandbox[0], python, name, module, settings))
 

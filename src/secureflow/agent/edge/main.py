@@ -23,6 +23,8 @@ from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.workers import Workers
+from secureflow.agent.edge.anchorplaces import open_places
+from secureflow.agent.edge.anchors import Opening, own_anchors
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands
@@ -48,9 +50,12 @@ from secureflow.agent.edge.questionwatch import QuestionWatch
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.resultcommands import ResultCommands
+from secureflow.agent.edge.revenuecommands import RevenueCommands
+from secureflow.agent.edge.revenuewatch import RevenueWatch
 from secureflow.agent.edge.running import Describing
 from secureflow.agent.edge.verifying import verifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble, passwords
+from secureflow.agent.edge.witnessing import witnessing
 from secureflow.agent.job.context import Computing, Fetching
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
@@ -104,6 +109,7 @@ async def serve(
     kinds: AgentKinds = AGENT_KINDS,
     worker: str = WORKER,
     describe: Describe | None = None,
+    opening: Opening = open_places,
 ) -> None:
     """Run this party until cancelled.
 
@@ -114,12 +120,11 @@ async def serve(
         hangup: the SIGHUP handler, which is set to reload.
         kinds: the kinds of job that it takes part in.
         worker: the module that worker processes run, with the same kinds in its own table.
-        describe: makes what the owner's page shows of a request.
+        describe, opening: make what the owner's page shows of a request; open places for anchors.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `key_…`, `certificate_foreign`, `agent_running`,
-            `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`,
-            `library_missing`, `data_…`, `record_…`, `disk_full`: its reserve is too small.
+        SecureFlowError: `not_enrolled`, `agent_running`, `address_unavailable`, and those of
+            keys, settings, policies, libraries, sandbox, data, record, places and disk.
     """
     key, specs = read_signing_key(settings), kinds.engines.specs
     async with contextlib.AsyncExitStack() as stack:
@@ -136,13 +141,15 @@ async def serve(
         reload = _reload(config or settings.directory / "agent.yaml", assembly, specs)
         take_limits(assembly)
         watch, granted = ClockWatch(link), GrantWatch(link, assembly)
-        commands = Commands(assembly, link, workers, reload, watch).table()
         told, own_watch = own_notifications(assembly.context, partial(_certificate_ends, settings))
-        own = page_commands(assembly, link, reload, granted, specs)
-        table = {**commands, **own, **NotificationCommands(told).table()}
+        anchors = own_anchors(assembly, link, opening, stack)
+        own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
+        page = page_commands(assembly, link, reload, granted, specs)
+        others = await stack.enter_async_context(witnessing(assembly, link))
+        table = _tables(page, *own, anchors.commands, others)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
-        looking = [asyncio.create_task(one.run()) for one in watching]
+        looking = [asyncio.create_task(one.run()) for one in (*watching, *anchors.tasks)]
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -152,10 +159,19 @@ async def serve(
         finally:
             for task in looking:
                 task.cancel()
-            await control.stop()
-            await assembly.context.channels.stop()
-            await workers.stop()
-            await uplink.close()
+            for stop in (control.stop, assembly.context.channels.stop, workers.stop, uplink.close):
+                await stop()
+
+
+class Tabled(Protocol):
+    """Some of the owner's commands."""
+
+    def table(self) -> Mapping[str, Command]:
+        """Return the commands by name."""
+
+
+def _tables(commands: Mapping[str, Command], *more: Tabled) -> dict[str, Command]:
+    return {**commands, **{name: one for part in more for name, one in part.table().items()}}
 
 
 def _reload(config: Path, assembly: Assembly, kinds: SpecKinds) -> Reload:
@@ -286,7 +302,10 @@ def more_commands(
     people = PeopleCommands(assembly.people, logins)
     policies = PolicyCommands(assembly.inbox, assembly.consent.decisions)
     at_providers = provider_commands(assembly, logins)
-    parts = (bundles, kept, models, tested, results, people, policies, grants, at_providers)
+    parts = (
+        *(bundles, kept, models, tested, results, people, policies, grants, at_providers),
+        RevenueCommands(assembly, link),
+    )
     return {name: one for part in parts for name, one in part.table().items()}
 
 
@@ -299,14 +318,17 @@ def provider_commands(assembly: Assembly, logins: Logins) -> ProviderCommands:
     return ProviderCommands(ProviderLogins(*parts), identities)
 
 
-def _link_watches(link: Link, assembly: Assembly) -> tuple[HeadWatch, MissedEnds, QuestionWatch]:
-    """Return what looks after the log, ends of jobs and questions, while there is a link."""
+def _link_watches(
+    link: Link, assembly: Assembly
+) -> tuple[HeadWatch, MissedEnds, QuestionWatch, RevenueWatch]:
+    """Return what looks after the log, ends, questions and settlements, while there is a link."""
     context = assembly.context
     parts = context.witness, context.store, context.charter, assembly.continuations, context.clock
     return (
         HeadWatch(link, *parts),
         MissedEnds(link, context.store),
         QuestionWatch(link, context.store, assembly.questions),
+        RevenueWatch(link, assembly),
     )
 
 

@@ -23,6 +23,7 @@ from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.acting import acting
+from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
@@ -34,6 +35,7 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.questions import OwnQuestions
+from secureflow.agent.owner.settlements import OwnSettlements
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.carriedbytes import CarriedBytes
 from secureflow.agent.record.restored import ForgottenJobs
@@ -54,6 +56,7 @@ from secureflow.agent.verbs.settling import Settling
 from secureflow.agent.verbs.stopping import Stopping
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import Continuations
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
@@ -108,6 +111,8 @@ class Assembly:
     grants: Grants
     stopping: Stopping
     questions: OwnQuestions
+    agreements: OwnAgreements
+    settlements: OwnSettlements
 
 
 def assemble(
@@ -136,6 +141,7 @@ def assemble(
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     context = AgentContext(
         *(active, key, store, charter, witness, clock, budgets, probing, channels),
+        _own_deeds(active, store, charter, witness, clock),
         engines=ports.engines,
         code=code,
     )
@@ -169,7 +175,29 @@ def assemble(
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
     questions = OwnQuestions(store, inbox, clock)
-    return Assembly(agent, *parts, bundles, code, people, grants, stopping, questions)
+    agreed = OwnAgreements(store, party, key, charter, clock)
+    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
+    owned = bundles, code, people, grants, stopping, questions, agreed, settled
+    return Assembly(agent, *parts, *owned)
+
+
+def _log_keys(charter: PinnedCharter) -> list[str]:
+    """Return the keys of the pinned charter's log, the present one first."""
+    pinned = charter.pinned()
+    return [pinned.log_key, *pinned.log_keys.values()]
+
+
+def _own_deeds(
+    active: ActiveSettings,
+    store: RecordStore,
+    charter: PinnedCharter,
+    witness: Witness,
+    clock: Clock,
+) -> OwnDeeds:
+    """Return what puts deeds into the outbox of the owner's places, in the deed's transaction."""
+    places = active.settings.anchors  # those that this process opened; a reload changes none
+    witness.deeds = own = OwnDeeds(store, lambda: places, charter.pinned, clock)
+    return own
 
 
 def _cancelling(agent: AgentVerbs, ports: ExternalPorts) -> Callable[[str], None]:

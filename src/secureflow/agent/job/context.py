@@ -21,6 +21,7 @@ from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
@@ -161,6 +162,7 @@ class AgentContext:
     budgets: Budgets = field(repr=False)
     probing: Probing = field(repr=False)
     channels: PeerChannels = field(repr=False)
+    own_deeds: OwnDeeds = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
     engines: RunningEngines = field(default_factory=NoEngines, repr=False)

@@ -59,3 +59,40 @@ def kept_epsilon(state: str | None, charge: Charge, delta: float) -> float | Non
         return 0.0
     known = bool(charge) and state == "committed" and all(map(learned, charge))
     return epsilon(charge, delta) if known else None
+
+
+def composed(charges: Charge, delta: float) -> float | None:
+    """Return ε of charges together, by `rdp-filter`; None where that takes long to compute."""
+    if not charges:
+        return 0.0
+    return epsilon(charges, delta, "rdp-filter") if all(map(learned, charges)) else None
+
+
+def row_count_private(organisation: str, dataset: str) -> SecureFlowError:
+    """Return the refusal of statistics that tell how many rows a dataset has."""
+    return SecureFlowError(
+        "row_count_private",
+        Text(
+            "{organisation} does not reveal how many rows {name} has, and "
+            "statistics with local noise do.",
+            organisation=organisation,
+            name=dataset,
+        ),
+        'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
+        {"dataset": dataset},
+    )
+
+
+def privacy_required(organisation: str, dataset: str) -> SecureFlowError:
+    """Return the refusal of a job without differential privacy on data that has a budget."""
+    return SecureFlowError(
+        "privacy_required",
+        Text(
+            "{organisation} allows {name} only in jobs with differential "
+            "privacy: its budget would mean nothing otherwise.",
+            organisation=organisation,
+            name=dataset,
+        ),
+        "Add a privacy section to the job.",
+        {"dataset": dataset},
+    )

@@ -21,7 +21,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.owner.accounting import Accounting, check_ceiling, kept_epsilon
+from secureflow.agent.owner.accounting import (
+    Accounting,
+    check_ceiling,
+    composed,
+    kept_epsilon,
+    privacy_required,
+    row_count_private,
+)
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.reconciling import Reconciliation
 from secureflow.agent.record.going import check_going
@@ -239,6 +246,13 @@ class Budgets:
         state = self._ledger(policy).state_of(job.job)
         return kept_epsilon(state, self._charge(spec, self._read(job)), policy.delta)
 
+    def committed(self, job: JobRecord) -> tuple[Limit, float] | None:
+        """Return the limit of a job's domain and the ε spent of it; the caller's transaction."""
+        policy = self._policy(self._private_spec(job), job)
+        found = None if policy is None else self._ledger(policy)
+        spent = None if found is None else composed(found.committed, found.limit.delta)
+        return None if found is None or spent is None else (found.limit, spent)
+
     # The spending that a restored agent's owner states (`agent.owner.budgetrecovery`).
 
     def domain_of(self, spec: JobSpec) -> str | None:
@@ -363,17 +377,7 @@ class Budgets:
         policy = self._declared(name, job).privacy
         if spec.privacy is None:
             if policy is not None and policy.required:
-                raise SecureFlowError(
-                    "privacy_required",
-                    Text(
-                        "{organisation} allows {name} only in jobs with differential "
-                        "privacy: its budget would mean nothing otherwise.",
-                        organisation=self._settings.organisation,
-                        name=name,
-                    ),
-                    "Add a privacy section to the job.",
-                    {"dataset": name},
-                )
+                raise privacy_required(self._settings.organisation, name)
             return None
         if policy is None:
             raise SecureFlowError(
@@ -395,17 +399,7 @@ class Budgets:
             whose = self._settings.organisation, name
             raise unit_mismatch(*whose, policy.unit, spec.privacy.unit, code=code)
         if spec.tells_rows and not policy.tells_rows:
-            raise SecureFlowError(
-                "row_count_private",
-                Text(
-                    "{organisation} does not reveal how many rows {name} has, and "
-                    "statistics with local noise do.",
-                    organisation=self._settings.organisation,
-                    name=name,
-                ),
-                'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
-                {"dataset": name},
-            )
+            raise row_count_private(self._settings.organisation, name)
         return policy
 
     def _declared(self, name: str, job: JobRecord | None) -> DatasetConfig:

@@ -16,10 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
+from secureflow.adapters.anchors.fabric.environment import FABRIC
 from secureflow.adapters.mpcengines import failures
-from secureflow.adapters.mpcengines.registry import MAKES, EngineMake, make_of
+from secureflow.adapters.mpcengines.registry import MAKES
 from secureflow.agent.owner import venvs
 from secureflow.agent.owner.environments import Environment, Environments
 from secureflow.agent.owner.venvs import Source
@@ -35,12 +36,52 @@ _DIGITS: Final = 16
 """Of a lock's digest, in names."""
 
 
+class Installable(Protocol):
+    """What has an environment of its own: an engine, or what speaks to a chain."""
+
+    @property
+    def name(self) -> str:
+        """By which commands name it."""
+
+    @property
+    def version(self) -> str:
+        """Of what it is about."""
+
+    @property
+    def title(self) -> str:
+        """What it is for, for people."""
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """Versions of Python that its packages run under, the preferred one first."""
+
+    @property
+    def megabytes(self) -> tuple[int, int]:
+        """To fetch, and on the disk."""
+
+    @property
+    def seconds(self) -> int:
+        """That installing it takes, from a near index."""
+
+    @property
+    def module(self) -> str:
+        """That its program imports."""
+
+    @property
+    def lock(self) -> bytes:
+        """Its packages, each with the hashes of its wheels."""
+
+
+INSTALLABLE: Final[Mapping[str, Installable]] = {**MAKES, FABRIC.name: FABRIC}
+"""By name."""
+
+
 @dataclass(frozen=True)
 class OwnEngine:
     """An engine, and whether this agent has it.
 
     Args:
-        name, version, title: as `EngineMake`.
+        name, version, title: as `Installable`.
         state: `outdated` where only the environment of another lock is there.
         python: version and platform of its interpreter, "" if it is absent.
         created: unix seconds, None if it is absent.
@@ -64,7 +105,7 @@ class OwnEngines:
         makes: the engines that there are.
     """
 
-    def __init__(self, directory: Path, makes: Mapping[str, EngineMake] = MAKES) -> None:
+    def __init__(self, directory: Path, makes: Mapping[str, Installable] = INSTALLABLE) -> None:
         self._folder = directory / FOLDER
         self._environments = Environments(directory, FOLDER)
         self._makes = makes
@@ -73,13 +114,19 @@ class OwnEngines:
         """Return every engine that there is, installed here or not."""
         return [self._shown(one) for one in self._makes.values()]
 
-    def make(self, name: str) -> EngineMake:
+    def make(self, name: str) -> Installable:
         """Return what is known of an engine.
 
         Raises:
             SecureFlowError: `engine_unknown`.
         """
-        return self._makes[name] if name in self._makes else make_of(name)
+        if name not in self._makes:
+            raise SecureFlowError(
+                "engine_unknown",
+                Text("There is no engine {name!r}.", name=shown(name[:64])),
+                Text("Choose one of these: {names}.", names=", ".join(self._makes)),
+            )
+        return self._makes[name]
 
     def install(self, name: str, python: Path | None, source: Source) -> Environment | None:
         """Make an engine's environment, and remove older ones; None if it is there already.
@@ -137,7 +184,7 @@ class OwnEngines:
         """Return an engine's interpreter, installed or not."""
         return OwnInterpreter(self._environments, self.make(name))
 
-    def _shown(self, make: EngineMake) -> OwnEngine:
+    def _shown(self, make: Installable) -> OwnEngine:
         found = self._current(make)
         state: State = "installed" if found is not None else "absent"
         if found is None and any(self._of(make)):
@@ -147,12 +194,12 @@ class OwnEngines:
             make.name, make.version, make.title, state, python, created, make.megabytes[1]
         )
 
-    def _current(self, make: EngineMake) -> Environment | None:
+    def _current(self, make: Installable) -> Environment | None:
         with suppress(SecureFlowError):
             return self._environments.get(_environment(make))
         return None
 
-    def _of(self, make: EngineMake) -> Iterator[str]:
+    def _of(self, make: Installable) -> Iterator[str]:
         for name in self._environments.names():
             head, _, digits = name.rpartition("-")
             if head == make.name and len(digits) == _DIGITS:
@@ -167,7 +214,7 @@ class OwnInterpreter:
         make: the engine.
     """
 
-    def __init__(self, environments: Environments, make: EngineMake) -> None:
+    def __init__(self, environments: Environments, make: Installable) -> None:
         self._environments = environments
         self._make = make
 
@@ -190,12 +237,12 @@ class OwnInterpreter:
 
 
 @cache
-def _environment(make: EngineMake) -> str:
+def _environment(make: Installable) -> str:
     """Return the name of an engine's environment; its lock, of our own package, is read once."""
     return f"{make.name}-{parse_lock(make.lock).digest[:_DIGITS]}"
 
 
-def _suitable(make: EngineMake) -> Path:
+def _suitable(make: Installable) -> Path:
     """Return an interpreter whose version the engine's packages run under."""
     named = (shutil.which(f"python{one}") for one in make.pythons)
     for one in (sys.executable, *named):
@@ -216,7 +263,7 @@ def _suitable(make: EngineMake) -> Path:
     )
 
 
-def _checked(make: EngineMake, python: Path) -> Path:
+def _checked(make: Installable, python: Path) -> Path:
     version = ".".join(venvs.interpreter(python).split()[0].split(".")[:2])
     if version not in make.pythons:
         raise SecureFlowError(

@@ -38,6 +38,9 @@ _KINDS: Final[Mapping[str, str]] = {
     "person.recovered": "account_recovered",
     "person.bound": "account_bound",
     "person.unbound": "account_unbound",
+    "anchor.forged": "anchor_forged",
+    "anchor.forked": "anchor_forked",
+    "anchor.untrusted": "anchor_untrusted",
 }
 """The agent's action → what its owner is told."""
 

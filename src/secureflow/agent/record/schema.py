@@ -193,6 +193,44 @@ CREATE INDEX questions_by_job ON questions (job, number)
 """
 """Questions of people here to a job's submitter, and the answers that the centre told."""
 
+_ANCHORED = """
+CREATE TABLE anchor_openings (entry TEXT PRIMARY KEY, opening TEXT NOT NULL, at INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE anchored_heads (
+    number INTEGER PRIMARY KEY, place TEXT NOT NULL, sender TEXT NOT NULL, entry TEXT NOT NULL,
+    tx TEXT NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL, verdict TEXT NOT NULL,
+    UNIQUE (place, tx, sender, entry)
+);
+CREATE INDEX anchored_heads_by_place ON anchored_heads (place, verdict, number)
+"""
+"""What own deeds at places stand for, and heads that places keep."""
+_ANCHORS = """
+CREATE TABLE anchor_entries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, key TEXT NOT NULL,
+    entry TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, ticket TEXT NOT NULL DEFAULT '',
+    slot INTEGER NOT NULL DEFAULT 0, result TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '', ended INTEGER, UNIQUE (place, key)
+);
+CREATE INDEX anchor_entries_by_state ON anchor_entries (place, state, number);
+CREATE INDEX anchor_entries_by_ticket ON anchor_entries (place, ticket, slot);
+CREATE TABLE anchor_tickets (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, id TEXT NOT NULL,
+    body TEXT NOT NULL, state TEXT NOT NULL, position TEXT NOT NULL DEFAULT 'null',
+    receipt TEXT NOT NULL DEFAULT 'null', UNIQUE (place, id)
+);
+CREATE INDEX anchor_tickets_by_state ON anchor_tickets (place, state, number);
+CREATE TABLE anchor_cursors (
+    place TEXT PRIMARY KEY, cursor TEXT NOT NULL, pruned INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE anchor_events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, key TEXT NOT NULL,
+    sender TEXT NOT NULL, "transaction" TEXT NOT NULL, result TEXT NOT NULL, at INTEGER NOT NULL,
+    position TEXT NOT NULL, entry TEXT NOT NULL, UNIQUE (place, "transaction", key, sender)
+);
+CREATE INDEX anchor_events_by_key ON anchor_events (place, key)
+"""
+"""Entries on their way to anchors (`application.ports.anchoroutbox`), and what was kept there."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -209,6 +247,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _GRANTS,
     _IDENTITIES,
     _QUESTIONS,
+    _ANCHORS,
+    _ANCHORED,
 )
 
 

@@ -17,6 +17,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from secureflow.agent.record.anchoredheads import AnchoredHeadRows
+from secureflow.agent.record.anchorrows import AnchorRows
 from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.grantrows import GrantRows
 from secureflow.agent.record.notificationrows import NotificationRows
@@ -47,7 +49,9 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(GrantRows, NotificationRows, PeopleRows, QuestionRows):
+class RecordStore(
+    AnchoredHeadRows, AnchorRows, GrantRows, NotificationRows, PeopleRows, QuestionRows
+):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     actor: Callable[[], Mapping[str, JSON]] = staticmethod(dict)

@@ -123,7 +123,7 @@ def accuse(
             **facts,
         }
         # Before the leaf that names it: on a full disk the accusation waits for a later attempt.
-        _keep(context.settings.evidence, document["evidence"], evidence)
+        keep_evidence(context.settings.evidence, document["evidence"], evidence)
         with store.transaction():
             known = {"leaf": ""}
             now = store.job(job.job)  # its current state: it may have ended meanwhile
@@ -137,7 +137,8 @@ def accuse(
         error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
 
 
-def _keep(directory: Path, name: str, evidence: bytes) -> None:
+def keep_evidence(directory: Path, name: str, evidence: bytes) -> None:
+    """Store the evidence of an accusation beside the record, under its SHA-256."""
     with writing(Place(directory, "own files"), len(evidence)):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / f"accusation-{name}.json").write_bytes(evidence)

@@ -61,7 +61,8 @@ class Settling:
         The job ends anyway: the cause may be permanent, and no end would ever be signed.
         """
         context = self._context
-        for settle in (context.budgets.settle, context.probing.settle, self._settle_grant):
+        steps = context.budgets.settle, self._anchor, context.probing.settle, self._settle_grant
+        for settle in steps:
             try:
                 settle(job)
             except InfrastructureError:
@@ -70,6 +71,13 @@ class Settling:
                 facts = {"code": error.code, "message": error.message}
                 _log.warning("budget_not_settled", job=job.job, **facts)
                 context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
+
+    def _anchor(self, job: JobRecord) -> None:
+        """Anchor what the job let its domain's spending grow by."""
+        committed = self._context.budgets.committed(job)
+        if committed is not None:
+            limit, spent = committed
+            self._context.own_deeds.spent(job.job, limit.domain, limit.epsilon, spent)
 
     def _settle_grant(self, job: JobRecord) -> None:
         """Keep of the grant's ε what the budget keeps; its use stays."""

@@ -15,6 +15,8 @@ from secureflow.agent.record.restored import moment
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.continuations import SET_BACK, Continuations
+from secureflow.agent.witness.hearing import FACT as HEARD
+from secureflow.agent.witness.hearing import waiting_heads
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size, parse_note
@@ -102,7 +104,7 @@ class HeadWatch:
         if self._store.fact("charter") is None:
             return None
         await asyncio.to_thread(self._continuations.apply)
-        newest = self._witness.newest
+        newest = self._newest()
         answer = await self._show([newest] if newest else [], [])
         if await self._hand_over_charters(answer):
             answer = await self._show([newest] if newest else [], [])
@@ -112,13 +114,25 @@ class HeadWatch:
         if problem is not None and newest:
             theirs = noted_size(str(answer.get("note", "")))
             view = self._witness.view
-            earlier = self._store.heads(view.origin, min(theirs, view.size), MAX_SHOWN - 1)
+            earlier = self._store.heads(view.origin, min(theirs, view.size), MAX_SHOWN - 2)
             places = [list(place) for place in self._store.placed_leaves(MAX_SHOWN)]
-            answer = await self._show([newest, *earlier], places)
+            own = self._witness.newest
+            heads = dict.fromkeys(note for note in (newest, own, *earlier) if note)
+            answer = await self._show(list(heads), places)
         await asyncio.to_thread(self._keep, problem)
         if problem is None:
             await self._continuations.resubmit()
         return problem
+
+    def _newest(self) -> str:
+        """Return the greatest head of the log that this agent holds: accepted, or heard of."""
+        own, origin = self._witness.newest, self._charter.pinned().origin
+        heard = [
+            note
+            for note in waiting_heads(self._store.fact(HEARD))
+            if parse_note(note).checkpoint.origin == origin
+        ]
+        return max([own, *heard], key=lambda note: noted_size(note) if note else -1)
 
     async def _follow_continuation(self, status: dict[str, JSON]) -> SecureFlowError | None:
         """Pin the log's continuation, if this owner signed it."""

@@ -18,16 +18,17 @@ cosigned (`check_ended`).
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
+from secureflow.agent.witness.deeds import Deeds
+from secureflow.agent.witness.evidence import Call, Evidence, read_head
+from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
 from secureflow.engines.ledger.gaps import beyond_its_key
@@ -35,29 +36,22 @@ from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
-from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
-from secureflow.kit.canonical import JSON, sha256
+from secureflow.engines.ledger.submission import Submission, judge
+from secureflow.engines.ledger.witness import WitnessView, inconsistent, observe
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.logging import get_logger
-from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
-Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 MAX_UNPROVED_ROUNDS = 8
 """Rounds that may pass without a proof of a leaf that the centre may not have received; a single
 round after it was certainly received has the same weight."""
 DEFERRED = BUDGET
 """The kind of leaves that are sent with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
-MAX_EVIDENCE_FILES = 64
-"""The first ones are sufficient evidence; a log could sign heads until the disk is full."""
 
-_log = get_logger(__name__)
 _KEY_ENDED = "ledger_key_ended"
-_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing", _KEY_ENDED})
 _EVIDENCE = frozenset({"ledger_inconsistent", "ledger_rollback", _KEY_ENDED})
 _CATCH_UP_TRIES = 5
 
@@ -114,12 +108,14 @@ class Witness:
         self._party = party
         self._key = key
         self._charter = charter
-        self._directory = directory
         self._clock = clock
         self._call = call
+        self._evidence = Evidence(store, directory, clock, call)
         self._lock = asyncio.Lock()
         self._seen: WitnessView | None = None
         self._newest = ("", "")
+        self.deeds: Deeds | None = None
+        """What is anchored of it (`agent.witness.owndeeds`)."""
         self.troubled = False
         """Set if a head was refused that does not extend the accepted one."""
 
@@ -178,11 +174,16 @@ class Witness:
                 view = await self._observe(head, proofs)
             except SecureFlowError as error:
                 if error.code in _EVIDENCE:
-                    await asyncio.to_thread(self._keep_evidence, error)
+                    await self.accuse(error)
                 raise
             self._seen = view
         checkpoint = parse_note(head).checkpoint
         return Observed(checkpoint, self._proved(checkpoint, proofs))
+
+    async def accuse(self, error: SecureFlowError) -> None:
+        """Keep both notes of a contradiction as evidence, and raise the alarm."""
+        self.troubled = True
+        await self._evidence.accuse(error, self.view.log_key)
 
     async def check_key(self, head: str) -> None:
         """Raise the alarm for a head that a key of the log signed after it ended.
@@ -194,8 +195,75 @@ class Witness:
             self._check_key(head)
         except SecureFlowError as error:
             if error.code in _EVIDENCE and self._store.fact("alarm") is None:
-                await asyncio.to_thread(self._keep_evidence, error)
+                await self.accuse(error)
             raise
+
+    async def submitted(self, submission: Submission) -> str:
+        """Return the cosignature of a head of this log that anybody submitted (C2SP tlog-witness).
+
+        What was seen is stored before this returns; the proof is the submitter's and accuses
+        nobody (`engines.ledger.submission`).
+
+        Raises:
+            SecureFlowError: `witness_stopped` after an alarm, `ledger_key_ended`, and what `judge`
+                raises; two roots of one size raise the alarm.
+        """
+        if self._store.fact("alarm") is not None:
+            raise SecureFlowError(
+                "witness_stopped",
+                "This witness cosigns nothing after an alarm, until its owner clears it.",
+                "Ask its owner.",
+            )
+        async with self._lock:
+            try:
+                self._check_key(submission.note)
+                self._seen = judge(self.view, submission)
+            except SecureFlowError as error:
+                if error.code in _EVIDENCE:
+                    await self.accuse(error)
+                raise
+            await asyncio.to_thread(self._keep_seen)
+            return self.cosign(submission.note)
+
+    async def compare(self, head: str) -> None:
+        """Have the centre prove that a head which it showed to somebody else is of this history.
+
+        The head is signed by the log and is none of those on record. The questions are asked
+        outside of the lock: no round waits for them.
+
+        Raises:
+            SecureFlowError: `not_found` if the centre denies the head; of the link; `ledger_…`,
+                with the alarm.
+        """
+        size = parse_note(head).checkpoint.size
+        for _ in range(_CATCH_UP_TRIES):
+            seen = self.view
+            newest = await self._newest_with_proofs(seen.size, size)
+            async with self._lock:
+                if newest is None or self.view != seen:
+                    continue
+                try:
+                    self._seen = _joined(seen, head, *newest)
+                except SecureFlowError as error:
+                    if error.code in _EVIDENCE:
+                        await self.accuse(error)
+                    raise
+                await asyncio.to_thread(self._keep_seen)
+                return
+        raise _unproven(self.view, head)
+
+    async def convicted(self, known: str, shown: str) -> None:
+        """Raise the alarm for two heads of one size that the log signed, if they differ.
+
+        Raises:
+            SecureFlowError: `ledger_inconsistent`.
+        """
+        ours, theirs = parse_note(known).checkpoint, parse_note(shown).checkpoint
+        if ours.root != theirs.root:
+            error = inconsistent(self.view, theirs, shown, known)
+            error.details["log_key"] = self._charter().log_keys[ours.origin]
+            await self.accuse(error)
+            raise error
 
     def keep(self, observed: Observed) -> None:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
@@ -203,6 +271,8 @@ class Witness:
         self._store.set_fact("head", {"origin": view.origin, "note": view.note})
         if view.note:
             self._store.add_head(view.origin, view.size, self.newest)
+            if self.deeds is not None:
+                self.deeds.head(self.newest)
         for leaf, place in observed.proved.items():
             self._store.prove_leaf(leaf, place)
 
@@ -216,7 +286,7 @@ class Witness:
         late = [leaf for leaf in offered if leaf.hash not in observed.proved]
         missing = [leaf for leaf in late if leaf.missed >= MAX_UNPROVED_ROUNDS]
         if missing:
-            raise self._alarm(_missing(job, missing, observed.checkpoint))
+            raise self._evidence.alarm(_missing(job, missing, observed.checkpoint))
         heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
         return {leaf.hash: MAX_UNPROVED_ROUNDS if leaf.hash in heard else 1 for leaf in late}
 
@@ -280,7 +350,13 @@ class Witness:
         bundle = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
         leaf = OwnLeaf(signed.hash(), job, kind, bundle)
         self._store.add_leaf(leaf)
+        if self.deeds is not None:
+            self.deeds.leaf(leaf, spec)
         return leaf
+
+    def _keep_seen(self) -> None:
+        with self._store.transaction():
+            self.keep(Observed(parse_note(self.view.note).checkpoint, {}))
 
     def _check_key(self, head: str) -> None:
         one = beyond_its_key(self._charter(), parse_note(head))
@@ -315,37 +391,19 @@ class Witness:
         size = parse_note(head).checkpoint.size
         observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
         for _ in range(_CATCH_UP_TRIES):
-            note, ours = _head(await self._call("audit.head", {"from": view.size}))
-            other, proof = _head(await self._call("audit.head", {"from": size}))
-            if parse_note(note).checkpoint != parse_note(other).checkpoint:
-                continue  # the log grew in between
-            newest = observe(view, note, ours)
-            checkpoint = parse_note(head).checkpoint
-            if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
-                raise SecureFlowError(
-                    "ledger_inconsistent",
-                    Text(
-                        "The heads of size {size} and {newest_size} of {origin} do not "
-                        "belong to one history.",
-                        size=size,
-                        newest_size=newest.size,
-                        origin=view.origin,
-                    ),
-                    "Stop trusting this centre and give both notes to the other members.",
-                    {"known": newest.note, "shown": head},
-                )
-            return newest
-        raise SecureFlowError(
-            "ledger_rollback",
-            Text(
-                "{origin} gave no proof from size {old} to size {new}.",
-                origin=view.origin,
-                old=view.size,
-                new=size,
-            ),
-            "Ask the operator why the log cannot prove its own history.",
-            {"known": view.note, "shown": head},
-        )
+            newest = await self._newest_with_proofs(view.size, size)
+            if newest is not None:
+                return _joined(view, head, *newest)
+        raise _unproven(view, head)
+
+    async def _newest_with_proofs(
+        self, ours: int, theirs: int
+    ) -> tuple[str, tuple[bytes, ...], tuple[bytes, ...]] | None:
+        """Return the newest head and the proofs from two sizes to it; None if it grew meanwhile."""
+        note, one = read_head(await self._call("audit.head", {"from": ours}))
+        other, two = read_head(await self._call("audit.head", {"from": theirs}))
+        same = parse_note(note).checkpoint == parse_note(other).checkpoint
+        return (note, one, two) if same else None
 
     def _proved(self, checkpoint: Checkpoint, proofs: LogProofs) -> dict[str, int]:
         waiting = set(self.unproved())
@@ -359,44 +417,45 @@ class Witness:
             )
         }
 
-    def _keep_evidence(self, error: SecureFlowError) -> None:
-        """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
-        self.troubled = True
-        known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
-        key = str(error.details.get("log_key") or self.view.log_key)
-        record = {
-            **error.as_json(),
-            "log_key": key,
-            "at": self._clock(),
-            "fraud_proof": fraud_proof(known, shown, key),
-        }
-        name = sha256((known + shown).encode()).hex()
-        path = self._directory / f"{error.code}-{name}.json"
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A separate kind: accusations, which a centre can provoke, must not crowd it out.
-            if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
-                path.write_text(json.dumps(record, indent=1) + "\n")
-        except OSError as fault:  # the alarm holds both notes as well, and must still be raised
-            _log.error("evidence_not_written", path=str(path), reason=reason_of(fault))
-            remove(path)
-        if path.exists():
-            error.details["evidence"] = str(path)
-        self._alarm(error)
 
-    def _alarm(self, error: SecureFlowError) -> SecureFlowError:
-        _log.error("ledger_alarm", code=error.code, message=error.message)
-        with self._store.transaction():
-            if error.code in _ALARMS:
-                self._store.set_fact("alarm", error.as_json())
-            self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
-        return error
+def _joined(
+    view: WitnessView, head: str, note: str, ours: tuple[bytes, ...], theirs: tuple[bytes, ...]
+) -> WitnessView:
+    """Return the view at a newest head to which proofs lead from the view and from another head.
+
+    Raises:
+        SecureFlowError: `ledger_…`.
+    """
+    newest, checkpoint = observe(view, note, ours), parse_note(head).checkpoint
+    shown = checkpoint.size, newest.size, checkpoint.root, newest.root
+    if not verify_consistency(*shown, theirs):
+        raise SecureFlowError(
+            "ledger_inconsistent",
+            Text(
+                "The heads of size {size} and {newest_size} of {origin} do not "
+                "belong to one history.",
+                size=checkpoint.size,
+                newest_size=newest.size,
+                origin=view.origin,
+            ),
+            "Stop trusting this centre and give both notes to the other members.",
+            {"known": newest.note, "shown": head, "proof": [one.hex() for one in theirs]},
+        )
+    return newest
 
 
-def _head(answer: JSON) -> tuple[str, tuple[bytes, ...]]:
-    """Read the centre's answer to `audit.head`: a note, and the proof from the size asked for."""
-    value = answer if isinstance(answer, dict) else {}
-    return str(value.get("note", "")), parse_proof(value.get("consistency"))
+def _unproven(view: WitnessView, head: str) -> SecureFlowError:
+    return SecureFlowError(
+        "ledger_rollback",
+        Text(
+            "{origin} gave no proof from size {old} to size {new}.",
+            origin=view.origin,
+            old=view.size,
+            new=parse_note(head).checkpoint.size,
+        ),
+        "Ask the operator why the log cannot prove its own history.",
+        {"known": view.note, "shown": head},
+    )
 
 
 def _load_view(kept: JSON, charter: Charter) -> WitnessView:

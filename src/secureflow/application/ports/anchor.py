@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from secureflow.engines.anchors.entries import Entry
+from secureflow.engines.anchors.entries import Admit, Entry
 from secureflow.kit.canonical import JSON
 
 Make = Literal["evm", "fabric", "file"]
@@ -165,6 +165,12 @@ class Anchor(Protocol):
 
     async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
         """Return the newest heads of a log, and all its forks, at most 1,000."""
+
+    async def members(self) -> Sequence[Admit]:
+        """Return the members by now, each with its account and the signature that binds them.
+
+        The reader checks them: a place is believed only if each is in its pinned charter.
+        """
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         """Return the minor units that the payer owes the payee by what is kept."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports.changes import Changes
 from secureflow.application.ports.notifications import NotificationStore
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -20,6 +21,7 @@ from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.questions import Question
 from secureflow.domain.queue import QueuedJob
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.sessions import Session
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
@@ -281,6 +283,8 @@ class UnitOfWork(Protocol):
     identities: Store[Identity]
     pending_logins: Store[PendingLogin]
     questions: Store[Question]
+    revenue: Store[RevenueRecord]
+    anchors: Store[AnchorRecord]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]

@@ -7,6 +7,7 @@ safely: where the same deed of the same sender is kept already, nothing happens 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, get_type_hints
@@ -39,7 +40,7 @@ class Entry:
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = _hints(type(self))
         for one in fields(self):
             if not _fits(getattr(self, one.name), hints[one.name]):
                 raise _malformed(self.kind, one.name)
@@ -361,10 +362,17 @@ def parse_entry(value: canonical.JSON) -> Entry:
         raise _malformed("?", "kind")
     if (made := KINDS.get(value["kind"])) is None:
         raise _malformed("?", "kind")
-    hints = {one.name: get_type_hints(made)[one.name] for one in fields(made)}
+    hints = _hints(made)
     if set(value) != {"kind", *hints}:
         raise _malformed(made.kind, "kind")
     return made(**{name: _read(made.kind, name, value[name], hints[name]) for name in hints})
+
+
+@functools.cache
+def _hints(made: type[Entry]) -> Mapping[str, object]:
+    """Return the type of each field; an outbox reads its entries again and again."""
+    hints = get_type_hints(made)
+    return {one.name: hints[one.name] for one in fields(made)}
 
 
 def _fits(value: object, wanted: object) -> bool:

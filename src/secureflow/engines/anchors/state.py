@@ -215,6 +215,6 @@ def restore(value: JSON) -> State:
 def _unusable(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "anchor_refused",
-        Text("A place for anchors is refused: {reason}.", reason=Text(reason)),
+        Text("A place for anchors is refused: {reason}.", reason=reason),
         "Create it with the members of the charter, each with an account that its key signed.",
     )

@@ -154,9 +154,40 @@ def verify_consistency(
     return bool(path) and _roots_match(old_size, new_size, old_root, new_root, path)
 
 
+def prefix_root(
+    old_size: int,
+    new_size: int,
+    new_root: bytes,
+    proof: Sequence[bytes],
+    candidates: Iterable[bytes] = (),
+) -> bytes | None:
+    """Return the root over the first leaves of a tree that a consistency proof commits it to.
+
+    The proof's hashes are nodes of the tree under `new_root` at places that both sizes fix, and
+    the older root is made of them: nobody finds another one for the same tree. It is None if the
+    proof does not belong to the tree. Where the older size is a power of two its root is a node
+    that the proof leaves out: then it is looked for among the candidates.
+    """
+    if not (_is_size(old_size) and _is_size(new_size) and 0 < old_size < new_size):
+        return None
+    if not (_are_hashes([new_root]) and _are_hashes(proof)):
+        return None
+    perfect = old_size & (old_size - 1) == 0
+    for path in [[one, *proof] for one in candidates] if perfect else [list(proof)]:
+        found = _roots(old_size, new_size, path) if path and _are_hashes(path) else None
+        if found is not None and found[1] == new_root:
+            return found[0]
+    return None
+
+
 def _roots_match(
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, path: list[bytes]
 ) -> bool:
+    return _roots(old_size, new_size, path) == (old_root, new_root)
+
+
+def _roots(old_size: int, new_size: int, path: list[bytes]) -> tuple[bytes, bytes] | None:
+    """Return the older and the newer root that a path leads to; None if it has another length."""
     position, last = old_size - 1, new_size - 1
     while position & 1:
         position >>= 1
@@ -164,7 +195,7 @@ def _roots_match(
     old = new = path[0]
     for sibling in path[1:]:
         if last == 0:
-            return False
+            return None
         if position & 1 or position == last:
             old, new = node_hash(sibling, old), node_hash(sibling, new)
             position, last = _skip_lone_levels(position, last)
@@ -172,7 +203,7 @@ def _roots_match(
             new = node_hash(new, sibling)
         position >>= 1
         last >>= 1
-    return last == 0 and old == old_root and new == new_root
+    return (old, new) if last == 0 else None
 
 
 def _skip_lone_levels(position: int, last: int) -> tuple[int, int]:

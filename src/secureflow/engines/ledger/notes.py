@@ -65,13 +65,16 @@ class Note:
 
     def verify_log(self, public: str) -> bool:
         """Tell whether the log's base64 key signed this checkpoint under the origin's name."""
+        return self.log_signature(public) != b""
+
+    def log_signature(self, public: str) -> bytes:
+        """Return the log's own Ed25519 signature over this checkpoint; empty if there is none."""
         origin, message = self.checkpoint.origin, self.checkpoint.text.encode()
         expected = key_id(origin, public, _LOG_KEY)
-        return any(
-            _holds(public, signature.blob, message)
-            for signature in self.signatures
-            if signature.name == origin and signature.key_id == expected
-        )
+        for one in self.signatures:
+            if one.name == origin and one.key_id == expected and _holds(public, one.blob, message):
+                return one.blob
+        return b""
 
     def cosigners(self, keys: Mapping[str, str]) -> frozenset[str]:
         """Return the names, among `{name: base64 key}`, that validly cosigned this checkpoint."""
@@ -105,6 +108,17 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
     checkpoint = _checked(checkpoint)
     signature = key.private.sign(checkpoint.text.encode())
     return checkpoint.text + "\n" + _line(checkpoint.origin, key, _LOG_KEY, signature)
+
+
+def signed_note(checkpoint: Checkpoint, public: str, signature: bytes) -> str:
+    """Return a note with a signature that somebody says is the log's; nothing is verified.
+
+    Raises:
+        SecureFlowError: `malformed_note` for an origin, size or root that no parser would accept.
+    """
+    checkpoint = _checked(checkpoint)
+    blob = b64encode(key_id(checkpoint.origin, public, _LOG_KEY) + signature)
+    return f"{checkpoint.text}\n{_DASH}{checkpoint.origin} {blob}\n"
 
 
 def cosign(note_text: str, name: str, key: SigningKey, time_s: int) -> str:

@@ -41,7 +41,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
     Raises:
         SecureFlowError: `malformed_note`; `ledger_wrong_log`; `ledger_bad_signature`;
             `ledger_rollback` for a smaller head without proof; `ledger_inconsistent` otherwise.
-            The last two carry both notes in `details`.
+            The last two carry both notes in `details`, the last one the proof that did not hold.
     """
     note = parse_note(note_text)
     head = note.checkpoint
@@ -71,7 +71,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
         _check_prefix(view, head, note_text, consistency_proof)
         return view
     if not verify_consistency(view.size, head.size, view.root, head.root, consistency_proof):
-        raise _inconsistent(view, head, note_text)
+        raise inconsistent(view, head, note_text, proof=consistency_proof)
     if head.size == view.size:
         return view
     return replace(view, size=head.size, root=head.root, note=note_text)
@@ -95,7 +95,7 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     if verify_consistency(head.size, view.size, head.root, view.root, proof):
         return
     if proof:
-        raise _inconsistent(view, head, note)
+        raise inconsistent(view, head, note, proof=proof)
     raise SecureFlowError(
         "ledger_rollback",
         Text(
@@ -109,7 +109,22 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
     )
 
 
-def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowError:
+def inconsistent(
+    view: WitnessView,
+    head: Checkpoint,
+    note: str,
+    known: str = "",
+    proof: Sequence[bytes] = (),
+) -> SecureFlowError:
+    """Return the error for two heads of different histories.
+
+    Args:
+        view: of the witness.
+        head: the one that is shown.
+        note: that head as the log signed it.
+        known: the accepted one that it contradicts; by default the last one.
+        proof: what was given as the proof between both, and does not hold.
+    """
     return SecureFlowError(
         "ledger_inconsistent",
         Text(
@@ -117,8 +132,8 @@ def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowE
             "{view_size}: history was changed, or two histories are being shown.",
             origin=view.origin,
             size=head.size,
-            view_size=view.size,
+            view_size=parse_note(known).checkpoint.size if known else view.size,
         ),
         "Stop trusting this centre and give both notes to the other members.",
-        {"known": view.note, "shown": note},
+        {"known": known or view.note, "shown": note, "proof": [node.hex() for node in proof]},
     )

@@ -12,6 +12,7 @@ from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
 from secureflow.server.rest import (
+    anchors,
     audit,
     auditsearch,
     bundles,
@@ -35,6 +36,7 @@ from secureflow.server.rest import (
     questions,
     queue,
     renewals,
+    revenue,
     secondfactors,
     session,
     sessions,
@@ -91,8 +93,8 @@ def _described(kinds: SpecKinds) -> FastAPI:
     routers += [projectrecord.router, projectrecord.templates, datasets.router]
     routers.append(submissions(kinds))
     routers += [components.router, jobtemplates.router, strategies.router]
-    routers += [jobs.router, questions.router]
-    routers += [queue.router, timetables.router]
+    routers += [jobs.router, questions.router, revenue.router, revenue.settlements]
+    routers += [queue.router, timetables.router, anchors.router]
     routers += [one.router for one in (models, bundles, audit, auditsearch, health, overview)]
     routers += [oidc.router, oidc.pages, oidc.identities]
     routers += [webhooks.secret_router, notifications.router, webhooks.router, events.router]

@@ -1,0 +1,1 @@
+"""Hyperledger Fabric as a place for anchors: `driver` here, `gateway` in its own interpreter."""

@@ -1,0 +1,332 @@
+"""Carries entries from the outbox to the places that keep them, and stores what these tell.
+
+Each place has a task of its own: none hinders another. A turn of it looks at every ticket that is
+on its way, reads the place's events to their end, believes what both say (`anchorverdicts`), and
+then sends. So that a place gets entries in their order, a further ticket is made only once all
+earlier ones are included. A place that cannot be asked is left alone for longer and longer; nothing
+is given up, and nothing waits for it but its own entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.application.anchorverdicts import verdict_of
+from secureflow.application.ports.anchor import Anchor, Outcome, Position
+from secureflow.application.ports.anchoroutbox import (
+    AnchorOutbox,
+    Carried,
+    TicketState,
+    Verdict,
+    key_of,
+)
+from secureflow.kit.backoff import Backoff
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+PAGE: Final = 500
+"""Events asked for at once."""
+MOST_PAGES: Final = 20
+"""Pages read in one turn: a place that tells without end does not hold up what is sent."""
+PRUNE_SECONDS: Final = 3600.0
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How hastily entries are sent, in seconds.
+
+    Args:
+        gather: for which an entry waits for others to share its ticket.
+        look: first pause between two looks at what is on its way; each is twice as long.
+        poll: the longest such pause.
+        idle: between two looks at a place's events while nothing is on its way.
+        again: before a ticket that is not included is sent again, at first.
+        fail: first pause after a place could not be asked.
+        longest: the longest pause after that, and before a ticket is sent again.
+        sure: for which a refusal must have been said before it is believed: nothing that the place
+            tells everybody shows it.
+        ahead: tickets that may be included and not final.
+    """
+
+    gather: int = 2
+    look: float = 0.05
+    poll: float = 2.0
+    idle: float = 30.0
+    again: float = 10.0
+    fail: float = 1.0
+    longest: float = 300.0
+    sure: float = 600.0
+    ahead: int = 16
+
+
+class Anchoring:
+    """Sends to every place.
+
+    Args:
+        outbox: what is to be sent.
+        anchors: the places.
+        member: own charter key in lowercase hex, as the places' events name it.
+        clock: unix seconds.
+        pace: see there.
+    """
+
+    def __init__(
+        self,
+        outbox: AnchorOutbox,
+        anchors: Sequence[Anchor],
+        member: str,
+        clock: Clock,
+        pace: Pace | None = None,
+    ) -> None:
+        self._senders = [PlaceSender(outbox, one, member, clock, pace or Pace()) for one in anchors]
+
+    async def run(self) -> None:
+        """Send until it is cancelled; what was begun is taken up by the next run."""
+        async with asyncio.TaskGroup() as group:
+            for one in self._senders:
+                group.create_task(one.run())
+
+    def wake(self) -> None:
+        """Look at the outbox soon: an entry was added."""
+        for one in self._senders:
+            one.wake()
+
+    def troubles(self) -> Mapping[str, SecureFlowError]:
+        """Return by place why it cannot be asked at the moment."""
+        return {one.place: one.trouble for one in self._senders if one.trouble is not None}
+
+
+class PlaceSender:
+    """Sends to one place; see `Anchoring`."""
+
+    def __init__(
+        self, outbox: AnchorOutbox, anchor: Anchor, member: str, clock: Clock, pace: Pace
+    ) -> None:
+        self.place = anchor.place
+        self.trouble: SecureFlowError | None = None
+        self._outbox = outbox
+        self._anchor = anchor
+        self._member = member
+        self._clock = clock
+        self._pace = pace
+        self._woken = asyncio.Event()
+        self._failures = Backoff(pace.fail, pace.longest)
+        self._looks = Backoff(pace.look, pace.poll)
+        self._lost = Backoff(pace.fail, pace.longest)
+        self._resends: dict[str, tuple[Backoff, float]] = {}
+        self._contradicted: set[str] = set()
+        self._refused_since: dict[str, float] = {}
+        self._prune_at = 0.0
+
+    def wake(self) -> None:
+        """End an idle pause; one after a failure is not shortened."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Take turns until cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                pause = await self._turn()
+            except SecureFlowError as error:
+                if self.trouble is None or self.trouble.code != error.code:
+                    _log.warning(
+                        "anchor_away", place=self.place, code=error.code, message=error.message
+                    )
+                self.trouble = error
+                await asyncio.sleep(_jittered(self._failures.next()))
+                continue
+            if self.trouble is not None:
+                _log.info("anchor_back", place=self.place)
+            self.trouble = None
+            self._failures.reset()
+            await self._rest(pause)
+
+    async def _rest(self, pause: float | None) -> None:
+        if pause is not None:
+            await asyncio.sleep(_jittered(pause))
+            return
+        try:
+            async with asyncio.timeout(_jittered(self._pace.idle)):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _turn(self) -> float | None:
+        """Do all that can be done now; return the pause before the next turn, None if idle."""
+        await self._prune()
+        carried = await self._outbox.carried(self.place)
+        read, lost = await self._look(carried)
+        heard = await self._listen()
+        finished = await self._finish(read) if heard else 0
+        sent = await self._send(carried, read)
+        waiting = [one for one in carried if one.ticket.id not in lost]
+        if not lost and len(read) == len(waiting):
+            self._lost.reset()
+            sent += await self._begin(len(waiting) - finished)
+        if lost:
+            return self._lost.next()
+        if finished or sent:
+            self._looks.reset()
+            return 0.0
+        busy = bool(waiting) or not heard or await self._outbox.queued(self.place, 1)
+        return self._looks.next() if busy else None
+
+    async def _look(
+        self, carried: Sequence[Carried]
+    ) -> tuple[list[tuple[Carried, Outcome]], set[str]]:
+        """Return what became of included tickets, and which are lost."""
+        included, lost = [], set()
+        for one in carried:
+            if one.state == "prepared":
+                continue
+            outcome = await self._anchor.outcome(one.ticket)
+            if outcome.state == "lost":
+                await self._outbox.lost(self.place, one.ticket.id)
+                self._forget(one.ticket.id)
+                lost.add(one.ticket.id)
+                _log.info("anchor_ticket_lost", place=self.place, ticket=one.ticket.id)
+                continue
+            await self._store_position(one, outcome.position)
+            if outcome.position is not None:
+                included.append((one, outcome))
+        return included, lost
+
+    async def _store_position(self, one: Carried, found: Position | None) -> None:
+        if found == one.position and one.state != "prepared":
+            return
+        state: TicketState = "sent" if found is None else "included"
+        await self._outbox.moved(self.place, one.ticket.id, state, found)
+        if found is None:  # it was included and is no more: the place was reorganised
+            self._resends.pop(one.ticket.id, None)
+
+    async def _listen(self) -> bool:
+        """Store the place's new events; tell whether all of them were read."""
+        for _ in range(MOST_PAGES):
+            before = await self._outbox.cursor(self.place)
+            page = await self._anchor.happened(before, PAGE)
+            if not page.events and page.cursor == before and not page.reorganised:
+                return True
+            await self._outbox.heard(self.place, page, self._member)
+            if not page.events:
+                return True
+        return False
+
+    async def _finish(self, read: Sequence[tuple[Carried, Outcome]]) -> int:
+        """Make final what two readings and the events agree on; return how many tickets."""
+        finished = 0
+        for one, before in read:
+            if before.state != "final":
+                continue
+            again = await self._anchor.outcome(one.ticket)
+            verdicts = await self._verdicts(one, before, again)
+            if verdicts is None:
+                self._contradicts(one)
+                self._refused_since.pop(one.ticket.id, None)
+                continue
+            if not self._sure(one.ticket.id, verdicts):
+                continue
+            await self._outbox.finished(self.place, one.ticket.id, again, verdicts, self._clock())
+            self._forget(one.ticket.id)
+            finished += 1
+        return finished
+
+    def _sure(self, ticket: str, verdicts: Sequence[Verdict]) -> bool:
+        if all(one.result != "refused" for one in verdicts):
+            return True
+        now = asyncio.get_running_loop().time()
+        return now - self._refused_since.setdefault(ticket, now) >= self._pace.sure
+
+    async def _verdicts(
+        self, one: Carried, before: Outcome, again: Outcome
+    ) -> Sequence[Verdict] | None:
+        same = (before.state, before.position, before.results) == (
+            again.state, again.position, again.results,
+        )  # fmt: skip
+        awaiting = await self._outbox.awaiting(self.place, one.ticket.id)
+        if not same or max((slot for slot, _ in awaiting), default=-1) >= len(again.results):
+            return None
+        keys = [key_of(entry) for _, entry in awaiting]
+        tellers = await self._outbox.tellers(self.place, keys)
+        forgot = await self._outbox.forgot(self.place)
+        found = [
+            verdict_of(entry, _said(again, slot), tellers[key], self._member, forgot=forgot)
+            for (slot, entry), key in zip(awaiting, keys, strict=True)
+        ]
+        sure = [verdict for verdict in found if verdict is not None]
+        return sure if len(sure) == len(found) else None
+
+    async def _send(
+        self, carried: Sequence[Carried], read: Sequence[tuple[Carried, Outcome]]
+    ) -> int:
+        """Send what never left, and now and then again what is not included."""
+        included = {one.ticket.id for one, _ in read}
+        fresh, now = 0, asyncio.get_running_loop().time()
+        for one in carried:
+            if one.ticket.id in included:
+                continue
+            if one.state == "prepared":
+                await self._send_first(one)
+                fresh += 1
+            elif now >= self._resends.get(one.ticket.id, (None, 0.0))[1]:
+                await self._anchor.send(one.ticket)
+                self._sent(one.ticket.id)
+        return fresh
+
+    async def _send_first(self, one: Carried) -> None:
+        await self._anchor.send(one.ticket)
+        await self._outbox.moved(self.place, one.ticket.id, "sent", None)
+        self._sent(one.ticket.id)
+
+    def _sent(self, ticket: str) -> None:
+        pauses, _ = self._resends.get(ticket, (Backoff(self._pace.again, self._pace.longest), 0.0))
+        due = asyncio.get_running_loop().time() + _jittered(pauses.next())
+        self._resends[ticket] = (pauses, due)
+
+    async def _begin(self, ahead: int) -> int:
+        """Make a ticket of what is queued, if it is time; return how many were sent."""
+        if ahead >= self._pace.ahead:
+            return 0
+        queued = await self._outbox.queued(self.place, self._anchor.limit)
+        full = len(queued) >= self._anchor.limit
+        if not queued or not (full or self._clock() - queued[0].at >= self._pace.gather):
+            return 0
+        unfinished = [one.ticket for one in await self._outbox.carried(self.place)]
+        ticket = await self._anchor.prepare([one.entry for one in queued], unfinished)
+        numbers = [one.number for one in queued]
+        if not await self._outbox.prepared(self.place, ticket, numbers):
+            return 0
+        await self._send_first(Carried(ticket, "prepared"))
+        return 1
+
+    async def _prune(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            await self._outbox.prune(self.place)
+
+    def _contradicts(self, one: Carried) -> None:
+        if one.ticket.id not in self._contradicted:
+            self._contradicted.add(one.ticket.id)
+            _log.warning("anchor_contradicts_itself", place=self.place, ticket=one.ticket.id)
+
+    def _forget(self, ticket: str) -> None:
+        self._resends.pop(ticket, None)
+        self._contradicted.discard(ticket)
+        self._refused_since.pop(ticket, None)
+
+
+def _said(outcome: Outcome, slot: int) -> Verdict:
+    reason = outcome.reasons[slot] if slot < len(outcome.reasons) else ""
+    return Verdict(outcome.results[slot], reason)
+
+
+def _jittered(pause: float) -> float:
+    return random.uniform(pause / 2, pause)  # noqa: S311  jitter, not a secret

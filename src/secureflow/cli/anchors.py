@@ -1,0 +1,121 @@
+"""`secureflow anchor`: what members say they anchored, checked here against the charter.
+
+The centre only carries the statements. Each is signed by its member; a file's receipts are checked
+without asking anybody, a chain's through a node of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, moment, say, show
+from secureflow.cli.files import read_json
+from secureflow.cli.session import client
+from secureflow.cli.texts import said, t
+from secureflow.kit.errors import SecureFlowError
+
+app = group("What members say they anchored at places that others than the operator keep.")
+
+Organisation = Annotated[str, typer.Option(help=t("Only this organisation's."))]
+Place = Annotated[str, typer.Option(help=t("Only this place, like evm:1337:0x…"))]
+Most = Annotated[int, typer.Option("--most", min=1, max=2000, help=t("How many at most."))]
+Charter = Annotated[
+    Path, typer.Option("--charter", help=t("The charter that you pinned; nothing counts without."))
+]
+Node = Annotated[
+    str,
+    typer.Option("--anchor-node", help=t("URL of your own node of the chain, for receipts.")),
+]
+_COLUMNS: Final = ("organisation", "place", "kind", "size", "transaction", "block", "at")
+_CHECKED: Final = ("organisation", "place", "kind", "size", "transaction", "block", "check")
+_PLACES: Final = ("place", "organisations", "statements", "newest", "size")
+
+
+@app.command("list", help=t("List what members say they anchored, newest first."))
+def list_anchors(
+    organisation: Organisation = "", place: Place = "", most: Most = 50, output: Output = Form.TABLE
+) -> None:
+    """List statements; JSON has them whole, as `verify --file` reads them."""
+    found = _fetched(organisation, place, most)
+    show([_row(one) for one in found] if output is Form.TABLE else found, output, _COLUMNS)
+    if not found and output is Form.TABLE:
+        say(t("No member has said yet that it anchored anything."))
+
+
+@app.command("verify", help=t("Check statements against the charter, and receipts at a node."))
+def verify(
+    charter: Charter,
+    organisation: Organisation = "",
+    place: Place = "",
+    file: Annotated[
+        Path | None, typer.Option(help=t("What `anchor list -o json` wrote, instead of asking."))
+    ] = None,
+    anchor_node: Node = "",
+    most: Most = 200,
+    output: Output = Form.TABLE,
+) -> None:
+    """Verify; a false one names who signed it, and ends with its error."""
+    from secureflow.cli.anchorchecks import checked
+
+    found = _fetched(organisation, place, most) if file is None else _read(file)
+    lines, problems = checked(found, charter, anchor_node)
+    rows = [{**one, "check": t(str(one["check"]))} for one in lines]
+    show(rows if output is Form.TABLE else lines, output, _CHECKED)
+    if problems:
+        raise problems[0]
+    unasked = sum(one["check"] == "not checked" for one in lines)
+    if unasked and output is Form.TABLE:
+        say(t("{count} receipts of chains: not checked (no node given).", count=unasked))
+
+
+@app.command("doctor", help=t("Show each place: who anchors there, and its newest head."))
+def doctor(most: Most = 2000, output: Output = Form.TABLE) -> None:
+    """Examine what the centre was told."""
+    found = _fetched("", "", most)
+    places: dict[str, dict[str, Any]] = {}
+    for one in found:
+        fresh: dict[str, Any] = {"organisations": set(), "statements": 0, "newest": 0, "size": 0}
+        known = places.setdefault(one["place"], {"place": one["place"], **fresh})
+        known["organisations"].add(one["organisation"])
+        known["statements"] += 1
+        known["newest"] = max(known["newest"], one["at"])
+        known["size"] = max(known["size"], one["size"])
+    rows = [{**one, "organisations": sorted(one["organisations"])} for one in places.values()]
+    table = [{**one, "newest": moment(one["newest"])} for one in rows]
+    show(table if output is Form.TABLE else rows, output, _PLACES)
+    if not rows and output is Form.TABLE:
+        say(t("No member has said yet that it anchored anything."))
+
+
+def _fetched(organisation: str, place: str, most: int) -> list[dict[str, Any]]:
+    with client() as connection:
+        found = connection.anchors.list(organisation=organisation, place=place)
+        return [asdict(one) for one in islice(found, most)]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    found = read_json(path)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise SecureFlowError(
+            "malformed_anchor",
+            t("{path} is no list of statements.", path=path),
+            "secureflow anchor list -o json writes one.",
+        )
+    return found
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, Any]:
+    statement = one["statement"]
+    body = statement.get("body") if isinstance(statement, Mapping) else None
+    facts = body if isinstance(body, Mapping) else {}
+    known = {name: said(str(facts.get(name, ""))) for name in ("transaction", "block")}
+    return {**one, **known, "at": moment(one["at"])}
+
+
+__all__: Sequence[str] = ("app",)

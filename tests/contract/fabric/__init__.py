@@ -1,0 +1,1 @@
+"""The driver for Hyperledger Fabric against a network of two organisations."""
