@@ -135,7 +135,8 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
     channels = PeerChannels(party, key, ports.dialling, CarriedBytes(store))
-    (consent, inbox), people = _deciding(active, store, ports), _people(store, key, party, clock)
+    consent, inbox = _deciding(active, store, ports)
+    people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     deeds = _own_deeds(active, store, charter, witness, clock)
@@ -167,18 +168,18 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    parts = agent, context, inbox, consent, attestation, continuations, rollback
+    parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    questions = OwnQuestions(store, inbox, clock)
+    owned = bundles, code, people, grants, stopping, OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, *owned, *_revenue(context, charter))
+
+
+def _revenue(context: AgentContext, charter: PinnedCharter) -> tuple[OwnAgreements, OwnSettlements]:
+    """Return the agreements and settlements of this organisation."""
+    store, party, key, clock = context.store, context.party, context.key, context.clock
     agreed = OwnAgreements(store, party, key, charter, clock)
-    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
-    owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(*(*parts, *owned))
-
-
-def _people(store: RecordStore, key: SigningKey, party: str, clock: Clock) -> People:
-    return People(store, key, party, clock, passwords)
+    return agreed, OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:
