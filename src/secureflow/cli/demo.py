@@ -36,6 +36,12 @@ Table = Annotated[
 By = Annotated[
     str, typer.Option(help=t("Sort by this column and cut, so that the owners' rows differ."))
 ]
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        help=t("Engine of psi, or with --keep; it is installed if absent. Default: spu if there.")
+    ),
+]
 Anchor = Annotated[
     AnchorName,
     typer.Option(
@@ -71,14 +77,7 @@ def run(
         ScenarioName,
         typer.Option(help=t("What to play: training, or psi (which customers two share).")),
     ] = "training",
-    engine: Annotated[
-        EngineName | None,
-        typer.Option(
-            help=t(
-                "Engine of psi, or with --keep; it is installed if absent. Default: spu if there."
-            )
-        ),
-    ] = None,
+    engine: Engine = None,
     anchor: Anchor = "file",
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help=t("Install SPU for psi if it is not."))

@@ -80,7 +80,7 @@ def _hold_keys(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Non
     for one in settings.anchors:
         path = chain_key(settings, one.chain) if isinstance(one, EvmPlace) else None
         if path is not None and path.exists():
-            from secureflow.adapters.anchors.evm.account import sole_owner
+            from secureflow.adapters.anchors.evm.opening import sole_owner
 
             stack.enter_context(sole_owner(path))
 
