@@ -113,7 +113,7 @@ class EvmAnchor:
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
-        at = self._node.present(block(newest), "newest")
+        at = self._node.present(block(newest))
         self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
         fees, fee = self._fees(at)
         signed = account.signed(

@@ -26,7 +26,7 @@ async def probed(node: Node, account: EvmAccount | None) -> Probe:
         )
         if isinstance(version, str):
             facts.append(("node", shown(version[:_MOST])))
-        head = node.present(None if isinstance(newest, NodeFault) else block(newest), "newest")
+        head = node.present(None if isinstance(newest, NodeFault) else block(newest))
         facts.append(("block", str(head.number)))
         facts.append(("base fee", NO_FEE if head.base is None else str(head.base)))
         await node.opened()
