@@ -59,7 +59,7 @@ async def _state(
     if not any(member):
         return (
             Text("The account {account} is no member's.", account=account.address),
-            "The members vote to admit it: secureflow agent anchor admit.",
+            "The members vote to admit it (docs/anchors.md).",
         )
     facts.append(("member", member.hex()))
     return "", ""
