@@ -140,7 +140,7 @@ def _at_node(
 
     check_extra()
     from secureflow.adapters.anchors.evm.answers import quantity
-    from secureflow.adapters.anchors.evm.opening import sole_owner
+    from secureflow.adapters.anchors.evm.owning import sole_owner
     from secureflow.adapters.anchors.evm.rpc import Rpc
 
     async def run() -> dict[str, JSON]:
