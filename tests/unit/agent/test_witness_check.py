@@ -25,7 +25,7 @@ WELL: dict[str, Any] = {
 
 
 def examined(monkeypatch: pytest.MonkeyPatch, found: Any, **given: Any) -> str:
-    asked = {"listen": "127.0.0.1:1"} if not given else given
+    asked: Any = given or {"listen": "127.0.0.1:1"}
     settings = WitnessSettings(**asked) if found is not None else WitnessSettings()
     monkeypatch.setattr(witnesscheck, "call", lambda *_: found)
     monkeypatch.setattr(witnesscheck, "shown_session", lambda _: "")
