@@ -213,11 +213,15 @@ async def test_a_file_that_is_not_what_it_was_is_noticed(keeper: FileKeeper, har
     assert (await sent(keeper, "bank-b", job(3))).results == ("kept",)
 
 
-async def test_an_early_line_that_was_changed_breaks_the_chain(keeper: FileKeeper) -> None:
+@pytest.mark.parametrize("line", ["an early one", "the last one"])
+async def test_a_line_that_was_changed_is_noticed(keeper: FileKeeper, line: str) -> None:
     """Also where the record does not say how far the file went."""
     await sent(keeper, "bank-b", job(1))
     data = keeper.file.read_bytes()
-    keeper.file.write_bytes(data.replace(str(NOW).encode(), str(NOW - 1).encode(), 1))
+    changed = data.replace(str(NOW).encode(), str(NOW - 1).encode(), 1)  # breaks the chain
+    if line == "the last one":
+        changed = data.replace(b'"kept"', b'"fork"')  # does not come out as it was answered
+    keeper.file.write_bytes(changed)
     with keeper.store.transaction():
         keeper.store.set_fact("anchors", None)
     keeper.reopen()
