@@ -99,7 +99,7 @@ class Checkpoints:
                 "This witness does not know the log.",
                 "Ask its owner to list the log with its key.",
             )
-        if True:
+        async with self._lock:
             return await asyncio.to_thread(self._cosign_other, origin, submission)
 
     def _own(self) -> str:
