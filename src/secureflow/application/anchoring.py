@@ -122,7 +122,7 @@ class PlaceSender:
         self._lost = Backoff(pace.fail, pace.longest)
         self._resends: dict[str, tuple[Backoff, float]] = {}
         self._contradicted: set[str] = set()
-        self._refused_since: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, Outcome]] = {}
         self._prune_at = 0.0
 
     def wake(self) -> None:
@@ -224,26 +224,32 @@ class PlaceSender:
         """Make final what two readings and the events agree on; return how many tickets."""
         finished = 0
         for one, before in read:
-            if before.state != "final":
+            if before.state != "final" or self._doubtful(one.ticket.id, before):
                 continue
             again = await self._anchor.outcome(one.ticket)
             verdicts = await self._verdicts(one, before, again)
             if verdicts is None:
                 self._contradicts(one)
-                self._refused_since.pop(one.ticket.id, None)
+                self._refused.pop(one.ticket.id, None)
                 continue
-            if not self._sure(one.ticket.id, verdicts):
+            refused = any(verdict.result == "refused" for verdict in verdicts)
+            if refused and one.ticket.id not in self._refused and self._pace.sure:
+                self._refused[one.ticket.id] = (asyncio.get_running_loop().time(), again)
                 continue
             await self._outbox.finished(self.place, one.ticket.id, again, verdicts, self._clock())
             self._forget(one.ticket.id)
             finished += 1
         return finished
 
-    def _sure(self, ticket: str, verdicts: Sequence[Verdict]) -> bool:
-        if all(one.result != "refused" for one in verdicts):
-            return True
-        now = asyncio.get_running_loop().time()
-        return now - self._refused_since.setdefault(ticket, now) >= self._pace.sure
+    def _doubtful(self, ticket: str, said: Outcome) -> bool:
+        """Tell whether a refusal was not said for long enough; if it changes, that begins anew."""
+        since, before = self._refused.get(ticket, (0.0, said))
+        if before.results != said.results:
+            del self._refused[ticket]
+            return False
+        return ticket in self._refused and (
+            asyncio.get_running_loop().time() - since < self._pace.sure
+        )
 
     async def _verdicts(
         self, one: Carried, before: Outcome, again: Outcome
@@ -321,7 +327,7 @@ class PlaceSender:
     def _forget(self, ticket: str) -> None:
         self._resends.pop(ticket, None)
         self._contradicted.discard(ticket)
-        self._refused_since.pop(ticket, None)
+        self._refused.pop(ticket, None)
 
 
 def _said(outcome: Outcome, slot: int) -> Verdict:
