@@ -25,6 +25,7 @@ async def test_entries_are_kept_and_read_back(network: Network) -> None:
         outcome = await anchor.outcome(ticket)
         assert outcome.state == "final"
         assert outcome.results == ("kept", "known", "fork", "refused")
+        assert outcome.reasons == ("", "", "", "smaller")
         assert outcome.position is not None
         assert outcome.depth >= 1
         page = await anchor.happened(None)

@@ -130,6 +130,12 @@ async def test_answers_that_are_none_are_refused(network: Network, fault: str, w
         assert await anchor.heads(b"l" * 32) == []
 
 
+async def test_a_block_whose_content_is_another_is_refused(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+        with network.fault("forged"):
+            await refused(anchor.happened(None), "anchor_refused", "no block of this channel")
+
+
 async def test_certificates_that_the_channel_does_not_admit_are_refused(network: Network) -> None:
     expired = Member(network.orgs[0], "late", days=-1)
     foreign = Member(Authority("Org1MSP"), "foreign")
@@ -268,3 +274,24 @@ async def test_a_network_that_is_killed_goes_on_where_it_was(own_network: Networ
         assert (outcome.state, outcome.results) == ("final", ("kept",))
         assert [one.entry for one in (await anchor.happened(cursor)).events] == [job(2)]
         assert (await anchor.happened(None)).events[0].entry == job(1)
+
+
+async def test_the_key_is_on_no_command_line_and_in_no_environment(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+        await anchor.members()
+        found = Path("/proc") / str(anchor.gateway.pid)
+        secret = pem(network.members[0].key).splitlines()[1]
+        for name in ("cmdline", "environ"):
+            assert secret not in (found / name).read_bytes()
+
+
+async def test_a_place_that_was_begun_under_another_name_gets_nothing(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+
+        async def ask(do: str, patience: float, **more: Any) -> Any:
+            assert do == "evaluate"
+            return {"payload": '{"place":"fabric:audit:other","window":1}'}
+
+        anchor.gateway.ask = ask  # type: ignore[method-assign]
+        with pytest.raises(SecureFlowError, match="another name"):
+            await anchor.prepare([head(1)], [])

@@ -180,7 +180,7 @@ class FabricAnchor:
             "index": done.index,
         }
         depth = max(1, height - done.block)
-        return Outcome("final", done.position(), done.results, receipt, depth)
+        return Outcome("final", done.position(), done.results, done.reasons, receipt, depth)
 
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         """See `Anchor.happened`."""
