@@ -61,8 +61,16 @@ class World:
 
     async def pooled(self) -> None:
         """Wait until a transaction waits for a block."""
-        while not self.chain.pool:
-            await asyncio.sleep(0.1)
+        await self.when(lambda: bool(self.chain.pool))
+
+    @staticmethod
+    async def when(over: Callable[[], bool]) -> None:
+        """Wait until something is so; no blocks come."""
+        for _ in range(20_000):
+            if over():
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("it never came about")
 
     async def until(self, over: Callable[[], bool], *, mine: float = 5.0) -> None:
         """Let blocks come until something is so."""
@@ -233,6 +241,48 @@ def test_a_lost_ticket_is_replaced_where_its_entries_were_in_the_order(play: Any
         world.add(entries[2])
         await world.until(lambda: world.states(*entries) == ["final"] * 3)
         assert [one.entry for one in world.told] == entries
+
+    play(story)
+
+
+def test_a_ticket_whose_predecessor_is_missing_is_replaced(play: Any) -> None:
+    """A node calls a ticket lost that is included; after the next one, a block is taken back."""
+
+    async def story(world: World) -> None:
+        entries = rounds(2)
+        world.add(entries[0])
+        await world.pooled()
+        world.chain.mine()
+        world.chain.weather.lie = lying("lost")
+        await world.when(lambda: world.states(entries[0]) == ["queued"])
+        world.chain.weather.lie = None
+        world.add(entries[1])
+        await world.when(lambda: world.states(*entries) == ["sent"] * 2)
+        world.chain.reorganise(len(world.chain.blocks) - 1, forget=True)
+        assert [one.ticket.body["nonce"] for one in await world.outbox.carried(PLACE)] == [1]
+        await world.until(lambda: world.states(*entries) == ["final"] * 2, mine=20.0)
+        assert [one.entry for one in world.told] == entries
+
+    play(story, pace=Pace(gather=1, patience=600.0))
+
+
+def test_tickets_that_are_lost_again_and_again_are_made_ever_more_seldom(play: Any) -> None:
+    async def story(world: World) -> None:
+        (entry,) = rounds(1)
+        world.chain.weather.lie = lying("lost")
+        made: list[Ticket] = []
+        prepare = world.anchor.prepare
+
+        async def counted(*arguments: Any) -> Ticket:
+            made.append(await prepare(*arguments))
+            return made[-1]
+
+        world.anchor.prepare = counted
+        world.add(entry)
+        await asyncio.sleep(3600.0)
+        assert 5 < len(made) < 60
+        world.chain.weather.lie = None
+        await world.until(lambda: world.states(entry) == ["final"])
 
     play(story)
 
