@@ -24,12 +24,15 @@ from typing import Any, Final
 from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.anchoring import Anchoring, Pace
-from secureflow.application.ports.anchor import Anchor
+from secureflow.application.ports.anchor import Anchor, Outcome
+from secureflow.application.ports.anchoroutbox import Verdict
 from secureflow.engines.anchors.entries import CommitRound, Entry, job_digest
 from secureflow.kit import canonical
 
 ROOT: Final = Path(__file__).parents[1]
 BAR: Final = 400
+SLOW: Final = 640
+"""Entries sent where a block comes each second: one ticket for each block."""
 FREE: Final = ("--gas-price", "0", "--block-base-fee-per-gas", "0")
 
 
@@ -53,29 +56,38 @@ def rounds(count: int) -> list[Entry]:
     ]
 
 
+class Watched(RecordOutbox):
+    """Tells when nothing is on its way any more."""
+
+    def __init__(self, store: RecordStore, place: str, over: asyncio.Event) -> None:
+        super().__init__(store)
+        self._kept = store
+        self._place = place
+        self._over = over
+
+    async def finished(
+        self, place: str, ticket: str, outcome: Outcome, verdicts: Sequence[Verdict], now: int
+    ) -> None:
+        """Store it, and look whether it was the last."""
+        await super().finished(place, ticket, outcome, verdicts, now)
+        if not self._kept.anchor_entries(self._place, ended=False, limit=1):
+            self._over.set()
+
+
 async def carried(anchor: Anchor, member: str, count: int) -> float:
     """Return the seconds from the deeds' transaction to the last entry's final row."""
-    entries, over = rounds(count), asyncio.Event()
-    left = count
-
-    def hear(_: str, events: Sequence[Any]) -> None:
-        nonlocal left
-        left -= len(events)
-        if not left:
-            over.set()
-
+    over = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
         store = RecordStore(Path(folder) / "agent.db")
-        outbox = RecordOutbox(store, hear)
+        outbox = Watched(store, anchor.place, over)
         pace = Pace(gather=0, look=0.002, poll=0.1)
         with store.transaction():
-            store.add_anchor_entries([anchor.place], entries, 0)
+            store.add_anchor_entries([anchor.place], rounds(count), 0)
         begun = time.perf_counter()
         sending = asyncio.create_task(
             Anchoring(outbox, [anchor], member, lambda: int(time.time()), pace).run()
         )
         await over.wait()
-        await asyncio.sleep(0)
         seconds = time.perf_counter() - begun
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -109,7 +121,7 @@ def main() -> None:
     fast = asyncio.run(throughput(asked.entries, ("--hardfork", "cancun")))
     if fast is not None:
         print(f"anvil, a block for each transaction: {fast:.0f} entries/s", flush=True)
-    slow = asyncio.run(throughput(asked.entries, ("--hardfork", "berlin", "--block-time", "1")))
+    slow = asyncio.run(throughput(SLOW, ("--hardfork", "berlin", "--block-time", "1")))
     if slow is not None:
         print(f"anvil, a block each second: {slow:.0f} entries/s", flush=True)
     sums = schedules(asked.seeds)
