@@ -451,7 +451,9 @@ async def test_an_agreement_is_signed_by_its_whole_digest_only(world: RevenueWor
 
 
 async def test_a_deed_for_an_earlier_time_changes_nothing_that_stands(world: RevenueWorld) -> None:
-    key = await world.approved(("bank-a", "bank-b", "bank-c"))
+    key = await world.approved(("bank-a", "bank-b"))
+    world.later(5000)
+    await world.banks["bank-c"].approve(key)  # from now on it can be disputed
     (computed,) = {one.facts["computed"] for one in _deeds(world)}
     for moment in (NOW - 9000, NOW + 9000):
         deed = Deed("approve", PROJECT, key, "bank-d", moment, {"computed": computed})
