@@ -23,15 +23,19 @@ def said(name: str, default: str = "") -> str:
     return os.environ.get(f"SECUREFLOW_FABRIC_{name}", default)
 
 
+def file(name: str) -> bytes:
+    return Path(said(name)).read_bytes()
+
+
 @pytest.fixture
 async def anchor() -> AsyncIterator[FabricAnchor]:
     where = FabricPlace(
         target=said("TARGET"),
-        ca=Path(said("TLS_CA")).read_bytes(),
+        ca=file("TLS_CA"),
         channel=said("CHANNEL", "audit"),
         chaincode=said("CHAINCODE", "anchor"),
         msp=said("MSP"),
-        certificate=Path(said("CERTIFICATE")).read_bytes(),
+        certificate=file("CERTIFICATE"),
         host=said("HOST"),
         wait=20.0,
     )
