@@ -31,7 +31,7 @@ import structlog
 from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.anchoring import Anchoring, Pace
-from secureflow.application.ports.anchor import Happened, Position
+from secureflow.application.ports.anchor import Happened, Page, Position
 from secureflow.application.ports.anchoroutbox import key_of
 from secureflow.engines.anchors import entries as e
 from tests.chaos.virtual import VirtualLoop
@@ -98,13 +98,14 @@ class Stuttering(ChainAnchor):
 
     again = 0.0
 
-    async def happened(self, after: Position | None, limit: int = 500) -> Any:
-        if after is not None and self.chain.dice.random() < self.again:
-            older = self.chain.blocks[
-                self.chain.dice.randrange(min(after.block, self.chain.final) + 1)
-            ]
-            after = self.chain.dice.choice([None, Position(older.number, older.hash)])
-        return await super().happened(after, limit)
+    async def happened(self, after: Position | None, limit: int = 500) -> Page:
+        chain, dice = self.chain, self.chain.dice
+        if after is None or self.gone(after) or dice.random() >= self.again:
+            return await super().happened(after, limit)
+        older = chain.blocks[dice.randrange(after.block + 1)]
+        return await super().happened(
+            dice.choice([None, Position(older.number, older.hash)]), limit
+        )
 
 
 def deeds(dice: random.Random) -> tuple[list[list[e.Entry]], set[str]]:

@@ -3,8 +3,8 @@
 Each place has a task of its own: none hinders another. A turn of it looks at every ticket that is
 on its way, reads the place's events to their end, believes what both say (`anchorverdicts`), and
 then sends. So that a place gets entries in their order, a further ticket is made only once all
-earlier ones are included. A place that cannot be asked is left alone for longer and longer; nothing
-is given up, and nothing waits for it but its own entries.
+earlier ones are included and took effect. A place that cannot be asked is left alone for longer and
+longer; nothing is given up, and nothing waits for it but its own entries.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ class PlaceSender:
         finished = await self._finish(read) if heard else 0
         sent = await self._send(carried, read)
         waiting = [one for one in carried if one.ticket.id not in lost]
-        if not lost and len(read) == len(waiting):
+        done = sum(bool(outcome.results) for _, outcome in read)
+        if not lost and done == len(waiting):
             self._lost.reset()
             sent += await self._begin(len(waiting) - finished)
         if lost:

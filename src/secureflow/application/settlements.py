@@ -163,10 +163,13 @@ class Settlements:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `settlement_not_possible`.
         """
-        project = (await self.show(principal, key)).stored.settlement.project
+        async with self._begin() as work:
+            record = await work.revenue.find(key)
+            project = record.project if record is not None else ""
+            await permit(work, principal, "settlement.close", project)
+        await self.show(principal, key)
         async with self._transactions() as transaction:
             work = transaction.work
-            await permit(work, principal, "settlement.close", project)
             await active_project(work, principal, project)
             await work.lock(lock_of(project))
             before = _all_shown(await of_project(work, project))[key]
@@ -207,7 +210,7 @@ class Settlements:
                 raise impossible("it is signed for a later time")
             return transaction.answer(await self._add(transaction, shown, deed))
 
-    async def of_agent(self, organisation: str, project: str) -> list[str]:
+    async def of_agent(self, organisation: str, project: str) -> Sequence[str]:
         """Return the ids of a project's settlements, for a member's agent."""
         async with self._begin() as work:
             await member_project(work, organisation, project)

@@ -180,7 +180,9 @@ class RevenueCommands:
             listed = answer.get("settlements") if isinstance(answer, dict) else None
             if isinstance(listed, list) and settlement in listed:
                 return one
-        return project or next(iter(known), "")
+        if not project:
+            raise _not_shown()
+        return project
 
     async def _with_amounts(self, settlement: str, project: str = "") -> Judged:
         """Return a settlement whose amounts were computed here, as payments need them."""
@@ -314,12 +316,16 @@ def _accused(shown: list[ShownSettlement], error: SecureFlowError) -> Settlement
 
 def _one(judged: Mapping[str, Judged], key: str) -> Judged:
     if key not in judged:
-        raise SecureFlowError(
-            "not_found",
-            "The centre shows no such settlement of this project.",
-            "Give the whole id, all 64 characters: secureflow agent settlement list PROJECT.",
-        )
+        raise _not_shown()
     return judged[key]
+
+
+def _not_shown() -> SecureFlowError:
+    return SecureFlowError(
+        "not_found",
+        "The centre shows no such settlement of a project whose agreement is pinned here.",
+        "Give the whole id, all 64 characters: secureflow agent settlement list PROJECT.",
+    )
 
 
 def _described(signed: SignedAgreement) -> dict[str, JSON]:

@@ -174,11 +174,15 @@ def assemble(
     parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    questions = OwnQuestions(store, inbox, clock)
+    owned = bundles, code, people, grants, stopping, OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, *owned, *_revenue(context, charter))
+
+
+def _revenue(context: AgentContext, charter: PinnedCharter) -> tuple[OwnAgreements, OwnSettlements]:
+    """Return the agreements and settlements of this organisation."""
+    store, party, key, clock = context.store, context.party, context.key, context.clock
     agreed = OwnAgreements(store, party, key, charter, clock)
-    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
-    owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(agent, *parts, *owned)
+    return agreed, OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:

@@ -5,9 +5,7 @@ Signing takes coincurve: eth-account's own Python signs 31 times a second, with 
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +14,7 @@ from coincurve import PrivateKey
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from secureflow.adapters.anchors.evm.faults import shared_key
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.text import Text
 
@@ -98,14 +94,3 @@ def load_account(path: Path, files: KeyFiles) -> EvmAccount:
             Text("{path} does not hold the key of an account.", path=path),
             "Restore the key from a backup.",
         ) from None
-
-
-@contextlib.contextmanager
-def sole_owner(path: Path) -> Iterator[None]:
-    """Hold a key's file while its transactions are numbered: two senders take the same numbers.
-
-    Raises:
-        SecureFlowError: `anchor_key_shared`.
-    """
-    with folder_lock(path.with_name(path.name + ".lock"), shared_key()):
-        yield

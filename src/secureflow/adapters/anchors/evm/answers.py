@@ -19,10 +19,11 @@ MOST_TOPICS: Final = 4
 
 @dataclass(frozen=True)
 class Block:
-    """Number and hash of a block, and its fee for a unit of gas, if it has one."""
+    """Number and hash of a block, the gas of its transactions, and a unit's fee if it has one."""
 
     number: int
     hash: str
+    gas: int
     base: int | None
 
 
@@ -94,6 +95,7 @@ def block(value: Any) -> Block | None:
     return Block(
         quantity(fields.get("number")),
         word(fields.get("hash")),
+        quantity(fields.get("gasLimit")),
         None if base is None else quantity(base),
     )
 

@@ -43,8 +43,8 @@ _USED: Final = ("nonce too low", "nonce is too low", "old nonce", "below current
 """The number was used: `outcome` tells by which transaction."""
 _TAKEN: Final = ("replacement",)
 """Another transaction with this number waits."""
-_UNPAID: Final = ("insufficient funds", "upfront cost", "underpriced", "gas price", "fee cap")
-_TOO_BIG: Final = ("exceeds block gas limit", "intrinsic gas", "oversized data", "gas limit too")
+_POOR: Final = ("insufficient funds", "upfront cost")
+_UNPAID: Final = ("underpriced", "gas price", "fee cap", "max fee", "base fee")
 _DOUBLINGS: Final = 8
 """Of the gas, after batches that ran out of it."""
 _BASE_SHARE: Final = 8
@@ -96,6 +96,9 @@ class EvmAnchor:
         account, outcomes = self._sender()
         if not 0 < len(entries) <= self._settings.limit:
             raise refused(Text("a ticket carries 1 to {most} entries", most=self._settings.limit))
+        if words := outcomes.too_cheap:
+            outcomes.too_cheap = ""  # said once, and tried again
+            raise _too_cheap(words)
         await self._node.opened()
         said, newest = await self._rpc.known(
             [
@@ -107,8 +110,9 @@ class EvmAnchor:
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
-        self._check_gas(gas, len(entries))
-        fees, fee = self._fees(self._node.present(block(newest), "newest"))
+        at = self._node.present(block(newest), "newest")
+        self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
+        fees, fee = self._fees(at)
         signed = account.signed(
             {
                 **fees,
@@ -129,12 +133,18 @@ class EvmAnchor:
             SecureFlowError: `anchor_refused`, `anchor_key_shared`.
             InfrastructureError: `anchor_unavailable`.
         """
+        _, outcomes = self._sender()
         sent = read_ticket(ticket)
         await self._node.opened()
         try:
             answer = await self._rpc.ask("eth_sendRawTransaction", f"0x{sent.raw}")
         except NodeFault as fault:
             if fault.says(*_KNOWN, *_USED):
+                return
+            if fault.says(*_TAKEN):
+                raise shared_key() from fault
+            if fault.says(*_UNPAID):
+                outcomes.unpaid[sent.id] = shown(fault.said)  # its entries need another ticket
                 return
             raise _unsent(fault) from fault
         if word(answer) != sent.id:
@@ -178,8 +188,7 @@ class EvmAnchor:
             raise refused("it is opened for reading only, without an account")
         return self._account, self._outcomes
 
-    def _check_gas(self, gas: int, count: int) -> None:
-        most = self._settings.most_gas
+    def _check_gas(self, gas: int, most: int, count: int) -> None:
         if gas <= most:
             self._limit = self._settings.limit
             return
@@ -213,11 +222,10 @@ class EvmAnchor:
 
 
 def _unsent(fault: NodeFault) -> SecureFlowError:
-    if fault.says(*_TAKEN):
-        return shared_key()
-    if fault.says(*_UNPAID):
-        words = shown(fault.said)
-        return refused(Text("the chain takes no transaction at this price ({words})", words=words))
-    if fault.says(*_TOO_BIG):
-        return refused("the chain takes no transaction with so much gas")
+    if fault.says(*_POOR):
+        return refused("the account cannot pay for its transactions")
     return told(fault)
+
+
+def _too_cheap(words: str) -> SecureFlowError:
+    return refused(Text("the chain takes no transaction at this price ({words})", words=words))

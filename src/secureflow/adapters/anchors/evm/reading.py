@@ -65,10 +65,10 @@ class Reading:
         """Return the newest heads, and all forks with what they contradict."""
         await self._node.opened()
         last = (await self._node.latest()).number - self._node.settings.confirmations
-        newest, _ = await self._node.view("heads", log, 0, NEWEST, at=max(0, last))
+        newest, _ = await self._node.view("heads", log, 0, NEWEST)
         most = (MOST_HEADS - NEWEST) // 2
-        forks, firsts, _ = await self._node.view("forks", log, 0, most, at=max(0, last))
-        every = dict.fromkeys((*newest, *forks, *firsts))
+        forks, firsts, _ = await self._node.view("forks", log, 0, most)
+        every = [one for one in dict.fromkeys((*newest, *forks, *firsts)) if one[3] <= last]
         hashes = await self._hashes(sorted({number for *_, number in every}))
         return [
             AnchoredHead(log, size, root, member.hex(), Position(number, hashes[number]))
