@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricPlace
-from secureflow.adapters.anchors.fabric.keys import keys_in
+from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys, FabricPlace
 from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.kit.keyfiles import plain_keys
 from tests.peers.fabric_world import python
@@ -39,7 +38,8 @@ async def anchor() -> AsyncIterator[FabricAnchor]:
         host=said("HOST"),
         wait=20.0,
     )
-    made = FabricAnchor(where, python, keys_in(plain_keys(), Path(said("KEY"))))
+    files, key = plain_keys(), Path(said("KEY"))
+    made = FabricAnchor(where, python, lambda: FabricKeys(files.read(key, "fabric-identity")))
     yield made
     await made.close()
 
