@@ -19,5 +19,4 @@ class Saying:
         """Name what failed and in which part."""
         shown = self._config.pluginmanager.get_plugin("terminalreporter")
         if report.failed and shown is not None:
-            shown.ensure_newline()
-            shown.write_line(f"failed ({report.when}): {report.nodeid}")
+            shown.write_line(f"\nfailed ({report.when}): {report.nodeid}")
