@@ -43,7 +43,7 @@ BUSY = 600.0
 """Virtual seconds in which deeds are done and things go wrong."""
 PATIENCE = 6 * 3600.0
 """Virtual seconds after which everything must be over."""
-MOST_KILLS = 150
+MOST_KILLS = 80
 LIES = ("lost", "nothing", "early", "results")
 SAYS = ("lost", "doubled", "wrong", "unheard", "repeated", "unfinished")
 
@@ -206,7 +206,7 @@ class Run:
             self.store.close()
 
     async def _send(self) -> None:
-        pace = Pace(gather=1, idle=30.0, sure=150.0)
+        pace = Pace(gather=1, poll=5.0, idle=30.0, sure=150.0)
         while True:
             outbox = RecordOutbox(self.store, self.hear)
             anchors: Any = [Mortal(one, self.fate) for one in self.anchors]

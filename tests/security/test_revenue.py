@@ -451,10 +451,62 @@ async def test_an_agreement_is_signed_by_its_whole_digest_only(world: RevenueWor
 
 
 async def test_a_deed_for_an_earlier_time_changes_nothing_that_stands(world: RevenueWorld) -> None:
-    key = await world.approved(("bank-a", "bank-b", "bank-c"))
+    key = await world.approved(("bank-a", "bank-b"))
+    world.later(5000)
+    await world.banks["bank-c"].approve(key)  # from now on it can be disputed
     (computed,) = {one.facts["computed"] for one in _deeds(world)}
     for moment in (NOW - 9000, NOW + 9000):
         deed = Deed("approve", PROJECT, key, "bank-d", moment, {"computed": computed})
         told = world.settlements.tell("bank-d", deed.sign(BANKS["bank-d"]).json())
         assert (await refused(told)).code == "settlement_not_possible"
     assert world.deeds(key) == {"approve": 3}
+
+
+async def test_amounts_are_approved_by_their_whole_digest_only(world: RevenueWorld) -> None:
+    key = await world.open()
+    bank = world.banks["bank-b"]
+    shown: Any = await bank.commands.show(key)
+    for wrong in ("", shown["digest"][:32], "0" * 64):
+        error = await refused(bank.commands.approve(key, wrong))
+        assert error.code == "agreement_not_confirmed"
+    assert world.deeds(key) == {}
+
+
+async def test_a_version_that_too_few_signed_is_not_pinned(world: RevenueWorld) -> None:
+    bank = world.banks["bank-b"]
+    own = bank.commands.assembly.agreements
+    (pinned,) = own.pinned(PROJECT)
+    body = pinned.agreement.json() | {"version": 2, "previous": pinned.agreement.digest, "floor": 0}
+    signatures = {name: BANKS[name].sign(KIND, body) for name in NAMES[:2]}
+    forged = {"agreement": body, "signatures": signatures}
+
+    def twist(kind: str, asked: Any, answer: Any) -> Any:
+        return answer | {"agreement": forged} if asked.get("version") == 2 else answer
+
+    bank.hands.twist = twist
+    await bank.commands.agreement(PROJECT)
+    assert own.pinned(PROJECT) == [pinned]
+
+
+async def test_a_record_that_agrees_with_everybody_but_the_own_one(world: RevenueWorld) -> None:
+    """A centre with colluding members makes a whole other record, and proposes by it."""
+    bank = world.banks["bank-b"]
+    _remember_own(world, bank, world.audit.bundles[JOB])
+    world.audit.bundles[JOB] = scored_bundle(seconds=0.5)
+    key = await world.open()
+    assert await accused(world, bank.approve(key)) == "settlement_altered"
+    assert (await world.banks["bank-c"].approve(key))["state"] == "open"  # it took no such part
+
+
+async def test_the_centre_takes_no_deed_that_its_member_did_not_sign(world: RevenueWorld) -> None:
+    from peers.revenue_world import Hands
+
+    key = await world.open()
+    facts = {"computed": "ab" * 32}
+    forged = Deed("approve", PROJECT, key, "bank-b", NOW, facts).sign(BANKS["bank-c"])
+    error = await refused(world.settlements.tell("bank-b", forged.json()))
+    assert error.code == "settlement_deed_forged"
+    strange = Deed("approve", PROJECT, key, "outsider", NOW, facts).sign(BANKS["bank-c"])
+    told = Hands(world.services, "outsider").call("settlement.tell", {"deed": strange.json()})
+    assert (await refused(told)).code == "not_found"
+    assert world.deeds(key) == {}

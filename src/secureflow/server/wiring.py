@@ -231,10 +231,10 @@ def _around_jobs(
         "drafts": Drafts(begin, jobs),
         "job_templates": JobTemplates(begin, clock),
         "strategies": Strategies(),
+        "anchors": AnchorStatements(begin, clock),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
-        "anchors": AnchorStatements(begin, clock),
         "questions": Questions(begin, transactions, clock),
     }
 

@@ -128,11 +128,11 @@ async def test_what_the_node_forgot_is_sent_again(here: World) -> None:
 
 
 def test_one_process_numbers_for_one_key(tmp_path: Path) -> None:
-    from secureflow.adapters.anchors.evm.opening import sole_owner
+    from secureflow.adapters.anchors.evm.owning import sole_owner
 
     key = tmp_path / "evm.key"
     code = (
-        "import sys, pathlib; from secureflow.adapters.anchors.evm.opening import sole_owner\n"
+        "import sys, pathlib; from secureflow.adapters.anchors.evm.owning import sole_owner\n"
         "try:\n with sole_owner(pathlib.Path(sys.argv[1])): print('mine')\n"
         "except Exception as error: print(error.code)"
     )
@@ -142,6 +142,25 @@ def test_one_process_numbers_for_one_key(tmp_path: Path) -> None:
         assert said.stdout.strip() == "anchor_key_shared"
     with sole_owner(key):
         pass
+
+
+async def test_two_senders_with_one_key_are_told_apart(here: World, tmp_path: Path) -> None:
+    from secureflow.adapters.anchors.evm.driver import EvmAnchor
+    from secureflow.adapters.anchors.evm.opening import open_account
+
+    path = tmp_path / "evm.key"
+    first, second = (
+        EvmAnchor(here.settings, open_account(path, plain_keys()), here.rpc) for _ in range(2)
+    )
+    await first.prepare([job(1)], [])
+    await first.prepare([job(2)], [])
+    with pytest.raises(SecureFlowError) as raised:
+        await second.prepare([job(1)], [])
+    assert raised.value.code == "anchor_key_shared"
+    assert not (await second.happened(None)).events  # it may still read
+    await first.close()
+    await second.prepare([job(1)], [])
+    await second.close()
 
 
 def test_a_key_is_made_once_and_shown_nowhere(tmp_path: Path) -> None:

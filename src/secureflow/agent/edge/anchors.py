@@ -8,15 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from secureflow.agent.anchorsettings import AnyPlace, EvmPlace
+from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.edge.anchorcommands import AnchorCommands
-from secureflow.agent.edge.anchorplaces import chain_key
 from secureflow.agent.edge.anchortelling import AnchorTelling
 from secureflow.agent.edge.anchorwatch import AnchorWatch
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.anchoroutbox import RecordOutbox
-from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.anchored import AnchoredHeads
 from secureflow.agent.witness.headwatch import CentreLink
 from secureflow.application.anchoring import Anchoring, Pace
@@ -60,7 +58,6 @@ def own_anchors(
     places = opening(context)
     for one in places.values():
         stack.push_async_callback(_close, one)
-    _hold_keys(context.settings, stack)
     heads = AnchoredHeads(context.store, context.witness, context.charter.pinned, context.clock)
     own_deeds = context.own_deeds
     outbox = RecordOutbox(context.store, heads.hear)
@@ -73,16 +70,6 @@ def own_anchors(
     telling = AnchorTelling(context, link, lambda: list(places))
     tasks: tuple[Running, ...] = (watch, sender, telling) if places else ()
     return OwnAnchors(tasks, AnchorCommands(context, places, watch, sender, heads))
-
-
-def _hold_keys(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> None:
-    """Hold the key of each account on a chain while this process numbers its transactions."""
-    for one in settings.anchors:
-        path = chain_key(settings, one.chain) if isinstance(one, EvmPlace) else None
-        if path is not None and path.exists():
-            from secureflow.adapters.anchors.evm.account import sole_owner
-
-            stack.enter_context(sole_owner(path))
 
 
 def _waking(sender: Anchoring) -> Callable[[], None]:

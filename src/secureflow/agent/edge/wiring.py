@@ -139,14 +139,11 @@ def assemble(
     people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
-    context = AgentContext(
-        *(active, key, store, charter, witness, clock, budgets, probing, channels),
-        _own_deeds(active, store, charter, witness, clock),
-        engines=ports.engines,
-        code=code,
-    )
-    computing = SelectedRows(context, ports.computing)
-    contributions = Contributions(kinds, context, computing, ports.link)
+    deeds = _own_deeds(active, store, charter, witness, clock)
+    own = active, key, store, charter, witness, clock, budgets, probing, channels, deeds
+    context = AgentContext(*own, engines=ports.engines, code=code)
+    rows = SelectedRows(context, ports.computing)
+    contributions = Contributions(kinds, context, rows, ports.link)
     grants = Grants(store, party, key, clock, lambda: active.settings.consent.grants)
     sessions = Sessions(context)
     settling = Settling(context, sessions, grants)

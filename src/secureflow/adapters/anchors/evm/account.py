@@ -6,6 +6,7 @@ Signing takes coincurve: eth-account's own Python signs 31 times a second, with 
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from coincurve import PrivateKey
 from eth_account import Account
 from eth_utils.crypto import keccak
 
+from secureflow.adapters.anchors.evm.owning import sole_owner
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.text import Text
@@ -31,10 +33,16 @@ class Signed:
 
 
 class EvmAccount:
-    """Signs transactions with one key."""
+    """Signs transactions with one key.
 
-    def __init__(self, secret: bytes) -> None:
+    Args:
+        secret: the key's 32 bytes.
+        path: its file; None for one that is not kept.
+    """
+
+    def __init__(self, secret: bytes, path: Path | None = None) -> None:
         self._secret = secret
+        self._path = path
         public = PrivateKey(secret).public_key.format(compressed=False)
         self.address = f"0x{keccak(public[1:])[-20:].hex()}"
 
@@ -46,6 +54,14 @@ class EvmAccount:
     def word(self) -> bytes:
         """The account's 32-byte name (`entries.Admit`): the address, left-padded."""
         return word_of(self.address)
+
+    def owned(self) -> AbstractContextManager[None]:
+        """Hold the key's file while its transactions are numbered.
+
+        Raises:
+            SecureFlowError: `anchor_key_shared`: another process does.
+        """
+        return nullcontext() if self._path is None else sole_owner(self._path)
 
     def signed(self, fields: dict[str, Any]) -> Signed:
         """Return the transaction of these fields, signed."""
@@ -71,7 +87,7 @@ def make_account(path: Path, files: KeyFiles) -> EvmAccount:
         KeyVaultError: the wrapping key cannot be had.
     """
     secret = PrivateKey().secret
-    made = EvmAccount(secret)
+    made = EvmAccount(secret, path)
     files.write_new(path, f"{secret.hex()}\n".encode(), PURPOSE, made.word.hex())
     return made
 
@@ -87,7 +103,7 @@ def load_account(path: Path, files: KeyFiles) -> EvmAccount:
     try:
         if not _TEXT.fullmatch(found):
             raise ValueError
-        return EvmAccount(bytes.fromhex(found.decode("ascii").strip()))
+        return EvmAccount(bytes.fromhex(found.decode("ascii").strip()), path)
     except ValueError:
         raise SecureFlowError(  # not `from`: it might show the key
             "key_unreadable",

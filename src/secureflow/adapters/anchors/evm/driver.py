@@ -6,6 +6,7 @@ a ticket is only ever sent with the very bytes in it. One process numbers for on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ class EvmAnchor:
         self._reading = Reading(self._node)
         self._outcomes = None if account is None else Outcomes(self._node, account)
         self._limit = settings.limit
+        self._owning: contextlib.ExitStack | None = None
 
     @property
     def place(self) -> str:
@@ -90,7 +92,7 @@ class EvmAnchor:
         """Sign a transaction with the next number that is neither used nor in a ticket.
 
         Raises:
-            SecureFlowError: `anchor_refused`.
+            SecureFlowError: `anchor_refused`, `anchor_key_shared`.
             InfrastructureError: `anchor_unavailable`.
         """
         account, outcomes = self._sender()
@@ -99,6 +101,7 @@ class EvmAnchor:
         if words := outcomes.too_cheap:
             outcomes.too_cheap = ""  # said once, and tried again
             raise _too_cheap(words)
+        self._own(account)
         await self._node.opened()
         said, newest = await self._rpc.known(
             [
@@ -110,7 +113,7 @@ class EvmAnchor:
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
-        at = self._node.present(block(newest), "newest")
+        at = self._node.present(block(newest))
         self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
         fees, fee = self._fees(at)
         signed = account.signed(
@@ -182,6 +185,16 @@ class EvmAnchor:
     async def close(self) -> None:
         """Close connections."""
         await self._rpc.close()
+        owning, self._owning = self._owning, None
+        if owning is not None:
+            owning.close()
+
+    def _own(self, account: EvmAccount) -> None:
+        """From the first number on until it is closed, nobody else numbers for the key."""
+        if self._owning is None:
+            with contextlib.ExitStack() as owning:
+                owning.enter_context(account.owned())
+                self._owning = owning.pop_all()
 
     def _sender(self) -> tuple[EvmAccount, Outcomes]:
         if self._account is None or self._outcomes is None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from secureflow.adapters.anchors.evm.faults import shared_key
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
@@ -70,14 +66,3 @@ def open_account(path: Path, files: KeyFiles) -> EvmAccount:
         return make_account(path, files)
     except FileExistsError:
         return load_account(path, files)
-
-
-@contextlib.contextmanager
-def sole_owner(path: Path) -> Iterator[None]:
-    """Hold a key's file while its transactions are numbered: two senders take the same numbers.
-
-    Raises:
-        SecureFlowError: `anchor_key_shared`.
-    """
-    with folder_lock(path.with_name(path.name + ".lock"), shared_key()):
-        yield

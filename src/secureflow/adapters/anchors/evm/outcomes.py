@@ -67,7 +67,7 @@ class Outcomes:
         found = receipt(said)
         if found is not None and found.transaction != sent.id:
             raise unavailable("a receipt is of another transaction")
-        return found, self._node.present(block(newest), "newest")
+        return found, self._node.present(block(newest))
 
     async def _included(self, sent: Sent, found: Receipt, newest: Block) -> Outcome:
         at = await self._node.block(found.block)

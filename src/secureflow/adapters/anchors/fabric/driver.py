@@ -35,7 +35,7 @@ from secureflow.application.ports.anchor import (
     Probe,
     Ticket,
 )
-from secureflow.engines.anchors.entries import Entry
+from secureflow.engines.anchors.entries import Admit, Entry
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -227,18 +227,19 @@ class FabricAnchor:
             raise self._strange()
         return int(told)
 
-    async def members(self) -> Mapping[bytes, tuple[bytes, bytes]]:
-        """Return charter key → account and the signature over its binding, of every member."""
+    async def members(self) -> Sequence[Admit]:
+        """See `Anchor.members`."""
         told = await self._view("members")
         try:
-            return {
-                bytes.fromhex(key): (
+            return [
+                Admit(
+                    bytes.fromhex(key),
                     bytes.fromhex(one["account"]),
-                    bytes.fromhex("".join(one["signature"])),
+                    tuple(bytes.fromhex(half) for half in one["signature"]),
                 )
                 for key, one in told.items()
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError, SecureFlowError) as error:
             raise self._strange() from error
 
     async def checked(self, receipt: JSON, entry: Entry) -> bool:
@@ -272,12 +273,12 @@ class FabricAnchor:
             return Probe(tuple(facts), error.message, error.hint)
         facts.append(("members", str(len(members))))
         if told["place"] != self.place:
-            return Probe(tuple(facts), "The chaincode was begun under another name.")
-        if self.account not in {one for one, _ in members.values()}:
+            return Probe(tuple(facts), Text("The chaincode was begun under another name."))
+        if self.account not in {one.account for one in members}:
             problem = Text("The account {account} is no member of it.", account=self.account.hex())
-            return Probe(tuple(facts), problem, "Members admit it: docs/fabric.md.")
+            return Probe(tuple(facts), problem, Text("Members admit it: docs/fabric.md."))
         if told["successor"]:
-            return Probe(tuple(facts), "It is closed, and continued elsewhere.")
+            return Probe(tuple(facts), Text("It is closed, and continued elsewhere."))
         return Probe(tuple(facts))
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from secureflow.application.ports.anchor import Happened, Position, Result
 from secureflow.engines.anchors.entries import Entry, parse_entry
@@ -22,7 +22,7 @@ from secureflow.kit.errors import SecureFlowError
 MOST_ENTRIES: Final = 64
 """Of one transaction, as the chaincode takes."""
 _MOST_BYTES: Final = 8 << 20
-_RESULTS: Final = ("kept", "known", "fork", "refused")
+_RESULTS: Final[tuple[Result, ...]] = ("kept", "known", "fork", "refused")
 _HEX: Final = 64
 
 
@@ -128,9 +128,10 @@ def _entry(
 
 
 def _result(value: object) -> Result:
-    if value not in _RESULTS:
-        raise Strange(value)
-    return cast("Result", value)
+    for one in _RESULTS:
+        if value == one:
+            return one
+    raise Strange(value)
 
 
 def _number(value: object) -> int:

@@ -65,7 +65,7 @@ class Peer:
         certificate, key = client or (None, None)
         credentials = grpc.ssl_channel_credentials(ca, key, certificate)
         self._link = grpc.aio.secure_channel(target, credentials, options)
-        self._stub = gateway_pb2_grpc.GatewayStub(self._link)  # type: ignore[no-untyped-call]
+        self._stub = gateway_pb2_grpc.GatewayStub(self._link)
         self._identity = identity
         self._channel, self._chaincode = channel, chaincode
         self._patience = patience
