@@ -133,8 +133,10 @@ async def test_views_and_the_doctor(network: Network) -> None:
     async with network.anchor(network.members[0]) as anchor:
         member = network.members[1].public
         assert await anchor.owed(member, member, currency_word("EUR")) == 0
-        known = {one.member for one in await anchor.members()}
-        assert known == {one.public for one in network.members}
+        assert {one.member for one in await anchor.members()} == {
+            one.public for one in network.members
+        }
+        assert network.members[2].admit() in await anchor.members()
         probe = await anchor.probe()
         assert probe.problem == ""
         assert ("members", "3") in probe.facts

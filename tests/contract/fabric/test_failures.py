@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.anchors.fabric import process
-from secureflow.adapters.anchors.fabric.driver import FabricAnchor
+from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys
 from secureflow.application.ports.anchor import Ticket
 from secureflow.engines.anchors.entries import RegisterJob
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.keyfiles import plain_keys
 from tests.peers.fabric_world import Authority, Member, Network, head, pem, python, sizes
 
 
@@ -263,12 +264,7 @@ async def test_a_network_that_is_killed_goes_on_where_it_was(own_network: Networ
         await refused(anchor.outcome(held), "anchor_unavailable")
         await refused(anchor.send(held), "anchor_unavailable")
         network.start_gateway()
-        for _ in range(50):  # gRPC dials again by itself, a little later each time
-            try:
-                await anchor.send(held)
-                break
-            except InfrastructureError:
-                await asyncio.sleep(0.2)
+        await anchor.send(held)
         while (outcome := await anchor.outcome(held)).state == "waiting":
             pass
         assert (outcome.state, outcome.results) == ("final", ("kept",))
@@ -295,3 +291,19 @@ async def test_a_place_that_was_begun_under_another_name_gets_nothing(network: N
         anchor.gateway.ask = ask  # type: ignore[method-assign]
         with pytest.raises(SecureFlowError, match="another name"):
             await anchor.prepare([head(1)], [])
+
+
+async def test_keys_that_others_can_read_are_refused(network: Network, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem(network.members[0].key))
+    path.chmod(0o644)
+    files = plain_keys()
+    anchor = FabricAnchor(
+        network.where(network.members[0]), python, lambda: FabricKeys(files.read(path, "fabric"))
+    )
+    await refused(anchor.members(), "key_exposed")
+    path.chmod(0o600)
+    assert len(await anchor.members()) == 3
+    await anchor.close()
+    path.unlink()
+    await refused(anchor.members(), "anchor_refused", "cannot be read")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricPlace
-from secureflow.adapters.anchors.fabric.keys import keys_in
+from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys, FabricPlace
 from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.kit.keyfiles import plain_keys
 from tests.peers.fabric_world import python
@@ -23,19 +22,24 @@ def said(name: str, default: str = "") -> str:
     return os.environ.get(f"SECUREFLOW_FABRIC_{name}", default)
 
 
+def file(name: str) -> bytes:
+    return Path(said(name)).read_bytes()
+
+
 @pytest.fixture
 async def anchor() -> AsyncIterator[FabricAnchor]:
     where = FabricPlace(
         target=said("TARGET"),
-        ca=Path(said("TLS_CA")).read_bytes(),
+        ca=file("TLS_CA"),
         channel=said("CHANNEL", "audit"),
         chaincode=said("CHAINCODE", "anchor"),
         msp=said("MSP"),
-        certificate=Path(said("CERTIFICATE")).read_bytes(),
+        certificate=file("CERTIFICATE"),
         host=said("HOST"),
         wait=20.0,
     )
-    made = FabricAnchor(where, python, keys_in(plain_keys(), Path(said("KEY"))))
+    files, key = plain_keys(), Path(said("KEY"))
+    made = FabricAnchor(where, python, lambda: FabricKeys(files.read(key, "fabric-identity")))
     yield made
     await made.close()
 

@@ -12,11 +12,8 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.anchors.fabric.events import Strange, done_of
-from secureflow.adapters.anchors.fabric.keys import keys_in
 from secureflow.engines.anchors.entries import RegisterJob
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.keyfiles import plain_keys
-from tests.peers.fabric_world import Authority, Member, head, pem, python
+from tests.peers.fabric_world import head, python
 
 ENTRIES = [head(1), RegisterJob(b"j" * 32, b"s" * 32)]
 
@@ -108,17 +105,3 @@ def test_blocks_and_transactions_that_are_none_are_refused() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["damaged"] == 3000
-
-
-def test_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "key.pem"
-    path.write_bytes(pem(Member(Authority("Org1MSP"), "one").key))
-    path.chmod(0o644)
-    with pytest.raises(SecureFlowError) as refusal:
-        keys_in(plain_keys(), path)()
-    assert refusal.value.code == "key_exposed"
-    path.chmod(0o600)
-    assert keys_in(plain_keys(), path, path)().client == path.read_bytes()
-    with pytest.raises(SecureFlowError) as refusal:
-        keys_in(plain_keys(), tmp_path / "none")()
-    assert refusal.value.code == "anchor_refused"

@@ -34,7 +34,7 @@ _LATER: Final = frozenset({"clock"})
 _DENIED: Final = "access denied"
 """A peer says so of signature, certificate and policy, under whatever code."""
 _UNTRUSTED: Final = ("certificate_verify_failed", "certificate verify failed")
-_LOOK: Final = "secureflow anchor doctor shows what is wrong."
+_LOOK: Final = "secureflow agent anchor doctor shows what is wrong."
 
 
 def error_of(failure: GatewayFailure, place: str) -> SecureFlowError:
