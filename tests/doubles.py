@@ -61,6 +61,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "pending_logins": ("block", "unexpired"),
     "questions": ("job", "organisation"),
     "revenue": ("project", "kind", "settlement", "organisation"),
+    "anchors": ("organisation", "place", "kind", "job", "digest"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),
