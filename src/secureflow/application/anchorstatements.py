@@ -12,7 +12,7 @@ from secureflow.application.access import Principal, require
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.anchorstatements import MOST_HELD, MOST_TOLD, AnchorRecord
 from secureflow.domain.charter import SignedCharter
-from secureflow.engines.anchors.entries import AnchorHead
+from secureflow.engines.anchors.entries import AnchorHead, job_digest
 from secureflow.engines.anchors.statements import Statement, parse_statement
 from secureflow.kit.canonical import JSON, canonical_bytes, sha256
 from secureflow.kit.clock import Clock
@@ -65,12 +65,25 @@ class AnchorStatements:
         *,
         organisation: str = "",
         place: str = "",
+        kind: str = "",
+        job: str = "",
         cursor: str = "",
         limit: int = 100,
     ) -> Page:
-        """Return statements, newest first: digests and salted commitments, for every member."""
+        """Return statements, newest first: digests and salted commitments, for every member.
+
+        Args:
+            principal: who asks.
+            organisation: only its statements.
+            place: only of this place.
+            kind: only of deeds of this kind.
+            job: only of deeds about the job with this id; who asks by it knows it already.
+            cursor: `next` of the page before.
+            limit: how many at most.
+        """
         require(principal, "audit.read")
-        wanted = {"organisation": organisation, "place": place}
+        about = job_digest(job).hex() if job else ""
+        wanted = {"organisation": organisation, "place": place, "kind": kind, "job": about}
         filters = {name: one for name, one in wanted.items() if one}
         async with self._begin() as work:
             return await work.anchors.latest(cursor=cursor, limit=limit, **filters)

@@ -29,6 +29,16 @@ class Anchors(Resource[D_co]):
     """Statements about anchors."""
 
     @listing
-    def list(self, *, organisation: str = "", place: str = "") -> Call[Page[AnchorStatement]]:
-        """Return what members say they anchored, newest first."""
-        return verbs.pages("/anchors", AnchorStatement, organisation=organisation, place=place)
+    def list(
+        self, *, organisation: str = "", place: str = "", kind: str = "", job: str = ""
+    ) -> Call[Page[AnchorStatement]]:
+        """Return what members say they anchored, newest first.
+
+        Args:
+            organisation: only this one's statements.
+            place: only of this place.
+            kind: only of deeds of this kind, such as `anchor`.
+            job: only of deeds about the job with this id.
+        """
+        wanted = {"organisation": organisation, "place": place, "kind": kind, "job": job}
+        return verbs.pages("/anchors", AnchorStatement, **wanted)

@@ -27,6 +27,13 @@ export function number(value: number, language: Language, digits = 0): string {
   return new Intl.NumberFormat(TAGS[language], { maximumFractionDigits: digits }).format(value);
 }
 
+/** Whole minor units as people write them, such as `279.90 EUR`; exact up to 10^15. */
+export function money(amount: number, decimals: number, currency: string, language: Language): string {
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  const written = new Intl.NumberFormat(TAGS[language], digits).format(amount / 10 ** decimals);
+  return `${written} ${currency}`.trim();
+}
+
 /** A part of one as a percentage. */
 export function percent(value: number, language: Language, digits = 1): string {
   const options = { style: 'percent', maximumFractionDigits: digits } as const;

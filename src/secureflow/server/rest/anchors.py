@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from secureflow.domain.anchorstatements import AnchorRecord
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
@@ -15,6 +16,8 @@ from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import Cursor, Limit, Listed, Reference, decode_cursor
 
 router: APIRouter = router_of("anchors", OnceRoute, f"{PREFIX}/anchors")
+PlaceName = Annotated[str, ONE_LINE, Query(max_length=220, description="Only of this place")]
+JobId = Annotated[Reference, Query(description="Only of deeds about the job with this id")]
 
 
 class AnchorStatement(BaseModel):
@@ -35,7 +38,9 @@ async def list_anchors(
     use: Use,
     caller: Caller,
     organisation: Reference = "",
-    place: Reference = "",
+    place: PlaceName = "",
+    kind: Reference = "",
+    job: JobId = "",
     limit: Limit = 100,
     cursor: Cursor = "",
 ) -> Listed[AnchorStatement]:
@@ -44,6 +49,8 @@ async def list_anchors(
         caller,
         organisation=organisation,
         place=place,
+        kind=kind,
+        job=job,
         cursor=decode_cursor(cursor),
         limit=limit,
     )

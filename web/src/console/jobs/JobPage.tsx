@@ -6,6 +6,7 @@ import { PageFrame } from '../../shared/parts/PageFrame';
 import { StateTag } from '../../shared/parts/StateTag';
 import { Answer } from '../../shared/states/Answer';
 import { Failed } from '../../shared/states/Failed';
+import { AnchorsTab } from './AnchorsTab';
 import { ExplanationTab } from './ExplanationTab';
 import { JobDeeds } from './JobDeeds';
 import { LiveTab } from './LiveTab';
@@ -55,6 +56,7 @@ function Parts({ job }: { job: Job }) {
     { key: 'explanation', label: t('jobs:explanation'), children: <ExplanationTab job={job} /> },
     { key: 'questions', label: t('jobs:questions'), children: <QuestionsTab job={job} /> },
     { key: 'request', label: t('jobs:request'), children: <RequestTab job={job} /> },
+    { key: 'anchors', label: t('jobs:anchors'), children: <AnchorsTab job={job} /> },
     { key: 'log', label: t('jobs:log'), children: <LogTab events={events} loading={loading} /> },
   ];
   const asked = search.get('part');

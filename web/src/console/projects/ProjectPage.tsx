@@ -7,6 +7,7 @@ import { Moment } from '../../shared/parts/Moment';
 import { PageFrame } from '../../shared/parts/PageFrame';
 import { Answer } from '../../shared/states/Answer';
 import type { Project } from '../project';
+import { RevenueTab } from '../revenue/RevenueTab';
 import { useMe } from '../session';
 import { ActivityTab } from './ActivityTab';
 import { MembersTab } from './MembersTab';
@@ -135,6 +136,7 @@ function Parts({ project }: { project: Project }) {
     { key: 'members', label: t('projects:members'), children: <MembersTab project={project} /> },
     { key: 'people', label: t('projects:people'), children: <PeopleTab project={project} /> },
     { key: 'received', label: t('projects:received'), children: <ReceivedTab project={project} /> },
+    { key: 'revenue', label: t('projects:revenue'), children: <RevenueTab project={project} /> },
     { key: 'activity', label: t('projects:activity'), children: <ActivityTab project={project} /> },
   ];
   const asked = search.get('part');

@@ -91,6 +91,7 @@ export default function RecordPage() {
         <Space>
           <Button onClick={refresh}>{t('record:refresh')}</Button>
           <Export wanted={wanted} />
+          <Link to="/record/anchors">{t('record:anchors')}</Link>
           <Link to="/record/verify">{t('record:verify')}</Link>
         </Space>
       }
