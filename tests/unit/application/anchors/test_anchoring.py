@@ -317,6 +317,21 @@ def test_a_refusal_is_kept_with_its_reason_and_may_be_tried_again(play: Any) -> 
     play(story, pace=Pace(gather=1, sure=30.0))
 
 
+def test_a_refusal_is_believed_only_after_it_was_said_for_a_while(play: Any) -> None:
+    """Nothing that the place tells everybody shows it."""
+
+    async def story(world: World) -> None:
+        spend = e.Spend(word("d"), JOB, 5)
+        world.add(spend)
+        for _ in range(40):
+            await asyncio.sleep(5.0)
+            world.chain.mine()
+            assert world.states(spend) != ["refused"]
+        await world.until(lambda: world.states(spend) == ["refused"])
+
+    play(story, pace=Pace(gather=1, sure=600.0))
+
+
 @pytest.mark.parametrize("lie", ["results", "early", "lost", "nothing"])
 def test_a_node_that_lies_for_a_while_is_not_believed(play: Any, lie: str) -> None:
     async def story(world: World) -> None:
