@@ -27,8 +27,10 @@ from secureflow.agent.edge.main import more_commands
 from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.permissions import PERMISSIONS
+from secureflow.agent.edge.witnesscommands import WitnessCommands
 from secureflow.agent.notificationsettings import OwnNotificationSettings
 from secureflow.agent.owner.notifications import OwnNotifications
+from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.kit.errors import SecureFlowError
 from tests.fuzz.mutations import changed_text, changed_value, hostile_value, spelled
 from tests.fuzz.oracle import Secrets, as_json, faults_of_error, tell
@@ -92,6 +94,7 @@ class Staff(Team):
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
             **own_anchors(assembly, silent, lambda _: {}, stack).commands.table(),
+            **WitnessCommands(WitnessSettings(), assembly.context.store, None).table(),
         }
         self.table |= document_command(self.table, None)
         kinds = assembly.context.kinds.specs

@@ -22,6 +22,7 @@ from secureflow.engines.anchors.judged import REASONS, Result
 from secureflow.engines.anchors.state import Member
 from secureflow.kit import canonical
 from secureflow.kit.canonical import JSON
+from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -34,7 +35,7 @@ MAX_TRANSACTION: Final = 2 << 20
 MAX_QUESTION: Final = 4 << 10
 MAX_ANSWER: Final = 4 << 20
 MAX_LINES: Final = 1 << 24
-MAX_AGE: Final = 300
+MAX_AGE: Final = MAX_SKEW
 """Seconds by which the clocks of asker and keeper may differ."""
 NOT_SIGNED: Final = "not_signed"
 """Why a head is refused that its log did not sign; beside `judged.REASONS`."""
