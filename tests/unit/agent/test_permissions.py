@@ -33,6 +33,7 @@ READS: Final = {
     *("model.list", "model.show"),
     *("prediction.list", "prediction.show", "probing.list", "results.list", "results.show"),
     *("results.entries", "people.list"),
+    *("revenue.show", "settlement.list", "settlement.show"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
     *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
@@ -54,6 +55,8 @@ DECIDERS: Final = {
     *("job.withdraw", "project.freeze", "requester.block"),
 }
 ADMINS: Final = {
+    *("revenue.sign", "settlement.approve", "settlement.dispute", "settlement.withdraw"),
+    *("settlement.pay", "settlement.confirm"),
     *("reload", "alarm.clear", "charter.pin", "charter.sign", "data.settle", "probing.settle"),
     *("people.bind", "people.unbind"),
     *("people.add", "people.disable", "people.reset", "people.roles"),
