@@ -187,7 +187,8 @@ async def test_a_process_that_says_what_is_no_answer_is_ended(
     monkeypatch.setattr(process, "PROGRAM", program)
     made = process.GatewayProcess(lambda: Path(sys.executable), dict)
     with pytest.raises(process.GatewayFailure) as failure:
-        await made.ask("info", 20)
+        async with asyncio.timeout(60):  # long before it would be given up for its silence
+            await made.ask("info", 300)
     assert failure.value.status == "gone"
     assert made.pid is None
     await made.close()

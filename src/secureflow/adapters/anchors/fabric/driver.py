@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,8 +87,8 @@ class FabricPlace:
 class FabricKeys:
     """Private keys as PEM: of the identity, and of the certificate for mutual TLS."""
 
-    identity: bytes
-    client: bytes = b""
+    identity: bytes = field(repr=False)
+    client: bytes = field(default=b"", repr=False)
 
 
 class FabricAnchor:
