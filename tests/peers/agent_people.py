@@ -22,6 +22,7 @@ from secureflow.agent.edge.notifying import NotificationCommands
 from secureflow.agent.edge.pagecommands import page_commands
 from secureflow.agent.edge.permissions import Gate
 from secureflow.agent.edge.reload import Reload
+from secureflow.agent.edge.witnesscommands import WitnessCommands
 from secureflow.agent.owner.logins import Logins
 from secureflow.agent.owner.notifications import OwnNotifications
 from secureflow.agent.owner.people import People
@@ -81,7 +82,9 @@ class Team:
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
         own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
         anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack()).commands
+        witness = WitnessCommands(context.settings.witness, context.store, None)
         self.table = {**commands.table(), **told, **more, **own, **anchors.table()}
+        self.table |= witness.table()
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 
