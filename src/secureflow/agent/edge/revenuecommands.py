@@ -71,7 +71,7 @@ class RevenueCommands:
         }
 
     async def projects(self) -> list[JSON]:
-        """Return the projects with a pinned agreement; nobody is asked."""
+        """Return the projects with an agreement pinned or signed here; nobody is asked."""
         return list(await asyncio.to_thread(self.assembly.agreements.projects))
 
     async def agreement(self, project: str) -> dict[str, JSON]:

@@ -1,4 +1,4 @@
-"""Agreements and settlements over the owner's API: who may sign, what is signed, what is refused."""
+"""Agreements and settlements over the owner's API: who signs, what is signed, what is refused."""
 
 from __future__ import annotations
 
@@ -158,6 +158,19 @@ async def test_payments_are_stated_and_confirmed_by_owner_admins(place: Place) -
     assert [one["confirmed"] for one in done["payments"]] == [True]
     stated = await ada.post(f"{path}/pay", sent)
     assert stated.json()["code"] == "settlement_not_possible", "this one does not pay"
+
+
+async def test_who_signed_first_learns_that_the_agreement_stands(place: Place) -> None:
+    """Nothing is pinned by a signature alone: the others' are still to come."""
+    world = place.world
+    await world.start(sign=False)
+    others = [one for one in world.banks.values() if one is not place.bank]
+    for one in (place.bank, *others):
+        await one.sign()
+    key = await world.open()
+    assert place.bank.own.shelf.of_project(PROJECT) == {}
+    shown: Any = await place.bank.commands.show(key)
+    assert shown["state"] == "open"
 
 
 async def test_no_beginning_of_an_id_reaches_the_agent(place: Place) -> None:
