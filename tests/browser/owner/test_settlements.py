@@ -43,7 +43,7 @@ def test_an_agreement_and_a_settlement_are_signed_as_this_agent_checked_them(
     others = [one for one in platform.parties if one != OWNER]
     money.sign(platform, digest, others)
     ada, vera = opens("ada"), opens("vera")
-    looked(vera, "/settlements")
+    vera.goto(f"{WEB}/settlements")
     vera.get_by_text("A revenue agreement to sign").first.wait_for()
     looked(vera, project)
     vera.get_by_text("That is signed by an owner-admin", exact=False).wait_for()
