@@ -185,7 +185,8 @@ class RevenueCommands:
             listed = answer.get("settlements") if isinstance(answer, dict) else None
             if isinstance(listed, list) and settlement in listed:
                 return one
-        return project or next(iter(known), "")
+        # A record that was set back knows none; the id is a digest over the project's id, too.
+        return project or (await self._shown(settlement)).settlement.project
 
     async def _with_amounts(self, settlement: str, project: str = "") -> Judged:
         """Return a settlement whose amounts were computed here, as payments need them."""
