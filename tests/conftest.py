@@ -30,6 +30,7 @@ from tests.leaks import Leaks
 from tests.memory import in_memory
 from tests.migrated import create_at_once
 from tests.order import Order
+from tests.saying import Saying
 from tests.slow import Slow
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
@@ -68,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Leaks(), "leaks")
     config.pluginmanager.register(registered(config), "what make full adds")
     config.pluginmanager.register(Slow(fast=config.getoption("--fast")), "slow files")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Saying(config), "what fails is named at once")
     if place := in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 

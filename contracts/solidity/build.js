@@ -1,4 +1,4 @@
-// Compile the contract into the Python package: node build.js [FOLDER]
+// Compile the contract into the Python package: node build.js [FOLDER [TARGET]]
 //
 // The same bytes on every machine: the compiler is locked, its settings stand here in full, sources
 // are named by their paths below src/, and no metadata hash is appended to the code.
@@ -46,7 +46,8 @@ function compile(evmVersion) {
 }
 
 fs.mkdirSync(into, { recursive: true });
-const all = TARGETS.map((target) => [target, compile(target)]);
+const wanted = TARGETS.filter((one) => !process.argv[3] || one === process.argv[3]);
+const all = wanted.map((target) => [target, compile(target)]);
 fs.writeFileSync(path.join(into, "abi.json"), JSON.stringify(all[0][1].abi, null, 1) + "\n");
 for (const [target, { made }] of all) {
   const compiler = solc.version();

@@ -86,11 +86,12 @@ class Staff(Team):
         watch = GrantWatch(silent, assembly)
         watch.proposals["grt_0123456789"] = {"id": "grt_0123456789", "terms": dict(TERMS)}
         notify = OwnNotifications(store, OwnNotificationSettings(), {}, lambda: self.world.now)
+        stack = contextlib.AsyncExitStack()
         self.table = {
             **Commands(assembly, silent, silent, silent, silent).table(),
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
-            **own_anchors(assembly, silent, lambda _: {}, contextlib.AsyncExitStack()).commands.table(),
+            **own_anchors(assembly, silent, lambda _: {}, stack).commands.table(),
         }
         self.table |= document_command(self.table, None)
         kinds = assembly.context.kinds.specs

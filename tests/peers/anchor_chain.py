@@ -29,7 +29,7 @@ from secureflow.application.ports.anchor import (
 )
 from secureflow.application.ports.anchoroutbox import key_of
 from secureflow.engines.anchors import rules
-from secureflow.engines.anchors.entries import AnchorHead, Entry, binding, parse_entry
+from secureflow.engines.anchors.entries import Admit, AnchorHead, Entry, binding, parse_entry
 from secureflow.engines.anchors.money import owed
 from secureflow.engines.anchors.state import Member, State, found
 from secureflow.kit.canonical import JSON
@@ -296,9 +296,7 @@ class ChainAnchor:
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         await self._asked()
         chain = self.chain
-        gone = after is not None and (
-            after.block > chain.final or chain.blocks[after.block].hash != after.hash
-        )
+        gone = self.gone(after)
         start = None if after is None or gone else (after.block, after.index)
         fresh = [
             one
@@ -313,6 +311,13 @@ class ChainAnchor:
         await self._answered()
         return Page(page, cursor, gone)
 
+    def gone(self, after: Position | None) -> bool:
+        """Return whether a cursor's block is none of the chain's final ones any more."""
+        chain = self.chain
+        return after is not None and (
+            after.block > chain.final or chain.blocks[after.block].hash != after.hash
+        )
+
     async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
         await self._asked()
         return [
@@ -320,6 +325,15 @@ class ChainAnchor:
             for one in self.chain.events()
             if isinstance(one.entry, AnchorHead) and one.entry.log == log
         ][-1000:]
+
+    async def members(self) -> Sequence[Admit]:
+        await self._asked()
+        now = self.chain.blocks[self.chain.final].state.members
+        return [
+            Admit(one.key, one.account, one.signature)
+            for one in self.chain.members
+            if one.key.hex() in now
+        ]
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         await self._asked()

@@ -31,7 +31,7 @@ import structlog
 from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.anchoring import Anchoring, Pace
-from secureflow.application.ports.anchor import Happened, Position
+from secureflow.application.ports.anchor import Happened, Page, Position
 from secureflow.application.ports.anchoroutbox import key_of
 from secureflow.engines.anchors import entries as e
 from tests.chaos.virtual import VirtualLoop
@@ -43,7 +43,7 @@ BUSY = 600.0
 """Virtual seconds in which deeds are done and things go wrong."""
 PATIENCE = 6 * 3600.0
 """Virtual seconds after which everything must be over."""
-MOST_KILLS = 150
+MOST_KILLS = 80
 LIES = ("lost", "nothing", "early", "results")
 SAYS = ("lost", "doubled", "wrong", "unheard", "repeated", "unfinished")
 
@@ -98,13 +98,14 @@ class Stuttering(ChainAnchor):
 
     again = 0.0
 
-    async def happened(self, after: Position | None, limit: int = 500) -> Any:
-        if after is not None and self.chain.dice.random() < self.again:
-            older = self.chain.blocks[
-                self.chain.dice.randrange(min(after.block, self.chain.final) + 1)
-            ]
-            after = self.chain.dice.choice([None, Position(older.number, older.hash)])
-        return await super().happened(after, limit)
+    async def happened(self, after: Position | None, limit: int = 500) -> Page:
+        chain, dice = self.chain, self.chain.dice
+        if after is None or self.gone(after) or dice.random() >= self.again:
+            return await super().happened(after, limit)
+        older = chain.blocks[dice.randrange(after.block + 1)]
+        return await super().happened(
+            dice.choice([None, Position(older.number, older.hash)]), limit
+        )
 
 
 def deeds(dice: random.Random) -> tuple[list[list[e.Entry]], set[str]]:
@@ -205,7 +206,7 @@ class Run:
             self.store.close()
 
     async def _send(self) -> None:
-        pace = Pace(gather=1, idle=30.0, sure=150.0)
+        pace = Pace(gather=1, poll=5.0, idle=30.0, sure=150.0)
         while True:
             outbox = RecordOutbox(self.store, self.hear)
             anchors: Any = [Mortal(one, self.fate) for one in self.anchors]

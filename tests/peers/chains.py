@@ -1,5 +1,7 @@
 """Places on a real chain for tests: anvil, and members with charter keys and accounts.
 
+    python -m tests.peers.chains    # `.ci/run` does it
+
 anvil is installed once for all tests of a machine, below ~/.cache. Where it cannot be had that is
 said; with SECUREFLOW_DEMAND_ANVIL=1 (`.ci/run`) it is a failure.
 """
@@ -13,6 +15,8 @@ import hashlib
 import importlib.util
 import itertools
 import os
+import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,8 +29,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from secureflow.adapters.anchors.evm.development import anvil
 from secureflow.application.ports.anchor import Outcome
 from secureflow.engines.anchors import entries as e
-from secureflow.engines.anchors.state import Member, State, found
+from secureflow.engines.anchors import state as states
 from secureflow.kit.errors import SecureFlowError
+from tests.peers.verifiers import node
 
 DEMANDED: Final = "SECUREFLOW_DEMAND_ANVIL"
 EXTRA: Final = ("eth_account", "eth_abi", "coincurve")
@@ -39,6 +44,16 @@ def place() -> Path:
     return Path(base) / "secureflow-engines" / "anvil"
 
 
+def node_and_npm() -> tuple[str, list[str]] | None:
+    """Return the commands of Node.js: the system's, or those that `make web` installs without."""
+    if (program := node()) is None:
+        return None
+    cli = Path(program).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if shutil.which("npm"):
+        return program, ["npm"]
+    return (program, [program, str(cli)]) if cli.is_file() else None
+
+
 @cache
 def lacking() -> str:
     """Say what is missing; nothing if there is a chain to test on."""
@@ -48,7 +63,9 @@ def lacking() -> str:
     with place().with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other runs of the tests on this machine
         try:
-            _ = anvil.program(place()) or anvil.install(place())
+            found = node_and_npm()
+            npm = found[1] if found else ["npm"]
+            _ = anvil.program(place()) or anvil.install(place(), npm)
         except SecureFlowError as error:
             return str(error)
     return ""
@@ -118,11 +135,11 @@ class World:
         settings = replace(self.settings, **changes)
         return EvmAnchor(settings, None if party is None else party.account, self.rpc)
 
-    def state(self) -> State:
+    def state(self) -> states.State:
         """Return the state with which the rules judge the same."""
         members = [one.binding(self.place) for one in self.parties]
-        made = [Member(one.member, one.account, one.signature) for one in members]
-        return found(self.place, made, self.window, checks=False)
+        made = [states.Member(one.member, one.account, one.signature) for one in members]
+        return states.found(self.place, made, self.window, checks=False)
 
     async def pass_time(self, seconds: int) -> None:
         await self.rpc.ask("evm_increaseTime", seconds)
@@ -180,3 +197,8 @@ async def world(
         yield World(rpc, settings, creator, parties, outside, window)
     finally:
         await rpc.close()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"anvil: {lacking() or anvil.program(place())}\n")
+    sys.exit(bool(lacking()))

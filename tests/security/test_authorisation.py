@@ -36,10 +36,19 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import JobState
 from secureflow.domain.notifications import Notification
 from secureflow.domain.oidc import ClaimMapping, identity_id
+from secureflow.domain.revenue import RevenueRecord
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
+from secureflow.engines.revenue.settlement import computed
 from tests.doubles import Tables
 from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
+from tests.unit.engines.revenue.parts import (
+    agreement_of,
+    evidence_of,
+    measured,
+    settlement_of,
+    signed_by_all,
+)
 from tests.unit.server.conftest import Api
 
 OPEN = "open"
@@ -76,6 +85,10 @@ JOB_BODY = {
     **{"datasets": [], "features": FEATURES},
 }
 USER_BODY = {"name": "new", "password": PASSWORD, "roles": ["auditor"]}
+TERMS = {
+    "weights": {"scores": 1}, "rounding": "bank-a", "currency": "EUR", "payer": "bank-a",
+    "per_job": 5,
+}  # fmt: skip
 RULES: dict[str, Rule] = {
     "get_health": Rule(OPEN),
     "get_readiness": Rule(OPEN),
@@ -196,6 +209,15 @@ RULES: dict[str, Rule] = {
     "get_job_recipe": Rule("job.read", "job"),
     "get_job_totals": Rule("job.read", "job"),
     "list_questions": Rule("job.read", "job"),
+    "get_revenue_agreement": Rule("revenue.read", "project"),
+    "draft_revenue_agreement": Rule("revenue.draft", "project", body=TERMS),
+    "list_settlements": Rule("revenue.read", "project"),
+    "preview_settlement": Rule("revenue.read", "project", body={}),
+    "open_settlement": Rule("settlement.open", "project", body={}),
+    "get_settlement": Rule("revenue.read", "settlement"),
+    "close_settlement": Rule("settlement.close", "settlement"),
+    "get_settlement_statement": Rule("revenue.read", "settlement"),
+    "get_settlement_table": Rule("revenue.read", "settlement"),
     "answer_question": Rule("job.answer", "job", body={"text": "x"}, operator=False, also=(409,)),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
@@ -356,6 +378,28 @@ async def _told(stage: Stage, organisation: str, prefix: str) -> None:
         await work.commit()
 
 
+async def _settled(stage: Stage, organisation: str, prefix: str) -> None:
+    """Give an organisation's project an agreement, and a settlement of its job."""
+    project, job = stage.ids[f"{prefix}project"], stage.ids[f"{prefix}job"]
+    parts = {"project": project, "rounding": organisation, "payer": organisation}
+    agreement = agreement_of([organisation], **parts)
+    settlement = settlement_of(agreement, job, project=project)
+    records = [evidence_of(job, {organisation: measured(1)}, project=project)]
+    body = {
+        "settlement": settlement.json(),
+        "computed": computed(agreement, settlement, records).json(),
+        "by": stage.admin(organisation).user,
+    }
+    signed = signed_by_all(agreement).json()
+    async with stage.database.begin() as work:
+        for key, kind, told in (
+            (agreement.digest, "agreement", signed), (settlement.id, "settlement", body)
+        ):  # fmt: skip
+            await work.revenue.add(RevenueRecord(key, project, kind, 1, told))  # type: ignore[arg-type]
+        await work.commit()
+    stage.ids[f"{prefix}settlement"] = settlement.id
+
+
 async def _zeros() -> AsyncIterator[bytes]:
     yield bytes(4)
 
@@ -404,6 +448,7 @@ def build_world(directory: Path) -> World:
             for role in stage.people_of(organisation):
                 stage.ids[f"{organisation}.{role}"] = stage.person(organisation, role).user
             await _told(stage, organisation, prefix)
+            await _settled(stage, organisation, prefix)
         return stage
 
     api = Api(asyncio.run(build()))

@@ -73,6 +73,12 @@ VERBS: dict[str, Verb] = {
     "job.withdraw": Verb({"jobs": []}),
     "question.ask": Verb({"job": "$job", "key": "0" * 32, "text": "Why?"}),
     "question.answers": Verb({"jobs": ["$job"]}),
+    "revenue.get": Verb({"project": "prj_x", "version": 1}),
+    "revenue.sign": Verb({"project": "prj_x", "digest": "0" * 64, "signature": SIGNATURE}),
+    "settlement.list": Verb({"project": "prj_x"}),
+    "settlement.get": Verb({"settlement": "0" * 64, "start": 0}),
+    "settlement.tell": Verb({"deed": {}}),
+    "settlement.record": Verb({"job": "job_x", "offset": 0}),
     "status": Verb(enclave=True),
     "engines": Verb({"engines": {}}),
 }

@@ -17,6 +17,7 @@ from peers.revenue_world import (
     NAMES,
     NOW,
     PROJECT,
+    TERMS,
     RevenueWorld,
     scored_bundle,
 )
@@ -371,6 +372,7 @@ async def test_a_restored_record_knows_its_deeds_again(world: RevenueWorld, tmp_
 
     fresh = Bank("bank-b", world.services, world.clock, tmp_path / "restored")
     try:
+        await fresh.commands.agreement(PROJECT)
         await fresh.approve(key)
         assert fresh.own.shelf.get(key).approved  # type: ignore[union-attr]
         assert world.deeds(key) == {"approve": 4}
@@ -410,3 +412,101 @@ async def test_a_replacement_that_is_approved_supersedes(world: RevenueWorld) ->
     shown = await world.settlements.close(world.admin, second)
     assert shown.standing.state == "closed"
     assert shown.stored.computed.amount == 105_000
+
+
+async def test_nobody_but_members_reads_or_tells_anything(world: RevenueWorld) -> None:
+    from peers.revenue_world import Hands
+
+    key = await world.approved()
+    (deed, *_) = _deeds(world)
+    stranger = Hands(world.services, "outsider")
+    bodies: dict[str, dict[str, Any]] = {
+        "revenue.get": {"project": PROJECT, "version": 1},
+        "revenue.sign": {"project": PROJECT, "digest": "0" * 64, "signature": "x"},
+        "settlement.list": {"project": PROJECT},
+        "settlement.get": {"settlement": key, "start": 0},
+        "settlement.tell": {"deed": deed.json()},
+    }
+    for kind, body in bodies.items():
+        assert (await refused(stranger.call(kind, body))).code == "not_found", kind
+
+
+async def test_an_agreement_is_signed_by_its_whole_digest_only(world: RevenueWorld) -> None:
+    await world.agreements.draft(world.admin, PROJECT, {**TERMS, "floor": 700}, {"bank-c": 50})
+    bank = world.banks["bank-b"]
+    shown: Any = await bank.commands.agreement(PROJECT)
+    digest = shown["candidate"]["digest"]
+    for wrong in ("", digest[:32], digest[:-1] + ("0" if digest[-1] != "0" else "1")):
+        error = await refused(bank.commands.sign(PROJECT, wrong))
+        assert error.code == "agreement_not_confirmed"
+    for name in ("bank-b", "bank-c"):
+        await world.banks[name].sign()
+    assert len(bank.commands.assembly.agreements.pinned(PROJECT)) == 1
+    await world.banks["bank-d"].sign()
+    for name in ("bank-b", "bank-a"):
+        await world.banks[name].commands.agreement(PROJECT)
+        pinned = world.banks[name].commands.assembly.agreements.pinned(PROJECT)
+        assert [one.agreement.version for one in pinned] == [1, 2]
+        assert pinned[1].agreement.floor == 700
+
+
+async def test_a_deed_for_an_earlier_time_changes_nothing_that_stands(world: RevenueWorld) -> None:
+    key = await world.approved(("bank-a", "bank-b"))
+    world.later(5000)
+    await world.banks["bank-c"].approve(key)  # from now on it can be disputed
+    (computed,) = {one.facts["computed"] for one in _deeds(world)}
+    for moment in (NOW - 9000, NOW + 9000):
+        deed = Deed("approve", PROJECT, key, "bank-d", moment, {"computed": computed})
+        told = world.settlements.tell("bank-d", deed.sign(BANKS["bank-d"]).json())
+        assert (await refused(told)).code == "settlement_not_possible"
+    assert world.deeds(key) == {"approve": 3}
+
+
+async def test_amounts_are_approved_by_their_whole_digest_only(world: RevenueWorld) -> None:
+    key = await world.open()
+    bank = world.banks["bank-b"]
+    shown: Any = await bank.commands.show(key)
+    for wrong in ("", shown["digest"][:32], "0" * 64):
+        error = await refused(bank.commands.approve(key, wrong))
+        assert error.code == "agreement_not_confirmed"
+    assert world.deeds(key) == {}
+
+
+async def test_a_version_that_too_few_signed_is_not_pinned(world: RevenueWorld) -> None:
+    bank = world.banks["bank-b"]
+    own = bank.commands.assembly.agreements
+    (pinned,) = own.pinned(PROJECT)
+    body = pinned.agreement.json() | {"version": 2, "previous": pinned.agreement.digest, "floor": 0}
+    signatures = {name: BANKS[name].sign(KIND, body) for name in NAMES[:2]}
+    forged = {"agreement": body, "signatures": signatures}
+
+    def twist(kind: str, asked: Any, answer: Any) -> Any:
+        return answer | {"agreement": forged} if asked.get("version") == 2 else answer
+
+    bank.hands.twist = twist
+    await bank.commands.agreement(PROJECT)
+    assert own.pinned(PROJECT) == [pinned]
+
+
+async def test_a_record_that_agrees_with_everybody_but_the_own_one(world: RevenueWorld) -> None:
+    """A centre with colluding members makes a whole other record, and proposes by it."""
+    bank = world.banks["bank-b"]
+    _remember_own(world, bank, world.audit.bundles[JOB])
+    world.audit.bundles[JOB] = scored_bundle(seconds=0.5)
+    key = await world.open()
+    assert await accused(world, bank.approve(key)) == "settlement_altered"
+    assert (await world.banks["bank-c"].approve(key))["state"] == "open"  # it took no such part
+
+
+async def test_the_centre_takes_no_deed_that_its_member_did_not_sign(world: RevenueWorld) -> None:
+    from peers.revenue_world import Hands
+
+    key = await world.open()
+    facts = {"computed": "ab" * 32}
+    forged = Deed("approve", PROJECT, key, "bank-b", NOW, facts).sign(BANKS["bank-c"])
+    error = await refused(world.settlements.tell("bank-b", forged.json()))
+    assert error.code == "settlement_deed_forged"
+    strange = Deed("approve", PROJECT, key, "outsider", NOW, facts).sign(BANKS["bank-c"])
+    told = Hands(world.services, "outsider").call("settlement.tell", {"deed": strange.json()})
+    assert (await refused(told)).code == "not_found"
+    assert world.deeds(key) == {}

@@ -1,4 +1,6 @@
 // For tests in another language: lines of JSON in, answers out, over a channel in memory.
+// `begin` begins another place, on an empty channel.
+//
 //   {"begin": {place, window, members}, "creators": [[msp, PEM], …]}
 //   {"send": [entry, …], "who": number, "at": seconds}   → results, or {"refused": message}
 //   {"ask": view, "parameters": {…}}
@@ -9,7 +11,7 @@ const { Ledger } = require('../lib/ledger');
 const { Channel } = require('./stub');
 
 let now = 0;
-const channel = new Channel();
+let channel = new Channel();
 const ledger = new Ledger(() => now * 1000);
 let creators = [];
 
@@ -28,6 +30,7 @@ async function run(who, args, init = false) {
 async function answer(asked) {
     if (asked.begin) {
         ({ creators } = asked);
+        channel = new Channel(asked.begin.place.split(':')[1]);
         return run(0, ['init', JSON.stringify(asked.begin)], true);
     }
     if (asked.ask) {

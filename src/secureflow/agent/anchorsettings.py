@@ -1,4 +1,4 @@
-"""The places at which an agent anchors heads of the log and deeds of its own (docs/anchors.md).
+"""The places at which an agent anchors heads of the log and own deeds (docs/anchors-agents.md).
 
 A place is dialled only if its owner names it here: nothing that the centre or another member says
 is ever an address.

@@ -480,5 +480,5 @@ def settlement_decide(
         settlement: its whole id.
         arguments: of the act.
     """
-    name = f"settlement.{act}"
+    name = "settlement." + act
     return dict(control(config, name, READING, settlement=settlement, **arguments))

@@ -58,7 +58,7 @@ class GossipPartner(Section):
 
 
 class KeeperSettings(Section):
-    """What this agent keeps for others: a place for anchors (docs/anchors.md).
+    """What this agent keeps for others: a place for anchors (docs/witnesses.md).
 
     `founders` are the members that open the place together; left out, all of the pinned charter.
     `window` is how many seconds shares may be disputed. Once it is opened, both stay.

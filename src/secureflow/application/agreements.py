@@ -232,8 +232,8 @@ def _body(
         )
     if set(terms) != set(TERMS):
         raise malformed(", ".join(sorted(set(terms) ^ set(TERMS))))
-    if strange := sorted(set(quality) - set(names)):
-        raise malformed(f"quality of {', '.join(strange)}")
+    if not set(quality) <= set(names):
+        raise malformed("quality")
     members = [
         {"organisation": one, "key": keys[one], "quality": quality.get(one, 100)} for one in names
     ]

@@ -3,8 +3,8 @@
 Each place has a task of its own: none hinders another. A turn of it looks at every ticket that is
 on its way, reads the place's events to their end, believes what both say (`anchorverdicts`), and
 then sends. So that a place gets entries in their order, a further ticket is made only once all
-earlier ones are included. A place that cannot be asked is left alone for longer and longer; nothing
-is given up, and nothing waits for it but its own entries.
+earlier ones are included and took effect. A place that cannot be asked is left alone for longer and
+longer; nothing is given up, and nothing waits for it but its own entries.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Pace:
         again: before a ticket that is not included is sent again, at first.
         fail: first pause after a place could not be asked.
         longest: the longest pause after that, and before a ticket is sent again.
+        patience: after which a ticket that is not included counts as lost, because one before it
+            may be missing or its price too low; its entries are known should it come in after all.
         sure: for which a refusal must have been said before it is believed: nothing that the place
             tells everybody shows it.
         ahead: tickets that may be included and not final.
@@ -62,6 +64,7 @@ class Pace:
     again: float = 10.0
     fail: float = 1.0
     longest: float = 300.0
+    patience: float = 3600.0
     sure: float = 600.0
     ahead: int = 16
 
@@ -121,8 +124,9 @@ class PlaceSender:
         self._looks = Backoff(pace.look, pace.poll)
         self._lost = Backoff(pace.fail, pace.longest)
         self._resends: dict[str, tuple[Backoff, float]] = {}
+        self._missing: dict[str, float] = {}
         self._contradicted: set[str] = set()
-        self._refused_since: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, Outcome]] = {}
         self._prune_at = 0.0
 
     def wake(self) -> None:
@@ -166,13 +170,17 @@ class PlaceSender:
         read, lost = await self._look(carried)
         heard = await self._listen()
         finished = await self._finish(read) if heard else 0
-        sent = await self._send(carried, read)
         waiting = [one for one in carried if one.ticket.id not in lost]
-        if not lost and len(read) == len(waiting):
-            self._lost.reset()
-            sent += await self._begin(len(waiting) - finished)
-        if lost:
+        included = {one.ticket.id for one, _ in read}
+        missing = [one for one in waiting if one.ticket.id not in included]
+        if lost or await self._gave_up(missing):
             return self._lost.next()
+        sent = await self._send(missing)
+        done = sum(bool(outcome.results) for _, outcome in read)
+        if done == len(waiting):
+            sent += await self._begin(len(waiting) - finished)
+        if finished:
+            self._lost.reset()
         if finished or sent:
             self._looks.reset()
             return 0.0
@@ -189,13 +197,12 @@ class PlaceSender:
                 continue
             outcome = await self._anchor.outcome(one.ticket)
             if outcome.state == "lost":
-                await self._outbox.lost(self.place, one.ticket.id)
-                self._forget(one.ticket.id)
+                await self._lose(one.ticket.id)
                 lost.add(one.ticket.id)
-                _log.info("anchor_ticket_lost", place=self.place, ticket=one.ticket.id)
                 continue
             await self._store_position(one, outcome.position)
             if outcome.position is not None:
+                self._missing.pop(one.ticket.id, None)
                 included.append((one, outcome))
         return included, lost
 
@@ -223,26 +230,32 @@ class PlaceSender:
         """Make final what two readings and the events agree on; return how many tickets."""
         finished = 0
         for one, before in read:
-            if before.state != "final":
+            if before.state != "final" or self._doubtful(one.ticket.id, before):
                 continue
             again = await self._anchor.outcome(one.ticket)
             verdicts = await self._verdicts(one, before, again)
             if verdicts is None:
                 self._contradicts(one)
-                self._refused_since.pop(one.ticket.id, None)
+                self._refused.pop(one.ticket.id, None)
                 continue
-            if not self._sure(one.ticket.id, verdicts):
+            refused = any(verdict.result == "refused" for verdict in verdicts)
+            if refused and one.ticket.id not in self._refused and self._pace.sure:
+                self._refused[one.ticket.id] = (asyncio.get_running_loop().time(), again)
                 continue
             await self._outbox.finished(self.place, one.ticket.id, again, verdicts, self._clock())
             self._forget(one.ticket.id)
             finished += 1
         return finished
 
-    def _sure(self, ticket: str, verdicts: Sequence[Verdict]) -> bool:
-        if all(one.result != "refused" for one in verdicts):
-            return True
-        now = asyncio.get_running_loop().time()
-        return now - self._refused_since.setdefault(ticket, now) >= self._pace.sure
+    def _doubtful(self, ticket: str, said: Outcome) -> bool:
+        """Tell whether a refusal was not said for long enough; if it changes, that begins anew."""
+        since, before = self._refused.get(ticket, (0.0, said))
+        if before.results != said.results:
+            del self._refused[ticket]
+            return False
+        return ticket in self._refused and (
+            asyncio.get_running_loop().time() - since < self._pace.sure
+        )
 
     async def _verdicts(
         self, one: Carried, before: Outcome, again: Outcome
@@ -263,15 +276,26 @@ class PlaceSender:
         sure = [verdict for verdict in found if verdict is not None]
         return sure if len(sure) == len(found) else None
 
-    async def _send(
-        self, carried: Sequence[Carried], read: Sequence[tuple[Carried, Outcome]]
-    ) -> int:
+    async def _gave_up(self, missing: Sequence[Carried]) -> bool:
+        """Queue the entries of all that are not included again, if one of them is not for long."""
+        now = asyncio.get_running_loop().time()
+        away = [one.ticket.id for one in missing if one.state != "prepared"]
+        since = [self._missing.setdefault(one, now) for one in away]
+        if not since or now - min(since) < self._pace.patience:
+            return False
+        for one in away:
+            await self._lose(one)
+        return True
+
+    async def _lose(self, ticket: str) -> None:
+        await self._outbox.lost(self.place, ticket)
+        self._forget(ticket)
+        _log.info("anchor_ticket_lost", place=self.place, ticket=ticket)
+
+    async def _send(self, missing: Sequence[Carried]) -> int:
         """Send what never left, and now and then again what is not included."""
-        included = {one.ticket.id for one, _ in read}
         fresh, now = 0, asyncio.get_running_loop().time()
-        for one in carried:
-            if one.ticket.id in included:
-                continue
+        for one in missing:
             if one.state == "prepared":
                 await self._send_first(one)
                 fresh += 1
@@ -319,8 +343,9 @@ class PlaceSender:
 
     def _forget(self, ticket: str) -> None:
         self._resends.pop(ticket, None)
+        self._missing.pop(ticket, None)
         self._contradicted.discard(ticket)
-        self._refused_since.pop(ticket, None)
+        self._refused.pop(ticket, None)
 
 
 def _said(outcome: Outcome, slot: int) -> Verdict:

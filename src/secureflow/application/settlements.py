@@ -25,14 +25,12 @@ from secureflow.engines.revenue.agreement import SignedAgreement
 from secureflow.engines.revenue.deeds import CENTRE, Deed, parse_deed
 from secureflow.engines.revenue.settlement import Settlement, computed, impossible
 from secureflow.engines.revenue.standing import Standing, ancestors, refusal, standing_of
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 PAGE: Final = 200
 """Deeds in one message to an agent, each with its receipt."""
-SKEW: Final = 600
-"""Seconds by which a member's clock may be ahead of the centre's."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
 MAX_DEEDS: Final = 5000
 """Of one settlement: approvals, disputes and payments of 256 members, with room."""
@@ -163,10 +161,13 @@ class Settlements:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `settlement_not_possible`.
         """
-        project = (await self.show(principal, key)).stored.settlement.project
+        async with self._begin() as work:
+            record = await work.revenue.find(key)
+            project = record.project if record is not None else ""
+            await permit(work, principal, "settlement.close", project)
+        await self.show(principal, key)
         async with self._transactions() as transaction:
             work = transaction.work
-            await permit(work, principal, "settlement.close", project)
             await active_project(work, principal, project)
             await work.lock(lock_of(project))
             before = _all_shown(await of_project(work, project))[key]
@@ -203,11 +204,11 @@ class Settlements:
                 return transaction.answer(same[1])
             shown = (await asyncio.to_thread(_all_shown, known))[deed.settlement]
             deed.check(shown.agreement.agreement.keys.get(organisation, ""))
-            if deed.at > self._clock() + SKEW:
+            if deed.at > self._clock() + MAX_SKEW:
                 raise impossible("it is signed for a later time")
             return transaction.answer(await self._add(transaction, shown, deed))
 
-    async def of_agent(self, organisation: str, project: str) -> list[str]:
+    async def of_agent(self, organisation: str, project: str) -> Sequence[str]:
         """Return the ids of a project's settlements, for a member's agent."""
         async with self._begin() as work:
             await member_project(work, organisation, project)
@@ -359,7 +360,7 @@ def _rewrites(shown: Shown, deed: Deed) -> str:
     if not after.ignored.keys() <= before.ignored.keys():
         return "it is signed for a time before what stands"
     moved = before.since is not None and after.since is not None and before.since - after.since
-    return "it is signed for a time before what stands" if moved and moved > SKEW else ""
+    return "it is signed for a time before what stands" if moved and moved > MAX_SKEW else ""
 
 
 def _check_free(known: ProjectRevenue, settlement: Settlement) -> None:

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from secureflow.cli.files import read_json
 from secureflow.domain.charter import Charter, SignedCharter
-from secureflow.engines.anchors.entries import AnchorHead
+from secureflow.engines.anchors.entries import AnchorHead, log_digest
 from secureflow.engines.anchors.statements import (
     Statement,
     check_statement,
     heads_apart,
     parse_statement,
 )
+from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -23,20 +24,48 @@ HOLDS: Final = "the place holds it"
 FALSE: Final = "false"
 
 
+def pinned_charter(path: Path) -> Charter:
+    """Return the charter in a file, as `audit verify` reads it.
+
+    Raises:
+        SecureFlowError: `invalid_file`, `malformed_json`, `malformed_charter`.
+    """
+    given: Any = read_json(path)
+    if isinstance(given, dict):
+        given.pop("history", None)
+    return SignedCharter.from_json(given).charter
+
+
+def read_statements(path: Path) -> list[dict[str, Any]]:
+    """Return the statements that `secureflow anchor list -o json` wrote.
+
+    Raises:
+        SecureFlowError: `malformed_anchor`.
+    """
+    found = read_json(path)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise SecureFlowError(
+            "malformed_anchor",
+            Text("{path} is no list of statements.", path=path),
+            "secureflow anchor list -o json writes one.",
+        )
+    return found
+
+
 def checked(
-    found: Sequence[Mapping[str, Any]], charter: Path, node: str = ""
+    found: Sequence[Mapping[str, Any]], pinned: Charter, node: str = "", note: str = ""
 ) -> tuple[list[dict[str, Any]], list[SecureFlowError]]:
     """Return a line for each statement, and what is wrong.
 
     Args:
         found: as the centre or a file gives them.
-        charter: the reader's own pinned charter.
+        pinned: the reader's own charter.
         node: URL of the reader's own node of a chain; empty asks nobody.
+        note: a head of the log that the reader holds: one of its size must be the same.
 
     Raises:
-        SecureFlowError: `malformed_charter`; `missing_extra` where a node was given.
+        SecureFlowError: `missing_extra`, `anchor_unavailable` where a node was given.
     """
-    pinned = SignedCharter.from_json(read_json(charter)).charter
     lines: list[dict[str, Any]] = []
     problems: list[SecureFlowError] = []
     sound: list[tuple[dict[str, Any], Statement]] = []
@@ -50,7 +79,9 @@ def checked(
             continue
         lines.append({**_said(statement, pinned), "check": check})
         sound.append((lines[-1], statement))
-    problems += [_apart(*pair, pinned) for pair in heads_apart([one for _, one in sound])]
+    statements = [one for _, one in sound]
+    problems += [_apart(*pair, pinned) for pair in heads_apart(statements)]
+    problems += [_beside(one, pinned) for one in statements if note and _differs(one, note)]
     if node:
         problems += asyncio.run(_asked(sound, node, pinned))
     return lines, problems
@@ -78,6 +109,26 @@ async def _asked(
         finally:
             await anchor.close()
     return problems
+
+
+def _differs(one: Statement, note: str) -> bool:
+    """Tell whether a head is of the same log and size as a note, with another root."""
+    held, head = parse_note(note).checkpoint, one.entry
+    if not isinstance(head, AnchorHead) or head.log != log_digest(held.origin):
+        return False
+    return head.size == held.size and head.root != held.root
+
+
+def _beside(one: Statement, charter: Charter) -> SecureFlowError:
+    return SecureFlowError(
+        "ledger_inconsistent",
+        Text(
+            "{who} anchored a head that the log signed and that is not the bundle's, of the same "
+            "size: the log has two histories.",
+            who=_who(one, charter),
+        ),
+        "Stop trusting this centre: show bundle and statement to the other members.",
+    )
 
 
 def _line(one: Mapping[str, Any]) -> dict[str, Any]:

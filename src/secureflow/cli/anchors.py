@@ -15,10 +15,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, group, moment, say, show
-from secureflow.cli.files import read_json
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
-from secureflow.kit.errors import SecureFlowError
 
 app = group("What members say they anchored at places that others than the operator keep.")
 
@@ -61,10 +59,10 @@ def verify(
     output: Output = Form.TABLE,
 ) -> None:
     """Verify; a false one names who signed it, and ends with its error."""
-    from secureflow.cli.anchorchecks import checked
+    from secureflow.cli.anchorchecks import checked, pinned_charter, read_statements
 
-    found = _fetched(organisation, place, most) if file is None else _read(file)
-    lines, problems = checked(found, charter, anchor_node)
+    found = _fetched(organisation, place, most) if file is None else read_statements(file)
+    lines, problems = checked(found, pinned_charter(charter), anchor_node)
     rows = [{**one, "check": t(str(one["check"]))} for one in lines]
     show(rows if output is Form.TABLE else lines, output, _CHECKED)
     if problems:
@@ -97,17 +95,6 @@ def _fetched(organisation: str, place: str, most: int) -> list[dict[str, Any]]:
     with client() as connection:
         found = connection.anchors.list(organisation=organisation, place=place)
         return [asdict(one) for one in islice(found, most)]
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    found = read_json(path)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise SecureFlowError(
-            "malformed_anchor",
-            t("{path} is no list of statements.", path=path),
-            "secureflow anchor list -o json writes one.",
-        )
-    return found
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:

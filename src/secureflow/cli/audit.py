@@ -18,6 +18,7 @@ from secureflow.cli.texts import listed, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
+    from secureflow.domain.charter import Charter
     from secureflow.engines.ledger.bundle import BundleVerdict
     from secureflow.engines.ledger.ends import AuthorEnd
     from secureflow.engines.ledger.gaps import Gap
@@ -26,6 +27,24 @@ app = group("Read the ledger, and verify a job's record offline.")
 app.add_typer(auditfraud.app, name="fraud")
 
 Job = Annotated[str, typer.Option("--job", help=t("Only for this job."))]
+
+Held = Annotated[
+    Path | None,
+    typer.Option(help=t("Leaves that a party kept (agent leaves JOB -o json): are they in it?")),
+]
+JobReport = Annotated[
+    Path | None,
+    typer.Option(
+        help=t("The job's report (job report JOB -o json): does it compare models as recorded?")
+    ),
+]
+AnchorsFile = Annotated[
+    Path | None,
+    typer.Option(help=t("Statements about anchors (anchor list -o json): do they fit, and hold?")),
+]
+AnchorNode = Annotated[
+    str, typer.Option("--anchor-node", help=t("URL of your own node of the chain, for receipts."))
+]
 
 
 @app.command("head", help=t("Show size, key and origin of the newest signed head."))
@@ -115,22 +134,14 @@ def verify(
     charter: Annotated[
         Path | None, typer.Option(help=t("The charter that you pinned (JSON file)."))
     ] = None,
-    held: Annotated[
-        Path | None,
-        typer.Option(
-            help=t("Leaves that a party kept (agent leaves JOB -o json): are they in it?")
-        ),
-    ] = None,
+    held: Held = None,
     spec: Annotated[
         str,
         typer.Option(help=t("Digest of the spec that you approved: is the bundle about it?")),
     ] = "",
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help=t("The job's report (job report JOB -o json): does it compare models as recorded?")
-        ),
-    ] = None,
+    report: JobReport = None,
+    anchors: AnchorsFile = None,
+    anchor_node: AnchorNode = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Verify an audit bundle without any server.
@@ -158,6 +169,8 @@ def verify(
         show(verdict, output)
     for reason in (*verdict.failures, *verdict.missing):
         say(f"  - {said(reason)}")
+    if anchors is not None and pinned is not None:
+        _check_anchors(anchors, pinned, anchor_node, str(shown.get("note", "")), output)
     if verdict.ok:
         say(
             t("Verified: every entry is signed, chained, included and cosigned, and no end is cut.")
@@ -186,6 +199,34 @@ def page(
     text = built.read_text("utf-8")
     write_text(file, text)
     write(f"{sha256(text.encode()).hexdigest()}  {file}")
+
+
+def _check_anchors(path: Path, pinned: Charter, node: str, note: str, output: Form) -> None:
+    """Show what members anchored, each as far as it could be checked; refuse what is false.
+
+    Raises:
+        SecureFlowError: `audit_failed`, naming who signed it.
+    """
+    from secureflow.cli.anchorchecks import checked, read_statements
+
+    lines, problems = checked(read_statements(path), pinned, node, note)
+    if output is Form.TABLE:
+        for one in lines:
+            check = t(str(one["check"]))
+            if one["check"] == "not checked":
+                check = t("not checked (no node given)")
+            say(
+                t("  anchored by {organisation} at {place}: {kind} in block {block}, {check}",
+                  **{**one, "check": check})
+            )  # fmt: skip
+    for error in problems:
+        say(f"  - {said(error.message)}")
+    if problems:
+        raise SecureFlowError(
+            "audit_failed",
+            t("A statement about an anchor is false: {reason}", reason=said(problems[0].message)),
+            said(problems[0].hint),
+        )
 
 
 def received(bundle: Any) -> Any:

@@ -36,6 +36,21 @@ Table = Annotated[
 By = Annotated[
     str, typer.Option(help=t("Sort by this column and cut, so that the owners' rows differ."))
 ]
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        help=t("Engine of psi, or with --keep; it is installed if absent. Default: spu if there.")
+    ),
+]
+Anchor = Annotated[
+    AnchorName,
+    typer.Option(
+        help=t(
+            "Where the owners anchor: a file that one of them keeps, a chain (evm: npm brings "
+            "anvil), or none."
+        )
+    ),
+]
 
 
 @app.callback()
@@ -62,23 +77,8 @@ def run(
         ScenarioName,
         typer.Option(help=t("What to play: training, or psi (which customers two share).")),
     ] = "training",
-    engine: Annotated[
-        EngineName | None,
-        typer.Option(
-            help=t(
-                "Engine of psi, or with --keep; it is installed if absent. Default: spu if there."
-            )
-        ),
-    ] = None,
-    anchor: Annotated[
-        AnchorName,
-        typer.Option(
-            help=t(
-                "Where the owners anchor: a file that one of them keeps, a chain (evm: npm brings "
-                "anvil), or none."
-            )
-        ),
-    ] = "file",
+    engine: Engine = None,
+    anchor: Anchor = "file",
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help=t("Install SPU for psi if it is not."))
     ] = False,
@@ -88,9 +88,7 @@ def run(
         return
     _refuse_others(context, scenario, keep=keep)
     _refuse_half(data, label, positive)
-    if keep and anchor == "evm":
-        said = t("The chain of --anchor evm ends with the demo: leave out --keep.")
-        raise typer.BadParameter(said)
+    _refuse_chain(anchor, keep=keep)
     from secureflow.demo import launcher
     from secureflow.demo.own_table import OwnTable
     from secureflow.demo.psi.engines import Asked
@@ -117,6 +115,13 @@ def run(
 def _asking() -> Callable[[str], bool] | None:
     """Return what asks the person at the terminal, if there is one."""
     return agreed if sys.stdin.isatty() else None
+
+
+def _refuse_chain(anchor: str, *, keep: bool) -> None:
+    """Refuse to keep a demo whose chain ends with it."""
+    if keep and anchor == "evm":
+        said = t("The chain of --anchor evm ends with the demo: leave out --keep.")
+        raise typer.BadParameter(said)
 
 
 def _refuse_half(data: Path | None, label: str, positive: str) -> None:

@@ -108,8 +108,10 @@ def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
         for one in found
     ]
     show(rows if output is Form.TABLE else found, output, _DOCTOR)
-    if any(one["problem"] for one in found):
-        raise typer.Exit(1)
+    for one in found:
+        if one["problem"]:
+            problem, hint = part_of(one, "problem"), part_of(one, "hint")
+            raise SecureFlowError("anchor_unavailable", said(problem), said(hint))
 
 
 @app.command("account", help=t("Write this member's account at a place, signed by its key."))

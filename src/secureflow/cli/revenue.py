@@ -6,7 +6,7 @@ What counts is signed at the members' agents: `secureflow agent revenue`, `agent
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -152,7 +152,7 @@ def statement(
     """Write a statement; without a file the table is shown."""
     for path in filter(None, (html, pdf, table)):
         check_writable(path)
-    lang = "zh" if language() == "zh" else "en"
+    lang: Literal["en", "zh"] = "zh" if language() == "zh" else "en"
     with client() as connection:
         use = connection.settlements
         if html is not None:

@@ -11,4 +11,6 @@ ANCHOR_ERRORS: Final[dict[str, Category]] = {
     "anchor_unavailable": Category.UNAVAILABLE,
     "anchor_refused": Category.CONFLICT,
     "anchor_untrusted": Category.UNTRUSTED,
+    "anchor_key_shared": Category.CONFLICT,
+    "chain_unavailable": Category.UNAVAILABLE,
 }

@@ -8,7 +8,6 @@ from secureflow.domain.categories import Category
 
 PLACES: Final[dict[str, Category]] = {
     "anchor_unknown": Category.NOT_FOUND,
-    "anchor_driver_missing": Category.UNAVAILABLE,
     "anchor_head_forged": Category.UNTRUSTED,
     "anchor_receipt_false": Category.UNTRUSTED,
     "anchor_late": Category.UNAVAILABLE,

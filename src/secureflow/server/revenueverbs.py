@@ -33,7 +33,8 @@ async def sign(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 async def listed(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """Return the ids of a project's settlements."""
     project = _text(body, "project")
-    return {"settlements": await services.settlements.of_agent(_organisation(peer), project)}
+    found = await services.settlements.of_agent(_organisation(peer), project)
+    return {"settlements": list(found)}
 
 
 async def told(services: Services, peer: PeerIdentity, body: Body) -> JSON:

@@ -184,8 +184,7 @@ def make_services(
         **_projects(ports, transactions, quotas),
         **_around_jobs(ports, transactions, bounds, jobs),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
-        audit=(audit := Audit(begin, ledger, recosign)),
-        **_revenue(ports, transactions, audit),
+        **_revenue(ports, transactions, Audit(begin, ledger, recosign)),
         notices=_notices(ports, transactions, ticks, stopping, others),
         **_for_pages(ports, bounds, others, ticks, stopping),
         courier=ports.courier,
@@ -212,9 +211,10 @@ def _projects(ports: Ports, transactions: Transactions, quotas: Quotas) -> dict[
 
 
 def _revenue(ports: Ports, transactions: Transactions, audit: Audit) -> dict[str, Any]:
-    """Return the use cases around revenue, by their names in `Services`."""
+    """Return the ledger for people and the use cases around revenue, by names in `Services`."""
     begin, clock, records = ports.begin, ports.clock, JobRecords(audit)
     return {
+        "audit": audit,
         "agreements": Agreements(begin, transactions, ports.ledger, clock),
         "settlements": Settlements(begin, transactions, records, ports.log_key, clock),
         "job_records": records,
@@ -231,10 +231,10 @@ def _around_jobs(
         "drafts": Drafts(begin, jobs),
         "job_templates": JobTemplates(begin, clock),
         "strategies": Strategies(),
+        "anchors": AnchorStatements(begin, clock),
         "components": Components(ports.kinds.engines),
         "queue": Queue(begin, transactions, bounds.queue, clock),
         "timetables": Timetables(begin, transactions, clock, ports.driver.start),
-        "anchors": AnchorStatements(begin, clock),
         "questions": Questions(begin, transactions, clock),
     }
 

@@ -64,6 +64,7 @@ async def outdate(database: Database) -> None:
         old = ("claims", "servers", "bundles", "uploads", "queue")
         people = ("sessions", "families", "devices", "second_factors", "identities", "login_places")
         told = ("questions", "notifications", "preferences", "webhooks", "deliveries")
+        told += ("revenue", "anchor_statements")
         for later in (*old, *people, "pending_logins", *told, "changes"):
             await unit.write(sa.text(f"DROP TABLE {later}"))
         lists = [f"{table}_{what}" for table in LISTS for what in ("list", "all")]

@@ -25,6 +25,7 @@ async def test_entries_are_kept_and_read_back(network: Network) -> None:
         outcome = await anchor.outcome(ticket)
         assert outcome.state == "final"
         assert outcome.results == ("kept", "known", "fork", "refused")
+        assert outcome.reasons == ("", "", "", "smaller")
         assert outcome.position is not None
         assert outcome.depth >= 1
         page = await anchor.happened(None)
@@ -132,7 +133,10 @@ async def test_views_and_the_doctor(network: Network) -> None:
     async with network.anchor(network.members[0]) as anchor:
         member = network.members[1].public
         assert await anchor.owed(member, member, currency_word("EUR")) == 0
-        assert set(await anchor.members()) == {one.public for one in network.members}
+        assert {one.member for one in await anchor.members()} == {
+            one.public for one in network.members
+        }
+        assert network.members[2].admit() in await anchor.members()
         probe = await anchor.probe()
         assert probe.problem == ""
         assert ("members", "3") in probe.facts

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.anchors.fabric import process
-from secureflow.adapters.anchors.fabric.driver import FabricAnchor
+from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys
 from secureflow.application.ports.anchor import Ticket
 from secureflow.engines.anchors.entries import RegisterJob
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.keyfiles import plain_keys
 from tests.peers.fabric_world import Authority, Member, Network, head, pem, python, sizes
 
 
@@ -128,6 +129,12 @@ async def test_answers_that_are_none_are_refused(network: Network, fault: str, w
         with network.fault(fault):
             await refused(anchor.heads(b"l" * 32), "anchor_refused", words)
         assert await anchor.heads(b"l" * 32) == []
+
+
+async def test_a_block_whose_content_is_another_is_refused(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+        with network.fault("forged"):
+            await refused(anchor.happened(None), "anchor_refused", "no block of this channel")
 
 
 async def test_certificates_that_the_channel_does_not_admit_are_refused(network: Network) -> None:
@@ -257,14 +264,46 @@ async def test_a_network_that_is_killed_goes_on_where_it_was(own_network: Networ
         await refused(anchor.outcome(held), "anchor_unavailable")
         await refused(anchor.send(held), "anchor_unavailable")
         network.start_gateway()
-        for _ in range(50):  # gRPC dials again by itself, a little later each time
-            try:
-                await anchor.send(held)
-                break
-            except InfrastructureError:
-                await asyncio.sleep(0.2)
+        await anchor.send(held)
         while (outcome := await anchor.outcome(held)).state == "waiting":
             pass
         assert (outcome.state, outcome.results) == ("final", ("kept",))
         assert [one.entry for one in (await anchor.happened(cursor)).events] == [job(2)]
         assert (await anchor.happened(None)).events[0].entry == job(1)
+
+
+async def test_the_key_is_on_no_command_line_and_in_no_environment(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+        await anchor.members()
+        found = Path("/proc") / str(anchor.gateway.pid)
+        secret = pem(network.members[0].key).splitlines()[1]
+        for name in ("cmdline", "environ"):
+            assert secret not in (found / name).read_bytes()
+
+
+async def test_a_place_that_was_begun_under_another_name_gets_nothing(network: Network) -> None:
+    async with network.anchor(network.members[0]) as anchor:
+
+        async def ask(do: str, patience: float, **more: Any) -> Any:
+            assert do == "evaluate"
+            return {"payload": '{"place":"fabric:audit:other","window":1}'}
+
+        anchor.gateway.ask = ask  # type: ignore[method-assign]
+        with pytest.raises(SecureFlowError, match="another name"):
+            await anchor.prepare([head(1)], [])
+
+
+async def test_keys_that_others_can_read_are_refused(network: Network, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem(network.members[0].key))
+    path.chmod(0o644)
+    files = plain_keys()
+    anchor = FabricAnchor(
+        network.where(network.members[0]), python, lambda: FabricKeys(files.read(path, "fabric"))
+    )
+    await refused(anchor.members(), "key_exposed")
+    path.chmod(0o600)
+    assert len(await anchor.members()) == 3
+    await anchor.close()
+    path.unlink()
+    await refused(anchor.members(), "anchor_refused", "cannot be read")

@@ -299,6 +299,13 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
         )
         return Invocation(other)
 
+    def _forged(self, block: Any) -> Any:
+        """Return a block, where it is asked for with another content than its header's."""
+        if self.fault == "forged":
+            block = common_pb2.Block.FromString(block.SerializeToString())
+            block.data.data[0] += b"\x12\x00"  # an empty signature: it can still be read
+        return block
+
     async def _queried(self, args: list[str], context: Any) -> Any:
         name, _, *more = args
         blocks = self._chain.blocks
@@ -310,7 +317,7 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
         if name == "GetBlockByTxID" and more[0] in self._chain.where:
             return _evaluated(blocks[self._chain.where[more[0]][0]].SerializeToString())
         if name == "GetBlockByNumber" and int(more[0]) < len(blocks):
-            return _evaluated(blocks[int(more[0])].SerializeToString())
+            return _evaluated(self._forged(blocks[int(more[0])]).SerializeToString())
         reason = f"Failed to get block for txID {more[0]}, "
         reason += f"error no such transaction ID [{more[0]}] in index"
         words = f"chaincode response 500, {reason}"

@@ -134,7 +134,7 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "record", "charter", "log",
             "attestation", "enclave", "running", "data", "budgets", "environments", "engines",
-            "disk", "sandbox", "kernels", "alarm", "people", "providers", "anchors",
+            "disk", "sandbox", "kernels", "alarm", "people", "providers", "anchors", "witness",
         ]  # fmt: skip
         assert "whoever has this uid decides" in checks["people"]["message"]
         assert "hardware only" in checks["attestation"]["message"]

@@ -213,6 +213,23 @@ async def test_a_file_that_is_not_what_it_was_is_noticed(keeper: FileKeeper, har
     assert (await sent(keeper, "bank-b", job(3))).results == ("kept",)
 
 
+@pytest.mark.parametrize("line", ["an early one", "the last one"])
+async def test_a_line_that_was_changed_is_noticed(keeper: FileKeeper, line: str) -> None:
+    """Also where the record does not say how far the file went."""
+    await sent(keeper, "bank-b", job(1))
+    data = keeper.file.read_bytes()
+    changed = data.replace(str(NOW).encode(), str(NOW - 1).encode(), 1)  # breaks the chain
+    if line == "the last one":
+        changed = data.replace(b'"kept"', b'"fork"')  # does not come out as it was answered
+    keeper.file.write_bytes(changed)
+    with keeper.store.transaction():
+        keeper.store.set_fact("anchors", None)
+    keeper.reopen()
+    await keeper.anchors.start()
+    assert keeper.anchors.fault is not None
+    assert keeper.anchors.fault.code == "anchor_file_damaged"
+
+
 async def test_a_file_that_is_replaced_while_it_runs_is_not_written(keeper: FileKeeper) -> None:
     await sent(keeper, "bank-b", job(1))
     keeper.file.write_bytes(b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,33 @@ async def test_requests_at_once_cosign_one_history(agent: Agent) -> None:
     assert [one.status for one in answers].count(200) == 1
 
 
+async def test_submissions_are_judged_one_at_a_time(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, release = asyncio.Event(), threading.Event()
+    loop, whole = asyncio.get_running_loop(), agent.checkpoints._cosign_other
+    inside: list[int] = []  # who came in
+
+    def slow(origin: str, submission: Submission) -> str:
+        inside.append(0)
+        loop.call_soon_threadsafe(entered.set)
+        release.wait()
+        return whole(origin, submission)
+
+    monkeypatch.setattr(agent.checkpoints, "_cosign_other", slow)
+    log = Log()
+    steps = [log.step(0, size) for size in (5, 6)]
+    asking = [asyncio.create_task(agent.checkpoints.add(one)) for one in steps]
+    await entered.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    came_in = list(inside)
+    release.set()
+    assert came_in == [0]
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(one) for one in ended] == [str, SecureFlowError]
+
+
 async def test_what_is_answered_was_stored_before(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +287,14 @@ async def test_it_answers_at_its_address_and_tells_nothing_of_itself() -> None:
         assert failed.status_code == 500
         assert "secret" not in failed.text
         assert "server" not in failed.headers
+
+
+async def test_what_says_that_it_is_too_large_is_refused_unread() -> None:
+    async with listener() as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert b"413" in await reader.readline()
+        writer.close()
 
 
 async def test_one_address_has_its_rate() -> None:

@@ -220,7 +220,9 @@ def test_the_pages_of_programs_among_parties_are_in_step() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["psi", "psi-keys", "mpc", "engines", "peers", "sandbox", "demo"])
+@pytest.mark.parametrize(
+    "name", ["psi", "psi-keys", "mpc", "engines", "peers", "sandbox", "demo", "fabric"]
+)
 def test_pages_in_two_languages_are_in_step(name: str) -> None:
     """Each names the other, with the same sections, tables, lists, and files to copy from."""
     files = [f"{name}{of}.md" for of in ("", "-zh")]

@@ -63,6 +63,7 @@ OPEN = {
     ("engines/anchors/entries.py", "SetContributions", "shares"): "basis points, for everybody",
     ("engines/anchors/state.py", "Shares", "shares"): "basis points, for everybody",
     ("engines/anchors/state.py", "Member", "key"): "a public charter key",
+    ("engines/revenue/settlement.py", "Booking", "shares"): "basis points, for all members",
 }
 HOLDERS = (
     Session(SECRET, 1, Account("usr_1", "sam")),

@@ -15,7 +15,7 @@ from secureflow.adapters.database.tables import METADATA
 
 HISTORY: Final = "alembic_version"
 """Alembic's table: which version a database has."""
-NEWEST: Final = "0026"
+NEWEST: Final = "0027"
 """This version's schema: the name of the last migration."""
 
 

@@ -139,8 +139,8 @@ def _at_node(
     from secureflow.adapters.anchors.evm.opening import check_extra, open_account
 
     check_extra()
-    from secureflow.adapters.anchors.evm.account import sole_owner
     from secureflow.adapters.anchors.evm.answers import quantity
+    from secureflow.adapters.anchors.evm.owning import sole_owner
     from secureflow.adapters.anchors.evm.rpc import Rpc
 
     async def run() -> dict[str, JSON]:

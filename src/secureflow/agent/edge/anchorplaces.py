@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from secureflow.agent.anchorsettings import AnyPlace, EvmPlace, FabricPlace, FilePlace
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.anchor import Anchor
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.text import Text
+
+FABRIC: Final = "fabric"
+"""The environment in which the gateway of a peer is spoken to."""
+FABRIC_IDENTITY: Final = "fabric-identity"
+"""The purpose of the key of an identity on a channel, where it is wrapped."""
 
 
 def open_places(context: AgentContext) -> Mapping[AnyPlace, Anchor]:
     """Return each place in the settings with what opens it.
 
     Raises:
-        SecureFlowError: `anchor_driver_missing`, `missing_extra`, `anchor_refused`, `key_…`.
+        SecureFlowError: `missing_extra`, `anchor_refused`, `key_…`.
     """
     return {one: _opened(one, context) for one in context.settings.anchors}
 
@@ -37,7 +45,7 @@ def _opened(place: AnyPlace, context: AgentContext) -> Anchor:
         case EvmPlace():
             return open_evm_place(place, context.settings)
         case FabricPlace():
-            return _fabric(place, context)
+            return _fabric(place, context.settings)
         case FilePlace():
             return _file(place, context)
 
@@ -68,9 +76,27 @@ def open_evm_place(place: EvmPlace, settings: AgentSettings) -> Anchor:
     )
 
 
-def _fabric(place: FabricPlace, context: AgentContext) -> Anchor:
-    del context
-    raise _missing(place.make)
+def _fabric(place: FabricPlace, settings: AgentSettings) -> Anchor:
+    from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys
+    from secureflow.adapters.anchors.fabric.driver import FabricPlace as Peer
+
+    try:
+        ca, certificate = place.ca.read_bytes(), place.certificate.read_bytes()
+    except OSError as error:
+        raise SecureFlowError(
+            "anchor_refused",
+            Text("A file of the place {place} cannot be read: {reason}.", place=place.name,
+                 reason=failed_at(str(error.filename), error)),
+            "Correct ca and certificate under anchors in agent.yaml.",
+        ) from error  # fmt: skip
+    where = Peer(
+        place.gateway, ca, place.channel, place.chaincode, place.msp, certificate, place.host
+    )
+    python = OwnEngines(settings.directory).interpreter(FABRIC)
+    keys = settings.key_files
+    return FabricAnchor(
+        where, python.ready, lambda: FabricKeys(keys.read(place.key, FABRIC_IDENTITY))
+    )
 
 
 def _file(place: FilePlace, context: AgentContext) -> Anchor:
@@ -78,11 +104,3 @@ def _file(place: FilePlace, context: AgentContext) -> Anchor:
 
     keeper = b64decode(place.keeper, 64)
     return FileAnchor(context.key, keeper, place.url, context.clock, place.ca)
-
-
-def _missing(make: str) -> SecureFlowError:
-    return SecureFlowError(
-        "anchor_driver_missing",
-        Text("This installation has no driver for places of the make {make}.", make=make),
-        "Install SecureFlow with the extra of that make, or take the place out of anchors.",
-    )

@@ -51,7 +51,7 @@ def own_anchors(
     """Open the places of an agent; they are closed with the stack.
 
     Raises:
-        SecureFlowError: `anchor_driver_missing`, `anchor_refused`, `key_…`: its settings or files
+        SecureFlowError: `missing_extra`, `anchor_refused`, `key_…`: its settings or files
             are not those of a place. A place that is only away is no error.
     """
     context = assembly.context

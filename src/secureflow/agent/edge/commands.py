@@ -10,6 +10,8 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.datacommands import DataCommands
 from secureflow.agent.record.restored import CODE, restored
 from secureflow.agent.witness.continuations import ACCUSED, SET_BACK
+from secureflow.agent.witness.hearing import WITNESSES, witness_lines
+from secureflow.engines.ledger.notes import attach
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
@@ -93,17 +95,18 @@ class Commands(DataCommands, CharterCommands):
     async def ledger_head(self) -> dict[str, JSON]:
         """Return the last head of the log that this agent accepted, for who verifies against it.
 
-        `note` is that head as the log signed it, with the cosignatures that came with it; `root` is
-        in hex. Nothing here is asked of the centre.
+        `note` is that head as the log signed it, with the cosignatures that came with it and those
+        of witnesses of others; `root` is in hex. Nothing here is asked of the centre.
         """
         context = self.assembly.context
         view = context.witness.view
+        lines = witness_lines(context.store.fact(WITNESSES), context.witness.newest)
         return {
             "origin": view.origin,
             "log_key": view.log_key,
             "size": view.size,
             "root": view.root.hex(),
-            "note": view.note,
+            "note": attach(view.note, lines) if lines else view.note,
             "head": context.witness.newest,
             "unproved": context.witness.unproved(),
             "alarm": context.store.fact("alarm"),

@@ -24,7 +24,7 @@ from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.anchorplaces import open_places
-from secureflow.agent.edge.anchors import Opening, own_anchors
+from secureflow.agent.edge.anchors import Opening, Running, own_anchors
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands
@@ -148,8 +148,8 @@ async def serve(
         others = await stack.enter_async_context(witnessing(assembly, link))
         table = _tables(page, *own, anchors.commands, others)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
-        watching = (watch, *_link_watches(link, assembly), engines, granted, told, own_watch)
-        looking = [asyncio.create_task(one.run()) for one in (*watching, *anchors.tasks)]
+        watching = _link_watches(link, assembly)
+        looking = _started(watch, *watching, engines, granted, told, own_watch, *anchors.tasks)
         try:
             await store.reserve.run_async(control.start)
             if hangup is not None:
@@ -168,6 +168,10 @@ class Tabled(Protocol):
 
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
+
+
+def _started(*tasks: Running) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(one.run()) for one in tasks]
 
 
 def _tables(commands: Mapping[str, Command], *more: Tabled) -> dict[str, Command]:

@@ -185,8 +185,9 @@ class RevenueCommands:
             listed = answer.get("settlements") if isinstance(answer, dict) else None
             if isinstance(listed, list) and settlement in listed:
                 return one
-        # A record that was set back knows none; the id is a digest over the project's id, too.
-        return project or (await self._shown(settlement)).settlement.project
+        if not project:
+            raise _not_shown()
+        return project
 
     async def _with_amounts(self, settlement: str, project: str = "") -> Judged:
         """Return a settlement whose amounts were computed here, as payments need them."""
@@ -320,12 +321,16 @@ def _accused(shown: list[ShownSettlement], error: SecureFlowError) -> Settlement
 
 def _one(judged: Mapping[str, Judged], key: str) -> Judged:
     if key not in judged:
-        raise SecureFlowError(
-            "not_found",
-            "The centre shows no such settlement of this project.",
-            "Give the whole id, all 64 characters: secureflow agent settlement list PROJECT.",
-        )
+        raise _not_shown()
     return judged[key]
+
+
+def _not_shown() -> SecureFlowError:
+    return SecureFlowError(
+        "not_found",
+        "The centre shows no such settlement of a project whose agreement is pinned here.",
+        "Give the whole id, all 64 characters: secureflow agent settlement list PROJECT.",
+    )
 
 
 def _described(signed: SignedAgreement) -> dict[str, JSON]:

@@ -139,14 +139,11 @@ def assemble(
     people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
-    context = AgentContext(
-        *(active, key, store, charter, witness, clock, budgets, probing, channels),
-        _own_deeds(active, store, charter, witness, clock),
-        engines=ports.engines,
-        code=code,
-    )
-    computing = SelectedRows(context, ports.computing)
-    contributions = Contributions(kinds, context, computing, ports.link)
+    deeds = _own_deeds(active, store, charter, witness, clock)
+    own = active, key, store, charter, witness, clock, budgets, probing, channels, deeds
+    context = AgentContext(*own, engines=ports.engines, code=code)
+    rows = SelectedRows(context, ports.computing)
+    contributions = Contributions(kinds, context, rows, ports.link)
     grants = Grants(store, party, key, clock, lambda: active.settings.consent.grants)
     sessions = Sessions(context)
     settling = Settling(context, sessions, grants)
@@ -174,11 +171,15 @@ def assemble(
     parts = context, inbox, consent, attestation, continuations, rollback
     ends = _cancelling(agent, ports), agent.end_run, agent.forget
     stopping = Stopping(context, grants, settling, *ends, ports.computing)
-    questions = OwnQuestions(store, inbox, clock)
+    owned = bundles, code, people, grants, stopping, OwnQuestions(store, inbox, clock)
+    return Assembly(agent, *parts, *owned, *_revenue(context, charter))
+
+
+def _revenue(context: AgentContext, charter: PinnedCharter) -> tuple[OwnAgreements, OwnSettlements]:
+    """Return the agreements and settlements of this organisation."""
+    store, party, key, clock = context.store, context.party, context.key, context.clock
     agreed = OwnAgreements(store, party, key, charter, clock)
-    settled = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
-    owned = bundles, code, people, grants, stopping, questions, agreed, settled
-    return Assembly(agent, *parts, *owned)
+    return agreed, OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:

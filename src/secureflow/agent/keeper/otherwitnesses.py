@@ -161,17 +161,6 @@ class OtherWitnesses:
             self._store.set_fact(WITNESSES, kept | {name: dict(now)})
 
 
-def witness_lines(fact: JSON, note: str) -> list[str]:
-    """Return the cosignatures of other witnesses over this very head.
-
-    Args:
-        fact: `WITNESSES`.
-        note: a head as the log signed it.
-    """
-    listed: Mapping[str, Any] = fact or {}
-    return [str(one["line"]) for one in listed.values() if one.get("note") == note]
-
-
 def _refused(name: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "witness_refused",

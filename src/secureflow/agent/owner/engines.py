@@ -230,16 +230,21 @@ class OwnInterpreter:
         """See `Interpreter.ready`."""
         self.find()
         try:
-            found = self._environments.ready(parse_lock(self._make.lock).digest)
+            found = self._environments.ready(_digest(self._make.lock))
         except SecureFlowError as error:
             raise _broken(self._make.name, error) from error
         return self._environments.python(found)
 
 
-@cache
 def _environment(make: Installable) -> str:
-    """Return the name of an engine's environment; its lock, of our own package, is read once."""
-    return f"{make.name}-{parse_lock(make.lock).digest[:_DIGITS]}"
+    """Return the name of the environment of an engine."""
+    return f"{make.name}-{_digest(make.lock)[:_DIGITS]}"
+
+
+@cache
+def _digest(lock: bytes) -> str:
+    """Return a lock's digest; one of our own package is parsed once."""
+    return parse_lock(lock).digest
 
 
 def _suitable(make: Installable) -> Path:

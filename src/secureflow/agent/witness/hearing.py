@@ -9,7 +9,8 @@ it, and the owner is told, as after a rollback (`headwatch`).
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import PinnedCharter
@@ -133,3 +134,14 @@ class Hearing:
 def waiting_heads(fact: JSON) -> list[str]:
     """Return the notes of the fact `FACT`."""
     return [str(one) for one in fact or ()]
+
+
+def witness_lines(fact: JSON, note: str) -> list[str]:
+    """Return the cosignatures of witnesses of others over this very head.
+
+    Args:
+        fact: `WITNESSES`.
+        note: a head as the log signed it.
+    """
+    listed: Mapping[str, Any] = fact or {}
+    return [str(one["line"]) for one in listed.values() if one.get("note") == note]

@@ -9,7 +9,7 @@ alter one: keys are those of the charter, and agents hold each to the charter th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -188,10 +188,8 @@ def _members_right(of: Agreement) -> bool:
         for one in of.members
     )
     # One key, one vote, as in the charter.
-    return formed and all(
-        len({name(one) for one in of.members}) == len(of.members)
-        for name in (lambda one: one.organisation, lambda one: one.key)
-    )
+    slugs, keys = {one.organisation for one in of.members}, {one.key for one in of.members}
+    return formed and len(slugs) == len(keys) == len(of.members)
 
 
 def _weights_right(of: Agreement) -> bool:
@@ -209,7 +207,7 @@ def _follows_form(of: Agreement) -> bool:
     return of.previous == "" or _matches(_DIGEST, of.previous)
 
 
-_RULES: Final = {
+_RULES: Final[Mapping[str, Callable[[Agreement], bool]]] = {
     "project": lambda of: _matches(_PROJECT, of.project),
     "origin": lambda of: _matches(_ORIGIN, of.origin),
     "version": lambda of: _whole(of.version, 1, 2**31 - 1),

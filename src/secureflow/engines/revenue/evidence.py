@@ -86,10 +86,7 @@ def evidence_of(
     _check_opened(bundle)
     figures, scores = _scores(bundle)
     leaves = {party: list(_until_closed(bundle, party)) for party in bundle.roster}
-    measured = {
-        party: Measured(*figures.get(party, (None, None, None, None)), *_signed(leaves[party]))
-        for party in bundle.roster
-    }
+    measured = {party: _measured(figures.get(party), leaves[party]) for party in bundle.roster}
     spec = bundle.spec
     return JobEvidence(
         job=bundle.job,
@@ -173,7 +170,7 @@ def _scores(bundle: Bundle) -> tuple[dict[str, tuple[int, int, int, int]], str]:
     for outcome in succeeded(bundle):
         signed = outcome.get(KIND)
         parts = signed_parts(signed)
-        if parts is None or parts[0].get("scored") is not True:
+        if signed is None or parts is None or parts[0].get("scored") is not True:
             continue
         scores = parts[0]["scores"]
         found = {
@@ -194,6 +191,13 @@ def _until_closed(bundle: Bundle, party: str) -> Iterator[BundleEntry]:
             return
         if leaf.author == party:
             yield entry
+
+
+def _measured(figures: tuple[int, int, int, int] | None, leaves: Iterable[BundleEntry]) -> Measured:
+    rows, steps = _signed(leaves)
+    if figures is None:
+        return Measured(None, None, None, None, rows, steps)
+    return Measured(*figures, rows, steps)
 
 
 def _signed(leaves: Iterable[BundleEntry]) -> tuple[int, int]:

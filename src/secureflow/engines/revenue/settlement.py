@@ -9,7 +9,7 @@ rule, gives another digest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final
@@ -105,7 +105,7 @@ def _whole(value: Any, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
 
 
-_RULES: Final = {
+_RULES: Final[Mapping[str, Callable[[Settlement], bool]]] = {
     "project": lambda of: _is(_PROJECT, of.project),
     "agreement": lambda of: _is(_DIGEST, of.agreement),
     "jobs": _jobs_right,

@@ -25,6 +25,7 @@ from typing import Final, Literal
 from secureflow.engines.revenue.agreement import Agreement
 from secureflow.engines.revenue.deeds import CENTRE, Deed
 from secureflow.engines.revenue.settlement import Computed, Settlement
+from secureflow.kit.text import Text
 
 State = Literal["open", "approved", "disputed", "closed", "paid", "superseded", "void"]
 Event = Literal["enough", "contested", "resolved", "settled", "superseded", "voided"]
@@ -147,7 +148,7 @@ def check_signed(agreement: Agreement, log_keys: Iterable[str], deeds: Iterable[
 def refusal(agreement: Agreement, computed: Computed | None, standing: Standing, deed: Deed) -> str:
     """Return why a further deed does not count in this standing; "" if it does."""
     if (standing.state, deed.act) not in TRANSITIONS and deed.act != "accuse":
-        return f"it is {standing.state}"
+        return Text("it is {state}", state=standing.state)
     return _GUARDS[deed.act](_Case(agreement, computed), standing, deed)
 
 

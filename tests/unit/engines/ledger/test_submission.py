@@ -184,6 +184,9 @@ def test_what_is_malformed_is_refused(body: bytes) -> None:
 def test_sixty_three_lines_are_read() -> None:
     asked = Submission(5, (b"\1" * 32,) * MAX_PROOF, note(tree_of(9), 9))
     assert parse_submission(asked.body) == asked
+    longer = Submission(5, (b"\1" * 32,) * (MAX_PROOF + 1), note(tree_of(9), 9))
+    with pytest.raises(SecureFlowError, match="malformed_submission"):
+        parse_submission(longer.body)
 
 
 def test_of_an_answer_only_known_keys_count() -> None:

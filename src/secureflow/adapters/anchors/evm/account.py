@@ -5,9 +5,8 @@ Signing takes coincurve: eth-account's own Python signs 31 times a second, with 
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +15,8 @@ from coincurve import PrivateKey
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from secureflow.adapters.anchors.evm.faults import shared_key
+from secureflow.adapters.anchors.evm.owning import sole_owner
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.text import Text
 
@@ -35,10 +33,16 @@ class Signed:
 
 
 class EvmAccount:
-    """Signs transactions with one key."""
+    """Signs transactions with one key.
 
-    def __init__(self, secret: bytes) -> None:
+    Args:
+        secret: the key's 32 bytes.
+        path: its file; None for one that is not kept.
+    """
+
+    def __init__(self, secret: bytes, path: Path | None = None) -> None:
         self._secret = secret
+        self._path = path
         public = PrivateKey(secret).public_key.format(compressed=False)
         self.address = f"0x{keccak(public[1:])[-20:].hex()}"
 
@@ -50,6 +54,14 @@ class EvmAccount:
     def word(self) -> bytes:
         """The account's 32-byte name (`entries.Admit`): the address, left-padded."""
         return word_of(self.address)
+
+    def owned(self) -> AbstractContextManager[None]:
+        """Hold the key's file while its transactions are numbered.
+
+        Raises:
+            SecureFlowError: `anchor_key_shared`: another process does.
+        """
+        return nullcontext() if self._path is None else sole_owner(self._path)
 
     def signed(self, fields: dict[str, Any]) -> Signed:
         """Return the transaction of these fields, signed."""
@@ -75,7 +87,7 @@ def make_account(path: Path, files: KeyFiles) -> EvmAccount:
         KeyVaultError: the wrapping key cannot be had.
     """
     secret = PrivateKey().secret
-    made = EvmAccount(secret)
+    made = EvmAccount(secret, path)
     files.write_new(path, f"{secret.hex()}\n".encode(), PURPOSE, made.word.hex())
     return made
 
@@ -91,21 +103,10 @@ def load_account(path: Path, files: KeyFiles) -> EvmAccount:
     try:
         if not _TEXT.fullmatch(found):
             raise ValueError
-        return EvmAccount(bytes.fromhex(found.decode("ascii").strip()))
+        return EvmAccount(bytes.fromhex(found.decode("ascii").strip()), path)
     except ValueError:
         raise SecureFlowError(  # not `from`: it might show the key
             "key_unreadable",
             Text("{path} does not hold the key of an account.", path=path),
             "Restore the key from a backup.",
         ) from None
-
-
-@contextlib.contextmanager
-def sole_owner(path: Path) -> Iterator[None]:
-    """Hold a key's file while its transactions are numbered: two senders take the same numbers.
-
-    Raises:
-        SecureFlowError: `anchor_key_shared`.
-    """
-    with folder_lock(path.with_name(path.name + ".lock"), shared_key()):
-        yield

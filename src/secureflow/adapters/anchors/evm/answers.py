@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.faults import unavailable
-from secureflow.kit.text import Text
+from secureflow.kit.errors import InfrastructureError
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
@@ -19,10 +19,11 @@ MOST_TOPICS: Final = 4
 
 @dataclass(frozen=True)
 class Block:
-    """Number and hash of a block, and its fee for a unit of gas, if it has one."""
+    """Number and hash of a block, the gas of its transactions, and a unit's fee if it has one."""
 
     number: int
     hash: str
+    gas: int
     base: int | None
 
 
@@ -61,17 +62,17 @@ def quantity(value: Any) -> int:
         InfrastructureError: `anchor_unavailable`; also the others' here.
     """
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise _odd("number")
+        raise _odd()
     return int(value, 16)
 
 
 def data(value: Any, length: int | None = None) -> bytes:
     """Return bytes, of just this length if it is given."""
     if not isinstance(value, str) or not _DATA.fullmatch(value):
-        raise _odd("bytes")
+        raise _odd()
     found = bytes.fromhex(value[2:])
     if length is not None and len(found) != length:
-        raise _odd("bytes")
+        raise _odd()
     return found
 
 
@@ -94,6 +95,7 @@ def block(value: Any) -> Block | None:
     return Block(
         quantity(fields.get("number")),
         word(fields.get("hash")),
+        quantity(fields.get("gasLimit")),
         None if base is None else quantity(base),
     )
 
@@ -143,15 +145,15 @@ def _removed(value: Any) -> bool:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _odd("object")
+        raise _odd()
     return value
 
 
 def _list(value: Any, most: int) -> Sequence[Any]:
     if not isinstance(value, list) or len(value) > most:
-        raise _odd("list")
+        raise _odd()
     return value
 
 
-def _odd(what: str) -> Exception:
-    return unavailable(Text("a {what} in it is malformed", what=what))
+def _odd() -> InfrastructureError:
+    return unavailable("one of its values is malformed")

@@ -92,7 +92,7 @@ async def deploy(
     _check(place, members)
     founders = [(one.member, address_of(one.account), one.signature) for one in members]
     code = built(target).bytecode + encode(constructor(), (founders, window))
-    head = Node.present(block(newest), "newest")
+    head = Node.present(block(newest))
     fees: dict[str, Any] = {"gasPrice": price}
     if head.base:
         tip = head.base // 8

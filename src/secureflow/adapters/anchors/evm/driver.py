@@ -6,6 +6,7 @@ a ticket is only ever sent with the very bytes in it. One process numbers for on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -43,8 +44,8 @@ _USED: Final = ("nonce too low", "nonce is too low", "old nonce", "below current
 """The number was used: `outcome` tells by which transaction."""
 _TAKEN: Final = ("replacement",)
 """Another transaction with this number waits."""
-_UNPAID: Final = ("insufficient funds", "upfront cost", "underpriced", "gas price", "fee cap")
-_TOO_BIG: Final = ("exceeds block gas limit", "intrinsic gas", "oversized data", "gas limit too")
+_POOR: Final = ("insufficient funds", "upfront cost")
+_UNPAID: Final = ("underpriced", "gas price", "fee cap", "max fee", "base fee")
 _DOUBLINGS: Final = 8
 """Of the gas, after batches that ran out of it."""
 _BASE_SHARE: Final = 8
@@ -70,6 +71,7 @@ class EvmAnchor:
         self._reading = Reading(self._node)
         self._outcomes = None if account is None else Outcomes(self._node, account)
         self._limit = settings.limit
+        self._owning: contextlib.ExitStack | None = None
 
     @property
     def place(self) -> str:
@@ -90,12 +92,16 @@ class EvmAnchor:
         """Sign a transaction with the next number that is neither used nor in a ticket.
 
         Raises:
-            SecureFlowError: `anchor_refused`.
+            SecureFlowError: `anchor_refused`, `anchor_key_shared`.
             InfrastructureError: `anchor_unavailable`.
         """
         account, outcomes = self._sender()
         if not 0 < len(entries) <= self._settings.limit:
             raise refused(Text("a ticket carries 1 to {most} entries", most=self._settings.limit))
+        if words := outcomes.too_cheap:
+            outcomes.too_cheap = ""  # said once, and tried again
+            raise _too_cheap(words)
+        self._own(account)
         await self._node.opened()
         said, newest = await self._rpc.known(
             [
@@ -107,8 +113,9 @@ class EvmAnchor:
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
-        self._check_gas(gas, len(entries))
-        fees, fee = self._fees(self._node.present(block(newest), "newest"))
+        at = self._node.present(block(newest))
+        self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
+        fees, fee = self._fees(at)
         signed = account.signed(
             {
                 **fees,
@@ -129,12 +136,18 @@ class EvmAnchor:
             SecureFlowError: `anchor_refused`, `anchor_key_shared`.
             InfrastructureError: `anchor_unavailable`.
         """
+        _, outcomes = self._sender()
         sent = read_ticket(ticket)
         await self._node.opened()
         try:
             answer = await self._rpc.ask("eth_sendRawTransaction", f"0x{sent.raw}")
         except NodeFault as fault:
             if fault.says(*_KNOWN, *_USED):
+                return
+            if fault.says(*_TAKEN):
+                raise shared_key() from fault
+            if fault.says(*_UNPAID):
+                outcomes.unpaid[sent.id] = shown(fault.said)  # its entries need another ticket
                 return
             raise _unsent(fault) from fault
         if word(answer) != sent.id:
@@ -172,14 +185,23 @@ class EvmAnchor:
     async def close(self) -> None:
         """Close connections."""
         await self._rpc.close()
+        owning, self._owning = self._owning, None
+        if owning is not None:
+            owning.close()
+
+    def _own(self, account: EvmAccount) -> None:
+        """From the first number on until it is closed, nobody else numbers for the key."""
+        if self._owning is None:
+            with contextlib.ExitStack() as owning:
+                owning.enter_context(account.owned())
+                self._owning = owning.pop_all()
 
     def _sender(self) -> tuple[EvmAccount, Outcomes]:
         if self._account is None or self._outcomes is None:
             raise refused("it is opened for reading only, without an account")
         return self._account, self._outcomes
 
-    def _check_gas(self, gas: int, count: int) -> None:
-        most = self._settings.most_gas
+    def _check_gas(self, gas: int, most: int, count: int) -> None:
         if gas <= most:
             self._limit = self._settings.limit
             return
@@ -213,11 +235,10 @@ class EvmAnchor:
 
 
 def _unsent(fault: NodeFault) -> SecureFlowError:
-    if fault.says(*_TAKEN):
-        return shared_key()
-    if fault.says(*_UNPAID):
-        words = shown(fault.said)
-        return refused(Text("the chain takes no transaction at this price ({words})", words=words))
-    if fault.says(*_TOO_BIG):
-        return refused("the chain takes no transaction with so much gas")
+    if fault.says(*_POOR):
+        return refused("the account cannot pay for its transactions")
     return told(fault)
+
+
+def _too_cheap(words: str) -> SecureFlowError:
+    return refused(Text("the chain takes no transaction at this price ({words})", words=words))

@@ -44,9 +44,7 @@ class Node:
 
     async def latest(self) -> Block:
         """Return the newest block."""
-        return self.present(
-            block((await self.rpc.known([self.head_question(LATEST)]))[0]), "newest"
-        )
+        return self.present(block((await self.rpc.known([self.head_question(LATEST)]))[0]))
 
     async def block(self, number: int) -> Block | None:
         """Return a block of the chain as it is now; None above the newest."""
@@ -79,10 +77,10 @@ class Node:
         return ("eth_getBlockByNumber", (_tag(at), False))
 
     @staticmethod
-    def present(found: Block | None, what: str) -> Block:
+    def present(found: Block | None) -> Block:
         """Return a block that there must be."""
         if found is None:
-            raise unavailable(Text("it has no {what} block", what=what))
+            raise unavailable("it lacks a block")
         return found
 
     async def _check(self) -> None:

@@ -22,6 +22,8 @@ from secureflow.application.ports.anchor import Outcome, Position, Result
 from secureflow.kit.canonical import JSON
 
 STRANGER: Final = "stranger"
+_STATES: Final = 100
+"""Blocks of which every node still has the state: geth keeps 128."""
 WAITING: Final = Outcome("waiting")
 LOST: Final = Outcome("lost")
 
@@ -39,6 +41,10 @@ class Outcomes:
         self._account = account
         self.short_of_gas = 0
         """Batches that ran out of gas."""
+        self.unpaid: dict[str, str] = {}
+        """Transactions that the node did not take at their price, with its words."""
+        self.too_cheap = ""
+        """Why the last of them was lost."""
 
     async def of(self, sent: Sent) -> Outcome:
         """Return what became of a transaction by now."""
@@ -61,7 +67,7 @@ class Outcomes:
         found = receipt(said)
         if found is not None and found.transaction != sent.id:
             raise unavailable("a receipt is of another transaction")
-        return found, self._node.present(block(newest), "newest")
+        return found, self._node.present(block(newest))
 
     async def _included(self, sent: Sent, found: Receipt, newest: Block) -> Outcome:
         at = await self._node.block(found.block)
@@ -117,16 +123,20 @@ class Outcomes:
         return False
 
     async def _passed_over(self, sent: Sent, newest: Block) -> bool:
+        if sent.id in self.unpaid:
+            self.too_cheap = self.unpaid.pop(sent.id)
+            return True
         if sent.fee and newest.base is not None and newest.base > sent.fee:
             return True
-        settled = max(0, newest.number - self._node.settings.confirmations)
+        back = min(self._node.settings.confirmations, _STATES)
+        settled = max(0, newest.number - back)
         answer = await self._node.rpc.all(
             [("eth_getTransactionCount", (self._account.address, hex(settled)))]
         )
         try:
             return quantity(one_of(answer[0])) > sent.nonce
         except NodeFault:
-            return False  # the node keeps no state so old: the newest may still be asked later
+            return False  # the node has no state of that block
 
     def _proof(self, found: Receipt) -> JSON:
         return {

@@ -26,7 +26,7 @@ async def probed(node: Node, account: EvmAccount | None) -> Probe:
         )
         if isinstance(version, str):
             facts.append(("node", shown(version[:_MOST])))
-        head = node.present(None if isinstance(newest, NodeFault) else block(newest), "newest")
+        head = node.present(None if isinstance(newest, NodeFault) else block(newest))
         facts.append(("block", str(head.number)))
         facts.append(("base fee", NO_FEE if head.base is None else str(head.base)))
         await node.opened()
@@ -59,7 +59,7 @@ async def _state(
     if not any(member):
         return (
             Text("The account {account} is no member's.", account=account.address),
-            "The members vote to admit it: secureflow agent anchor admit.",
+            "The members vote to admit it (docs/anchors.md).",
         )
     facts.append(("member", member.hex()))
     return "", ""

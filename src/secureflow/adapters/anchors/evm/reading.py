@@ -65,10 +65,10 @@ class Reading:
         """Return the newest heads, and all forks with what they contradict."""
         await self._node.opened()
         last = (await self._node.latest()).number - self._node.settings.confirmations
-        newest, _ = await self._node.view("heads", log, 0, NEWEST, at=max(0, last))
+        newest, _ = await self._node.view("heads", log, 0, NEWEST)
         most = (MOST_HEADS - NEWEST) // 2
-        forks, firsts, _ = await self._node.view("forks", log, 0, most, at=max(0, last))
-        every = dict.fromkeys((*newest, *forks, *firsts))
+        forks, firsts, _ = await self._node.view("forks", log, 0, most)
+        every = [one for one in dict.fromkeys((*newest, *forks, *firsts)) if one[3] <= last]
         hashes = await self._hashes(sorted({number for *_, number in every}))
         return [
             AnchoredHead(log, size, root, member.hex(), Position(number, hashes[number]))
@@ -131,7 +131,7 @@ class Reading:
         for one in answers:
             if isinstance(one, NodeFault):
                 raise one
-        last = self._node.present(block(answers[1]), "last")
+        last = self._node.present(block(answers[1]))
         found = sorted(logs(answers[0]), key=_place)
         places = [_place(one) for one in found]
         inside = all(
@@ -146,7 +146,7 @@ class Reading:
 
     async def _hashes(self, numbers: Sequence[int]) -> dict[int, str]:
         answers = await self._node.rpc.known([self._node.head_question(one) for one in numbers])
-        found = [self._node.present(block(one), "such") for one in answers]
+        found = [self._node.present(block(one)) for one in answers]
         if [one.number for one in found] != list(numbers):
             raise unavailable("its blocks are not those that were asked for")
         return {one.number: one.hash for one in found}

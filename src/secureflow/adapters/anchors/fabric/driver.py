@@ -16,6 +16,7 @@ under the same name, which a reader learns as a reorganisation.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from secureflow.application.ports.anchor import (
     Probe,
     Ticket,
 )
-from secureflow.engines.anchors.entries import Entry
+from secureflow.engines.anchors.entries import Admit, Entry
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -43,6 +44,8 @@ from secureflow.kit.text import Text
 _ANSWER_BYTES: Final = 8 << 20
 _MOST_HEADS: Final = 1000
 _MOST_POSITIONS: Final = 4096
+_AWAITED: Final = 16
+"""Unfinished transactions, the newest ones, that are waited for."""
 _END: Final = 2**31 - 1
 """Index of a cursor that stands behind everything of its block."""
 _OTHER: Final = "the chaincode was begun under another name"
@@ -110,7 +113,8 @@ class FabricAnchor:
         self._account = account_of(where.msp, where.certificate)
         self._positions: dict[str, Position] = {}  # of transactions that heads name: they are final
         self._known = False
-        self.gateway = GatewayProcess(python, lambda: _opening(where, keys()))
+        self._keys = keys
+        self.gateway = GatewayProcess(python, self._opening)
 
     @property
     def make(self) -> Make:
@@ -133,11 +137,18 @@ class FabricAnchor:
         return MOST_ENTRIES
 
     async def prepare(self, entries: Sequence[Entry], unfinished: Sequence[Ticket]) -> Ticket:
-        """See `Anchor.prepare`. Peers simulate the transaction; nothing is ordered yet."""
-        del unfinished  # transactions of Fabric have no order among them before they are in a block
+        """See `Anchor.prepare`. Peers simulate the transaction; nothing is ordered yet.
+
+        What is simulated reads what is committed. So the account's own unfinished transactions are
+        waited for a little: one that rests on theirs would lose against them.
+        """
         if not 0 < len(entries) <= self.limit:
             raise ValueError(len(entries))
         await self._own()
+        wait = self._where.wait
+        await asyncio.gather(
+            *(self._ask("status", transaction=one.id, wait=wait) for one in unfinished[-_AWAITED:])
+        )
         batch = canonical_bytes([one.json() for one in entries]).decode()
         told = await self._ask("prepare", args=["batch", batch])
         return Ticket(str(told["transaction"]), {"envelope": str(told["envelope"])})
@@ -180,7 +191,7 @@ class FabricAnchor:
             "index": done.index,
         }
         depth = max(1, height - done.block)
-        return Outcome("final", done.position(), done.results, receipt, depth)
+        return Outcome("final", done.position(), done.results, done.reasons, receipt, depth)
 
     async def happened(self, after: Position | None, limit: int = 500) -> Page:
         """See `Anchor.happened`."""
@@ -227,18 +238,19 @@ class FabricAnchor:
             raise self._strange()
         return int(told)
 
-    async def members(self) -> Mapping[bytes, tuple[bytes, bytes]]:
-        """Return charter key → account and the signature over its binding, of every member."""
+    async def members(self) -> Sequence[Admit]:
+        """See `Anchor.members`."""
         told = await self._view("members")
         try:
-            return {
-                bytes.fromhex(key): (
+            return [
+                Admit(
+                    bytes.fromhex(key),
                     bytes.fromhex(one["account"]),
-                    bytes.fromhex("".join(one["signature"])),
+                    tuple(bytes.fromhex(half) for half in one["signature"]),
                 )
                 for key, one in told.items()
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            ]
+        except (LookupError, TypeError, ValueError, AttributeError, SecureFlowError) as error:
             raise self._strange() from error
 
     async def checked(self, receipt: JSON, entry: Entry) -> bool:
@@ -272,12 +284,12 @@ class FabricAnchor:
             return Probe(tuple(facts), error.message, error.hint)
         facts.append(("members", str(len(members))))
         if told["place"] != self.place:
-            return Probe(tuple(facts), "The chaincode was begun under another name.")
-        if self.account not in {one for one, _ in members.values()}:
+            return Probe(tuple(facts), Text("The chaincode was begun under another name."))
+        if self.account not in {one.account for one in members}:
             problem = Text("The account {account} is no member of it.", account=self.account.hex())
-            return Probe(tuple(facts), problem, "Members admit it: docs/fabric.md.")
+            return Probe(tuple(facts), problem, Text("Members admit it: docs/fabric.md."))
         if told["successor"]:
-            return Probe(tuple(facts), "It is closed, and continued elsewhere.")
+            return Probe(tuple(facts), Text("It is closed, and continued elsewhere."))
         return Probe(tuple(facts))
 
     async def close(self) -> None:
@@ -289,6 +301,12 @@ class FabricAnchor:
             return await self.gateway.ask(do, self._where.patience, **more)
         except GatewayFailure as failure:
             raise error_of(failure, self.place) from failure
+
+    def _opening(self) -> dict[str, JSON]:
+        try:
+            return _opening(self._where, self._keys())
+        except OSError as error:
+            raise refused(self.place, Text("the private key cannot be read")) from error
 
     async def _own(self) -> None:
         """See once that the chaincode is this very place: bindings are signed over its name."""

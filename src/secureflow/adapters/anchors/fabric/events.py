@@ -10,18 +10,19 @@ shape comes from another chaincode than ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from secureflow.application.ports.anchor import Happened, Position, Result
 from secureflow.engines.anchors.entries import Entry, parse_entry
+from secureflow.engines.anchors.judged import REASONS
 from secureflow.kit.canonical import MAX_INTEGER, parse_json
 from secureflow.kit.errors import SecureFlowError
 
 MOST_ENTRIES: Final = 64
 """Of one transaction, as the chaincode takes."""
 _MOST_BYTES: Final = 8 << 20
-_RESULTS: Final = ("kept", "known", "fork", "refused")
+_RESULTS: Final[tuple[Result, ...]] = ("kept", "known", "fork", "refused")
 _HEX: Final = 64
 
 
@@ -38,6 +39,7 @@ class Done:
         block, hash, index: where it stands.
         code: the peers' verdict; only a `VALID` one did anything.
         results: of each entry.
+        reasons: of each entry, why it was refused; else empty.
         digests: of each entry; empty for what could not be read.
         entries: those that are kept, by index: entry, sender, result.
         at: unix seconds, the transaction's.
@@ -49,6 +51,7 @@ class Done:
     index: int
     code: str
     results: tuple[Result, ...] = ()
+    reasons: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     entries: tuple[tuple[int, Entry, str, Result], ...] = ()
     at: int = 0
@@ -82,7 +85,7 @@ def done_of(told: Any) -> Done:
         if made.code != "VALID" or not told["event"]:
             return made
         return _filled(made, parse_json(told["event"].encode(), _MOST_BYTES))
-    except (KeyError, TypeError, AttributeError, ValueError, SecureFlowError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, SecureFlowError) as error:
         raise Strange(*error.args) from error
 
 
@@ -96,10 +99,23 @@ def _filled(made: Done, event: Any) -> Done:
     wanted = [at for at, one in enumerate(results) if one in ("kept", "fork")]
     if indexes != wanted:
         raise Strange(indexes)
-    return Done(
-        made.id, made.block, made.hash, made.index, made.code, results, digests, entries,
-        _number(event["at"]),
-    )  # fmt: skip
+    return replace(
+        made,
+        results=results,
+        reasons=_reasons(event["happened"], results),
+        digests=digests,
+        entries=entries,
+        at=_number(event["at"]),
+    )
+
+
+def _reasons(happened: Any, results: tuple[Result, ...]) -> tuple[str, ...]:
+    """Return why entries were refused, in words that are known; another one is left out."""
+    said = {_number(one["index"]): one["reason"] for one in happened if "reason" in one}
+    return tuple(
+        said.get(at, "") if result == "refused" and said.get(at) in REASONS else ""
+        for at, result in enumerate(results)
+    )
 
 
 def _entry(
@@ -112,9 +128,10 @@ def _entry(
 
 
 def _result(value: object) -> Result:
-    if value not in _RESULTS:
-        raise Strange(value)
-    return cast("Result", value)
+    for one in _RESULTS:
+        if value == one:
+            return one
+    raise Strange(value)
 
 
 def _number(value: object) -> int:

@@ -34,7 +34,7 @@ _LATER: Final = frozenset({"clock"})
 _DENIED: Final = "access denied"
 """A peer says so of signature, certificate and policy, under whatever code."""
 _UNTRUSTED: Final = ("certificate_verify_failed", "certificate verify failed")
-_LOOK: Final = "secureflow anchor doctor shows what is wrong."
+_LOOK: Final = "secureflow agent anchor doctor shows what is wrong."
 
 
 def error_of(failure: GatewayFailure, place: str) -> SecureFlowError:
@@ -53,10 +53,10 @@ def error_of(failure: GatewayFailure, place: str) -> SecureFlowError:
 
 def refused(place: str, reason: str, words: str = "") -> SecureFlowError:
     """Return `anchor_refused`."""
-    told = Text("{place} refuses: {reason}.", place=place, reason=Text(reason))
+    told = Text("{place} refuses: {reason}.", place=place, reason=reason)
     return SecureFlowError("anchor_refused", told, _LOOK, {"words": words} if words else None)
 
 
 def _later(place: str, reason: str) -> SecureFlowError:
-    told = Text("{place} cannot be reached: {reason}.", place=place, reason=Text(reason))
+    told = Text("{place} cannot be reached: {reason}.", place=place, reason=reason)
     return InfrastructureError("anchor_unavailable", told, _LOOK)

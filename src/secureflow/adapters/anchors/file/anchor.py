@@ -190,7 +190,8 @@ class FileAnchor:
             told = filed.parse_receipt(receipt, self._keeper)
         except SecureFlowError:
             return False
-        if entry.digest.hex() not in told.entries:
+        held = zip(told.entries, told.results, strict=True)
+        if not any(one == entry.digest.hex() and result != "refused" for one, result in held):
             return False
         answer = await self._ask("transaction", {"id": told.transaction})
         now = answer.get("receipt") if isinstance(answer, dict) else None

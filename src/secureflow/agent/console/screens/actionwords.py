@@ -72,6 +72,11 @@ _DECISIONS: Final[Mapping[str, ActionKind]] = {
     "bundle.approved": ActionKind(
         "decisions", lambda f: Text("Approved the code {digest}.", digest=f["digest"])
     ),
+    "revenue.signed": ActionKind("decisions", _fixed("Signed a revenue agreement.")),
+    "revenue.pinned": ActionKind("decisions", _fixed("A revenue agreement stands.")),
+    "settlement.signed": ActionKind(
+        "decisions", lambda f: Text("Signed in a settlement: {act}.", act=f["act"])
+    ),
 }
 _GRANTS: Final[Mapping[str, ActionKind]] = {
     "grant.created": ActionKind("grants", lambda f: _granted(f.get("terms"))),

@@ -47,7 +47,9 @@ def hash_of(header: common_pb2.BlockHeader) -> str:
 
 def transactions(block: common_pb2.Block, chaincode: str) -> Iterator[dict[str, Any]]:
     """Yield a chaincode's transactions of a block: id, index, validation code and event."""
-    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
+    parts = block.metadata.metadata
+    filtered = common_pb2.TRANSACTIONS_FILTER
+    codes = parts[filtered] if len(parts) > filtered else b""
     place = {"block": block.header.number, "hash": hash_of(block.header)}
     for index, data in enumerate(block.data.data):
         code = codes[index] if index < len(codes) else _UNKNOWN

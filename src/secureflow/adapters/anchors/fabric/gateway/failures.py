@@ -7,7 +7,7 @@ google.rpc.Status whose details are `gateway.ErrorDetail`.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import grpc
 from fabric_protos.gateway import gateway_pb2
@@ -55,9 +55,11 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
 
 def _details(error: grpc.aio.AioRpcError) -> list[str]:
     for name, value in error.trailing_metadata() or ():
-        if name == "grpc-status-details-bin" and len(value) <= MOST_BYTES:
+        if not isinstance(value, bytes) or len(value) > MOST_BYTES:
+            continue
+        if name == "grpc-status-details-bin":
             try:
-                status = cast("Any", _status()).FromString(bytes(value))
+                status = _status().FromString(value)
                 return [_detail(one) for one in status.details[:MOST_DETAILS]]
             except DecodeError:
                 return []
@@ -70,7 +72,7 @@ def _detail(packed: any_pb2.Any) -> str:
     return f"{detail.msp_id[:64]}: {detail.message[:_WORDS]}"
 
 
-def _status() -> type[Any]:
+def _status() -> Any:
     """Return google.rpc.Status; no package that this environment has carries it."""
     pool = descriptor_pool.Default()
     try:

@@ -57,18 +57,18 @@ class Peer:
             ("grpc.max_receive_message_length", MESSAGE_BYTES),
             ("grpc.max_send_message_length", MESSAGE_BYTES),
             ("grpc.keepalive_time_ms", 120_000),
-            ("grpc.max_reconnect_backoff_ms", 5_000),
+            ("grpc.use_local_subchannel_pool", 1),  # else a new channel waits as the old one did
             ("grpc.enable_http_proxy", 0),
         ]
         if host:
             options.append(("grpc.ssl_target_name_override", host))
         certificate, key = client or (None, None)
         credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-        self._link = grpc.aio.secure_channel(target, credentials, options)
-        self._stub = gateway_pb2_grpc.GatewayStub(self._link)  # type: ignore[no-untyped-call]
+        self._dialling = (target, credentials, options)
         self._identity = identity
         self._channel, self._chaincode = channel, chaincode
         self._patience = patience
+        self._dial()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -81,7 +81,7 @@ class Peer:
         asked = gateway_pb2.EndorseRequest(
             transaction_id=made.id, channel_id=self._channel, proposed_transaction=made.signed
         )
-        answer = await self._call(self._stub.Endorse, asked)
+        answer = await self._call("Endorse", asked)
         envelope = answer.prepared_transaction
         payload = checked(made, envelope)
         envelope.signature = self._identity.sign(envelope.payload)
@@ -95,7 +95,7 @@ class Peer:
             channel_id=self._channel,
             prepared_transaction=common_pb2.Envelope.FromString(base64.b64decode(envelope)),
         )
-        await self._call(self._stub.Submit, asked)
+        await self._call("Submit", asked)
         return {}
 
     async def status(self, transaction: str, wait: float) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Peer:
         signature = self._identity.sign(request)
         asked = gateway_pb2.SignedCommitStatusRequest(request=request, signature=signature)
         try:
-            answer = await self._call(self._stub.CommitStatus, asked, wait)
+            answer = await self._call("CommitStatus", asked, wait)
         except Failure as failure:
             if failure.status == "DEADLINE_EXCEEDED":  # it is not there yet
                 return {"block": None, "code": ""}
@@ -208,6 +208,7 @@ class Peer:
         signed = gateway_pb2.SignedChaincodeEventsRequest(
             request=request, signature=self._identity.sign(request)
         )
+        await self._ready()
         call = self._stub.ChaincodeEvents(signed)
         found: list[tuple[int, str]] = []
         try:
@@ -227,18 +228,33 @@ class Peer:
             call.cancel()
         return found
 
+    def _dial(self) -> None:
+        target, credentials, options = self._dialling
+        self._link = grpc.aio.secure_channel(target, credentials, options)
+        self._stub = gateway_pb2_grpc.GatewayStub(self._link)
+
+    async def _ready(self) -> None:
+        """Dial anew where dialling failed: when to try again is the caller's to say, not gRPC's.
+
+        Nothing is under way on such a connection.
+        """
+        if self._link.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await self._link.close()
+            self._dial()
+
     async def _evaluated(self, chaincode: str, args: Sequence[str]) -> bytes:
         coded = [one.encode() for one in args]
         made = propose(self._identity, self._channel, chaincode, coded)
         asked = gateway_pb2.EvaluateRequest(
             transaction_id=made.id, channel_id=self._channel, proposed_transaction=made.signed
         )
-        answer = await self._call(self._stub.Evaluate, asked)
+        answer = await self._call("Evaluate", asked)
         return bytes(answer.result.payload)
 
-    async def _call(self, method: Any, asked: Any, patience: float | None = None) -> Any:
+    async def _call(self, name: str, asked: Any, patience: float | None = None) -> Any:
+        await self._ready()
         try:
-            return await method(asked, timeout=patience or self._patience)
+            return await getattr(self._stub, name)(asked, timeout=patience or self._patience)
         except grpc.aio.AioRpcError as error:
             raise failure_of(error) from error
 

@@ -1,0 +1,158 @@
+"""What an owner asks about places, and what the agent tells the centre of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.agent.edge.anchorcommands import AnchorCommands
+from secureflow.agent.edge.anchors import own_anchors
+from secureflow.agent.edge.anchortelling import AnchorTelling
+from secureflow.application.anchoring import Anchoring
+from secureflow.engines.anchors.statements import parse_statement
+from secureflow.kit.errors import SecureFlowError
+from tests.unit.agent.test_anchoring import FAST, Anchored
+
+
+class Centre:
+    """A link that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.connected = asyncio.Event()
+        self.welcomes = 1
+        self.told: list[Any] = []
+        self.refusal: SecureFlowError | None = None
+
+    async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        assert kind == "anchor.tell"
+        if self.refusal is not None:
+            raise self.refusal
+        self.told += body["statements"]
+        return {"kept": len(body["statements"])}
+
+
+def commands(agent: Anchored) -> AnchorCommands:
+    context, places = agent.world.assembly.context, {agent.settings: agent.view}
+    unused: Any = None
+    sender = Anchoring(unused, [agent.view], "", context.clock, FAST)
+    return AnchorCommands(context, places, agent.watch, sender, agent.heads)
+
+
+async def with_a_head(agent: Anchored) -> None:
+    agent.world.record()
+    await agent.world.ask("cosign", {"head": agent.world.head(), "job": ""})
+
+
+async def test_what_waits_is_listed_with_its_age(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await agent.world.ask("consent", agent.world.consent_body())
+    agent.world.now += 7200
+    found: Any = await commands(agent).every()
+    (place,) = found["places"]
+    assert (place["name"], place["waiting"], place["late"]) == ("c", 2, 7200)
+    assert {one["state"] for one in found["entries"]} == {"queued"}
+    with pytest.raises(SecureFlowError) as caught:
+        await commands(agent).every(place="elsewhere")
+    assert caught.value.code == "anchor_unknown"
+
+
+async def test_a_deed_is_shown_with_what_it_stands_for(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await agent.world.ask("consent", agent.world.consent_body())
+    await agent.carried()
+    listed: Any = await commands(agent).every()
+    for one in listed["entries"]:
+        shown: Any = await commands(agent).show(one["digest"])
+        assert shown["stands_for"] == {"job": "job_0123456789"}
+        assert shown["places"][0]["receipt"]["transaction"] == one["transaction"]
+    with pytest.raises(SecureFlowError, match="64 digits"):
+        await commands(agent).show(listed["entries"][0]["digest"][:12])
+    with pytest.raises(SecureFlowError, match="no deed"):
+        await commands(agent).show("0" * 64)
+
+
+async def test_verifying_asks_the_place_again(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await with_a_head(agent)
+    await agent.carried()
+    (found,) = await commands(agent).verify()
+    assert (found["heads"], found["receipts"], found["problems"]) == (1, 1, [])
+    agent.place.events.clear()  # the node denies it
+    (found,) = await commands(agent).verify("c")
+    (problem,) = found["problems"]
+    assert problem["code"] == "anchor_receipt_false"
+    agent.place.away = True
+    (found,) = await commands(agent).verify()
+    assert found["problems"][0]["code"] == "anchor_unavailable"
+
+
+async def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    (well,) = await commands(agent).doctor()
+    assert (well["problem"], well["facts"]) == ("", {"entries": "0"})
+    agent.place.away = True
+    (ill,) = await commands(agent).doctor()
+    assert ill["problem"] == "the place does not answer"
+
+
+async def test_the_centre_is_told_once_and_under_the_members_key(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await with_a_head(agent)
+    await agent.world.ask("consent", agent.world.consent_body())
+    centre, context = Centre(), agent.world.assembly.context
+    telling = AnchorTelling(context, centre, lambda: [agent.settings])
+    assert await telling.tell(agent.place.name) == 0  # nothing is final yet
+    await agent.carried()
+    centre.refusal = SecureFlowError("link_broken", "The link is down.")
+    with pytest.raises(SecureFlowError):
+        await telling.tell(agent.place.name)
+    centre.refusal = None
+    assert await telling.tell(agent.place.name) == 3
+    assert await telling.tell(agent.place.name) == 0
+    found = [parse_statement(one) for one in centre.told]
+    assert [one.entry.kind for one in found] == ["anchor", "registerJob", "approveJob"]
+    assert {one.key for one in found} == {context.key.public}
+
+
+async def test_what_is_overtaken_at_a_place_is_told_later(tmp_path: Path) -> None:
+    """Nothing between what was told and what is not final yet is skipped."""
+    agent = Anchored(tmp_path)
+    await with_a_head(agent)
+    await agent.carried()
+    store = agent.world.store
+    await agent.world.ask("consent", agent.world.consent_body())
+    centre, context = Centre(), agent.world.assembly.context
+    telling = AnchorTelling(context, centre, lambda: [agent.settings])
+    assert await telling.tell(agent.place.name) == 1
+    assert len(store.anchor_entries("", ended=False)) == 2
+    await agent.carried()
+    assert await telling.tell(agent.place.name) == 2
+
+
+async def test_an_agent_without_places_runs_nothing_for_them(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        made = own_anchors(agent.world.assembly, Centre(), lambda _: {}, stack)
+        assert made.tasks == ()
+        assert await made.commands.verify() == []
+
+
+async def test_places_are_closed_and_tasks_end_with_the_agent(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await with_a_head(agent)
+    agent.world.now += 10  # entries are gathered for a moment
+    async with contextlib.AsyncExitStack() as stack:
+        opening: Any = lambda _: {agent.settings: agent.view}  # noqa: E731
+        made = own_anchors(agent.world.assembly, Centre(), opening, stack)
+        tasks = [asyncio.create_task(one.run()) for one in made.tasks]
+        async with asyncio.timeout(60):
+            while not agent.place.events:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert agent.place.away  # it was closed

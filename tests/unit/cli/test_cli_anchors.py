@@ -1,0 +1,131 @@
+"""`secureflow anchor`, `audit verify --anchors` and `secureflow agent anchor` on the terminal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.agent import api
+from secureflow.domain.charter import SignedCharter
+from secureflow.engines.anchors.entries import AnchorHead
+from secureflow.engines.anchors.reading import anchored_head
+from secureflow.engines.anchors.statements import Statement, sign_statement
+from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, LOG
+
+PLACE = "evm:1337:0x" + "ab" * 20
+
+
+def signed(head: AnchorHead, by: str = "bank-a") -> dict[str, Any]:
+    made = Statement(PLACE, head, "kept", "cd" * 32, 12, {"status": 1}, 1_800_000_000)
+    statement = sign_statement(made, BANKS[by]).json()
+    told = {"organisation": by, "place": PLACE, "kind": "anchor", "size": head.size, "at": 1}
+    return {**told, "statement": statement}
+
+
+def own_head(root: bytes | None = None) -> AnchorHead:
+    """Return the bundle's own head as an anchor, or one of its size with another root."""
+    held = parse_note(HONEST["note"]).checkpoint
+    note = sign_checkpoint(Checkpoint(held.origin, held.size, root or held.root), LOG)
+    return anchored_head(note, LOG.public)
+
+
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> dict[str, Path]:
+    charter = SignedCharter(CHARTER)
+    for name, key in BANKS.items():
+        charter = charter.sign(name, key)
+    paths = {name: tmp_path / f"{name}.json" for name in ("charter", "bundle", "anchors")}
+    paths["charter"].write_text(json.dumps(charter.json()))
+    paths["bundle"].write_text(json.dumps(HONEST))
+    paths["anchors"].write_text(json.dumps([signed(own_head())]))
+    return paths
+
+
+def test_a_bundle_is_verified_with_what_members_anchored(cli: Any, files: Any) -> None:
+    command = ("audit", "verify", files["bundle"], "--charter", files["charter"])
+    code, _, err = cli(*command, "--anchors", files["anchors"])
+    assert code == 0, err
+    assert "anchored by bank-a at evm:1337" in err
+    assert "not checked (no node given)" in err
+
+
+def forged_head() -> AnchorHead:
+    return replace(own_head(), signature=(b"\x01" * 32, b"\x02" * 32))
+
+
+@pytest.mark.parametrize(
+    ("anchors", "told"),
+    [
+        ([signed(forged_head())], "that the log never signed"),
+        ([signed(own_head(b"\x07" * 32), "bank-b")], "bank-b anchored a head"),
+        ([signed(own_head()), signed(own_head(b"\x07" * 32), "bank-c")], "two histories"),
+        ([{**signed(own_head()), "statement": {}}], "malformed"),
+    ],
+)
+def test_a_false_anchor_fails_the_verdict(cli: Any, files: Any, anchors: Any, told: str) -> None:
+    files["anchors"].write_text(json.dumps(anchors))
+    command = ("audit", "verify", files["bundle"], "--charter", files["charter"])
+    code, _, err = cli(*command, "--anchors", files["anchors"])
+    assert code == 7
+    assert told in err
+
+
+def test_the_centres_statements_are_listed_and_checked(centre: Any, cli: Any, files: Any) -> None:
+    centre.answers["GET /anchors"] = (200, {"items": [signed(own_head())], "next": ""})
+    code, out, err = cli("anchor", "list")
+    assert (code, "bank-a" in out) == (0, True), err
+    code, out, _ = cli("anchor", "verify", "--charter", files["charter"], "-o", "json")
+    assert (code, json.loads(out)[0]["check"]) == (0, "not checked")
+    code, out, _ = cli("anchor", "doctor", "-o", "json")
+    assert (code, json.loads(out)[0]["organisations"]) == (0, ["bank-a"])
+    centre.answers["GET /anchors"] = (200, {"items": [signed(forged_head())], "next": ""})
+    code, _, err = cli("anchor", "verify", "--charter", files["charter"])
+    assert code != 0
+    assert "that the log never signed" in err
+
+
+PLACES = [
+    {"name": "chain", "make": "evm", "place": PLACE, "account": "00" * 32, "waiting": 2,
+     "oldest": 1, "late": 7200, "looked": None, "trouble": None},
+]  # fmt: skip
+ENTRY = {"digest": "ab" * 32, "place": PLACE, "kind": "anchor", "stands_for": None,
+         "state": "queued", "result": None, "reason": "", "at": 1_800_000_000, "ended": None,
+         "transaction": "", "block": None}  # fmt: skip
+
+
+def test_an_owner_sees_what_waits_and_for_how_long(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"places": PLACES, "entries": [ENTRY]}
+    monkeypatch.setattr(api, "anchor_list", lambda *_: found)
+    code, out, err = cli("agent", "anchor", "list")
+    assert code == 0, err
+    assert "queued" in out
+    assert "2 waiting, the oldest for 2h" in err
+    code, out, _ = cli("agent", "anchor", "list", "-o", "json")
+    assert json.loads(out) == found
+
+
+def test_a_doctor_with_a_problem_says_so(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    well = {**PLACES[0], "facts": {}, "problem": "", "hint": ""}
+    monkeypatch.setattr(api, "anchor_doctor", lambda *_: [well])
+    assert cli("agent", "anchor", "doctor")[0] == 0
+    monkeypatch.setattr(api, "anchor_doctor", lambda *_: [{**well, "problem": "no node"}])
+    code, out, err = cli("agent", "anchor", "doctor")
+    assert (code, "no node" in out, "no node" in err) == (6, True, True)
+
+
+def test_what_does_not_hold_at_a_place_ends_with_its_error(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = {"code": "anchor_untrusted", "message": "not believed", "hint": "", "details": {}}
+    found = [{"place": "chain", "heads": 0, "receipts": 0, "problems": [problem]}]
+    monkeypatch.setattr(api, "anchor_verify", lambda *_: found)
+    code, _, err = cli("agent", "anchor", "verify")
+    assert code != 0
+    assert "not believed" in err
