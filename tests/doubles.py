@@ -62,7 +62,6 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "questions": ("job", "organisation"),
     "anchors": ("organisation", "place", "kind", "job", "digest"),
     "revenue": ("project", "kind", "settlement", "organisation"),
-    "anchors": ("organisation", "place", "kind", "job", "digest"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),
     "deliveries": ("id", "channel", "target", "organisation", "state", "due"),

@@ -87,9 +87,15 @@ async def doctor(call: Call) -> ExaminedPlaces:
 
 
 def _place(told: Mapping[str, Any]) -> AnchorPlace:
-    names = (text_of(told, name) for name in ("name", "make", "place"))
-    figures = (second(told.get(name)) for name in ("waiting", "late", "looked"))
-    return AnchorPlace(*names, *figures, trouble_of(told.get("trouble")))
+    return AnchorPlace(
+        name=text_of(told, "name"),
+        make=text_of(told, "make"),
+        place=text_of(told, "place"),
+        waiting=second(told.get("waiting")),
+        late=second(told.get("late")),
+        looked=second(told.get("looked")),
+        trouble=trouble_of(told.get("trouble")),
+    )
 
 
 OPERATIONS: Final = (

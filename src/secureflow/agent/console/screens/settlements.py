@@ -204,10 +204,11 @@ def settlement_of(found: Any, organisation: str) -> OwnSettlement:
         ),
         payments=tuple(
             OwnPayment(
-                *(text_of(one, name) for name in ("payer", "payee")),
-                second(one.get("amount")),
-                text_of(one, "reference"),
-                one.get("confirmed") is True,
+                payer=text_of(one, "payer"),
+                payee=text_of(one, "payee"),
+                amount=second(one.get("amount")),
+                reference=text_of(one, "reference"),
+                confirmed=one.get("confirmed") is True,
             )
             for one in objects(told.get("payments"), _MOST)
         ),
@@ -243,17 +244,29 @@ def _row(told: Mapping[str, Any]) -> SettlementRow:
 def _booked(told: Mapping[str, Any]) -> BookedJob:
     measured, amounts = members(told.get("measured")), members(told.get("amounts"))
     lines = tuple(
-        ShareLine(
-            plain(name),
-            *(_steps(members(measured.get(name)).get(one)) for one in ("score", "low", "high")),
-            *(second(members(measured.get(name)).get(one)) for one in ("rows", "steps")),
-            second(share),
-            second(amounts.get(name)),
-        )
+        _line(plain(name), members(measured.get(name)), second(share), second(amounts.get(name)))
         for name, share in members(told.get("shares")).items()
     )
-    digests = (text_of(told, name) for name in ("job", "spec", "scores"))
-    return BookedJob(*digests, second(told.get("amount")), lines)
+    return BookedJob(
+        job=text_of(told, "job"),
+        spec=text_of(told, "spec"),
+        scores=text_of(told, "scores"),
+        amount=second(told.get("amount")),
+        lines=lines,
+    )
+
+
+def _line(organisation: str, measured: Mapping[str, Any], share: int, amount: int) -> ShareLine:
+    return ShareLine(
+        organisation=organisation,
+        score=_steps(measured.get("score")),
+        low=_steps(measured.get("low")),
+        high=_steps(measured.get("high")),
+        rows=second(measured.get("rows")),
+        steps=second(measured.get("steps")),
+        share=share,
+        amount=amount,
+    )
 
 
 def _amounts(value: Any) -> tuple[NamedAmount, ...]:
