@@ -28,7 +28,6 @@ from secureflow.agent.owner.notifications import OwnNotifications
 from secureflow.agent.owner.people import People
 from secureflow.agent.owner.personrules import ADMIN, DECIDER, VIEWER
 from secureflow.agent.settings import ControlSettings
-from secureflow.agent.witnesssettings import WitnessSettings
 from secureflow.application.passwords import Passwords
 from secureflow.cli.pagedocument import PageDocuments
 from secureflow.kit.errors import SecureFlowError
@@ -83,8 +82,9 @@ class Team:
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
         own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
         anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack()).commands
-        own |= WitnessCommands(WitnessSettings(), assembly.context.store, None).table()
+        witness = WitnessCommands(context.settings.witness, context.store, None)
         self.table = {**commands.table(), **told, **more, **own, **anchors.table()}
+        self.table |= witness.table()
         self.table |= document_command(self.table, PageDocuments())
         self.server = ControlServer(context.settings.socket, self.table, self.gate.admit)
 

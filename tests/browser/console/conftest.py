@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
 from peers.browsers import PATIENCE, chromium, demand_browser
 
+from secureflow.demo.anchoring import DemoAnchors
 from secureflow.domain.schemas import DatasetPrivacy
 from tests.browser.console.place import (
     LANGUAGES,
@@ -24,11 +26,14 @@ BUDGET: Final = DatasetPrivacy("adult", epsilon=100.0, delta=1e-4, required=Fals
 
 @pytest.fixture(scope="package")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    """Three banks: none computes sums with only one other."""
+    """Three banks: none computes sums with only one other. The first keeps anchors of all."""
     demand_browser()
     demand_build()
-    with served(tmp_path_factory.mktemp("console") / "p", 3, budget=BUDGET) as made:
-        yield made
+    directory = tmp_path_factory.mktemp("console")
+    with ExitStack() as stack:
+        file = DemoAnchors("file", stack, directory / "npm")
+        anchored = {"enrolled": file.before_start}
+        yield stack.enter_context(served(directory / "p", 3, budget=BUDGET, **anchored))
 
 
 @pytest.fixture(scope="package")

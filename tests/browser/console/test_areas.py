@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from peers.browsers import expect, fits, ready, shoot, violations
 
+from tests.browser import money
 from tests.browser.console.place import TABLET, WIDE, Centre
 from tests.browser.console.test_frame import faults
 from tests.browser.opening import Opens, turn
@@ -25,13 +26,15 @@ PAGES: Final = (
     *("/administration?part=limits", "/administration?part=verdicts"),
     *("/administration?part=authority", "/administration/people/{person}"),
     *("/record", "/record?entry={entry}", "/record?kind=job.&text=nothing", "/record/verify"),
+    *("/record/anchors", "/jobs/{job}?part=anchors"),
+    *("/projects/{project}?part=revenue", "/settlements/{settlement}"),
     *("/ask/statistics", "/ask/overlap"),
 )
 
 
 @dataclass(frozen=True)
 class Things:
-    """What the pages are about: one training that has ended, and what it made."""
+    """What the pages are about: one training that has ended, what it made, and what it earned."""
 
     project: str
     dataset: str
@@ -39,6 +42,7 @@ class Things:
     model: str
     person: str
     entry: int
+    settlement: str
 
     def at(self, page: str) -> str:
         """Return the address of a page that is about these."""
@@ -58,7 +62,10 @@ def things(centre: Centre) -> Things:
     dataset = platform.parties["bank-a"].dataset_id
     with centre.client("ada") as client:
         person = client.me().id
-    return Things(platform.project, dataset, job.id, model.id, person, entry)
+    digest = money.draft(platform)
+    money.sign(platform, digest, platform.parties)
+    settlement = money.propose(platform, job.id)
+    return Things(platform.project, dataset, job.id, model.id, person, entry, settlement)
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,7 @@ def pages(place: Place) -> tuple[str, ...]:
         *("/", "/inbox", "/inbox?all=1", "/data", f"/data/{dataset['name']}", "/grants"),
         *("/grants/new", *(f"/grants/{one}" for one in grants.values()), "/budgets"),
         *("/budgets/customers", "/running", "/policies", "/record", "/verify", "/doctor"),
+        *("/settlements", f"/settlements/{place.platform.project}"),
         *("/people", "/people/ben", "/account", "/nowhere"),
     )
 

@@ -37,6 +37,7 @@ READS: Final = {
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
     *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
+    *("revenue.list", "revenue.show", "settlement.list", "settlement.show"),
     "witness.show",
 }
 OWN_ACCOUNT: Final = {
@@ -61,6 +62,8 @@ ADMINS: Final = {
     *("people.bind", "people.unbind"),
     *("people.add", "people.disable", "people.reset", "people.roles"),
     "policy.save",
+    *("revenue.sign", "settlement.approve", "settlement.dispute", "settlement.withdraw"),
+    *("settlement.pay", "settlement.confirm"),
     *("grant.unlock", "project.unfreeze", "requester.unblock", "notification.test"),
 }
 EVERY: Final = OPEN | READS | OWN_ACCOUNT | DIALS | DECIDERS | ADMINS

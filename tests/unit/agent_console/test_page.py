@@ -40,6 +40,7 @@ async def test_without_accounts_the_page_says_how_the_first_is_made_and_nothing_
             if one.method != "GET" or one.need == "open":
                 continue
             part = {"item": item.id, "name": "x", "grant": "g", "domain": "d", "job": item.job}
+            part |= {"project": "prj_0", "settlement": "a" * 64}
             answer = await browser.get(one.path.format(**part))
             assert answer.status_code == 401, one.id
             assert "secureflow agent people add" in answer.json()["hint"], one.id

@@ -15,6 +15,7 @@ export type Section =
   | 'inbox'
   | 'grants'
   | 'budgets'
+  | 'settlements'
   | 'policy'
   | 'verify'
   | 'doctor'

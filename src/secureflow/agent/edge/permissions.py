@@ -115,6 +115,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "grant.confirm": _DECIDES,
     "grant.revoke": _DECIDES,
     "grant.unlock": _ADMINISTERS,
+    "revenue.list": _READ,
     "revenue.show": _READ,
     "revenue.sign": _ADMINISTERS,
     "settlement.list": _READ,

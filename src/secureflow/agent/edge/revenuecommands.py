@@ -58,6 +58,7 @@ class RevenueCommands:
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
         return {
+            "revenue.list": self.projects,
             "revenue.show": self.agreement,
             "revenue.sign": self.sign,
             "settlement.list": self.every,
@@ -68,6 +69,10 @@ class RevenueCommands:
             "settlement.pay": self.pay,
             "settlement.confirm": self.confirm,
         }
+
+    async def projects(self) -> list[JSON]:
+        """Return the projects with an agreement pinned or signed here; nobody is asked."""
+        return list(await asyncio.to_thread(self.assembly.agreements.projects))
 
     async def agreement(self, project: str) -> dict[str, JSON]:
         """Return the pinned versions of a project's agreement, and the one to sign next."""
@@ -106,7 +111,7 @@ class RevenueCommands:
         one = _one(judged, settlement)
         result = await self._computed(one)
         return {**_line(one), "computed": result.json(), "digest": result.digest,
-                **_details(one, result)}  # fmt: skip
+                "centre": one.shown.computed, **_details(one, result)}  # fmt: skip
 
     async def approve(self, settlement: str, confirm: str, project: str = "") -> dict[str, JSON]:
         """Sign the amounts that this agent computed; `confirm` is their digest."""
@@ -349,6 +354,7 @@ def _line(one: Judged) -> dict[str, JSON]:
         "approvals": sorted(standing.approvals),
         "needed": one.agreement.quorum,
         "disputes": sorted(standing.disputes),
+        "withdrawn": sorted(standing.withdrawn),
         "since": standing.since,
         "closes": standing.closes,
         "closed": standing.closed,

@@ -56,7 +56,7 @@ class OwnAgreements:
         self._clock = clock
 
     def projects(self) -> list[str]:
-        """Return the projects with a pinned agreement."""
+        """Return the projects with an agreement that is pinned or was signed here."""
         return list(self._store.fact(PROJECTS) or [])
 
     def pinned(self, project: str) -> list[SignedAgreement]:
@@ -130,6 +130,8 @@ class OwnAgreements:
         signature = candidate.sign(self._party, self._key).signatures[self._party]
         with self._store.transaction():
             facts = {"project": project, "version": agreement.version, "digest": agreement.digest}
+            # From now on it is asked whether enough others signed it, too.
+            self._store.set_fact(PROJECTS, sorted({*self.projects(), project}))
             self._store.note(self._clock(), "revenue.signed", "", **facts)
         return {"project": project, "digest": agreement.digest, "signature": signature}
 

@@ -66,11 +66,13 @@ async def test_every_reading_operation_answers_as_it_is_described(page: OwnerPag
     job, grant = item.job, made.json()["id"]
     schemas = described(OPERATIONS)["components"]["schemas"]
     missing = {"policy", "charter", "suggestPolicy", "reviewProposal"}
+    missing |= {"revenue", "settlements", "settlement"}  # `test_revenue`: its centre keeps some
     for one in OPERATIONS:
         if one.method != "GET" or one.streams:
             continue
         name = "ben" if one.id == "person" else "customers"
-        path = one.path.format(item=item.id, name=name, grant=grant, domain="customers", job=job)
+        parts = {"item": item.id, "name": name, "grant": grant, "domain": "customers", "job": job}
+        path = one.path.format(**parts, project=PROJECT, settlement="a" * 64)
         root = adapter(one.answer).json_schema(mode="serialization").get("title")
         for language in ("en", "zh"):
             answer = await ben.get(path, **{"Accept-Language": language})

@@ -56,9 +56,9 @@ export function AnchorList() {
     return { items: data!.items.map(saidOf), next: data!.next ?? '' };
   };
   return (
-    <section aria-labelledby="anchors-all">
+    <div>
       <Flex vertical gap="small">
-        <Typography.Title level={2} id="anchors-all" className={css['title'] ?? ''}>
+        <Typography.Title level={2} className={css['title'] ?? ''}>
           {t('anchors:all')}
         </Typography.Title>
         <Space>
@@ -81,6 +81,6 @@ export function AnchorList() {
           empty={<Empty title={t('anchors:none.such')} />}
         />
       </Flex>
-    </section>
+    </div>
   );
 }

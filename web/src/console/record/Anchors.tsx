@@ -213,7 +213,7 @@ function HowFar({ one }: { one: Newest }) {
   if (one.behind === null) return <Tag>{t('anchors:state.other')}</Tag>;
   if (!one.behind) return <Tag color="success">{t('anchors:state.whole')}</Tag>;
   return (
-    <Tag color={one.late ? 'warning' : 'processing'}>
+    <Tag color={one.late ? 'warning' : 'default'}>
       {t(one.late ? 'anchors:state.late' : 'anchors:state.behind', { count: one.behind })}
     </Tag>
   );

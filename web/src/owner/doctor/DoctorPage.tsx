@@ -7,6 +7,8 @@ import { http } from '../api';
 import { useDeed } from '../deeds';
 import { Section } from '../parts/Section';
 import { useMay } from '../session';
+import { AnchorPlaces } from './AnchorPlaces';
+import css from './Doctor.module.css';
 import { commandIn, firstBroken, othersOf, stepsOf, type Check, type Step } from './steps';
 
 const STATUS = { ok: 'finish', failed: 'error', skipped: 'wait' } as const;
@@ -37,6 +39,9 @@ export default function DoctorPage() {
         {examine.isPending ? <Loading what={t('policies:doctor.working')} /> : null}
         {examine.isError ? <Failed error={examine.error} /> : null}
         {examine.data && !examine.isPending ? <Found checks={examine.data} /> : null}
+      </div>
+      <div className={css['anchors']}>
+        <AnchorPlaces />
       </div>
     </PageFrame>
   );

@@ -1,4 +1,5 @@
 import {
+  AccountBookOutlined,
   AuditOutlined,
   BarChartOutlined,
   DatabaseOutlined,
@@ -26,6 +27,7 @@ const ICONS: Partial<Record<Section, ReactNode>> = {
   grants: <UnlockOutlined />,
   budgets: <BarChartOutlined />,
   jobs: <ThunderboltOutlined />,
+  settlements: <AccountBookOutlined />,
   policy: <FileProtectOutlined />,
   record: <AuditOutlined />,
   verify: <SafetyCertificateOutlined />,

@@ -8,6 +8,7 @@ export const SECTIONS: readonly Section[] = [
   'grants',
   'budgets',
   'jobs',
+  'settlements',
   'policy',
   'record',
   'verify',

@@ -2,10 +2,10 @@ import { Tag } from 'antd';
 import { useTexts } from '../i18n';
 
 const COLOURS: Record<string, string> = {
-  open: 'processing',
+  open: 'default',
   approved: 'success',
   disputed: 'warning',
-  closed: 'processing',
+  closed: 'warning',
   paid: 'success',
   superseded: 'default',
   void: 'error',

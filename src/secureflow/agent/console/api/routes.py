@@ -7,6 +7,7 @@ from typing import Final
 from secureflow.agent.console.api import (
     account,
     activity,
+    anchors,
     budgets,
     datasets,
     events,
@@ -17,6 +18,7 @@ from secureflow.agent.console.api import (
     overview,
     people,
     policies,
+    revenue,
     session,
 )
 from secureflow.agent.console.api.operations import Operation
@@ -34,5 +36,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *people.OPERATIONS,
     *policies.OPERATIONS,
     *evidence.OPERATIONS,
+    *anchors.OPERATIONS,
+    *revenue.OPERATIONS,
     *events.OPERATIONS,
 )

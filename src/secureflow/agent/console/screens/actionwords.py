@@ -249,6 +249,11 @@ _AGENT: Final[Mapping[str, ActionKind]] = {
     "alarm": ActionKind(
         "agent", lambda f: Text("Raised an alarm ({code}).", code=f["code"]), warns=True
     ),
+    "anchor.untrusted": ActionKind(
+        "agent",
+        lambda f: Text("The place {place} is not to be trusted.", place=f["place"]),
+        warns=True,
+    ),
     "alarm.cleared": ActionKind("agent", _fixed("Cleared the alarm."), warns=True),
     "policy.saved": ActionKind(
         "agent", lambda f: Text("Saved the policy file {name}.", name=f["name"]), warns=True
