@@ -40,7 +40,7 @@ class Entry:
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = _hints(self.kind)
         for one in fields(self):
             if not _fits(getattr(self, one.name), hints[one.name]):
                 raise _malformed(self.kind, one.name)
@@ -362,15 +362,16 @@ def parse_entry(value: canonical.JSON) -> Entry:
         raise _malformed("?", "kind")
     if (made := KINDS.get(value["kind"])) is None:
         raise _malformed("?", "kind")
-    hints = _hints(made)
+    hints = _hints(made.kind)
     if set(value) != {"kind", *hints}:
         raise _malformed(made.kind, "kind")
     return made(**{name: _read(made.kind, name, value[name], hints[name]) for name in hints})
 
 
 @functools.cache
-def _hints(made: type[Entry]) -> Mapping[str, object]:
+def _hints(kind: str) -> Mapping[str, object]:
     """Return the type of each field; an outbox reads its entries again and again."""
+    made = KINDS[kind]
     hints = get_type_hints(made)
     return {one.name: hints[one.name] for one in fields(made)}
 
