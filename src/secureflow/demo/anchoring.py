@@ -46,7 +46,7 @@ class DemoAnchors:
         self.make = make
         self._stack = stack
         self._npm = npm
-        self._say = say
+        self._step = say
 
     def before_start(self, platform: Platform) -> None:
         """Write the place of a file into the settings of agents that were not started yet."""
@@ -71,7 +71,7 @@ class DemoAnchors:
         from secureflow.adapters.anchors.evm.opening import check_extra
 
         check_extra()
-        self._say("chain")
+        self._step("chain")
         found = anvil.program(self._npm) or anvil.install(self._npm)
         url = self._stack.enter_context(anvil.running(found, *anvil.FREE))
         owners = list(platform.parties.values())

@@ -75,7 +75,17 @@ def test_every_action_of_an_agents_log_has_its_chinese() -> None:
     facts = dict.fromkeys(
         (
             *("by", "reason", "code", "digest", "cause", "kind", "name", "of", "roles", "to"),
-            *("provider", "domain", "outcome", "verdict", "round", "terms", "until", "act"),
+            *(
+                "provider",
+                "domain",
+                "place",
+                "outcome",
+                "verdict",
+                "round",
+                "terms",
+                "until",
+                "act",
+            ),
         ),
         "x",
     )

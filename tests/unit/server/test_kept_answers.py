@@ -306,7 +306,9 @@ ONCE = sorted(
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
 )
-CHANGES = [name for name in ONCE if name != "cancel_job"]
+SETTLING = {"open_settlement", "close_settlement"}
+"""They need an agreement that every member signed, and jobs with whole records."""
+CHANGES = [name for name in ONCE if name not in {"cancel_job", *SETTLING}]
 
 
 ONLY_ASK = {"check_draft", "dry_run_job", "fill_job_template", "test_webhook"}

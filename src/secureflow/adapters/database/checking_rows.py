@@ -44,6 +44,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.PENDING_LOGINS,
     entities.QUESTIONS,
     entities.REVENUE,
+    entities.ANCHOR_STATEMENTS,
     entities.PREFERENCES,
     entities.WEBHOOKS,
     entities.DELIVERIES,

@@ -139,7 +139,7 @@ def assemble(
     people = People(store, key, party, clock, passwords)
     bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
-    deeds = _own_deeds(active, store, charter, witness, clock)
+    deeds = _own_deeds(active, store, charter, witness, clock, _contributing(kinds))
     own = active, key, store, charter, witness, clock, budgets, probing, channels, deeds
     context = AgentContext(*own, engines=ports.engines, code=code)
     rows = SelectedRows(context, ports.computing)
@@ -188,16 +188,22 @@ def _log_keys(charter: PinnedCharter) -> list[str]:
     return [pinned.log_key, *pinned.log_keys.values()]
 
 
+def _contributing(kinds: AgentKinds) -> frozenset[str]:
+    """Return the stages whose updates make something of all parties'."""
+    return frozenset(one.contributing for one in kinds.engines.values() if one.contributing)
+
+
 def _own_deeds(
     active: ActiveSettings,
     store: RecordStore,
     charter: PinnedCharter,
     witness: Witness,
     clock: Clock,
+    contributing: frozenset[str],
 ) -> OwnDeeds:
     """Return what puts deeds into the outbox of the owner's places, in the deed's transaction."""
     places = active.settings.anchors  # those that this process opened; a reload changes none
-    witness.deeds = own = OwnDeeds(store, lambda: places, charter.pinned, clock)
+    witness.deeds = own = OwnDeeds(store, lambda: places, charter.pinned, clock, contributing)
     return own
 
 

@@ -61,7 +61,7 @@ class Settling:
         The job ends anyway: the cause may be permanent, and no end would ever be signed.
         """
         context = self._context
-        steps = context.budgets.settle, self._anchor, context.probing.settle, self._settle_grant
+        steps = self._charge, context.probing.settle, self._settle_grant
         for settle in steps:
             try:
                 settle(job)
@@ -72,8 +72,9 @@ class Settling:
                 _log.warning("budget_not_settled", job=job.job, **facts)
                 context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
-    def _anchor(self, job: JobRecord) -> None:
-        """Anchor what the job let its domain's spending grow by."""
+    def _charge(self, job: JobRecord) -> None:
+        """Settle the budget, and anchor what the job let its domain's spending grow by."""
+        self._context.budgets.settle(job)
         committed = self._context.budgets.committed(job)
         if committed is not None:
             limit, spent = committed

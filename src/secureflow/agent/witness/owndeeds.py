@@ -44,7 +44,6 @@ from secureflow.kit.clock import Clock
 MICRO: Final = 1_000_000
 _HEADS: Final = "anchor/heads"
 _NONE: Final = bytes(32)
-_TRAIN: Final = "train"
 
 
 class OwnDeeds:
@@ -57,6 +56,7 @@ class OwnDeeds:
         places: returns the places in the owner's settings.
         charter: returns the pinned charter.
         clock: unix seconds.
+        contributing: the stages of all kinds of job whose updates make a model.
     """
 
     def __init__(
@@ -65,7 +65,9 @@ class OwnDeeds:
         places: Callable[[], Sequence[AnyPlace]],
         charter: Callable[[], Charter],
         clock: Clock,
+        contributing: frozenset[str],
     ) -> None:
+        self._contributing = contributing
         self._store = store
         self._places = places
         self._charter = charter
@@ -81,9 +83,9 @@ class OwnDeeds:
         if leaf.kind == "approval":
             self._job("jobs", RegisterJob(job_digest(leaf.job), _word(spec)), leaf.job)
             self._job("approvals", ApproveJob(job_digest(leaf.job), _word(spec)), leaf.job)
-        elif leaf.kind == "update" and document.get("stage") == _TRAIN:
+        elif leaf.kind == "update" and document.get("stage") in self._contributing:
             before = document["round"] - 1
-            if self._store.round(leaf.job, before, _TRAIN) is not None:
+            if self._store.round(leaf.job, before, document["stage"]) is not None:
                 self._round(leaf.job, before, document["model"])
         elif leaf.kind == FINISHED:
             self._ended(leaf.job, document)
@@ -152,7 +154,7 @@ class OwnDeeds:
         self._add("rounds", entry, {"job": job, "round": number, "model": model})
 
     def _ended(self, job: str, document: Mapping[str, JSON]) -> None:
-        trained = [one.round for one in self._store.rounds(job) if one.stage == _TRAIN]
+        trained = [one.round for one in self._store.rounds(job) if one.stage in self._contributing]
         if trained and document.get("model"):
             self._round(job, max(trained), str(document["model"]))
         known = self._heads()
