@@ -22,6 +22,7 @@ from secureflow.application.ports.storage import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
+from secureflow.domain.anchorstatements import AnchorRecord
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.deliveries import Delivery, Webhook
@@ -90,6 +91,8 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("pending_logins", PendingLogin("ab" * 32, "sso", "cd" * 32, "/jobs", 5, 9), {}),
     ("revenue", RevenueRecord("ab" * 32, "prj_1", "deed", 5, {"statement": {}}, "cd" * 32, "a"),
      {"project": "prj_1", "kind": "deed", "settlement": "cd" * 32, "organisation": "a"}),
+    ("anchors", AnchorRecord("1.ab", "ab" * 32, "a", "file:cd", "anchor", "", 5, 9, {"a": 1}),
+     {"organisation": "a", "place": "file:cd", "kind": "anchor", "digest": "ab" * 32}),
     ("questions", Question("job_1.bank-a.1", "job_1", "bank-a", 1, "Why?", "ab" * 16, 5),
      {"job": "job_1", "organisation": "bank-a"}),
     ("preferences", Preferences("usr_1", "zh", "ann@example.org", mailed=("job_ended",)), {}),
