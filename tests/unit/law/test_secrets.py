@@ -60,6 +60,7 @@ OPEN = {
     ("demo/study.py", "Study", "shares"): "who has which rows of the demo's table",
     ("engines/ledger/bundle_format.py", "BundleEntry", "salt"): "handed out in bundles",
     ("server/rest/audit.py", "Entry", "salt"): "handed out to who may read the document",
+    ("engines/anchors/entries.py", "SetContributions", "shares"): "basis points, for everybody",
 }
 HOLDERS = (
     Session(SECRET, 1, Account("usr_1", "sam")),
