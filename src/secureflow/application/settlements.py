@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.application.access import Principal, active_project, missing, permit, require
+from secureflow.application.access import Principal, missing, permit, require
 from secureflow.application.agreements import lock_of, member_project, seen
 from secureflow.application.jobevidence import JobRecords, finished_jobs
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -137,7 +137,7 @@ class Settlements:
         """Propose a settlement to the members; arguments and refusals as of `preview`."""
         async with self._begin() as work:
             await permit(work, principal, "settlement.open", project)
-            await active_project(work, principal, project)
+            await member_project(work, principal.organisation, project)
         shown = await self.preview(principal, project, jobs, entered, replaces)
         settlement, result = shown.stored.settlement, shown.stored.computed
         async with self._transactions() as transaction:
@@ -168,7 +168,7 @@ class Settlements:
         await self.show(principal, key)
         async with self._transactions() as transaction:
             work = transaction.work
-            await active_project(work, principal, project)
+            await member_project(work, principal.organisation, project)
             await work.lock(lock_of(project))
             before = _all_shown(await of_project(work, project))[key]
             if before.standing.closed is not None:

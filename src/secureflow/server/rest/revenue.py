@@ -29,6 +29,7 @@ from secureflow.texts import Language
 router = router_of("revenue", OnceRoute, f"{PREFIX}/projects/{{key}}")
 settlements = router_of("revenue", OnceRoute, f"{PREFIX}/settlements")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", examples=["training"])]
 
 
 class AgreementVersion(BaseModel):
@@ -73,7 +74,7 @@ class AgreementTerms(RequestBody):
     per_job: int = Field(0, ge=0, le=MAX_AMOUNT, description="Minor units of each job")
     entered: bool = Field(True, description="Whether a settlement may bring an amount of its own")
     unscored: Literal["left_out", "other_measures", "equal"] = "left_out"
-    kinds: list[str] = Field(
+    kinds: list[KindName] = Field(
         [], max_length=32, description="Kinds of job that count; empty: every kind"
     )
     quality: dict[Slug, Annotated[int, Field(ge=0, le=MAX_QUALITY)]] = Field(
