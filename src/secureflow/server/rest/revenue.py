@@ -21,7 +21,7 @@ from secureflow.engines.revenue.settlement import MAX_JOBS
 from secureflow.engines.revenue.view import SettlementView
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.documents import IN_FORMS, Wanted
-from secureflow.server.rest.idempotency import OnceRoute, shown_as
+from secureflow.server.rest.idempotency import OnceRoute, changes_nothing, shown_as
 from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import Key, Reference, RequestBody, Slug
 from secureflow.texts import Language
@@ -127,7 +127,7 @@ async def list_settlements(key: Key, use: Use, caller: Caller) -> SettlementList
 
 
 @router.post("/settlements/preview", summary="Preview a settlement")
-@shown_as(view)
+@changes_nothing
 async def preview_settlement(
     key: Key, body: SettlementRequest, use: Use, caller: Caller
 ) -> SettlementView:
