@@ -246,8 +246,11 @@ def computed(
         _booked(agreement, one, agreement.per_job + more)
         for one, more in zip(counted, extra, strict=True)
     )
-    if not any(one.amount for one in bookings):
+    amount = sum(one.amount for one in bookings)
+    if not amount:
         raise impossible("it has no amount")
+    if amount > canonical.MAX_INTEGER:
+        raise impossible("its amounts are more than can be written exactly")
     out = {job: reason for job, reason in reasons.items() if reason}
     return Computed(settlement.id, agreement.digest, bookings, out)
 

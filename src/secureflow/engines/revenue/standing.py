@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from secureflow.engines.revenue.agreement import Agreement
+from secureflow.engines.revenue.agreement import Agreement, keys_since
 from secureflow.engines.revenue.deeds import CENTRE, Deed
 from secureflow.engines.revenue.settlement import Computed, Settlement
 from secureflow.kit.text import Text
@@ -131,17 +131,23 @@ class _Case:
         return found.owed(self.agreement.payer)
 
 
-def check_signed(agreement: Agreement, log_keys: Iterable[str], deeds: Iterable[Deed]) -> None:
+def check_signed(
+    agreement: Agreement,
+    log_keys: Iterable[str],
+    deeds: Iterable[Deed],
+    versions: Iterable[Agreement] = (),
+) -> None:
     """Refuse deeds that nobody of the agreement signed (`settlement_deed_forged`).
 
     Args:
         agreement: whose members' keys count.
         log_keys: of the centre's log, the present one first: it signs `close`.
         deeds: foreign ones.
+        versions: all that stand or stood; keys of later ones count, too (`keys_since`).
     """
-    centre = tuple(log_keys)
+    centre, known = tuple(log_keys), tuple(versions)
     for one in deeds:
-        keys = (agreement.keys.get(one.organisation, ""),)
+        keys = keys_since(known, agreement, one.organisation)
         one.check(*(centre if one.organisation == CENTRE else keys))
 
 
