@@ -111,6 +111,7 @@ def _remember_own(world: RevenueWorld, bank: Any, bundle: Any) -> None:
             if leaf.leaf.author == bank.name and leaf.leaf.job == JOB:
                 bundled = {name: one[name] for name in ("leaf", "document", "salt")}
                 bank.store.add_leaf(OwnLeaf(leaf.hash(), JOB, leaf.leaf.kind, bundled))
+                bank.store.prove_leaf(leaf.hash(), one["index"])
 
 
 async def test_the_own_leaves_confirm_an_honest_record(world: RevenueWorld) -> None:
@@ -315,7 +316,7 @@ async def test_a_payee_that_approves_a_job_twice_is_refused_here(world: RevenueW
     from secureflow.engines.revenue.settlement import Settlement, computed
 
     forged = Settlement.from_json(loose)
-    records = await world.services.job_records.evidence([JOB])
+    records = await world.services.job_records.evidence([JOB], PROJECT)
     result = computed(shown.agreement.agreement, forged, records)
 
     def twist(kind: str, asked: Any, answer: Any) -> Any:
@@ -510,3 +511,17 @@ async def test_the_centre_takes_no_deed_that_its_member_did_not_sign(world: Reve
     told = Hands(world.services, "outsider").call("settlement.tell", {"deed": strange.json()})
     assert (await refused(told)).code == "not_found"
     assert world.deeds(key) == {}
+
+
+async def test_a_job_of_another_project_is_none_that_anybody_asks_about(
+    world: RevenueWorld,
+) -> None:
+    """A preview reads records as the operator: it must not tell of others' jobs."""
+    foreign = scored_bundle()
+    foreign["spec"] = foreign["spec"] | {"project": "prj_ffffffffffffffffffff"}
+    world.audit.bundles["job_foreign"] = foreign
+    told = []
+    for job in ("job_foreign", "job_nowhere"):
+        error = await refused(world.settlements.preview(world.admin, PROJECT, [job]))
+        told.append((error.code, error.message.replace(job, "")))
+    assert told[0][0] == told[1][0] == "not_found"
