@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from peers.revenue_world import BANKS, DAY, LOG, NOW, PROJECT, RevenueWorld
 
+from secureflow.agent.edge.revenuecommands import MAX_DEEDS
+from secureflow.application.settlements import MAX_OWN
 from secureflow.engines.anchors.entries import Split
+from secureflow.engines.revenue.agreement import MAX_MEMBERS
 from secureflow.engines.revenue.deeds import CENTRE, Act, Deed, parse_deed
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.crypto import SigningKey
@@ -193,3 +196,23 @@ async def test_a_deed_whose_answer_was_lost_is_told_again_as_it_was(
     assert kept is not None
     assert (kept.untold, dict(kept.refused)) == ([], {})
     assert bank.sent  # it goes to the places, too
+
+
+async def test_nobody_fills_a_settlement_so_that_others_are_not_heard(world: RevenueWorld) -> None:
+    key = await world.approved(("bank-a", "bank-b", "bank-c"))
+    for at in range(MAX_OWN["accuse"]):
+        flood = deed("accuse", key, "bank-c", NOW, code=f"x{at}", evidence="ab" * 32)
+        await world.settlements.tell("bank-c", flood.json())
+    more = deed("accuse", key, "bank-c", NOW, code="more", evidence="ab" * 32)
+    with pytest.raises(SecureFlowError, match="settlement_not_possible"):
+        await world.settlements.tell("bank-c", more.json())
+    bank = world.banks["bank-d"]
+    assert (await bank.commands.dispute(key, "rows"))["state"] == "disputed"
+    other = deed("accuse", key, "bank-b", NOW, code="more", evidence="ab" * 32)
+    await world.settlements.tell("bank-b", other.json())
+
+
+def test_what_members_may_sign_is_what_an_agent_reads() -> None:
+    once = 3  # approve, dispute, withdraw
+    most = MAX_MEMBERS * (once + MAX_OWN["accuse"]) + 2 * MAX_OWN["pay"] + 1
+    assert most <= MAX_DEEDS

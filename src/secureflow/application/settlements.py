@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,8 +32,12 @@ from secureflow.kit.errors import SecureFlowError
 PAGE: Final = 200
 """Deeds in one message to an agent, each with its receipt."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
-MAX_DEEDS: Final = 5000
-"""Of one settlement: approvals, disputes and payments of 256 members, with room."""
+MAX_OWN: Final[Mapping[str, int]] = {"accuse": 8, "pay": 900}
+"""Deeds of one kind that one organisation signs in a settlement, where it is not one anyway.
+
+With 256 members that leaves everybody's approval, dispute and confirmation its place among the
+5,000 deeds that an agent reads: nobody fills a settlement so that others are not heard in it.
+"""
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,8 @@ class Settlements:
             raise impossible(reason)
         if reason := _rewrites(shown, deed, self._clock()):
             raise impossible(reason)
-        if len(shown.deeds) >= MAX_DEEDS:
+        mine = [one for one, _ in shown.deeds if (one.organisation, one.act) == deed.key[1:3]]
+        if len(mine) >= MAX_OWN.get(deed.act, MAX_OWN["pay"]):
             raise impossible("it has too many deeds")
         facts = {"project": deed.project, "organisation": deed.organisation, **deed.json()}
         transaction.record(f"settlement.{deed.act}", facts)

@@ -123,12 +123,15 @@ class _Case:
     agreement: Agreement
     computed: Computed | None
 
+    def knows(self, standing: Standing) -> bool:
+        """Tell whether the amounts that were approved are known here."""
+        return self.computed is not None and self.computed.digest == standing.approved
+
     def owed(self, standing: Standing) -> Mapping[str, int]:
         """Return what is owed by the amounts that were approved, if they are known here."""
-        found = self.computed
-        if found is None or found.digest != standing.approved:
+        if self.computed is None or not self.knows(standing):
             return {}
-        return found.owed(self.agreement.payer)
+        return self.computed.owed(self.agreement.payer)
 
 
 def check_signed(
@@ -363,7 +366,9 @@ def _withdraw(case: _Case, standing: Standing, deed: Deed) -> Standing:
 
 def _close(case: _Case, standing: Standing, deed: Deed) -> Standing:
     closed = replace(standing, closed=deed.at)
-    return closed if case.computed is None or case.owed(closed) else _moved(closed, "settled")
+    # Who knows other amounts than were approved cannot say that nothing is owed.
+    nothing = case.knows(closed) and not case.owed(closed)
+    return _moved(closed, "settled") if nothing else closed
 
 
 def _pay(case: _Case, standing: Standing, deed: Deed) -> Standing:
