@@ -23,7 +23,13 @@ from secureflow.domain.revenue import RevenueRecord
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.revenue.agreement import SignedAgreement, keys_since
 from secureflow.engines.revenue.deeds import CENTRE, Deed, parse_deed
-from secureflow.engines.revenue.settlement import MAX_JOBS, Settlement, computed, impossible
+from secureflow.engines.revenue.settlement import (
+    MAX_JOBS,
+    Settlement,
+    computed,
+    impossible,
+    next_version,
+)
 from secureflow.engines.revenue.standing import Standing, ancestors, refusal, standing_of
 from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
@@ -290,17 +296,17 @@ class Settlements:
     ) -> Shown:
         if (agreement := known.current) is None:
             raise agreement_missing()
-        before = known.settlements.get(replaces)
-        if replaces and before is None:
+        if replaces and replaces not in known.settlements:
             raise missing("settlement", replaces)
         if not jobs:
             raise impossible("no finished job waits for one")
+        every = known.settlements.values()
         settlement = Settlement(
             project=project,
             agreement=agreement.agreement.digest,
             jobs=tuple(sorted(set(jobs))),
             entered=entered,
-            version=1 if before is None else before.settlement.version + 1,
+            version=next_version([one.settlement for one in every], jobs, replaces),
             replaces=replaces,
             at=self._clock(),
             nonce=secrets.token_hex(16),
@@ -351,6 +357,8 @@ def check_free(
     for key in binding:
         if key not in before and key != settlement.id and jobs & set(others[key].jobs):
             raise impossible("one of its jobs is in another settlement")
+    if settlement.version != next_version(others.values(), jobs, settlement.replaces):
+        raise impossible("a settlement of its jobs was opened meanwhile")
 
 
 def _rewrites(shown: Shown, deed: Deed, now: int) -> str:

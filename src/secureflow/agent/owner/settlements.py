@@ -372,6 +372,8 @@ class OwnSettlements:
                 continue
             if key not in judged or judged[key].standing.state not in _UNBINDING:
                 raise impossible("one of its jobs is in another settlement")
+            if other.version >= settlement.version:  # a place would not take it
+                raise impossible("a settlement of its jobs has its version, or a later one")
         if any(judged[key].standing.closed is not None for key in before if key in judged):
             raise impossible("the settlement that it replaces is closed")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from secureflow.application.settlements import check_free
 from secureflow.engines.revenue.agreement import MAX_AMOUNT, Weights, keys_since
-from secureflow.engines.revenue.settlement import MAX_JOBS, computed
+from secureflow.engines.revenue.settlement import MAX_JOBS, computed, next_version
 from secureflow.engines.revenue.standing import check_signed
 from secureflow.engines.revenue.view import decimals_of, money
 from secureflow.kit.canonical import MAX_INTEGER
@@ -92,3 +93,22 @@ def test_a_member_whose_key_changed_signs_in_older_settlements_too() -> None:
 def _parts(deed: object) -> dict[str, object]:
     names = ("act", "project", "settlement", "organisation", "at", "facts", "signature")
     return {one: getattr(deed, one) for one in names}
+
+
+def test_a_settlement_of_a_job_has_a_version_above_all_before_it() -> None:
+    """A job that a replacement left free again: a place takes ascending versions only."""
+    agreement = agreement_of(names_of(4))
+    first = settlement_of(agreement, "job_a", "job_b")
+    second = settlement_of(agreement, "job_a", version=2, replaces=first.id)
+    known = [first, second]
+    assert next_version(known, ["job_b"], "") == 2
+    assert next_version(known, ["job_a"], second.id) == 3
+    assert next_version(known, ["job_c"], "") == 1
+    assert next_version(known, ["job_c"], second.id) == 3
+    third = settlement_of(agreement, "job_b", version=2)
+    others = {one.id: one for one in known}
+    check_free(third, others, [second.id])
+    with pytest.raises(SecureFlowError, match="opened meanwhile"):
+        check_free(settlement_of(agreement, "job_b"), others, [second.id])
+    with pytest.raises(SecureFlowError, match="malformed_settlement"):
+        settlement_of(agreement, "job_b", replaces=first.id)
