@@ -14,6 +14,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, ask, confirmed, group, moment, say, show
 from secureflow.cli.revenue import terms
 from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
 
 agreements = group("The revenue agreements that this organisation signs.")
 settlements = group("Settlements, computed and decided at this agent.")
@@ -26,6 +27,7 @@ Confirm = Annotated[
     str, typer.Option("--digest", help=t("The digest that was read, all 64 characters."))
 ]
 _CONFIG: Final = Path("agent.yaml")
+_OWED: Final = ("place", "payer", "payee", "amount", "currency")
 _LISTED: Final = ("id", "version", "state", "jobs", "approvals", "disputes", "closes")
 
 
@@ -85,6 +87,28 @@ def show_settlement(settlement: Id, config: Config = _CONFIG, output: Output = F
         _told(found)
     else:
         show(found, output)
+
+
+@settlements.command("owed", help=t("Ask this agent's places what a project's payer owes."))
+def owed(project: Project, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show what is owed by places that others keep; an error of one is shown after the others."""
+    from secureflow.agent import api
+
+    found: list[dict[str, Any]] = api.anchor_owed(config, project)
+    if output is not Form.TABLE:
+        show(found, output)
+    else:
+        rows = [
+            {**one, "payee": payee, "amount": amount}
+            for one in found
+            for payee, amount in one["owed"].items()
+        ]
+        show(rows, output, _OWED)
+        if not found:
+            say(t("agent.yaml names no place that keeps what is settled."))
+    for one in found:
+        if one["trouble"] is not None:
+            raise SecureFlowError.from_json(one["trouble"])
 
 
 @settlements.command("approve", help=t("Sign the amounts of a settlement."))

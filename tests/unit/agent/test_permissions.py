@@ -36,7 +36,14 @@ READS: Final = {
     *("revenue.show", "settlement.list", "settlement.show"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
-    *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
+    *(
+        "anchor.list",
+        "anchor.show",
+        "anchor.heads",
+        "anchor.owed",
+        "anchor.verify",
+        "anchor.doctor",
+    ),
     *("revenue.list", "revenue.show", "settlement.list", "settlement.show"),
     "witness.show",
 }

@@ -69,7 +69,8 @@ def own_anchors(
         own_deeds.added = _waking(sender)
     telling = AnchorTelling(context, link, lambda: list(places))
     tasks: tuple[Running, ...] = (watch, sender, telling) if places else ()
-    return OwnAnchors(tasks, AnchorCommands(context, places, watch, sender, heads))
+    commands = AnchorCommands(context, places, watch, sender, heads, assembly.agreements)
+    return OwnAnchors(tasks, commands)
 
 
 def _waking(sender: Anchoring) -> Callable[[], None]:

@@ -135,6 +135,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "anchor.heads": _READ,
     "anchor.verify": _READ,
     "anchor.doctor": _READ,
+    "anchor.owed": _READ,
     "witness.show": _READ,
     "notification.list": _READ,
     "notification.read": _READ,

@@ -113,6 +113,8 @@ class RevenueCommands:
     async def every(self, project: str) -> list[dict[str, JSON]]:
         """Return a project's settlements and where they stand by what was checked here."""
         judged = await self._judged(project)
+        for one in judged.values():
+            await asyncio.to_thread(self.assembly.settlements.hand_over, one)
         return [_line(one) for one in judged.values()]
 
     async def show(self, settlement: str, project: str = "") -> dict[str, JSON]:

@@ -10,13 +10,14 @@ settlement that is closed while a dispute could still be heard.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.keptsettlements import Kept, SettlementShelf
 from secureflow.agent.record.store import RecordStore
+from secureflow.engines.anchors.entries import Entry, job_digest
 from secureflow.engines.revenue.agreement import Agreement
 from secureflow.engines.revenue.deeds import MAX_REFERENCE, SALT_BYTES, Act, Deed, commitment
 from secureflow.engines.revenue.outgoing import entries_of
@@ -29,11 +30,14 @@ from secureflow.engines.revenue.standing import (
     refusal,
     standings,
 )
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+Hand = Callable[[Sequence[tuple[Entry, Mapping[str, JSON]]]], int]
+"""Puts entries, each with what it stands for, into the outbox; returns how many are new there."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
 _NEW: Final = Standing()
 _OFTEN: Final = 60
@@ -76,6 +80,7 @@ class OwnSettlements:
         agreements: pinned here.
         log_keys: returns the keys of the pinned charter's log, the present one first.
         clock: unix seconds.
+        hand: hands entries to the places that keep deeds (`witness.owndeeds.OwnDeeds.settled`).
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class OwnSettlements:
         agreements: OwnAgreements,
         log_keys: Callable[[], Sequence[str]],
         clock: Clock,
+        hand: Hand,
     ) -> None:
         self._store = store
         self._party = party
@@ -93,8 +99,7 @@ class OwnSettlements:
         self._agreements = agreements
         self._log_keys = log_keys
         self._clock = clock
-        self.places: Callable[[], Iterable[str]] = lambda: ()
-        """Returns the names of the configured places that keep deeds (`Anchor.place`)."""
+        self._hand = hand
         self.shelf = SettlementShelf(store)
 
     def judge(self, project: str, shown: Sequence[ShownSettlement]) -> dict[str, Judged]:
@@ -257,25 +262,26 @@ class OwnSettlements:
 
         What was handed over before is on its way already. A vote on shares is due at once, a
         dispute once the settlement is approved, the vote to split once it is closed: enough
-        members' votes make it so at a place.
+        members' votes make it so at a place. Who approved nothing has no vote to hand over, but
+        its dispute, and its confirmation of what it was paid.
         """
         computed = judged.kept.computed
-        if computed is None or not judged.kept.approved:
+        if computed is None:
             return 0
         due = [one for one in judged.kept.told if _is_due(one, judged.standing)]
-        due += [one for one in judged.shown.deeds if one.act == "close"]
-        if judged.standing.closed is None:
-            due = [one for one in due if one.act != "close"]
-        settlement, places = judged.shown.settlement, tuple(self.places())
+        if judged.standing.closed is not None and judged.kept.approved:
+            due += [one for one in judged.shown.deeds if _closes(one, computed)]
+        # The vote first: a place takes a dispute only of shares that stand, perhaps by this vote.
+        ordered = sorted(in_order(due), key=lambda one: one.act != "approve")
         entries = [
-            entry
-            for deed in in_order(due)
-            for entry in entries_of(deed, judged.agreement, settlement, computed)
+            (entry, _opening(deed, entry, computed))
+            for deed in ordered
+            for entry in entries_of(deed, judged.agreement, judged.shown.settlement, computed)
         ]
-        if not places or not entries:
+        if not entries:
             return 0
         with self._store.transaction():
-            return self._store.add_anchor_entries(places, entries, self._clock())
+            return self._hand(entries)
 
     def _sign(
         self,
@@ -398,6 +404,27 @@ def _is_due(deed: Deed, standing: Standing) -> bool:
     if deed.act in ("dispute", "withdraw"):
         return standing.since is not None
     return deed.act in ("approve", "pay", "confirm")
+
+
+def _closes(deed: Deed, computed: Computed) -> bool:
+    """Tell whether a deed closes the amounts that were computed here."""
+    return deed.act == "close" and deed.facts["computed"] == computed.digest
+
+
+def _opening(deed: Deed, entry: Entry, computed: Computed) -> dict[str, JSON]:
+    """Return what an entry stands for, for this owner only.
+
+    The text behind a commitment is not repeated here: it is kept, and erased, in one place.
+    """
+    told: dict[str, JSON] = {
+        "project": deed.project,
+        "settlement": deed.settlement,
+        "act": deed.act,
+    }
+    names = {job_digest(one.job): one.job for one in computed.bookings}
+    if job := names.get(getattr(entry, "job", b"")):
+        told["job"] = job
+    return told
 
 
 def _check_closed(standing: Standing, shown: ShownSettlement, seen: int) -> None:
