@@ -208,7 +208,6 @@ async def test_a_place_is_made_with_members_that_are_each_one(here: World) -> No
     assert await made(here, [one], WIDE) is None
 
 
-@pytest.mark.full
 async def test_a_place_has_members_up_to_a_number(here: World) -> None:
     who, new = here.parties[0], here.others[0]
     others = [(word("m", i), address(i)) for i in range(1_000)]
