@@ -69,7 +69,15 @@ test('a place begins once, with bindings that hold and nothing else', async () =
     const [first, second] = made.people;
     assert.equal(await made.begin([{ ...first, signature: second.signature }]), 'refused: not_bound');
     assert.equal(await made.begin([first, first]), 'refused: in_use');
+    const [own, other] = [first, person(0)]; // two members of one account
+    assert.equal(await made.begin([own, other]), 'refused: in_use');
+    const twice = { ...second, member: first.member };
+    assert.equal(await made.begin([first, twice]), 'refused: in_use');
     assert.equal(await made.begin([]), 'refused: malformed');
+    const given = JSON.stringify({ place: PLACE, window: WINDOW, members: made.people.map(named) });
+    for (const args of [['begin', given], ['init', given, 'more'], ['init']]) {
+        assert.equal(await made.run(first, args, { init: true }), 'refused: malformed');
+    }
     await made.begin();
     assert.equal(await made.begin([first]), 'refused: begun');
     const told = await made.ask('place');
@@ -221,6 +229,20 @@ test('members come and go by votes, and votes are counted anew each time', async
     assert.deepEqual(await made.send(a, admit), ['kept']); // the votes from before are forgotten
 });
 
+test('members are a thousand at most', async () => {
+    const made = await world(1);
+    const admit = { kind: 'admit', ...named(person(3)) };
+    const [key] = [...made.channel.state.keys()].filter((one) => one.includes('members'));
+    const kept = made.channel.state.get(key);
+    const all = JSON.parse(kept.value.toString());
+    const others = [...Array(999).keys()].map((at) => String(at).padStart(64, '0'));
+    for (const [count, said] of [[999, 'full'], [998, 'kept']]) {
+        const more = Object.fromEntries(others.slice(0, count).map((one) => [one, { account: one }]));
+        kept.value = Buffer.from(JSON.stringify({ ...all, ...more }));
+        assert.deepEqual(await made.send(made.people[0], admit), [said]);
+    }
+});
+
 test('a member that takes itself out is a stranger for the rest of its batch', async () => {
     const made = await world(2);
     const [a, b] = made.people;
@@ -256,6 +278,8 @@ test('what is malformed is refused alone, and as a whole where it is no batch', 
     ]) {
         assert.equal(await made.run(a, args), 'refused: malformed', args.join(' '));
     }
+    const long = `{"log":"${hex(1)}"${' '.repeat(4 << 20)}}`;
+    assert.equal(await made.run(a, ['head', long]), 'refused: malformed');
     assert.equal(await made.run(a, ['constructor', '{}']), 'refused: no_function');
 });
 

@@ -233,7 +233,7 @@ def anchor_doctor(config: Path) -> list[dict[str, Any]]:
 
 def anchor_vote(config: Path, act: str, **asked: JSON) -> dict[str, Any]:
     """Vote at a place: `admit`, `remove`, `upgrade`, or `again`; see `agent.edge.anchorvotes`."""
-    return dict(control(config, f"anchor.{act}", **asked))
+    return dict(control(config, "anchor." + act, **asked))
 
 
 def anchor_account(config: Path, place: str) -> dict[str, JSON]:
