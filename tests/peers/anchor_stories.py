@@ -7,7 +7,7 @@ what the rules say (`engines.anchors.rules`), whose own tests say what that has 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.engines.anchors import entries as e
@@ -171,6 +171,44 @@ def alone(of: Story) -> None:
     of.send(e.Settle(of.people[1].member, 1, EUR, word("paid")), 0)
 
 
+def disputes(of: Story) -> None:
+    """Only what stands is disputed, once by each, and while the window is open."""
+    why, other = word("why"), word("other")
+    of.send(e.Dispute(JOB, 1, why), 0)
+    of.send(of.shares(0, 1), *range(FOUNDERS))
+    of.send(e.Dispute(JOB, 2, why), 0)
+    of.send(e.Dispute(JOB, 1, why), 0, 0, 1)
+    of.send(e.Dispute(JOB, 1, other), 0)
+    of.send(e.Withdraw(JOB, 1), 0, 0, 2)
+    of.send(e.Dispute(JOB, 1, other), 0)
+    of.passes(of.window)
+    of.send(e.Dispute(JOB, 1, why), 2)
+    of.send(of.split(), *range(FOUNDERS))
+    of.send(e.Withdraw(JOB, 1), 1)
+    of.send(of.split(), *range(FOUNDERS))
+    of.send(of.split(version=2), 0)
+
+
+def payments(of: Story) -> None:
+    """A payment is one thing, and what was confirmed is stated no more."""
+    payee, other = of.people[1].member, of.people[2].member
+    both = tuple(sorted((payee, other)))
+    halves = e.SetContributions(JOB, 1, word("scores"), both, (5_000, 5_000), payee)
+    of.send(halves, *range(5))
+    of.passes(of.window)
+    of.send(of.split(amount=200_000), *range(5))
+    first = e.Settle(payee, 60_000, EUR, word("first"))
+    of.send(first, 0, 0)
+    for changes in ({"payee": other}, {"amount": 60_001}, {"currency": e.currency_word("CNY")}):
+        of.send(replace(first, **changes), 0)  # type: ignore[arg-type]
+    of.send(replace(first, reference=word("second")), 0, 2)
+    got = e.Confirm(of.people[0].member, word("first"))
+    of.send(got, 2, 0, 1, 1)
+    of.send(replace(first, reference=word("second"), amount=40_000), 0)
+    of.send(replace(first, reference=word("third"), amount=1), 0)
+    of.send(replace(got, reference=word("second")), 1)
+
+
 STORIES: Final[tuple[Callable[[Story], None], ...]] = (
     counted_anew,
     late,
@@ -180,4 +218,6 @@ STORIES: Final[tuple[Callable[[Story], None], ...]] = (
     disputed_meanwhile,
     one_account_for_two,
     alone,
+    disputes,
+    payments,
 )
