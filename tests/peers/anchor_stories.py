@@ -209,6 +209,20 @@ def payments(of: Story) -> None:
     of.send(replace(got, reference=word("second")), 1)
 
 
+def bounds(of: Story) -> None:
+    """Contradictions are kept up to a number; what is committed to is committed to."""
+    halves = (bytes(32), bytes(32))
+    heads = [e.AnchorHead(word("log"), 3, word("root", at), halves) for at in range(66)]
+    specs = [e.RegisterJob(JOB, word("spec", at)) for at in range(66)]
+    said = [e.CommitRound(JOB, 1, word("m", at), word(1), word(2)) for at in range(10)]
+    for many in (heads, specs):
+        of.steps += [(0, [*many[:33]]), (1, [*many[33:], many[0]])]
+    of.steps += [(0, [*said, said[0]]), (1, [said[9]])]
+    own = e.CommitDataset(word("data"), word("about"), 10)
+    for one in (own, replace(own, cap=11), replace(own, commitment=word("more")), own):
+        of.send(one, 0)
+
+
 STORIES: Final[tuple[Callable[[Story], None], ...]] = (
     counted_anew,
     late,
@@ -220,4 +234,5 @@ STORIES: Final[tuple[Callable[[Story], None], ...]] = (
     alone,
     disputes,
     payments,
+    bounds,
 )

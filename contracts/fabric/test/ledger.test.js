@@ -124,6 +124,16 @@ test('heads: known, forked and shrinking ones', async () => {
     assert.deepEqual(heads.map((one) => one.size), [7, 5, 5, 4]);
 });
 
+test('a fork is shown however old it is', async () => {
+    const made = await world();
+    const [a] = made.people;
+    await made.send(a, anchor(1, 1), anchor(1, 2));
+    await made.send(a, ...[...Array(40).keys()].map((at) => anchor(at + 2, 1)));
+    const heads = await made.ask('heads', { log: hex(1) });
+    assert.equal(heads.length, 34);
+    assert.deepEqual(heads.slice(-2).map((one) => [one.size, one.root]), [[1, hex(1)], [1, hex(2)]]);
+});
+
 test('two members that anchor different heads do not conflict, of one size they do', async () => {
     const made = await world();
     const [a, b] = made.people;
@@ -309,4 +319,33 @@ test('views: approvals, agreement on a round, inclusion', async () => {
     assert.equal(await made.ask('verify', alone), true);
     assert.equal(await made.ask('verify', { ...alone, size: 0 }), false);
     assert.equal(await made.ask('verify', { ...alone, path: [hex(1)] }), false);
+});
+
+test('views refuse what is malformed, by name', async () => {
+    const made = await world(1);
+    const round = {
+        kind: 'commitRound', job: hex(5), round: 1, aggregate: hex(1), updates: hex(0), attestation: hex(0),
+    };
+    const leaf = { leaf: hex(1), index: 0, size: 1, path: [], root: hex(1) };
+    const good = {
+        head: { log: hex(1) },
+        roots: { log: hex(1), size: 1 },
+        heads: { log: hex(1) },
+        approvals: { job: hex(5), spec: hex(6) },
+        agreed: { entry: round },
+        standing: { job: hex(5) },
+        owed: { payer: hex(1), payee: hex(2), currency: EUR },
+        verify: leaf,
+    };
+    for (const [view, parameters] of Object.entries(good)) {
+        assert.notEqual(await made.ask(view, parameters), 'refused: malformed', view);
+        for (const name of Object.keys(parameters)) {
+            for (const wrong of [undefined, 'x', 1.5, ['x'], {}]) {
+                const said = await made.ask(view, { ...parameters, [name]: wrong });
+                assert.equal(said, 'refused: malformed', `${view} ${name}`);
+            }
+        }
+    }
+    assert.equal(await made.ask('agreed', { entry: anchor(1, 1) }), 'refused: malformed');
+    assert.equal(await made.ask('verify', { ...leaf, path: Array(65).fill(hex(1)) }), 'refused: malformed');
 });
