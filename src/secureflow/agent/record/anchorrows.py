@@ -140,6 +140,16 @@ class AnchorRows(BundleRows):
         )  # fmt: skip
         return _sent(rows[0]) if rows else None
 
+    def anchor_entries_of(self, key: str, place: str = "") -> list[Sent]:
+        """Return what became of the entry with a natural key, at one place or at each."""
+        rows = self._all(
+            "SELECT e.*, t.state AS going, t.position, t.receipt FROM anchor_entries e "
+            "LEFT JOIN anchor_tickets t ON t.place = e.place AND t.id = e.ticket "
+            "WHERE e.key = ?1 AND (?2 = '' OR e.place = ?2) ORDER BY e.number",
+            key, place,
+        )  # fmt: skip
+        return [_sent(row) for row in rows]
+
     def queued_anchor_entries(self, place: str, limit: int) -> list[Queued]:
         """Return entries that no ticket carries, in their order."""
         rows = self._all(

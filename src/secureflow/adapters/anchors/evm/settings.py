@@ -42,7 +42,7 @@ class EvmSettings:
     price: int = 0
     tip: int = 0
     most_gas: int = MAX_GAS
-    limit: int = 64
+    limit: int = 128
     span: int = 2_000
     seconds: float = 15.0
     authority: Path | None = None
