@@ -94,9 +94,11 @@ class AnchorWatch:
     def _troubled(self, settings: AnyPlace, error: SecureFlowError) -> None:
         """Keep what is wrong; write it down once, until something else is."""
         before = self.problems.get(settings.name)
+        if before is None or before.code != error.code:
+            self._tell(settings, error)
         self.problems[settings.name] = error
-        if before is not None and before.code == error.code:
-            return
+
+    def _tell(self, settings: AnyPlace, error: SecureFlowError) -> None:
         _log.warning("anchor_trouble", place=settings.name, code=error.code, message=error.message)
         if error.code == _UNTRUSTED:
             facts: dict[str, JSON] = {"place": settings.place, "message": error.message}

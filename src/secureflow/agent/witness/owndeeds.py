@@ -7,7 +7,9 @@ cannot happen. Nothing here waits for a place; a sender of its own carries the e
   that this agent accepted after a job of its own ended.
 - A job is registered with its spec by everyone who approves it: a centre that shows members
   different specs under one id is seen by all of them.
-- What a round gave is said by each member for itself, from the model that it was shown next.
+- What a round gave is said by each member for itself, from the model that it was shown next: some
+  jobs' models are a few whole numbers, so that only who knows the job's id can tell which
+  (`entries.round_digest`).
 - Of datasets only salted commitments leave; the salts stay in the record (`record.anchoredheads`).
 - Spending is the growth of what a privacy domain has spent in all, so that the sum at a place is
   the domain's own ε and stays below its limit, which charges that compose would not.
@@ -33,6 +35,7 @@ from secureflow.engines.anchors.entries import (
     RegisterJob,
     Spend,
     job_digest,
+    round_digest,
 )
 from secureflow.engines.anchors.reading import anchored_head
 from secureflow.engines.ledger.ends import FINISHED
@@ -150,7 +153,7 @@ class OwnDeeds:
         self._add(deed, entry, {"job": job})
 
     def _round(self, job: str, number: int, model: str) -> None:
-        entry = CommitRound(job_digest(job), number, _word(model), _NONE, _NONE)
+        entry = CommitRound(job_digest(job), number, round_digest(job, model), _NONE, _NONE)
         self._add("rounds", entry, {"job": job, "round": number, "model": model})
 
     def _ended(self, job: str, document: Mapping[str, JSON]) -> None:
