@@ -15,7 +15,7 @@ from peers.anchor_place import MemoryPlace, PlaceView, member
 from secureflow.agent.anchorsettings import FilePlace
 from secureflow.agent.edge.anchorwatch import AnchorWatch
 from secureflow.agent.record.anchoroutbox import RecordOutbox
-from secureflow.agent.witness import anchored
+from secureflow.agent.witness import anchored as judging
 from secureflow.agent.witness.anchored import UNPROVED, AnchoredHeads
 from secureflow.application.anchoring import Anchoring, Pace
 from secureflow.engines.anchors.entries import (
@@ -364,7 +364,7 @@ async def test_a_member_that_sends_heads_without_end_hides_nobody_elses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The centre signs as many heads as an accomplice likes, and proves none of them."""
-    monkeypatch.setattr(anchored, "MOST_JUDGED", 4)
+    monkeypatch.setattr(judging, "MOST_JUDGED", 4)
     agent = Anchored(tmp_path)
     await with_two_leaves(agent)
     many = [other_history(agent, 100 + at) for at in range(9)]
@@ -382,7 +382,7 @@ async def test_a_member_that_sends_heads_without_end_hides_nobody_elses(
 async def test_every_head_of_a_member_has_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(anchored, "MOST_JUDGED", 4)
+    monkeypatch.setattr(judging, "MOST_JUDGED", 4)
     agent = Anchored(tmp_path)
     await with_two_leaves(agent)
     agent.place.say(agent.account("bank-c"), *(other_history(agent, 100 + at) for at in range(9)))
@@ -406,7 +406,7 @@ async def test_what_one_member_has_a_place_keep_is_bounded_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MOST_WAITING", "MOST_FORGED", "MOST_FORKS"):
-        monkeypatch.setattr(anchored, name, 3)
+        monkeypatch.setattr(judging, name, 3)
     agent = Anchored(tmp_path)
     world = agent.world
     await with_two_leaves(agent)

@@ -121,15 +121,14 @@ class AnchorCommands:
 
     def _state(self, settings: AnyPlace) -> dict[str, JSON]:
         store, now = self._context.store, self._context.clock()
-        waiting = store.anchor_entries(settings.place, ended=False, limit=100_000)
-        oldest = min((one.at for one in waiting), default=None)
+        waiting, oldest, _ = store.anchor_backlog(settings.place)
         trouble = self.trouble(settings)
         return {
             "name": settings.name,
             "make": settings.make,
             "place": settings.place,
             "account": self._places[settings].account.hex(),
-            "waiting": len(waiting),
+            "waiting": waiting,
             "oldest": oldest,
             "late": 0 if oldest is None else max(0, now - oldest),
             "looked": self._watch.looked.get(settings.name),
@@ -180,7 +179,7 @@ class AnchorCommands:
                     settings.place, ended=True, limit=MOST_CHECKED,
                 )  # fmt: skip
                 for one in ended:
-                    if one.state == "final" and one.receipt is not None:
+                    if one.proven:
                         checked += 1
                         if not await anchor.checked(one.receipt, one.entry):
                             problems.append(false_receipt(settings.name, one).as_json())
