@@ -15,6 +15,8 @@ _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 MOST_LOGS: Final = 20_000
 """Events of one answer."""
 MOST_TOPICS: Final = 4
+MOST_NUMBER: Final = 2**53 - 1
+"""Of blocks, places in them and seconds: what a record and canonical JSON hold."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ def quantity(value: Any) -> int:
     return int(value, 16)
 
 
+def number(value: Any) -> int:
+    """Return the number of a block, of something in it, or of a transaction."""
+    found = quantity(value)
+    if found > MOST_NUMBER:
+        raise _odd()
+    return found
+
+
 def data(value: Any, length: int | None = None) -> bytes:
     """Return bytes, of just this length if it is given."""
     if not isinstance(value, str) or not _DATA.fullmatch(value):
@@ -93,7 +103,7 @@ def block(value: Any) -> Block | None:
     fields = _object(value)
     base = fields.get("baseFeePerGas")
     return Block(
-        quantity(fields.get("number")),
+        number(fields.get("number")),
         word(fields.get("hash")),
         quantity(fields.get("gasLimit")),
         None if base is None else quantity(base),
@@ -110,9 +120,9 @@ def receipt(value: Any) -> Receipt | None:
     to, contract = fields.get("to"), fields.get("contractAddress")
     return Receipt(
         word(fields.get("transactionHash")),
-        quantity(fields.get("blockNumber")),
+        number(fields.get("blockNumber")),
         word(fields.get("blockHash")),
-        quantity(fields.get("transactionIndex")),
+        number(fields.get("transactionIndex")),
         "" if to is None else address(to),
         quantity(fields.get("status")) == 1,
         quantity(fields.get("gasUsed")),
@@ -132,10 +142,10 @@ def _log(value: Any) -> Log:
         address(fields.get("address")),
         tuple(data(one, 32) for one in _list(fields.get("topics"), MOST_TOPICS)),
         data(fields.get("data")),
-        quantity(fields.get("blockNumber")),
+        number(fields.get("blockNumber")),
         word(fields.get("blockHash")),
         word(fields.get("transactionHash")),
-        quantity(fields.get("logIndex")),
+        number(fields.get("logIndex")),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
-from secureflow.adapters.anchors.evm.answers import Block, Receipt, block, quantity, receipt
+from secureflow.adapters.anchors.evm.answers import Block, Receipt, block, number, receipt
 from secureflow.adapters.anchors.evm.coding import function, judged_of, refusal_of
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, told, unavailable
 from secureflow.adapters.anchors.evm.node import LATEST, Node
@@ -134,7 +134,7 @@ class Outcomes:
             [("eth_getTransactionCount", (self._account.address, hex(settled)))]
         )
         try:
-            return quantity(one_of(answer[0])) > sent.nonce
+            return number(one_of(answer[0])) > sent.nonce
         except NodeFault:
             return False  # the node has no state of that block
 

@@ -29,6 +29,9 @@ NEWEST: Final = 100
 MOST_HEADS: Final = 1_000
 AT_ONCE: Final = 200
 """Members of one question."""
+MOST_MEMBERS: Final = 1_000
+"""As many as the contract takes; of those ever admitted it names at most 65,000."""
+MOST_PAGES: Final = 65_000 // AT_ONCE + 1
 
 
 class Reading:
@@ -68,6 +71,8 @@ class Reading:
         newest, _ = await self._node.view("heads", log, 0, NEWEST)
         most = (MOST_HEADS - NEWEST) // 2
         forks, firsts, _ = await self._node.view("forks", log, 0, most)
+        if len(newest) > NEWEST or max(len(forks), len(firsts)) > most:
+            raise unavailable("it names more heads than were asked for")
         every = [one for one in dict.fromkeys((*newest, *forks, *firsts)) if one[3] <= last]
         hashes = await self._hashes(sorted({number for *_, number in every}))
         return [
@@ -80,14 +85,17 @@ class Reading:
         await self._node.opened()
         found: list[Admit] = []
         begin = 0
-        while True:
+        for _ in range(MOST_PAGES):
             page, following = await self._node.view("members", begin, AT_ONCE)
             found += [Admit(key, word_of(who), signature) for key, who, signature in page]
+            if len(found) > MOST_MEMBERS:
+                break
             if following == 0:
                 return found
             if following <= begin:
                 raise unavailable("it counts members backwards")
             begin = following
+        raise unavailable("it names more members than there can be")
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         """Return what the payer owes the payee."""
