@@ -342,7 +342,9 @@ class PlaceSender:
             return 0
         queued = await self._outbox.queued(self.place, self._anchor.limit)
         full = len(queued) >= self._anchor.limit
-        if not queued or not (full or self._clock() - queued[0].at >= self._pace.gather):
+        # What was added while the clock was ahead is due: else it would wait until then.
+        gathering = bool(queued) and 0 <= self._clock() - queued[0].at < self._pace.gather
+        if not queued or (gathering and not full):
             return 0
         unfinished = [one.ticket for one in await self._outbox.carried(self.place)]
         ticket = await self._anchor.prepare([one.entry for one in queued], unfinished)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from secureflow.adapters.anchors.evm import answers
 from secureflow.adapters.anchors.evm.answers import Log, block, logs
 from secureflow.adapters.anchors.evm.coding import batch_of, call_of, entries_of, kept_of, topic
+from secureflow.adapters.anchors.evm.faults import TooMuchError
 from secureflow.adapters.anchors.evm.gas import dynamic_fees
 from secureflow.adapters.anchors.evm.reading import Reading
 from secureflow.adapters.anchors.evm.settings import MOST_FEE
@@ -53,6 +55,14 @@ def test_nor_is_a_block_or_a_time() -> None:
         else:
             with pytest.raises(InfrastructureError, match="malformed"):
                 kept_of(log)
+
+
+def test_too_many_events_are_too_much_and_not_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the block is read by its transactions."""
+    monkeypatch.setattr(answers, "MOST_LOGS", 3)
+    assert len(logs([said()] * 3)) == 3
+    with pytest.raises(TooMuchError):
+        logs([said()] * 4)
 
 
 class Members:

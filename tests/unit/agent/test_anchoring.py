@@ -471,3 +471,40 @@ async def test_the_owner_is_told_of_a_head_that_the_centre_does_not_prove(tmp_pa
     assert told["facts"]["sender"] == "bank-b"
     world.now += UNPROVED
     assert len(await look()) == 1
+
+
+async def test_a_clock_that_was_ahead_holds_up_no_head(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path, every=100)
+    world = agent.world
+    for seconds, count in ((10**7, 1), (50 - 10**7, 2)):
+        world.now += seconds
+        world.record()
+        await world.ask("cosign", {"head": world.head(), "job": ""})
+        assert len(agent.entries(AnchorHead)) == count
+
+
+async def test_a_full_disk_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner is told once there is room again."""
+    agent = Anchored(tmp_path)
+    world = agent.world
+    agent.place.admitted.append(member(agent.place.name, SigningKey.generate()))
+    note, tries = world.store.note, 0
+
+    def full(*arguments: Any, **facts: Any) -> None:
+        nonlocal tries
+        tries += 1
+        raise SecureFlowError("disk_full", "The disk is full.")
+
+    monkeypatch.setattr(world.store, "note", full)
+    watch = agent.watch
+    refusal = SecureFlowError("anchor_untrusted", "A stranger is a member.")
+    watch._troubled(agent.settings, refusal)
+    assert watch.problems["c"].code == "anchor_untrusted"
+    watch._troubled(agent.settings, refusal)
+    assert tries == 2
+    monkeypatch.setattr(world.store, "note", note)
+    for _ in range(2):
+        watch._troubled(agent.settings, refusal)
+    assert [one["action"] for one in world.store.actions()].count("anchor.untrusted") == 1

@@ -216,8 +216,8 @@ class OwnDeeds:
 def _due(place: AnyPlace, known: Mapping[str, JSON], now: int, head: Checkpoint) -> bool:
     if known.get("origin") == head.origin and head.size <= int(known["size"]):
         return False
-    waited = now - int(known.get("at", 0)) >= place.every if place.every else False
-    return bool(known.get("due")) or waited
+    waited = now - int(known.get("at", 0))  # below zero where the clock was ahead
+    return bool(known.get("due")) or bool(place.every and not 0 <= waited < place.every)
 
 
 def _nobody() -> None:

@@ -201,3 +201,13 @@ def test_what_is_on_its_way_is_counted_without_reading_it(store: QuickRecord) ->
         store.add_anchor_entries([PLACE], rounds(2, begin=9), 9)
     first = store.queued_anchor_entries(PLACE, 1)[0].number
     assert store.anchor_backlog(PLACE) == (5, 7, first)
+
+
+def test_what_was_added_while_the_clock_was_ahead_is_sent(play: Play) -> None:
+    async def story(world: World) -> None:
+        (entry,) = rounds(1)
+        with world.store.transaction():
+            world.store.add_anchor_entries([PLACE], [entry], world.now() + 365 * 86_400)
+        await world.until(lambda: world.states(entry) == ["final"])
+
+    play(story)

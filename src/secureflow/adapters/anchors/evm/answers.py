@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.adapters.anchors.evm.faults import unavailable
+from secureflow.adapters.anchors.evm.faults import too_much, unavailable
 from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.text import Text
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 MOST_LOGS: Final = 20_000
 """Events of one answer."""
 MOST_TOPICS: Final = 4
+MOST_IN_BLOCK: Final = 50_000
+"""Transactions: the hashes of more are longer than an answer may be."""
 MOST_NUMBER: Final = 2**53 - 1
 """Of blocks, places in them and seconds: what a record and canonical JSON hold."""
 
@@ -110,6 +113,11 @@ def block(value: Any) -> Block | None:
     )
 
 
+def transactions(value: Any) -> tuple[str, ...]:
+    """Return the hashes of a block's transactions, where their content was not asked for."""
+    return tuple(word(one) for one in _list(_object(value).get("transactions"), MOST_IN_BLOCK))
+
+
 def receipt(value: Any) -> Receipt | None:
     """Return a receipt; None if the transaction is in no block."""
     if value is None:
@@ -133,6 +141,8 @@ def receipt(value: Any) -> Receipt | None:
 
 def logs(value: Any) -> tuple[Log, ...]:
     """Return events; those that a reorganisation removed are none."""
+    if isinstance(value, list) and len(value) > MOST_LOGS:
+        raise too_much(Text("it has more than {most} events", most=MOST_LOGS))
     return tuple(_log(one) for one in _list(value, MOST_LOGS) if not _removed(one))
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from secureflow.adapters.anchors.evm.account import word_of
-from secureflow.adapters.anchors.evm.answers import Log, block, logs
+from secureflow.adapters.anchors.evm.answers import Log, block, logs, receipt, transactions
 from secureflow.adapters.anchors.evm.coding import kept_of, topic
-from secureflow.adapters.anchors.evm.faults import NodeFault, told, unavailable
+from secureflow.adapters.anchors.evm.faults import NodeFault, TooMuchError, unavailable
 from secureflow.adapters.anchors.evm.node import Node
 from secureflow.adapters.anchors.evm.rpc import MOST_EVENTS
 from secureflow.application.ports.anchor import AnchoredHead, Happened, Page, Position, Result
@@ -116,10 +116,12 @@ class Reading:
             try:
                 found, end_hash = await self._events(begin, end)
             except (NodeFault, InfrastructureError) as fault:
-                if span == 1:
-                    raise told(fault) if isinstance(fault, NodeFault) else fault from fault
-                span //= 2  # too many blocks or events for this node
-                continue
+                if span > 1:
+                    span //= 2  # too many blocks or events for this node
+                    continue
+                if not isinstance(fault, NodeFault | TooMuchError):
+                    raise
+                found, end_hash = await self._one_by_one(begin, after, limit)
             wanted = [one for one in found if after is None or _place(one) > _at(after)]
             page = [_happened(one) for one in wanted[:limit]]
             if len(wanted) > limit:
@@ -151,6 +153,38 @@ class Reading:
         if any(one.block == end and one.block_hash != last.hash for one in found):
             raise unavailable("the chain was reorganised meanwhile")
         return found, last.hash
+
+    async def _one_by_one(
+        self, number: int, after: Position | None, limit: int
+    ) -> tuple[list[Log], str]:
+        """Return a block's events by its transactions, up to one more than a page has.
+
+        Where gas is free and blocks have no end, one member can fill a block with more events than
+        anybody's node answers at once, and all others would read nothing behind it ever again.
+        """
+        (said,) = await self._node.rpc.known([self._node.head_question(number)])
+        at = self._node.present(block(said))
+        found: list[Log] = []
+        fresh = 0
+        for name in transactions(said):
+            (answer,) = await self._node.rpc.known(
+                [("eth_getTransactionReceipt", (f"0x{name}",))], MOST_EVENTS
+            )
+            one = receipt(answer)
+            if one is None or (one.block, one.block_hash) != (number, at.hash):
+                raise unavailable("the chain was reorganised meanwhile")
+            ours = [log for log in one.logs if self._is_kept(log)]
+            found += ours
+            fresh += sum(after is None or _place(log) > _at(after) for log in ours)
+            if fresh > limit:
+                break
+        places = [_place(log) for log in found]
+        if places != sorted(set(places)) or any(log.block_hash != at.hash for log in found):
+            raise unavailable("its events are not those that were asked for")
+        return found, at.hash
+
+    def _is_kept(self, log: Log) -> bool:
+        return log.address == self._node.settings.contract and log.topics[:1] == (topic("Kept"),)
 
     async def _hashes(self, numbers: Sequence[int]) -> dict[int, str]:
         answers = await self._node.rpc.known([self._node.head_question(one) for one in numbers])
