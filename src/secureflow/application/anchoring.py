@@ -36,6 +36,8 @@ PAGE: Final = 500
 MOST_PAGES: Final = 20
 """Pages read in one turn: a place that tells without end does not hold up what is sent."""
 PRUNE_SECONDS: Final = 3600.0
+PRUNE_EVENTS: Final = 20_000
+"""New events after which what is over is removed before its hour: a place may tell without end."""
 
 _log = get_logger(__name__)
 
@@ -130,6 +132,9 @@ class PlaceSender:
         self._contradicted: set[str] = set()
         self._refused: dict[str, tuple[float, Outcome]] = {}
         self._prune_at = 0.0
+        self._stored = 0
+        self._reorganised = False
+        self._reorganisations = Backoff(pace.fail, pace.longest)
 
     def wake(self) -> None:
         """End an idle pause; one after a failure is not shortened."""
@@ -149,16 +154,29 @@ class PlaceSender:
                 await self._failed(error)
                 continue
             except Exception:  # noqa: BLE001  the edge of a task: the other places go on
-                error = internal_at(self.place)
-                if not self._is_known(error):
+                unforeseen = internal_at(self.place)
+                if not self._is_known(unforeseen):
                     _log.exception("anchor_failed", place=self.place)
-                await self._failed(error)
+                await self._failed(unforeseen)
                 continue
             if self.trouble is not None:
                 _log.info("anchor_back", place=self.place)
             self.trouble = None
             self._failures.reset()
-            await self._rest(pause)
+            await self._rest(self._paused(pause))
+
+    def _paused(self, pause: float | None) -> float | None:
+        """Return the pause, a longer one each time that the place was reorganised again.
+
+        Everything is read and looked at anew then: a place that says so without end would have that
+        done without a pause.
+        """
+        if self._reorganised:
+            self._reorganised = False
+            return max(pause or 0.0, self._reorganisations.next())
+        if pause is None:
+            self._reorganisations.reset()
+        return pause
 
     def _is_known(self, error: SecureFlowError) -> bool:
         return self.trouble is not None and self.trouble.code == error.code
@@ -235,7 +253,8 @@ class PlaceSender:
             page = await self._anchor.happened(before, PAGE)
             if not page.events and page.cursor == before and not page.reorganised:
                 return True
-            await self._outbox.heard(self.place, page, self._member)
+            self._reorganised = self._reorganised or page.reorganised
+            self._stored += len(await self._outbox.heard(self.place, page, self._member))
             if not page.events:
                 return True
         return False
@@ -280,13 +299,16 @@ class PlaceSender:
         awaiting = await self._outbox.awaiting(self.place, one.ticket.id)
         if not same or max((slot for slot, _ in awaiting), default=-1) >= len(again.results):
             return None
-        keys = [key_of(entry) for _, entry in awaiting]
-        tellers = await self._outbox.tellers(self.place, keys)
+        tellers = await self._outbox.tellers(self.place, [entry for _, entry in awaiting])
         forgot = await self._outbox.forgot(self.place)
-        found = [
-            verdict_of(entry, _said(again, slot), tellers[key], self._member, forgot=forgot)
-            for (slot, entry), key in zip(awaiting, keys, strict=True)
-        ]
+        found = []
+        for slot, entry in awaiting:
+            who = tellers[key_of(entry)]
+            said = _said(again, slot)
+            otherwise = bool(who.other)
+            found.append(
+                verdict_of(entry, said, who.same, self._member, forgot=forgot, otherwise=otherwise)
+            )
         sure = [verdict for verdict in found if verdict is not None]
         return sure if len(sure) == len(found) else None
 
@@ -334,7 +356,9 @@ class PlaceSender:
             return 0
         queued = await self._outbox.queued(self.place, self._anchor.limit)
         full = len(queued) >= self._anchor.limit
-        if not queued or not (full or self._clock() - queued[0].at >= self._pace.gather):
+        # What was added while the clock was ahead is due: else it would wait until then.
+        gathering = bool(queued) and 0 <= self._clock() - queued[0].at < self._pace.gather
+        if not queued or (gathering and not full):
             return 0
         unfinished = [one.ticket for one in await self._outbox.carried(self.place)]
         ticket = await self._anchor.prepare([one.entry for one in queued], unfinished)
@@ -346,9 +370,9 @@ class PlaceSender:
 
     async def _prune(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_SECONDS
-            await self._outbox.prune(self.place)
+        if now >= self._prune_at or self._stored >= PRUNE_EVENTS:
+            self._prune_at, self._stored = now + PRUNE_SECONDS, 0
+            await self._outbox.prune(self.place, self._member)
 
     def _contradicts(self, one: Carried) -> None:
         if one.ticket.id not in self._contradicted:

@@ -24,6 +24,11 @@ from secureflow.engines.anchors.entries import (
 
 ANYBODYS: Final = (AnchorHead, RegisterJob, SetContributions, Split, Admit, Remove, Upgrade)
 """Deeds that are known whoever did them first; of votes, once they are carried."""
+EARLIER: Final = "earlier"
+"""Why an entry that is kept has no receipt: the ticket that kept it is forgotten."""
+OTHER_SIGNATURE: Final = "other_signature"
+"""Why a head counts as refused that a place calls known: whoever brought it first did not bring the
+log's own signature, so that it proves nothing to anybody."""
 
 
 def verdict_of(
@@ -33,6 +38,7 @@ def verdict_of(
     member: str,
     *,
     forgot: bool,
+    otherwise: bool = False,
 ) -> Verdict | None:
     """Return what an entry came to; None while the place contradicts itself.
 
@@ -42,11 +48,14 @@ def verdict_of(
         tellers: whose entries of the same natural key are among the place's events.
         member: our own charter key in lowercase hex.
         forgot: old events were pruned here, so that one may be missing.
+        otherwise: the place keeps this head under another signature only.
     """
     own, result = member in tellers, said.result
     if result == "refused":
-        return Verdict("known") if own else said
+        return Verdict("known", said.reason or EARLIER) if own else said
     if result == "known":
+        if otherwise and not tellers:
+            return Verdict("refused", OTHER_SIGNATURE)
         seen = own or (isinstance(entry, ANYBODYS) and bool(tellers))
         return said if seen or forgot else None
     return said if own else None

@@ -160,6 +160,8 @@ async def test_two_senders_with_one_key_are_told_apart(here: World, tmp_path: Pa
     first, second = (
         EvmAnchor(here.settings, open_account(path, plain_keys()), here.rpc) for _ in range(2)
     )
+    for one in (first, second):
+        one._is_member = lambda _: True  # type: ignore[method-assign]
     await first.prepare([job(1)], [])
     await first.prepare([job(2)], [])
     with pytest.raises(SecureFlowError) as raised:
@@ -480,6 +482,8 @@ async def test_a_doctor_sees_who_one_is(here: World) -> None:
     facts = dict((await here.anchor(here.parties[0]).probe()).facts)
     assert facts["member"] == here.parties[0].key.hex()
     assert facts["contract"] == here.settings.contract
+    with pytest.raises(SecureFlowError, match="no member's"):
+        await here.anchor(here.others[0]).prepare([head(1)], [])  # it waits until it is admitted
     probe = await here.anchor(here.others[0]).probe()
     assert here.others[0].account.address in probe.problem
     assert not (await here.anchor(None).probe()).problem

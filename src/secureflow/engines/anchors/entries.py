@@ -132,7 +132,7 @@ class CommitRound(Entry):
     Args:
         job: `job_digest`.
         round: from 1.
-        aggregate: digest of the model that the round gave.
+        aggregate: `round_digest` of the model that the round gave.
         updates: Merkle root over the round's leaves; zeros if it has none.
         attestation: digest of the enclave's evidence; zeros without one.
     """
@@ -338,6 +338,20 @@ KINDS: Final[Mapping[str, type[Entry]]] = {
 def job_digest(job: str) -> bytes:
     """Return what stands for a job's id: ids have 80 random bits, so that none can be guessed."""
     return canonical.sha256(b"secureflow anchor job v1\0" + job.encode())
+
+
+def round_digest(job: str, model: str) -> bytes:
+    """Return what stands for the model that a round of a job gave.
+
+    The job's id is the salt, which its members and auditors know and readers of a place do not: the
+    digest of a model of few whole numbers (totals of a preparation) alone could be found by trying.
+
+    Args:
+        job: its id.
+        model: the model's SHA-256 in hex.
+    """
+    said = {"job": job, "model": model}
+    return canonical.sha256(b"secureflow anchor round v1\0" + canonical.canonical_bytes(said))
 
 
 def log_digest(origin: str) -> bytes:

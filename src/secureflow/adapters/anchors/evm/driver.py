@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
-from secureflow.adapters.anchors.evm.answers import Block, block, quantity, word
+from secureflow.adapters.anchors.evm.answers import Block, block, number, word
 from secureflow.adapters.anchors.evm.checking import holds
 from secureflow.adapters.anchors.evm.coding import batch_of
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, shared_key, told, unavailable
-from secureflow.adapters.anchors.evm.gas import gas_for
+from secureflow.adapters.anchors.evm.gas import dynamic_fees, gas_for
 from secureflow.adapters.anchors.evm.node import LATEST, Node
 from secureflow.adapters.anchors.evm.outcomes import Outcomes
 from secureflow.adapters.anchors.evm.probing import probed
@@ -52,8 +52,6 @@ MOST_BYTES: Final = 60_000
 """Of a call with several entries: GoQuorum takes transactions of 64 KiB unless told otherwise."""
 _DOUBLINGS: Final = 8
 """Of the gas, after batches that ran out of it."""
-_BASE_SHARE: Final = 8
-"""At least this part of the base fee is the tip, so that a later ticket outbids an earlier one."""
 
 
 class EvmAnchor:
@@ -107,13 +105,17 @@ class EvmAnchor:
             raise _too_cheap(words)
         self._own(account)
         await self._node.opened()
-        said, newest = await self._rpc.known(
+        asked, *about = self._node.view_question("memberOf", account.address)
+        said, newest, member = await self._rpc.known(
             [
                 ("eth_getTransactionCount", (account.address, LATEST)),
                 self._node.head_question(LATEST),
+                (asked, about),
             ]
         )
-        nonce = max([quantity(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
+        if not self._is_member(member):
+            raise refused("the account is no member's")  # the entries wait until it is admitted
+        nonce = max([number(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
@@ -214,6 +216,9 @@ class EvmAnchor:
                 Text("{count} entries are a call of {size} bytes", count=count, size=size)
             )
 
+    def _is_member(self, answer: Any) -> bool:
+        return any(self._node.viewed("memberOf", answer)[0])
+
     def _check_gas(self, gas: int, most: int, count: int) -> None:
         if gas <= most:
             return
@@ -246,9 +251,8 @@ class EvmAnchor:
         base = newest.base or 0
         if self._settings.fees == "legacy" or (self._settings.fees == "auto" and base == 0):
             return {"gasPrice": self._settings.price}, self._settings.price
-        tip = max(self._settings.tip, base // _BASE_SHARE)
-        most = 2 * base + tip
-        return {"type": 2, "maxFeePerGas": most, "maxPriorityFeePerGas": tip}, most
+        fees = dynamic_fees(base, self._settings.tip, self._settings.most_fee)
+        return fees, fees["maxFeePerGas"]
 
 
 def _unsent(fault: NodeFault) -> SecureFlowError:

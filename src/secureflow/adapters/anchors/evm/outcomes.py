@@ -14,7 +14,7 @@ import asyncio
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
-from secureflow.adapters.anchors.evm.answers import Block, Receipt, block, quantity, receipt
+from secureflow.adapters.anchors.evm.answers import Block, Receipt, block, number, receipt
 from secureflow.adapters.anchors.evm.coding import function, judged_of, refusal_of
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, told, unavailable
 from secureflow.adapters.anchors.evm.node import LATEST, Node
@@ -141,7 +141,7 @@ class Outcomes:
             [("eth_getTransactionCount", (self._account.address, hex(settled)))]
         )
         try:
-            used = quantity(one_of(answer[0])) > sent.nonce
+            used = number(one_of(answer[0])) > sent.nonce
         except NodeFault:
             return False  # the node has no state of that block
         now = asyncio.get_running_loop().time()
