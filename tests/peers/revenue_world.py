@@ -32,6 +32,7 @@ from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.users import Role
 from secureflow.engines.anchors.entries import Entry
 from secureflow.kit.canonical import digest
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import SpiffeId
 from secureflow.server.revenueverbs import REVENUE_VERBS
@@ -110,13 +111,21 @@ class Hands:
 class Bank:
     """One member: its agent's record, commands, and what it sent to the places."""
 
-    def __init__(self, name: str, services: Any, clock: Callable[[], int], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        services: Any,
+        clock: Callable[[], int],
+        folder: Path,
+        key: SigningKey | None = None,
+        signed: SignedCharter = SIGNED_CHARTER,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.name, self.key, self.folder = name, BANKS[name], folder
+        self.name, self.key, self.folder = name, key or BANKS[name], folder
         self.store = RecordStore(folder / "record.db")
         charter = PinnedCharter(self.store, name, self.key, clock)
         if self.store.fact("charter") is None:
-            charter.pin(SIGNED_CHARTER, CHARTER.digest)
+            charter.pin(signed, signed.charter.digest)
         self.hands = Hands(services, name)
         agreements = OwnAgreements(self.store, name, self.key, charter, clock)
         self.places: list[AnyPlace] = [PLACE]

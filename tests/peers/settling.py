@@ -27,7 +27,8 @@ class Records:
     def __init__(self, project: str) -> None:
         self._project = project
 
-    async def evidence(self, jobs: Sequence[str]) -> list[JobEvidence]:
+    async def evidence(self, jobs: Sequence[str], project: str) -> list[JobEvidence]:
+        assert project == self._project
         parties = {bank: measured(None) for bank in BANKS}
         return [evidence_of(job, parties, project=self._project) for job in jobs]
 

@@ -54,7 +54,8 @@ class EvmPlace(PlaceSettings):
     `contract` is its address, `chain` the chain's id; a head counts once `confirmations` blocks
     stand on it (0: as soon as it is included, for IBFT, QBFT and Raft). `fees` are those of
     `legacy` or `dynamic` transactions, `auto` finds out; `price` is in wei for a unit of gas, and
-    `ca` a PEM file of the CAs to trust for a node with a private PKI.
+    `most_fee` what is paid for one at the most where blocks have a base fee; `ca` is a PEM file of
+    the CAs to trust for a node with a private PKI.
     """
 
     make: Literal["evm"]
@@ -64,6 +65,7 @@ class EvmPlace(PlaceSettings):
     confirmations: Annotated[int, Field(ge=0, le=10_000)] = 12
     fees: Literal["auto", "legacy", "dynamic"] = "auto"
     price: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    most_fee: Annotated[int, Field(ge=1, le=2**53 - 1)] = 500_000_000_000
     ca: Path | None = None
 
     @property

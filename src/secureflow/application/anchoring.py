@@ -4,7 +4,8 @@ Each place has a task of its own: none hinders another. A turn of it looks at ev
 on its way, reads the place's events to their end, believes what both say (`anchorverdicts`), and
 then sends. So that a place gets entries in their order, a further ticket is made only once all
 earlier ones are included and took effect. A place that cannot be asked is left alone for longer and
-longer; nothing is given up, and nothing waits for it but its own entries.
+longer; nothing is given up, and nothing waits for it but its own entries. Nor does an error that
+nobody foresaw: it is logged with its trace, and the place is tried again like one that is away.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ from secureflow.kit.backoff import Backoff
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 PAGE: Final = 500
 """Events asked for at once."""
 MOST_PAGES: Final = 20
 """Pages read in one turn: a place that tells without end does not hold up what is sent."""
 PRUNE_SECONDS: Final = 3600.0
+PRUNE_EVENTS: Final = 20_000
+"""New events after which what is over is removed before its hour: a place may tell without end."""
 
 _log = get_logger(__name__)
 
@@ -128,6 +132,9 @@ class PlaceSender:
         self._contradicted: set[str] = set()
         self._refused: dict[str, tuple[float, Outcome]] = {}
         self._prune_at = 0.0
+        self._stored = 0
+        self._reorganised = False
+        self._reorganisations = Backoff(pace.fail, pace.longest)
 
     def wake(self) -> None:
         """End an idle pause; one after a failure is not shortened."""
@@ -140,18 +147,43 @@ class PlaceSender:
             try:
                 pause = await self._turn()
             except SecureFlowError as error:
-                if self.trouble is None or self.trouble.code != error.code:
+                if not self._is_known(error):
                     _log.warning(
                         "anchor_away", place=self.place, code=error.code, message=error.message
                     )
-                self.trouble = error
-                await asyncio.sleep(_jittered(self._failures.next()))
+                await self._failed(error)
+                continue
+            except Exception:  # noqa: BLE001  the edge of a task: the other places go on
+                unforeseen = internal_at(self.place)
+                if not self._is_known(unforeseen):
+                    _log.exception("anchor_failed", place=self.place)
+                await self._failed(unforeseen)
                 continue
             if self.trouble is not None:
                 _log.info("anchor_back", place=self.place)
             self.trouble = None
             self._failures.reset()
-            await self._rest(pause)
+            await self._rest(self._paused(pause))
+
+    def _paused(self, pause: float | None) -> float | None:
+        """Return the pause, a longer one each time that the place was reorganised again.
+
+        Everything is read and looked at anew then: a place that says so without end would have that
+        done without a pause.
+        """
+        if self._reorganised:
+            self._reorganised = False
+            return max(pause or 0.0, self._reorganisations.next())
+        if pause is None:
+            self._reorganisations.reset()
+        return pause
+
+    def _is_known(self, error: SecureFlowError) -> bool:
+        return self.trouble is not None and self.trouble.code == error.code
+
+    async def _failed(self, error: SecureFlowError) -> None:
+        self.trouble = error
+        await asyncio.sleep(_jittered(self._failures.next()))
 
     async def _rest(self, pause: float | None) -> None:
         if pause is not None:
@@ -221,7 +253,8 @@ class PlaceSender:
             page = await self._anchor.happened(before, PAGE)
             if not page.events and page.cursor == before and not page.reorganised:
                 return True
-            await self._outbox.heard(self.place, page, self._member)
+            self._reorganised = self._reorganised or page.reorganised
+            self._stored += len(await self._outbox.heard(self.place, page, self._member))
             if not page.events:
                 return True
         return False
@@ -266,13 +299,16 @@ class PlaceSender:
         awaiting = await self._outbox.awaiting(self.place, one.ticket.id)
         if not same or max((slot for slot, _ in awaiting), default=-1) >= len(again.results):
             return None
-        keys = [key_of(entry) for _, entry in awaiting]
-        tellers = await self._outbox.tellers(self.place, keys)
+        tellers = await self._outbox.tellers(self.place, [entry for _, entry in awaiting])
         forgot = await self._outbox.forgot(self.place)
-        found = [
-            verdict_of(entry, _said(again, slot), tellers[key], self._member, forgot=forgot)
-            for (slot, entry), key in zip(awaiting, keys, strict=True)
-        ]
+        found = []
+        for slot, entry in awaiting:
+            who = tellers[key_of(entry)]
+            said = _said(again, slot)
+            otherwise = bool(who.other)
+            found.append(
+                verdict_of(entry, said, who.same, self._member, forgot=forgot, otherwise=otherwise)
+            )
         sure = [verdict for verdict in found if verdict is not None]
         return sure if len(sure) == len(found) else None
 
@@ -320,7 +356,9 @@ class PlaceSender:
             return 0
         queued = await self._outbox.queued(self.place, self._anchor.limit)
         full = len(queued) >= self._anchor.limit
-        if not queued or not (full or self._clock() - queued[0].at >= self._pace.gather):
+        # What was added while the clock was ahead is due: else it would wait until then.
+        gathering = bool(queued) and 0 <= self._clock() - queued[0].at < self._pace.gather
+        if not queued or (gathering and not full):
             return 0
         unfinished = [one.ticket for one in await self._outbox.carried(self.place)]
         ticket = await self._anchor.prepare([one.entry for one in queued], unfinished)
@@ -332,9 +370,9 @@ class PlaceSender:
 
     async def _prune(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_SECONDS
-            await self._outbox.prune(self.place)
+        if now >= self._prune_at or self._stored >= PRUNE_EVENTS:
+            self._prune_at, self._stored = now + PRUNE_SECONDS, 0
+            await self._outbox.prune(self.place, self._member)
 
     def _contradicts(self, one: Carried) -> None:
         if one.ticket.id not in self._contradicted:
@@ -351,6 +389,15 @@ class PlaceSender:
 def _said(outcome: Outcome, slot: int) -> Verdict:
     reason = outcome.reasons[slot] if slot < len(outcome.reasons) else ""
     return Verdict(outcome.results[slot], reason)
+
+
+def internal_at(place: str) -> SecureFlowError:
+    """Return what is told of an error at a place that nobody foresaw."""
+    return SecureFlowError(
+        "internal",
+        Text("The agent had an internal error at {place}.", place=place),
+        "The agent's log has the trace.",
+    )
 
 
 def _jittered(pause: float) -> float:

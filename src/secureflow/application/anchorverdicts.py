@@ -1,8 +1,9 @@
 """What an entry came to, by what a place says of it and by what it tells everybody.
 
 A node may lie about a result, or be behind. An entry that counts as kept is among the place's
-events under our own key; one that counts as known is there under our own, or, of heads and jobs,
-under anybody's; one that counts as refused is not. Else the place is asked again.
+events under our own key; one that counts as known is there under our own, or, of heads, jobs and
+votes that were carried without ours, under anybody's; one that counts as refused is not. Else the
+place is asked again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,24 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.application.ports.anchoroutbox import Verdict
-from secureflow.engines.anchors.entries import AnchorHead, Entry, RegisterJob
+from secureflow.engines.anchors.entries import (
+    Admit,
+    AnchorHead,
+    Entry,
+    RegisterJob,
+    Remove,
+    SetContributions,
+    Split,
+    Upgrade,
+)
 
-ANYBODYS: Final = (AnchorHead, RegisterJob)
-"""Deeds that are known whoever did them first."""
+ANYBODYS: Final = (AnchorHead, RegisterJob, SetContributions, Split, Admit, Remove, Upgrade)
+"""Deeds that are known whoever did them first; of votes, once they are carried."""
+EARLIER: Final = "earlier"
+"""Why an entry that is kept has no receipt: the ticket that kept it is forgotten."""
+OTHER_SIGNATURE: Final = "other_signature"
+"""Why a head counts as refused that a place calls known: whoever brought it first did not bring the
+log's own signature, so that it proves nothing to anybody."""
 
 
 def verdict_of(
@@ -23,6 +38,7 @@ def verdict_of(
     member: str,
     *,
     forgot: bool,
+    otherwise: bool = False,
 ) -> Verdict | None:
     """Return what an entry came to; None while the place contradicts itself.
 
@@ -32,11 +48,14 @@ def verdict_of(
         tellers: whose entries of the same natural key are among the place's events.
         member: our own charter key in lowercase hex.
         forgot: old events were pruned here, so that one may be missing.
+        otherwise: the place keeps this head under another signature only.
     """
     own, result = member in tellers, said.result
     if result == "refused":
-        return Verdict("known") if own else said
+        return Verdict("known", said.reason or EARLIER) if own else said
     if result == "known":
+        if otherwise and not tellers:
+            return Verdict("refused", OTHER_SIGNATURE)
         seen = own or (isinstance(entry, ANYBODYS) and bool(tellers))
         return said if seen or forgot else None
     return said if own else None

@@ -158,7 +158,9 @@ def pay(
     """State a payment."""
     from secureflow.agent import api
 
-    confirmed(t("Sign that {amount} were paid to {payee}?", amount=amount, payee=payee), yes)
+    confirmed(
+        t("Sign that {amount} minor units were paid to {payee}?", amount=amount, payee=payee), yes
+    )
     facts: dict[str, Any] = {"payee": payee, "amount": amount, "reference": reference}
     found: dict[str, Any] = api.settlement_decide(config, "pay", settlement, **facts)
     say(t("Reference of the payment: {reference}",
@@ -202,13 +204,16 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
 
 def _told(found: dict[str, Any]) -> None:
     """Show a settlement that this agent computed."""
-    from secureflow.engines.revenue.view import in_steps
+    from secureflow.engines.revenue.view import decimals_of, in_steps, money
+
+    def written(amount: int) -> str:
+        return money(amount, decimals_of(found["currency"]), found["currency"])
 
     show(
         {
             **_row(found),
             "payer": found["payer"],
-            "amount": f"{found['computed']['amount']} {found['currency']}",
+            "amount": written(found["computed"]["amount"]),
             "digest": found["digest"],
         },
         Form.TABLE,
@@ -225,7 +230,7 @@ def _told(found: dict[str, Any]) -> None:
                     "rows": measured.get("rows", 0),
                     "steps": measured.get("steps", 0),
                     "share": share,
-                    "amount": booking["amounts"][name],
+                    "amount": written(booking["amounts"][name]),
                 }
             )
     show(lines, Form.TABLE, tuple(lines[0]))
@@ -236,7 +241,7 @@ def _told(found: dict[str, Any]) -> None:
             t(
                 "Payment {reference}: {amount} to {payee}",
                 reference=one["reference"],
-                amount=one["amount"],
+                amount=written(one["amount"]),
                 payee=one["payee"],
             )
         )

@@ -363,6 +363,20 @@ _PLACES = (
         ),
     ),
     NotificationKind(
+        "anchor_unproved",
+        _WARNING,
+        ("sender", "place"),
+        "",
+        "",
+        lambda f: Text(
+            "The log signed a head that {sender} anchored at {place}, and for an hour the centre "
+            "has not proved that it is of the log that this agent sees: it may show its members "
+            "different ones. Compare with {sender}: secureflow agent anchor heads.",
+            sender=f["sender"],
+            place=f["place"],
+        ),
+    ),
+    NotificationKind(
         "anchor_untrusted",
         _WARNING,
         ("place",),

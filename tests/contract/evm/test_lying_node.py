@@ -224,9 +224,76 @@ async def test_a_node_that_takes_no_long_ranges_is_asked_for_short_ones(here: Wo
         found += [one.entry for one in page.events]
         page = await anchor.happened(page.cursor)
     assert found == [head(1), head(2), head(3)]
-    between(here).change = at("eth_getLogs", lambda _: RuntimeError("no"))
+
+
+async def everything(anchor: Any, limit: int) -> list[Any]:
+    page, found = await anchor.happened(None, limit), []
+    while page.events:
+        assert len(page.events) <= limit
+        found += page.events
+        page = await anchor.happened(page.cursor, limit)
+    return found
+
+
+async def test_a_block_with_more_events_than_an_answer_is_read_by_its_transactions(
+    here: World,
+) -> None:
+    """Where gas is free, one member can fill one: all others would be blind for what follows."""
+    anchor = here.anchor(here.parties[0], span=1_000)
+    other = here.anchor(here.parties[1])
+    await here.rpc.ask("evm_setAutomine", False)
+    try:
+        for one in (anchor, other):
+            sizes = range(1, 4) if one is anchor else range(4, 9)
+            await one.send(await one.prepare([head(size) for size in sizes], []))
+    finally:
+        await here.rpc.ask("evm_setAutomine", True)
+        await here.rpc.ask("evm_mine")
+    await carried(anchor, [head(9)])
+    wanted = [one.entry for one in await everything(anchor, 500)]
+    assert len(wanted) == 9
+
+    def no(method: str, params: Any, answer: Any) -> Any:
+        return RuntimeError("response too large") if method == "eth_getLogs" else answer
+
+    between(here).change = no
+    for limit in (1, 2, 3, 500):
+        assert [one.entry for one in await everything(anchor, limit)] == wanted
+    between(here).change = lambda method, params, answer: (
+        RuntimeError("no") if method in {"eth_getLogs", "eth_getTransactionReceipt"} else answer
+    )
     with pytest.raises(InfrastructureError, match="anchor_unavailable"):
         await anchor.happened(None)
+    between(here).change = lambda method, params, answer: (
+        no(method, params, answer)
+        if method != "eth_getTransactionReceipt"
+        else answer and {**answer, "blockHash": f"0x{word(1).hex()}"}
+    )
+    with pytest.raises(InfrastructureError, match="reorganised"):
+        await anchor.happened(None)
+
+
+async def test_a_receipt_that_comes_after_the_number_is_waited_for(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As anvil does under load: the transaction counts, and its receipt is not there yet."""
+    from secureflow.adapters.anchors.evm import outcomes
+
+    anchor = here.anchor(here.parties[0])
+    ticket = await anchor.prepare([head(1)], [])
+    await anchor.send(ticket)
+    between(here).change = at("eth_getTransactionReceipt", lambda _: None)
+    while int(await here.rpc.ask("eth_getTransactionCount", here.parties[0].account.address,
+                                 "latest"), 16) == 0:  # fmt: skip
+        pass
+    for _ in range(3):
+        assert (await anchor.outcome(ticket)).state == "waiting"
+    between(here).change = Between().change
+    assert (await finished(anchor, ticket)).results == ("kept",)
+    between(here).change = at("eth_getTransactionReceipt", lambda _: None)
+    assert (await anchor.outcome(ticket)).state == "waiting"  # it is waited for anew
+    monkeypatch.setattr(outcomes, "SURE", 0.0)
+    assert (await anchor.outcome(ticket)).state == "lost"
 
 
 async def test_a_price_that_the_chain_refuses_is_said_and_tried_again(here: World) -> None:

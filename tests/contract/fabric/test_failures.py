@@ -115,6 +115,13 @@ async def test_a_stream_of_events_that_is_cut_loses_and_doubles_nothing(network:
         assert (await reading).events == ()
 
 
+async def test_a_stream_without_end_and_without_events_ends_a_page(network: Network) -> None:
+    async with network.anchor(network.members[1], near=0, patience=2.0) as anchor:
+        with network.fault("dripping"):
+            assert (await anchor.happened(None)).events == ()
+        assert (await anchor.happened(None)).events
+
+
 async def test_another_transaction_than_the_proposed_one_is_not_signed(network: Network) -> None:
     async with network.anchor(network.members[0]) as anchor:
         with network.fault("swap"):

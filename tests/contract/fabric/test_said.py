@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from secureflow.adapters.anchors.fabric.driver import FabricAnchor, FabricKeys, FabricPlace
 from secureflow.adapters.anchors.fabric.events import Strange, done_of
+from secureflow.application.ports.anchor import Position, Ticket
 from secureflow.engines.anchors.entries import RegisterJob
-from tests.peers.fabric_world import head, python
+from secureflow.kit.errors import SecureFlowError
+from tests.peers.fabric_world import Authority, Member, head, python
 
 ENTRIES = [head(1), RegisterJob(b"j" * 32, b"s" * 32)]
 
@@ -95,6 +99,47 @@ def test_whatever_is_said_is_read_or_refused() -> None:
 def broken(text: str, draw: random.Random) -> str:
     at = draw.randrange(len(text))
     return text[:at] + draw.choice(["", "0", '"', "}", "[", "null", "9" * 20]) + text[at + 1 :]
+
+
+ODD: tuple[Any, ...] = (
+    None, True, 7, -1, 1.5, "", "x", "9" * 5000, [], [[]], [{}], {}, {"a": 1}, {"a": {}},
+    {"aa" * 32: {"account": 1, "signature": []}}, [{"tx": "ab" * 32}],
+    [{"tx": "ab" * 32, "root": 1, "size": "x", "sender": 1}],
+    {"place": [], "window": {}, "successor": 0}, {"place": 1},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+async def test_whatever_a_view_gives_is_a_named_error(odd: Any, tmp_path: Path) -> None:
+    """Any other exception would end the task that sends to this place, or the doctor."""
+    org = Authority("Org1MSP")
+    where = FabricPlace("h:1", b"", "ch", "cc", org.msp, Member(org, "ann").certificate)
+    anchor = FabricAnchor(where, lambda: tmp_path, lambda: FabricKeys(b""))
+    listed = odd if isinstance(odd, list) else []
+    answers = {
+        "evaluate": {"payload": json.dumps(odd)},
+        "info": {"height": 1.8e19, "hash": ""},
+        "block": {"hash": "xx", "transactions": listed},
+        "page": {"transactions": listed, "through": None},
+        "transaction": {"transaction": odd},
+        "status": {"block": 3, "code": "VALID"},
+    }
+
+    async def ask(do: str, patience: float, **more: Any) -> Any:
+        return answers[do]
+
+    anchor.gateway.ask = ask  # type: ignore[method-assign]
+    word, entry = bytes(32), ENTRIES[1]
+    receipt = {"place": anchor.place, "transaction": "ab" * 32}
+    for step in (
+        anchor.members(), anchor.heads(word), anchor.owed(word, word, word),
+        anchor.prepare([entry], []), anchor.outcome(Ticket("ab" * 32, {})),
+        anchor.happened(None), anchor.happened(Position(3, "xx", 5)),
+        anchor.checked(receipt, entry),
+    ):  # fmt: skip
+        with contextlib.suppress(SecureFlowError):
+            await step
+    assert (await anchor.probe()).problem
 
 
 def test_blocks_and_transactions_that_are_none_are_refused() -> None:

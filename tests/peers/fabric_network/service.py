@@ -200,12 +200,11 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
         number = asked.start_position.specified.number
         if after in self._chain.where:
             number = self._chain.where[after][0]
+        async for nothing in self._dripping():
+            yield nothing
         cut, told = self._cut, 0
         while not cut.is_set():
-            async with self._chain.grown:
-                while number >= len(self._chain.blocks) and not cut.is_set():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._chain.grown.wait(), 0.02)
+            await self._reached(number, cut)
             if cut.is_set():
                 break
             events = []
@@ -221,6 +220,17 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
                 break
             number += 1
         await context.abort(grpc.StatusCode.ABORTED, "the stream was cut")
+
+    async def _reached(self, number: int, cut: asyncio.Event) -> None:
+        async with self._chain.grown:
+            while number >= len(self._chain.blocks) and not cut.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._chain.grown.wait(), 0.02)
+
+    async def _dripping(self) -> Any:
+        while self.fault == "dripping":
+            yield gateway_pb2.ChaincodeEventsResponse(events=[], block_number=0)
+            await asyncio.sleep(0.01)
 
     async def _there(self, context: Any) -> None:
         if self.fault == "unavailable":

@@ -204,6 +204,47 @@ async def test_what_is_overtaken_at_a_place_is_told_later(tmp_path: Path) -> Non
     assert await telling.tell(agent.place.name) == 2
 
 
+async def test_what_was_told_ahead_of_a_late_deed_is_not_told_again(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    await agent.world.ask("consent", agent.world.consent_body())
+    store = agent.world.store
+    late = store.queued_anchor_entries(agent.place.name, 1)[0].number
+    with store.transaction():  # as one whose ticket contradicts itself
+        store._write("UPDATE anchor_entries SET state = 'carried' WHERE number = ?", late)
+    async with agent.sending(), asyncio.timeout(30):
+        while store.anchor_backlog(agent.place.name)[0] > 1:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+    centre, context = Centre(), agent.world.assembly.context
+    telling = AnchorTelling(context, centre, lambda: [agent.settings])
+    assert await telling.tell(agent.place.name) == 1
+    assert await telling.tell(agent.place.name) == 0
+    with store.transaction():
+        store._write("UPDATE anchor_entries SET state = 'queued' WHERE number = ?", late)
+    await agent.carried()
+    assert await telling.tell(agent.place.name) == 1
+    assert await telling.tell(agent.place.name) == 0
+    assert len(centre.told) == 2
+
+
+async def test_a_deed_too_long_for_a_statement_holds_up_no_other(tmp_path: Path) -> None:
+    """The centre takes a message whole or not at all."""
+    agent = Anchored(tmp_path)
+    await with_a_head(agent)
+    store, context = agent.world.store, agent.world.assembly.context
+    names = sorted(bytes([at % 256, at // 256]) * 16 for at in range(600))
+    shares = (10_000 - 599, *(1 for _ in range(599)))
+    long = SetContributions(b"\x01" * 32, 1, b"\x02" * 32, tuple(names), shares, names[0])
+    with store.transaction():
+        store.add_anchor_entries([agent.place.name], [long], 1)
+    agent.place.state.members.update((one.hex(), one.hex()) for one in names)
+    await agent.carried()
+    centre = Centre()
+    telling = AnchorTelling(context, centre, lambda: [agent.settings])
+    await telling.tell(agent.place.name)
+    assert [parse_statement(one).entry.kind for one in centre.told] == ["anchor"]
+    assert await telling.tell(agent.place.name) == 0
+
+
 async def test_an_agent_without_places_runs_nothing_for_them(tmp_path: Path) -> None:
     agent = Anchored(tmp_path)
     async with contextlib.AsyncExitStack() as stack:

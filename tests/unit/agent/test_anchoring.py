@@ -15,7 +15,8 @@ from peers.anchor_place import MemoryPlace, PlaceView, member
 from secureflow.agent.anchorsettings import FilePlace
 from secureflow.agent.edge.anchorwatch import AnchorWatch
 from secureflow.agent.record.anchoroutbox import RecordOutbox
-from secureflow.agent.witness.anchored import AnchoredHeads
+from secureflow.agent.witness import anchored as judging
+from secureflow.agent.witness.anchored import UNPROVED, AnchoredHeads
 from secureflow.application.anchoring import Anchoring, Pace
 from secureflow.engines.anchors.entries import (
     AnchorHead,
@@ -26,6 +27,7 @@ from secureflow.engines.anchors.entries import (
     Spend,
     job_digest,
     log_digest,
+    round_digest,
 )
 from secureflow.engines.anchors.reading import anchored_head
 from secureflow.engines.ledger.leaves import commitment
@@ -121,7 +123,8 @@ async def test_a_jobs_deeds_are_in_the_outbox_with_the_deeds_themselves(tmp_path
     await world.round(2)
     (given,) = agent.entries(CommitRound)
     model = world.train_body(2)["model"]["digest"]
-    assert (given.round, given.aggregate.hex()) == (1, model)
+    assert (given.round, given.aggregate) == (1, round_digest(JOB, model))
+    assert model not in str(given.json())  # totals of few whole numbers could be found by trying
     first = agent.entries(AnchorHead)[0]
     assert (first.log, first.size > 0) == (log_digest(ORIGIN), True)
     await agent.carried()
@@ -319,6 +322,34 @@ async def test_a_place_with_a_stranger_is_not_believed(tmp_path: Path) -> None:
     assert [one["action"] for one in world.store.actions()].count("anchor.untrusted") == 1
 
 
+async def test_an_error_that_nobody_foresaw_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Anchored(tmp_path)
+    asked = asyncio.Queue[None]()
+
+    async def members(view: PlaceView) -> Any:
+        asked.put_nowait(None)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(PlaceView, "members", members)
+    watch = agent.watch
+    monkeypatch.setattr("secureflow.agent.edge.anchorwatch.Backoff", lambda *_: _Hasty())
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await asked.get()
+    assert watch.problems["c"].code == "internal"
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class _Hasty:
+    def next(self) -> float:
+        return 0.001
+
+
 async def test_an_account_that_its_member_did_not_sign_is_not_believed(tmp_path: Path) -> None:
     agent = Anchored(tmp_path)
     other = member("file:elsewhere", agent.world.all_keys["bank-b"], b"\x07" * 32)
@@ -337,3 +368,171 @@ async def test_two_specs_under_one_id_are_told_to_the_owner(tmp_path: Path) -> N
     assert told["facts"] == {
         "place": agent.place.name, "sender": "bank-b", "entry": "registerJob",
     }  # fmt: skip
+
+
+async def with_two_leaves(agent: Anchored) -> None:
+    for _ in range(2):
+        agent.world.record()
+    await agent.world.ask("cosign", {"head": agent.world.head(), "job": ""})
+
+
+def denying(agent: Anchored, *sizes: int, grown: int = 0) -> None:
+    """Have the centre prove nothing about heads of these sizes; all others are of its log."""
+    call = agent.world.call
+
+    async def asked(kind: str, body: dict[str, Any]) -> Any:
+        if body.get("from") in sizes:
+            raise SecureFlowError("busy", "Later.")
+        return await call(kind, body)
+
+    agent.world.call = asked  # type: ignore[method-assign]
+
+
+async def test_a_member_that_sends_heads_without_end_hides_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The centre signs as many heads as an accomplice likes, and proves none of them."""
+    monkeypatch.setattr(judging, "MOST_JUDGED", 4)
+    agent = Anchored(tmp_path)
+    await with_two_leaves(agent)
+    many = [other_history(agent, 100 + at) for at in range(9)]
+    agent.place.say(agent.account("bank-c"), *many[:4])
+    agent.place.say(agent.account("bank-b"), other_history(agent, 2))
+    agent.place.say(agent.account("bank-c"), *many[4:])
+    denying(agent, *range(100, 109))
+    await agent.carried()
+    with pytest.raises(SecureFlowError) as caught:
+        await agent.look()
+    assert caught.value.code == "ledger_inconsistent"
+    assert agent.world.store.fact("alarm") is not None
+
+
+async def test_every_head_of_a_member_has_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "MOST_JUDGED", 4)
+    agent = Anchored(tmp_path)
+    await with_two_leaves(agent)
+    agent.place.say(agent.account("bank-c"), *(other_history(agent, 100 + at) for at in range(9)))
+    denying(agent, *range(100, 109))
+    await agent.carried()
+    heads, asked = agent.heads, list[int]()
+    compare = heads.compare
+
+    async def counted(head: str) -> Any:
+        asked.append(int(head.split("\n")[1]))
+        return await compare(head)
+
+    monkeypatch.setattr(heads, "compare", counted)
+    for _ in range(3):
+        with pytest.raises(SecureFlowError, match="busy"):
+            await heads.judge(agent.place.name)
+    assert [one for one in asked if one >= 100] == [*range(100, 109), 100]
+
+
+async def test_what_one_member_has_a_place_keep_is_bounded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MOST_WAITING", "MOST_FORGED", "MOST_FORKS"):
+        monkeypatch.setattr(judging, name, 3)
+    agent = Anchored(tmp_path)
+    world = agent.world
+    await with_two_leaves(agent)
+    spam = agent.account("bank-c")
+    agent.place.say(spam, *(other_history(agent, 100 + at) for at in range(5)))
+    denying(agent, *range(100, 105))
+    await agent.carried()
+    with pytest.raises(SecureFlowError, match="busy"):
+        await agent.look()
+    assert len(world.store.anchored_heads(verdict="waiting")) == 3
+    for at in range(5):
+        lie = AnchorHead(log_digest(ORIGIN), 200 + at, b"\x06" * 32, (b"\x01" * 32, b"\x02" * 32))
+        agent.place.say(agent.account("bank-b"), lie)
+        await agent.carried()
+        with pytest.raises(SecureFlowError, match="busy"):
+            await agent.look()
+    assert len(world.store.anchored_heads(verdict="forged")) == 3
+    for at in range(5):
+        job = job_digest(f"job_{at}")
+        agent.place.say(spam, RegisterJob(job, b"\x01" * 32), RegisterJob(job, b"\x02" * 32))
+    await agent.carried()
+    told = [one["action"] for one in world.store.actions()]
+    assert (told.count("anchor.forged"), told.count("anchor.forked")) == (3, 3)
+
+
+async def test_after_an_alarm_nobodys_head_is_called_a_contradiction(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    world = agent.world
+    await with_two_leaves(agent)
+    agent.place.say(agent.account("bank-c"), other_history(agent, 2))
+    agent.place.say(agent.account("bank-b"), anchored_head(world.head(1), world.log_key.public))
+    await agent.carried()
+    for _ in range(3):
+        with pytest.raises(SecureFlowError, match="ledger_inconsistent"):
+            await agent.look()
+    found = {one.head.size: one.verdict for one in world.store.anchored_heads()}
+    assert found[2] == "contradiction"
+    assert found[1] == "waiting"
+
+
+async def test_the_owner_is_told_of_a_head_that_the_centre_does_not_prove(tmp_path: Path) -> None:
+    """It need not deny it: a centre with two logs is busy whenever one of them is asked for."""
+    agent = Anchored(tmp_path)
+    world = agent.world
+    await with_two_leaves(agent)
+    agent.place.say(agent.account("bank-b"), other_history(agent, 7))
+    denying(agent, 7)
+    await agent.carried()
+    watch = agent.watch
+
+    async def look() -> list[Any]:
+        with pytest.raises(SecureFlowError, match="busy"):
+            await watch.look(agent.settings, agent.view)
+        return [one for one in world.store.actions() if one["action"] == "anchor.unproved"]
+
+    assert not await look()
+    world.now += UNPROVED
+    assert not await look()  # nothing came since: the centre may be away
+    world.record()
+    await world.ask("cosign", {"head": world.head(), "job": ""})
+    (told,) = await look()
+    assert told["facts"]["sender"] == "bank-b"
+    world.now += UNPROVED
+    assert len(await look()) == 1
+
+
+async def test_a_clock_that_was_ahead_holds_up_no_head(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path, every=100)
+    world = agent.world
+    for seconds, count in ((10**7, 1), (50 - 10**7, 2)):
+        world.now += seconds
+        world.record()
+        await world.ask("cosign", {"head": world.head(), "job": ""})
+        assert len(agent.entries(AnchorHead)) == count
+
+
+async def test_a_full_disk_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner is told once there is room again."""
+    agent = Anchored(tmp_path)
+    world = agent.world
+    agent.place.admitted.append(member(agent.place.name, SigningKey.generate()))
+    note, tries = world.store.note, 0
+
+    def full(*arguments: Any, **facts: Any) -> None:
+        nonlocal tries
+        tries += 1
+        raise SecureFlowError("disk_full", "The disk is full.")
+
+    monkeypatch.setattr(world.store, "note", full)
+    watch = agent.watch
+    refusal = SecureFlowError("anchor_untrusted", "A stranger is a member.")
+    watch._troubled(agent.settings, refusal)
+    assert watch.problems["c"].code == "anchor_untrusted"
+    watch._troubled(agent.settings, refusal)
+    assert tries == 2
+    monkeypatch.setattr(world.store, "note", note)
+    for _ in range(2):
+        watch._troubled(agent.settings, refusal)
+    assert [one["action"] for one in world.store.actions()].count("anchor.untrusted") == 1

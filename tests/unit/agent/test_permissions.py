@@ -71,6 +71,7 @@ ADMINS: Final = {
     "policy.save",
     *("revenue.sign", "settlement.approve", "settlement.dispute", "settlement.withdraw"),
     *("settlement.pay", "settlement.confirm"),
+    *("anchor.admit", "anchor.remove", "anchor.upgrade", "anchor.again"),
     *("grant.unlock", "project.unfreeze", "requester.unblock", "notification.test"),
 }
 EVERY: Final = OPEN | READS | OWN_ACCOUNT | DIALS | DECIDERS | ADMINS

@@ -312,7 +312,10 @@ ONCE = sorted(
 CHANGES = [name for name in ONCE if name != "cancel_job"]
 
 
-ONLY_ASK = {"check_draft", "dry_run_job", "fill_job_template", "test_webhook"}
+ONLY_ASK = {
+    *("check_draft", "dry_run_job", "fill_job_template", "test_webhook"),
+    "preview_settlement",
+}
 NOT_KEPT = {
     *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in

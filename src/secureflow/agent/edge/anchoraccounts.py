@@ -139,7 +139,7 @@ def _at_node(
     from secureflow.adapters.anchors.evm.opening import check_extra, open_account
 
     check_extra()
-    from secureflow.adapters.anchors.evm.answers import quantity
+    from secureflow.adapters.anchors.evm.answers import number
     from secureflow.adapters.anchors.evm.owning import sole_owner
     from secureflow.adapters.anchors.evm.rpc import Rpc
 
@@ -147,7 +147,7 @@ def _at_node(
         rpc = Rpc(url)
         try:
             (chain,) = await rpc.known([("eth_chainId", ())])
-            path = chain_key(settings, quantity(chain))
+            path = chain_key(settings, number(chain))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             maker = await asyncio.to_thread(open_account, path, settings.key_files)
             with sole_owner(path):

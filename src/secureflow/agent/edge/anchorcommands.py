@@ -31,6 +31,7 @@ PATIENCE: Final = 20.0
 """Seconds that a place may take to answer the owner."""
 LATE: Final = 3600
 """Seconds after which an unfinished entry is called late."""
+_PAGE: Final = 1000
 MOST_CHECKED: Final = 200
 """Receipts that are checked at once."""
 
@@ -95,8 +96,7 @@ class AnchorCommands:
                 "secureflow agent anchor list shows them.",
             )
         store = self._context.store
-        found = await asyncio.to_thread(store.anchor_entries, "", limit=1_000_000)
-        same = [one for one in found if one.entry.digest.hex() == entry]
+        same = await asyncio.to_thread(self._named_so, entry)
         if not same:
             raise SecureFlowError(
                 "not_found", Text("This agent anchored no deed {entry}.", entry=entry)
@@ -107,6 +107,15 @@ class AnchorCommands:
             "stands_for": store.opening(entry),
             "places": [{**self._told(one), "receipt": one.receipt} for one in same],
         }
+
+    def _named_so(self, entry: str) -> list[Sent]:
+        """Return what became of a deed, at each place; the record is read page by page."""
+        same: list[Sent] = []
+        before = 0
+        while page := self._context.store.anchor_entries("", before=before, limit=_PAGE):
+            same += [one for one in page if one.entry.digest.hex() == entry]
+            before = page[-1].number
+        return same
 
     async def kept_heads(self, place: str = "", limit: int = 100) -> list[dict[str, JSON]]:
         """Return heads that places keep, newest first, and what this agent made of each."""
@@ -165,17 +174,16 @@ class AnchorCommands:
 
     def _state(self, settings: AnyPlace) -> dict[str, JSON]:
         store, now = self._context.store, self._context.clock()
-        waiting = store.anchor_entries(settings.place, ended=False, limit=100_000)
-        oldest = min((one.at for one in waiting), default=None)
+        waiting, oldest, _ = store.anchor_backlog(settings.place)
         trouble = self.trouble(settings)
         return {
             "name": settings.name,
             "make": settings.make,
             "place": settings.place,
             "account": self._places[settings].account.hex(),
-            "waiting": len(waiting),
+            "waiting": waiting,
             "oldest": oldest,
-            "late": 0 if oldest is None else max(0, now - oldest),
+            "late": 0 if oldest is None else abs(now - oldest),
             "looked": self._watch.looked.get(settings.name),
             "trouble": trouble and trouble.as_json(),
         }
@@ -224,7 +232,7 @@ class AnchorCommands:
                     settings.place, ended=True, limit=MOST_CHECKED,
                 )  # fmt: skip
                 for one in ended:
-                    if one.state == "final" and one.receipt is not None:
+                    if one.proven:
                         checked += 1
                         if not await anchor.checked(one.receipt, one.entry):
                             problems.append(false_receipt(settings.name, one).as_json())

@@ -70,6 +70,7 @@ def open_evm_place(place: EvmPlace, settings: AgentSettings) -> Anchor:
             place.confirmations,
             place.fees,
             place.price,
+            most_fee=place.most_fee,
             authority=place.ca,
         ),
         account,

@@ -7,6 +7,7 @@ none loses nothing of it: the place has the deed, and this agent's record the re
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,7 +17,6 @@ from secureflow.agent.witness.headwatch import CentreLink
 from secureflow.application.ports.anchoroutbox import Sent
 from secureflow.domain.anchorstatements import MOST_HELD, MOST_TOLD
 from secureflow.engines.anchors.statements import Statement, sign_statement
-from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -44,6 +44,8 @@ class AnchorTelling:
         self._context = context
         self._link = link
         self._places = places
+        self._ahead: defaultdict[str, set[int]] = defaultdict(set)
+        """Numbers of entries that were told while an earlier one was still on its way."""
 
     async def run(self) -> None:
         """Tell what became final, until cancelled."""
@@ -56,6 +58,9 @@ class AnchorTelling:
             except SecureFlowError as error:
                 _log.info("anchors_not_told", code=error.code, message=error.message)
                 pause = LATER
+            except Exception:  # noqa: BLE001  the edge of a task: it is told later
+                _log.exception("anchors_not_told")
+                pause = LATER
             await asyncio.sleep(pause)
 
     async def tell(self, place: str) -> int:
@@ -66,8 +71,11 @@ class AnchorTelling:
         """
         found, until = await asyncio.to_thread(self._untold, place)
         for start in range(0, len(found), MOST_TOLD):
-            part = [self._statement(one) for one in found[start : start + MOST_TOLD]]
-            await self._link.call("anchor.tell", {"statements": part})
+            signed = [self._statement(one) for one in found[start : start + MOST_TOLD]]
+            part = [one.json() for one in signed if one.fits]
+            if part:
+                await self._link.call("anchor.tell", {"statements": part})
+            self._ahead[place].update(one.number for one in found[start : start + MOST_TOLD])
         await asyncio.to_thread(self._told, place, until)
         return len(found)
 
@@ -82,13 +90,14 @@ class AnchorTelling:
             if len(page) < _PAGE or page[-1].number <= told:
                 break
             before = page[-1].number
-        going = store.anchor_entries(place, ended=False, limit=100_000)
+        *_, oldest = store.anchor_backlog(place)
         until = max((one.number for one in found), default=told)
-        until = min([until, *(one.number - 1 for one in going)])
-        final = [one for one in found if one.state == "final" and one.receipt is not None]
+        until = until if oldest is None else min(until, oldest - 1)
+        final = [one for one in found if one.proven and one.number not in self._ahead[place]]
         return final[::-1], max(until, told)
 
     def _told(self, place: str, until: int) -> None:
+        self._ahead[place] = {one for one in self._ahead[place] if one > until}
         known = self._known()
         if known.get(place) == until:
             return
@@ -98,7 +107,7 @@ class AnchorTelling:
     def _known(self) -> dict[str, int]:
         return dict(self._context.store.fact(_TOLD) or {})
 
-    def _statement(self, one: Sent) -> JSON:
+    def _statement(self, one: Sent) -> Statement:
         statement = Statement(
             place=one.place,
             entry=one.entry,
@@ -108,4 +117,4 @@ class AnchorTelling:
             receipt=one.receipt,
             at=one.ended or one.at,
         )
-        return sign_statement(statement, self._context.key).json()
+        return sign_statement(statement, self._context.key)

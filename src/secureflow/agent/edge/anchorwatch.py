@@ -15,6 +15,7 @@ from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.witness.anchored import AnchoredHeads
 from secureflow.agent.witness.owndeeds import OwnDeeds
+from secureflow.application.anchoring import internal_at
 from secureflow.application.ports.anchor import Anchor
 from secureflow.engines.anchors.reading import check_members
 from secureflow.kit.backoff import Backoff
@@ -51,6 +52,7 @@ class AnchorWatch:
         self._heads = heads
         self.problems: dict[str, SecureFlowError] = {}
         """What is wrong with a place now, by its name in the settings."""
+        self._untold: set[str] = set()
         self.looked: dict[str, int] = {}
         """When each place's members were last found in order, in unix seconds."""
 
@@ -83,6 +85,11 @@ class AnchorWatch:
                 await asyncio.to_thread(self._troubled, settings, error)
                 await asyncio.sleep(pauses.next())
                 continue
+            except Exception:  # noqa: BLE001  the edge of a task: the other places go on
+                _log.exception("anchor_watch_failed", place=settings.name)
+                self.problems[settings.name] = internal_at(settings.name)
+                await asyncio.sleep(pauses.next())
+                continue
             self.problems.pop(settings.name, None)
             pauses.reset()
             await asyncio.sleep(settings.poll)
@@ -94,11 +101,24 @@ class AnchorWatch:
     def _troubled(self, settings: AnyPlace, error: SecureFlowError) -> None:
         """Keep what is wrong; write it down once, until something else is."""
         before = self.problems.get(settings.name)
+        if before is None or before.code != error.code:
+            _log.warning(
+                "anchor_trouble", place=settings.name, code=error.code, message=error.message
+            )
+            self._untold.discard(settings.name)
+            if error.code == _UNTRUSTED:
+                self._untold.add(settings.name)
+        if settings.name in self._untold:
+            self._tell(settings, error)
         self.problems[settings.name] = error
-        if before is not None and before.code == error.code:
-            return
-        _log.warning("anchor_trouble", place=settings.name, code=error.code, message=error.message)
-        if error.code == _UNTRUSTED:
-            facts: dict[str, JSON] = {"place": settings.place, "message": error.message}
+
+    def _tell(self, settings: AnyPlace, error: SecureFlowError) -> None:
+        """Tell the owner; while nothing can be written, at a later look."""
+        facts: dict[str, JSON] = {"place": settings.place, "message": error.message}
+        try:
             with self._context.store.transaction():
                 self._context.store.note(self._context.clock(), "anchor.untrusted", "", **facts)
+        except SecureFlowError as fault:
+            _log.warning("anchor_trouble_not_noted", place=settings.name, code=fault.code)
+            return
+        self._untold.discard(settings.name)

@@ -41,6 +41,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "anchor.forged": "anchor_forged",
     "anchor.forked": "anchor_forked",
     "anchor.untrusted": "anchor_untrusted",
+    "anchor.unproved": "anchor_unproved",
 }
 """The agent's action → what its owner is told."""
 

@@ -31,7 +31,7 @@ from secureflow.engines.revenue.standing import (
     standings,
 )
 from secureflow.kit.canonical import JSON
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -39,6 +39,9 @@ from secureflow.kit.text import Text
 Hand = Callable[[Sequence[tuple[Entry, Mapping[str, JSON]]]], int]
 """Puts entries, each with what it stands for, into the outbox; returns how many are new there."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
+_NEW: Final = Standing()
+_OFTEN: Final = 60
+"""Seconds between two notes of what waits for a quorum."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class OwnSettlements:
         deeds: dict[str, list[Deed]] = {}
         for one in shown:
             agreement = self._agreement(known, one.settlement)
-            check_signed(agreement, self._log_keys(), one.deeds)
+            check_signed(agreement, self._log_keys(), one.deeds, known.values())
             self._check_own(kept[one.settlement.id], one.deeds)
             received = kept[one.settlement.id].told
             deeds[one.settlement.id] = [*one.deeds, *received]
@@ -120,10 +123,21 @@ class OwnSettlements:
         for key in kept.keys() - deeds.keys():
             self._check_own(kept[key], ())  # the centre shows the settlement no more
         results = {key: one.computed for key, one in kept.items() if one.computed is not None}
-        every = [deed for listed in deeds.values() for deed in listed]
+        # What is signed for a later time counts from then on: nobody shortens a window by a date.
+        now = self._clock()
+        listed = [deed for several in deeds.values() for deed in several]
+        every = [deed for deed in listed if deed.at <= now + MAX_SKEW]
         found = standings(known, settlements.values(), every, results)
+        ahead = [deed for deed in listed if deed.act == "close" and deed.at > now + MAX_SKEW]
+        closing = found
+        if ahead:  # one that could not be by its own date convicts at once
+            closing = standings(known, settlements.values(), [*every, *ahead], results)
+        waited = self.shelf.waited(project)
         for one in shown:
-            _check_closed(found[one.settlement.id], one)
+            key, window = one.settlement.id, known[one.settlement.agreement].window
+            seen = waited.get(key, 0) + window if window else 0
+            _check_closed(closing[key], one, seen)
+        self._note_waiting(project, waited, found, now)
         return {
             one.settlement.id: Judged(
                 one,
@@ -364,8 +378,21 @@ class OwnSettlements:
                 continue
             if key not in judged or judged[key].standing.state not in _UNBINDING:
                 raise impossible("one of its jobs is in another settlement")
+            if other.version >= settlement.version:  # a place would not take it
+                raise impossible("a settlement of its jobs has its version, or a later one")
         if any(judged[key].standing.closed is not None for key in before if key in judged):
             raise impossible("the settlement that it replaces is closed")
+
+    def _note_waiting(
+        self, project: str, before: Mapping[str, int], found: Mapping[str, Standing], now: int
+    ) -> None:
+        """Keep when a settlement was seen without its quorum last, so that no date denies it."""
+        waiting = {key: now for key, one in found.items() if one.since is None}
+        if all(now - before.get(key, 0) < _OFTEN for key in waiting):
+            return
+        kept = {key: at for key, at in before.items() if found.get(key, _NEW).closed is None}
+        with self._store.transaction():
+            self.shelf.note_waited(project, {**kept, **waiting})
 
     def _text(self, judged: Judged, deed: Deed) -> str:
         return str((judged.kept.texts.get(deed.digest) or {}).get("text", ""))
@@ -400,15 +427,25 @@ def _opening(deed: Deed, entry: Entry, computed: Computed) -> dict[str, JSON]:
     return told
 
 
-def _check_closed(standing: Standing, shown: ShownSettlement) -> None:
+def _check_closed(standing: Standing, shown: ShownSettlement, seen: int) -> None:
+    """Refuse a close that could not be; `seen` is when the window ends by what was shown here.
+
+    An honest centre takes no approval of long ago, and closes an hour after the window: more than
+    clocks differ.
+    """
     for deed in shown.deeds:
-        if deed.act == "close" and deed.digest in standing.ignored:
+        if deed.act != "close":
+            continue
+        reason = standing.ignored.get(deed.digest, "")
+        if not reason and standing.closed is not None and deed.at < seen:
+            reason = "it was not shown here as approved for the whole dispute window"
+        if reason:
             raise SecureFlowError(
                 "settlement_closed_early",
                 Text(
                     "The centre closed settlement {settlement} though it could not: {reason}.",
                     settlement=deed.settlement,
-                    reason=standing.ignored[deed.digest],
+                    reason=reason,
                 ),
                 "Nothing is paid by it. Its signed statement is kept here: show it to the others.",
                 {"deed": deed.json()},

@@ -79,6 +79,28 @@ class AnchoredHeadRows(BundleRows):
         """Store the verdict on an anchored head."""
         self._write("UPDATE anchored_heads SET verdict = ? WHERE number = ?", verdict, number)
 
+    def drop_head(self, number: int) -> None:
+        """Delete an anchored head: its sender has enough of that verdict on record."""
+        self._write("DELETE FROM anchored_heads WHERE number = ?", number)
+
+    def heads_by_sender(self, place: str, verdict: Verdict) -> dict[str, int]:
+        """Return how many heads of a verdict each sender has at a place."""
+        rows = self._all(
+            "SELECT sender, count(*) AS count FROM anchored_heads WHERE place = ? "
+            "AND verdict = ? GROUP BY sender",
+            place, verdict,
+        )  # fmt: skip
+        return {row["sender"]: row["count"] for row in rows}
+
+    def waiting_heads(self, place: str, sender: str, after: int, limit: int) -> list[KeptHead]:
+        """Return a sender's heads at a place that wait to be judged, after a number, in order."""
+        rows = self._all(
+            "SELECT * FROM anchored_heads WHERE place = ? AND verdict = 'waiting' "
+            "AND sender = ? AND number > ? ORDER BY number LIMIT ?",
+            place, sender, after, limit,
+        )  # fmt: skip
+        return [one for row in rows if (one := _kept(row)) is not None]
+
     def trim_anchored_heads(self, place: str, most: int = MOST_HEADS) -> None:
         """Delete a place's oldest heads beyond a number, but none that accuses or waits."""
         self._write(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
-from secureflow.application.ports.anchoroutbox import Carried, Queued, TicketState, Verdict
+from secureflow.application.ports.anchoroutbox import Carried, Queued, Tellers, TicketState, Verdict
 from secureflow.engines.anchors.entries import Entry
 
 T = TypeVar("T")
@@ -82,6 +82,7 @@ class RecordOutbox:
     def _heard(self, place: str, page: Page, member: str) -> Sequence[Happened]:
         if page.reorganised:
             self._store.doubt_anchor_tickets(place)
+            self._store.doubt_anchor_events(place)
         fresh = [one for one in page.events if self._store.add_anchor_event(place, one)]
         for one in page.events:
             if one.sender == member:
@@ -91,14 +92,14 @@ class RecordOutbox:
             self._hear(place, fresh)
         return fresh
 
-    async def tellers(self, place: str, keys: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Return whose entries of these keys the stored events have."""
-        return self._store.anchor_tellers(place, keys)
+    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
+        """Return whose entries of their keys the stored events have."""
+        return self._store.anchor_tellers(place, entries)
 
     async def forgot(self, place: str) -> bool:
         """Return whether events were pruned."""
         return self._store.anchor_events_pruned(place)
 
-    async def prune(self, place: str) -> int:
+    async def prune(self, place: str, member: str) -> int:
         """Remove the oldest of what is over beyond what is kept."""
-        return await self._done(lambda: self._store.prune_anchor_rows(place))
+        return await self._done(lambda: self._store.prune_anchor_rows(place, member))

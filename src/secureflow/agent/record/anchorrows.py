@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.agent.record.bundlerows import BundleRows
 from secureflow.agent.record.damage import damaged, load_json
+from secureflow.application.anchorverdicts import EARLIER
 from secureflow.application.ports.anchor import Happened, Outcome, Position, Ticket
 from secureflow.application.ports.anchoroutbox import (
     MOST_DOUBTED,
@@ -21,6 +22,7 @@ from secureflow.application.ports.anchoroutbox import (
     Carried,
     Queued,
     Sent,
+    Tellers,
     TicketState,
     Verdict,
     key_of,
@@ -30,6 +32,8 @@ from secureflow.engines.anchors.entries import Entry, parse_entry
 ENDED: Final = ("final", "refused")
 CARRIED: Final = "carried"
 """An entry's state while its ticket's state says how far it is."""
+UNTOLD: Final = "untold"
+"""The result of an event that the place told before it was reorganised, and not since."""
 
 
 class AnchorRows(BundleRows):
@@ -139,6 +143,16 @@ class AnchorRows(BundleRows):
             place, key_of(entry),
         )  # fmt: skip
         return _sent(rows[0]) if rows else None
+
+    def anchor_entries_of(self, key: str, place: str = "") -> list[Sent]:
+        """Return what became of the entry with a natural key, at one place or at each."""
+        rows = self._all(
+            "SELECT e.*, t.state AS going, t.position, t.receipt FROM anchor_entries e "
+            "LEFT JOIN anchor_tickets t ON t.place = e.place AND t.id = e.ticket "
+            "WHERE e.key = ?1 AND (?2 = '' OR e.place = ?2) ORDER BY e.number",
+            key, place,
+        )  # fmt: skip
+        return [_sent(row) for row in rows]
 
     def queued_anchor_entries(self, place: str, limit: int) -> list[Queued]:
         """Return entries that no ticket carries, in their order."""
@@ -273,9 +287,10 @@ class AnchorRows(BundleRows):
     def correct_anchor_entry(self, place: str, one: Happened) -> None:
         """Make an own entry final that counts as refused: the place tells that it is kept."""
         self._write(
-            "UPDATE anchor_entries SET state = 'final', result = ?, reason = '' "
-            "WHERE place = ? AND key = ? AND state = 'refused'",
-            one.result, place, key_of(one.entry),
+            "UPDATE anchor_entries SET state = 'final', result = ?1, "
+            "reason = CASE reason WHEN '' THEN ?2 ELSE reason END "
+            "WHERE place = ?3 AND key = ?4 AND state = 'refused'",
+            one.result, EARLIER, place, key_of(one.entry),
         )  # fmt: skip
 
     def doubt_anchor_tickets(self, place: str) -> None:
@@ -296,24 +311,33 @@ class AnchorRows(BundleRows):
                 place, row["id"],
             )  # fmt: skip
 
-    def anchor_tellers(self, place: str, keys: Sequence[str]) -> dict[str, frozenset[str]]:
+    def doubt_anchor_events(self, place: str) -> None:
+        """Have no stored event count until the place tells it again."""
+        self._write(
+            "UPDATE anchor_events SET result = ? WHERE place = ? AND result <> ?1", UNTOLD, place
+        )
+
+    def anchor_tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
         """Return by natural key whose entries the stored events have."""
-        found: dict[str, set[str]] = {key: set() for key in keys}
+        spelled = {key_of(one): json.dumps(one.json()) for one in entries}
+        same: dict[str, set[str]] = {key: set() for key in spelled}
+        other: dict[str, set[str]] = {key: set() for key in spelled}
         rows = self._all(
-            "SELECT key, sender FROM anchor_events WHERE place = ?1 "
+            "SELECT key, sender, entry FROM anchor_events WHERE place = ?1 AND result <> ?3 "
             "AND key IN (SELECT value FROM json_each(?2))",
-            place, json.dumps(list(found)),
+            place, json.dumps(list(spelled)), UNTOLD,
         )  # fmt: skip
         for row in rows:
+            found = same if row["entry"] == spelled[row["key"]] else other
             found[row["key"]].add(row["sender"])
-        return {key: frozenset(senders) for key, senders in found.items()}
+        return {key: Tellers(frozenset(same[key]), frozenset(other[key])) for key in spelled}
 
     def anchor_events(self, place: str = "", *, after: int = 0, limit: int = 500) -> list[Any]:
         """Return (number, place, event) of stored events after a number, oldest first."""
         rows = self._all(
             "SELECT * FROM anchor_events WHERE (?1 = '' OR place = ?1) AND number > ?2 "
-            "ORDER BY number LIMIT ?3",
-            place, after, limit,
+            "AND result <> ?4 ORDER BY number LIMIT ?3",
+            place, after, limit, UNTOLD,
         )  # fmt: skip
         return [(row["number"], row["place"], _happened(row)) for row in rows]
 
@@ -325,13 +349,14 @@ class AnchorRows(BundleRows):
         return row is not None and bool(row["pruned"])
 
     def prune_anchor_rows(
-        self, place: str, ended: int = MOST_ENDED, events: int = MOST_EVENTS
+        self, place: str, member: str = "", ended: int = MOST_ENDED, events: int = MOST_EVENTS
     ) -> int:
-        """Remove the oldest of what is over beyond these numbers; return how many."""
+        """Remove the oldest of what is over beyond these numbers; return of how many sorts."""
         over = self._beyond(
-            "SELECT number FROM anchor_entries WHERE place = ? AND ended IS NOT NULL", place, ended
-        )
-        old = self._beyond("SELECT number FROM anchor_events WHERE place = ?", place, events)
+            "SELECT number FROM anchor_entries WHERE place = ? AND ended IS NOT NULL "
+            "ORDER BY number DESC LIMIT 1 OFFSET ?",
+            place, ended,
+        )  # fmt: skip
         if over is not None:
             self._write(
                 "DELETE FROM anchor_entries WHERE place = ? AND ended IS NOT NULL AND number <= ?",
@@ -342,15 +367,38 @@ class AnchorRows(BundleRows):
                 "(SELECT 1 FROM anchor_entries e WHERE e.place = ?1 AND e.ticket = id)",
                 place,
             )
-        if old is not None:
-            self._write("UPDATE anchor_cursors SET pruned = 1 WHERE place = ?", place)
-            self._write("DELETE FROM anchor_events WHERE place = ? AND number <= ?", place, old)
-        return int(over is not None) + int(old is not None)
+        pruned = [self._prune_events(place, member, events, own=own) for own in (False, True)]
+        return int(over is not None) + sum(pruned)
 
-    def _beyond(self, query: str, place: str, most: int) -> int | None:
-        """Return the newest number beyond the newest `most` rows of a query."""
-        row = self._one(f"{query} ORDER BY number DESC LIMIT 1 OFFSET ?", place, most)
+    def _prune_events(self, place: str, member: str, most: int, *, own: bool) -> bool:
+        """Remove the oldest events of this member, or of all others; tell whether there are."""
+        old = self._beyond(
+            "SELECT number FROM anchor_events WHERE place = ? AND (sender = ?) = ? "
+            "ORDER BY number DESC LIMIT 1 OFFSET ?",
+            place, member, own, most,
+        )  # fmt: skip
+        if old is None:
+            return False
+        self._write("UPDATE anchor_cursors SET pruned = 1 WHERE place = ?", place)
+        self._write(
+            "DELETE FROM anchor_events WHERE place = ? AND number <= ? AND (sender = ?) = ?",
+            place, old, member, own,
+        )  # fmt: skip
+        return True
+
+    def _beyond(self, query: str, *values: str | int) -> int | None:
+        """Return the newest number beyond the newest rows of a query."""
+        row = self._one(query, *values)
         return None if row is None else int(row["number"])
+
+    def anchor_backlog(self, place: str) -> tuple[int, int | None, int | None]:
+        """Return how many entries are on their way, since when the oldest, and its number."""
+        row = self._one(
+            "SELECT count(*) AS count, min(at) AS at, min(number) AS number FROM anchor_entries "
+            "WHERE place = ? AND ended IS NULL",
+            place,
+        )
+        return (0, None, None) if row is None else (row["count"], row["at"], row["number"])
 
 
 def _sent(row: Any) -> Sent:

@@ -5,13 +5,17 @@
    waits.
 2. An anchored head of this log that the log did not sign is its sender's lie (`forged`).
 3. Every other one is compared with what this agent accepted: at the same size with its own record,
-   else by a consistency proof that the centre is asked for. While there is none it waits; a
-   contradiction is the log's fraud: the alarm, and both signed heads are kept as evidence.
+   else by a consistency proof that the centre is asked for. While there is none it waits, and after
+   an hour in which the log went on its owner is told. A contradiction is the log's fraud: the
+   alarm, and both signed heads are kept as evidence.
+4. Each member has its share of what is looked at and kept, so that one that sends heads without end
+   (the log may sign it as many as it likes) hides nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,7 +24,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.anchor import Happened
 from secureflow.domain.charter import Charter
-from secureflow.engines.anchors.entries import AnchorHead
+from secureflow.engines.anchors.entries import MAX_MEMBERS, AnchorHead
 from secureflow.engines.anchors.reading import note_of
 from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.kit.canonical import JSON, b64decode
@@ -30,6 +34,17 @@ from secureflow.kit.logging import get_logger
 
 MOST_JUDGED: Final = 200
 """Heads of a place that are compared at one look."""
+MOST_WAITING: Final = 5_000
+"""Heads of one member that wait at a place: a month of them. Further ones are not stored."""
+MOST_WAITING_IN_ALL: Final = 100_000
+MOST_FORGED: Final = 100
+"""Forged heads of one member that are kept and told; one says as much as a thousand."""
+MOST_FORKS: Final = 100
+"""The same of its deeds that contradict others."""
+UNPROVED: Final = 3600
+"""Seconds for which the centre may give no proof of a head while this agent sees its log go on. A
+centre that shows members different logs has none, and need not say so."""
+_FORKS: Final = "anchor/forks"
 CONTRADICTIONS: Final = frozenset({"ledger_inconsistent", "ledger_key_ended"})
 FORGED: Final = "anchor_head_forged"
 _log = get_logger(__name__)
@@ -52,15 +67,30 @@ class AnchoredHeads:
         self._witness = witness
         self._charter = charter
         self._clock = clock
+        self._judged_up_to: dict[tuple[str, str], int] = {}
+        self._unproved_since: dict[int, tuple[int, int]] = {}
+        self._unproved_told: set[str] = set()
 
     def hear(self, place: str, events: Sequence[Happened]) -> None:
         """Store new events of a place to be judged; the caller's transaction."""
-        for one in events:
-            if isinstance(one.entry, AnchorHead):
+        heads = [one for one in events if isinstance(one.entry, AnchorHead)]
+        waiting = Counter(self._store.heads_by_sender(place, "waiting")) if heads else Counter()
+        for one in heads:
+            if waiting[one.sender] < MOST_WAITING and waiting.total() < MOST_WAITING_IN_ALL:
+                waiting[one.sender] += 1
                 self._store.add_anchored_head(place, one)
-            elif one.result == "fork":
-                self._tell("anchor.forked", place, one.sender, one.entry.kind)
+        for one in events:
+            if one.result == "fork" and not isinstance(one.entry, AnchorHead):
+                self._forked(place, one)
         self._store.trim_anchored_heads(place)
+
+    def _forked(self, place: str, one: Happened) -> None:
+        """Tell the owner of a deed that contradicts another, of each member so many times."""
+        told: dict[str, int] = dict(self._store.fact(_FORKS) or {})
+        name = f"{place}/{one.sender}"
+        if told.get(name, 0) < MOST_FORKS and (name in told or len(told) < MAX_MEMBERS):
+            self._store.set_fact(_FORKS, {**told, name: told.get(name, 0) + 1})
+            self._tell("anchor.forked", place, one.sender, one.entry.kind)
 
     async def judge(self, place: str) -> None:
         """Compare the heads of a place that wait with what this agent accepted, oldest first.
@@ -68,9 +98,10 @@ class AnchoredHeads:
         Raises:
             SecureFlowError: the alarm's, if there is one; the centre's, if it gives no proof now.
         """
-        waiting = await asyncio.to_thread(self._store.anchored_heads, place, "waiting", MOST_JUDGED)
+        self._witness.check_alarm()  # nothing is compared after it
+        waiting = await asyncio.to_thread(self._shares, place)
         refusal: SecureFlowError | None = None
-        for one in reversed(waiting):
+        for one in waiting:
             try:
                 note = note_of(one.head, self._charter().log_keys)
                 verdict: Verdict = "unknown" if note is None else await self.compare(note)
@@ -82,10 +113,27 @@ class AnchoredHeads:
                     raise
                 else:
                     refusal = refusal or error  # a larger head may be ahead of the centre's log
+                    await asyncio.to_thread(self._unproved, one)
                     continue
             await asyncio.to_thread(self._judged, one, verdict)
         if refusal is not None:
             raise refusal
+
+    def _shares(self, place: str) -> list[KeptHead]:
+        """Return heads to compare now: of each member as many, and in turn all that it has."""
+        senders = sorted(self._store.heads_by_sender(place, "waiting"))
+        found: list[KeptHead] = []
+        for sender in senders:
+            share = max(1, MOST_JUDGED // len(senders))
+            after = self._judged_up_to.get((place, sender), 0)
+            some = self._store.waiting_heads(place, sender, after, share)
+            if len(some) < share and after:
+                more = self._store.waiting_heads(place, sender, 0, share - len(some))
+                some += [one for one in more if one.number <= after]
+            if some:
+                self._judged_up_to[place, sender] = some[-1].number
+            found += some
+        return found
 
     async def compare(self, head: str) -> Verdict:
         """Compare a head that others keep, signed by the log, with what this agent accepted.
@@ -121,8 +169,23 @@ class AnchoredHeads:
                 return name
         return sender
 
-    def _judged(self, one: KeptHead, verdict: Verdict) -> None:
+    def _unproved(self, one: KeptHead) -> None:
+        """Tell the owner of a head that the centre does not prove, though its log goes on."""
+        now, size = self._clock(), self._witness.log_size
+        since, before = self._unproved_since.setdefault(one.number, (now, size))
+        if now - since < UNPROVED or size <= before or one.place in self._unproved_told:
+            return
+        self._unproved_told.add(one.place)
         with self._store.transaction():
+            self._tell("anchor.unproved", one.place, one.sender, one.head.kind)
+
+    def _judged(self, one: KeptHead, verdict: Verdict) -> None:
+        self._unproved_since.pop(one.number, None)
+        with self._store.transaction():
+            known = self._store.heads_by_sender(one.place, "forged") if verdict == "forged" else {}
+            if known.get(one.sender, 0) >= MOST_FORGED:
+                self._store.drop_head(one.number)
+                return
             self._store.judge_head(one.number, verdict)
             if verdict == "forged":
                 self._tell("anchor.forged", one.place, one.sender, one.head.kind)

@@ -7,7 +7,9 @@ cannot happen. Nothing here waits for a place; a sender of its own carries the e
   that this agent accepted after a job of its own ended.
 - A job is registered with its spec by everyone who approves it: a centre that shows members
   different specs under one id is seen by all of them.
-- What a round gave is said by each member for itself, from the model that it was shown next.
+- What a round gave is said by each member for itself, from the model that it was shown next: some
+  jobs' models are a few whole numbers, so that only who knows the job's id can tell which
+  (`entries.round_digest`).
 - Of datasets only salted commitments leave; the salts stay in the record (`record.anchoredheads`).
 - Spending is the growth of what a privacy domain has spent in all, so that the sum at a place is
   the domain's own ε and stays below its limit, which charges that compose would not.
@@ -35,6 +37,7 @@ from secureflow.engines.anchors.entries import (
     RegisterJob,
     Spend,
     job_digest,
+    round_digest,
 )
 from secureflow.engines.anchors.reading import anchored_head
 from secureflow.engines.ledger.ends import FINISHED
@@ -192,7 +195,7 @@ class OwnDeeds:
         self._add(deed, entry, {"job": job})
 
     def _round(self, job: str, number: int, model: str) -> None:
-        entry = CommitRound(job_digest(job), number, _word(model), _NONE, _NONE)
+        entry = CommitRound(job_digest(job), number, round_digest(job, model), _NONE, _NONE)
         self._add("rounds", entry, {"job": job, "round": number, "model": model})
 
     def _ended(self, job: str, document: Mapping[str, JSON]) -> None:
@@ -255,8 +258,8 @@ class OwnDeeds:
 def _due(place: AnyPlace, known: Mapping[str, JSON], now: int, head: Checkpoint) -> bool:
     if known.get("origin") == head.origin and head.size <= int(known["size"]):
         return False
-    waited = now - int(known.get("at", 0)) >= place.every if place.every else False
-    return bool(known.get("due")) or waited
+    waited = now - int(known.get("at", 0))  # below zero where the clock was ahead
+    return bool(known.get("due")) or bool(place.every and not 0 <= waited < place.every)
 
 
 def _nobody() -> None:

@@ -85,7 +85,7 @@ class Sent:
         at: unix seconds when it was added.
         ticket: the transaction's name; empty while it is queued.
         result: once it is final or refused.
-        reason: why it was refused.
+        reason: as in `Verdict`.
         position: where it is included.
         receipt: what proves it to others, once it is final.
         ended: unix seconds when it became final or refused.
@@ -103,13 +103,37 @@ class Sent:
     receipt: JSON = None
     ended: int | None = None
 
+    @property
+    def proven(self) -> bool:
+        """Tell whether the receipt proves the entry to others."""
+        return self.state == "final" and self.receipt is not None and not self.reason
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one entry of a finished ticket came to."""
+    """What one entry of a finished ticket came to.
+
+    Args:
+        result: what it counts as.
+        reason: why it is refused; of one that is kept all the same, why its ticket's receipt does
+            not prove it.
+    """
 
     result: Result
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tellers:
+    """Whose events of an entry's natural key are stored.
+
+    Args:
+        same: of just this entry.
+        other: of a head with another signature.
+    """
+
+    same: frozenset[str] = frozenset()
+    other: frozenset[str] = frozenset()
 
 
 class AnchorOutbox(Protocol):
@@ -153,14 +177,20 @@ class AnchorOutbox(Protocol):
 
         An entry of this member that counts as refused is final if the page has it. On a page that
         says that the place was reorganised, the newest `MOST_DOUBTED` final tickets are `included`
-        again.
+        again, and no event of before counts until it is told again.
         """
 
-    async def tellers(self, place: str, keys: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Return by natural key whose entries of that key the place's stored events have."""
+    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
+        """Return by natural key whose entries of that key the place's stored events have.
+
+        Events of before a reorganisation count once the place tells them again.
+        """
 
     async def forgot(self, place: str) -> bool:
         """Return whether events of the place were pruned."""
 
-    async def prune(self, place: str) -> int:
-        """Remove the oldest of what is over beyond what is kept; return how many."""
+    async def prune(self, place: str, member: str) -> int:
+        """Remove the oldest of what is over beyond what is kept; return how many.
+
+        Events of this member are counted apart: nobody else's crowd them out.
+        """

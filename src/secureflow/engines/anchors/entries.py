@@ -8,6 +8,7 @@ safely: where the same deed of the same sender is kept already, nothing happens 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, get_type_hints
@@ -27,6 +28,9 @@ SIGNATURE_WORDS: Final = 2
 _WORD: Final = 32
 _UINT64: Final = 2**53 - 1
 """The greatest whole number that canonical JSON holds; a contract's own type is wider."""
+_CONTRACT: Final = re.compile(r"evm:([1-9][0-9]{0,15}):0x([0-9a-f]{40})")
+_CHAINCODE: Final = re.compile(r"fabric:[a-z0-9.-]{1,249}:[A-Za-z0-9_-]{1,128}")
+_KEEPER: Final = re.compile(r"file:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class CommitRound(Entry):
     Args:
         job: `job_digest`.
         round: from 1.
-        aggregate: digest of the model that the round gave.
+        aggregate: `round_digest` of the model that the round gave.
         updates: Merkle root over the round's leaves; zeros if it has none.
         attestation: digest of the enclave's evidence; zeros without one.
     """
@@ -296,11 +300,17 @@ class Upgrade(Entry):
     """The sender's vote on where this place is continued; k votes close it for new entries.
 
     Args:
-        successor: a new contract's address left-padded, or the digest of a new chaincode's name.
+        successor: a new contract's address left-padded, or the digest of a new chaincode's name;
+            zeros are what an open place says.
     """
 
     kind: ClassVar[str] = "upgrade"
     successor: bytes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(self.successor):
+            raise _malformed(self.kind, "successor")
 
 
 KINDS: Final[Mapping[str, type[Entry]]] = {
@@ -330,6 +340,20 @@ def job_digest(job: str) -> bytes:
     return canonical.sha256(b"secureflow anchor job v1\0" + job.encode())
 
 
+def round_digest(job: str, model: str) -> bytes:
+    """Return what stands for the model that a round of a job gave.
+
+    The job's id is the salt, which its members and auditors know and readers of a place do not: the
+    digest of a model of few whole numbers (totals of a preparation) alone could be found by trying.
+
+    Args:
+        job: its id.
+        model: the model's SHA-256 in hex.
+    """
+    said = {"job": job, "model": model}
+    return canonical.sha256(b"secureflow anchor round v1\0" + canonical.canonical_bytes(said))
+
+
 def log_digest(origin: str) -> bytes:
     """Return what stands for a log's origin."""
     return canonical.sha256(b"secureflow anchor log v1\0" + origin.encode())
@@ -350,6 +374,23 @@ def binding(place: str, member: bytes, account: bytes) -> bytes:
     """
     body = {"place": place, "member": member.hex(), "account": account.hex()}
     return b"secureflow anchor account v1\0" + canonical.canonical_bytes(body)
+
+
+def successor_word(place: str, successor: str) -> bytes | None:
+    """Return what stands for the place where another one is continued; None if it cannot be.
+
+    Args:
+        place: that is closed.
+        successor: of the same make, a contract on the same chain.
+    """
+    if contract := _CONTRACT.fullmatch(successor):
+        same = (known := _CONTRACT.fullmatch(place)) is not None and known[1] == contract[1]
+        return bytes.fromhex(contract[2]).rjust(_WORD, b"\0") if same else None
+    if keeper := _KEEPER.fullmatch(successor):
+        return bytes.fromhex(keeper[1]) if _KEEPER.fullmatch(place) else None
+    if _CHAINCODE.fullmatch(successor) and _CHAINCODE.fullmatch(place):
+        return canonical.sha256(b"secureflow anchor successor v1\0" + successor.encode())
+    return None
 
 
 def parse_entry(value: canonical.JSON) -> Entry:

@@ -69,6 +69,11 @@ class Statement:
         """What kind of place it is."""
         return self.place.partition(":")[0]
 
+    @property
+    def fits(self) -> bool:
+        """Tell whether it is short enough for whoever reads it: a deed may name a thousand."""
+        return len(canonical_bytes(self.body())) <= MAX_STATEMENT
+
     def body(self) -> dict[str, JSON]:
         """Return what is signed."""
         return {

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.adapters.anchors.evm.faults import unavailable
+from secureflow.adapters.anchors.evm.faults import too_much, unavailable
 from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.text import Text
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 MOST_LOGS: Final = 20_000
 """Events of one answer."""
 MOST_TOPICS: Final = 4
+MOST_IN_BLOCK: Final = 50_000
+"""Transactions: the hashes of more are longer than an answer may be."""
+MOST_NUMBER: Final = 2**53 - 1
+"""Of blocks, places in them and seconds: what a record and canonical JSON hold."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,14 @@ def quantity(value: Any) -> int:
     return int(value, 16)
 
 
+def number(value: Any) -> int:
+    """Return the number of a block, of something in it, or of a transaction."""
+    found = quantity(value)
+    if found > MOST_NUMBER:
+        raise _odd()
+    return found
+
+
 def data(value: Any, length: int | None = None) -> bytes:
     """Return bytes, of just this length if it is given."""
     if not isinstance(value, str) or not _DATA.fullmatch(value):
@@ -93,11 +106,16 @@ def block(value: Any) -> Block | None:
     fields = _object(value)
     base = fields.get("baseFeePerGas")
     return Block(
-        quantity(fields.get("number")),
+        number(fields.get("number")),
         word(fields.get("hash")),
         quantity(fields.get("gasLimit")),
         None if base is None else quantity(base),
     )
+
+
+def transactions(value: Any) -> tuple[str, ...]:
+    """Return the hashes of a block's transactions, where their content was not asked for."""
+    return tuple(word(one) for one in _list(_object(value).get("transactions"), MOST_IN_BLOCK))
 
 
 def receipt(value: Any) -> Receipt | None:
@@ -110,9 +128,9 @@ def receipt(value: Any) -> Receipt | None:
     to, contract = fields.get("to"), fields.get("contractAddress")
     return Receipt(
         word(fields.get("transactionHash")),
-        quantity(fields.get("blockNumber")),
+        number(fields.get("blockNumber")),
         word(fields.get("blockHash")),
-        quantity(fields.get("transactionIndex")),
+        number(fields.get("transactionIndex")),
         "" if to is None else address(to),
         quantity(fields.get("status")) == 1,
         quantity(fields.get("gasUsed")),
@@ -123,6 +141,8 @@ def receipt(value: Any) -> Receipt | None:
 
 def logs(value: Any) -> tuple[Log, ...]:
     """Return events; those that a reorganisation removed are none."""
+    if isinstance(value, list) and len(value) > MOST_LOGS:
+        raise too_much(Text("it has more than {most} events", most=MOST_LOGS))
     return tuple(_log(one) for one in _list(value, MOST_LOGS) if not _removed(one))
 
 
@@ -132,10 +152,10 @@ def _log(value: Any) -> Log:
         address(fields.get("address")),
         tuple(data(one, 32) for one in _list(fields.get("topics"), MOST_TOPICS)),
         data(fields.get("data")),
-        quantity(fields.get("blockNumber")),
+        number(fields.get("blockNumber")),
         word(fields.get("blockHash")),
         word(fields.get("transactionHash")),
-        quantity(fields.get("logIndex")),
+        number(fields.get("logIndex")),
     )
 
 

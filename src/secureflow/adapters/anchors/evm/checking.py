@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from secureflow.adapters.anchors.evm.answers import Log, data, quantity, receipt
+from secureflow.adapters.anchors.evm.answers import Log, data, number, receipt
 from secureflow.adapters.anchors.evm.coding import entries_of, judged_of
 from secureflow.adapters.anchors.evm.faults import unavailable
 from secureflow.adapters.anchors.evm.node import Node
@@ -51,7 +51,7 @@ async def holds(node: Node, said: JSON, entry: Entry) -> bool:
     at = await node.block(kept.block)
     if at is None or at.hash != kept.block_hash or not isinstance(transaction, dict):
         return False
-    deep = quantity(newest) - kept.block >= node.settings.confirmations
+    deep = number(newest) - kept.block >= node.settings.confirmations
     return deep and _carries(data(transaction.get("input")), kept.logs, kept.to, entry)
 
 

@@ -18,7 +18,7 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.crypto import keccak
 
-from secureflow.adapters.anchors.evm.answers import Log
+from secureflow.adapters.anchors.evm.answers import MOST_NUMBER, Log
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, unavailable
 from secureflow.application.ports.anchor import Result
 from secureflow.engines.anchors.entries import KINDS, Entry
@@ -28,6 +28,9 @@ TARGETS: Final = ("istanbul", "paris")
 RESULTS: Final[tuple[Result, ...]] = ("known", "kept", "fork", "refused")
 """By the contract's numbers."""
 _SELECTOR: Final = 4
+_WORD: Final = 32
+MOST_CALLS: Final = 256
+"""Entries of one transaction, as the contract takes."""
 _MOST_REASON: Final = 32
 
 
@@ -144,9 +147,26 @@ def entries_of(call: bytes) -> tuple[Entry, ...]:
         SecureFlowError: `anchor_refused`.
     """
     batch = function("batch")
-    if call[:_SELECTOR] != batch.selector:
+    if call[:_SELECTOR] != batch.selector or not _is_list(call[_SELECTOR:]):
         raise _no_entry()
     return tuple(entry_of(one) for one in decoded(batch.takes, call[_SELECTOR:])[0])
+
+
+def _is_list(data: bytes) -> bool:
+    """Tell whether a list of bytes is no longer than the data it is in.
+
+    Its parts may be the same bytes again and again: read as they are, four megabytes would become
+    thousands of them.
+    """
+    begin = _WORD if int.from_bytes(data[:_WORD], "big") == _WORD else len(data)
+    count = int.from_bytes(data[begin : begin + _WORD], "big")
+    base, whole = begin + _WORD, 0
+    if count > MOST_CALLS or base + count * _WORD > len(data):
+        return False
+    for at in range(base, base + count * _WORD, _WORD):
+        start = base + int.from_bytes(data[at : at + _WORD], "big")
+        whole += _WORD + int.from_bytes(data[start : start + _WORD], "big")
+    return base + whole <= len(data)
 
 
 def kept_of(log: Log) -> Kept:
@@ -158,6 +178,8 @@ def kept_of(log: Log) -> Kept:
     if len(log.topics) != 4 or log.topics[0] != topic("Kept"):
         raise unavailable("an event is malformed")
     time, fork, call = decoded(("uint64", "bool", "bytes"), log.data)
+    if time > MOST_NUMBER:
+        raise unavailable("an event is malformed")
     return Kept(log.topics[1], time, fork, entry_of(call))
 
 

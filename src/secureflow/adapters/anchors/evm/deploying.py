@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from secureflow.adapters.anchors.evm.account import EvmAccount, address_of
-from secureflow.adapters.anchors.evm.answers import block, quantity, receipt
+from secureflow.adapters.anchors.evm.answers import block, number, receipt
 from secureflow.adapters.anchors.evm.coding import built, constructor
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, told, unavailable
-from secureflow.adapters.anchors.evm.gas import DEPLOY, FOUNDER
+from secureflow.adapters.anchors.evm.gas import DEPLOY, FOUNDER, dynamic_fees
 from secureflow.adapters.anchors.evm.node import LATEST, Node
 from secureflow.adapters.anchors.evm.rpc import Rpc
-from secureflow.adapters.anchors.evm.settings import EvmSettings, place_of
+from secureflow.adapters.anchors.evm.settings import MOST_FEE, EvmSettings, place_of
 from secureflow.engines.anchors.entries import Admit
 from secureflow.engines.anchors.state import Member, bound
 from secureflow.kit.text import Text
@@ -52,7 +52,7 @@ async def planned(rpc: Rpc, maker: str) -> str:
     chain, nonce = await rpc.known(
         [("eth_chainId", ()), ("eth_getTransactionCount", (maker, LATEST))]
     )
-    return place_of(quantity(chain), contract_at(maker, quantity(nonce)))
+    return place_of(number(chain), contract_at(maker, number(nonce)))
 
 
 async def deploy(
@@ -87,21 +87,18 @@ async def deploy(
             Node.head_question(LATEST),
         ]
     )
-    contract = contract_at(maker.address, quantity(nonce))
-    place = place_of(quantity(chain), contract)
+    contract = contract_at(maker.address, number(nonce))
+    place = place_of(number(chain), contract)
     _check(place, members)
     founders = [(one.member, address_of(one.account), one.signature) for one in members]
     code = built(target).bytecode + encode(constructor(), (founders, window))
     head = Node.present(block(newest))
-    fees: dict[str, Any] = {"gasPrice": price}
-    if head.base:
-        tip = head.base // 8
-        fees = {"type": 2, "maxFeePerGas": 2 * head.base + tip, "maxPriorityFeePerGas": tip}
+    fees = dynamic_fees(head.base, 0, MOST_FEE) if head.base else {"gasPrice": price}
     signed = maker.signed(
         {
             **fees,
-            "chainId": quantity(chain),
-            "nonce": quantity(nonce),
+            "chainId": number(chain),
+            "nonce": number(nonce),
             "gas": DEPLOY + FOUNDER * len(members),
             "value": 0,
             "data": code,
@@ -112,7 +109,7 @@ async def deploy(
     except NodeFault as fault:
         raise told(fault) from fault
     await _included(rpc, signed.id, contract, pause)
-    await Node(rpc, EvmSettings("", quantity(chain), contract)).opened()
+    await Node(rpc, EvmSettings("", number(chain), contract)).opened()
     return place
 
 

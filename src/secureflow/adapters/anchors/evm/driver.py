@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
-from secureflow.adapters.anchors.evm.answers import Block, block, quantity, word
+from secureflow.adapters.anchors.evm.answers import Block, block, number, word
 from secureflow.adapters.anchors.evm.checking import holds
 from secureflow.adapters.anchors.evm.coding import batch_of
 from secureflow.adapters.anchors.evm.faults import NodeFault, refused, shared_key, told, unavailable
-from secureflow.adapters.anchors.evm.gas import gas_for
+from secureflow.adapters.anchors.evm.gas import dynamic_fees, gas_for
 from secureflow.adapters.anchors.evm.node import LATEST, Node
 from secureflow.adapters.anchors.evm.outcomes import Outcomes
 from secureflow.adapters.anchors.evm.probing import probed
@@ -46,10 +46,12 @@ _TAKEN: Final = ("replacement",)
 """Another transaction with this number waits."""
 _POOR: Final = ("insufficient funds", "upfront cost")
 _UNPAID: Final = ("underpriced", "gas price", "fee cap", "max fee", "base fee")
+BEGIN: Final = 64
+"""Entries of the first transaction: as many of the dearest kind fit."""
+MOST_BYTES: Final = 60_000
+"""Of a call with several entries: GoQuorum takes transactions of 64 KiB unless told otherwise."""
 _DOUBLINGS: Final = 8
 """Of the gas, after batches that ran out of it."""
-_BASE_SHARE: Final = 8
-"""At least this part of the base fee is the tip, so that a later ticket outbids an earlier one."""
 
 
 class EvmAnchor:
@@ -70,7 +72,7 @@ class EvmAnchor:
         self._node = Node(rpc, settings)
         self._reading = Reading(self._node)
         self._outcomes = None if account is None else Outcomes(self._node, account)
-        self._limit = settings.limit
+        self._limit = min(BEGIN, settings.limit)
         self._owning: contextlib.ExitStack | None = None
 
     @property
@@ -85,7 +87,7 @@ class EvmAnchor:
 
     @property
     def limit(self) -> int:
-        """Entries of one transaction; fewer for a while where so many took too much gas."""
+        """Entries of one transaction: fewer where so many are too much, more where twice fit."""
         return self._limit
 
     async def prepare(self, entries: Sequence[Entry], unfinished: Sequence[Ticket]) -> Ticket:
@@ -103,18 +105,24 @@ class EvmAnchor:
             raise _too_cheap(words)
         self._own(account)
         await self._node.opened()
-        said, newest = await self._rpc.known(
+        asked, *about = self._node.view_question("memberOf", account.address)
+        said, newest, member = await self._rpc.known(
             [
                 ("eth_getTransactionCount", (account.address, LATEST)),
                 self._node.head_question(LATEST),
+                (asked, about),
             ]
         )
-        nonce = max([quantity(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
+        if not self._is_member(member):
+            raise refused("the account is no member's")  # the entries wait until it is admitted
+        nonce = max([number(said), *(read_ticket(one).nonce + 1 for one in unfinished)])
         call = batch_of(entries)
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
         at = self._node.present(block(newest))
+        self._check_size(len(call), len(entries))
         self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
+        self._grow(gas, min(self._settings.most_gas, at.gas), len(entries))
         fees, fee = self._fees(at)
         signed = account.signed(
             {
@@ -201,9 +209,18 @@ class EvmAnchor:
             raise refused("it is opened for reading only, without an account")
         return self._account, self._outcomes
 
+    def _check_size(self, size: int, count: int) -> None:
+        if size > MOST_BYTES and count > 1:
+            self._limit = count // 2
+            raise unavailable(
+                Text("{count} entries are a call of {size} bytes", count=count, size=size)
+            )
+
+    def _is_member(self, answer: Any) -> bool:
+        return any(self._node.viewed("memberOf", answer)[0])
+
     def _check_gas(self, gas: int, most: int, count: int) -> None:
         if gas <= most:
-            self._limit = self._settings.limit
             return
         reason = Text(
             "{count} entries take up to {gas} gas, and a transaction may have {most}",
@@ -215,6 +232,11 @@ class EvmAnchor:
             raise refused(reason)
         self._limit = count // 2
         raise unavailable(reason)
+
+    def _grow(self, gas: int, most: int, count: int) -> None:
+        """Let a further transaction carry twice as many as this one, if that fits."""
+        if count >= self._limit and 2 * gas <= most:
+            self._limit = min(2 * self._limit, self._settings.limit)
 
     async def _owed_by(self, entries: Sequence[Entry]) -> int:
         """Return how many members the splits may share among."""
@@ -229,9 +251,8 @@ class EvmAnchor:
         base = newest.base or 0
         if self._settings.fees == "legacy" or (self._settings.fees == "auto" and base == 0):
             return {"gasPrice": self._settings.price}, self._settings.price
-        tip = max(self._settings.tip, base // _BASE_SHARE)
-        most = 2 * base + tip
-        return {"type": 2, "maxFeePerGas": most, "maxPriorityFeePerGas": tip}, most
+        fees = dynamic_fees(base, self._settings.tip, self._settings.most_fee)
+        return fees, fees["maxFeePerGas"]
 
 
 def _unsent(fault: NodeFault) -> SecureFlowError:

@@ -32,6 +32,16 @@ class NodeFault(Exception):  # noqa: N818  it is an answer, not a failure of our
         return any(one in self.said.lower() for one in words)
 
 
+class TooMuchError(InfrastructureError):
+    """An answer is longer than it may be: less has to be asked for."""
+
+
+def too_much(reason: str) -> TooMuchError:
+    """Return it, as `unavailable` says it."""
+    plain = unavailable(reason)
+    return TooMuchError(plain.code, plain.message, plain.hint)
+
+
 def unavailable(reason: str) -> InfrastructureError:
     """Return the error for a node that cannot be used now."""
     return InfrastructureError(

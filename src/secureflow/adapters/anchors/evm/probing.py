@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
-from secureflow.adapters.anchors.evm.answers import block, quantity
+from secureflow.adapters.anchors.evm.answers import block, number
 from secureflow.adapters.anchors.evm.faults import NodeFault
 from secureflow.adapters.anchors.evm.node import LATEST, Node
 from secureflow.application.ports.anchor import Probe
@@ -54,7 +54,7 @@ async def _state(
             ("eth_getTransactionCount", (account.address, LATEST)),
         ]
     )
-    facts.append(("transactions that wait", str(max(0, quantity(waiting) - quantity(done)))))
+    facts.append(("transactions that wait", str(max(0, number(waiting) - number(done)))))
     (member,) = await node.view("memberOf", account.address)
     if not any(member):
         return (

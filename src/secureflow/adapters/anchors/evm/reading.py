@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from secureflow.adapters.anchors.evm.account import word_of
-from secureflow.adapters.anchors.evm.answers import Log, block, logs
+from secureflow.adapters.anchors.evm.answers import Log, block, logs, receipt, transactions
 from secureflow.adapters.anchors.evm.coding import kept_of, topic
-from secureflow.adapters.anchors.evm.faults import NodeFault, told, unavailable
+from secureflow.adapters.anchors.evm.faults import NodeFault, TooMuchError, unavailable
 from secureflow.adapters.anchors.evm.node import Node
 from secureflow.adapters.anchors.evm.rpc import MOST_EVENTS
 from secureflow.application.ports.anchor import AnchoredHead, Happened, Page, Position, Result
@@ -29,6 +29,9 @@ NEWEST: Final = 100
 MOST_HEADS: Final = 1_000
 AT_ONCE: Final = 200
 """Members of one question."""
+MOST_MEMBERS: Final = 1_000
+"""As many as the contract takes; of those ever admitted it names at most 65,000."""
+MOST_PAGES: Final = 65_000 // AT_ONCE + 1
 
 
 class Reading:
@@ -68,6 +71,8 @@ class Reading:
         newest, _ = await self._node.view("heads", log, 0, NEWEST)
         most = (MOST_HEADS - NEWEST) // 2
         forks, firsts, _ = await self._node.view("forks", log, 0, most)
+        if len(newest) > NEWEST or max(len(forks), len(firsts)) > most:
+            raise unavailable("it names more heads than were asked for")
         every = [one for one in dict.fromkeys((*newest, *forks, *firsts)) if one[3] <= last]
         hashes = await self._hashes(sorted({number for *_, number in every}))
         return [
@@ -80,14 +85,17 @@ class Reading:
         await self._node.opened()
         found: list[Admit] = []
         begin = 0
-        while True:
+        for _ in range(MOST_PAGES):
             page, following = await self._node.view("members", begin, AT_ONCE)
             found += [Admit(key, word_of(who), signature) for key, who, signature in page]
+            if len(found) > MOST_MEMBERS:
+                break
             if following == 0:
                 return found
             if following <= begin:
                 raise unavailable("it counts members backwards")
             begin = following
+        raise unavailable("it names more members than there can be")
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         """Return what the payer owes the payee."""
@@ -108,10 +116,12 @@ class Reading:
             try:
                 found, end_hash = await self._events(begin, end)
             except (NodeFault, InfrastructureError) as fault:
-                if span == 1:
-                    raise told(fault) if isinstance(fault, NodeFault) else fault from fault
-                span //= 2  # too many blocks or events for this node
-                continue
+                if span > 1:
+                    span //= 2  # too many blocks or events for this node
+                    continue
+                if not isinstance(fault, NodeFault | TooMuchError):
+                    raise
+                found, end_hash = await self._one_by_one(begin, after, limit)
             wanted = [one for one in found if after is None or _place(one) > _at(after)]
             page = [_happened(one) for one in wanted[:limit]]
             if len(wanted) > limit:
@@ -143,6 +153,38 @@ class Reading:
         if any(one.block == end and one.block_hash != last.hash for one in found):
             raise unavailable("the chain was reorganised meanwhile")
         return found, last.hash
+
+    async def _one_by_one(
+        self, number: int, after: Position | None, limit: int
+    ) -> tuple[list[Log], str]:
+        """Return a block's events by its transactions, up to one more than a page has.
+
+        Where gas is free and blocks have no end, one member can fill a block with more events than
+        anybody's node answers at once, and all others would read nothing behind it ever again.
+        """
+        (said,) = await self._node.rpc.known([self._node.head_question(number)])
+        at = self._node.present(block(said))
+        found: list[Log] = []
+        fresh = 0
+        for name in transactions(said):
+            (answer,) = await self._node.rpc.known(
+                [("eth_getTransactionReceipt", (f"0x{name}",))], MOST_EVENTS
+            )
+            one = receipt(answer)
+            if one is None or (one.block, one.block_hash) != (number, at.hash):
+                raise unavailable("the chain was reorganised meanwhile")
+            ours = [log for log in one.logs if self._is_kept(log)]
+            found += ours
+            fresh += sum(after is None or _place(log) > _at(after) for log in ours)
+            if fresh > limit:
+                break
+        places = [_place(log) for log in found]
+        if places != sorted(set(places)) or any(log.block_hash != at.hash for log in found):
+            raise unavailable("its events are not those that were asked for")
+        return found, at.hash
+
+    def _is_kept(self, log: Log) -> bool:
+        return log.address == self._node.settings.contract and log.topics[:1] == (topic("Kept"),)
 
     async def _hashes(self, numbers: Sequence[int]) -> dict[int, str]:
         answers = await self._node.rpc.known([self._node.head_question(one) for one in numbers])

@@ -16,7 +16,13 @@ from typing import Any, Final
 
 import httpx
 
-from secureflow.adapters.anchors.evm.faults import MOST_SHOWN, NodeFault, told, unavailable
+from secureflow.adapters.anchors.evm.faults import (
+    MOST_SHOWN,
+    NodeFault,
+    told,
+    too_much,
+    unavailable,
+)
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -175,7 +181,7 @@ async def _read(answer: httpx.Response, most: int) -> bytes:
     async for part in answer.aiter_raw():
         read += part
         if len(read) > most:
-            raise unavailable(Text("it has more than {most} bytes", most=most))
+            raise too_much(Text("it has more than {most} bytes", most=most))
     return bytes(read)
 
 

@@ -13,6 +13,10 @@ MAX_GAS: Final = 16_000_000
 """Of one transaction: EIP-7825 allows 2^24 on public chains, and anvil's blocks have 30 million."""
 
 
+MOST_FEE: Final = 500_000_000_000
+"""500 gwei: dearer hours of public chains pass."""
+
+
 @dataclass(frozen=True)
 class EvmSettings:
     """One place on a chain.
@@ -27,6 +31,7 @@ class EvmSettings:
             newest block has a base fee that is not zero.
         price: wei for a unit of gas; consortium chains take none.
         tip: wei for a unit of gas beside the base fee.
+        most_fee: wei for a unit of gas, base fee and tip, that are paid at the most.
         most_gas: of one transaction.
         limit: entries of one transaction.
         span: blocks of one question for events; nodes refuse more than they like.
@@ -41,8 +46,9 @@ class EvmSettings:
     fees: Fees = "auto"
     price: int = 0
     tip: int = 0
+    most_fee: int = MOST_FEE
     most_gas: int = MAX_GAS
-    limit: int = 64
+    limit: int = 128
     span: int = 2_000
     seconds: float = 15.0
     authority: Path | None = None

@@ -39,6 +39,7 @@ from secureflow.application.ports.anchor import (
 from secureflow.engines.anchors.entries import Admit, Entry
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 _ANSWER_BYTES: Final = 8 << 20
@@ -48,6 +49,7 @@ _AWAITED: Final = 16
 """Unfinished transactions, the newest ones, that are waited for."""
 _END: Final = 2**31 - 1
 """Index of a cursor that stands behind everything of its block."""
+_SHOWN: Final = 80
 _OTHER: Final = "the chaincode was begun under another name"
 
 
@@ -278,7 +280,9 @@ class FabricAnchor:
             info = await self._ask("info")
             facts.append(("blocks", str(info["height"])))
             told = await self._view("place")
-            facts.append(("window", str(told["window"])))
+            if not isinstance(told, dict) or not {"window", "place", "successor"} <= told.keys():
+                raise self._strange()
+            facts.append(("window", shown(str(told["window"])[:_SHOWN])))
             members = await self.members()
         except SecureFlowError as error:
             return Probe(tuple(facts), error.message, error.hint)

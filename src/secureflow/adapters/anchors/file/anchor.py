@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from secureflow.adapters.anchors.file.reading import happened_of, head_of, malformed
+from secureflow.adapters.anchors.file.reading import cursor_of, happened_of, head_of, malformed
 from secureflow.application.ports.anchor import (
     AnchoredHead,
     Make,
@@ -23,7 +23,7 @@ from secureflow.application.ports.anchor import (
     Ticket,
 )
 from secureflow.engines.anchors import filed
-from secureflow.engines.anchors.entries import Admit, Entry, binding
+from secureflow.engines.anchors.entries import Admit, Entry, binding, parse_entry
 from secureflow.engines.anchors.state import Member
 from secureflow.kit import canonical
 from secureflow.kit.boundedhttp import BoundedHttp, HttpAnswer
@@ -31,6 +31,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 MOST_EVENTS: Final = 500
@@ -124,6 +125,9 @@ class FileAnchor:
         receipt, lines = filed.parse_receipt(told, self._keeper), answer.get("lines")
         if receipt.transaction != ticket.id or type(lines) is not int or lines < receipt.line:
             raise malformed()
+        if receipt.entries != _digests(ticket):
+            # Its owner would sign that it proves them, and be convicted by it.
+            raise filed.untrue("a receipt is of other entries")
         return Outcome(
             "final",
             Position(receipt.line, receipt.hash),
@@ -143,16 +147,13 @@ class FileAnchor:
             raise malformed()
         events = tuple(happened_of(one) for one in listed)
         places = [(one.position.block, one.position.index) for one in events]
+        cursor = cursor_of(answer)
         restarted = answer.get("reorganised") is True
         first = (0, -1) if restarted or after is None else (after.block, after.index)
         if places != sorted(set(places)) or (places and places[0] <= first):
             raise malformed()
-        line, index, digest = (answer.get(name) for name in ("line", "index", "hash"))
-        if type(line) is not int or type(index) is not int or not isinstance(digest, str):
+        if cursor and (cursor.block, cursor.index) < max([first, *places[-1:]]):
             raise malformed()
-        if (line, index) < max([first, *places[-1:]]) and line:
-            raise malformed()
-        cursor = Position(line, digest, index) if line else None
         return Page(events, cursor, restarted)
 
     async def heads(self, log: bytes) -> Sequence[AnchoredHead]:
@@ -206,7 +207,8 @@ class FileAnchor:
             if not isinstance(answer, dict):
                 raise malformed()
             facts += [
-                (name, str(answer.get(name))[:80]) for name in ("founded", "members", "lines")
+                (name, shown(str(answer.get(name))[:80]))
+                for name in ("founded", "members", "lines")
             ]
         except SecureFlowError as error:
             return Probe(tuple(facts), str(error.message), str(error.hint))
@@ -266,6 +268,11 @@ def _reached(url: str, authority: Path | None) -> BoundedHttp:
             "The keeper's address must be an https URL without user, query and fragment.",
             "Correct its `url` in the settings of anchors.",
         ) from error
+
+
+def _digests(ticket: Ticket) -> tuple[str, ...]:
+    entries = ticket.body["body"]["entries"]
+    return tuple(parse_entry(one).digest.hex() for one in entries)
 
 
 def unavailable(reason: str) -> InfrastructureError:

@@ -26,7 +26,7 @@ def happened_of(value: Any) -> Happened:
     if (
         not isinstance(value, dict)
         or set(value) != _EVENT
-        or value["result"] not in {"kept", "fork"}
+        or value["result"] not in ("kept", "fork")  # in no set: it may be a list
     ):
         raise malformed()
     try:
@@ -54,6 +54,16 @@ def head_of(log: bytes, value: Any) -> AnchoredHead:
     root = bytes.fromhex(_word(value["root"]))
     sender = _word(value["sender"])
     return AnchoredHead(log, _number(value["size"]), root, sender, _position(value))
+
+
+def cursor_of(value: Any) -> Position | None:
+    """Read where a page ends; none before the first line.
+
+    Raises:
+        SecureFlowError: `anchor_refused`.
+    """
+    line, index = _number(value.get("line")), _number(value.get("index"))
+    return Position(line, _word(value.get("hash")), index) if line else None
 
 
 def malformed() -> SecureFlowError:

@@ -212,13 +212,14 @@ class Peer:
         call = self._stub.ChaincodeEvents(signed)
         found: list[tuple[int, str]] = []
         try:
-            while len(found) < limit:
-                answer = await asyncio.wait_for(call.read(), quiet)
-                if answer is grpc.aio.EOF:
-                    break
-                found += [(answer.block_number, one.tx_id) for one in answer.events]
-                if answer.block_number >= height - 1:
-                    break
+            async with asyncio.timeout(self._patience):  # a peer may send nothing without end
+                while len(found) < limit:
+                    answer = await asyncio.wait_for(call.read(), quiet)
+                    if answer is grpc.aio.EOF:
+                        break
+                    found += [(answer.block_number, one.tx_id) for one in answer.events]
+                    if answer.block_number >= height - 1:
+                        break
         except TimeoutError:
             pass
         except grpc.aio.AioRpcError as error:

@@ -1,0 +1,213 @@
+"""A place, or a member of it, that means harm to who anchors there: over the record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.agent.record.anchoroutbox import RecordOutbox
+from secureflow.application import anchoring
+from secureflow.application.anchoring import Pace
+from secureflow.application.anchorverdicts import EARLIER, OTHER_SIGNATURE, verdict_of
+from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
+from secureflow.application.ports.anchoroutbox import Tellers, Verdict, key_of
+from secureflow.engines.anchors import entries as e
+from tests.peers.anchor_chain import word
+from tests.peers.anchor_schedules import QuickRecord, head
+from tests.unit.application.anchors.test_anchoring import PLACE, World, play, rounds
+
+__all__ = ("play",)
+
+OWN, OTHER = "aa" * 32, "bb" * 32
+Play = Callable[..., None]
+
+
+def happened(entry: e.Entry, sender: str = OWN, *, block: int = 1, name: str = "01") -> Happened:
+    at = Position(block, f"{block:064x}")
+    return Happened(entry, sender, "kept", at, name * 32, 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[QuickRecord]:
+    with closing(QuickRecord(tmp_path / "agent.db")) as made:
+        yield made
+
+
+def done(work: Awaitable[Any]) -> Any:
+    async def whole() -> Any:
+        return await work
+
+    return asyncio.run(whole())
+
+
+def test_a_head_that_is_known_under_a_false_signature_only_is_not_anchored(
+    store: QuickRecord,
+) -> None:
+    """An accomplice of the centre copies a head before its owner sends it, with another signature:
+    then nothing at the place convicts anybody, and the owner must not believe that it does."""
+    ours, outbox = head(0, 3), RecordOutbox(store)
+    spoiled = replace(ours, signature=(word(1), word(2)))
+    done(outbox.heard(PLACE, Page((happened(spoiled, OTHER),), None), OWN))
+    who = done(outbox.tellers(PLACE, [ours]))[key_of(ours)]
+    assert who == Tellers(frozenset(), frozenset({OTHER}))
+    said = Verdict("known")
+    found = verdict_of(ours, said, who.same, OWN, forgot=False, otherwise=bool(who.other))
+    assert found == Verdict("refused", OTHER_SIGNATURE)
+    done(outbox.heard(PLACE, Page((happened(ours, "cc" * 32, name="02"),), None), OWN))
+    who = done(outbox.tellers(PLACE, [ours]))[key_of(ours)]
+    assert verdict_of(ours, said, who.same, OWN, forgot=False, otherwise=True) == said
+
+
+def test_such_a_head_ends_as_refused(play: Play) -> None:
+    async def story(world: World) -> None:
+        ours = head(0, 3)
+        spoiled = replace(ours, signature=(word(1), word(2)))
+        page = Page((happened(spoiled, OTHER),), Position(1, "01" * 32))
+        world.anchor.happened = _telling([page])
+        outcome = world.anchor.outcome
+
+        async def known(ticket: Ticket) -> Outcome:
+            found: Outcome = await outcome(ticket)
+            return replace(found, results=tuple("known" for _ in found.results))
+
+        world.anchor.outcome = known
+        world.add(ours)
+        await world.until(lambda: world.states(ours) == ["refused"])
+        row = world.store.anchor_entry(PLACE, ours)
+        assert row is not None
+        assert row.reason == OTHER_SIGNATURE
+
+    play(story, pace=Pace(gather=1, sure=30.0))
+
+
+def _telling(pages: list[Page]) -> Any:
+    async def asked(after: Position | None, limit: int = 500) -> Page:
+        return pages.pop(0) if pages else Page((), after)
+
+    return asked
+
+
+def test_what_a_reorganisation_took_back_counts_no_more(store: QuickRecord) -> None:
+    (entry,), outbox = rounds(1), RecordOutbox(store)
+
+    def tellers() -> Any:
+        return done(outbox.tellers(PLACE, [entry]))[key_of(entry)].same
+
+    done(outbox.heard(PLACE, Page((happened(entry),), None), OWN))
+    assert tellers() == {OWN}
+    done(outbox.heard(PLACE, Page((), None, reorganised=True), OWN))
+    assert tellers() == set()
+    assert store.anchor_events(PLACE) == []
+    again = happened(entry, block=2)
+    assert done(outbox.heard(PLACE, Page((again,), None), OWN)) == []  # told before
+    assert tellers() == {OWN}
+    assert [one for *_, one in store.anchor_events(PLACE)] == [again]
+
+
+def test_a_kept_entry_that_its_own_ticket_refused_is_stated_to_nobody(store: QuickRecord) -> None:
+    """The ticket's receipt says that it was refused: who states it would be convicted by it."""
+    (entry,), outbox = rounds(1), RecordOutbox(store)
+    assert verdict_of(
+        entry, Verdict("refused", "closed"), frozenset({OWN}), OWN, forgot=False
+    ) == Verdict("known", "closed")
+    found = verdict_of(entry, Verdict("refused"), frozenset({OWN}), OWN, forgot=False)
+    assert found == Verdict("known", EARLIER)
+    with store.transaction():
+        store.add_anchor_entries([PLACE], [entry], 1)
+        (queued,) = store.queued_anchor_entries(PLACE, 5)
+        assert store.add_anchor_ticket(PLACE, Ticket("ab" * 32, {}), [queued.number])
+    outcome = Outcome("final", Position(1, "01" * 32), ("refused",), (), {"said": "refused"}, 1)
+    done(outbox.finished(PLACE, "ab" * 32, outcome, [Verdict("refused")], 5))
+    done(outbox.heard(PLACE, Page((happened(entry),), None), OWN))
+    row = store.anchor_entry(PLACE, entry)
+    assert row is not None
+    assert (row.state, row.reason, row.proven) == ("final", EARLIER, False)
+    assert replace(row, reason="").proven
+
+
+def test_reorganisations_without_end_are_followed_ever_more_seldom(play: Play) -> None:
+    async def story(world: World) -> None:
+        entries = rounds(3)
+        world.add(*entries)
+        await world.until(lambda: set(world.states(*entries)) == {"final"})
+        asked, tell = 0, world.anchor.happened
+
+        async def moved(after: Position | None, limit: int = 500) -> Page:
+            nonlocal asked
+            asked += 1
+            page: Page = await tell(None, limit)
+            return replace(page, reorganised=True)
+
+        world.anchor.happened = moved
+        await asyncio.sleep(3600.0)
+        assert 3 < asked < 20 * 40  # a turn asks up to twenty times
+        world.anchor.happened = tell
+        await world.until(lambda: set(world.states(*entries)) == {"final"})
+
+    play(story)
+
+
+def test_a_place_that_tells_without_end_does_not_fill_the_record(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchoring, "PRUNE_EVENTS", 50)
+
+    async def story(world: World) -> None:
+        told = 0
+        most = 0
+
+        async def endless(after: Position | None, limit: int = 500) -> Page:
+            nonlocal told
+            told += 1
+            event = happened(e.RegisterJob(word(told), word(0)), OTHER, block=told)
+            return Page((event,), event.position)
+
+        async def prune(place: str, member: str) -> int:
+            nonlocal most
+            most = max(most, len(world.store.anchor_events(place, limit=10_000)))
+            with world.store.transaction():
+                return world.store.prune_anchor_rows(place, member, events=30)
+
+        monkeypatch.setattr(world.outbox, "prune", prune)
+        world.anchor.happened = endless
+        await world.when(lambda: told > 400)
+        assert 50 < most < 120
+
+    play(story)
+
+
+def test_nobodys_events_crowd_out_ones_own(store: QuickRecord) -> None:
+    mine, outbox = rounds(2), RecordOutbox(store)
+    done(outbox.heard(PLACE, Page(tuple(happened(one) for one in mine), None), OWN))
+    spam = tuple(happened(e.RegisterJob(word(at), word(0)), OTHER, block=2 + at) for at in range(9))
+    done(outbox.heard(PLACE, Page(spam, None), OWN))
+    with store.transaction():
+        assert store.prune_anchor_rows(PLACE, OWN, events=3)
+    left = [one.sender for *_, one in store.anchor_events(PLACE)]
+    assert sorted(left) == [OWN, OWN, OTHER, OTHER, OTHER]
+    assert store.anchor_events_pruned(PLACE)
+
+
+def test_what_is_on_its_way_is_counted_without_reading_it(store: QuickRecord) -> None:
+    assert store.anchor_backlog(PLACE) == (0, None, None)
+    with store.transaction():
+        store.add_anchor_entries([PLACE], rounds(3), 7)
+        store.add_anchor_entries([PLACE], rounds(2, begin=9), 9)
+    first = store.queued_anchor_entries(PLACE, 1)[0].number
+    assert store.anchor_backlog(PLACE) == (5, 7, first)
+
+
+def test_what_was_added_while_the_clock_was_ahead_is_sent(play: Play) -> None:
+    async def story(world: World) -> None:
+        (entry,) = rounds(1)
+        with world.store.transaction():
+            world.store.add_anchor_entries([PLACE], [entry], world.now() + 365 * 86_400)
+        await world.until(lambda: world.states(entry) == ["final"])
+
+    play(story)
