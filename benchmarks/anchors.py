@@ -2,9 +2,11 @@
 
 Plays seeded schedules of the sender in this process's own time (`tests.peers.anchor_schedules`:
 killed at any step, reorganisations, outages of hours, lost transactions, lies), then sends business
-entries through the real driver to a contract on anvil, if it is installed here. The last line is
-JSON: `schedules`, `lost` and `doubled` (bar: none), `tx_per_second` (bar: 400 business entries a
-second in batches; null where it was not run).
+entries through the real driver to a contract on anvil, if it is installed here. Beside each figure
+stand the machine's load and what the same chain does with empty transfers, sent as fast as it takes
+them: the node's own limit in the same minute. The last line is JSON: `schedules`, `lost` and
+`doubled` (bar: none), `tx_per_second` (bar: 400 business entries a second in batches; null where it
+was not run), `empty_transfers_per_second`, `load`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +37,7 @@ ROOT: Final = Path(__file__).parents[1]
 BAR: Final = 400
 SLOW: Final = 640
 """Entries sent where a block comes each second: one ticket for each block."""
+TRANSFERS: Final = 500
 FREE: Final = ("--gas-price", "0", "--block-base-fee-per-gas", "0")
 
 
@@ -99,8 +104,30 @@ async def carried(anchor: Anchor, member: str, count: int) -> float:
     return seconds
 
 
-async def throughput(count: int, options: Sequence[str]) -> float | None:
-    """Return entries per second on anvil with these options; None where there is none."""
+async def transfers(rpc: Any, account: Any, chain: int, count: int) -> float:
+    """Return empty transfers per second that the chain takes; they are signed before."""
+    to = bytes.fromhex(account.address[2:])
+    begin = int(await rpc.ask("eth_getTransactionCount", account.address, "latest"), 16)
+    fields = {"to": to, "value": 0, "gas": 21_000, "gasPrice": 0, "chainId": chain, "data": b""}
+    signed = [account.signed({**fields, "nonce": begin + at}) for at in range(count)]
+    begun = time.perf_counter()
+    await rpc.known([("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed])
+    while await rpc.ask("eth_getTransactionReceipt", f"0x{signed[-1].id}") is None:
+        pass
+    return count / (time.perf_counter() - begun)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Entries a second, empty transfers a second, and the load at the end."""
+
+    entries: float
+    transfers: float
+    load: float
+
+
+async def throughput(count: int, options: Sequence[str]) -> Speed | None:
+    """Return how fast entries get to anvil with these options; None where there is none."""
     chains: Any = importlib.import_module("tests.peers.chains")
     if told := chains.lacking():
         print(f"THROUGHPUT WAS NOT RUN: {told}", flush=True)
@@ -109,7 +136,18 @@ async def throughput(count: int, options: Sequence[str]) -> float | None:
         async with chains.world(url, members=3) as world:
             sender = world.parties[0]
             seconds = await carried(world.anchor(sender), sender.key.hex(), count)
-    return count / seconds
+            limit = await transfers(world.rpc, sender.account, world.settings.chain, TRANSFERS)
+    return Speed(count / seconds, limit, os.getloadavg()[0])
+
+
+def said(what: str, speed: Speed | None) -> None:
+    """Print a figure with what stands beside it."""
+    if speed is not None:
+        print(
+            f"{what}: {speed.entries:.0f} entries/s "
+            f"(empty transfers: {speed.transfers:.0f}/s; load {speed.load:.1f})",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -119,15 +157,15 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=4000, help="to send to the chain")
     asked = parser.parse_args()
     fast = asyncio.run(throughput(asked.entries, ("--hardfork", "cancun")))
-    if fast is not None:
-        print(f"anvil, a block for each transaction: {fast:.0f} entries/s", flush=True)
+    said("anvil, a block for each transaction", fast)
     slow = asyncio.run(throughput(SLOW, ("--hardfork", "berlin", "--block-time", "1")))
-    if slow is not None:
-        print(f"anvil, a block each second: {slow:.0f} entries/s", flush=True)
+    said("anvil, a block each second", slow)
     sums = schedules(asked.seeds)
     figures = {
-        "tx_per_second": None if fast is None else round(fast),
-        "tx_per_second_with_blocks_of_1_s": None if slow is None else round(slow),
+        "tx_per_second": fast and round(fast.entries),
+        "tx_per_second_with_blocks_of_1_s": slow and round(slow.entries),
+        "empty_transfers_per_second": fast and round(fast.transfers),
+        "load": fast and round(fast.load, 1),
         **sums,
         "bar_tx_per_second": BAR,
     }

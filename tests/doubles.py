@@ -60,7 +60,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "identities": ("user",),
     "pending_logins": ("block", "unexpired"),
     "questions": ("job", "organisation"),
-    "anchors": ("organisation", "place", "kind", "job", "digest"),
+    "anchor_statements": ("organisation", "place", "kind", "job", "digest"),
     "revenue": ("project", "kind", "settlement", "organisation"),
     "preferences": ("id",),
     "webhooks": ("id", "organisation"),

@@ -81,7 +81,7 @@ class Team:
         more = more_commands(assembly, link, self.logins, self.watch)
         self.reload = Reload(self.world.directory / "agent.yaml", assembly, unused)
         own = page_commands(assembly, link, self.reload, self.watch, context.kinds.specs)
-        anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack()).commands
+        anchors = own_anchors(assembly, link, lambda _: {}, contextlib.AsyncExitStack())
         witness = WitnessCommands(context.settings.witness, context.store, None)
         self.table = {**commands.table(), **told, **more, **own, **anchors.table()}
         self.table |= witness.table()

@@ -21,7 +21,7 @@ from secureflow.application.ports.anchor import (
     Result,
     Ticket,
 )
-from secureflow.engines.anchors import rules
+from secureflow.engines.anchors import money, rules
 from secureflow.engines.anchors.entries import Admit, AnchorHead, Entry, binding, parse_entry
 from secureflow.engines.anchors.state import Member, found
 from secureflow.kit.canonical import b64decode, canonical_bytes
@@ -130,7 +130,7 @@ class PlaceView:
 
     async def owed(self, payer: bytes, payee: bytes, currency: bytes) -> int:
         self._there()
-        return 0
+        return money.owed(self.at.state, payer, payee, currency)
 
     async def checked(self, receipt: Any, entry: Entry) -> bool:
         self._there()

@@ -13,11 +13,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from secureflow.adapters.link import PeerIdentity
+from secureflow.agent.anchorsettings import AnyPlace, FilePlace
 from secureflow.agent.edge.revenuecommands import RevenueCommands
 from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.settlements import OwnSettlements
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.owndeeds import OwnDeeds
 from secureflow.application.access import Principal
 from secureflow.application.agreements import Agreements
 from secureflow.application.jobevidence import JobRecords
@@ -30,6 +32,7 @@ from secureflow.domain.scoredocument import scores_digest
 from secureflow.domain.users import Role
 from secureflow.engines.anchors.entries import Entry
 from secureflow.kit.canonical import digest
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import SpiffeId
 from secureflow.server.revenueverbs import REVENUE_VERBS
@@ -57,6 +60,10 @@ SIGNED_CHARTER = SignedCharter(CHARTER)
 for _name, _key in BANKS.items():
     SIGNED_CHARTER = SIGNED_CHARTER.sign(_name, _key)
 assert PLAN
+PLACE = FilePlace(
+    name="keeper", make="file", url="http://keeper.example", keeper=BANKS["bank-b"].public
+)
+"""Where every bank sends what it signed; nobody is dialled."""
 
 
 def scored_bundle(**changes: Any) -> dict[str, Any]:
@@ -104,18 +111,35 @@ class Hands:
 class Bank:
     """One member: its agent's record, commands, and what it sent to the places."""
 
-    def __init__(self, name: str, services: Any, clock: Callable[[], int], folder: Path) -> None:
-        folder.mkdir(parents=True)
-        self.name, self.key, self.folder = name, BANKS[name], folder
+    def __init__(
+        self,
+        name: str,
+        services: Any,
+        clock: Callable[[], int],
+        folder: Path,
+        key: SigningKey | None = None,
+        signed: SignedCharter = SIGNED_CHARTER,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name, self.key, self.folder = name, key or BANKS[name], folder
         self.store = RecordStore(folder / "record.db")
         charter = PinnedCharter(self.store, name, self.key, clock)
-        charter.pin(SIGNED_CHARTER, CHARTER.digest)
+        if self.store.fact("charter") is None:
+            charter.pin(signed, signed.charter.digest)
         self.hands = Hands(services, name)
         agreements = OwnAgreements(self.store, name, self.key, charter, clock)
+        self.places: list[AnyPlace] = [PLACE]
+        """As the owner names them."""
+        self.deeds = OwnDeeds(self.store, lambda: self.places, charter.pinned, clock, frozenset())
         self.own = OwnSettlements(
-            self.store, name, self.key, agreements, lambda: [LOG.public], clock
+            self.store,
+            name,
+            self.key,
+            agreements,
+            lambda: [LOG.public],
+            clock,
+            lambda deeds: self.deeds.settled(deeds),  # noqa: PLW0108  tests put faults there
         )
-        self.own.places = lambda: ("file:test",)
         context = SimpleNamespace(
             store=self.store, charter=charter, party=name, clock=clock, key=self.key,
             settings=SimpleNamespace(evidence=folder / "evidence"),
@@ -140,7 +164,7 @@ class Bank:
     @property
     def sent(self) -> list[Entry]:
         """What waits in the outbox, in its order."""
-        return [one.entry for one in self.store.queued_anchor_entries("file:test", 1000)]
+        return [one.entry for one in self.store.queued_anchor_entries(PLACE.place, 1000)]
 
     def evidence(self) -> list[Path]:
         return sorted((self.folder / "evidence").glob("accusation-*.json"))
@@ -181,6 +205,13 @@ class RevenueWorld:
         for bank in self.banks.values():
             await bank.commands.agreement(PROJECT)
         return self
+
+    def again(self, name: str) -> Bank:
+        """Start a bank's agent again, with what is on its disk."""
+        old = self.banks[name]
+        old.store.close()
+        self.banks[name] = Bank(name, self.services, self.clock, old.folder)
+        return self.banks[name]
 
     async def open(self, **wish: Any) -> str:
         shown = await self.settlements.open(self.admin, PROJECT, [JOB], **wish)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,29 @@ def test_the_demo(kept: Kept) -> None:
         "Bank C alone",
     ):
         assert told in kept.told
+    settled(outcome["settlement"], kept.told)
     bundle, charter = str(directory / "bundle.json"), str(directory / "charter.json")
     assert secureflow("audit", "verify", bundle, "--charter", charter).returncode == 0
     assert secureflow("audit", "verify", bundle).returncode != 0  # nobody vouches for its keys
+
+
+def settled(found: dict[str, Any], told: str) -> None:
+    """Every bank's agent approved what the job would be worth; the statements are there."""
+    assert (found["state"], found["approvals"], found["amount"]) == ("approved", 3, "1000.00 EUR")
+    assert sum(found["amounts"].values()) == 100_000
+    assert found["closes"] > time.time() + 14 * 86_400
+    folder = Path(found["folder"])
+    assert f"Statements: {folder}" in told
+    assert "Nothing is owed by it yet" in told
+    for bank in found["amounts"]:
+        page = (folder / f"{bank}.html").read_text()
+        assert found["id"] in page
+        assert found["digest"] in page
+        assert found["written"][bank] in page
+        assert "Nothing is owed by it yet" in page
+        assert (folder / f"{bank}.csv").read_text().startswith("section,job,organisation")
+        if find_spec("weasyprint"):  # where the centre can print
+            assert (folder / f"{bank}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_demo_with_an_own_table(directory: Path, tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ RULES: dict[str, Rule] = {
     "list_questions": Rule("job.read", "job"),
     "get_revenue_agreement": Rule("revenue.read", "project"),
     "draft_revenue_agreement": Rule("revenue.draft", "project", body=TERMS),
+    "list_anchors": Rule("audit.read", query="limit=5"),
     "list_settlements": Rule("revenue.read", "project"),
     "preview_settlement": Rule("revenue.read", "project", body={}),
     "open_settlement": Rule("settlement.open", "project", body={}),

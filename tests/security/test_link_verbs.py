@@ -73,6 +73,7 @@ VERBS: dict[str, Verb] = {
     "job.withdraw": Verb({"jobs": []}),
     "question.ask": Verb({"job": "$job", "key": "0" * 32, "text": "Why?"}),
     "question.answers": Verb({"jobs": ["$job"]}),
+    "anchor.tell": Verb({"statements": []}),
     "revenue.get": Verb({"project": "prj_x", "version": 1}),
     "revenue.sign": Verb({"project": "prj_x", "digest": "0" * 64, "signature": SIGNATURE}),
     "settlement.list": Verb({"project": "prj_x"}),

@@ -51,6 +51,11 @@ BODIES: Final[dict[str, Any]] = {
     "tryPolicy": {"text": ""},
     "savePolicy": {"text": "", "version": SEEN},
     "resetPerson": {"password": "six other random words right here"},
+    "signAgreement": {"digest": SEEN},
+    "approveSettlement": {"digest": SEEN},
+    "disputeSettlement": {"reason": "a row is missing"},
+    "payMember": {"payee": "bank-b", "amount": 5, "reference": "invoice 7"},
+    "confirmPayment": {"payer": "bank-b", "reference": SEEN},
 }
 PARTS: Final = {
     "item": SEEN,
@@ -59,6 +64,8 @@ PARTS: Final = {
     "domain": "none",
     "provider": "sso",
     "job": "job_x",
+    "project": "prj_0123456789",
+    "settlement": SEEN,
 }
 
 

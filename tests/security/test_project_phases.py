@@ -32,7 +32,7 @@ STARTS = {"submit_job", "dry_run_job"}
 CHANGES = {
     *("change_project", "freeze_project", "thaw_project", "set_project_person"),
     *("remove_project_person", "invite_member", "create_grant"),
-    *("upload_model", "upload_bundle"),
+    *("upload_model", "upload_bundle", "draft_revenue_agreement"),
 }
 CLOSED: dict[str, tuple[str, set[str]]] = {
     "frozen": ("project_frozen", STARTS),

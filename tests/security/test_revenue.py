@@ -111,6 +111,7 @@ def _remember_own(world: RevenueWorld, bank: Any, bundle: Any) -> None:
             if leaf.leaf.author == bank.name and leaf.leaf.job == JOB:
                 bundled = {name: one[name] for name in ("leaf", "document", "salt")}
                 bank.store.add_leaf(OwnLeaf(leaf.hash(), JOB, leaf.leaf.kind, bundled))
+                bank.store.prove_leaf(leaf.hash(), one["index"])
 
 
 async def test_the_own_leaves_confirm_an_honest_record(world: RevenueWorld) -> None:
@@ -315,7 +316,7 @@ async def test_a_payee_that_approves_a_job_twice_is_refused_here(world: RevenueW
     from secureflow.engines.revenue.settlement import Settlement, computed
 
     forged = Settlement.from_json(loose)
-    records = await world.services.job_records.evidence([JOB])
+    records = await world.services.job_records.evidence([JOB], PROJECT)
     result = computed(shown.agreement.agreement, forged, records)
 
     def twist(kind: str, asked: Any, answer: Any) -> Any:
@@ -510,3 +511,102 @@ async def test_the_centre_takes_no_deed_that_its_member_did_not_sign(world: Reve
     told = Hands(world.services, "outsider").call("settlement.tell", {"deed": strange.json()})
     assert (await refused(told)).code == "not_found"
     assert world.deeds(key) == {}
+
+
+async def test_a_job_of_another_project_is_none_that_anybody_asks_about(
+    world: RevenueWorld,
+) -> None:
+    """A preview reads records as the operator: it must not tell of others' jobs."""
+    foreign = scored_bundle()
+    foreign["spec"] = foreign["spec"] | {"project": "prj_ffffffffffffffffffff"}
+    world.audit.bundles["job_foreign"] = foreign
+    told = []
+    for job in ("job_foreign", "job_nowhere"):
+        error = await refused(world.settlements.preview(world.admin, PROJECT, [job]))
+        told.append((error.code, error.message.replace(job, "")))
+    assert told[0][0] == told[1][0] == "not_found"
+
+
+async def _joined(world: RevenueWorld, folder: Path) -> tuple[Any, Any]:
+    """Let bank-c's key change and bank-e join: a charter, and the next version's draft."""
+    from dataclasses import replace
+
+    from peers.revenue_world import CHARTER, CURRENT, SIGNED_CHARTER, Bank, Membership
+
+    from secureflow.domain.charter import Member, SignedCharter
+    from secureflow.kit.crypto import SigningKey
+
+    keys = {**BANKS, "bank-c": SigningKey.generate(), "bank-e": SigningKey.generate()}
+    members = tuple(Member(name, name, key.public) for name, key in keys.items())
+    later = SignedCharter(replace(CHARTER, version=2, members=members, previous=CHARTER.digest))
+    for name, key in keys.items():
+        later = later.sign(name, key)
+    async with world.database.begin() as work:
+        await work.set_setting(CURRENT, later.json())
+        project = await work.projects.find(PROJECT)
+        more = (*project.members, Membership("bank-e", "active", NOW))
+        await work.projects.save(replace(project, members=more))
+        await work.commit()
+    for name in ("bank-a", "bank-b", "bank-d"):
+        world.banks[name].commands.assembly.context.charter.pin(later)
+    made = {}
+    for name in ("bank-c", "bank-e"):
+        made[name] = Bank(
+            name, world.services, world.clock, folder / f"{name}-2", keys[name], later
+        )
+    await world.agreements.draft(world.admin, PROJECT, TERMS, {})
+    assert SIGNED_CHARTER.charter == CHARTER
+    return made["bank-c"], made["bank-e"]
+
+
+async def test_who_joins_after_a_key_changed_takes_part_and_accuses_nobody(
+    world: RevenueWorld, tmp_path: Path
+) -> None:
+    """It never knew the charter under which the first version was signed."""
+    changed, joined = await _joined(world, tmp_path)
+    try:
+        for bank in (*(world.banks[one] for one in ("bank-a", "bank-b", "bank-d")), changed):
+            await bank.sign()
+        assert joined.commands.assembly.agreements.pinned(PROJECT) == []
+        await joined.sign()
+        for bank in (joined, changed):
+            await bank.commands.agreement(PROJECT)
+            pinned = bank.commands.assembly.agreements.pinned(PROJECT)
+            assert [one.agreement.version for one in pinned] == [1, 2]
+            assert bank.evidence() == []
+    finally:
+        joined.store.close()
+        changed.store.close()
+
+
+async def test_what_a_newcomer_is_shown_of_before_binds_nobody_alone(
+    world: RevenueWorld, tmp_path: Path
+) -> None:
+    changed, joined = await _joined(world, tmp_path)
+    try:
+        (pinned,) = world.banks["bank-a"].commands.assembly.agreements.pinned(PROJECT)
+        key = LOG
+        body = pinned.agreement.json() | {
+            "members": [{"organisation": "bank-z", "key": key.public, "quality": 100}],
+            "rounding": "bank-z", "payer": "bank-z",
+        }  # fmt: skip
+        forged = {"agreement": body, "signatures": {"bank-z": key.sign(KIND, body)}}
+
+        def twist(kind: str, asked: Any, answer: Any) -> Any:
+            if kind == "revenue.get":
+                return {"agreement": forged if asked["version"] == 1 else None, "candidate": None}
+            return answer
+
+        joined.hands.twist = twist
+        await joined.commands.agreement(PROJECT)
+        assert joined.commands.assembly.agreements.pinned(PROJECT) == []
+        joined.hands.twist = lambda kind, asked, answer: answer
+        for bank in (*(world.banks[one] for one in ("bank-a", "bank-b", "bank-d")), changed):
+            await bank.sign()
+        await joined.sign()
+        await joined.commands.agreement(PROJECT)
+        known = joined.commands.assembly.agreements.pinned(PROJECT)
+        assert known[0] == pinned
+    finally:
+        joined.store.close()
+        changed.store.close()

@@ -34,6 +34,8 @@ const FIELDS = {
     upgrade: { successor: word },
 };
 
+const NOWHERE = '0'.repeat(64);
+
 // An entry that is against the rules. The reason is a word of this chaincode, never of a sender.
 class Refused extends Error {}
 
@@ -43,6 +45,9 @@ function whole(entry) {
     return members.length > 0 && ascending && members.length === shares.length
         && shares.reduce((sum, one) => sum + one, 0) === WHOLE && members.includes(rounding);
 }
+
+// What a kind needs beside the types of its fields.
+const NEEDED = { setContributions: whole, upgrade: ({ successor }) => successor !== NOWHERE };
 
 // Returns an entry of these very fields, or throws Refused('malformed').
 function parsed(value) {
@@ -54,7 +59,8 @@ function parsed(value) {
     const names = Object.keys(fields);
     const fits = Object.keys(value).length === names.length + 1
         && names.every((name) => Object.hasOwn(value, name) && fields[name](value[name]));
-    if (!fits || (value.kind === 'setContributions' && !whole(value))) {
+    const needed = Object.hasOwn(NEEDED, value.kind) ? NEEDED[value.kind] : () => true;
+    if (!fits || !needed(value)) {
         throw new Refused('malformed');
     }
     return value;

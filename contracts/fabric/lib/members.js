@@ -4,6 +4,9 @@
 // A vote has a key of its own. Counting reads the same vote of every other member by its key: two
 // members whose votes meet in one block conflict (the second would have counted without the first),
 // and nothing else does.
+//
+// Members who come or go change n and k, and no vote is counted then: a vote that is repeated is
+// counted anew. One that was carried is known from then on, whoever says the same.
 'use strict';
 
 const { MAX_MEMBERS, Refused, digest } = require('./entries');
@@ -12,20 +15,34 @@ const { bound } = require('./identity');
 const members = async (kept) => (await kept.get('members')) ?? {};
 const quorum = (count) => Math.floor((2 * count) / 3) + 1;
 
-// Returns whether enough members voted so, the sender included, whose vote is kept by now.
-async function decided(kept, key, wanted) {
+// Returns whether this was carried: enough members voted so at some time.
+const carried = (kept, key, wanted) => kept.get('carried', ...key, wanted);
+
+// Keeps the sender's vote and counts; one that was kept before is counted anew. Returns whether
+// enough of those who are members now voted so; the vote is carried then.
+async function voted(kept, key, sender, wanted) {
+    kept.put(wanted, ...key, sender);
     const names = Object.keys(await members(kept)).sort();
     let equal = 0;
     for (const one of names) {
         equal += (await kept.get(...key, one)) === wanted ? 1 : 0;
     }
-    return equal >= quorum(names.length);
+    if (equal < quorum(names.length)) {
+        return false;
+    }
+    kept.put(true, 'carried', ...key, wanted);
+    return true;
 }
 
-// Keeps the sender's vote: true if it decides. One that is there already is the caller's to judge.
-async function voted(kept, key, sender, wanted) {
-    kept.put(wanted, ...key, sender);
-    return decided(kept, key, wanted);
+// What becomes of a vote that is not carried yet: it is kept the first time.
+const counted = (again) => ({ result: again ? 'known' : 'kept' });
+
+// What becomes of a vote that cannot be taken now: one that was kept before does no harm.
+function against(reason, again) {
+    if (!again) {
+        throw new Refused(reason);
+    }
+    return { result: 'known' };
 }
 
 // How often someone was taken out and in: votes of the time before are of another key. So votes to
@@ -39,22 +56,23 @@ async function admit(kept, entry, sender) {
     const now = await turns(kept, member);
     const wanted = digest(entry);
     const key = ['admit', member, now.removed, wanted];
-    if (await kept.get(...key, sender)) {
+    if (await carried(kept, key, wanted)) {
         return { result: 'known' };
     }
+    const again = Boolean(await kept.get(...key, sender));
     const all = await members(kept);
     if (Object.hasOwn(all, member) || await kept.get('account', account)) {
-        throw new Refused('in_use');
+        return against('in_use', again);
     }
     if (Object.keys(all).length >= MAX_MEMBERS) {
-        throw new Refused('full');
+        return against('full', again);
     }
     const { place } = await kept.get('place');
     if (!bound(place, member, account, entry.signature)) {
         throw new Refused('not_bound');
     }
     if (!await voted(kept, key, sender, wanted)) {
-        return { result: 'kept' };
+        return counted(again);
     }
     const { signature } = entry;
     kept.put({ ...all, [member]: { account, signature } }, 'members');
@@ -67,18 +85,19 @@ async function remove(kept, entry, sender) {
     const { member } = entry;
     const now = await turns(kept, member);
     const key = ['remove', member, now.admitted];
-    if (await kept.get(...key, sender)) {
+    if (await carried(kept, key, true)) {
         return { result: 'known' };
     }
+    const again = Boolean(await kept.get(...key, sender));
     const { [member]: gone, ...rest } = await members(kept);
     if (!gone) {
         throw new Refused('no_member');
     }
     if (Object.keys(rest).length === 0) {
-        throw new Refused('last_member');
+        return against('last_member', again);
     }
     if (!await voted(kept, key, sender, true)) {
-        return { result: 'kept' };
+        return counted(again);
     }
     kept.put(rest, 'members');
     kept.put(undefined, 'account', gone.account);
@@ -88,14 +107,19 @@ async function remove(kept, entry, sender) {
 
 async function upgrade(kept, entry, sender) {
     const key = ['upgrade', entry.successor];
-    if (await kept.get(...key, sender)) {
+    const before = await kept.get('successor');
+    if (before === entry.successor) {
         return { result: 'known' };
     }
+    if (before) {
+        throw new Refused('closed');
+    }
+    const again = Boolean(await kept.get(...key, sender));
     if (!await voted(kept, key, sender, true)) {
-        return { result: 'kept' };
+        return counted(again);
     }
     kept.put(entry.successor, 'successor');
     return { result: 'kept', brought: ['closed'] };
 }
 
-module.exports = { admit, members, remove, upgrade, voted };
+module.exports = { admit, against, carried, counted, members, remove, upgrade, voted };

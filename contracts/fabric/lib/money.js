@@ -9,7 +9,7 @@
 'use strict';
 
 const { Refused, WHOLE, digest } = require('./entries');
-const { members, voted } = require('./members');
+const { against, carried, counted, members, voted } = require('./members');
 
 // Settle and confirm are what a closed place still takes: debts are paid where they were made.
 const ALWAYS = new Set(['settle', 'confirm']);
@@ -27,32 +27,25 @@ async function setContributions(kept, entry, sender, now) {
     const { job, version, root, shares, rounding } = entry;
     const key = ['contributions', job, version];
     const wanted = digest(entry);
-    if (await repeated(kept, key, sender, wanted)) {
+    if (await carried(kept, key, wanted)) {
         return { result: 'known' };
     }
+    const again = await repeated(kept, key, sender, wanted);
     if (await kept.get('done', job)) {
-        throw new Refused('already_split');
+        return against('already_split', again);
     }
     if (version <= ((await kept.get('standing', job))?.version ?? 0)) {
-        throw new Refused('old_version');
+        return against('old_version', again);
     }
     const all = await members(kept);
     if (!entry.members.every((one) => Object.hasOwn(all, one))) {
-        throw new Refused('no_member');
+        return against('no_member', again);
     }
     if (!await voted(kept, key, sender, wanted)) {
-        return { result: 'kept' };
+        return counted(again);
     }
     kept.put({ version, root, members: entry.members, shares, rounding, since: now }, 'standing', job);
     return { result: 'kept', brought: ['stands'] };
-}
-
-async function standingOf(kept, job, version) {
-    const standing = await kept.get('standing', job);
-    if (standing?.version !== version) {
-        throw new Refused('not_standing');
-    }
-    return standing;
 }
 
 async function dispute(kept, entry, sender, now) {
@@ -65,8 +58,11 @@ async function dispute(kept, entry, sender, now) {
         }
         return { result: 'known' };
     }
-    const { since } = await standingOf(kept, job, version);
-    if (now >= since + (await kept.get('place')).window) {
+    const standing = await kept.get('standing', job);
+    if (standing?.version !== version) {
+        throw new Refused('not_standing');
+    }
+    if (now >= standing.since + (await kept.get('place')).window) {
         throw new Refused('window_over');
     }
     kept.put({ evidence, withdrawn: false }, ...key);
@@ -89,31 +85,41 @@ async function withdraw(kept, entry, sender) {
     return { result: 'kept' };
 }
 
+// Returns why a job cannot be split: its contributions must have stood for the window.
+async function whyNotYet(kept, { job, version, payer, amount }, standing, now) {
+    if (await kept.get('done', job)) {
+        return 'already_split';
+    }
+    if (standing?.version !== version) {
+        return 'not_standing';
+    }
+    if (now < standing.since + (await kept.get('place')).window) {
+        return 'window_open';
+    }
+    if (await kept.get('disputes', job, version)) {
+        return 'disputed';
+    }
+    if (!Object.hasOwn(await members(kept), payer)) {
+        return 'no_member';
+    }
+    return amount === 0 ? 'no_amount' : '';
+}
+
 async function split(kept, entry, sender, now) {
     const { job, version, payer, amount } = entry;
     const key = ['split', job, version];
     const wanted = digest(entry);
-    if (await repeated(kept, key, sender, wanted)) {
+    if (await carried(kept, key, wanted)) {
         return { result: 'known' };
     }
-    if (await kept.get('done', job)) {
-        throw new Refused('already_split');
-    }
-    const standing = await standingOf(kept, job, version);
-    if (now < standing.since + (await kept.get('place')).window) {
-        throw new Refused('window_open');
-    }
-    if (await kept.get('disputes', job, version)) {
-        throw new Refused('disputed');
-    }
-    if (!Object.hasOwn(await members(kept), payer)) {
-        throw new Refused('no_member');
-    }
-    if (amount === 0) {
-        throw new Refused('no_amount');
+    const again = await repeated(kept, key, sender, wanted);
+    const standing = await kept.get('standing', job);
+    const reason = await whyNotYet(kept, entry, standing, now);
+    if (reason) {
+        return against(reason, again);
     }
     if (!await voted(kept, key, sender, wanted)) {
-        return { result: 'kept' };
+        return counted(again);
     }
     kept.put(true, 'done', job);
     for (const [member, part] of parts(standing, BigInt(amount))) {

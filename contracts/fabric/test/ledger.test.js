@@ -69,7 +69,15 @@ test('a place begins once, with bindings that hold and nothing else', async () =
     const [first, second] = made.people;
     assert.equal(await made.begin([{ ...first, signature: second.signature }]), 'refused: not_bound');
     assert.equal(await made.begin([first, first]), 'refused: in_use');
+    const [own, other] = [first, person(0)]; // two members of one account
+    assert.equal(await made.begin([own, other]), 'refused: in_use');
+    const twice = { ...second, member: first.member };
+    assert.equal(await made.begin([first, twice]), 'refused: in_use');
     assert.equal(await made.begin([]), 'refused: malformed');
+    const given = JSON.stringify({ place: PLACE, window: WINDOW, members: made.people.map(named) });
+    for (const args of [['begin', given], ['init', given, 'more'], ['init']]) {
+        assert.equal(await made.run(first, args, { init: true }), 'refused: malformed');
+    }
     await made.begin();
     assert.equal(await made.begin([first]), 'refused: begun');
     const told = await made.ask('place');
@@ -114,6 +122,16 @@ test('heads: known, forked and shrinking ones', async () => {
     assert.deepEqual(await made.ask('roots', { log: hex(1), size: 5 }), [hex(1), hex(2)]);
     const heads = await made.ask('heads', { log: hex(1) });
     assert.deepEqual(heads.map((one) => one.size), [7, 5, 5, 4]);
+});
+
+test('a fork is shown however old it is', async () => {
+    const made = await world();
+    const [a] = made.people;
+    await made.send(a, anchor(1, 1), anchor(1, 2));
+    await made.send(a, ...[...Array(40).keys()].map((at) => anchor(at + 2, 1)));
+    const heads = await made.ask('heads', { log: hex(1) });
+    assert.equal(heads.length, 34);
+    assert.deepEqual(heads.slice(-2).map((one) => [one.size, one.root]), [[1, hex(1)], [1, hex(2)]]);
 });
 
 test('two members that anchor different heads do not conflict, of one size they do', async () => {
@@ -221,6 +239,20 @@ test('members come and go by votes, and votes are counted anew each time', async
     assert.deepEqual(await made.send(a, admit), ['kept']); // the votes from before are forgotten
 });
 
+test('members are a thousand at most', async () => {
+    const made = await world(1);
+    const admit = { kind: 'admit', ...named(person(3)) };
+    const [key] = [...made.channel.state.keys()].filter((one) => one.includes('members'));
+    const kept = made.channel.state.get(key);
+    const all = JSON.parse(kept.value.toString());
+    const others = [...Array(999).keys()].map((at) => String(at).padStart(64, '0'));
+    for (const [count, said] of [[999, 'full'], [998, 'kept']]) {
+        const more = Object.fromEntries(others.slice(0, count).map((one) => [one, { account: one }]));
+        kept.value = Buffer.from(JSON.stringify({ ...all, ...more }));
+        assert.deepEqual(await made.send(made.people[0], admit), [said]);
+    }
+});
+
 test('a member that takes itself out is a stranger for the rest of its batch', async () => {
     const made = await world(2);
     const [a, b] = made.people;
@@ -256,6 +288,8 @@ test('what is malformed is refused alone, and as a whole where it is no batch', 
     ]) {
         assert.equal(await made.run(a, args), 'refused: malformed', args.join(' '));
     }
+    const long = `{"log":"${hex(1)}"${' '.repeat(4 << 20)}}`;
+    assert.equal(await made.run(a, ['head', long]), 'refused: malformed');
     assert.equal(await made.run(a, ['constructor', '{}']), 'refused: no_function');
 });
 
@@ -285,4 +319,33 @@ test('views: approvals, agreement on a round, inclusion', async () => {
     assert.equal(await made.ask('verify', alone), true);
     assert.equal(await made.ask('verify', { ...alone, size: 0 }), false);
     assert.equal(await made.ask('verify', { ...alone, path: [hex(1)] }), false);
+});
+
+test('views refuse what is malformed, by name', async () => {
+    const made = await world(1);
+    const round = {
+        kind: 'commitRound', job: hex(5), round: 1, aggregate: hex(1), updates: hex(0), attestation: hex(0),
+    };
+    const leaf = { leaf: hex(1), index: 0, size: 1, path: [], root: hex(1) };
+    const good = {
+        head: { log: hex(1) },
+        roots: { log: hex(1), size: 1 },
+        heads: { log: hex(1) },
+        approvals: { job: hex(5), spec: hex(6) },
+        agreed: { entry: round },
+        standing: { job: hex(5) },
+        owed: { payer: hex(1), payee: hex(2), currency: EUR },
+        verify: leaf,
+    };
+    for (const [view, parameters] of Object.entries(good)) {
+        assert.notEqual(await made.ask(view, parameters), 'refused: malformed', view);
+        for (const name of Object.keys(parameters)) {
+            for (const wrong of [undefined, 'x', 1.5, ['x'], {}]) {
+                const said = await made.ask(view, { ...parameters, [name]: wrong });
+                assert.equal(said, 'refused: malformed', `${view} ${name}`);
+            }
+        }
+    }
+    assert.equal(await made.ask('agreed', { entry: anchor(1, 1) }), 'refused: malformed');
+    assert.equal(await made.ask('verify', { ...leaf, path: Array(65).fill(hex(1)) }), 'refused: malformed');
 });

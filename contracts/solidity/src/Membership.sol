@@ -57,6 +57,8 @@ abstract contract Membership {
     uint16 internal count; // members now
     mapping(uint256 word => uint256 bits) internal present;
     mapping(bytes32 ballot => mapping(uint256 word => uint256 bits)) internal ballots;
+    /// Votes that took effect: from then on the same is known, whoever says it.
+    mapping(bytes32 ballot => bool) internal carried;
     /// What a member said once and cannot say otherwise: the name of the question -> the answer.
     mapping(bytes32 question => bytes32 answer) internal said;
 
@@ -75,15 +77,14 @@ abstract contract Membership {
         if (uint256(account) >> 160 != 0 || account == 0) revert Refusal("malformed");
         address who = address(uint160(uint256(account)));
         bytes32 ballot = keccak256(abi.encode(msg.sig, member, parties[member].departures, account, signature));
-        if (_voted(ballot, me)) return KNOWN;
-        if (parties[member].present || numbers[who] != 0) revert Refusal("in_use");
-        if (count >= MEMBERS || ever == MOST) revert Refusal("full");
-        bool carried = _vote(ballot, me);
+        if (carried[ballot]) return KNOWN;
+        bool again = _voted(ballot, me);
+        if (parties[member].present || numbers[who] != 0) return _against("in_use", again);
+        if (count >= MEMBERS || ever == MOST) return _against("full", again);
+        if (!_vote(ballot, me)) return _counted(me, member, again);
         _keep(me, member, false);
-        if (carried) {
-            emit Carried(msg.sig, member);
-            _join(member, who, signature);
-        }
+        emit Carried(msg.sig, member);
+        _join(member, who, signature);
         return KEPT;
     }
 
@@ -91,34 +92,33 @@ abstract contract Membership {
         uint16 me = _sender(1);
         Party storage party = parties[member];
         bytes32 ballot = keccak256(abi.encode(msg.sig, member, party.arrivals));
-        if (_voted(ballot, me)) return KNOWN;
+        if (carried[ballot]) return KNOWN;
+        bool again = _voted(ballot, me);
         if (!party.present) revert Refusal("no_member");
-        if (count == 1) revert Refusal("last_member");
-        bool carried = _vote(ballot, me);
+        if (count == 1) return _against("last_member", again);
+        if (!_vote(ballot, me)) return _counted(me, member, again);
         _keep(me, member, false);
-        if (carried) {
-            emit Carried(msg.sig, member);
-            emit Left(member, party.account);
-            delete numbers[party.account];
-            party.present = false;
-            party.departures++;
-            count--;
-            present[party.number >> 8] &= ~(uint256(1) << (party.number & 255));
-        }
+        emit Carried(msg.sig, member);
+        emit Left(member, party.account);
+        delete numbers[party.account];
+        party.present = false;
+        party.departures++;
+        count--;
+        present[party.number >> 8] &= ~(uint256(1) << (party.number & 255));
         return KEPT;
     }
 
     function upgrade(bytes32 successor_) external returns (uint8) {
-        uint16 me = _sender(1);
+        uint16 me = _payer(1);
         if (successor_ == 0) revert Refusal("malformed");
+        if (successor == successor_) return KNOWN;
+        if (successor != 0) revert Refusal("closed");
         bytes32 ballot = keccak256(abi.encode(msg.sig, successor_));
-        if (_voted(ballot, me)) return KNOWN;
-        bool carried = _vote(ballot, me);
+        bool again = _voted(ballot, me);
+        if (!_vote(ballot, me)) return _counted(me, successor_, again);
         _keep(me, successor_, false);
-        if (carried) {
-            emit Carried(msg.sig, successor_);
-            successor = successor_;
-        }
+        emit Carried(msg.sig, successor_);
+        successor = successor_;
         return KEPT;
     }
 
@@ -174,10 +174,24 @@ abstract contract Membership {
         return _once(what, bytes32(uint256(1)));
     }
 
-    /// Vote; true if k of those who are members now voted so.
+    /// Vote, or have a vote counted anew; true if k of those who are members now voted so. Members who
+    /// come or go change k, and no ballot is counted then: whoever voted repeats the vote.
     function _vote(bytes32 ballot, uint16 me) internal returns (bool) {
         ballots[ballot][me >> 8] |= uint256(1) << (me & 255);
-        return _votes(ballot) >= (2 * uint256(count)) / 3 + 1;
+        if (_votes(ballot) < (2 * uint256(count)) / 3 + 1) return false;
+        carried[ballot] = true;
+        return true;
+    }
+
+    /// A vote that is not carried yet: kept the first time.
+    function _counted(uint16 me, bytes32 subject, bool again) internal returns (uint8) {
+        return again ? KNOWN : _keep(me, subject, false);
+    }
+
+    /// A vote that cannot be taken now; one that was kept before does no harm.
+    function _against(bytes32 reason, bool again) internal pure returns (uint8) {
+        if (!again) revert Refusal(reason);
+        return KNOWN;
     }
 
     function _voted(bytes32 ballot, uint16 me) internal view returns (bool) {

@@ -52,23 +52,23 @@ abstract contract Money is Membership {
             revert Refusal("malformed");
         }
         bytes32 digest = keccak256(msg.data);
-        if (_once(keccak256(abi.encode(msg.sig, me, job, version)), digest)) return KNOWN;
+        if (carried[digest]) return KNOWN;
+        bool again = _once(keccak256(abi.encode(msg.sig, me, job, version)), digest);
         Standing storage it = standings[job];
-        if (it.split) revert Refusal("already_split");
-        if (version == 0 || version <= it.version) revert Refusal("old_version");
-        uint256[] memory packed = _packed(named, shares);
+        if (it.split) return _against("already_split", again);
+        if (version == 0 || version <= it.version) return _against("old_version", again);
         uint16 rest = _named(named, rounding);
-        bool carried = _vote(digest, me);
+        uint256[] memory packed = _packed(named, shares);
+        if (packed.length == 0) return _against("no_member", again);
+        if (!_vote(digest, me)) return _counted(me, job, again);
         _keep(me, job, false);
-        if (carried) {
-            emit Carried(msg.sig, job);
-            it.version = version;
-            it.since = _time();
-            it.rounding = rest;
-            it.named = uint16(named.length);
-            it.root = root;
-            for (uint256 i; i < packed.length; i++) it.shares[i] = packed[i];
-        }
+        emit Carried(msg.sig, job);
+        it.version = version;
+        it.since = _time();
+        it.rounding = rest;
+        it.named = uint16(named.length);
+        it.root = root;
+        for (uint256 i; i < packed.length; i++) it.shares[i] = packed[i];
         return KEPT;
     }
 
@@ -103,21 +103,20 @@ abstract contract Money is Membership {
         uint16 me = _sender(5);
         _narrow(amount);
         bytes32 digest = keccak256(msg.data);
-        if (_once(keccak256(abi.encode(msg.sig, me, job, version)), digest)) return KNOWN;
+        if (carried[digest]) return KNOWN;
+        bool again = _once(keccak256(abi.encode(msg.sig, me, job, version)), digest);
         Standing storage it = standings[job];
-        if (it.split) revert Refusal("already_split");
-        if (it.version == 0 || version != it.version) revert Refusal("not_standing");
-        if (_time() < it.since + window) revert Refusal("window_open");
-        if (open[keccak256(abi.encode(job, version))] != 0) revert Refusal("disputed");
-        if (!parties[payer].present) revert Refusal("no_member");
+        if (it.split) return _against("already_split", again);
+        if (it.version == 0 || version != it.version) return _against("not_standing", again);
+        if (_time() < it.since + window) return _against("window_open", again);
+        if (open[keccak256(abi.encode(job, version))] != 0) return _against("disputed", again);
+        if (!parties[payer].present) return _against("no_member", again);
         if (amount == 0) revert Refusal("no_amount");
-        bool carried = _vote(digest, me);
+        if (!_vote(digest, me)) return _counted(me, job, again);
         _keep(me, job, false);
-        if (carried) {
-            emit Carried(msg.sig, job);
-            it.split = true;
-            _share(it, parties[payer].number, amount, currency);
-        }
+        emit Carried(msg.sig, job);
+        it.split = true;
+        _share(it, parties[payer].number, amount, currency);
         return KEPT;
     }
 
@@ -210,18 +209,21 @@ abstract contract Money is Membership {
         if (it.rounding != payer && rest > 0) debts[payer][it.rounding][currency].owed += rest;
     }
 
+    /// Numbers and shares as words; none if not all of the named are members now.
     function _packed(bytes32[] calldata named, uint16[] calldata shares) private view returns (uint256[] memory words) {
         if (named.length == 0 || named.length > NAMED || named.length != shares.length) revert Refusal("malformed");
         words = new uint256[]((named.length + PACKED - 1) / PACKED);
+        bool gone;
         uint256 sum;
         for (uint256 i; i < named.length; i++) {
             if (i > 0 && named[i] <= named[i - 1]) revert Refusal("malformed");
             Party storage party = parties[named[i]];
-            if (!party.present) revert Refusal("no_member");
+            if (!party.present) gone = true;
             sum += shares[i];
             words[i / PACKED] |= ((uint256(party.number) << 16) | shares[i]) << (32 * (i % PACKED));
         }
         if (sum != WHOLE) revert Refusal("malformed");
+        if (gone) return new uint256[](0);
     }
 
     function _named(bytes32[] calldata named, bytes32 rounding) private view returns (uint16) {

@@ -17,7 +17,7 @@ from secureflow.kit.hostport import HostPort
 from secureflow.kit.settings import Section
 from secureflow.kit.text import Text
 
-Deed = Literal["heads", "jobs", "approvals", "datasets", "rounds", "spends"]
+Deed = Literal["heads", "jobs", "approvals", "datasets", "rounds", "spends", "settlements"]
 DEEDS: Final[tuple[Deed, ...]] = get_args(Deed)
 PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 NodeUrl = Annotated[str, Field(max_length=1000, pattern=r"^https?://[!-~]+$")]

@@ -231,6 +231,16 @@ def anchor_doctor(config: Path) -> list[dict[str, Any]]:
     return list(control(config, "anchor.doctor", READING))
 
 
+def anchor_owed(config: Path, project: str) -> list[dict[str, Any]]:
+    """Return what a project's payer owes by each place that keeps what is settled."""
+    return list(control(config, "anchor.owed", READING, project=project))
+
+
+def anchor_vote(config: Path, act: str, **asked: JSON) -> dict[str, Any]:
+    """Vote at a place: `admit`, `remove`, `upgrade`, or `again`; see `agent.edge.anchorvotes`."""
+    return dict(control(config, "anchor." + act, **asked))
+
+
 def anchor_account(config: Path, place: str) -> dict[str, JSON]:
     """Return this member's account at a place; see `agent.edge.anchoraccounts`."""
     from secureflow.agent.edge.anchoraccounts import account_document

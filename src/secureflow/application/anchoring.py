@@ -4,7 +4,8 @@ Each place has a task of its own: none hinders another. A turn of it looks at ev
 on its way, reads the place's events to their end, believes what both say (`anchorverdicts`), and
 then sends. So that a place gets entries in their order, a further ticket is made only once all
 earlier ones are included and took effect. A place that cannot be asked is left alone for longer and
-longer; nothing is given up, and nothing waits for it but its own entries.
+longer; nothing is given up, and nothing waits for it but its own entries. Nor does an error that
+nobody foresaw: it is logged with its trace, and the place is tried again like one that is away.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from secureflow.kit.backoff import Backoff
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 PAGE: Final = 500
 """Events asked for at once."""
@@ -145,12 +147,17 @@ class PlaceSender:
             try:
                 pause = await self._turn()
             except SecureFlowError as error:
-                if self.trouble is None or self.trouble.code != error.code:
+                if not self._is_known(error):
                     _log.warning(
                         "anchor_away", place=self.place, code=error.code, message=error.message
                     )
-                self.trouble = error
-                await asyncio.sleep(_jittered(self._failures.next()))
+                await self._failed(error)
+                continue
+            except Exception:  # noqa: BLE001  the edge of a task: the other places go on
+                unforeseen = internal_at(self.place)
+                if not self._is_known(unforeseen):
+                    _log.exception("anchor_failed", place=self.place)
+                await self._failed(unforeseen)
                 continue
             if self.trouble is not None:
                 _log.info("anchor_back", place=self.place)
@@ -170,6 +177,13 @@ class PlaceSender:
         if pause is None:
             self._reorganisations.reset()
         return pause
+
+    def _is_known(self, error: SecureFlowError) -> bool:
+        return self.trouble is not None and self.trouble.code == error.code
+
+    async def _failed(self, error: SecureFlowError) -> None:
+        self.trouble = error
+        await asyncio.sleep(_jittered(self._failures.next()))
 
     async def _rest(self, pause: float | None) -> None:
         if pause is not None:
@@ -375,6 +389,15 @@ class PlaceSender:
 def _said(outcome: Outcome, slot: int) -> Verdict:
     reason = outcome.reasons[slot] if slot < len(outcome.reasons) else ""
     return Verdict(outcome.results[slot], reason)
+
+
+def internal_at(place: str) -> SecureFlowError:
+    """Return what is told of an error at a place that nobody foresaw."""
+    return SecureFlowError(
+        "internal",
+        Text("The agent had an internal error at {place}.", place=place),
+        "The agent's log has the trace.",
+    )
 
 
 def _jittered(pause: float) -> float:

@@ -52,8 +52,8 @@ class AnchorStatements:
             fresh = 0
             for one in statements:
                 record = _record(organisation, one, self._clock())
-                if not await work.anchors.count(digest=record.digest):
-                    await work.anchors.add(record)
+                if not await work.anchor_statements.count(digest=record.digest):
+                    await work.anchor_statements.add(record)
                     fresh += 1
             await _trim(work, organisation)
             await work.commit()
@@ -86,7 +86,7 @@ class AnchorStatements:
         wanted = {"organisation": organisation, "place": place, "kind": kind, "job": about}
         filters = {name: one for name, one in wanted.items() if one}
         async with self._begin() as work:
-            return await work.anchors.latest(cursor=cursor, limit=limit, **filters)
+            return await work.anchor_statements.latest(cursor=cursor, limit=limit, **filters)
 
 
 async def _key_of(work: UnitOfWork, organisation: str) -> str:
@@ -97,13 +97,15 @@ async def _key_of(work: UnitOfWork, organisation: str) -> str:
 
 
 async def _trim(work: UnitOfWork, organisation: str) -> None:
-    over = await work.anchors.count(organisation=organisation) - MOST_HELD
+    over = await work.anchor_statements.count(organisation=organisation) - MOST_HELD
     if over <= 0:
         return
-    oldest = await work.anchors.list(organisation=organisation, limit=min(over, MOST_TOLD))
+    oldest = await work.anchor_statements.list(
+        organisation=organisation, limit=min(over, MOST_TOLD)
+    )
     gone: Sequence[AnchorRecord] = oldest.items
     for one in gone:
-        await work.anchors.remove(one.id)
+        await work.anchor_statements.remove(one.id)
 
 
 def _record(organisation: str, one: Statement, now: int) -> AnchorRecord:

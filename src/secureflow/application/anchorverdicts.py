@@ -1,8 +1,9 @@
 """What an entry came to, by what a place says of it and by what it tells everybody.
 
 A node may lie about a result, or be behind. An entry that counts as kept is among the place's
-events under our own key; one that counts as known is there under our own, or, of heads and jobs,
-under anybody's; one that counts as refused is not. Else the place is asked again.
+events under our own key; one that counts as known is there under our own, or, of heads, jobs and
+votes that were carried without ours, under anybody's; one that counts as refused is not. Else the
+place is asked again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,19 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.application.ports.anchoroutbox import Verdict
-from secureflow.engines.anchors.entries import AnchorHead, Entry, RegisterJob
+from secureflow.engines.anchors.entries import (
+    Admit,
+    AnchorHead,
+    Entry,
+    RegisterJob,
+    Remove,
+    SetContributions,
+    Split,
+    Upgrade,
+)
 
-ANYBODYS: Final = (AnchorHead, RegisterJob)
-"""Deeds that are known whoever did them first."""
+ANYBODYS: Final = (AnchorHead, RegisterJob, SetContributions, Split, Admit, Remove, Upgrade)
+"""Deeds that are known whoever did them first; of votes, once they are carried."""
 EARLIER: Final = "earlier"
 """Why an entry that is kept has no receipt: the ticket that kept it is forgotten."""
 OTHER_SIGNATURE: Final = "other_signature"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from secureflow.application.access import Principal
+from secureflow.application.access import Principal, missing
 from secureflow.application.audit import Audit
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import JobState
@@ -31,13 +31,14 @@ class JobRecords:
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
 
-    async def evidence(self, jobs: Sequence[str]) -> list[JobEvidence]:
-        """Return what the records of jobs say; the centre's preview, which nobody trusts.
+    async def evidence(self, jobs: Sequence[str], project: str) -> list[JobEvidence]:
+        """Return what the records of a project's jobs say; the centre's preview.
 
         Raises:
-            SecureFlowError: `not_found`, `evidence_not_verified`.
+            SecureFlowError: `not_found`, also for a job of another project: whoever asks here need
+                not know that it exists; `evidence_not_verified`.
         """
-        return [await self._one(job) for job in jobs]
+        return [await self._one(job, project) for job in jobs]
 
     async def part(self, principal: Principal, job: str, offset: int) -> dict[str, Any]:
         """Return a part of a job's record as canonical JSON, for the agent of a member.
@@ -52,8 +53,10 @@ class JobRecords:
         text = (await asyncio.to_thread(canonical_bytes, bundle)).decode()
         return {"digest": digest(text), "total": len(text), "part": text[offset : offset + PART]}
 
-    async def _one(self, job: str) -> JobEvidence:
+    async def _one(self, job: str, project: str) -> JobEvidence:
         bundle = await self._audit.bundle(_OPERATOR, job)
+        if bundle["spec"].get("project") != project:
+            raise missing("job", job)
         return await asyncio.to_thread(_read, bundle)
 
 

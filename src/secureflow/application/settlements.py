@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.application.access import Principal, active_project, missing, permit, require
+from secureflow.application.access import Principal, missing, permit, require
 from secureflow.application.agreements import lock_of, member_project, seen
 from secureflow.application.jobevidence import JobRecords, finished_jobs
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
@@ -21,9 +21,15 @@ from secureflow.application.revenuerecords import ProjectRevenue, StoredSettleme
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.revenue import RevenueRecord
 from secureflow.engines.ledger.leaves import parse_leaf
-from secureflow.engines.revenue.agreement import SignedAgreement
+from secureflow.engines.revenue.agreement import SignedAgreement, keys_since
 from secureflow.engines.revenue.deeds import CENTRE, Deed, parse_deed
-from secureflow.engines.revenue.settlement import Settlement, computed, impossible
+from secureflow.engines.revenue.settlement import (
+    MAX_JOBS,
+    Settlement,
+    computed,
+    impossible,
+    next_version,
+)
 from secureflow.engines.revenue.standing import Standing, ancestors, refusal, standing_of
 from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
@@ -32,8 +38,12 @@ from secureflow.kit.errors import SecureFlowError
 PAGE: Final = 200
 """Deeds in one message to an agent, each with its receipt."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
-MAX_DEEDS: Final = 5000
-"""Of one settlement: approvals, disputes and payments of 256 members, with room."""
+MAX_OWN: Final[Mapping[str, int]] = {"accuse": 8, "pay": 900}
+"""Deeds of one kind that one organisation signs in a settlement, where it is not one anyway.
+
+With 256 members that leaves everybody's approval, dispute and confirmation its place among the
+5,000 deeds that an agent reads: nobody fills a settlement so that others are not heard in it.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class Settlements:
         Args:
             principal: who asks.
             project: its id.
-            jobs: their ids; without any, all that succeeded and are in no other settlement.
+            jobs: their ids; without any, the oldest that succeeded and are in no other settlement.
             entered: minor units beside what the agreement fixes.
             replaces: id of the settlement in whose place it comes.
 
@@ -137,7 +147,7 @@ class Settlements:
         """Propose a settlement to the members; arguments and refusals as of `preview`."""
         async with self._begin() as work:
             await permit(work, principal, "settlement.open", project)
-            await active_project(work, principal, project)
+            await member_project(work, principal.organisation, project)
         shown = await self.preview(principal, project, jobs, entered, replaces)
         settlement, result = shown.stored.settlement, shown.stored.computed
         async with self._transactions() as transaction:
@@ -168,7 +178,7 @@ class Settlements:
         await self.show(principal, key)
         async with self._transactions() as transaction:
             work = transaction.work
-            await active_project(work, principal, project)
+            await member_project(work, principal.organisation, project)
             await work.lock(lock_of(project))
             before = _all_shown(await of_project(work, project))[key]
             if before.standing.closed is not None:
@@ -203,7 +213,8 @@ class Settlements:
                     raise differs(deed)
                 return transaction.answer(same[1])
             shown = (await asyncio.to_thread(_all_shown, known))[deed.settlement]
-            deed.check(shown.agreement.agreement.keys.get(organisation, ""))
+            versions = [one.agreement for one in known.agreements.values()]
+            deed.check(*keys_since(versions, shown.agreement.agreement, organisation))
             if deed.at > self._clock() + MAX_SKEW:
                 raise impossible("it is signed for a later time")
             return transaction.answer(await self._add(transaction, shown, deed))
@@ -239,9 +250,10 @@ class Settlements:
         agreement = shown.agreement.agreement
         if reason := refusal(agreement, shown.stored.computed, shown.standing, deed):
             raise impossible(reason)
-        if reason := _rewrites(shown, deed):
+        if reason := _rewrites(shown, deed, self._clock()):
             raise impossible(reason)
-        if len(shown.deeds) >= MAX_DEEDS:
+        mine = [one for one, _ in shown.deeds if (one.organisation, one.act) == deed.key[1:3]]
+        if len(mine) >= MAX_OWN.get(deed.act, MAX_OWN["pay"]):
             raise impossible("it has too many deeds")
         facts = {"project": deed.project, "organisation": deed.organisation, **deed.json()}
         transaction.record(f"settlement.{deed.act}", facts)
@@ -270,7 +282,8 @@ class Settlements:
             if standing[key].state not in _UNBINDING
             for job in one.settlement.jobs
         }
-        return [one for one in await finished_jobs(work, project) if one not in taken]
+        free = [one for one in await finished_jobs(work, project) if one not in taken]
+        return free[:MAX_JOBS]
 
     async def _proposed(
         self,
@@ -283,23 +296,23 @@ class Settlements:
     ) -> Shown:
         if (agreement := known.current) is None:
             raise agreement_missing()
-        before = known.settlements.get(replaces)
-        if replaces and before is None:
+        if replaces and replaces not in known.settlements:
             raise missing("settlement", replaces)
         if not jobs:
             raise impossible("no finished job waits for one")
+        every = known.settlements.values()
         settlement = Settlement(
             project=project,
             agreement=agreement.agreement.digest,
             jobs=tuple(sorted(set(jobs))),
             entered=entered,
-            version=1 if before is None else before.settlement.version + 1,
+            version=next_version([one.settlement for one in every], jobs, replaces),
             replaces=replaces,
             at=self._clock(),
             nonce=secrets.token_hex(16),
         )
         _check_free(known, settlement)
-        evidence = await self._records.evidence(settlement.jobs)
+        evidence = await self._records.evidence(settlement.jobs, project)
         result = computed(agreement.agreement, settlement, evidence)
         return Shown(
             StoredSettlement(settlement, result, principal.user), agreement, Standing(), ()
@@ -344,13 +357,16 @@ def check_free(
     for key in binding:
         if key not in before and key != settlement.id and jobs & set(others[key].jobs):
             raise impossible("one of its jobs is in another settlement")
+    if settlement.version != next_version(others.values(), jobs, settlement.replaces):
+        raise impossible("a settlement of its jobs was opened meanwhile")
 
 
-def _rewrites(shown: Shown, deed: Deed) -> str:
+def _rewrites(shown: Shown, deed: Deed, now: int) -> str:
     """Return what a deed that is signed for an earlier time would change of what stands; "" none.
 
     Deeds are judged in the order of their signed times. A slow clock may move the window's begin by
-    as much as clocks may differ; it can make no deed that counted count no more.
+    as much as clocks may differ; it can make no deed that counted count no more. The approval with
+    which a window begins is not older than that either: others could dispute nothing before.
     """
     agreement, result = shown.agreement.agreement, shown.stored.computed
     before = shown.standing
@@ -359,8 +375,13 @@ def _rewrites(shown: Shown, deed: Deed) -> str:
         return after.ignored[deed.digest]
     if not after.ignored.keys() <= before.ignored.keys():
         return "it is signed for a time before what stands"
-    moved = before.since is not None and after.since is not None and before.since - after.since
-    return "it is signed for a time before what stands" if moved and moved > MAX_SKEW else ""
+    if after.since is None:
+        return ""
+    if before.since is None:
+        late = after.since < now - MAX_SKEW
+        return "it was signed too long ago: sign it again" if late else ""
+    early = before.since - after.since > MAX_SKEW
+    return "it is signed for a time before what stands" if early else ""
 
 
 def _check_free(known: ProjectRevenue, settlement: Settlement) -> None:

@@ -63,6 +63,17 @@ KINDS: Final[Mapping[str, str]] = {
     "job.part": "a step of a pipeline began or ended",
     "user.erased": "erased an account",
     "access.ended": "ended logins and tokens",
+    "revenue.drafted": "drafted a revenue agreement",
+    "revenue.signed": "signed a revenue agreement",
+    "revenue.agreed": "a revenue agreement came into force",
+    "settlement.opened": "opened a settlement",
+    "settlement.approve": "approved a settlement",
+    "settlement.dispute": "disputed a settlement",
+    "settlement.withdraw": "took a dispute back",
+    "settlement.close": "a settlement was closed",
+    "settlement.pay": "stated a payment",
+    "settlement.confirm": "confirmed a payment",
+    "settlement.accuse": "accused the centre over a settlement",
 }
 """Kind of an entry → what happened."""
 

@@ -12,6 +12,7 @@ from secureflow.cli.files import read_json
 from secureflow.cli.texts import part_of, said, t
 from secureflow.cli.timespans import spelled
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 
 app = group("Places that others keep: heads of the log and deeds of this agent go there.")
 
@@ -164,6 +165,76 @@ def deploy(
     confirmed(t("Make a place of {count} members?", count=len(documents)), yes)
     found = api.anchor_deploy(config, url, documents, window, target)
     show(found, output)
+
+
+@app.command("admit", help=t("Vote for a member of a place, by the file of its account."))
+def admit(
+    place: PlaceName,
+    account_file: Annotated[
+        Path, typer.Argument(metavar="ACCOUNT", help=t("File of `agent anchor account`."))
+    ],
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Vote; the document is checked against the pinned charter."""
+    from secureflow.agent import api
+
+    document = read_json(account_file)
+    # Its key, not the name that the file gives itself: the agent says whose key it is.
+    key = shown(str(document.get("member")))[:64] if isinstance(document, dict) else "?"
+    confirmed(t("Vote for {member} as a member of {place}?", member=key, place=place), yes)
+    show(api.anchor_vote(config, "admit", place=place, account=document), output)
+
+
+@app.command("remove", help=t("Vote to take a member out of a place."))
+def remove(
+    place: PlaceName,
+    member: Annotated[
+        str, typer.Argument(help=t("Organisation of the charter, or a charter key in hex."))
+    ],
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Vote; what is owed to or by the member stays."""
+    from secureflow.agent import api
+
+    confirmed(t("Vote to take {member} out of {place}?", member=member, place=place), yes)
+    show(api.anchor_vote(config, "remove", place=place, member=member), output)
+
+
+@app.command("upgrade", help=t("Vote to close a place, which is continued at another one."))
+def upgrade(
+    place: PlaceName,
+    successor: Annotated[str, typer.Argument(help=t("The other place whole, like evm:1337:0x…"))],
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Vote; a closed place takes payments and their confirmations only."""
+    from secureflow.agent import api
+
+    confirmed(
+        t("Vote to close {place}, to be continued at {successor}?", place=place,
+          successor=successor), yes,
+    )  # fmt: skip
+    show(api.anchor_vote(config, "upgrade", place=place, successor=successor), output)
+
+
+@app.command(
+    "again", help=t("Send a vote again: it is counted anew where members came or went since.")
+)
+def again(
+    digest: Annotated[str, typer.Argument(help=t("Digest of the vote, all 64 digits."))],
+    place: OnePlace = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Repeat a vote that ended; one that is on its way is left alone."""
+    from secureflow.agent import api
+
+    show(api.anchor_vote(config, "again", entry=digest, place=place), output)
 
 
 def _entry(one: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, ask, confirmed, group, moment, say, show
 from secureflow.cli.revenue import terms
 from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
 
 agreements = group("The revenue agreements that this organisation signs.")
 settlements = group("Settlements, computed and decided at this agent.")
@@ -26,6 +27,7 @@ Confirm = Annotated[
     str, typer.Option("--digest", help=t("The digest that was read, all 64 characters."))
 ]
 _CONFIG: Final = Path("agent.yaml")
+_OWED: Final = ("place", "payer", "payee", "amount", "currency")
 _LISTED: Final = ("id", "version", "state", "jobs", "approvals", "disputes", "closes")
 
 
@@ -87,6 +89,28 @@ def show_settlement(settlement: Id, config: Config = _CONFIG, output: Output = F
         show(found, output)
 
 
+@settlements.command("owed", help=t("Ask this agent's places what a project's payer owes."))
+def owed(project: Project, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show what is owed by places that others keep; an error of one is shown after the others."""
+    from secureflow.agent import api
+
+    found: list[dict[str, Any]] = api.anchor_owed(config, project)
+    if output is not Form.TABLE:
+        show(found, output)
+    else:
+        rows = [
+            {**one, "payee": payee, "amount": amount}
+            for one in found
+            for payee, amount in one["owed"].items()
+        ]
+        show(rows, output, _OWED)
+        if not found:
+            say(t("agent.yaml names no place that keeps what is settled."))
+    for one in found:
+        if one["trouble"] is not None:
+            raise SecureFlowError.from_json(one["trouble"])
+
+
 @settlements.command("approve", help=t("Sign the amounts of a settlement."))
 def approve(settlement: Id, digest: Confirm = "", config: Config = _CONFIG) -> None:
     """Approve a settlement, whose digest is entered after it was read."""
@@ -134,7 +158,9 @@ def pay(
     """State a payment."""
     from secureflow.agent import api
 
-    confirmed(t("Sign that {amount} were paid to {payee}?", amount=amount, payee=payee), yes)
+    confirmed(
+        t("Sign that {amount} minor units were paid to {payee}?", amount=amount, payee=payee), yes
+    )
     facts: dict[str, Any] = {"payee": payee, "amount": amount, "reference": reference}
     found: dict[str, Any] = api.settlement_decide(config, "pay", settlement, **facts)
     say(t("Reference of the payment: {reference}",
@@ -178,13 +204,16 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
 
 def _told(found: dict[str, Any]) -> None:
     """Show a settlement that this agent computed."""
-    from secureflow.engines.revenue.view import in_steps
+    from secureflow.engines.revenue.view import decimals_of, in_steps, money
+
+    def written(amount: int) -> str:
+        return money(amount, decimals_of(found["currency"]), found["currency"])
 
     show(
         {
             **_row(found),
             "payer": found["payer"],
-            "amount": f"{found['computed']['amount']} {found['currency']}",
+            "amount": written(found["computed"]["amount"]),
             "digest": found["digest"],
         },
         Form.TABLE,
@@ -201,7 +230,7 @@ def _told(found: dict[str, Any]) -> None:
                     "rows": measured.get("rows", 0),
                     "steps": measured.get("steps", 0),
                     "share": share,
-                    "amount": booking["amounts"][name],
+                    "amount": written(booking["amounts"][name]),
                 }
             )
     show(lines, Form.TABLE, tuple(lines[0]))
@@ -212,7 +241,7 @@ def _told(found: dict[str, Any]) -> None:
             t(
                 "Payment {reference}: {amount} to {payee}",
                 reference=one["reference"],
-                amount=one["amount"],
+                amount=written(one["amount"]),
                 payee=one["payee"],
             )
         )

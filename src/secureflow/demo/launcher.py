@@ -36,6 +36,7 @@ from secureflow.demo.psi.screen import PsiScreen
 from secureflow.demo.psi.staging import EnginePlatform, Staging
 from secureflow.demo.sandboxing import sandbox_settings
 from secureflow.demo.screen import Screen
+from secureflow.demo.settling import settle
 from secureflow.demo.words import Words
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.enclave.__main__ import command as enclave_command
@@ -185,9 +186,9 @@ def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
         try:
             platform.build()
             on_event = interrupts.before(screen.event)
-            anchored = partial(anchors.outcome, platform)
-            parts = platform, study, on_event, options.protection, options.language, anchored
-            outcome = play(*parts)
+            shown = options.protection, options.language
+            ending = partial(anchors.outcome, platform), partial(settle, platform, options.language)
+            outcome = play(platform, study, on_event, *shown, *ending)
             if options.keep:
                 platform.confirm_grants()
         except BaseException:  # also on Ctrl-C: no child is left behind

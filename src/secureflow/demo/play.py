@@ -33,6 +33,8 @@ CONSENT_SECONDS = 60.0
 MODEL = "model.safetensors"
 
 Watch = Callable[[str, dict[str, Any]], None]
+Settling = Callable[[Client, str], dict[str, Any]]
+"""Settles a job, by a client of the first owner."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Outcome:
         comparison: each owner alone, all together, all rows in one place.
         study: what was trained on, in short.
         anchors: what was found at the place where the owners anchored (`demo.anchoring`).
+        settlement: what the job would be worth to each owner (`demo.settling`); empty without one.
     """
 
     accuracy: float
@@ -66,6 +69,7 @@ class Outcome:
     comparison: Comparison
     study: Study
     anchors: dict[str, Any] = field(default_factory=lambda: {"make": "none"})
+    settlement: dict[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:
         """Return the one line of JSON: figures without the curves."""
@@ -75,7 +79,7 @@ class Outcome:
         }
         lines, found = self.comparison.alone, self.comparison
         fields |= {"ledger": self.ledger, "tee": self.tee, "report": self.report}
-        fields["anchors"] = self.anchors
+        fields |= {"anchors": self.anchors, "settlement": self.settlement}
         fields |= {
             "test_rows": found.test_rows,
             "alone": {
@@ -100,8 +104,9 @@ def play(
     protection: ProtectionName = "sealed+secagg",
     language: Language = "en",
     anchored: Callable[[], dict[str, Any]] = lambda: {"make": "none"},
+    settled: Settling = lambda _client, _job: {},
 ) -> Outcome:
-    """Submit, consent, train, verify, compare; `watch` is called with every event of the job."""
+    """Submit, consent, train, settle, verify, compare; `watch` gets every event of the job."""
     party = next(iter(platform.parties))
     with platform.client(party) as client:
         job = client.jobs.submit(_request(platform, study, protection)).id
@@ -112,9 +117,11 @@ def play(
             watch(event.kind, event.data)
         client.jobs.wait(job)
         seconds = time.monotonic() - began
+        watch("settling", {})
+        settlement = settled(client, job)  # before the comparison, during which places keep it
         watch("comparing", {})
         made = _outcome(platform, study, client, job, seconds, language)
-    return replace(made, anchors=anchored())
+    return replace(made, anchors=anchored(), settlement=settlement)
 
 
 def consent(platform: Platform, job: str) -> None:

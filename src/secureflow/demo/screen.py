@@ -32,6 +32,7 @@ STEPS: Final = {
     "charter": "Signing and pinning the charter (this script plays all owners)",
     "project": "Creating the project, publishing and granting datasets",
     "comparing": "Training each owner alone and all rows in one place, to compare",
+    "settling": "Settling the job by an agreement that all sign: each agent computes it itself",
 }
 """By the names that the platform has for them."""
 
@@ -115,7 +116,7 @@ class Screen:
             case "submitted":
                 told = self._say("Job {job} waits for every owner's approval", job=data["job"])
                 self._print(f"        {visible(told)}")
-            case "comparing":
+            case "comparing" | "settling":
                 self.step(kind)
                 return
             case "state":
@@ -144,6 +145,8 @@ class Screen:
         for line in self._protection(outcome):
             self._print_result(line)
         for line in (*verdict(say, ledger), *anchors(say, outcome.anchors)):
+            self._print_result(line)
+        for line in settled(say, outcome.settlement, self._names):
             self._print_result(line)
         self._print_result(visible(say("Report: {path}", path=outcome.report)))
 
@@ -275,6 +278,29 @@ def anchors(say: Words, found: Mapping[str, Any]) -> Iterator[str]:
         **facts,
     )
     yield f"[red]{visible(told)}[/]"
+
+
+def settled(say: Words, found: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines about the settlement, in the console's markup."""
+    if not found:
+        return
+    parts = ", ".join(f"{names[party]} {amount}" for party, amount in found["written"].items())
+    told = say(
+        "Settlement of a made-up {amount}: {parts}; {approvals} owners' agents computed and "
+        "approved it.",
+        amount=found["amount"],
+        parts=parts,
+        approvals=found["approvals"],
+    )
+    yield visible(told)
+    yield visible(
+        say(
+            "Nothing is owed by it yet: members may dispute it until {moment}, and then it can be "
+            "closed.",
+            moment=time.strftime("%Y-%m-%d %H:%M", time.localtime(found["closes"])),
+        )
+    )
+    yield visible(say("Statements: {path}", path=found["folder"]))
 
 
 def visible(text: str) -> str:

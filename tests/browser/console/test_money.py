@@ -118,3 +118,46 @@ def test_who_only_reads_proposes_nothing(opens: Opens, centre: Centre, job: str)
     page.goto(f"/projects/{centre.platform.project}?part=revenue")
     page.get_by_text("A settlement is proposed by who leads", exact=False).wait_for()
     expect(page.get_by_role("button", name="Propose a settlement")).to_have_count(0)
+
+
+def test_an_agreement_is_drafted_with_terms_that_members_then_sign(
+    opens: Opens, centre: Centre
+) -> None:
+    with centre.client("ada") as client:
+        project = client.projects.create("To be agreed on", "credit-scoring").id
+    page = opens("ada")
+    page.goto(f"/projects/{project}?part=revenue")
+    page.get_by_role("button", name="Draft a revenue agreement").click()
+    dialog = page.get_by_role("dialog", name="Draft a revenue agreement")
+    ready(page)
+    assert not violations(page)
+    shoot(page, "en/agreement-draft")
+    currency = dialog.get_by_role("textbox", name="Currency")
+    currency.fill("euro")
+    dialog.get_by_role("button", name="Draft it").click()
+    dialog.get_by_text("Three capital letters, such as EUR.").wait_for()
+    currency.fill("JPY")
+    dialog.get_by_role("spinbutton", name="Minor units that each job brings").fill("5000")
+    dialog.get_by_role("spinbutton", name="Floor, in per cent").fill("12.5")
+    dialog.get_by_role("spinbutton", name="bank-a").fill("80")
+    dialog.get_by_role("button", name="Draft it").click()
+    page.get_by_text("The version to sign").wait_for()
+    page.get_by_text(f"secureflow agent revenue sign {project}", exact=True).wait_for()
+    expect(dialog).to_have_count(0)
+    with centre.client("ada") as client:
+        drafted = client.settlements.agreement(project).candidate
+    assert drafted is not None
+    terms = drafted.agreement
+    assert (terms["currency"], terms["per_job"], terms["floor"]) == ("JPY", 5000, 1250)
+    assert (terms["payer"], terms["members"][0]["quality"]) == ("bank-a", 80)
+    # The next draft begins with these terms, and takes their place.
+    page.get_by_role("button", name="Draft the next version").click()
+    expect(currency).to_have_value("JPY")
+    page.keyboard.press("Escape")
+
+
+def test_who_only_reads_drafts_nothing(opens: Opens, centre: Centre) -> None:
+    page = opens("vera")
+    page.goto(f"/projects/{centre.platform.project}?part=revenue")
+    page.get_by_text("The centre shows what follows", exact=False).wait_for()
+    expect(page.get_by_role("button", name=re.compile("^Draft"))).to_have_count(0)

@@ -14,7 +14,8 @@ from secureflow.agent.console.addresses import WEB
 from secureflow.kit.errors import SecureFlowError
 from tests.browser.opening import Opens, turn
 from tests.browser.owner.conftest import CODE, LOGIN, TABLET, WIDE, log_in, session_of
-from tests.browser.place import OWNER, PASSWORD, Place, until
+from tests.browser.owner.granting import own_grant, proposed
+from tests.browser.place import OWNER, PASSWORD, Place
 from tests.survival.world import PLAN, await_end, training
 
 APPROVE: Final = "Approve exactly this"
@@ -34,30 +35,6 @@ def submit(place: Place, rounds: int = 2) -> str:
     with place.platform.client("bank-a") as client:
         request = training(place.platform, replace(PLAN, rounds=rounds), protection="secagg")
         return str(client.jobs.submit(request).id)
-
-
-def grants(place: Place, state: str) -> list[dict[str, Any]]:
-    """Return the grants of a state under which any number of jobs runs."""
-    listed = place.ask("grant.list")
-    return [one for one in listed if one["state"] == state and not one["terms"]["uses"]]
-
-
-def proposed(place: Place) -> dict[str, Any]:
-    """Return what the centre proposes; have it propose where nothing is left to confirm."""
-    if not grants(place, "proposed"):
-        with place.platform.client(OWNER) as client:
-            client.datasets.grant(
-                place.platform.parties[OWNER].dataset_id, place.platform.project
-            )  # fmt: skip
-    return dict(until(lambda: grants(place, "proposed"))[-1])
-
-
-def own_grant(place: Place, session: str) -> dict[str, Any]:
-    """Return a grant in force; confirm one where nobody has."""
-    if not grants(place, "granted"):
-        told = proposed(place)
-        place.ask("grant.confirm", session, proposal=told["id"], terms=told["terms"])
-    return grants(place, "granted")[-1]
 
 
 def running_job(opens: Opens, place: Place) -> str:

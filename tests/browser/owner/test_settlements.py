@@ -11,12 +11,14 @@ from secureflow.agent.console.addresses import WEB
 from tests.browser import money
 from tests.browser.opening import Opens
 from tests.browser.owner.conftest import session_of
+from tests.browser.owner.granting import own_grant
 from tests.browser.place import OWNER, Place
 from tests.survival.world import PLAN, await_end, training
 
 
 def finished(opens: Opens, place: Place) -> str:
-    """Return a job that succeeded: two people approve it here."""
+    """Return a job that succeeded: two people approve it here, whatever became of the grant."""
+    own_grant(place, session_of(opens("ada")))
     with place.platform.client("bank-a") as client:
         request = training(place.platform, replace(PLAN, rounds=1), protection="secagg")
         job = str(client.jobs.submit(request).id)

@@ -33,6 +33,7 @@ UNIQUE = {
     "enrolments": "digest",
     "devices": "digest",
     "deliveries": "key",
+    "anchor_statements": "digest",
 }
 
 

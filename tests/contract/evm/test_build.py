@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,22 @@ def test_a_wheel_would_carry_it() -> None:
     command = ["git", "check-ignore", *map(str, wanted)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert not done.stdout
+
+
+def test_what_signs_leaves_the_recursion_limit_as_it_was() -> None:
+    """One of its parts raises the limit on import; nested JSON would then kill the process."""
+    script = (
+        "import sys\n"
+        "before = sys.getrecursionlimit()\n"
+        "import secureflow.adapters.anchors.evm.account\n"
+        "import json\n"
+        "assert sys.getrecursionlimit() == before, sys.getrecursionlimit()\n"
+        "try:\n"
+        "    json.loads('[' * 100_000)\n"
+        "except RecursionError:\n"
+        "    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

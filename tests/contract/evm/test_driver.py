@@ -35,6 +35,14 @@ async def here(url: str) -> AsyncIterator[World]:
         await made.rpc.ask("evm_setAutomine", True)
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits until something is lost need not wait for as long as a loaded machine does."""
+    from secureflow.adapters.anchors.evm import outcomes
+
+    monkeypatch.setattr(outcomes, "SURE", 0.2)
+
+
 def job(number: int) -> e.RegisterJob:
     return e.RegisterJob(word("job", number), word("spec"))
 
@@ -98,7 +106,7 @@ async def test_it_is_lost_only_when_the_other_one_is_final(here: World) -> None:
     for _ in range(3):
         assert (await anchor.outcome(ours)).state == "waiting"
         await mine(here)
-    assert (await anchor.outcome(ours)).state == "lost"
+    assert (await finished(anchor, ours)).state == "lost"
 
 
 async def test_another_sender_with_the_same_key_is_named(here: World) -> None:
@@ -386,6 +394,26 @@ async def test_too_little_gas_is_mended_with_more(
     assert len(states) > 1
 
 
+async def test_more_entries_are_taken_where_twice_fit(here: World) -> None:
+    anchor = here.anchor(here.parties[0])
+    assert (await carried(anchor, [job(at) for at in range(64)])).results == ("kept",) * 64
+    assert anchor.limit == 128
+    assert (await carried(anchor, [job(at) for at in range(64, 192)])).results == ("kept",) * 128
+    assert anchor.limit == 128  # as many as the settings say
+
+
+async def test_fewer_entries_are_taken_where_they_are_too_many_bytes(here: World) -> None:
+    from secureflow.adapters.anchors.evm import driver
+
+    anchor, named = here.anchor(here.parties[0]), [word(at) for at in range(1_000)]
+    wide = e.SetContributions(JOB, 1, word(1), tuple(sorted(named)), (10,) * 1_000, min(named))
+    with pytest.raises(InfrastructureError, match="bytes"):
+        await anchor.prepare([wide, job(1)], [])
+    assert anchor.limit == 1
+    ticket = await anchor.prepare([wide], [])  # what is too large alone is the node's to judge
+    assert len(ticket.body["raw"]) // 2 > driver.MOST_BYTES
+
+
 async def test_fewer_entries_are_taken_where_the_gas_is_too_much(here: World) -> None:
     anchor, wanted = here.anchor(here.parties[0], most_gas=700_000), [head(i) for i in range(8)]
     assert anchor.limit == 64
@@ -395,7 +423,11 @@ async def test_fewer_entries_are_taken_where_the_gas_is_too_much(here: World) ->
         assert anchor.limit == fewer
         wanted = wanted[:fewer]
     assert (await carried(anchor, wanted)).results == ("kept", "kept")
-    assert anchor.limit == 64
+    assert anchor.limit == 2  # as long as twice as many are too many
+    assert (await carried(anchor, [job(1)])).results == ("kept",)
+    assert anchor.limit == 2  # one that is not full shows nothing
+    assert (await carried(anchor, [job(2), job(3)])).results == ("kept", "kept")
+    assert anchor.limit == 4
     with pytest.raises(SecureFlowError, match="anchor_refused"):
         await here.anchor(here.parties[0], most_gas=50_000).prepare(wanted[:1], [])
     with pytest.raises(SecureFlowError, match="anchor_refused"):
@@ -416,7 +448,9 @@ async def test_the_gas_is_enough_for_every_kind(here: World) -> None:
             parted = replace(paid, payer=many.parties[0].key)
             outcome = await many.do(one, paid, parted)
             assert outcome.results == ("refused", "kept")
-        assert await many.anchor(None).owed(many.parties[0].key, named[-1], EUR) > 0
+        payer = many.parties[0].key
+        payee = next(one for one in reversed(named) if one != payer)
+        assert await many.anchor(None).owed(payer, payee, EUR) > 0
 
 
 # What it opens, and what it does not.

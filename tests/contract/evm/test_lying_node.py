@@ -273,6 +273,29 @@ async def test_a_block_with_more_events_than_an_answer_is_read_by_its_transactio
         await anchor.happened(None)
 
 
+async def test_a_receipt_that_comes_after_the_number_is_waited_for(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As anvil does under load: the transaction counts, and its receipt is not there yet."""
+    from secureflow.adapters.anchors.evm import outcomes
+
+    anchor = here.anchor(here.parties[0])
+    ticket = await anchor.prepare([head(1)], [])
+    await anchor.send(ticket)
+    between(here).change = at("eth_getTransactionReceipt", lambda _: None)
+    while int(await here.rpc.ask("eth_getTransactionCount", here.parties[0].account.address,
+                                 "latest"), 16) == 0:  # fmt: skip
+        pass
+    for _ in range(3):
+        assert (await anchor.outcome(ticket)).state == "waiting"
+    between(here).change = Between().change
+    assert (await finished(anchor, ticket)).results == ("kept",)
+    between(here).change = at("eth_getTransactionReceipt", lambda _: None)
+    assert (await anchor.outcome(ticket)).state == "waiting"  # it is waited for anew
+    monkeypatch.setattr(outcomes, "SURE", 0.0)
+    assert (await anchor.outcome(ticket)).state == "lost"
+
+
 async def test_a_price_that_the_chain_refuses_is_said_and_tried_again(here: World) -> None:
     anchor = here.anchor(here.parties[0])
     ticket = await anchor.prepare([head(1)], [])

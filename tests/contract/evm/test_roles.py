@@ -4,6 +4,7 @@ were removed, payers and payees, on a real chain."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from peers.chains import HALVES, Party, World, chain, word, world
@@ -90,8 +91,10 @@ async def test_a_member_can_do_everything_in_its_turn(here: World) -> None:
     assert await here.results(payer, *(wanted[one] for one in first)) == ["kept"] * len(first)
     for one in (payer, payee, third):
         assert await here.results(one, wanted["setContributions"]) == ["kept"]
-    # A fourth vote is too late: the version stands.
-    assert await here.results(fourth, wanted["setContributions"]) == ["refused old_version"]
+    # A fourth vote is late and harmless: the version stands; another one is refused.
+    assert await here.results(fourth, wanted["setContributions"]) == ["known"]
+    other = replace(shares(here), root=word("other scores"))
+    assert await here.results(fourth, other) == ["refused old_version"]
     assert await here.results(fourth, wanted["dispute"]) == ["kept"]
     assert await here.results(third, wanted["withdraw"]) == ["refused no_dispute"]
     await here.pass_time(here.window)
@@ -99,7 +102,9 @@ async def test_a_member_can_do_everything_in_its_turn(here: World) -> None:
     assert await here.results(fourth, wanted["withdraw"]) == ["kept"]
     for one in (payer, payee, fourth):
         assert await here.results(one, wanted["split"]) == ["kept"]
-    assert await here.results(third, wanted["split"]) == ["refused already_split"]
+    assert await here.results(third, wanted["split"]) == ["known"]
+    again = e.Split(JOB, 1, payer.key, 1_001, EUR)
+    assert await here.results(third, again) == ["refused already_split"]
     named = shares(here)
     parts = dict(zip(named.members, (500, 334, 166), strict=True))  # 333 and the rest of 1
     anchor = here.anchor(None)
@@ -118,10 +123,9 @@ async def test_a_member_can_do_everything_in_its_turn(here: World) -> None:
         assert await here.results(one, wanted["admit"]) == ["kept"]
     for one in here.parties:  # four of five
         assert await here.results(one, wanted["upgrade"]) == ["kept"]
-    assert await here.results(payer, wanted["remove"], wanted["settle"]) == [
-        "refused closed",
-        "known",
-    ]
+    said = await here.results(payer, wanted["remove"], wanted["settle"], wanted["upgrade"])
+    assert said == ["refused closed", "known", "known"]
+    assert await here.results(payer, e.Upgrade(word("elsewhere"))) == ["refused closed"]
 
 
 async def test_what_is_stated_cannot_be_stated_again(here: World) -> None:

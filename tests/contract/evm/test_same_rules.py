@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from peers.anchor_stories import FOUNDERS, JOB, STORIES, Story
 from peers.chains import HALVES, Party, World, chain, word, world
 
 from secureflow.engines.anchors import entries as e
@@ -195,7 +196,7 @@ async def compare_job(node: Any, state: State, job: bytes) -> None:
     assert (version, since, root.hex()) == (stands.version, stands.since, stands.root)
     assert [one.hex() for one in members] == stands.members
     assert (list(shares), rounding.hex()) == (stands.shares, stands.rounding)
-    assert done == state.job(job).split
+    assert done == bool(state.job(job).split)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -218,6 +219,25 @@ async def test_random_entries_do_the_same(here: World, seed: int) -> None:
         results |= set(said)
     assert results == {"kept", "known", "fork", "refused"}
     await compare(here, state, sent)
+
+
+@pytest.mark.parametrize("tell", STORIES, ids=lambda one: one.__name__)
+async def test_votes_are_counted_the_same(url: str, tell: Callable[[Story], None]) -> None:
+    async with world(url, members=FOUNDERS, window=60) as here:
+        people = [*here.parties, *here.others]
+        story = Story([one.binding(here.place) for one in people], here.window)
+        tell(story)
+        state = here.state()
+        for step in story.steps:
+            if isinstance(step, int):
+                await here.pass_time(step)
+            else:
+                await both(here, state, people[step[0]], step[1])
+        members = {one.member.hex() for one in await here.anchor(None).members()}
+        assert members == set(state.members)
+        await compare_job(here.anchor(None)._node, state, JOB)
+        (successor,) = await here.anchor(None)._node.view("successor")
+        assert (successor.hex() if any(successor) else "") == state.successor
 
 
 async def test_what_can_be_kept_ends_at_the_same_number(here: World) -> None:

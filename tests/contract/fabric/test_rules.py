@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +15,7 @@ from secureflow.engines.anchors import money, rules
 from secureflow.engines.anchors.state import Member as RuleMember
 from secureflow.engines.anchors.state import State, found
 from secureflow.engines.ledger.merkle import leaf_hash
+from tests.peers.anchor_stories import FOUNDERS, JOB, STORIES, Story
 from tests.peers.fabric_world import CONTRACT, PLACE, Authority, Member, Process, node
 
 WINDOW = 100
@@ -35,7 +36,7 @@ def chaincode() -> Iterator[Process]:
 @pytest.fixture(scope="module")
 def people() -> list[Member]:
     orgs = [Authority("Org1MSP"), Authority("Org2MSP")]
-    return [Member(orgs[number % 2], f"user{number}") for number in range(6)]
+    return [Member(orgs[number % 2], f"user{number}") for number in range(8)]
 
 
 class Drawn:
@@ -113,32 +114,63 @@ def test_the_chaincode_judges_as_the_rules_do(chaincode: Process, people: list[M
 
 def judged_alike(chaincode: Process, people: list[Member], seed: int) -> set[object]:
     """Compare one world; return every result, reason and event of it."""
-    members = [RuleMember(one.public, one.account, one.admit().signature) for one in people[:4]]
-    state = found(PLACE, members, WINDOW)
-    named = [one.admit().json() for one in people[:4]]
-    begin = {"place": PLACE, "window": WINDOW, "members": [_plain(one) for one in named]}
-    creators = [[one.authority.msp, one.certificate.decode()] for one in people]
-    assert chaincode.ask({"begin": begin, "creators": creators}) == {"result": "kept"}
+    state = begun(chaincode, people, 4)
     drawn, now = Drawn(seed, people), 1_800_000_000
     seen: set[object] = set()
     for _ in range(140):
         now += drawn.draw.choice([0, 0, 1, 50])
         who = drawn.draw.choice([0, 0, 1, 1, 2, 2, 3, 4, 5])
         batch = [drawn.entry() for _ in range(drawn.draw.randrange(1, 8))]
-        asked = {"send": [one.json() for one in batch], "who": who, "at": now}
-        answer = chaincode.ask(asked)
-        member = rules.sender_of(state, people[who].account) is not None
-        wanted = told(rules.apply_batch(state, batch, people[who].account, now))
-        if not member:
-            assert answer == {"refused": "refused: stranger"}
-            continue
-        got = [
-            (one["result"], one.get("reason", ""), tuple(one.get("brought", ()))) for one in answer
-        ]
-        assert got == wanted, (seed, asked)
+        wanted = sent(chaincode, state, people, who, batch, now)
         seen |= {one for result, reason, brought in wanted for one in (result, reason, *brought)}
     _compare(chaincode, state, drawn)
     return seen
+
+
+def begun(chaincode: Process, people: list[Member], founders: int) -> State:
+    """Begin a place of the first of them at the chaincode, and by the rules."""
+    first = people[:founders]
+    members = [RuleMember(one.public, one.account, one.admit().signature) for one in first]
+    named = [_plain(one.admit().json()) for one in first]
+    begin = {"place": PLACE, "window": WINDOW, "members": named}
+    creators = [[one.authority.msp, one.certificate.decode()] for one in people]
+    assert chaincode.ask({"begin": begin, "creators": creators}) == {"result": "kept"}
+    return found(PLACE, members, WINDOW)
+
+
+def sent(
+    chaincode: Process, state: State, people: list[Member], who: int, batch: list[e.Entry], now: int
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Send the same to both; return what each entry came to, after comparing that."""
+    asked = {"send": [one.json() for one in batch], "who": who, "at": now}
+    answer = chaincode.ask(asked)
+    member = rules.sender_of(state, people[who].account) is not None
+    wanted = told(rules.apply_batch(state, batch, people[who].account, now))
+    if not member:
+        assert answer == {"refused": "refused: stranger"}
+        return []
+    got = [(one["result"], one.get("reason", ""), tuple(one.get("brought", ()))) for one in answer]
+    assert got == wanted, asked
+    return wanted
+
+
+@pytest.mark.parametrize("tell", STORIES, ids=lambda one: one.__name__)
+def test_votes_are_counted_the_same(
+    chaincode: Process, people: list[Member], tell: Callable[[Story], None]
+) -> None:
+    state, now = begun(chaincode, people, FOUNDERS), 1_800_000_000
+    story = Story([one.admit() for one in people], WINDOW)
+    tell(story)
+    for step in story.steps:
+        if isinstance(step, int):
+            now += step
+        else:
+            sent(chaincode, state, people, *step, now)
+    assert set(chaincode.ask({"ask": "members", "parameters": {}})) == set(state.members)
+    standing = chaincode.ask({"ask": "standing", "parameters": {"job": JOB.hex()}})
+    stands = money.standing(state, JOB)
+    assert standing == (None if stands is None else vars(stands))
+    assert chaincode.ask({"ask": "successor", "parameters": {}}) == state.successor
 
 
 def _plain(one: dict[str, Any]) -> dict[str, Any]:

@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.agent_world import ME, ORIGIN
+from peers.anchor_place import member
 
 from secureflow.agent.edge.anchorcommands import AnchorCommands
 from secureflow.agent.edge.anchors import own_anchors
 from secureflow.agent.edge.anchortelling import AnchorTelling
 from secureflow.application.anchoring import Anchoring
-from secureflow.engines.anchors.entries import SetContributions
+from secureflow.engines.anchors.entries import SetContributions, Split, currency_word, job_digest
 from secureflow.engines.anchors.statements import parse_statement
+from secureflow.engines.revenue.agreement import Member, SignedAgreement
+from secureflow.kit.canonical import b64decode
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_anchoring import FAST, Anchored
+from tests.unit.engines.revenue.parts import PROJECT, agreement_of
 
 
 class Centre:
@@ -40,7 +46,8 @@ def commands(agent: Anchored) -> AnchorCommands:
     context, places = agent.world.assembly.context, {agent.settings: agent.view}
     unused: Any = None
     sender = Anchoring(unused, [agent.view], "", context.clock, FAST)
-    return AnchorCommands(context, places, agent.watch, sender, agent.heads)
+    agreements = agent.world.assembly.agreements
+    return AnchorCommands(context, places, agent.watch, sender, agent.heads, agreements)
 
 
 async def with_a_head(agent: Anchored) -> None:
@@ -59,6 +66,69 @@ async def test_what_waits_is_listed_with_its_age(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError) as caught:
         await commands(agent).every(place="elsewhere")
     assert caught.value.code == "anchor_unknown"
+
+
+def agreed(agent: Anchored, payer: str) -> None:
+    """Have all sign an agreement by which a member pays, and pin it."""
+    keys, world = agent.world.all_keys, agent.world
+    members = tuple(Member(name, key.public) for name, key in keys.items())
+    terms = {"payer": payer, "rounding": payer, "origin": ORIGIN, "members": members}
+    signed = SignedAgreement(agreement_of(list(keys), **terms))
+    for name, key in keys.items():
+        signed = signed.sign(name, key)
+    assert world.assembly.agreements.take(PROJECT, signed)
+
+
+def split(agent: Anchored, payer: str, amount: int) -> list[str]:
+    """Have all vote at the place to share an amount among all; return who is owed some of it."""
+    raw = {name: b64decode(key.public) for name, key in agent.world.all_keys.items()}
+    members = tuple(sorted(raw.values()))
+    shares = (10_000 // len(members),) * (len(members) - 1)
+    shares = (*shares, 10_000 - sum(shares))
+    job = job_digest("job_1")
+    vote = SetContributions(job, 1, bytes(32), members, shares, raw[payer])
+    for step in (vote, Split(job, 1, raw[payer], amount, currency_word("EUR"))):
+        for account in raw.values():
+            agent.place.take(account, f"{step.kind} {account.hex()}", [step])
+        agent.place.now += 60
+    return [name for name in raw if name != payer]
+
+
+async def test_a_payer_sees_all_that_it_owes(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    with pytest.raises(SecureFlowError, match="no revenue agreement"):
+        await commands(agent).owed(PROJECT)
+    agreed(agent, ME)
+    payees = split(agent, ME, 1000)
+    (found,) = await commands(agent).owed(PROJECT)
+    assert (found["place"], found["payer"], found["currency"]) == ("c", ME, "EUR")
+    assert (sorted(found["owed"]), found["trouble"]) == (sorted(payees), None)  # type: ignore[call-overload]
+    assert min(found["owed"].values()) > 0  # type: ignore[union-attr]
+
+
+async def test_a_payee_sees_only_its_own_part(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    payer = next(name for name in agent.world.all_keys if name != ME)
+    agreed(agent, payer)
+    split(agent, payer, 1000)
+    (found,) = await commands(agent).owed(PROJECT)
+    assert [*found["owed"]] == [ME]  # type: ignore[call-overload]
+
+
+async def test_what_a_place_of_strangers_says_is_owed_is_not_shown(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path)
+    agreed(agent, ME)
+    stranger = SigningKey.from_seed(b"s" * 32)
+    agent.place.admitted.append(member(agent.place.name, stranger))
+    (found,) = await commands(agent).owed(PROJECT)
+    assert found["owed"] == {}
+    assert found["trouble"]["code"] == "anchor_untrusted"  # type: ignore[index,call-overload]
+
+
+async def test_a_place_that_keeps_no_settlements_is_not_asked(tmp_path: Path) -> None:
+    agent = Anchored(tmp_path, events=("heads",))
+    agreed(agent, ME)
+    assert await commands(agent).owed(PROJECT) == []
 
 
 async def test_a_deed_is_shown_with_what_it_stands_for(tmp_path: Path) -> None:

@@ -322,6 +322,34 @@ async def test_a_place_with_a_stranger_is_not_believed(tmp_path: Path) -> None:
     assert [one["action"] for one in world.store.actions()].count("anchor.untrusted") == 1
 
 
+async def test_an_error_that_nobody_foresaw_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Anchored(tmp_path)
+    asked = asyncio.Queue[None]()
+
+    async def members(view: PlaceView) -> Any:
+        asked.put_nowait(None)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(PlaceView, "members", members)
+    watch = agent.watch
+    monkeypatch.setattr("secureflow.agent.edge.anchorwatch.Backoff", lambda *_: _Hasty())
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await asked.get()
+    assert watch.problems["c"].code == "internal"
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class _Hasty:
+    def next(self) -> float:
+        return 0.001
+
+
 async def test_an_account_that_its_member_did_not_sign_is_not_believed(tmp_path: Path) -> None:
     agent = Anchored(tmp_path)
     other = member("file:elsewhere", agent.world.all_keys["bank-b"], b"\x07" * 32)

@@ -21,6 +21,7 @@ from secureflow.engines.anchors.entries import (
     job_digest,
     log_digest,
 )
+from secureflow.engines.anchors.state import Member
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.kit.canonical import b64decode, canonical_bytes
@@ -416,3 +417,53 @@ async def test_a_keeper_that_lost_lines_is_read_from_the_beginning(
     assert page.reorganised
     assert len(page.events) == 1
     assert URL in dict((await anchor.probe()).facts)["address"]
+
+
+async def test_a_place_is_founded_once_although_the_record_fails_just_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is in the file, and the record could not say so: a second one would damage it."""
+    keeper = FileKeeper(tmp_path)
+    await keeper.anchors.start()
+    await keeper.anchor("bank-b").probe()
+    whole = type(keeper.store).set_fact
+
+    def fails_at_founding(store: Any, name: str, value: Any) -> None:
+        if name == "anchors" and value["lines"] == 4:
+            raise InfrastructureError("disk_full", "The disk is full.")
+        whole(store, name, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(keeper.store), "set_fact", fails_at_founding)
+        with pytest.raises(InfrastructureError):
+            await keeper.anchors.bind(_own_binding(keeper, "bank-c"))
+    assert await keeper.anchors.bind(_own_binding(keeper, "bank-c"))
+    kinds = [json.loads(one)["kind"] for one in keeper.file.read_bytes().splitlines()]
+    assert kinds == ["bound", "bound", "bound", "founded"]
+    keeper.reopen()
+    assert (await sent(keeper, "bank-b", job(1))).results == ("kept",)
+
+
+def _own_binding(keeper: FileKeeper, name: str) -> Member:
+    key = keeper.keys[name]
+    raw = b64decode(key.public, 64)
+    signature = key.private.sign(binding(filed.place_of(keeper.public), raw, raw))
+    return Member(raw, raw, (signature[:32], signature[32:]))
+
+
+async def test_a_damaged_line_in_the_middle_is_never_cut_off_with_what_follows(
+    keeper: FileKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await sent(keeper, "bank-b", job(number))
+    data = keeper.file.read_bytes()
+    lines = data.splitlines(keepends=True)
+    longest = max(lines, key=len)
+    joined = data.replace(longest, longest[:-1] + b" ")  # the disk lost a line's end
+    monkeypatch.setattr("secureflow.agent.keeper.anchorfile.MAX_LINE", len(longest))
+    keeper.file.write_bytes(joined)
+    keeper.reopen()
+    await keeper.anchors.start()
+    assert keeper.anchors.fault is not None
+    assert keeper.anchors.fault.code == "anchor_file_damaged"
+    assert keeper.file.read_bytes() == joined

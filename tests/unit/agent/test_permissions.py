@@ -36,7 +36,14 @@ READS: Final = {
     *("revenue.show", "settlement.list", "settlement.show"),
     *("data.usage", "grant.list", "grant.show", "stop.list"),
     *("notification.list", "notification.read", "notification.failed"),
-    *("anchor.list", "anchor.show", "anchor.heads", "anchor.verify", "anchor.doctor"),
+    *(
+        "anchor.list",
+        "anchor.show",
+        "anchor.heads",
+        "anchor.owed",
+        "anchor.verify",
+        "anchor.doctor",
+    ),
     *("revenue.list", "revenue.show", "settlement.list", "settlement.show"),
     "witness.show",
 }
@@ -64,6 +71,7 @@ ADMINS: Final = {
     "policy.save",
     *("revenue.sign", "settlement.approve", "settlement.dispute", "settlement.withdraw"),
     *("settlement.pay", "settlement.confirm"),
+    *("anchor.admit", "anchor.remove", "anchor.upgrade", "anchor.again"),
     *("grant.unlock", "project.unfreeze", "requester.unblock", "notification.test"),
 }
 EVERY: Final = OPEN | READS | OWN_ACCOUNT | DIALS | DECIDERS | ADMINS

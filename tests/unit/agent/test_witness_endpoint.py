@@ -357,3 +357,12 @@ def test_an_app_refuses_other_kinds_of_connections() -> None:
         pytest.fail("it spoke")
 
     asyncio.run(app({"type": "websocket"}, never, never))
+
+
+async def test_the_head_of_an_empty_log_is_cosigned_like_others(agent: Agent) -> None:
+    log = Log()
+    assert (await asked(agent, log.step(0, 0).body)).status == 200
+    own = sign_checkpoint(Checkpoint(ORIGIN, 0, MemoryTree().root()), agent.world.log_key)
+    assert (await asked(agent, Submission(0, (), own).body)).status == 200
+    agent.world.tree.append(b"one")
+    assert (await asked(agent, Submission(0, (), agent.world.head()).body)).status == 200

@@ -129,3 +129,34 @@ def test_what_does_not_hold_at_a_place_ends_with_its_error(
     code, _, err = cli("agent", "anchor", "verify")
     assert code != 0
     assert "not believed" in err
+
+
+def test_an_owner_votes_at_a_place(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+
+    def vote(_: Path, act: str, **more: Any) -> dict[str, Any]:
+        asked.append((act, more))
+        return {"digest": "ab" * 32, "queued": 1}
+
+    monkeypatch.setattr(api, "anchor_vote", vote)
+    account = tmp_path / "bank-d.json"
+    account.write_text(json.dumps({"member": "cd" * 32}))
+    own = ("agent", "anchor")
+    for command in (
+        ("admit", "chain", account), ("remove", "chain", "bank-b"), ("upgrade", "chain", PLACE),
+    ):  # fmt: skip
+        code, _, err = cli(*own, *command)  # nobody to ask
+        assert (code != 0, asked) == (True, []), err
+    code, out, err = cli(*own, "admit", "chain", account, "--yes")
+    assert (code, "ab" * 32 in out) == (0, True), err
+    assert cli(*own, "remove", "chain", "bank-b", "--yes")[0] == 0
+    assert cli(*own, "upgrade", "chain", PLACE, "--yes")[0] == 0
+    assert cli(*own, "again", "ab" * 32)[0] == 0
+    assert asked == [
+        ("admit", {"place": "chain", "account": {"member": "cd" * 32}}),
+        ("remove", {"place": "chain", "member": "bank-b"}),
+        ("upgrade", {"place": "chain", "successor": PLACE}),
+        ("again", {"entry": "ab" * 32, "place": ""}),
+    ]

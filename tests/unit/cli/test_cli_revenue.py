@@ -152,3 +152,24 @@ def test_an_agreement_is_read_before_it_is_signed(agent: list[Any], cli: Any) ->
     assert AGREEMENT.digest in out.replace("\n", "")
     assert agent[-1] == ("revenue_sign", PROJECT, AGREEMENT.digest, {})
     assert cli("agent", "revenue", "show", PROJECT)[0] == 0
+
+
+def test_what_is_owed_is_asked_of_each_place(
+    agent: list[Any], cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del agent
+    place = {"place": "c", "payer": "m000", "currency": "EUR", "owed": {"m001": 27_990}}
+    told: list[dict[str, Any]] = [{**place, "trouble": None}]
+    monkeypatch.setattr(api, "anchor_owed", lambda *_: told)
+    code, out, _ = cli("agent", "settlement", "owed", PROJECT)
+    assert code == 0
+    assert all(word in out for word in ("c", "m000", "m001", "27990", "EUR"))
+    assert json.loads(cli("agent", "settlement", "owed", PROJECT, "-o", "json")[1]) == told
+    away = {"code": "anchor_unavailable", "message": "it is away", "hint": "", "details": {}}
+    told.append({**place, "place": "d", "owed": {}, "trouble": away})
+    code, out, err = cli("agent", "settlement", "owed", PROJECT)
+    assert code != 0
+    assert "27990" in out
+    assert "it is away" in err
+    told.clear()
+    assert "names no place" in cli("agent", "settlement", "owed", PROJECT)[2]

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from secureflow.demo.comparison import Comparison
 from secureflow.demo.play import Outcome
-from secureflow.demo.screen import Screen
+from secureflow.demo.screen import Screen, settled
 from secureflow.demo.study import Study
 from secureflow.demo.words import Words
 from secureflow.texts import Language
@@ -46,3 +46,18 @@ def test_the_result_is_on_stdout_unless_json_has_it(
         assert verified not in err
         table = [line for line in out.splitlines() if line.startswith("  ")]
         assert max(map(cell_len, table)) <= 80
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_settlement_is_told_with_what_is_owed_by_it(lang: Language) -> None:
+    found = {
+        "amount": "1000.00 EUR", "written": {"bank-a": "600.00 EUR", "bank-b": "400.00 EUR"},
+        "approvals": 3, "closes": 1_800_000_000, "folder": "/x/settlement",
+    }  # fmt: skip
+    names = {"bank-a": "Bank [a]", "bank-b": "Bank B"}
+    amounts, owed, where = settled(Words(lang), found, names)
+    assert r"Bank \[a] 600.00 EUR, Bank B 400.00 EUR" in amounts
+    assert "2027-01-15" in owed
+    assert {"en": "Nothing is owed", "zh": "尚不产生应付款"}[lang] in owed
+    assert where.endswith("/x/settlement")
+    assert list(settled(Words(lang), {}, names)) == []

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 from peers.believing import BelievingProvider
+from peers.settling import asked_of
 
 from secureflow.application.access import Principal
 from secureflow.application.identities import LoginProvider
@@ -174,6 +175,8 @@ async def _post(name: str, stage: Stage) -> Post:
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
         await stage.finish(job, state=JobState.PAUSED, error=error)
+    if name.endswith(("_settlement", "_agreement")):
+        return Post(*await asked_of(name, stage), admin)
     if name in _plain(stage):
         return _plain(stage)[name]
     return await _ended(name, stage)
@@ -306,12 +309,13 @@ ONCE = sorted(
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
 )
-SETTLING = {"open_settlement", "close_settlement"}
-"""They need an agreement that every member signed, and jobs with whole records."""
-CHANGES = [name for name in ONCE if name not in {"cancel_job", *SETTLING}]
+CHANGES = [name for name in ONCE if name != "cancel_job"]
 
 
-ONLY_ASK = {"check_draft", "dry_run_job", "fill_job_template", "test_webhook"}
+ONLY_ASK = {
+    *("check_draft", "dry_run_job", "fill_job_template", "test_webhook"),
+    "preview_settlement",
+}
 NOT_KEPT = {
     *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in

@@ -106,7 +106,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.questions: Store[Question] = EntityStore(self, entities.QUESTIONS)
         self.revenue: Store[RevenueRecord] = EntityStore(self, entities.REVENUE)
         self.pending_logins: Store[PendingLogin] = EntityStore(self, entities.PENDING_LOGINS)
-        self.anchors: Store[AnchorRecord] = EntityStore(self, entities.ANCHOR_STATEMENTS)
+        self.anchor_statements: Store[AnchorRecord] = EntityStore(self, entities.ANCHOR_STATEMENTS)
         self.preferences: Store[Preferences] = EntityStore(self, entities.PREFERENCES)
         self.webhooks: Store[Webhook] = EntityStore(self, entities.WEBHOOKS)
         self.deliveries: Store[Delivery] = EntityStore(self, entities.DELIVERIES)

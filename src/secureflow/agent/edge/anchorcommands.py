@@ -14,14 +14,16 @@ from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.edge.anchorwatch import AnchorWatch
 from secureflow.agent.edge.control import Command
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.record.anchoredheads import MOST_HEADS, KeptHead
 from secureflow.agent.witness.anchored import AnchoredHeads
 from secureflow.application.anchoring import Anchoring
 from secureflow.application.ports.anchor import Anchor
 from secureflow.application.ports.anchoroutbox import Sent
-from secureflow.engines.anchors.entries import log_digest
+from secureflow.engines.anchors.entries import currency_word, log_digest
 from secureflow.engines.anchors.reading import check_members
-from secureflow.kit.canonical import JSON
+from secureflow.engines.revenue.agreement import Agreement
+from secureflow.kit.canonical import JSON, b64decode
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, with_texts
 
@@ -43,6 +45,7 @@ class AnchorCommands:
         watch: knows what is wrong with a place.
         sender: knows which places cannot be asked.
         heads: compares heads.
+        agreements: about revenue, pinned here.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class AnchorCommands:
         watch: AnchorWatch,
         sender: Anchoring,
         heads: AnchoredHeads,
+        agreements: OwnAgreements,
     ) -> None:
         self._context = context
         self._places = places
         self._watch = watch
         self._sender = sender
         self._heads = heads
+        self._agreements = agreements
 
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
@@ -67,6 +72,7 @@ class AnchorCommands:
             "anchor.heads": self.kept_heads,
             "anchor.verify": self.verify,
             "anchor.doctor": self.doctor,
+            "anchor.owed": self.owed,
         }
 
     async def every(self, place: str = "", limit: int = 100) -> dict[str, JSON]:
@@ -127,6 +133,44 @@ class AnchorCommands:
     async def doctor(self) -> list[dict[str, JSON]]:
         """Return what each place says of itself, and what is wrong."""
         return [await self._examined(*one) for one in self._places.items()]
+
+    async def owed(self, project: str) -> list[dict[str, JSON]]:
+        """Return what a project's payer owes by each place that keeps what is settled.
+
+        The payer is shown its debts to every member, another member what is owed to it. A place
+        knows members, not projects: debts of one pair in one currency are one sum there.
+        """
+        agreement = await asyncio.to_thread(self._agreements.current, project)
+        if agreement is None:
+            raise SecureFlowError(
+                "agreement_missing",
+                "This agent has pinned no revenue agreement of that project.",
+                "Read and sign it first: secureflow agent revenue show PROJECT.",
+            )
+        places = [one for one in self._places.items() if "settlements" in one[0].events]
+        return [await self._owed(settings, anchor, agreement) for settings, anchor in places]
+
+    async def _owed(
+        self, settings: AnyPlace, anchor: Anchor, agreement: Agreement
+    ) -> dict[str, JSON]:
+        own, payer = self._context.party, agreement.payer
+        keys = {name: b64decode(key) for name, key in agreement.keys.items()}
+        currency, found = currency_word(agreement.currency), dict[str, JSON]()
+        told: dict[str, JSON] = {
+            "place": settings.name, "payer": payer, "currency": agreement.currency,
+        }  # fmt: skip
+        try:
+            async with asyncio.timeout(PATIENCE):
+                charter = self._context.charter.pinned()
+                check_members(settings.place, await anchor.members(), charter.keys)
+                for name, key in keys.items():
+                    if name != payer and own in (name, payer):
+                        found[name] = await anchor.owed(keys[payer], key, currency)
+        except TimeoutError:
+            return {**told, "owed": {}, "trouble": _silent(settings.name).as_json()}
+        except SecureFlowError as error:
+            return {**told, "owed": {}, "trouble": error.as_json()}
+        return {**told, "owed": found, "trouble": None}
 
     def _state(self, settings: AnyPlace) -> dict[str, JSON]:
         store, now = self._context.store, self._context.clock()

@@ -11,7 +11,9 @@ from typing import Final, Protocol
 from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.edge.anchorcommands import AnchorCommands
 from secureflow.agent.edge.anchortelling import AnchorTelling
+from secureflow.agent.edge.anchorvotes import AnchorVotes
 from secureflow.agent.edge.anchorwatch import AnchorWatch
+from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.anchoroutbox import RecordOutbox
@@ -43,6 +45,11 @@ class OwnAnchors:
 
     tasks: tuple[Running, ...]
     commands: AnchorCommands
+    votes: AnchorVotes
+
+    def table(self) -> Mapping[str, Command]:
+        """Return the commands by name."""
+        return {**self.commands.table(), **self.votes.table()}
 
 
 def own_anchors(
@@ -69,7 +76,9 @@ def own_anchors(
         own_deeds.added = _waking(sender)
     telling = AnchorTelling(context, link, lambda: list(places))
     tasks: tuple[Running, ...] = (watch, sender, telling) if places else ()
-    return OwnAnchors(tasks, AnchorCommands(context, places, watch, sender, heads))
+    commands = AnchorCommands(context, places, watch, sender, heads, assembly.agreements)
+    votes = AnchorVotes(context, list(places), own_deeds.added)
+    return OwnAnchors(tasks, commands, votes)
 
 
 def _waking(sender: Anchoring) -> Callable[[], None]:

@@ -58,6 +58,9 @@ class AnchorTelling:
             except SecureFlowError as error:
                 _log.info("anchors_not_told", code=error.code, message=error.message)
                 pause = LATER
+            except Exception:  # noqa: BLE001  the edge of a task: it is told later
+                _log.exception("anchors_not_told")
+                pause = LATER
             await asyncio.sleep(pause)
 
     async def tell(self, place: str) -> int:

@@ -15,6 +15,7 @@ from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.witness.anchored import AnchoredHeads
 from secureflow.agent.witness.owndeeds import OwnDeeds
+from secureflow.application.anchoring import internal_at
 from secureflow.application.ports.anchor import Anchor
 from secureflow.engines.anchors.reading import check_members
 from secureflow.kit.backoff import Backoff
@@ -82,6 +83,11 @@ class AnchorWatch:
                 await self.look(settings, anchor)
             except SecureFlowError as error:
                 await asyncio.to_thread(self._troubled, settings, error)
+                await asyncio.sleep(pauses.next())
+                continue
+            except Exception:  # noqa: BLE001  the edge of a task: the other places go on
+                _log.exception("anchor_watch_failed", place=settings.name)
+                self.problems[settings.name] = internal_at(settings.name)
                 await asyncio.sleep(pauses.next())
                 continue
             self.problems.pop(settings.name, None)

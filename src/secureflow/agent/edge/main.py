@@ -146,7 +146,7 @@ async def serve(
         own = Commands(assembly, link, workers, reload, watch), NotificationCommands(told)
         page = page_commands(assembly, link, reload, granted, specs)
         others = await stack.enter_async_context(witnessing(assembly, link))
-        table = _tables(page, *own, anchors.commands, others)
+        table = _tables(page, *own, anchors, others)
         control = await asyncio.to_thread(_control, assembly, link, table, granted, describe)
         watching = _link_watches(link, assembly)
         looking = _started(watch, *watching, engines, granted, told, own_watch, *anchors.tasks)

@@ -31,6 +31,16 @@ from secureflow.kit.logging import get_logger
 
 MAX_SETTLEMENTS: Final = 10_000
 MAX_DEEDS: Final = 5000
+_REFUSALS: Final = frozenset(
+    {
+        "malformed_settlement",
+        "not_found",
+        "settlement_deed_forged",
+        "settlement_differs",
+        "settlement_not_possible",
+    }
+)
+"""How a centre says that it does not take a deed; after any other error it may have taken it."""
 _log = get_logger(__name__)
 
 
@@ -103,6 +113,8 @@ class RevenueCommands:
     async def every(self, project: str) -> list[dict[str, JSON]]:
         """Return a project's settlements and where they stand by what was checked here."""
         judged = await self._judged(project)
+        for one in judged.values():
+            await asyncio.to_thread(self.assembly.settlements.hand_over, one)
         return [_line(one) for one in judged.values()]
 
     async def show(self, settlement: str, project: str = "") -> dict[str, JSON]:
@@ -124,10 +136,16 @@ class RevenueCommands:
             return await self._told(one, deed)
 
     async def dispute(self, settlement: str, reason: str, project: str = "") -> dict[str, JSON]:
-        """Sign a dispute; the reason stays here."""
+        """Sign a dispute; the reason stays here. It needs no record: that may be what is wrong."""
         async with self.turn:
             one = _one(await self._judged(await self._project(settlement, project)), settlement)
-            await self._computed(one)
+            if one.kept.computed is None:
+                try:
+                    await self._computed(one)
+                except InfrastructureError:
+                    raise
+                except SecureFlowError as error:
+                    _log.warning("disputed_unverified", settlement=settlement, code=error.code)
             deed = await asyncio.to_thread(self.assembly.settlements.dispute, one, reason)
             return await self._told(one, deed)
 
@@ -203,10 +221,9 @@ class RevenueCommands:
         own, key = self.assembly.settlements, one.shown.settlement.id
         try:
             answer = await self.link.call("settlement.tell", {"deed": deed.json()})
-        except InfrastructureError:
-            raise  # it is told again (`exchange`)
         except SecureFlowError as error:
-            await asyncio.to_thread(own.note_refused, key, deed, error.message)
+            if error.code in _REFUSALS:  # whatever else: it is told again (`exchange`)
+                await asyncio.to_thread(own.note_refused, key, deed, error.message)
             raise
         receipt = answer.get("receipt") if isinstance(answer, dict) else None
         await asyncio.to_thread(own.note_told, key, deed, receipt)

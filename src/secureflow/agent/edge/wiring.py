@@ -179,7 +179,9 @@ def _revenue(context: AgentContext, charter: PinnedCharter) -> tuple[OwnAgreemen
     """Return the agreements and settlements of this organisation."""
     store, party, key, clock = context.store, context.party, context.key, context.clock
     agreed = OwnAgreements(store, party, key, charter, clock)
-    return agreed, OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock)
+    hand = context.own_deeds.settled
+    own = OwnSettlements(store, party, key, agreed, lambda: _log_keys(charter), clock, hand)
+    return agreed, own
 
 
 def _log_keys(charter: PinnedCharter) -> list[str]:

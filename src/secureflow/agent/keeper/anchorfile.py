@@ -68,6 +68,8 @@ class AnchorFile:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             with os.fdopen(handle, "rb+") as file:
                 while data := file.readline(MAX_LINE + 1):
+                    if len(data) > MAX_LINE:
+                        raise _damaged(self._path, self.lines + 1)
                     if not data.endswith(b"\n"):
                         file.truncate(self._ends[-1])
                         os.fsync(file.fileno())

@@ -203,15 +203,18 @@ class Anchors:
         if founders.keys() <= self._place.bindings.keys():
             members = [self._place.bindings[key] for key in sorted(founders)]
             window = self._settings.window
-            self._file.append(
-                {
-                    "kind": "founded",
-                    "at": now,
-                    "place": self._place.name,
-                    "window": window,
-                    "members": [member_json(one) for one in members],
-                }
-            )
+            founded = {
+                "kind": "founded",
+                "at": now,
+                "place": self._place.name,
+                "window": window,
+                "members": [member_json(one) for one in members],
+            }
+            try:
+                self._file.append(founded)
+            except BaseException:  # the line may be there: a second one would damage the file
+                self._forget()
+                raise
             self._place.open(window, members, now)
             _log.info("anchors_founded", place=self._place.name, members=len(members))
 

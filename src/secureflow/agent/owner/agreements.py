@@ -26,6 +26,8 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+MAX_EARLIER: Final = 1000
+"""Versions of before this member joined; a hostile centre could make them without end."""
 PROJECTS: Final = "revenue"
 """The fact that lists the projects with an agreement here."""
 
@@ -54,6 +56,8 @@ class OwnAgreements:
         self._key = key
         self._charter = charter
         self._clock = clock
+        self._earlier: dict[str, list[SignedAgreement]] = {}
+        """Versions of before this member joined, by project; nothing is judged by them."""
 
     def projects(self) -> list[str]:
         """Return the projects with an agreement that is pinned or was signed here."""
@@ -74,7 +78,11 @@ class OwnAgreements:
         return {one.agreement.digest: one.agreement for one in self.pinned(project)}
 
     def take(self, project: str, shown: SignedAgreement) -> bool:
-        """Pin a version that is shown, if enough members signed it; tell whether it is pinned.
+        """Pin a version that is shown, if enough members signed it; tell whether the next may come.
+
+        Who pinned a later charter first does not know that under which older versions were signed.
+        Those are pinned with the first one whose keys it knows: that one's members signed the
+        digest of what was before, under keys of a charter that is pinned here.
 
         Raises:
             SecureFlowError: `agreement_altered`, with nothing pinned; `agreement_mismatch`.
@@ -86,16 +94,25 @@ class OwnAgreements:
             if versions[number - 1].agreement.digest != shown.agreement.digest:
                 raise self._altered(number)
             return True
-        before = versions[-1].agreement if versions else None
+        earlier = [] if versions else self._earlier.get(project, [])[: max(number - 1, 0)]
+        known = [*versions, *earlier]
+        before = known[-1].agreement if known else None
         check_follows(before, shown.agreement)
-        self._check_keys(shown.agreement)
+        try:
+            self._check_keys(shown.agreement)
+        except SecureFlowError:
+            if versions or self._knows_all_charters() or number > MAX_EARLIER:
+                raise
+            self._earlier[project] = [*earlier, shown]
+            return accepted(before, shown)
         if not accepted(before, shown):
             return False
         with self._store.transaction():
-            self._store.set_fact(_fact(project), [*(one.json() for one in versions), shown.json()])
+            self._store.set_fact(_fact(project), [*(one.json() for one in known), shown.json()])
             self._store.set_fact(PROJECTS, sorted({*self.projects(), project}))
             facts = {"project": project, "version": number, "digest": shown.agreement.digest}
             self._store.note(self._clock(), "revenue.pinned", "", **facts)
+        self._earlier.pop(project, None)
         return True
 
     def sign(self, project: str, candidate: SignedAgreement, confirm: str) -> dict[str, JSON]:
@@ -124,7 +141,8 @@ class OwnAgreements:
                 "What was entered is not the digest of this version of the agreement.",
                 "Read it and enter its digest, all 64 characters: secureflow agent revenue show.",
             )
-        current = self.current(project)
+        earlier = self._earlier.get(project, [])
+        current = self.current(project) or (earlier[-1].agreement if earlier else None)
         if current != agreement:
             check_follows(current, agreement)
         signature = candidate.sign(self._party, self._key).signatures[self._party]
@@ -152,6 +170,10 @@ class OwnAgreements:
             if all(keys.get(name) == key for name, key in agreement.keys.items()):
                 return
         check_charter_keys(agreement, self._charter.pinned().keys)
+
+    def _knows_all_charters(self) -> bool:
+        charters = self._charter.versions_after(0)
+        return bool(charters) and charters[0].charter.version == 1
 
     def _altered(self, version: int) -> SecureFlowError:
         return SecureFlowError(

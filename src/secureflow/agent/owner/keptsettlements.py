@@ -12,6 +12,8 @@ from secureflow.engines.revenue.settlement import Computed, Settlement
 from secureflow.kit.canonical import JSON
 
 _LIST: Final = "settlements"
+MAX_WAITED: Final = 1000
+"""Settlements of a project of which it is kept when they were seen without their quorum."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,15 @@ class SettlementShelf:
             if one is not None and one.settlement.project == project
         }
 
+    def waited(self, project: str) -> dict[str, int]:
+        """Return when settlements were seen without their quorum last: id → unix seconds."""
+        return dict(self._store.fact(_waited_fact(project)) or {})
+
+    def note_waited(self, project: str, waited: Mapping[str, int]) -> None:
+        """Store it; of too many the newest."""
+        newest = sorted(waited.items(), key=lambda one: (-one[1], one[0]))[:MAX_WAITED]
+        self._store.set_fact(_waited_fact(project), dict(newest))
+
     def keep(self, kept: Kept) -> None:
         """Store it."""
         key = kept.settlement.id
@@ -115,3 +126,7 @@ class SettlementShelf:
 
 def _fact(key: str) -> str:
     return f"settlement/{key}"
+
+
+def _waited_fact(project: str) -> str:
+    return f"settlements-waited/{project}"

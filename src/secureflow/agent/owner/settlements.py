@@ -10,13 +10,14 @@ settlement that is closed while a dispute could still be heard.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.agent.owner.agreements import OwnAgreements
 from secureflow.agent.owner.keptsettlements import Kept, SettlementShelf
 from secureflow.agent.record.store import RecordStore
+from secureflow.engines.anchors.entries import Entry, job_digest
 from secureflow.engines.revenue.agreement import Agreement
 from secureflow.engines.revenue.deeds import MAX_REFERENCE, SALT_BYTES, Act, Deed, commitment
 from secureflow.engines.revenue.outgoing import entries_of
@@ -29,12 +30,18 @@ from secureflow.engines.revenue.standing import (
     refusal,
     standings,
 )
-from secureflow.kit.clock import Clock
+from secureflow.kit.canonical import JSON
+from secureflow.kit.clock import MAX_SKEW, Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+Hand = Callable[[Sequence[tuple[Entry, Mapping[str, JSON]]]], int]
+"""Puts entries, each with what it stands for, into the outbox; returns how many are new there."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
+_NEW: Final = Standing()
+_OFTEN: Final = 60
+"""Seconds between two notes of what waits for a quorum."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class OwnSettlements:
         agreements: pinned here.
         log_keys: returns the keys of the pinned charter's log, the present one first.
         clock: unix seconds.
+        hand: hands entries to the places that keep deeds (`witness.owndeeds.OwnDeeds.settled`).
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class OwnSettlements:
         agreements: OwnAgreements,
         log_keys: Callable[[], Sequence[str]],
         clock: Clock,
+        hand: Hand,
     ) -> None:
         self._store = store
         self._party = party
@@ -90,8 +99,7 @@ class OwnSettlements:
         self._agreements = agreements
         self._log_keys = log_keys
         self._clock = clock
-        self.places: Callable[[], Iterable[str]] = lambda: ()
-        """Returns the names of the configured places that keep deeds (`Anchor.place`)."""
+        self._hand = hand
         self.shelf = SettlementShelf(store)
 
     def judge(self, project: str, shown: Sequence[ShownSettlement]) -> dict[str, Judged]:
@@ -106,7 +114,7 @@ class OwnSettlements:
         deeds: dict[str, list[Deed]] = {}
         for one in shown:
             agreement = self._agreement(known, one.settlement)
-            check_signed(agreement, self._log_keys(), one.deeds)
+            check_signed(agreement, self._log_keys(), one.deeds, known.values())
             self._check_own(kept[one.settlement.id], one.deeds)
             received = kept[one.settlement.id].told
             deeds[one.settlement.id] = [*one.deeds, *received]
@@ -115,10 +123,21 @@ class OwnSettlements:
         for key in kept.keys() - deeds.keys():
             self._check_own(kept[key], ())  # the centre shows the settlement no more
         results = {key: one.computed for key, one in kept.items() if one.computed is not None}
-        every = [deed for listed in deeds.values() for deed in listed]
+        # What is signed for a later time counts from then on: nobody shortens a window by a date.
+        now = self._clock()
+        listed = [deed for several in deeds.values() for deed in several]
+        every = [deed for deed in listed if deed.at <= now + MAX_SKEW]
         found = standings(known, settlements.values(), every, results)
+        ahead = [deed for deed in listed if deed.act == "close" and deed.at > now + MAX_SKEW]
+        closing = found
+        if ahead:  # one that could not be by its own date convicts at once
+            closing = standings(known, settlements.values(), [*every, *ahead], results)
+        waited = self.shelf.waited(project)
         for one in shown:
-            _check_closed(found[one.settlement.id], one)
+            key, window = one.settlement.id, known[one.settlement.agreement].window
+            seen = waited.get(key, 0) + window if window else 0
+            _check_closed(closing[key], one, seen)
+        self._note_waiting(project, waited, found, now)
         return {
             one.settlement.id: Judged(
                 one,
@@ -243,25 +262,26 @@ class OwnSettlements:
 
         What was handed over before is on its way already. A vote on shares is due at once, a
         dispute once the settlement is approved, the vote to split once it is closed: enough
-        members' votes make it so at a place.
+        members' votes make it so at a place. Who approved nothing has no vote to hand over, but
+        its dispute, and its confirmation of what it was paid.
         """
         computed = judged.kept.computed
-        if computed is None or not judged.kept.approved:
+        if computed is None:
             return 0
         due = [one for one in judged.kept.told if _is_due(one, judged.standing)]
-        due += [one for one in judged.shown.deeds if one.act == "close"]
-        if judged.standing.closed is None:
-            due = [one for one in due if one.act != "close"]
-        settlement, places = judged.shown.settlement, tuple(self.places())
+        if judged.standing.closed is not None and judged.kept.approved:
+            due += [one for one in judged.shown.deeds if _closes(one, computed)]
+        # The vote first: a place takes a dispute only of shares that stand, perhaps by this vote.
+        ordered = sorted(in_order(due), key=lambda one: one.act != "approve")
         entries = [
-            entry
-            for deed in in_order(due)
-            for entry in entries_of(deed, judged.agreement, settlement, computed)
+            (entry, _opening(deed, entry, computed))
+            for deed in ordered
+            for entry in entries_of(deed, judged.agreement, judged.shown.settlement, computed)
         ]
-        if not places or not entries:
+        if not entries:
             return 0
         with self._store.transaction():
-            return self._store.add_anchor_entries(places, entries, self._clock())
+            return self._hand(entries)
 
     def _sign(
         self,
@@ -358,8 +378,21 @@ class OwnSettlements:
                 continue
             if key not in judged or judged[key].standing.state not in _UNBINDING:
                 raise impossible("one of its jobs is in another settlement")
+            if other.version >= settlement.version:  # a place would not take it
+                raise impossible("a settlement of its jobs has its version, or a later one")
         if any(judged[key].standing.closed is not None for key in before if key in judged):
             raise impossible("the settlement that it replaces is closed")
+
+    def _note_waiting(
+        self, project: str, before: Mapping[str, int], found: Mapping[str, Standing], now: int
+    ) -> None:
+        """Keep when a settlement was seen without its quorum last, so that no date denies it."""
+        waiting = {key: now for key, one in found.items() if one.since is None}
+        if all(now - before.get(key, 0) < _OFTEN for key in waiting):
+            return
+        kept = {key: at for key, at in before.items() if found.get(key, _NEW).closed is None}
+        with self._store.transaction():
+            self.shelf.note_waited(project, {**kept, **waiting})
 
     def _text(self, judged: Judged, deed: Deed) -> str:
         return str((judged.kept.texts.get(deed.digest) or {}).get("text", ""))
@@ -373,15 +406,46 @@ def _is_due(deed: Deed, standing: Standing) -> bool:
     return deed.act in ("approve", "pay", "confirm")
 
 
-def _check_closed(standing: Standing, shown: ShownSettlement) -> None:
+def _closes(deed: Deed, computed: Computed) -> bool:
+    """Tell whether a deed closes the amounts that were computed here."""
+    return deed.act == "close" and deed.facts["computed"] == computed.digest
+
+
+def _opening(deed: Deed, entry: Entry, computed: Computed) -> dict[str, JSON]:
+    """Return what an entry stands for, for this owner only.
+
+    The text behind a commitment is not repeated here: it is kept, and erased, in one place.
+    """
+    told: dict[str, JSON] = {
+        "project": deed.project,
+        "settlement": deed.settlement,
+        "act": deed.act,
+    }
+    names = {job_digest(one.job): one.job for one in computed.bookings}
+    if job := names.get(getattr(entry, "job", b"")):
+        told["job"] = job
+    return told
+
+
+def _check_closed(standing: Standing, shown: ShownSettlement, seen: int) -> None:
+    """Refuse a close that could not be; `seen` is when the window ends by what was shown here.
+
+    An honest centre takes no approval of long ago, and closes an hour after the window: more than
+    clocks differ.
+    """
     for deed in shown.deeds:
-        if deed.act == "close" and deed.digest in standing.ignored:
+        if deed.act != "close":
+            continue
+        reason = standing.ignored.get(deed.digest, "")
+        if not reason and standing.closed is not None and deed.at < seen:
+            reason = "it was not shown here as approved for the whole dispute window"
+        if reason:
             raise SecureFlowError(
                 "settlement_closed_early",
                 Text(
                     "The centre closed settlement {settlement} though it could not: {reason}.",
                     settlement=deed.settlement,
-                    reason=standing.ignored[deed.digest],
+                    reason=reason,
                 ),
                 "Nothing is paid by it. Its signed statement is kept here: show it to the others.",
                 {"deed": deed.json()},

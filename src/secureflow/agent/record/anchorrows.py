@@ -7,7 +7,7 @@ makes the port of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -74,6 +74,46 @@ class AnchorRows(BundleRows):
                 fresh += 1
         return fresh
 
+    def retry_anchor_entries(
+        self,
+        places: Iterable[str],
+        entries: Sequence[Entry],
+        reasons: Container[str],
+        least: int,
+        now: int,
+    ) -> int:
+        """Queue those of these entries again that were refused and may be taken by now.
+
+        Each keeps the time at which it was added first: the pause before the next try is as long
+        as all tries so far took.
+
+        Args:
+            places: names of the anchors (`Anchor.place`).
+            entries: in the order in which they are to be kept.
+            reasons: of refusals that may end.
+            least: seconds from a refusal to the next try.
+            now: unix seconds.
+
+        Returns:
+            How many were queued.
+        """
+        fresh = 0
+        for place in places:
+            for entry in entries:
+                kept = self._one(
+                    "SELECT number, at, reason, ended FROM anchor_entries "
+                    "WHERE place = ? AND key = ? AND state = 'refused'",
+                    place, key_of(entry),
+                )  # fmt: skip
+                if kept is None or kept["reason"] not in reasons:
+                    continue
+                if now - kept["ended"] < max(least, kept["ended"] - kept["at"]):
+                    continue
+                # A number of its own: what became of it this time is told and listed as new.
+                self._write("DELETE FROM anchor_entries WHERE number = ?", kept["number"])
+                fresh += self.add_anchor_entries([place], [entry], kept["at"])
+        return fresh
+
     def anchor_entries(
         self, place: str, *, ended: bool | None = None, before: int = 0, limit: int = 100
     ) -> list[Sent]:
@@ -103,6 +143,16 @@ class AnchorRows(BundleRows):
             place, key_of(entry),
         )  # fmt: skip
         return _sent(rows[0]) if rows else None
+
+    def anchor_entries_of(self, key: str, place: str = "") -> list[Sent]:
+        """Return what became of the entry with a natural key, at one place or at each."""
+        rows = self._all(
+            "SELECT e.*, t.state AS going, t.position, t.receipt FROM anchor_entries e "
+            "LEFT JOIN anchor_tickets t ON t.place = e.place AND t.id = e.ticket "
+            "WHERE e.key = ?1 AND (?2 = '' OR e.place = ?2) ORDER BY e.number",
+            key, place,
+        )  # fmt: skip
+        return [_sent(row) for row in rows]
 
     def queued_anchor_entries(self, place: str, limit: int) -> list[Queued]:
         """Return entries that no ticket carries, in their order."""

@@ -51,7 +51,8 @@ def _verified(context: AgentContext, job: str, bundle: Any) -> JobEvidence:
     if evidence.job != job:
         raise _altered(job, "it is of another job")
     leaves: list[Mapping[str, Any]] = [
-        {"kind": one.kind, "document": one.bundle.get("document")} for one in store.leaves(job)
+        {"kind": one.kind, "document": one.bundle.get("document"), "place": one.place}
+        for one in store.leaves(job)
     ]
     # A restored record has not all that was signed: what is missing contradicts nothing.
     whole = restored(store) is None and all(one["document"] is not None for one in leaves)

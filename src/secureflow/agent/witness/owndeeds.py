@@ -13,6 +13,8 @@ cannot happen. Nothing here waits for a place; a sender of its own carries the e
 - Of datasets only salted commitments leave; the salts stay in the record (`record.anchoredheads`).
 - Spending is the growth of what a privacy domain has spent in all, so that the sum at a place is
   the domain's own ε and stays below its limit, which charges that compose would not.
+- What was signed in settlements follows the deeds that the centre received, and is derived anew at
+  each look: a kill between deed and outbox loses nothing of it.
 """
 
 from __future__ import annotations
@@ -45,6 +47,22 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 
 MICRO: Final = 1_000_000
+AGAIN: Final = 300
+"""Seconds at least from a refusal to the next try at what may be taken later."""
+NOT_YET: Final = frozenset(
+    {
+        "",
+        "stranger",
+        "no_member",
+        "not_standing",
+        "window_open",
+        "disputed",
+        "no_dispute",
+        "not_owed",
+        "no_payment",
+    }
+)
+"""Reasons that end once others have voted or paid, or time has passed; a place may say none."""
 _HEADS: Final = "anchor/heads"
 _NONE: Final = bytes(32)
 
@@ -52,7 +70,7 @@ _NONE: Final = bytes(32)
 class OwnDeeds:
     """Puts deeds of this agent into the outbox of each place that is to have them.
 
-    Every method is called inside the transaction of the deed.
+    Every method is called inside the transaction of the deed, or of the look at settlements.
 
     Args:
         store: the agent's record.
@@ -148,6 +166,30 @@ class OwnDeeds:
         entry = Spend(bytes.fromhex(kept["dataset"]), job_digest(job), grown)
         if self._add("spends", entry, {"job": job, "domain": domain, "epsilon": grown / MICRO}):
             self._store.set_fact(_domain_fact(domain), {**kept, "spent": kept["spent"] + grown})
+
+    def settled(self, deeds: Sequence[tuple[Entry, Mapping[str, JSON]]]) -> int:
+        """Anchor what this member signed in a settlement.
+
+        What is on its way or kept is left alone. What was refused because others' votes were not
+        there yet is sent again, each time after twice as long.
+
+        Args:
+            deeds: entries in their order, each with what it stands for.
+
+        Returns:
+            How many entries are new on their way, over all places.
+        """
+        places, now = [one.place for one in self._wanting("settlements")], self._clock()
+        if not places or not deeds:
+            return 0
+        for entry, opening in deeds:
+            self._store.add_opening(entry.digest.hex(), opening, now)
+        entries = [entry for entry, _ in deeds]
+        fresh = self._store.add_anchor_entries(places, entries, now)
+        fresh += self._store.retry_anchor_entries(places, entries, NOT_YET, AGAIN, now)
+        if fresh:
+            self.added()
+        return fresh
 
     def _job(self, deed: Deed, entry: Entry, job: str) -> None:
         self._add(deed, entry, {"job": job})

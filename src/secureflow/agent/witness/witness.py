@@ -355,6 +355,8 @@ class Witness:
         return leaf
 
     def _keep_seen(self) -> None:
+        if not self.view.note:
+            return  # an empty log: there is nothing to keep of it
         with self._store.transaction():
             self.keep(Observed(parse_note(self.view.note).checkpoint, {}))
 

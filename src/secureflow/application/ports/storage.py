@@ -284,7 +284,7 @@ class UnitOfWork(Protocol):
     pending_logins: Store[PendingLogin]
     questions: Store[Question]
     revenue: Store[RevenueRecord]
-    anchors: Store[AnchorRecord]
+    anchor_statements: Store[AnchorRecord]
     preferences: Store[Preferences]
     webhooks: Store[Webhook]
     deliveries: Store[Delivery]

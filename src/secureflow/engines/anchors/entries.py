@@ -8,6 +8,7 @@ safely: where the same deed of the same sender is kept already, nothing happens 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, get_type_hints
@@ -27,6 +28,9 @@ SIGNATURE_WORDS: Final = 2
 _WORD: Final = 32
 _UINT64: Final = 2**53 - 1
 """The greatest whole number that canonical JSON holds; a contract's own type is wider."""
+_CONTRACT: Final = re.compile(r"evm:([1-9][0-9]{0,15}):0x([0-9a-f]{40})")
+_CHAINCODE: Final = re.compile(r"fabric:[a-z0-9.-]{1,249}:[A-Za-z0-9_-]{1,128}")
+_KEEPER: Final = re.compile(r"file:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -296,11 +300,17 @@ class Upgrade(Entry):
     """The sender's vote on where this place is continued; k votes close it for new entries.
 
     Args:
-        successor: a new contract's address left-padded, or the digest of a new chaincode's name.
+        successor: a new contract's address left-padded, or the digest of a new chaincode's name;
+            zeros are what an open place says.
     """
 
     kind: ClassVar[str] = "upgrade"
     successor: bytes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(self.successor):
+            raise _malformed(self.kind, "successor")
 
 
 KINDS: Final[Mapping[str, type[Entry]]] = {
@@ -364,6 +374,23 @@ def binding(place: str, member: bytes, account: bytes) -> bytes:
     """
     body = {"place": place, "member": member.hex(), "account": account.hex()}
     return b"secureflow anchor account v1\0" + canonical.canonical_bytes(body)
+
+
+def successor_word(place: str, successor: str) -> bytes | None:
+    """Return what stands for the place where another one is continued; None if it cannot be.
+
+    Args:
+        place: that is closed.
+        successor: of the same make, a contract on the same chain.
+    """
+    if contract := _CONTRACT.fullmatch(successor):
+        same = (known := _CONTRACT.fullmatch(place)) is not None and known[1] == contract[1]
+        return bytes.fromhex(contract[2]).rjust(_WORD, b"\0") if same else None
+    if keeper := _KEEPER.fullmatch(successor):
+        return bytes.fromhex(keeper[1]) if _KEEPER.fullmatch(place) else None
+    if _CHAINCODE.fullmatch(successor) and _CHAINCODE.fullmatch(place):
+        return canonical.sha256(b"secureflow anchor successor v1\0" + successor.encode())
+    return None
 
 
 def parse_entry(value: canonical.JSON) -> Entry:

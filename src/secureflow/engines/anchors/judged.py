@@ -78,3 +78,13 @@ def kept(*brought: Brought, fork: bool = False) -> Judged:
 def refused(reason: str) -> Judged:
     """Say why an entry is refused: one of `REASONS`."""
     return Judged(REFUSED, reason)
+
+
+def against(reason: str, *, again: bool) -> Judged:
+    """Say that a vote cannot be taken now; one that was kept before does no harm."""
+    return Judged(KNOWN) if again else refused(reason)
+
+
+def counted(*, again: bool) -> Judged:
+    """Say that a vote is not carried yet; it is kept the first time."""
+    return Judged(KNOWN) if again else kept()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from secureflow.engines.anchors import entries as e
-from secureflow.engines.anchors.judged import KNOWN, Judged, kept, refused
+from secureflow.engines.anchors.judged import KNOWN, Judged, against, counted, kept, refused
 from secureflow.engines.anchors.state import Job, Payment, Shares, State
 
 ALWAYS: Final = frozenset({e.Settle.kind, e.Confirm.kind})
@@ -22,23 +22,35 @@ ALWAYS: Final = frozenset({e.Settle.kind, e.Confirm.kind})
 def _set_contributions(state: State, entry: e.SetContributions, sender: str, now: int) -> Judged:
     job, version = state.job(entry.job), str(entry.version)
     votes, digest = job.votes.get(version, {}), entry.digest.hex()
-    if sender in votes:
-        return Judged(KNOWN) if votes[sender] == digest else refused("different")
-    if job.split:
-        return refused("already_split")
-    if entry.version <= (job.standing.version if job.standing else 0):
-        return refused("old_version")
-    if any(one.hex() not in state.members for one in entry.members):
-        return refused("no_member")
+    if digest in job.stood:
+        return Judged(KNOWN)
+    if votes.get(sender, digest) != digest:
+        return refused("different")
+    again = sender in votes
+    if reason := _why_not_stand(state, job, entry):
+        return against(reason, again=again)
     votes[sender] = digest
     job.votes[version] = votes
-    if not state.decided([one for one, said in votes.items() if said == digest]):
-        return kept()
+    if not _decided(state, votes, digest):
+        return counted(again=again)
     members = [one.hex() for one in entry.members]
     job.standing = Shares(
         entry.version, entry.root.hex(), members, list(entry.shares), entry.rounding.hex(), now
     )
+    job.stood.append(digest)
     return kept("stands")
+
+
+def _why_not_stand(state: State, job: Job, entry: e.SetContributions) -> str:
+    if job.split:
+        return "already_split"
+    if entry.version <= (job.standing.version if job.standing else 0):
+        return "old_version"
+    return "" if all(one.hex() in state.members for one in entry.members) else "no_member"
+
+
+def _decided(state: State, votes: Mapping[str, str], digest: str) -> bool:
+    return state.decided([one for one, said in votes.items() if said == digest])
 
 
 def _dispute(state: State, entry: e.Dispute, sender: str, now: int) -> Judged:
@@ -68,36 +80,37 @@ def _withdraw(state: State, entry: e.Withdraw, sender: str, _: int) -> Judged:
 def _split(state: State, entry: e.Split, sender: str, now: int) -> Judged:
     job, version = state.job(entry.job), str(entry.version)
     votes, digest = job.payers.get(version, {}), entry.digest.hex()
-    if sender in votes:
-        return Judged(KNOWN) if votes[sender] == digest else refused("different")
-    if reason := _why_not_yet(job, entry, now - state.window):
-        return refused(reason)
-    if entry.payer.hex() not in state.members:
-        return refused("no_member")
-    if entry.amount == 0:
-        return refused("no_amount")
+    if digest == job.split:
+        return Judged(KNOWN)
+    if votes.get(sender, digest) != digest:
+        return refused("different")
+    again = sender in votes
+    if reason := _why_not_yet(state, job, entry, now):
+        return against(reason, again=again)
     votes[sender] = digest
     job.payers[version] = votes
-    decided = state.decided([one for one, said in votes.items() if said == digest])
-    if not decided or job.standing is None:
-        return kept()
-    job.split = True
+    if not _decided(state, votes, digest) or job.standing is None:
+        return counted(again=again)
+    job.split = digest
     for member, part in parts(job.standing, entry.amount).items():
         _owe(state, (entry.payer.hex(), member, entry.currency.hex()), part)
     return kept("split")
 
 
-def _why_not_yet(job: Job, entry: e.Split, until: int) -> str:
-    """Return why a job cannot be split: its contributions must have stood since `until`."""
+def _why_not_yet(state: State, job: Job, entry: e.Split, now: int) -> str:
+    """Return why a job cannot be split: its contributions must have stood for the window."""
     version = str(entry.version)
     if job.split:
         return "already_split"
     if job.standing is None or job.standing.version != entry.version:
         return "not_standing"
-    if job.standing.since > until:
+    if now < job.standing.since + state.window:
         return "window_open"
-    disputed = set(job.disputes.get(version, ())) - set(job.withdrawn.get(version, ()))
-    return "disputed" if disputed else ""
+    if set(job.disputes.get(version, ())) - set(job.withdrawn.get(version, ())):
+        return "disputed"
+    if entry.payer.hex() not in state.members:
+        return "no_member"
+    return "" if entry.amount else "no_amount"
 
 
 def parts(shares: Shares, amount: int) -> dict[str, int]:

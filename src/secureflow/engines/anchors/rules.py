@@ -5,16 +5,26 @@ votes decide; votes of those who are members at that moment count. The sender is
 account signed; whoever else sends is refused. Results:
 
 - `kept`;
-- `known`: the same from the same sender is kept already (a head or a job: from anybody), and
-  nothing happens. This is looked at before anything else, so that an entry is repeated safely
-  whatever happened since;
+- `known`: the same from the same sender is kept already (a head or a job: from anybody; a vote that
+  was carried: from anybody, so that late votes are harmless), and nothing happens. This is looked
+  at before anything else, so that an entry is repeated safely whatever happened since;
 - `fork`: kept, though it contradicts what is kept. It is never silently refused;
 - `refused`, with a reason; of a batch, the others go on.
 
+Members who come or go change n and k, and nothing is counted at that moment: no entry's cost may
+grow with the votes that are pending. A vote that is repeated is counted anew: if by now k members
+voted so, and it may be carried as a first vote may, it is kept a second time and carried; else it
+is known. So votes that are enough for the members of today never wait for somebody else's.
+
 Votes on an admission are forgotten once the member is taken out again, those on a removal once it
-is admitted again: until then a repetition is known.
+is admitted again.
 A dispute of a removed member stays open; a higher version of the contributions is the way on.
 What concerns money is in `money`.
+
+One bound is of files alone: `State.most` entries of one member. What a keeper takes costs its
+sender nothing and fills the keeper's disk. On chains the block bounds what is written, for every
+contract alike, and a count for each sender would cost each entry a further word in a contract, and
+in a chaincode make any two transactions of one sender that meet in a block a conflict.
 """
 
 from __future__ import annotations
@@ -33,6 +43,8 @@ from secureflow.engines.anchors.judged import (
     Event,
     Judged,
     Result,
+    against,
+    counted,
     kept,
     refused,
 )
@@ -82,7 +94,8 @@ def apply(state: State, entry: e.Entry, account: bytes, now: int) -> Applied:
     if sender is None:
         judged, sender = refused("stranger"), ""
     elif state.successor and entry.kind not in money.ALWAYS:
-        judged = refused("closed")
+        same = isinstance(entry, e.Upgrade) and entry.successor.hex() == state.successor
+        judged = Judged(KNOWN) if same else refused("closed")
     elif state.kept.get(sender, 0) >= state.most and entry.kind not in money.ALWAYS:
         judged = refused("full")
     else:
@@ -191,51 +204,58 @@ def _spend(state: State, entry: e.Spend, sender: str, _: int) -> Judged:
 
 
 def _admit(state: State, entry: e.Admit, sender: str, _: int) -> Judged:
-    member, account = entry.member.hex(), entry.account.hex()
-    voters = state.admissions.get(member, {}).get(entry.digest.hex(), [])
-    if sender in voters:
+    member, account, digest = entry.member.hex(), entry.account.hex(), entry.digest.hex()
+    if state.admitted.get(member) == digest:
         return Judged(KNOWN)
-    if member in state.members or account in state.members.values():
-        return refused("in_use")
-    if len(state.members) >= e.MAX_MEMBERS:
-        return refused("full")
-    own = Member(entry.member, entry.account, entry.signature)
-    if state.checks and not bound(state.name, own):
-        return refused("not_bound")
-    voters.append(sender)
-    state.admissions.setdefault(member, {})[entry.digest.hex()] = voters
-    if not state.decided(voters):
-        return kept()
+    voters = state.admissions.get(member, {}).get(digest, [])
+    again = sender in voters
+    if reason := _why_not_admitted(state, entry):
+        return against(reason, again=again)
+    if not again:
+        state.admissions.setdefault(member, {})[digest] = [*voters, sender]
+    if not state.decided([*voters, sender]):
+        return counted(again=again)
     state.members[member] = account
+    state.admitted[member] = digest
     state.removals.pop(member, None)
     return kept("admitted")
+
+
+def _why_not_admitted(state: State, entry: e.Admit) -> str:
+    if entry.member.hex() in state.members or entry.account.hex() in state.members.values():
+        return "in_use"
+    if len(state.members) >= e.MAX_MEMBERS:
+        return "full"
+    own = Member(entry.member, entry.account, entry.signature)
+    return "not_bound" if state.checks and not bound(state.name, own) else ""
 
 
 def _remove(state: State, entry: e.Remove, sender: str, _: int) -> Judged:
     member = entry.member.hex()
     voters = state.removals.get(member, [])
-    if sender in voters:
-        return Judged(KNOWN)
-    if member not in state.members:
-        return refused("no_member")
+    if member not in state.members:  # votes are kept on members only: then it was carried
+        return Judged(KNOWN) if voters else refused("no_member")
+    again = sender in voters
     if len(state.members) == 1:
-        return refused("last_member")
-    voters.append(sender)
+        return against("last_member", again=again)
+    if not again:
+        voters.append(sender)
     state.removals[member] = voters
     if not state.decided(voters):
-        return kept()
+        return counted(again=again)
     del state.members[member]
     state.admissions.pop(member, None)
+    state.admitted.pop(member, None)
     return kept("removed")
 
 
 def _upgrade(state: State, entry: e.Upgrade, sender: str, _: int) -> Judged:
     voters = state.successors.setdefault(entry.successor.hex(), [])
-    if sender in voters:
-        return Judged(KNOWN)
-    voters.append(sender)
+    again = sender in voters
+    if not again:
+        voters.append(sender)
     if not state.decided(voters):
-        return kept()
+        return counted(again=again)
     state.successor = entry.successor.hex()
     return kept("closed")
 

@@ -85,8 +85,9 @@ class Job:
         standing: the contributions with k votes.
         disputes: version → member → evidence.
         withdrawn: version → members whose dispute is no longer open.
+        stood: digests of the votes on contributions that were carried.
         payers: version → member → digest of its vote on a split.
-        split: whether its revenue was shared.
+        split: digest of the votes that shared its revenue; empty before.
     """
 
     specs: list[str] = field(default_factory=list)
@@ -96,8 +97,9 @@ class Job:
     standing: Shares | None = None
     disputes: dict[str, dict[str, str]] = field(default_factory=dict)
     withdrawn: dict[str, list[str]] = field(default_factory=dict)
+    stood: list[str] = field(default_factory=list)
     payers: dict[str, dict[str, str]] = field(default_factory=dict)
-    split: bool = False
+    split: str = ""
 
 
 @checked(config=_STRICT)
@@ -117,7 +119,7 @@ class State:
     Args:
         name: of the place, over which bindings are signed.
         window: seconds for which contributions may be disputed.
-        most: entries that each member may have kept.
+        most: entries that each member may have kept; a bound of files (`rules`).
         checks: whether the place checks bindings itself; an EVM cannot.
         members: charter key → account.
         kept: charter key → entries.
@@ -126,6 +128,7 @@ class State:
             than a JSON number holds.
         payments: `payer/reference`.
         admissions: member → digest of the `Admit` → who voted for it.
+        admitted: member → digest of the `Admit` that was carried; founders have none.
         removals: member → who voted for it.
         successors: successor → who voted for it.
         successor: where a closed place is continued; empty while it is open.
@@ -144,6 +147,7 @@ class State:
     owed: dict[str, str] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     admissions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    admitted: dict[str, str] = field(default_factory=dict)
     removals: dict[str, list[str]] = field(default_factory=dict)
     successors: dict[str, list[str]] = field(default_factory=dict)
     successor: str = ""

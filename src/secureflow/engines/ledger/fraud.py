@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from secureflow.domain.charter import Charter, SignedCharter, accept_first
+from secureflow.engines.ledger.gaps import beyond_its_key
 from secureflow.engines.ledger.merkle import prefix_root, verify_consistency
 from secureflow.engines.ledger.notes import Note, parse_note
 from secureflow.engines.ledger.setback import head_only
@@ -124,7 +125,9 @@ def convict(
         "prefix": prefix,
         "charter": None if charter is None else charter.json(),
     }
-    return made if verify_fraud(made, key=log_key).ok else None
+    # A charter that convinces no stranger by itself must not keep the proof back.
+    tried = (made, {**made, "charter": None})
+    return next((one for one in tried if verify_fraud(one, key=log_key).ok), None)
 
 
 def parse_fraud(value: Any) -> Fraud:
@@ -207,6 +210,14 @@ def _key_failures(fraud: Fraud, pinned: Charter | None, key: str) -> list[str]:
         failures.append("the heads are signed by another key than the one given")
     if pinned is not None and pair not in pinned.log_keys.items():
         failures.append("the charter given names no such log with this key")
+    told = None if fraud.charter is None else fraud.charter.charter
+    named = [one for one in (pinned, told) if one is not None]
+    failures += [
+        Text("the head of size {size} is signed by a key after its end: it is not the log's",
+             size=note.checkpoint.size)
+        for note in fraud.notes
+        if any(beyond_its_key(one, note) is not None for one in named)
+    ]  # fmt: skip
     if fraud.charter is None:
         return failures
     if pair not in fraud.charter.charter.log_keys.items():

@@ -101,7 +101,7 @@ def judge(view: WitnessView, submission: Submission) -> WitnessView:
             raise _no_proof(view, head.size)
     elif not verify_consistency(view.size, head.size, view.root, head.root, submission.proof):
         raise _no_proof(view, head.size)
-    if head.size == view.size:
+    if head.size == view.size and (view.note or not head.size):
         return view
     return replace(view, size=head.size, root=head.root, note=head_only(submission.note))
 

@@ -9,7 +9,7 @@ alter one: keys are those of the charter, and agents hold each to the charter th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -310,6 +310,26 @@ def accepted(before: Agreement | None, candidate: SignedAgreement) -> bool:
     old = {} if before is None else before.keys
     kept = {name: after.keys.get(name, key) for name, key in old.items()}
     return len(candidate.signers(kept)) >= most
+
+
+def keys_since(
+    agreements: Iterable[Agreement], agreement: Agreement, organisation: str
+) -> tuple[str, ...]:
+    """Return the keys under which a member signs in settlements of a version.
+
+    Its own there, and those of later versions: a member whose key changed signed that version with
+    the new one, and is still due, and still owes, what was settled before.
+
+    Args:
+        agreements: versions that stand or stood.
+        agreement: the settlement's.
+        organisation: the member; who is none of that version signs nothing.
+    """
+    if organisation not in agreement.keys:
+        return ()
+    later = [one for one in agreements if one.version > agreement.version]
+    found = [one.keys.get(organisation, "") for one in (agreement, *later)]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def check_follows(before: Agreement | None, after: Agreement) -> None:

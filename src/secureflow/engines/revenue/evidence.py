@@ -27,7 +27,9 @@ from secureflow.kit.text import Text
 UPDATE: Final = "update"
 """The kind of leaf in which a party commits to what it contributes."""
 UNAUTHENTICATED: Final = "consistent, unauthenticated"
-_MAX_ROWS: Final = 2**53 - 1
+_THE_END: Final = (SERVER, CLOSED)
+_MAX_ROWS: Final = 10**13
+"""More than any table has; times a quality in per cent it is still exact in JSON."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class JobEvidence:
         project, kind: of the spec.
         outcome: how it ended by the centre's end; "" while it has none.
         scores: digest of the signed document of scores; "" without one.
+        end: index of the centre's end in the log; None while it has none.
         measured: party → what counts.
     """
 
@@ -48,6 +51,7 @@ class JobEvidence:
     kind: str
     outcome: str
     scores: str
+    end: int | None
     measured: Mapping[str, Measured]
 
     @property
@@ -95,6 +99,7 @@ def evidence_of(
         kind=str(spec.get("kind", "")),
         outcome=verdict.outcome,
         scores=scores,
+        end=_end(bundle),
         measured=measured,
     )
 
@@ -116,10 +121,13 @@ def left_out(agreement: Agreement, evidence: JobEvidence) -> str:
 def contradiction(evidence: JobEvidence, party: str, own: Iterable[Mapping[str, Any]]) -> str:
     """Return what a party's own leaves of a job contradict; "" for nothing.
 
+    An update that came too late, or never reached the log, is in no record, and nobody's fault.
+
     Args:
         evidence: what a record says.
         party: whose leaves they are.
-        own: `{kind, document}` of each of its leaves of the job, from its own record.
+        own: `{kind, document, place}` of each of its leaves of the job, from its own record; the
+            place is the proven index in the log, None without proof.
     """
     updates: dict[str, Any] = {}
     named = ""
@@ -127,7 +135,7 @@ def contradiction(evidence: JobEvidence, party: str, own: Iterable[Mapping[str, 
         document = leaf.get("document")
         if not isinstance(document, dict):
             continue
-        if leaf.get("kind") == UPDATE:
+        if leaf.get("kind") == UPDATE and _in_time(leaf.get("place"), evidence.end):
             updates[_step(document)] = document
         elif leaf.get("kind") == FINISHED:
             named = str(document.get("scores", ""))
@@ -182,12 +190,22 @@ def _scores(bundle: Bundle) -> tuple[dict[str, tuple[int, int, int, int]], str]:
     return {}, ""
 
 
+def _in_time(place: Any, end: int | None) -> bool:
+    return isinstance(place, int) and (end is None or place < end)
+
+
+def _end(bundle: Bundle) -> int | None:
+    mine = (one for one in bundle.entries if one.signed.leaf.job == bundle.job)
+    ends = (one.index for one in mine if (one.signed.leaf.author, one.signed.leaf.kind) == _THE_END)
+    return next(ends, None)
+
+
 def _until_closed(bundle: Bundle, party: str) -> Iterator[BundleEntry]:
     for entry in bundle.entries:
         leaf = entry.signed.leaf
         if leaf.job != bundle.job:
             continue
-        if (leaf.author, leaf.kind) == (SERVER, CLOSED):
+        if (leaf.author, leaf.kind) == _THE_END:
             return
         if leaf.author == party:
             yield entry

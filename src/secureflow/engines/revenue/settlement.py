@@ -45,7 +45,8 @@ class Settlement:
         agreement: hex digest of the version by which it is shared.
         jobs: their ids, ascending.
         entered: minor units beside what the agreement fixes for each job.
-        version: 1, or one more than that of the settlement that it replaces.
+        version: one more than that of any settlement before it with one of its jobs, or that it
+            replaces: a place takes the contributions of a job in ascending versions only.
         replaces: id of that one; "" of none.
         at: unix seconds.
         nonce: 32 hex digits, drawn.
@@ -111,7 +112,7 @@ _RULES: Final[Mapping[str, Callable[[Settlement], bool]]] = {
     "jobs": _jobs_right,
     "entered": lambda of: _whole(of.entered, 0, MAX_AMOUNT),
     "version": lambda of: _whole(of.version, 1, MAX_VERSION),
-    "replaces": lambda of: of.replaces == "" if of.version == 1 else _is(_DIGEST, of.replaces),
+    "replaces": lambda of: of.replaces == "" or (of.version > 1 and _is(_DIGEST, of.replaces)),
     "at": lambda of: _whole(of.at, 0, 2**53 - 1),
     "nonce": lambda of: _is(_NONCE, of.nonce),
 }
@@ -246,8 +247,11 @@ def computed(
         _booked(agreement, one, agreement.per_job + more)
         for one, more in zip(counted, extra, strict=True)
     )
-    if not any(one.amount for one in bookings):
+    amount = sum(one.amount for one in bookings)
+    if not amount:
         raise impossible("it has no amount")
+    if amount > canonical.MAX_INTEGER:
+        raise impossible("its amounts are more than can be written exactly")
     out = {job: reason for job, reason in reasons.items() if reason}
     return Computed(settlement.id, agreement.digest, bookings, out)
 
@@ -274,6 +278,13 @@ def _by_job(jobs: Sequence[str], records: Iterable[JobEvidence]) -> dict[str, Jo
     if any(job not in known for job in jobs):
         raise impossible("the record of a job is missing")
     return {job: known[job] for job in jobs}
+
+
+def next_version(others: Iterable[Settlement], jobs: Iterable[str], replaces: str) -> int:
+    """Return the version of a settlement of these jobs, in whose place it may come."""
+    wanted = set(jobs)
+    before = (one for one in others if wanted & set(one.jobs) or one.id == replaces)
+    return 1 + max((one.version for one in before), default=0)
 
 
 def impossible(reason: str) -> SecureFlowError:

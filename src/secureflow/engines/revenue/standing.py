@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from secureflow.engines.revenue.agreement import Agreement
+from secureflow.engines.revenue.agreement import Agreement, keys_since
 from secureflow.engines.revenue.deeds import CENTRE, Deed
 from secureflow.engines.revenue.settlement import Computed, Settlement
 from secureflow.kit.text import Text
@@ -123,25 +123,34 @@ class _Case:
     agreement: Agreement
     computed: Computed | None
 
+    def knows(self, standing: Standing) -> bool:
+        """Tell whether the amounts that were approved are known here."""
+        return self.computed is not None and self.computed.digest == standing.approved
+
     def owed(self, standing: Standing) -> Mapping[str, int]:
         """Return what is owed by the amounts that were approved, if they are known here."""
-        found = self.computed
-        if found is None or found.digest != standing.approved:
+        if self.computed is None or not self.knows(standing):
             return {}
-        return found.owed(self.agreement.payer)
+        return self.computed.owed(self.agreement.payer)
 
 
-def check_signed(agreement: Agreement, log_keys: Iterable[str], deeds: Iterable[Deed]) -> None:
+def check_signed(
+    agreement: Agreement,
+    log_keys: Iterable[str],
+    deeds: Iterable[Deed],
+    versions: Iterable[Agreement] = (),
+) -> None:
     """Refuse deeds that nobody of the agreement signed (`settlement_deed_forged`).
 
     Args:
         agreement: whose members' keys count.
         log_keys: of the centre's log, the present one first: it signs `close`.
         deeds: foreign ones.
+        versions: all that stand or stood; keys of later ones count, too (`keys_since`).
     """
-    centre = tuple(log_keys)
+    centre, known = tuple(log_keys), tuple(versions)
     for one in deeds:
-        keys = (agreement.keys.get(one.organisation, ""),)
+        keys = keys_since(known, agreement, one.organisation)
         one.check(*(centre if one.organisation == CENTRE else keys))
 
 
@@ -357,7 +366,9 @@ def _withdraw(case: _Case, standing: Standing, deed: Deed) -> Standing:
 
 def _close(case: _Case, standing: Standing, deed: Deed) -> Standing:
     closed = replace(standing, closed=deed.at)
-    return closed if case.computed is None or case.owed(closed) else _moved(closed, "settled")
+    # Who knows other amounts than were approved cannot say that nothing is owed.
+    nothing = case.knows(closed) and not case.owed(closed)
+    return _moved(closed, "settled") if nothing else closed
 
 
 def _pay(case: _Case, standing: Standing, deed: Deed) -> Standing:

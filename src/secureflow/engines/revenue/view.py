@@ -173,7 +173,7 @@ def view_of(
         jobs=settlement.jobs,
         entered=settlement.entered,
         currency=agreement.currency,
-        decimals=_DECIMALS.get(agreement.currency, _USUAL),
+        decimals=decimals_of(agreement.currency),
         payer=agreement.payer,
         rounding=agreement.rounding,
         floor=agreement.floor,
@@ -190,6 +190,11 @@ def view_of(
         ignored=dict(standing.ignored),
         **_signatures(agreement, result, standing),
     )
+
+
+def decimals_of(currency: str) -> int:
+    """Return how many decimals a currency has."""
+    return _DECIMALS.get(currency, _USUAL)
 
 
 def money(amount: int, decimals: int, currency: str) -> str:

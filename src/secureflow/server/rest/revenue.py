@@ -21,7 +21,7 @@ from secureflow.engines.revenue.settlement import MAX_JOBS
 from secureflow.engines.revenue.view import SettlementView
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.documents import IN_FORMS, Wanted
-from secureflow.server.rest.idempotency import OnceRoute, shown_as
+from secureflow.server.rest.idempotency import OnceRoute, changes_nothing, shown_as
 from secureflow.server.rest.routers import PREFIX, router_of
 from secureflow.server.rest.shapes import Key, Reference, RequestBody, Slug
 from secureflow.texts import Language
@@ -29,6 +29,7 @@ from secureflow.texts import Language
 router = router_of("revenue", OnceRoute, f"{PREFIX}/projects/{{key}}")
 settlements = router_of("revenue", OnceRoute, f"{PREFIX}/settlements")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", examples=["training"])]
 
 
 class AgreementVersion(BaseModel):
@@ -73,7 +74,7 @@ class AgreementTerms(RequestBody):
     per_job: int = Field(0, ge=0, le=MAX_AMOUNT, description="Minor units of each job")
     entered: bool = Field(True, description="Whether a settlement may bring an amount of its own")
     unscored: Literal["left_out", "other_measures", "equal"] = "left_out"
-    kinds: list[str] = Field(
+    kinds: list[KindName] = Field(
         [], max_length=32, description="Kinds of job that count; empty: every kind"
     )
     quality: dict[Slug, Annotated[int, Field(ge=0, le=MAX_QUALITY)]] = Field(
@@ -126,7 +127,7 @@ async def list_settlements(key: Key, use: Use, caller: Caller) -> SettlementList
 
 
 @router.post("/settlements/preview", summary="Preview a settlement")
-@shown_as(view)
+@changes_nothing
 async def preview_settlement(
     key: Key, body: SettlementRequest, use: Use, caller: Caller
 ) -> SettlementView:

@@ -202,6 +202,50 @@ def test_a_place_that_is_away_hinders_no_other(play: Any) -> None:
     play(story)
 
 
+def test_an_error_that_nobody_foresaw_stops_neither_its_place_nor_another(play: Any) -> None:
+    class Faulty(ChainAnchor):
+        """A driver with a bug."""
+
+        faults = 3
+
+        async def happened(self, after: Any, limit: int = 500) -> Any:
+            if self.faults:
+                self.faults -= 1
+                raise KeyError("a bug")
+            return await super().happened(after, limit)
+
+    async def story(world: World) -> None:
+        name = "evm:2:00"
+        other = Chain(name, [member(name, one) for one in ("ann", "ben")], confirmations=1)
+        faulty = Faulty(other, other.members[0])
+        world.places.append(faulty)
+        world.sender = world.made()
+        task = asyncio.create_task(world.sender.run())
+        (entry,) = rounds(1)
+        world.add(entry)
+        try:
+            await world.when(lambda: bool(world.sender.troubles()))
+            assert {at: one.code for at, one in world.sender.troubles().items()} == {
+                name: "internal"
+            }
+            await world.until(lambda: world.states(entry) == ["final"])
+
+            def both() -> bool:
+                other.mine()
+                at_other = world.store.anchor_entry(name, entry)
+                return at_other is not None and at_other.state == "final"
+
+            await world.until(both)
+            assert not faulty.faults
+            assert not world.sender.troubles()
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    play(story)
+
+
 def test_what_was_included_and_is_gone_is_sent_again(play: Any) -> None:
     async def story(world: World) -> None:
         (entry,) = rounds(1)
@@ -515,10 +559,23 @@ def test_what_a_place_says_is_held_against_what_it_tells_everybody(
     assert (None if found is None else found.result) == expected
 
 
-@pytest.mark.parametrize("entry", [head(0, 3), e.RegisterJob(JOB, word("spec"))])
-def test_heads_and_jobs_are_known_whoever_said_them(entry: e.Entry) -> None:
+KEY = word("key")
+ANYBODYS = (
+    head(0, 3),
+    e.RegisterJob(JOB, word("spec")),
+    e.SetContributions(JOB, 1, word("scores"), (KEY,), (e.WHOLE,), KEY),
+    e.Split(JOB, 1, KEY, 5, e.currency_word("EUR")),
+    e.Admit(KEY, KEY, (KEY, KEY)),
+    e.Remove(KEY),
+    e.Upgrade(KEY),
+)
+
+
+@pytest.mark.parametrize("entry", ANYBODYS, ids=lambda one: one.kind)
+def test_heads_jobs_and_late_votes_are_known_whoever_said_them(entry: e.Entry) -> None:
     found = verdict_of(entry, Verdict("known"), frozenset({"bb"}), OWN, forgot=False)
     assert found == Verdict("known")
+    assert verdict_of(entry, Verdict("known"), frozenset(), OWN, forgot=False) is None
 
 
 def test_a_heads_key_is_without_its_signature() -> None:

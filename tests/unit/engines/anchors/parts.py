@@ -39,7 +39,7 @@ class World:
     def stand(self, **more: int) -> e.SetContributions:
         """Have contributions stand, of everybody by default a quarter."""
         shares = shared(**more or dict.fromkeys(self.names, 10_000 // len(self.names)))
-        assert self.all(shares) == ["kept"] * self.k + ["refused"] * (len(self.names) - self.k)
+        assert self.all(shares) == ["kept"] * self.k + ["known"] * (len(self.names) - self.k)
         return shares
 
     @property

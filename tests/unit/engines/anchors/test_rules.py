@@ -126,7 +126,8 @@ def test_a_dispute_stops_a_split_until_it_is_withdrawn(world: World) -> None:
     assert world.all(withdraw, "ann", "ann") == ["kept", "known"]
     assert outcome(world.send("ann", dispute)) == "known"  # taken back, and not opened anew
     assert world.all(split("ann", 100), "ben", "cy", "dee") == ["kept"] * 3
-    assert outcome(world.send("ann", split("ann", 100))) == "already_split"
+    assert outcome(world.send("ann", split("ann", 100))) == "known"
+    assert outcome(world.send("ann", split("ann", 101))) == "already_split"
 
 
 def test_a_higher_version_is_disputed_anew(world: World) -> None:
@@ -185,7 +186,9 @@ def test_members_come_and_go_by_votes(world: World) -> None:
     assert world.all(eve, "ann", "ann", "ben") == ["kept", "known", "kept"]
     assert outcome(world.send("eve", head(1))) == "stranger"
     assert [one.name for one in world.send("cy", eve).events] == ["kept", "admitted"]
-    assert outcome(world.send("dee", eve)) == "in_use"
+    assert outcome(world.send("dee", eve)) == "known"
+    again = e.Admit(who("eve").key, word("another account"), who("eve").signature)
+    assert outcome(world.send("dee", again)) == "in_use"
     assert outcome(world.send("eve", head(1))) == "kept"
     forged = replace(admit("fay"), signature=(bytes(32), bytes(32)))
     assert outcome(world.send("ann", forged)) == "not_bound"
@@ -224,6 +227,133 @@ def test_the_votes_of_a_removed_member_do_not_count(world: World) -> None:
     assert money.standing(world.state, JOB) is not None
 
 
+SIX = ("ann", "ben", "cy", "dee", "eve", "fay")
+VOTES: dict[str, tuple[e.Entry, str]] = {
+    "setContributions": (shared(ann=10_000), "stands"),
+    "split": (split("ann", 100, job=word("stood")), "split"),
+    "admit": (admit("gus"), "admitted"),
+    "remove": (e.Remove(who("eve").key), "removed"),
+    "upgrade": (e.Upgrade(word("next")), "closed"),
+}
+
+
+@pytest.fixture
+def six() -> World:
+    """Six of whom five decide; shares stand that can be split."""
+    world = World(SIX)
+    world.all(shared(job=word("stood"), ben=10_000), *SIX[:5])
+    world.now += world.window
+    return world
+
+
+def first_four(world: World, vote: e.Entry) -> None:
+    assert world.all(vote, "ann", "ben", "cy", "dee") == ["kept"] * 4
+
+
+def fay_leaves(world: World) -> None:
+    world.all(e.Remove(who("fay").key), *SIX[:5])
+    assert (len(world.state.members), world.k) == (5, 4)
+
+
+@pytest.mark.parametrize("kind", VOTES)
+def test_votes_that_are_enough_by_now_are_counted_when_one_is_repeated(
+    six: World, kind: str
+) -> None:
+    vote, brought = VOTES[kind]
+    first_four(six, vote)
+    assert outcome(six.send("ann", vote)) == "known"  # four of six are not enough
+    fay_leaves(six)
+    again = six.send("ann", vote)
+    assert [one.name for one in again.events] == ["kept", brought]
+    assert outcome(six.send("ann", vote)) == "known"
+
+
+@pytest.mark.parametrize("kind", VOTES)
+def test_a_late_vote_for_what_was_carried_is_known(six: World, kind: str) -> None:
+    vote, brought = VOTES[kind]
+    first_four(six, vote)
+    last = six.send("fay", vote)
+    assert [one.name for one in last.events] == ["kept", brought]
+    late = six.send("eve", vote)
+    assert outcome(late) == ("stranger" if kind == "remove" else "known")
+    assert late.result == "refused" or not late.events
+    before = snapshot(six.state)
+    assert six.all(vote, "ann", "fay") == ["known"] * 2
+    assert snapshot(six.state) == before
+
+
+def test_a_late_vote_to_remove_who_left_is_known_until_it_comes_back() -> None:
+    world = World((*SIX, "gus"))
+    out, five = e.Remove(who("fay").key), SIX[:5]
+    assert world.all(out, *five) == ["kept"] * 5
+    assert outcome(world.send("ann", e.Remove(who("hal").key))) == "no_member"
+    assert world.all(out, "ann", "gus") == ["known"] * 2  # who voted, and who did not
+    world.all(admit("fay"), *five)
+    assert world.all(out, "gus", "gus") == ["kept", "known"]
+    assert who("fay").key.hex() in world.state.members
+
+
+def test_a_repeated_vote_on_shares_needs_what_a_first_one_needs(six: World) -> None:
+    low, of_fay = shared(ann=10_000), shared(2, ann=5_000, fay=5_000)
+    first_four(six, low)
+    first_four(six, of_fay)
+    fay_leaves(six)
+    assert outcome(six.send("ann", of_fay)) == "known"  # shares of who left
+    assert money.standing(six.state, JOB) is None
+    six.all(shared(3, ann=10_000), "ann", "ben", "cy", "dee")
+    assert outcome(six.send("ann", low)) == "known"  # a higher version stands
+    assert (now := money.standing(six.state, JOB)) is not None
+    assert now.version == 3
+
+
+@pytest.mark.parametrize("why", ["disputed", "window_open", "not_standing", "no_member"])
+def test_a_repeated_vote_to_split_needs_what_a_first_one_needs(six: World, why: str) -> None:
+    stood = word("stood")
+    vote = split("fay" if why == "no_member" else "ann", 100, job=stood)
+    first_four(six, vote)
+    fay_leaves(six)
+    six.now -= why in ("disputed", "window_open")
+    if why == "disputed":
+        six.send("ben", e.Dispute(stood, 1, word("why")))
+        six.now += 1
+    if why == "not_standing":
+        six.all(shared(2, stood, ben=10_000), "ann", "ben", "cy", "dee")
+        six.now += six.window
+    assert outcome(six.send("ann", vote)) == "known"
+    assert not six.state.owed
+    if why == "window_open":
+        six.now += 1
+        assert [one.name for one in six.send("ann", vote).events] == ["kept", "split"]
+
+
+def test_a_repeated_vote_admits_nobody_with_an_account_that_is_used_by_now(six: World) -> None:
+    six.state.checks = False  # as on a chain: two are to be admitted with one account
+    elsewhere = e.Admit(who("hal").key, who("gus").account, who("hal").signature)
+    first_four(six, elsewhere)
+    six.all(admit("gus"), *SIX[:5])
+    six.all(e.Remove(who("fay").key), *SIX[:5])
+    six.all(e.Remove(who("eve").key), *SIX[:5])
+    assert (len(six.state.members), six.k) == (5, 4)
+    assert outcome(six.send("ann", elsewhere)) == "known"
+    assert who("hal").key.hex() not in six.state.members
+
+
+def test_the_last_one_of_a_split_job_changes_nothing_of_it(six: World) -> None:
+    """Whoever is left alone decides alone from then on, but not what was decided before."""
+    stood = word("stood")
+    other, second = split("ben", 7, job=stood), shared(2, stood, ann=10_000)
+    assert six.all(other, "ann") == six.all(second, "ann") == ["kept"]
+    six.all(split("ann", 100, job=stood), *SIX[1:])
+    own = e.Remove(who("ann").key)
+    assert six.all(own, "ann") == ["kept"]
+    for name in reversed(SIX[1:]):
+        six.all(e.Remove(who(name).key), *SIX)
+    assert list(six.state.members) == [who("ann").key.hex()]
+    before = snapshot(six.state)
+    assert six.all(other, "ann") == six.all(second, "ann") == six.all(own, "ann") == ["known"]
+    assert snapshot(six.state) == before
+
+
 def test_the_last_member_stays() -> None:
     world = World(("ann",))
     assert outcome(world.send("ann", e.Remove(who("ann").key))) == "last_member"
@@ -238,7 +368,9 @@ def test_a_closed_place_takes_only_what_ends_debts(world: World) -> None:
     assert [one.name for one in world.send("cy", closing).events] == ["kept", "closed"]
     assert world.state.successor == word("next").hex()
     assert outcome(world.send("ann", head(1))) == "closed"
-    assert outcome(world.send("dee", closing)) == "closed"
+    assert outcome(world.send("dee", closing)) == "known"
+    assert outcome(world.send("dee", e.Upgrade(word("elsewhere")))) == "closed"
+    assert outcome(world.send("eve", closing)) == "stranger"
     paid = e.Settle(who("ann").key, 50, EUR, word("r"))
     assert outcome(world.send("dee", paid)) == "kept"
     assert outcome(world.send("ann", e.Confirm(who("dee").key, word("r")))) == "kept"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.fraud import convict, verify_fraud
 from secureflow.engines.ledger.merkle import MemoryTree, prefix_root
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
@@ -170,3 +171,41 @@ def test_another_charter_or_key_convicts_nobody() -> None:
     assert verify_fraud(made, key=other).status == "not proved"
     assert verify_fraud(made | {"charter": SignedCharter(CHARTER).json()}, CHARTER).failures
     assert verify_fraud(made | {"charter": None}, CHARTER).ok
+
+
+def test_whoever_stole_a_key_that_ended_convicts_nobody_beyond_its_end() -> None:
+    """The members took the key back at five entries; what it signs of more is not the log's."""
+    end = tree_of(5)
+    last = Continuation(
+        *(ORIGIN, 5, end.root().hex(), note(end, 5), 5, end.root().hex()), LOG.public, "stolen"
+    )
+    fresh = SigningKey.from_seed(b"\x06" * 32)
+    changed = Charter(
+        *(2, "example.org", f"{ORIGIN}~2", fresh.public, CHARTER.members), CHARTER.digest,
+        continuations=(last,),
+    )  # fmt: skip
+    beyond = two_roots()
+    verdict = verify_fraud(beyond, changed)
+    assert (verdict.ok, verdict.status) == (False, "not proved")
+    assert "after its end" in verdict.failures[0]
+    # Up to its end it was the log's: that two histories are signed of it convicts.
+    within = convict(note(tree_of(4), 4), note(tree_of(4, "x"), 4), LOG.public)
+    assert verify_fraud(within, changed).ok
+    # The end itself is the head that the charter names; another one of its size is the thief's.
+    other = convict(note(end, 5), note(tree_of(5, "x"), 5), LOG.public)
+    assert not verify_fraud(other, changed).ok
+
+
+def test_a_charter_that_convinces_nobody_by_itself_does_not_keep_the_proof_back() -> None:
+    """A later version, signed by those of the version before, may name many who joined."""
+    joined = tuple(Member(f"n{at}", f"n{at}", SigningKey.generate().public) for at in range(7))
+    later = Charter(
+        2, "example.org", ORIGIN, LOG.public, (*CHARTER.members, *joined), CHARTER.digest
+    )
+    pinned = SignedCharter(later)
+    for name, key in MEMBERS.items():
+        pinned = pinned.sign(name, key)
+    made = convict(note(tree_of(6), 6), note(tree_of(6, "x"), 6), LOG.public, charter=pinned)
+    assert made is not None
+    assert made["charter"] is None
+    assert verify_fraud(made, later).ok

@@ -65,6 +65,7 @@ def evidence_of(
         "kind": "training",
         "outcome": outcome,
         "scores": "cd" * 32,
+        "end": 100,
         "measured": dict(parties),
     }
     return JobEvidence(**{**values, **changes})

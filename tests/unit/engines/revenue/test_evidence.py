@@ -67,12 +67,45 @@ def test_a_record_that_does_not_verify_says_nothing() -> None:
 
 def test_what_a_party_signed_itself_is_held_against_it() -> None:
     found = read(bundle())
-    own = [{"kind": "update", "document": {"round": number, "rows": 46}} for number in (0, 1)]
+    own = [
+        {"kind": "update", "document": {"round": number, "rows": 46}, "place": number}
+        for number in (0, 1)
+    ]
     assert contradiction(found, "bank-b", own) == ""
     assert contradiction(found, "bank-b", own[:1]) == "participation"
-    more = [own[0], {"kind": "update", "document": {"round": 1, "rows": 47}}]
+    more = [own[0], {"kind": "update", "document": {"round": 1, "rows": 47}, "place": 1}]
     assert contradiction(found, "bank-b", more) == "rows"
     ended = [*own, {"kind": "finished", "document": {"scores": "ab" * 32}}]
     assert contradiction(found, "bank-b", ended) == "scores"
     assert contradiction(found, "bank-z", own) == "its parties"
     assert contradiction(found, "bank-b", []) == ""
+
+
+def test_an_update_that_came_too_late_or_never_accuses_nobody() -> None:
+    found = read(bundle())
+    own = [
+        {"kind": "update", "document": {"round": number, "rows": 46}, "place": number}
+        for number in (0, 1)
+    ]
+    ends = [one["index"] for one in bundle()["entries"]
+            if one["leaf"]["leaf"]["kind"] == "job.closed"]  # fmt: skip
+    assert [found.end] == ends
+    later = {"kind": "update", "document": {"round": 2, "rows": 99}}
+    for place in (None, ends[0] + 1):
+        assert contradiction(found, "bank-b", [*own, {**later, "place": place}]) == ""
+    assert contradiction(found, "bank-b", [*own, {**later, "place": ends[0] - 1}]) == (
+        "participation"
+    )
+
+
+def test_rows_that_no_table_has_count_as_none() -> None:
+    actions = [
+        replace(one, document={**one.document, "rows": 2**53 - 1 if one.author == "bank-b" else 7})
+        if one.kind == "update"
+        else one
+        for one in honest_actions()
+    ]
+    record = Story(actions, {**SPEC, "project": "prj_1", "kind": "training"}).bundle()
+    found = read(record)
+    assert found.measured["bank-b"].rows == 0
+    assert found.measured["bank-a"].rows == 7

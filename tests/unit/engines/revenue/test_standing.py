@@ -203,3 +203,10 @@ def test_a_commitment_needs_its_whole_salt() -> None:
     with pytest.raises(SecureFlowError):
         commitment(bytes(31), "a")
     assert PROJECT.startswith("prj_")
+
+
+def test_who_computed_other_amounts_does_not_say_that_all_is_paid() -> None:
+    digest = "ee" * 32
+    every = [*approvals(digest=digest), close(digest=digest)]
+    assert state(*every) == "closed"  # RESULT is of other amounts
+    assert standing_of(AGREEMENT, None, every).state == "closed"

@@ -16,6 +16,7 @@ import type { Project } from '../project';
 import { leads, membershipOf } from '../projects/state';
 import { useMe } from '../session';
 import { AtTheAgent } from './AtTheAgent';
+import { DraftDialog } from './DraftDialog';
 import { OpenDialog } from './OpenDialog';
 import css from './Revenue.module.css';
 import type { Settlement } from './steps';
@@ -27,6 +28,8 @@ export function RevenueTab({ project }: { project: Project }) {
   const { t } = useTexts('revenue');
   const params = { params: { path: { key: project.id } } };
   const agreement = api.useQuery('get', '/api/v1/projects/{key}/revenue', params);
+  const [drafting, draft] = useState(false);
+  const may = useMay(project);
   return (
     <Flex vertical gap="middle">
       <Alert type="info" showIcon title={t('revenue:says')} description={t('revenue:says.how')} />
@@ -40,6 +43,19 @@ export function RevenueTab({ project }: { project: Project }) {
                 action={<Id value={`secureflow revenue draft ${project.id} --file terms.yaml`} />}
               />
             )}
+            {may ? (
+              <div>
+                <Button type={found.current ? 'default' : 'primary'} onClick={() => draft(true)}>
+                  {t(found.current || found.candidate ? 'revenue:draft.next' : 'revenue:draft')}
+                </Button>
+                <DraftDialog
+                  project={project}
+                  standing={found.current ?? found.candidate ?? null}
+                  open={drafting}
+                  close={() => draft(false)}
+                />
+              </div>
+            ) : null}
             {found.candidate ? <Waits version={found.candidate} project={project} /> : null}
             {found.current ? (
               <Stands version={found.current} earlier={found.earlier.length} />
@@ -50,6 +66,13 @@ export function RevenueTab({ project }: { project: Project }) {
       </Answer>
     </Flex>
   );
+}
+
+/** Whether somebody may draft and propose: who leads the project for a member, while it is open. */
+function useMay(project: Project): boolean {
+  const me = useMe().data;
+  const active = membershipOf(project, me?.organisation ?? '')?.state === 'active';
+  return active && leads(me, project) && !project.closed;
 }
 
 /** A version that is not in force: who must still sign it, and how. */
@@ -100,12 +123,10 @@ function Digest({ value }: { value: string }) {
 function Settlements({ project }: { project: Project }) {
   const { t } = useTexts('revenue');
   const [opening, open] = useState(false);
-  const me = useMe().data;
   const query = api.useQuery('get', '/api/v1/projects/{key}/settlements', {
     params: { path: { key: project.id } },
   });
-  const active = membershipOf(project, me?.organisation ?? '')?.state === 'active';
-  const may = active && leads(me, project) && !project.closed;
+  const may = useMay(project);
   const propose = may ? (
     <Button type="primary" onClick={() => open(true)}>
       {t('revenue:open')}

@@ -18,12 +18,14 @@ type Props<Values> = {
   name?: string;
   sending: Sending;
   send: (values: Values) => void;
+  /** What its fields begin with; without it they are empty. */
+  begins?: Partial<Values>;
   children: ReactNode;
 };
 
 /** A dialog with a form: it is empty each time, and says below its fields what went wrong. */
 export function FormDialog<Values extends object>(given: Props<Values>) {
-  const { open, close, title, ok, cancel, form, name, sending, send, children } = given;
+  const { open, close, title, ok, cancel, form, name, sending, send, begins, children } = given;
   return (
     <Modal
       open={open}
@@ -40,9 +42,11 @@ export function FormDialog<Values extends object>(given: Props<Values>) {
       <Form<Values>
         form={form}
         {...(name ? { name } : {})}
+        {...(begins ? { initialValues: begins } : {})}
         layout="vertical"
         requiredMark={false}
         preserve={false}
+        clearOnDestroy
         autoComplete="off"
         onFinish={send}
       >

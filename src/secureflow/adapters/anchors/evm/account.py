@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from coincurve import PrivateKey
-from eth_account import Account
 from eth_utils.crypto import keccak
 
+from secureflow.adapters.anchors.evm.bounded import Account
 from secureflow.adapters.anchors.evm.owning import sole_owner
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import KeyFiles

@@ -46,6 +46,10 @@ _TAKEN: Final = ("replacement",)
 """Another transaction with this number waits."""
 _POOR: Final = ("insufficient funds", "upfront cost")
 _UNPAID: Final = ("underpriced", "gas price", "fee cap", "max fee", "base fee")
+BEGIN: Final = 64
+"""Entries of the first transaction: as many of the dearest kind fit."""
+MOST_BYTES: Final = 60_000
+"""Of a call with several entries: GoQuorum takes transactions of 64 KiB unless told otherwise."""
 _DOUBLINGS: Final = 8
 """Of the gas, after batches that ran out of it."""
 
@@ -68,7 +72,7 @@ class EvmAnchor:
         self._node = Node(rpc, settings)
         self._reading = Reading(self._node)
         self._outcomes = None if account is None else Outcomes(self._node, account)
-        self._limit = settings.limit
+        self._limit = min(BEGIN, settings.limit)
         self._owning: contextlib.ExitStack | None = None
 
     @property
@@ -83,7 +87,7 @@ class EvmAnchor:
 
     @property
     def limit(self) -> int:
-        """Entries of one transaction; fewer for a while where so many took too much gas."""
+        """Entries of one transaction: fewer where so many are too much, more where twice fit."""
         return self._limit
 
     async def prepare(self, entries: Sequence[Entry], unfinished: Sequence[Ticket]) -> Ticket:
@@ -116,7 +120,9 @@ class EvmAnchor:
         gas = gas_for(entries, len(call), await self._owed_by(entries))
         gas <<= min(outcomes.short_of_gas, _DOUBLINGS)
         at = self._node.present(block(newest))
+        self._check_size(len(call), len(entries))
         self._check_gas(gas, min(self._settings.most_gas, at.gas), len(entries))
+        self._grow(gas, min(self._settings.most_gas, at.gas), len(entries))
         fees, fee = self._fees(at)
         signed = account.signed(
             {
@@ -203,12 +209,18 @@ class EvmAnchor:
             raise refused("it is opened for reading only, without an account")
         return self._account, self._outcomes
 
+    def _check_size(self, size: int, count: int) -> None:
+        if size > MOST_BYTES and count > 1:
+            self._limit = count // 2
+            raise unavailable(
+                Text("{count} entries are a call of {size} bytes", count=count, size=size)
+            )
+
     def _is_member(self, answer: Any) -> bool:
         return any(self._node.viewed("memberOf", answer)[0])
 
     def _check_gas(self, gas: int, most: int, count: int) -> None:
         if gas <= most:
-            self._limit = self._settings.limit
             return
         reason = Text(
             "{count} entries take up to {gas} gas, and a transaction may have {most}",
@@ -220,6 +232,11 @@ class EvmAnchor:
             raise refused(reason)
         self._limit = count // 2
         raise unavailable(reason)
+
+    def _grow(self, gas: int, most: int, count: int) -> None:
+        """Let a further transaction carry twice as many as this one, if that fits."""
+        if count >= self._limit and 2 * gas <= most:
+            self._limit = min(2 * self._limit, self._settings.limit)
 
     async def _owed_by(self, entries: Sequence[Entry]) -> int:
         """Return how many members the splits may share among."""

@@ -20,15 +20,15 @@ ENTRY: Final[Mapping[str, int]] = {
     "commitDataset": 85_000,
     "commitRound": 95_000,
     "spend": 65_000,
-    "setContributions": 140_000,
+    "setContributions": 175_000,
     "dispute": 120_000,
     "withdraw": 40_000,
-    "split": 100_000,
+    "split": 125_000,
     "settle": 125_000,
     "confirm": 45_000,
-    "admit": 200_000,
-    "remove": 80_000,
-    "upgrade": 70_000,
+    "admit": 240_000,
+    "remove": 100_000,
+    "upgrade": 105_000,
 }
 """Of one entry that is kept and, where it is a vote, carried."""
 NAMED: Final = 10_500

@@ -2,13 +2,15 @@
 
 - A receipt counts only while its block is the one that the chain has at that height: after a
   reorganisation the transaction waits again, and the same bytes are sent again.
-- It is lost when its number was used by another transaction that is final, or when its fee is below
-  what blocks take: then its entries go into a new one. If the old one arrives all the same, both
-  have one number, so that only one of them is ever included; and an entry is kept once anyway.
+- It is lost when its number was used by another transaction that is final, and that for a while
+  (anvil counts a transaction before it shows the receipt), or when its fee is below what blocks
+  take: then its entries go into a new one. If the old one arrives all the same, both have one
+  number, so that only one of them is ever included; and an entry is kept once anyway.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from secureflow.adapters.anchors.evm.account import EvmAccount
@@ -24,6 +26,8 @@ from secureflow.kit.canonical import JSON
 STRANGER: Final = "stranger"
 _STATES: Final = 100
 """Blocks of which every node still has the state: geth keeps 128."""
+SURE: Final = 5.0
+"""Seconds for which a number must count as used while there is no receipt."""
 WAITING: Final = Outcome("waiting")
 LOST: Final = Outcome("lost")
 
@@ -45,6 +49,8 @@ class Outcomes:
         """Transactions that the node did not take at their price, with its words."""
         self.too_cheap = ""
         """Why the last of them was lost."""
+        self._used: dict[str, float] = {}
+        """Transactions without a receipt whose number is used, and since when."""
 
     async def of(self, sent: Sent) -> Outcome:
         """Return what became of a transaction by now."""
@@ -55,6 +61,7 @@ class Outcomes:
                 return WAITING
             found, newest = await self._asked(sent)  # it may have been included meanwhile
             return LOST if found is None else await self._included(sent, found, newest)
+        self._used.pop(sent.id, None)
         return await self._included(sent, found, newest)
 
     async def _asked(self, sent: Sent) -> tuple[Receipt | None, Block]:
@@ -134,9 +141,16 @@ class Outcomes:
             [("eth_getTransactionCount", (self._account.address, hex(settled)))]
         )
         try:
-            return number(one_of(answer[0])) > sent.nonce
+            used = number(one_of(answer[0])) > sent.nonce
         except NodeFault:
             return False  # the node has no state of that block
+        now = asyncio.get_running_loop().time()
+        since = self._used.setdefault(sent.id, now)
+        if used and now - since >= SURE:
+            return True
+        if not used:
+            del self._used[sent.id]
+        return False
 
     def _proof(self, found: Receipt) -> JSON:
         return {

@@ -48,7 +48,7 @@ class EvmSettings:
     tip: int = 0
     most_fee: int = MOST_FEE
     most_gas: int = MAX_GAS
-    limit: int = 64
+    limit: int = 128
     span: int = 2_000
     seconds: float = 15.0
     authority: Path | None = None

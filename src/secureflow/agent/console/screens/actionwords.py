@@ -254,6 +254,10 @@ _AGENT: Final[Mapping[str, ActionKind]] = {
         lambda f: Text("The place {place} is not to be trusted.", place=f["place"]),
         warns=True,
     ),
+    "anchor.voted": ActionKind(
+        "agent",
+        lambda f: Text("Voted at {place} ({kind}).", place=f["place"], kind=f["entry"]["kind"]),
+    ),
     "alarm.cleared": ActionKind("agent", _fixed("Cleared the alarm."), warns=True),
     "policy.saved": ActionKind(
         "agent", lambda f: Text("Saved the policy file {name}.", name=f["name"]), warns=True
