@@ -145,6 +145,18 @@ async def test_a_receipt_of_other_entries_convicts_nobody(
         check_statement(sign_statement(said, keeper.keys["bank-b"]), keys, {})
 
 
+async def test_a_receipt_of_another_transaction_is_none_of_this_one(
+    liar: Liar, anchor: FileAnchor
+) -> None:
+    """The same entries in another one, or a line that is not there yet."""
+    ticket, other = await anchor.prepare([job(1)], ()), await anchor.prepare([job(1)], ())
+    await anchor.send(ticket)
+    for changes in ({"transaction": other.id}, {"line": 10**6}):
+        liar.change = lambda said, changes=changes: liar.receipt(said, **changes)
+        with pytest.raises(SecureFlowError, match="malformed"):
+            await anchor.outcome(ticket)
+
+
 async def test_a_cursor_that_it_signs_is_one(liar: Liar, anchor: FileAnchor) -> None:
     """It is stored and sent back: one that has no canonical form would end reading for good."""
     for name, value in (("hash", "\ud7ff" * 64), ("hash", "00"), ("line", 1.5), ("index", -1)):

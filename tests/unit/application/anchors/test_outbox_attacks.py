@@ -211,3 +211,49 @@ def test_what_was_added_while_the_clock_was_ahead_is_sent(play: Play) -> None:
         await world.until(lambda: world.states(entry) == ["final"])
 
     play(story)
+
+
+def test_an_outcome_that_changes_between_two_readings_is_not_final(play: Play) -> None:
+    """One answer may be another chain's, or a lie for one asker; both must agree."""
+
+    async def story(world: World) -> None:
+        (entry,) = rounds(1)
+        outcome, readings = world.anchor.outcome, 0
+
+        async def changing(ticket: Ticket) -> Outcome:
+            nonlocal readings
+            found: Outcome = await outcome(ticket)
+            if found.state == "final":
+                readings += 1
+                return replace(found, position=Position(readings, "01" * 32))
+            return found
+
+        world.anchor.outcome = changing
+        world.add(entry)
+        await world.until(lambda: readings > 20)
+        assert world.states(entry) == ["included"]
+        world.anchor.outcome = outcome
+        await world.until(lambda: world.states(entry) == ["final"])
+
+    play(story)
+
+
+def test_an_outcome_that_speaks_of_fewer_entries_is_not_final(play: Play) -> None:
+    async def story(world: World) -> None:
+        entries = rounds(3)
+        outcome, readings = world.anchor.outcome, 0
+
+        async def short(ticket: Ticket) -> Outcome:
+            nonlocal readings
+            found: Outcome = await outcome(ticket)
+            readings += found.state == "final"
+            return replace(found, results=found.results[:2])
+
+        world.anchor.outcome = short
+        world.add(*entries)
+        await world.until(lambda: readings > 20)
+        assert set(world.states(*entries)) == {"included"}
+        world.anchor.outcome = outcome
+        await world.until(lambda: set(world.states(*entries)) == {"final"})
+
+    play(story)
