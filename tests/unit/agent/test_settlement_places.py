@@ -192,12 +192,12 @@ async def test_a_place_owes_what_the_settlement_says_and_nothing_once_it_is_conf
     for bank in world.banks.values():
         await bank.commands.exchange()
     # Contributions and votes to split in one go: the place's own window is not over.
-    assert place.carry(*NAMES) == {"setContributions": "old_version", "split": "window_open"}
+    assert place.carry(*NAMES) == {"setContributions": "known", "split": "window_open"}
     assert [place.owed(name) for name in NAMES] == [0, 0, 0, 0]
     world.later(WINDOW)
     for bank in world.banks.values():
         await bank.commands.every(PROJECT)
-    assert place.carry(*NAMES) == {"split": "already_split"}
+    assert place.carry(*NAMES) == {"split": "known"}
     for name in NAMES:
         assert place.owed(name) == shown["owed"].get(name, 0)
     for number, (payee, amount) in enumerate(shown["owed"].items()):
@@ -224,7 +224,7 @@ async def test_what_was_refused_is_sent_again_only_while_it_may_be_taken(
     for one in world.banks.values():
         await one.commands.exchange()
     began, tries, said = world.clock(), list[int](), list[dict[str, str]]()
-    assert place.carry(*NAMES) == {"setContributions": "old_version", "split": "window_open"}
+    assert place.carry(*NAMES) == {"setContributions": "known", "split": "window_open"}
     while (elapsed := world.clock() - began) < 90 * DAY:
         world.later(max(AGAIN // 2, elapsed // 8))
         await bank.commands.exchange()
@@ -238,8 +238,21 @@ async def test_what_was_refused_is_sent_again_only_while_it_may_be_taken(
     pauses = [later - sooner for sooner, later in pairwise(tries)]
     assert pauses == sorted(pauses)
     assert 5 < len(tries) < 20
-    await last.commands.exchange()  # its vote on the shares came when they stood already
+    await last.commands.exchange()  # its vote on the shares came when they stood: no refusal
     assert [type(one) for one in last.sent] == [Split]
+
+
+async def test_what_no_time_mends_is_not_sent_again(world: RevenueWorld) -> None:
+    place, key = Place(world), await world.approved()
+    place.carry(*NAMES)
+    world.later(WINDOW)
+    bank = world.banks["bank-d"]
+    assert (await bank.commands.dispute(key, "my rows"))["state"] == "disputed"
+    assert place.carry("bank-d") == {"dispute": "window_over"}
+    for _ in range(10):
+        world.later(DAY)
+        await bank.commands.exchange()
+        assert bank.sent == []
 
 
 async def test_who_approved_nothing_still_confirms_at_the_place(world: RevenueWorld) -> None:
