@@ -154,10 +154,10 @@ class PlaceSender:
                 await self._failed(error)
                 continue
             except Exception:  # noqa: BLE001  the edge of a task: the other places go on
-                unforeseen = internal_at(self.place)
-                if not self._is_known(unforeseen):
+                fault = internal_at(self.place)
+                if not self._is_known(fault):
                     _log.exception("anchor_failed", place=self.place)
-                await self._failed(unforeseen)
+                await self._failed(fault)
                 continue
             if self.trouble is not None:
                 _log.info("anchor_back", place=self.place)

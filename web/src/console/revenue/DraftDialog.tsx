@@ -64,7 +64,7 @@ export function DraftDialog({ project, standing, open, close }: Props) {
       {one('payer')}
       {number('perJob', MOST.amount, t('revenue:draft.perJob.hint'))}
       <Form.Item name="entered" valuePropName="checked">
-        <Checkbox>{t('revenue:entered.yes')}</Checkbox>
+        <Checkbox>{t('revenue:draft.entered')}</Checkbox>
       </Form.Item>
       <Form.Item
         name="currency"
