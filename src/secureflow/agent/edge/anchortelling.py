@@ -13,6 +13,7 @@ from typing import Final
 
 from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.record.anchoroutbox import TOLD
 from secureflow.agent.witness.headwatch import CentreLink
 from secureflow.application.ports.anchoroutbox import Sent
 from secureflow.domain.anchorstatements import MOST_HELD, MOST_TOLD
@@ -24,7 +25,6 @@ INTERVAL: Final = 5.0
 """Seconds between two looks at what became final, while there is a link."""
 LATER: Final = 300.0
 """Seconds after a centre took nothing: an older one does not know the message."""
-_TOLD: Final = "anchor/told"
 _PAGE: Final = 200
 _log = get_logger(__name__)
 
@@ -102,10 +102,10 @@ class AnchorTelling:
         if known.get(place) == until:
             return
         with self._context.store.transaction():
-            self._context.store.set_fact(_TOLD, {**known, place: until})
+            self._context.store.set_fact(TOLD, {**known, place: until})
 
     def _known(self) -> dict[str, int]:
-        return dict(self._context.store.fact(_TOLD) or {})
+        return dict(self._context.store.fact(TOLD) or {})
 
     def _statement(self, one: Sent) -> Statement:
         statement = Statement(
