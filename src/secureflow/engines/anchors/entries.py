@@ -8,6 +8,7 @@ safely: where the same deed of the same sender is kept already, nothing happens 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, get_type_hints
@@ -25,6 +26,7 @@ MAX_PATH: Final = 64
 SIGNATURE_WORDS: Final = 2
 """An Ed25519 signature as 32-byte values."""
 _WORD: Final = 32
+_HEX: Final = re.compile(r"[0-9a-f]{64}")  # `bytes.fromhex` would let spaces through
 _UINT64: Final = 2**53 - 1
 """The greatest whole number that canonical JSON holds; a contract's own type is wider."""
 
@@ -397,12 +399,9 @@ def _read(kind: str, name: str, value: canonical.JSON, wanted: object) -> Any:
     if wanted is int:
         return value
     if wanted is bytes:
-        if not isinstance(value, str) or len(value) != 2 * _WORD or value != value.lower():
+        if not isinstance(value, str) or not _HEX.fullmatch(value):
             raise _malformed(kind, name)
-        try:
-            return bytes.fromhex(value)
-        except ValueError as error:
-            raise _malformed(kind, name) from error
+        return bytes.fromhex(value)
     if not isinstance(value, list) or len(value) > MAX_MEMBERS:
         raise _malformed(kind, name)
     inner = int if wanted == tuple[int, ...] else bytes
