@@ -206,7 +206,7 @@ def _judged(record: _Record, number: int, said: Statement, proof: Proof | None) 
 
 def _why_not_this_job(record: _Record, said: Statement, member: str) -> str:
     entry = said.entry
-    if not record.job or getattr(entry, "job", None) != record.job:
+    if getattr(entry, "job", None) != record.job:
         return "it is not about this job"
     if isinstance(entry, RegisterJob | ApproveJob) and entry.spec.hex() != record.spec:
         return Text(
