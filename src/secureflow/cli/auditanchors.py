@@ -25,7 +25,7 @@ def show_anchored(anchors: Sequence[Anchored]) -> None:
             "member": one.member or "–",
             "place": one.place or "–",
             "kind": one.kind or "–",
-            "size": one.size,
+            "size": one.size if one.kind == "anchor" else "–",
             "result": t(one.result) if one.result else "–",
             "transaction": one.transaction or "–",
             "block": one.block,

@@ -128,6 +128,7 @@ async def test_the_part_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(anchoredbundles, "MAX_ANCHORS", 3)
     assert len((await audited(stage, job)).anchors) == 3
     monkeypatch.setattr(anchoredbundles, "MOST_READ", 2)
+    monkeypatch.setattr(anchoredbundles, "_PAGE", 1)
     assert len((await audited(stage, job)).anchors) == 2
 
 
