@@ -119,18 +119,18 @@ def attestations(
 def export(
     job: Annotated[str, typer.Argument(help=t("Id or name of the job."))],
     file: Annotated[Path, typer.Argument(help=t("File to write."))],
-    anchors: Annotated[
+    without_anchors: Annotated[
         bool,
         typer.Option(
-            "--anchors/--no-anchors",
-            help=t("With what members say they anchored; older verifiers refuse that part."),
+            "--without-anchors",
+            help=t("Leave out what members anchored: older verifiers refuse that part."),
         ),
-    ] = True,
+    ] = False,
 ) -> None:
     """Write a job's audit bundle."""
     with client() as connection:
         key = named(connection, "job", job)
-        bundle = received(connection.audit.bundle(key, anchors=anchors))
+        bundle = received(connection.audit.bundle(key, anchors=not without_anchors))
     write_text(file, json.dumps(bundle, ensure_ascii=False) + "\n")
     say(t("Written to {path}.", path=file))
 

@@ -152,9 +152,9 @@ def test_a_bundle_is_exported_without_anchors_for_older_verifiers(
 ) -> None:
     centre.answers["GET /audit/bundle?job=job_00000000&anchors=false"] = (200, HONEST)
     centre.answers["GET /audit/bundle?job=job_00000000"] = (200, bundles.bundled(5))
-    for option, there in (("--no-anchors", False), ("--anchors", True)):
+    for options, there in ((("--without-anchors",), False), ((), True)):
         file = tmp_path / f"b{there}.json"
-        code, _, err = cli("audit", "export", "job_00000000", file, option)
+        code, _, err = cli("audit", "export", "job_00000000", file, *options)
         assert code == 0, err
         assert ("anchors" in json.loads(file.read_text())) == there
 
