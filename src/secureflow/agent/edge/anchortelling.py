@@ -22,7 +22,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 INTERVAL: Final = 5.0
-"""Seconds between two looks at what became final, while there is a link."""
+"""Seconds between two looks at what became final, while there is a link; a place's `poll` if that
+is less."""
 LATER: Final = 300.0
 """Seconds after a centre took nothing: an older one does not know the message."""
 _PAGE: Final = 200
@@ -51,9 +52,10 @@ class AnchorTelling:
         """Tell what became final, until cancelled."""
         while True:
             await self._link.connected.wait()
-            pause = INTERVAL
+            places = self._places()
+            pause = min([INTERVAL, *(one.poll for one in places)])
             try:
-                for one in self._places():
+                for one in places:
                     await self.tell(one.place)
             except SecureFlowError as error:
                 _log.info("anchors_not_told", code=error.code, message=error.message)
