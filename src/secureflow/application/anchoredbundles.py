@@ -94,7 +94,7 @@ class AnchoredBundles:
         cursor, left = "", most
         while left > 0:
             async with self._begin() as work:
-                page = await work.anchors.latest(cursor=cursor, limit=_PAGE, **filters)
+                page = await work.anchor_statements.latest(cursor=cursor, limit=_PAGE, **filters)
             for one in page.items[:left]:
                 yield one
             left -= len(page.items)
