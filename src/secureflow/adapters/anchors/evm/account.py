@@ -6,6 +6,7 @@ Signing takes coincurve: eth-account's own Python signs 31 times a second, with 
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from coincurve import PrivateKey
 from eth_account import Account
 from eth_utils.crypto import keccak
 
+from secureflow.adapters.anchors.evm import RECURSION
 from secureflow.adapters.anchors.evm.owning import sole_owner
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.keyfiles import KeyFiles
 from secureflow.kit.text import Text
+
+sys.setrecursionlimit(RECURSION)
 
 PURPOSE: Final = "evm-account"
 _TEXT: Final = re.compile(rb"[0-9a-f]{64}\n?")
