@@ -17,7 +17,7 @@ from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import MAX_LINE
 from secureflow.agent.owner.inbox import MAX_WAITING, Inbox
 from secureflow.agent.verbs.accusations import MAX_ACCUSATIONS, accuse
-from secureflow.agent.witness.witness import MAX_EVIDENCE_FILES
+from secureflow.agent.witness.evidence import MAX_EVIDENCE_FILES
 from secureflow.domain.specs.base import dump
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint

@@ -21,11 +21,13 @@ from peers.mutations import mutants
 from peers.verifiers import BrowserVerifier
 
 from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.engines.anchors.bundled import verify_anchored
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.bundle_format import parse_history
 from secureflow.engines.ledger.merkle import MemoryTree, verify_consistency
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.anchors import bundles as anchored
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger import test_key_changes as keychanges
 from tests.unit.engines.ledger import test_scores as scores
@@ -98,12 +100,13 @@ CASES: dict[str, Callable[[], Case]] = {
         HONEST, keychanges.changed().charter, [SignedCharter(CHARTER)],
     ),
     "scored": lambda: (scores.story().bundle(), CHARTER, []),
+    "anchored": lambda: (anchored.bundled(*anchored.anchors()), CHARTER, []),
     "a pipeline": lambda: piped(GatedWorld),
     "a pipeline, told in two ways": lambda: piped(TwoTonguedWorld),
     **{f"{kind}, {course}": ended(kind, course) for kind in KINDS for course in COURSES},
 }  # fmt: skip
 TRIED = (
-    "with an enclave", "scored", "continued", "continued, pinned before", "another key",
+    "with an enclave", "scored", "anchored", "continued", "continued, pinned before", "another key",
     "another key, pinned before", "an ended key", "sealed, success", "secagg, accusation",
     "statistics, failure", "psi, dropped", "mpc, refused",
 )  # fmt: skip
@@ -119,6 +122,8 @@ def plain(verdict: Any) -> Any:
     told = json.loads(json.dumps(verdict))
     for name in ("failures", "missing"):
         told[name] = [WORDING.sub(r"\1", one) for one in told.get(name, [])]
+    for one in told.get("anchors", []):
+        one["reason"] = WORDING.sub(r"\1", one["reason"])
     return told
 
 
@@ -136,7 +141,7 @@ def by_python(
             return {"refused": error.code}
     try:
         shown = parse_json(bundle, LIMIT)
-        verdict = asdict(verify_bundle(shown, charter, held, spec, known, report))
+        verdict = asdict(verify_anchored(shown, charter, held, spec, known, report))
     except SecureFlowError as error:
         return {"refused": error.code}
     return plain(verdict | {"size": str(verdict["size"])})
@@ -337,6 +342,36 @@ def test_both_read_conditions_of_any_form_alike(browser: BrowserVerifier) -> Non
         text = json.dumps({**bundle, "spec": {**bundle["spec"], **spec}}).encode()
         agree(browser, text, file, str(spec))
     assert "the steps of the spec cannot be read" in seen
+
+
+def test_both_judge_hostile_anchors_alike(browser: BrowserVerifier) -> None:
+    """Each alone, and beside honest ones; with and without a charter, and after a key's end."""
+    told = {name: listed for name, (listed, *_) in anchored.hostile().items()}
+    told |= {name: [one] for name, one in anchored.malformed().items()}
+    honest, seen = anchored.anchors(), set[str]()
+    ended = keychanges.changed().charter
+    for charter in (CHARTER, None, ended):
+        file = None if charter is None else json.dumps(charter_file(charter, [])).encode()
+        pin(browser, file)
+        for what, listed in told.items():
+            for all_of_them in (listed, [*honest, *listed, honest[0]]):
+                text = json.dumps(anchored.bundled(*all_of_them)).encode()
+                expected = by_python(text, file)
+                assert by_browser(browser, text) == expected, what
+                seen |= {one["standing"] for one in expected["anchors"]}
+    assert seen == {"receipt holds", "not checked", "foreign", "false"}
+
+
+def test_both_bound_the_list_of_anchors_alike(browser: BrowserVerifier) -> None:
+    file = json.dumps(charter_file(CHARTER, [])).encode()
+    pin(browser, file)
+    one = anchored.anchors()[-1]
+    for listed in (None, {}, 1, [], [one] * 1000, [one] * 1001):
+        text = json.dumps({**HONEST, "anchors": listed}).encode()
+        agree(browser, text, file, str(listed)[:20])
+    for job in ("\ud800", "é", ""):
+        text = json.dumps({**anchored.bundled(one), "job": job}).encode()
+        agree(browser, text, file, job.encode(errors="replace").decode())
 
 
 @pytest.mark.parametrize("lie", gaps.LIES)

@@ -61,11 +61,13 @@ class KeeperSettings(Section):
     """What this agent keeps for others: a place for anchors (docs/witnesses.md).
 
     `founders` are the members that open the place together; left out, all of the pinned charter.
-    `window` is how many seconds shares may be disputed. Once it is opened, both stay.
+    `window` is how many seconds shares may be disputed. Once it is opened, both stay. `lines` is
+    for a keeper out of a backup: how many lines its file had, by the receipts of its members.
     """
 
     founders: Annotated[tuple[Slug, ...], Field(max_length=1000)] = ()
     window: Annotated[int, Field(ge=60, le=365 * 86_400)] = 7 * 86_400
+    lines: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
 
 
 class WitnessSettings(Section):

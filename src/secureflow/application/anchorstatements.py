@@ -32,7 +32,7 @@ class AnchorStatements:
         self._clock = clock
 
     async def take(self, organisation: str, told: JSON) -> int:
-        """Keep statements of an organisation, each deed once; return how many are new.
+        """Keep statements of an organisation, the last of each deed; return how many are new.
 
         Raises:
             SecureFlowError: `malformed_anchor`, also for one that is signed by another key than the
@@ -51,10 +51,7 @@ class AnchorStatements:
                 )
             fresh = 0
             for one in statements:
-                record = _record(organisation, one, self._clock())
-                if not await work.anchor_statements.count(digest=record.digest):
-                    await work.anchor_statements.add(record)
-                    fresh += 1
+                fresh += await _keep(work, _record(organisation, one, self._clock()))
             await _trim(work, organisation)
             await work.commit()
         return fresh
@@ -94,6 +91,18 @@ async def _key_of(work: UnitOfWork, organisation: str) -> str:
     if kept is None:
         return ""
     return SignedCharter.from_json(kept).charter.keys.get(organisation, "")
+
+
+async def _keep(work: UnitOfWork, record: AnchorRecord) -> bool:
+    """Keep a statement; of one deed the last: after a reorganisation it stands elsewhere."""
+    page = await work.anchor_statements.list(digest=record.digest, limit=1)
+    known: Sequence[AnchorRecord] = page.items
+    if known and known[0].statement == record.statement:
+        return False
+    for one in known:
+        await work.anchor_statements.remove(one.id)
+    await work.anchor_statements.add(record)
+    return True
 
 
 async def _trim(work: UnitOfWork, organisation: str) -> None:

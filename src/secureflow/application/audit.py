@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects, visible_job
+from secureflow.application.anchoredbundles import AnchoredBundles
 from secureflow.application.continuing import charter_naming, history_up_to
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.ledger import Ledger, LogEntry
@@ -17,6 +18,7 @@ from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.domain.quorum import quorum_of
+from secureflow.engines.ledger.anchored import Anchored
 from secureflow.engines.ledger.ends import CLOSED, SERVER
 from secureflow.engines.ledger.gaps import CONTINUED
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -40,6 +42,7 @@ class Audit:
         self._begin = begin
         self._ledger = ledger
         self._recosign = recosign
+        self._anchored = AnchoredBundles(begin, ledger)
 
     async def head(self, principal: Principal) -> dict[str, Any]:
         """Return the newest signed checkpoint with its cosignatures."""
@@ -87,8 +90,16 @@ class Audit:
         proof = await self._ledger.consistency(old, new)
         return {"from": old, "to": new, "proof": [node.hex() for node in proof]}
 
-    async def bundle(self, principal: Principal, key: str) -> dict[str, Any]:
+    async def bundle(
+        self, principal: Principal, key: str, *, anchors: bool = False
+    ) -> dict[str, Any]:
         """Return a job's audit bundle (format: `engines.ledger.bundle`).
+
+        Args:
+            principal: who asks.
+            key: the job's id.
+            anchors: with what members say they anchored; verifiers of older versions, agents' too,
+                refuse a bundle that has it.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -103,6 +114,7 @@ class Audit:
         async with self._begin() as work:
             charter = await charter_naming(work, origin, begun)
             history = await history_up_to(work, charter)
+        anchored = await self._anchored.part(key, job.spec, note) if anchors else []
         story = sorted(
             [*story, *await self._beginnings(history, story)], key=lambda entry: entry.index
         )
@@ -120,7 +132,21 @@ class Audit:
                 if e.index < size
             ],
             **({"history": [one.json() for one in history]} if history else {}),
+            **({"anchors": anchored} if anchored else {}),
         }
+
+    async def anchored(self, principal: Principal, key: str) -> list[Anchored]:
+        """Return what members say they anchored of a job, beside the head that its report names.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        async with self._begin() as work:
+            job = await visible_job(work, principal, key)
+        size = (job.report or {}).get("ledger", {}).get("size")
+        if not isinstance(size, int):
+            return []
+        return await self._anchored.judged(key, job.spec, await self._ledger.note(size))
 
     async def _beginnings(
         self, history: Sequence[SignedCharter], story: Sequence[LogEntry]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.cli.anchornodes import NodeAnswer, asked_of_node
 from secureflow.cli.files import read_json
 from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.engines.anchors.bundled import parse_anchored
 from secureflow.engines.anchors.entries import AnchorHead, log_digest
 from secureflow.engines.anchors.statements import (
     Statement,
@@ -16,6 +19,8 @@ from secureflow.engines.anchors.statements import (
     heads_apart,
     parse_statement,
 )
+from secureflow.engines.ledger.anchored import Anchored, anchor_failures
+from secureflow.engines.ledger.bundle import BundleVerdict
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -83,32 +88,57 @@ def checked(
     problems += [_apart(*pair, pinned) for pair in heads_apart(statements)]
     problems += [_beside(one, pinned) for one in statements if note and _differs(one, note)]
     if node:
-        problems += asyncio.run(_asked(sound, node, pinned))
+        problems += _ask(sound, node, pinned)
     return lines, problems
 
 
-async def _asked(
+def _ask(
     sound: Sequence[tuple[dict[str, Any], Statement]], node: str, charter: Charter
 ) -> list[SecureFlowError]:
-    """Ask a node about the receipts of chains."""
-    from secureflow.adapters.anchors.evm.opening import open_evm
-    from secureflow.adapters.anchors.evm.settings import EvmSettings
-
+    """Ask a node about the receipts of its chain."""
     problems: list[SecureFlowError] = []
-    for line, one in sound:
-        if one.make != "evm":
+    answers = asyncio.run(asked_of_node([one for _, one in sound], node))
+    for (line, one), answer in zip(sound, answers, strict=True):
+        if answer.holds is None:
             continue
-        _, chain, contract = one.place.split(":")
-        anchor = open_evm(EvmSettings(node, int(chain), contract))
-        try:
-            if await anchor.checked(one.receipt, one.entry):
-                line["check"] = HOLDS
-            else:
-                line["check"] = FALSE
-                problems.append(_denied(_who(one, charter), one))
-        finally:
-            await anchor.close()
+        line["check"] = HOLDS if answer.holds else FALSE
+        if not answer.holds:
+            problems.append(_denied(_who(one, charter), one))
     return problems
+
+
+def asked_bundle(shown: Any, verdict: BundleVerdict, node: str) -> BundleVerdict:
+    """Return the verdict on a bundle with what a node says of the receipts in it.
+
+    Args:
+        shown: the bundle.
+        verdict: on it, with its anchors.
+        node: URL of the reader's own node of a chain.
+
+    Raises:
+        SecureFlowError: `missing_extra`, `anchor_unavailable`.
+    """
+    open_ones = [one for one in verdict.anchors if one.standing == "not checked"]
+    said = [parse_anchored(shown["anchors"][one.number - 1])[0] for one in open_ones]
+    answers = asyncio.run(asked_of_node(said, node))
+    told = {
+        one.number: _answered(one, answer) for one, answer in zip(open_ones, answers, strict=True)
+    }
+    anchors = tuple(told.get(one.number, one) for one in verdict.anchors)
+    denied = [one for one in told.values() if one.standing == "false"]
+    if not denied:
+        return replace(verdict, anchors=anchors)
+    failures = (*verdict.failures, *anchor_failures(denied))
+    return replace(verdict, anchors=anchors, failures=failures, status="broken", ok=False)
+
+
+def _answered(one: Anchored, answer: NodeAnswer) -> Anchored:
+    if answer.holds is None:
+        return replace(one, reason=one.reason or answer.reason)
+    if answer.holds:
+        return replace(one, standing=HOLDS)
+    reason = Text("the node has no such transaction: {transaction}", transaction=one.transaction)
+    return replace(one, standing=FALSE, covers="", reason=reason)
 
 
 def _differs(one: Statement, note: str) -> bool:

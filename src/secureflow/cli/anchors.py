@@ -6,7 +6,7 @@ without asking anybody, a chain's through a node of one's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -103,6 +103,14 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     facts = body if isinstance(body, Mapping) else {}
     known = {name: said(str(facts.get(name, ""))) for name in ("transaction", "block")}
     return {**one, **known, "at": moment(one["at"])}
+
+
+def newest_by_place(found: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the newest time of each place."""
+    newest: dict[str, int] = {}
+    for place, at in found:
+        newest[place] = max(newest.get(place, 0), at)
+    return newest
 
 
 __all__: Sequence[str] = ("app",)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli import auditfraud
+from secureflow.cli.auditanchors import show_anchored
 from secureflow.cli.console import Form, Output, group, moment, say, show, write
 from secureflow.cli.entrykinds import in_words, kind_of
 from secureflow.cli.files import read_json, write_text
@@ -118,10 +119,18 @@ def attestations(
 def export(
     job: Annotated[str, typer.Argument(help=t("Id or name of the job."))],
     file: Annotated[Path, typer.Argument(help=t("File to write."))],
+    without_anchors: Annotated[
+        bool,
+        typer.Option(
+            "--without-anchors",
+            help=t("Leave out what members anchored: older verifiers refuse that part."),
+        ),
+    ] = False,
 ) -> None:
     """Write a job's audit bundle."""
     with client() as connection:
-        bundle = received(connection.audit.bundle(named(connection, "job", job)))
+        key = named(connection, "job", job)
+        bundle = received(connection.audit.bundle(key, anchors=not without_anchors))
     write_text(file, json.dumps(bundle, ensure_ascii=False) + "\n")
     say(t("Written to {path}.", path=file))
 
@@ -150,8 +159,9 @@ def verify(
     `broken` if there is a contradiction, or `consistent, unauthenticated` without a charter, which
     a forger can achieve too (all 7).
     """
+    from secureflow.cli.anchorchecks import asked_bundle
     from secureflow.domain.charter import SignedCharter
-    from secureflow.engines.ledger.bundle import verify_bundle
+    from secureflow.engines.anchors.bundled import verify_anchored
     from secureflow.engines.ledger.bundle_format import parse_history
 
     # Who holds it to a spec or to kept leaves says what it is: then anything else is an accusation.
@@ -162,7 +172,9 @@ def verify(
     pinned = None if charter is None else SignedCharter.from_json(given).charter
     kept = None if held is None else read_json(held)
     told = None if report is None else read_json(report)
-    verdict = verify_bundle(shown, pinned, kept, spec, known, told)
+    verdict = verify_anchored(shown, pinned, kept, spec, known, told)
+    if anchor_node:
+        verdict = asked_bundle(shown, verdict, anchor_node)
     if output is Form.TABLE:
         _show(verdict)
     else:
@@ -379,6 +391,7 @@ def _show(verdict: BundleVerdict) -> None:
     ]
     if accused:
         show(accused, Form.TABLE)
+    show_anchored(verdict.anchors)
     held = [
         {"author": one.author, "kind": one.kind, "leaf": one.hash, "held": _word(one.standing)}
         | {"reason": said(one.reason)}

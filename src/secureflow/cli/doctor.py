@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from secureflow.cli.anchorline import anchors_line
 from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, language, listed, part_of, said, t, untranslated
@@ -105,6 +106,7 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
         ("readiness", _readiness),
         ("restore", _restored),
         ("parties", _parties),
+        ("anchors", anchors_line),
     )
     for name, look in checks:
         try:

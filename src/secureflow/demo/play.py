@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent import api
+from secureflow.application.reports.anchored import anchored_view
 from secureflow.demo import page
 from secureflow.demo.comparison import Comparison, Line, compare
 from secureflow.demo.platform import Platform
 from secureflow.demo.study import Study
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.specs.protections import ProtectionName
-from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.anchors.bundled import verify_anchored
+from secureflow.engines.ledger.bundle import BundleVerdict
 from secureflow.engines.training.export import ModelFile, model_digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -30,6 +32,8 @@ from secureflow.sdk import Client, TrainingRequest
 from secureflow.texts import Language
 
 CONSENT_SECONDS = 60.0
+TELL_SECONDS = 8.0
+"""In which the owners' agents tell the centre what is at the place."""
 MODEL = "model.safetensors"
 
 Watch = Callable[[str, dict[str, Any]], None]
@@ -120,8 +124,15 @@ def play(
         watch("settling", {})
         settlement = settled(client, job)  # before the comparison, during which places keep it
         watch("comparing", {})
-        made = _outcome(platform, study, client, job, seconds, language)
-    return replace(made, anchors=anchored(), settlement=settlement)
+        made = _compared(platform, study, client, job, seconds)
+        anchors = anchored()
+        bundle = _told_bundle(platform, client, job, anchors)
+        report = client.jobs.report(job)
+        for name, text in _files(platform, report, bundle, made, language):
+            (platform.directory / name).write_text(text)
+    return replace(
+        made, ledger=verify_ledger(platform, bundle), anchors=anchors, settlement=settlement
+    )
 
 
 def consent(platform: Platform, job: str) -> None:
@@ -153,14 +164,33 @@ def consent(platform: Platform, job: str) -> None:
 
 def verify_ledger(platform: Platform, bundle: dict[str, Any]) -> dict[str, Any]:
     """Verify a job's bundle offline against the charter; return size, verdict and cosigners."""
-    charter = SignedCharter.parse(platform.charter_file().read_bytes()).charter
-    verdict = verify_bundle(bundle, charter)
+    verdict = _verdict(platform, bundle)
     facts = {
         "size": verdict.size,
         "verified": verdict.ok,
         "cosigners": len(verdict.cosigners),
     }
     return facts if verdict.ok else {**facts, "failures": [*verdict.failures, *verdict.missing]}
+
+
+def _verdict(platform: Platform, bundle: dict[str, Any]) -> BundleVerdict:
+    charter = SignedCharter.parse(platform.charter_file().read_bytes()).charter
+    return verify_anchored(bundle, charter)
+
+
+def _told_bundle(
+    platform: Platform, client: Client, job: str, anchors: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the bundle, once every owner has told the centre of a head that it anchored."""
+    deadline = time.monotonic() + TELL_SECONDS
+    while True:
+        bundle = client.jobs.bundle(job)
+        if anchors["make"] == "none" or time.monotonic() > deadline:
+            return bundle
+        told = {one.member for one in _verdict(platform, bundle).anchors if one.covers}
+        if told >= set(platform.parties):
+            return bundle
+        time.sleep(0.2)
 
 
 def released_models(
@@ -195,16 +225,14 @@ def _request(platform: Platform, study: Study, protection: ProtectionName) -> Tr
     )
 
 
-def _outcome(
-    platform: Platform, study: Study, client: Client, job: str, seconds: float, language: Language
+def _compared(
+    platform: Platform, study: Study, client: Client, job: str, seconds: float
 ) -> Outcome:
     report, bundle = client.jobs.report(job), client.jobs.bundle(job)
     path = client.models.download(report["model"]["id"], platform.directory / MODEL)
     model = ModelFile.from_bytes(path.read_bytes())
     released = dict(released_models(platform, bundle)) | {report["rounds"]: model.weights}
     comparison = compare(study, released, model.moments)
-    for name, text in _files(report, bundle, study, comparison, language):
-        (platform.directory / name).write_text(text)
     return Outcome(
         accuracy=round(comparison.together.score.accuracy, 4),
         auc=round(comparison.together.score.auc, 4),
@@ -212,7 +240,7 @@ def _outcome(
         seconds=round(seconds, 2),
         protection=report["protection"],
         model_digest=report["model"]["digest"],
-        ledger=verify_ledger(platform, bundle),
+        ledger={},
         tee=report["tee"],
         report=str(platform.directory / "report.html"),
         comparison=comparison,
@@ -221,13 +249,14 @@ def _outcome(
 
 
 def _files(
+    platform: Platform,
     report: dict[str, Any],
     bundle: dict[str, Any],
-    study: Study,
-    comparison: Comparison,
+    made: Outcome,
     language: Language,
 ) -> Iterator[tuple[str, str]]:
-    yield "report.html", page.render(report, study, comparison, language)
+    shown = {**report, "anchored": anchored_view(_verdict(platform, bundle).anchors)}
+    yield "report.html", page.render(shown, made.study, made.comparison, language)
     yield "report.json", json.dumps(report, indent=2, ensure_ascii=False)
     yield "bundle.json", json.dumps(bundle, indent=2, ensure_ascii=False)
 

@@ -21,5 +21,6 @@ WITNESS_ERRORS: Final[dict[str, Category]] = {
     "anchor_not_founded": Category.CONFLICT,
     "anchor_file_damaged": Category.CONFLICT,
     "anchor_file_set_back": Category.CONFLICT,
+    "anchor_file_restored": Category.CONFLICT,
     "anchor_file_full": Category.CONFLICT,
 }

@@ -406,9 +406,15 @@ class Jobs(ReportFiles[D_co]):
         return verbs.read_large(f"/jobs/{job}/recipe", answers.recipe)
 
     @operation
-    def bundle(self, job: str) -> Call[dict[str, Any]]:
-        """Return the job's audit bundle for `secureflow audit verify`."""
-        return verbs.read_large(f"/jobs/{job}/bundle", answers.document)
+    def bundle(self, job: str, *, anchors: bool = True) -> Call[dict[str, Any]]:
+        """Return the job's audit bundle for `secureflow audit verify`.
+
+        Args:
+            job: job id.
+            anchors: with what members say they anchored; older verifiers refuse such a bundle.
+        """
+        part = {} if anchors else {"anchors": "false"}
+        return verbs.read_large(f"/jobs/{job}/bundle", answers.document, **part)
 
     @operation
     def released(self, job: str, number: int | None = None) -> Generator[Any, Any, Resume]:

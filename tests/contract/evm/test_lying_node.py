@@ -271,6 +271,14 @@ async def test_a_block_with_more_events_than_an_answer_is_read_by_its_transactio
     )
     with pytest.raises(InfrastructureError, match="reorganised"):
         await anchor.happened(None)
+    for odd in ({"blockNumber": "0x1"}, {"blockHash": f"0x{word(1).hex()}"}, {"logIndex": "0x0"}):
+        between(here).change = lambda method, params, answer, odd=odd: (
+            no(method, params, answer)
+            if method != "eth_getTransactionReceipt"
+            else answer and {**answer, "logs": [{**one, **odd} for one in answer["logs"]]}
+        )
+        with pytest.raises(InfrastructureError, match="asked for"):
+            await anchor.happened(None)
 
 
 async def test_a_receipt_that_comes_after_the_number_is_waited_for(

@@ -14,7 +14,9 @@ from peers.anchor_place import member
 from secureflow.agent.edge.anchorcommands import AnchorCommands
 from secureflow.agent.edge.anchors import own_anchors
 from secureflow.agent.edge.anchortelling import AnchorTelling
+from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.application.anchoring import Anchoring
+from secureflow.application.ports.anchor import Page
 from secureflow.engines.anchors.entries import SetContributions, Split, currency_word, job_digest
 from secureflow.engines.anchors.statements import parse_statement
 from secureflow.engines.revenue.agreement import Member, SignedAgreement
@@ -224,6 +226,23 @@ async def test_what_was_told_ahead_of_a_late_deed_is_not_told_again(tmp_path: Pa
     assert await telling.tell(agent.place.name) == 1
     assert await telling.tell(agent.place.name) == 0
     assert len(centre.told) == 2
+
+
+async def test_what_was_told_before_a_reorganisation_is_told_again(tmp_path: Path) -> None:
+    """It may stand in another transaction by now, and the old statement would be a lie."""
+    agent = Anchored(tmp_path)
+    await agent.world.ask("consent", agent.world.consent_body())
+    await agent.carried()
+    centre, context = Centre(), agent.world.assembly.context
+    telling = AnchorTelling(context, centre, lambda: [agent.settings])
+    assert await telling.tell(agent.place.name) == 2
+    outbox = RecordOutbox(agent.world.store)
+    member = agent.account("bank-a").hex()
+    await outbox.heard(agent.place.name, Page((), None, reorganised=True), member)
+    assert await telling.tell(agent.place.name) == 0
+    await agent.carried()
+    assert await telling.tell(agent.place.name) == 2
+    assert await telling.tell(agent.place.name) == 0
 
 
 async def test_a_deed_too_long_for_a_statement_holds_up_no_other(tmp_path: Path) -> None:

@@ -364,6 +364,7 @@ async def test_two_specs_under_one_id_are_told_to_the_owner(tmp_path: Path) -> N
     await agent.carried()
     agent.place.say(agent.account("bank-b"), RegisterJob(job_digest(JOB), b"\x09" * 32))
     await agent.carried()
+    await agent.look()
     (told,) = [one for one in agent.world.store.actions() if one["action"] == "anchor.forked"]
     assert told["facts"] == {
         "place": agent.place.name, "sender": "bank-b", "entry": "registerJob",
@@ -456,6 +457,9 @@ async def test_what_one_member_has_a_place_keep_is_bounded_here(
         job = job_digest(f"job_{at}")
         agent.place.say(spam, RegisterJob(job, b"\x01" * 32), RegisterJob(job, b"\x02" * 32))
     await agent.carried()
+    for _ in range(2):
+        with pytest.raises(SecureFlowError, match="busy"):
+            await agent.look()
     told = [one["action"] for one in world.store.actions()]
     assert (told.count("anchor.forged"), told.count("anchor.forked")) == (3, 3)
 
@@ -536,3 +540,21 @@ async def test_a_full_disk_does_not_end_the_watch(
     for _ in range(2):
         watch._troubled(agent.settings, refusal)
     assert [one["action"] for one in world.store.actions()].count("anchor.untrusted") == 1
+
+
+async def test_nobody_is_accused_by_a_place_that_is_not_believed(tmp_path: Path) -> None:
+    """Whoever makes a place can name its accounts after others' charter keys."""
+    agent = Anchored(tmp_path)
+    await agent.world.ask("consent", agent.world.consent_body())
+    agent.place.say(agent.account("bank-b"), RegisterJob(job_digest(JOB), b"\x09" * 32))
+    await agent.carried()
+    sound, agent.place.admitted[1] = (
+        agent.place.admitted[1],
+        member("file:elsewhere", agent.world.all_keys["bank-b"], b"\x07" * 32),
+    )
+    with pytest.raises(SecureFlowError, match="anchor_untrusted"):
+        await agent.look()
+    assert "anchor.forked" not in [one["action"] for one in agent.world.store.actions()]
+    agent.place.admitted[1] = sound
+    await agent.look()
+    assert "anchor.forked" in [one["action"] for one in agent.world.store.actions()]

@@ -19,6 +19,7 @@ from secureflow.application.ports.anchoroutbox import Verdict
 from secureflow.engines.anchors import money, rules
 from secureflow.engines.anchors.entries import (
     Confirm,
+    Dispute,
     SetContributions,
     Settle,
     Split,
@@ -26,6 +27,7 @@ from secureflow.engines.anchors.entries import (
 )
 from secureflow.engines.anchors.state import Member, found
 from secureflow.kit.canonical import b64decode
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 WINDOW = 600
 
@@ -192,12 +194,12 @@ async def test_a_place_owes_what_the_settlement_says_and_nothing_once_it_is_conf
     for bank in world.banks.values():
         await bank.commands.exchange()
     # Contributions and votes to split in one go: the place's own window is not over.
-    assert place.carry(*NAMES) == {"setContributions": "old_version", "split": "window_open"}
+    assert place.carry(*NAMES) == {"setContributions": "known", "split": "window_open"}
     assert [place.owed(name) for name in NAMES] == [0, 0, 0, 0]
     world.later(WINDOW)
     for bank in world.banks.values():
         await bank.commands.every(PROJECT)
-    assert place.carry(*NAMES) == {"split": "already_split"}
+    assert place.carry(*NAMES) == {"split": "known"}
     for name in NAMES:
         assert place.owed(name) == shown["owed"].get(name, 0)
     for number, (payee, amount) in enumerate(shown["owed"].items()):
@@ -224,7 +226,7 @@ async def test_what_was_refused_is_sent_again_only_while_it_may_be_taken(
     for one in world.banks.values():
         await one.commands.exchange()
     began, tries, said = world.clock(), list[int](), list[dict[str, str]]()
-    assert place.carry(*NAMES) == {"setContributions": "old_version", "split": "window_open"}
+    assert place.carry(*NAMES) == {"setContributions": "known", "split": "window_open"}
     while (elapsed := world.clock() - began) < 90 * DAY:
         world.later(max(AGAIN // 2, elapsed // 8))
         await bank.commands.exchange()
@@ -238,8 +240,21 @@ async def test_what_was_refused_is_sent_again_only_while_it_may_be_taken(
     pauses = [later - sooner for sooner, later in pairwise(tries)]
     assert pauses == sorted(pauses)
     assert 5 < len(tries) < 20
-    await last.commands.exchange()  # its vote on the shares came when they stood already
+    await last.commands.exchange()  # its vote on the shares came when they stood: no refusal
     assert [type(one) for one in last.sent] == [Split]
+
+
+async def test_what_no_time_mends_is_not_sent_again(world: RevenueWorld) -> None:
+    place, key = Place(world), await world.approved()
+    place.carry(*NAMES)
+    world.later(WINDOW)
+    bank = world.banks["bank-d"]
+    assert (await bank.commands.dispute(key, "my rows"))["state"] == "disputed"
+    assert place.carry("bank-d") == {"dispute": "window_over"}
+    for _ in range(10):
+        world.later(DAY)
+        await bank.commands.exchange()
+        assert bank.sent == []
 
 
 async def test_who_approved_nothing_still_confirms_at_the_place(world: RevenueWorld) -> None:
@@ -267,3 +282,44 @@ async def test_nobody_votes_to_split_other_amounts_than_it_computed(world: Reven
         await one.commands.exchange()
     assert Split not in {type(one) for one in bank.sent}
     assert Split in {type(one) for one in world.banks["bank-b"].sent}
+
+
+async def test_a_dispute_that_the_centre_refuses_reaches_the_place(world: RevenueWorld) -> None:
+    key = await world.approved(("bank-a", "bank-b", "bank-c"))
+    bank = world.banks["bank-d"]
+    await bank.approve(key)
+
+    def refuse(kind: str) -> None:
+        if kind == "settlement.tell":
+            raise SecureFlowError("settlement_not_possible", "It is too late.")
+
+    bank.hands.refuse = refuse
+    with pytest.raises(SecureFlowError):
+        await bank.commands.dispute(key, "my rows")
+    await bank.commands.exchange()
+    assert [type(one) for one in bank.sent] == [SetContributions, Dispute]
+    bank.hands.refuse = lambda kind: None
+    world.later(31 * DAY)
+    await world.settlements.close(world.admin, key)
+    await bank.commands.exchange()
+    assert Split not in {type(one) for one in bank.sent}  # who disputes does not vote to split
+    await world.banks["bank-b"].commands.exchange()
+    assert Split in {type(one) for one in world.banks["bank-b"].sent}
+
+
+async def test_a_dispute_reaches_the_place_though_the_centre_never_answers(
+    world: RevenueWorld,
+) -> None:
+    key = await world.approved()
+    bank = world.banks["bank-d"]
+
+    def silent(kind: str) -> None:
+        if kind == "settlement.tell":
+            raise InfrastructureError("unavailable", "The centre does not answer.")
+
+    bank.hands.refuse = silent
+    with pytest.raises(InfrastructureError):
+        await bank.commands.dispute(key, "my rows")
+    with pytest.raises(InfrastructureError):
+        await bank.commands.exchange()
+    assert [type(one) for one in bank.sent] == [SetContributions, Dispute]

@@ -51,6 +51,20 @@ async def test_what_a_member_signed_is_kept_once_and_shown_to_all(stage: Stage) 
     assert len(await listed(stage, place=PLACE)) == 3
 
 
+async def test_of_a_deed_that_stands_elsewhere_by_now_the_last_statement_counts(
+    stage: Stage,
+) -> None:
+    """After a reorganisation the first one would convict the member."""
+    await tell(stage, statement(1))
+    entry = RegisterJob((1).to_bytes(32, "big"), b"\x02" * 32)
+    moved = Statement(PLACE, entry, "kept", "cd" * 32, 7, {"status": 1}, 1_800_000_009)
+    signed = sign_statement(moved, known_key("bank-a")).json()
+    assert await tell(stage, signed) == {"kept": 1}
+    assert await tell(stage, signed) == {"kept": 0}
+    (found,) = await listed(stage)
+    assert found.statement == signed
+
+
 async def test_nobody_speaks_for_another(stage: Stage) -> None:
     with pytest.raises(SecureFlowError, match="another key"):
         await tell(stage, statement(1), by="bank-b")

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
+from secureflow.cli import anchorchecks
+from secureflow.cli.anchornodes import NodeAnswer
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.anchors.entries import AnchorHead
 from secureflow.engines.anchors.reading import anchored_head
 from secureflow.engines.anchors.statements import Statement, sign_statement
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from tests.unit.engines.anchors import bundles
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, LOG
 
 PLACE = "evm:1337:0x" + "ab" * 20
@@ -87,6 +90,73 @@ def test_the_centres_statements_are_listed_and_checked(centre: Any, cli: Any, fi
     code, _, err = cli("anchor", "verify", "--charter", files["charter"])
     assert code != 0
     assert "that the log never signed" in err
+
+
+@pytest.fixture(name="anchored")
+def _anchored(files: dict[str, Path]) -> Any:
+    """Put anchors into the bundle's file; return the command that verifies it."""
+
+    def put(*listed: Any) -> tuple[Any, ...]:
+        files["bundle"].write_text(json.dumps(bundles.bundled(*listed)))
+        return ("audit", "verify", files["bundle"], "--charter", files["charter"])
+
+    return put
+
+
+def test_a_bundle_tells_what_was_anchored_and_what_follows(cli: Any, anchored: Any) -> None:
+    command = anchored(*bundles.anchors())
+    code, out, err = cli(*command)
+    assert code == 0, err
+    assert bundles.FILE in out, "a place is never cut"
+    assert "the whole record stands under this head" in out
+    assert "the entries below 22 stand under this head" in out
+    assert "3 receipts of chains are not checked" in err
+    assert "1 receipts of Fabric channels are not checked" in err
+    code, out, _ = cli(*command, "-o", "json")
+    told = json.loads(out[: out.rindex("}") + 1])
+    assert [one["covers"] for one in told["anchors"][:4]] == ["whole", "whole", "whole", "part"]
+
+
+def test_a_false_anchor_in_a_bundle_fails_it_by_name(cli: Any, anchored: Any) -> None:
+    for listed, standing, words in bundles.hostile().values():
+        code, _, err = cli(*anchored(*listed))
+        assert code == (0 if standing == "foreign" else 7), words
+        assert words in err or standing == "foreign"
+
+
+def test_a_node_is_asked_about_each_receipt_of_its_chain(
+    cli: Any, anchored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    answer = [NodeAnswer()]
+
+    async def node(said: Any, url: str) -> list[NodeAnswer]:
+        asked.append((url, [one.make for one in said]))
+        return answer * len(said)
+
+    monkeypatch.setattr(anchorchecks, "asked_of_node", node)
+    command = anchored(*bundles.anchors())
+    for holds, expected, words in (
+        (True, 0, "the place holds it"), (None, 0, "not checked"),
+        (False, 7, "the node has no such transaction: " + "cd" * 32),
+    ):  # fmt: skip
+        answer[0] = NodeAnswer(holds=holds)
+        code, out, err = cli(*command, "--anchor-node", "http://127.0.0.1:1")
+        assert code == expected, err
+        assert words in out + err
+    assert asked == [("http://127.0.0.1:1", ["evm", "fabric", "evm", "evm"])] * 3
+
+
+def test_a_bundle_is_exported_without_anchors_for_older_verifiers(
+    cli: Any, centre: Any, tmp_path: Path
+) -> None:
+    centre.answers["GET /audit/bundle?job=job_00000000&anchors=false"] = (200, HONEST)
+    centre.answers["GET /audit/bundle?job=job_00000000"] = (200, bundles.bundled(5))
+    for options, there in ((("--without-anchors",), False), ((), True)):
+        file = tmp_path / f"b{there}.json"
+        code, _, err = cli("audit", "export", "job_00000000", file, *options)
+        assert code == 0, err
+        assert ("anchors" in json.loads(file.read_text())) == there
 
 
 PLACES = [

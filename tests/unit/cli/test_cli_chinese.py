@@ -89,7 +89,8 @@ def test_every_action_of_an_agents_log_has_its_chinese() -> None:
         ),
         "x",
     )
-    said = {one: in_words(one, facts, {}) for one in actions | states}
+    told = {**facts, "entry": {"kind": "x"}}  # of a vote at a place
+    said = {one: in_words(one, told, {}) for one in actions | states}
     assert not [one for one, text in said.items() if not CJK.search(chinese(text) or "")]
 
 

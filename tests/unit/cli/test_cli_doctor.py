@@ -32,7 +32,7 @@ def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
     centre.answers["GET /audit/head"] = (200, {"restored": None})
     code, out, err = cli("doctor")
     assert (code, err) == (0, "")
-    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 11
+    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 12
     assert "sam bank-a (auditor)" in out
     assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
 
@@ -144,6 +144,29 @@ def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, 
     assert "✗ parties" in out
     assert "bank-a 7200 s ahead, bank-b 7201 s ahead" in err
     assert "the centre's own clock is probably wrong" in err
+
+
+def test_the_places_of_anchors_are_told_in_one_line(centre: Any, cli: Any) -> None:
+    def said(place: str, at: int) -> dict[str, Any]:
+        return {"organisation": "bank-a", "place": place, "kind": "anchor", "size": 5, "at": at,
+                "statement": {}}  # fmt: skip
+
+    near, far = "evm:1337:0x" + "ab" * 20, "file:" + "cd" * 32
+    items = [said(near, 1_800_000_000), said(far, 1_700_000_000), said(far, 1_600_000_000)]
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /parties"] = (200, {"items": [], "next": ""})
+    centre.answers["GET /audit/head"] = (200, {"restored": None})
+    for answer, words in (
+        ((200, {"items": items, "next": ""}), "2 places, the longest silent since 2023-11-14"),
+        ((200, {"items": [], "next": ""}), "no member has said that it anchored anything"),
+        ((404, {"code": "not_found", "detail": "no"}), "this centre is too old"),
+    ):
+        centre.answers["GET /anchors"] = answer
+        code, out, err = cli("doctor")
+        assert (code, err) == (0, "")
+        (line,) = [one for one in out.splitlines() if one.startswith("✓ anchors")]
+        assert words in line
+        assert (far in line) == (answer[0] == 200 and bool(answer[1]["items"]))
 
 
 def test_a_party_with_a_twin_is_named(centre: Any, cli: Any) -> None:

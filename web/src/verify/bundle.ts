@@ -10,6 +10,8 @@ import { Refusal, told, type Told } from './told';
 
 export const MAX_ENTRIES = 200_000;
 export const MAX_PROOF = 64;
+const MAX_ANCHORS = 1000;
+const OPTIONAL = ['history', 'anchors'];
 const MAX_ROSTER = 256;
 const MAX_HISTORY = 256;
 const MAX_DEPTH = 100;
@@ -43,6 +45,8 @@ export interface Bundle {
   readonly charter: string;
   readonly entries: readonly Entry[];
   readonly history: readonly SignedCharter[];
+  /** Members' statements as they came: the record does not depend on them. */
+  readonly anchors: readonly Json[];
 }
 
 /** Tell whether a value is a bundle, however damaged, and no report, spec, charter or model. */
@@ -70,12 +74,15 @@ export function parseBundle(value: Json): Bundle {
   const [spec, contributors] = parseContributors(fields.get('spec') ?? null);
   const entries = listed.map(parseEntry);
   const history = parseHistory(fields.has('history') ? (fields.get('history') ?? null) : []);
+  const anchors = parseAnchors(fields.has('anchors') ? (fields.get('anchors') ?? null) : []);
   const specDigest = digest(spec);
-  return { origin, note, job, spec, specDigest, roster, contributors, charter, entries, history };
+  return {
+    origin, note, job, spec, specDigest, roster, contributors, charter, entries, history, anchors,
+  };
 }
 
 function checkedFields(value: Json): JsonObject {
-  const names = isObject(value) ? [...value.keys()].filter((name) => name !== 'history') : [];
+  const names = isObject(value) ? [...value.keys()].filter((name) => !OPTIONAL.includes(name)) : [];
   const exact = names.length === FIELDS.length && FIELDS.every((name) => names.includes(name));
   if (!isObject(value) || !exact || value.get('v') !== 1) {
     throw malformed(told('it needs v = 1 and exactly {fields}', { fields: FIELDS.join(', ') }));
@@ -94,6 +101,15 @@ export function parseHistory(value: Json): SignedCharter[] {
     );
   }
   return value.map(parseSignedCharter);
+}
+
+function parseAnchors(value: Json): Json[] {
+  if (!Array.isArray(value) || value.length > MAX_ANCHORS) {
+    throw malformed(
+      told('anchors must be a list of at most {max_anchors} entries', { max_anchors: MAX_ANCHORS }),
+    );
+  }
+  return value;
 }
 
 function parseRoster(value: Json): string[] {

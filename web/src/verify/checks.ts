@@ -20,7 +20,7 @@ export interface Check {
 export type InputName =
   | 'entries' | 'job' | 'roster' | 'spec' | 'charter' | 'charterVersion' | 'madeUnder' | 'origin'
   | 'size' | 'root' | 'documents' | 'authors' | 'outcome' | 'signedEnds' | 'logKey' | 'cosigners'
-  | 'quorum' | 'leaves' | 'accusations' | 'gaps' | 'members';
+  | 'quorum' | 'leaves' | 'accusations' | 'gaps' | 'members' | 'anchors' | 'anchoredAt';
 
 /** What only a pinned charter can tell. */
 const NEEDS_CHARTER: ReadonlySet<CheckId> = new Set([
@@ -47,6 +47,7 @@ function stateOf(id: CheckId, verdict: Verdict, failed: number, missing: number)
   if (verdict.bundle === null) return 'skipped';
   if (verdict.charter === null && NEEDS_CHARTER.has(id)) return 'skipped';
   if (id === 'report' && !verdict.reported) return 'skipped';
+  if (id === 'anchors' && verdict.anchors.length === 0) return 'skipped';
   return id === 'held' && verdict.held.length === 0 ? 'skipped' : 'passed';
 }
 
@@ -81,6 +82,7 @@ function inputsOf(id: CheckId, verdict: Verdict): Check['inputs'] {
       ['root', hex(root)],
     ],
     accusations: [['accusations', accusedOf(verdict)]],
+    anchors: [['anchors', String(verdict.anchors.length)], ['anchoredAt', placesOf(verdict)]],
   };
   return inputs[id];
 }
@@ -101,6 +103,10 @@ function authorsOf({ bundle }: Verdict): string {
 
 function signedEnds({ authors }: Verdict): string {
   return authors.filter((end) => end.signed).map((end) => `${end.author} (${end.count})`).join(', ');
+}
+
+function placesOf({ anchors }: Verdict): string {
+  return [...new Set(anchors.map((one) => one.place))].sort().join(', ');
 }
 
 function accusedOf({ accusations }: Verdict): string {

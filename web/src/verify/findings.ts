@@ -8,7 +8,7 @@ export const ENCLAVE = 'enclave';
 /** The checks, in the order in which they are shown. */
 export const CHECKS = [
   'format', 'job', 'spec', 'charter', 'order', 'inclusion', 'documents', 'chains', 'approvals',
-  'ends', 'report', 'held', 'endedKey', 'signatures', 'head', 'roster', 'cosignatures', 'accusations',
+  'ends', 'report', 'held', 'endedKey', 'signatures', 'head', 'roster', 'cosignatures', 'accusations', 'anchors',
 ] as const;
 export type CheckId = (typeof CHECKS)[number];
 

@@ -33,5 +33,6 @@ export function plainVerdict(verdict: Verdict): Record<string, unknown> {
       ended_key: one.endedKey,
       reason: one.reason,
     })),
+    anchors: verdict.anchors.map((one) => ({ ...one, reason: one.reason?.english ?? '' })),
   };
 }

@@ -5,6 +5,7 @@
  * A test holds both to the same verdict, word for word, on every single change of real bundles.
  */
 
+import { type Anchored, anchorFailures, judgeAnchors } from './anchors';
 import { type Accusation, accusationsOf, withoutDocument } from './accused';
 import {
   authorFailures, endedKeyFailures, headFailures, rosterKeys, selfSignedFailures,
@@ -62,6 +63,7 @@ export interface Verdict {
   readonly cosigners: readonly string[];
   readonly quorum: number;
   readonly gaps: readonly Gap[];
+  readonly anchors: readonly Anchored[];
 }
 
 /** Read a pinned charter's file, with the earlier versions in its `history`, if any. */
@@ -103,6 +105,7 @@ export async function verifyBundle(
       ? []
       : await judgeHeld(bundle, ends.authors, keys, expected.held, lineage.origins, checking);
   const scores = await judgeScores(bundle, keys, expected.report ?? null, checking);
+  const anchors = await judgeAnchors(bundle, charter, pinned, checking);
   const failures = [
     ...storyOf(bundle, expected.spec ?? '', lineage, ends),
     ...steps.failures(),
@@ -111,6 +114,7 @@ export async function verifyBundle(
     ...contradicted(held),
     ...(pinned === null ? [] : await endedKeyFailures(bundle, pinned, checking)),
     ...(await signedFailures(bundle, charter, checking)),
+    ...anchorFailures(anchors),
   ];
   const missing = [
     ...ends.missing, ...steps.missing(), ...reported.missing, ...scores.missing,
@@ -136,6 +140,7 @@ export async function verifyBundle(
     cosigners: witnesses.sort(),
     quorum,
     gaps: lineage.gaps,
+    anchors,
   };
 }
 
@@ -196,5 +201,6 @@ function unreadable(error: Refusal): Verdict {
     cosigners: [],
     quorum: 0,
     gaps: [],
+    anchors: [],
   };
 }

@@ -13,6 +13,7 @@ from typing import Final
 
 from secureflow.agent.anchorsettings import AnyPlace
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.record.anchoroutbox import TOLD
 from secureflow.agent.witness.headwatch import CentreLink
 from secureflow.application.ports.anchoroutbox import Sent
 from secureflow.domain.anchorstatements import MOST_HELD, MOST_TOLD
@@ -21,10 +22,10 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 INTERVAL: Final = 5.0
-"""Seconds between two looks at what became final, while there is a link."""
+"""Seconds between two looks at what became final, while there is a link; a place's `poll` if that
+is less."""
 LATER: Final = 300.0
 """Seconds after a centre took nothing: an older one does not know the message."""
-_TOLD: Final = "anchor/told"
 _PAGE: Final = 200
 _log = get_logger(__name__)
 
@@ -51,9 +52,10 @@ class AnchorTelling:
         """Tell what became final, until cancelled."""
         while True:
             await self._link.connected.wait()
-            pause = INTERVAL
+            places = self._places()
+            pause = min([INTERVAL, *(one.poll for one in places)])
             try:
-                for one in self._places():
+                for one in places:
                     await self.tell(one.place)
             except SecureFlowError as error:
                 _log.info("anchors_not_told", code=error.code, message=error.message)
@@ -102,10 +104,10 @@ class AnchorTelling:
         if known.get(place) == until:
             return
         with self._context.store.transaction():
-            self._context.store.set_fact(_TOLD, {**known, place: until})
+            self._context.store.set_fact(TOLD, {**known, place: until})
 
     def _known(self) -> dict[str, int]:
-        return dict(self._context.store.fact(_TOLD) or {})
+        return dict(self._context.store.fact(TOLD) or {})
 
     def _statement(self, one: Sent) -> Statement:
         statement = Statement(

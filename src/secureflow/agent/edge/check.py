@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.anchorfilecheck import check_anchors
 from secureflow.agent.edge.modelscheck import ModelsCheck
 from secureflow.agent.edge.ownidentity import (
     check_certificate,
@@ -23,6 +24,7 @@ from secureflow.agent.edge.ownidentity import (
     read_signing_key,
 )
 from secureflow.agent.edge.predictionscheck import PART, PredictionsCheck
+from secureflow.agent.record.anchorplace import REACHED
 from secureflow.agent.record.damage import decoded, fact_named, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
@@ -104,6 +106,7 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
             yield from _record(database, settings, mark)
     except SecureFlowError as error:
         yield finding("record", error, RESTORE).as_json()
+    yield from check_anchors(settings, lambda: stored_fact(settings.record, REACHED))
     models = ModelsCheck(settings.models)
     found = list(models.findings())
     yield from report(

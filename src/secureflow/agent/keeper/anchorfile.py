@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.agent.record.anchorplace import REACHED
 from secureflow.agent.record.store import RecordStore
 from secureflow.engines.anchors.filed import MAX_LINES, MAX_TRANSACTION, line_bytes, line_hash
 from secureflow.kit.atomic import flush_directory
@@ -22,23 +23,39 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 MAX_LINE: Final = MAX_TRANSACTION + (64 << 10)
-REACHED: Final = "anchors"
-"""The fact that says how far the file goes."""
 
 
-class AnchorFile:
-    """One file, of one process. Its methods block for the disk, and are called one at a time.
+class AnchorLines:
+    """The lines of a file, to look at: nothing is changed.
 
     Args:
         path: of the file.
-        store: the agent's record.
     """
 
-    def __init__(self, path: Path, store: RecordStore) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._store = store
         self._ends: list[int] = [0]
         self._hashes: list[str] = [""]
+
+    def look(self, reached: JSON) -> Iterator[dict[str, Any]]:
+        """Check the whole file, and return its lines in order; the keeper may be running.
+
+        Args:
+            reached: how far it goes by the agent's record, which was read before; None if it
+                says nothing.
+
+        Raises:
+            SecureFlowError: `anchor_file_damaged`, `anchor_file_set_back`.
+            OSError: it cannot be read.
+        """
+        if not self._path.exists():
+            raise _set_back(self._path)
+        with self._path.open("rb") as file:
+            while (data := file.readline(MAX_LINE + 1)).endswith(b"\n"):
+                yield self._checked(data)
+        if data[MAX_LINE:]:
+            raise _damaged(self._path, self.lines + 1)
+        self._check_reached(reached)
 
     @property
     def lines(self) -> int:
@@ -58,6 +75,43 @@ class AnchorFile:
         """Know nothing of the file, until it is read again."""
         self._ends, self._hashes = [0], [""]
 
+    def _checked(self, data: bytes) -> dict[str, Any]:
+        number = self.lines + 1
+        try:
+            line = parse_json(data, MAX_LINE)
+        except SecureFlowError as error:
+            raise _damaged(self._path, number) from error
+        chained = isinstance(line, dict) and line.get("prev") == self.hash
+        if not chained or line.get("line") != number or line_bytes(line) != data:
+            raise _damaged(self._path, number)
+        self._add(data)
+        found: dict[str, Any] = line
+        return found
+
+    def _add(self, data: bytes) -> None:
+        self._ends.append(self._ends[-1] + len(data))
+        self._hashes.append(line_hash(data))
+
+    def _check_reached(self, reached: JSON) -> None:
+        if reached is None:
+            return
+        lines = int(reached["lines"])
+        if self.lines < lines or self._hashes[lines] != reached["hash"]:
+            raise _set_back(self._path)
+
+
+class AnchorFile(AnchorLines):
+    """The file of one process. Its methods block for the disk, and are called one at a time.
+
+    Args:
+        path: of the file.
+        store: the agent's record.
+    """
+
+    def __init__(self, path: Path, store: RecordStore) -> None:
+        super().__init__(path)
+        self._store = store
+
     def read(self) -> Iterator[dict[str, Any]]:
         """Check the whole file, mend its end, and return its lines in order.
 
@@ -76,7 +130,7 @@ class AnchorFile:
                         break
                     yield self._checked(data)
             flush_directory(self._path.parent)
-        self._check_reached()
+        self._check_reached(self._store.fact(REACHED))
 
     def append(self, line: Mapping[str, JSON]) -> str:
         """Append a line with its number and the hash before it; return its hash. Durable then.
@@ -126,31 +180,6 @@ class AnchorFile:
                 raise
         finally:
             os.close(handle)
-
-    def _checked(self, data: bytes) -> dict[str, Any]:
-        number = self.lines + 1
-        try:
-            line = parse_json(data, MAX_LINE)
-        except SecureFlowError as error:
-            raise _damaged(self._path, number) from error
-        chained = isinstance(line, dict) and line.get("prev") == self.hash
-        if not chained or line.get("line") != number or line_bytes(line) != data:
-            raise _damaged(self._path, number)
-        self._add(data)
-        found: dict[str, Any] = line
-        return found
-
-    def _add(self, data: bytes) -> None:
-        self._ends.append(self._ends[-1] + len(data))
-        self._hashes.append(line_hash(data))
-
-    def _check_reached(self) -> None:
-        reached = self._store.fact(REACHED)
-        if reached is None:
-            return
-        lines = int(reached["lines"])
-        if self.lines < lines or self._hashes[lines] != reached["hash"]:
-            raise _set_back(self._path)
 
 
 def _damaged(path: Path, number: int) -> SecureFlowError:

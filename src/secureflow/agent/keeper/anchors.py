@@ -20,6 +20,7 @@ from secureflow.agent.keeper.anchorquestions import Questions
 from secureflow.agent.keeper.app import Asked, Endpoint, Reply, json_reply
 from secureflow.agent.keeper.knownlogs import KnownLogs
 from secureflow.agent.keeper.place import FiledPlace, receipt_of
+from secureflow.agent.record.anchorplace import FILE, RESTORED
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witnesssettings import KeeperSettings
 from secureflow.application.throttle import Throttle, too_fast
@@ -46,7 +47,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 PREFIX: Final = "/anchor/v1"
-NAME: Final = "anchors.jsonl"
 PER_SECOND: Final = 100.0
 BURST: Final = 1000
 """Transactions of one member."""
@@ -85,7 +85,8 @@ class Anchors:
         self._key = key
         self._own = b64decode(key.public, 64)
         self._charter = charter
-        self._file = AnchorFile(folder / NAME, store)
+        self._file = AnchorFile(folder / FILE, store)
+        self._store = store
         self._settings = settings
         self._logs = logs
         self._heard = heard
@@ -168,6 +169,31 @@ class Anchors:
     def _replay(self) -> None:
         for line in self._file.read():
             self._place.replay(line, self._file.lines)
+        self._check_restored()
+
+    def _check_restored(self) -> None:
+        """Refuse a backup's file until its owner said how many lines there were.
+
+        Raises:
+            SecureFlowError: `anchor_file_restored`.
+        """
+        back, there, stated = self._store.fact(RESTORED), self._file.lines, self._settings.lines
+        if back is None:
+            return
+        if stated is None or not int(back["lines"]) <= stated <= there:
+            raise SecureFlowError(
+                "anchor_file_restored",
+                Text(
+                    "The keeper's file is a backup's, with {lines} lines: it may have had more.",
+                    lines=there,
+                ),
+                "Ask the members for the greatest line that they have a receipt of (secureflow "
+                "anchor list: block), put a file with so many lines back, and state their number: "
+                "witness.keeper.lines in agent.yaml. It keeps and answers nothing until then.",
+            )
+        with self._store.transaction():
+            self._store.set_fact(RESTORED, None)
+        _log.warning("anchors_continued_after_restore", lines=there)
 
     def _now(self) -> int:
         return max(self._clock(), self._place.at)

@@ -1,9 +1,10 @@
 """`agent backup` and `agent restore`: one organisation's agent in one file.
 
 A backup holds: the record, without what a restored agent must never use again (the secrets of jobs,
-masked sessions, nonces, noised sums: a restored agent takes part in no older job); `agent.yaml`,
-the files inside the folder that it names, evidence, and, only under a passphrase, the signing key
-and the link certificate, wrapped if they are. Datasets are not in it.
+masked sessions, nonces, noised sums: a restored agent takes part in no older job); the file of
+anchors that it keeps for others (`keptanchors`); `agent.yaml`, the files inside the folder that it
+names, evidence, and, only under a passphrase, the signing key and the link certificate, wrapped if
+they are. Datasets are not in it.
 
 A restored record is marked as such (`agent.record.restored`), and is verified before it is trusted:
 its schema is exactly this program's, and each of its own leaves has the organisation's signature,
@@ -15,8 +16,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,13 @@ from typing import Any, Final
 import yaml
 
 from secureflow.adapters.keyvault import KeySettings, given_keys, key_files
+from secureflow.agent.owner.keptanchors import copy_lines, mark_lines
+from secureflow.agent.owner.restoredschema import check_schema
+from secureflow.agent.record.anchorplace import FILE
 from secureflow.agent.record.damage import damaged, decoded, fact_named, load_json
 from secureflow.agent.record.folder import IDENTITY, LOCK, check_present, compare, locked_folder
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.restored import CODE, FACT, OUTCOME
-from secureflow.agent.record.schema import MIGRATIONS
 from secureflow.agent.record.store import RecordStore, reached_in
 from secureflow.agent.settings import ENVIRONMENT, AgentSettings
 from secureflow.engines.ledger.leaves import leaf_from_json
@@ -65,6 +67,7 @@ from secureflow.kit.version import __version__
 
 AGENT: Final = "agent"
 RECORD: Final = "record/agent.db"
+ANCHORS: Final = f"record/{FILE}"
 CONFIG: Final = "config/agent.yaml"
 AUTHORITY: Final = "config/ca.pem"
 KEYS: Final = ("signing.key", "link.pem")
@@ -73,7 +76,7 @@ _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,89}")
 _NAMED: Final = re.compile(r"config/named[0-9]{1,9}")
 _DEEPEST: Final = 8
 _RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm")
-_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION}
+_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION, FILE}
 _SCRUB: Final = (
     "UPDATE jobs SET secret = x''",
     "DELETE FROM sessions",
@@ -125,6 +128,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifes
             if problem := _foreign_leaf(copy, who["party"], who["key"]):
                 raise damaged(problem)
             files, named = _files(config, settings, copy)
+            if copy_lines(settings.directory / FILE, place / FILE):
+                files[ANCHORS] = place / FILE
             description = {
                 "made_at": system_clock(),
                 "version": __version__,
@@ -319,7 +324,7 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
             raise
         raise unreadable(backup, "its settings cannot be read") from error
     _check_same(key_files(wrapping, party, [directory]), directory, keys, public)
-    _check_schema(record)
+    check_schema(record)
     store = RecordStore(record)
     with closing(store):
         if problem := _foreign_leaf(record, party, public):
@@ -363,31 +368,6 @@ def _check_same(files: KeyFiles, directory: Path, keys: Mapping[str, bytes], pub
         raise unreadable(directory, ("its signing key is not the one that its manifest names"))
 
 
-def _check_schema(record: Path) -> None:
-    """Refuse a file with anything but our tables: a trigger or view would run while we read."""
-    with tempfile.TemporaryDirectory(dir=record.parent) as place:
-        fresh = Path(place) / "fresh.db"
-        RecordStore(fresh).close()
-        ours = set(_schema(fresh))
-    try:
-        theirs = set(_schema(record))
-        with closing(sqlite3.connect(record)) as database:
-            database.execute("PRAGMA trusted_schema=OFF")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            sound = database.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
-    except sqlite3.DatabaseError as error:
-        raise unreadable(record, "its record is not an intact database") from error
-    foreign = theirs - ours if version <= len(MIGRATIONS) else set()
-    if not sound or foreign or any(kind not in {"table", "index"} for kind, _ in theirs):
-        raise unreadable(record, "its record holds something that no agent's record has")
-
-
-def _schema(path: Path) -> Iterator[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA trusted_schema=OFF")
-        yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
-
-
 def _foreign_leaf(record: Path, party: str, public: str) -> str:
     """Check every own leaf against the keys that the organisation had; tell the first that fails.
 
@@ -420,6 +400,7 @@ def _mark(store: RecordStore, taken_at: int) -> _Found:
         domains = store.budget_domains()
         restoration = {"restored_at": now, "taken_at": taken_at, "size": size, "settled": []}
         store.set_fact(FACT, restoration)
+        mark_lines(store)
         if store.fact(IDENTITY) is None:
             store.set_fact(IDENTITY, RecordMark.fresh_identity())
         store.note(now, "agent.restored", "", taken_at=taken_at, jobs=len(ended))
@@ -461,7 +442,7 @@ def _settle(
     """
     had = [directory / name for name in _RECORD_FILES]
     keep_replaced(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
-    moves = {AUTHORITY: "ca.pem", **named}
+    moves = {AUTHORITY: "ca.pem", ANCHORS: FILE, **named}
     moves |= {
         f"evidence/{path.name}": f"evidence/{path.name}"
         for path in sorted((staging / "evidence").glob("*"))

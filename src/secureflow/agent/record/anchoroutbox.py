@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
 from secureflow.application.ports.anchoroutbox import Carried, Queued, TicketState, Verdict
 from secureflow.engines.anchors.entries import Entry
 
+TOLD: Final = "anchor/told"
+"""The fact that has by place up to which entry the centre was told."""
 T = TypeVar("T")
 Hear = Callable[[str, Sequence[Happened]], None]
 
@@ -81,7 +83,7 @@ class RecordOutbox:
 
     def _heard(self, place: str, page: Page, member: str) -> Sequence[Happened]:
         if page.reorganised:
-            self._store.doubt_anchor_tickets(place)
+            self._tell_again(place, self._store.doubt_anchor_tickets(place))
             self._store.doubt_anchor_events(place)
         fresh = [one for one in page.events if self._store.add_anchor_event(place, one)]
         for one in page.events:
@@ -91,6 +93,12 @@ class RecordOutbox:
         if self._hear is not None:
             self._hear(place, fresh)
         return fresh
+
+    def _tell_again(self, place: str, first: int | None) -> None:
+        """Have the centre told anew of entries from this number on: they may stand elsewhere."""
+        told = dict(self._store.fact(TOLD) or {})
+        if first is not None and told.get(place, 0) >= first:
+            self._store.set_fact(TOLD, {**told, place: first - 1})
 
     async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, frozenset[str]]:
         """Return by natural key whose stored events are of just that entry."""

@@ -292,8 +292,8 @@ class AnchorRows(BundleRows):
             one.result, EARLIER, place, key_of(one.entry),
         )  # fmt: skip
 
-    def doubt_anchor_tickets(self, place: str) -> None:
-        """Have the newest final tickets looked at again."""
+    def doubt_anchor_tickets(self, place: str) -> int | None:
+        """Have the newest final tickets looked at again; return the first entry's number."""
         rows = self._all(
             "SELECT id FROM anchor_tickets WHERE place = ? AND state = 'final' "
             "ORDER BY number DESC LIMIT ?",
@@ -309,6 +309,7 @@ class AnchorRows(BundleRows):
                 "ended = NULL WHERE place = ? AND ticket = ?",
                 place, row["id"],
             )  # fmt: skip
+        return self.anchor_backlog(place)[2]
 
     def doubt_anchor_events(self, place: str) -> None:
         """Have no stored event count until the place tells it again."""

@@ -39,12 +39,12 @@ MOST_WAITING: Final = 5_000
 MOST_WAITING_IN_ALL: Final = 100_000
 MOST_FORGED: Final = 100
 """Forged heads of one member that are kept and told; one says as much as a thousand."""
-MOST_FORKS: Final = 100
+MOST_FORKS: Final = 20
 """The same of its deeds that contradict others."""
 UNPROVED: Final = 3600
 """Seconds for which the centre may give no proof of a head while this agent sees its log go on. A
 centre that shows members different logs has none, and need not say so."""
-_FORKS: Final = "anchor/forks"
+_FORKS: Final = "anchor/forks/"
 CONTRADICTIONS: Final = frozenset({"ledger_inconsistent", "ledger_key_ended"})
 FORGED: Final = "anchor_head_forged"
 _log = get_logger(__name__)
@@ -79,25 +79,50 @@ class AnchoredHeads:
             if waiting[one.sender] < MOST_WAITING and waiting.total() < MOST_WAITING_IN_ALL:
                 waiting[one.sender] += 1
                 self._store.add_anchored_head(place, one)
-        for one in events:
-            if one.result == "fork" and not isinstance(one.entry, AnchorHead):
-                self._forked(place, one)
+            else:
+                _log.warning("anchored_head_not_kept", place=place, sender=one.sender)
+        forks = [
+            one for one in events if one.result == "fork" and not isinstance(one.entry, AnchorHead)
+        ]
+        if forks:
+            self._keep_forks(place, forks)
         self._store.trim_anchored_heads(place)
 
-    def _forked(self, place: str, one: Happened) -> None:
-        """Tell the owner of a deed that contradicts another, of each member so many times."""
-        told: dict[str, int] = dict(self._store.fact(_FORKS) or {})
-        name = f"{place}/{one.sender}"
-        if told.get(name, 0) < MOST_FORKS and (name in told or len(told) < MAX_MEMBERS):
-            self._store.set_fact(_FORKS, {**told, name: told.get(name, 0) + 1})
-            self._tell("anchor.forked", place, one.sender, one.entry.kind)
+    def _keep_forks(self, place: str, forks: Sequence[Happened]) -> None:
+        """Keep deeds that contradict others until the place is found in order, so many of each."""
+        kept = self._forks(place)
+        for one in forks:
+            kinds = kept.get(one.sender, [])
+            if len(kinds) < MOST_FORKS and (kinds or len(kept) < MAX_MEMBERS):
+                kept[one.sender] = [*kinds, one.entry.kind]
+        self._store.set_fact(_FORKS + place, kept)
+
+    def _tell_forks(self, place: str) -> None:
+        """Tell the owner of deeds that contradict others."""
+        kept = self._forks(place)
+        untold = {sender: [one for one in kinds if one] for sender, kinds in kept.items()}
+        if not any(untold.values()):
+            return
+        with self._store.transaction():
+            for sender, kinds in untold.items():
+                for kind in kinds:
+                    self._tell("anchor.forked", place, sender, kind)
+            told = {sender: [""] * len(kinds) for sender, kinds in kept.items()}
+            self._store.set_fact(_FORKS + place, told)
+
+    def _forks(self, place: str) -> dict[str, list[str]]:
+        """Return by member the kinds of its deeds that contradict others; empty for one told."""
+        return dict(self._store.fact(_FORKS + place) or {})
 
     async def judge(self, place: str) -> None:
-        """Compare the heads of a place that wait with what this agent accepted, oldest first.
+        """Compare the heads of a place that wait with what this agent accepted, and tell of forks.
+
+        The place's members were found in order just now.
 
         Raises:
             SecureFlowError: the alarm's, if there is one; the centre's, if it gives no proof now.
         """
+        await asyncio.to_thread(self._tell_forks, place)
         self._witness.check_alarm()  # nothing is compared after it
         waiting = await asyncio.to_thread(self._shares, place)
         refusal: SecureFlowError | None = None

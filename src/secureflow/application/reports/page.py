@@ -4,6 +4,7 @@ The language switch is a pair of radio buttons and CSS, so the page works under 
 policy that forbids scripts, and always offline. Everything that comes from the report is
 escaped by the template engine.
 
+`anchored` of a report is what members anchored (`reports.anchored`): whoever renders it adds it.
 The page has the parts that training and statistics fill. Another kind of job puts its own
 `sections` in its report, each a `title` and `rows` of `label` and `value`: a number, a text, or a
 list of these. Titles, labels and texts are shown in both languages if the catalogue has them.
@@ -79,6 +80,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "sections": _sections(report.get("sections")),
         "evaluation": evaluation.pictures(report.get("evaluation")),
         "points": points_view(report),
+        "anchored": objects(report.get("anchored")),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(history, last_metrics(report)),
         "columns": columns(history),

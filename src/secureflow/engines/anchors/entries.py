@@ -26,6 +26,7 @@ MAX_PATH: Final = 64
 SIGNATURE_WORDS: Final = 2
 """An Ed25519 signature as 32-byte values."""
 _WORD: Final = 32
+_HEX: Final = re.compile(r"[0-9a-f]{64}")  # `bytes.fromhex` would let spaces through
 _UINT64: Final = 2**53 - 1
 """The greatest whole number that canonical JSON holds; a contract's own type is wider."""
 _CONTRACT: Final = re.compile(r"evm:([1-9][0-9]{0,15}):0x([0-9a-f]{40})")
@@ -438,12 +439,9 @@ def _read(kind: str, name: str, value: canonical.JSON, wanted: object) -> Any:
     if wanted is int:
         return value
     if wanted is bytes:
-        if not isinstance(value, str) or len(value) != 2 * _WORD or value != value.lower():
+        if not isinstance(value, str) or not _HEX.fullmatch(value):
             raise _malformed(kind, name)
-        try:
-            return bytes.fromhex(value)
-        except ValueError as error:
-            raise _malformed(kind, name) from error
+        return bytes.fromhex(value)
     if not isinstance(value, list) or len(value) > MAX_MEMBERS:
         raise _malformed(kind, name)
     inner = int if wanted == tuple[int, ...] else bytes

@@ -21,7 +21,7 @@ from secureflow.engines.anchors import filed
 from secureflow.engines.anchors.entries import AnchorHead, Entry, parse_entry
 from secureflow.engines.anchors.judged import REFUSED, Result
 from secureflow.engines.anchors.reading import note_of
-from secureflow.kit.canonical import JSON, b64decode, canonical_bytes
+from secureflow.kit.canonical import JSON, b64encode, canonical_bytes
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -29,7 +29,11 @@ from secureflow.kit.text import Text
 KIND: Final = "anchor-statement"
 MAX_STATEMENT: Final = 32 << 10
 """Bytes of one: a receipt of a chain has the events of its whole transaction."""
-_PLACE: Final = re.compile(r"(evm|fabric|file):[A-Za-z0-9:._-]{1,200}")
+_PLACE: Final = re.compile(
+    r"evm:(0|[1-9][0-9]{0,15}):0x[0-9a-f]{40}"
+    r"|fabric:[A-Za-z0-9._-]{1,200}:[A-Za-z0-9._-]{1,200}"
+    r"|file:[0-9a-f]{64}"
+)
 _TRANSACTION: Final = re.compile(r"[0-9a-f]{1,128}")
 _BODY: Final = frozenset({"v", "place", "entry", "result", "transaction", "block", "receipt", "at"})
 _MOST: Final = 2**53 - 1
@@ -107,7 +111,7 @@ def parse_statement(value: Any) -> Statement:
     if not isinstance(value, Mapping) or value.keys() != {"body", "key", "signature"}:
         raise _malformed("it needs body, key and signature")
     body, key, signature = value["body"], value["key"], value["signature"]
-    if not isinstance(body, dict) or body.keys() != _BODY or body["v"] != 1:
+    if not isinstance(body, dict) or body.keys() != _BODY or not _is_one(body["v"]):
         raise _malformed("its body has other parts")
     texts = (key, signature, body["place"], body["transaction"], body["result"])
     if not all(isinstance(one, str) for one in texts):
@@ -151,23 +155,29 @@ def check_statement(
         note_of(statement.entry, origins)
     if statement.make != "file":
         return "not checked"
-    keeper = bytes.fromhex(statement.place.removeprefix("file:"))
-    if keeper not in {b64decode(key) for key in keys.values()}:
+    if b64encode(keeper_of(statement)) not in keys.values():
         raise _false(signers[0], "its keeper is not in the charter")
-    _check_filed(statement, keeper, signers[0])
+    if reason := why_receipt_false(statement):
+        raise _false(signers[0], reason)
     return "receipt holds"
 
 
-def _check_filed(statement: Statement, keeper: bytes, signer: str) -> None:
+def keeper_of(statement: Statement) -> bytes:
+    """Return the charter key of who keeps the file that a statement is about."""
+    return bytes.fromhex(statement.place.removeprefix("file:"))
+
+
+def why_receipt_false(statement: Statement) -> str:
+    """Return why the receipt of a file is false; empty if its keeper gave it of that deed."""
     try:
-        receipt = filed.parse_receipt(statement.receipt, keeper)
-    except SecureFlowError as error:
-        raise _false(signer, "its keeper did not sign it") from error
-    digest = statement.entry.digest.hex()
+        receipt = filed.parse_receipt(statement.receipt, keeper_of(statement))
+    except SecureFlowError:
+        return "its keeper did not sign it"
     held = dict(zip(receipt.entries, receipt.results, strict=True))
     same = (receipt.transaction, receipt.line) == (statement.transaction, statement.block)
-    if not same or receipt.place != statement.place or held.get(digest) != statement.result:
-        raise _false(signer, "it is of another deed")
+    if not same or held.get(statement.entry.digest.hex()) != statement.result:
+        return "it is of another deed"
+    return ""
 
 
 def heads_apart(statements: Sequence[Statement]) -> list[tuple[Statement, Statement]]:
@@ -180,6 +190,10 @@ def heads_apart(statements: Sequence[Statement]) -> list[tuple[Statement, Statem
             if isinstance(known.entry, AnchorHead) and known.entry.root != one.entry.root:
                 apart.append((known, one))
     return apart
+
+
+def _is_one(value: Any) -> bool:
+    return type(value) is int and value == 1  # nor 1.0 or true, which Python takes for equal
 
 
 def _false(signer: str, reason: str) -> SecureFlowError:

@@ -2,8 +2,9 @@
 
 A bundle is JSON: `{v: 1, origin, note, job, spec, roster, charter, entries}`; `note` is the head
 with its cosignatures, `spec` the signed job spec, `roster` its parties, `charter` the charter's
-digest, and an entry `{index, leaf, proof: [hex], document?, salt?}`. Entries of other jobs may
-appear between an author's own ones to complete that author's chain; they come without documents.
+digest, and an entry `{index, leaf, proof: [hex], document?, salt?}`; `history` and `anchors` may
+come beside them (`bundle_format`, `anchors.bundled`). Entries of other jobs may appear between an
+author's own ones to complete that author's chain; they come without documents.
 
 The verifier trusts nothing that the bundle says about itself:
 - each leaf is signed by the key that the *charter* gives its author. `server` is the log key; an
@@ -37,6 +38,7 @@ from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.quorum import colluders_of, quorum_of
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.accused import Accusation, accusations_of, without_document
+from secureflow.engines.ledger.anchored import Anchored, AnchorJudge, anchor_failures
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, ends_unapproved, judge_ends
 from secureflow.engines.ledger.gaps import Gap, beyond_its_key, leaf_beyond_its_key, lineage_of
@@ -61,7 +63,7 @@ class BundleVerdict:
     whom; `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end,
     `held` the standing of leaves that authors kept; `cosigners` are the roster members with valid
     cosignatures of the head, `quorum` the number required; `gaps` are the rollbacks of the log
-    after which its members continued it.
+    after which its members continued it; `anchors` what members anchored, if that was judged.
     """
 
     ok: bool
@@ -80,6 +82,7 @@ class BundleVerdict:
     cosigners: tuple[str, ...] = ()
     quorum: int = 0
     gaps: tuple[Gap, ...] = ()
+    anchors: tuple[Anchored, ...] = ()
 
 
 def verify_bundle(
@@ -89,12 +92,13 @@ def verify_bundle(
     spec: str = "",
     known: Sequence[SignedCharter] = (),
     report: Any = None,
+    judge: AnchorJudge | None = None,
 ) -> BundleVerdict:
     """Judge a foreign bundle. Total: for any input, the answer is a verdict.
 
     `held` is a foreign list of leaves that their authors kept, to be compared with it, `report` a
     foreign report of the job; `spec` the expected digest of the spec; `known` are versions before
-    `charter` that the reader kept, for bundles that were made under one of them.
+    `charter` that the reader kept; `judge` is for its anchors (`anchors.bundled`).
 
     Raises:
         SecureFlowError: only for a malformed `held`: `malformed_bundle`, `malformed_leaf`.
@@ -112,17 +116,15 @@ def verify_bundle(
     pinned, charter = charter, charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     scores = RecordedScores(bundle, _vouchers(bundle, keys), _vouching(bundle), report)
-    failures += scores.failures
     missing = [*ends.missing, *steps.missing(), *reported.missing, *scores.missing]
     missing += without_document(bundle)
     kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)
-    failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
-    failures += _ended_key_failures(bundle, pinned)
-    failures += _signed_failures(bundle, charter)
+    failures += [*scores.failures, *_contradictions(kept), *_ended_key_failures(bundle, pinned)]
+    anchors = () if judge is None else tuple(judge(bundle, charter, pinned))
+    failures += [*_signed_failures(bundle, charter), *anchor_failures(anchors)]
     quorum = quorum_of(len(bundle.roster))
     cosigners = frozenset[str]() if charter is None else bundle.note.cosigners(keys)
-    if charter is not None and len(cosigners) < quorum:
-        missing.append(_few_cosigners(len(cosigners), quorum))
+    missing += _few_cosigners(len(cosigners), quorum if charter else 0)
     status = _status(failures, missing, charter)
     return BundleVerdict(
         ok=status == "verified",
@@ -141,7 +143,12 @@ def verify_bundle(
         cosigners=tuple(sorted(cosigners)),
         quorum=quorum,
         gaps=lineage.gaps,
+        anchors=anchors,
     )
+
+
+def _contradictions(kept: Iterable[HeldLeaf]) -> Iterator[str]:
+    return (f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts")
 
 
 def _signed_failures(bundle: Bundle, charter: Charter | None) -> list[str]:
@@ -150,12 +157,13 @@ def _signed_failures(bundle: Bundle, charter: Charter | None) -> list[str]:
     return [*_author_failures(bundle, charter), *_head_failures(bundle, charter)]
 
 
-def _few_cosigners(count: int, quorum: int) -> str:
-    return Text(
-        "the head has {count} valid cosignatures of the roster, not {quorum}",
-        count=count,
-        quorum=quorum,
-    )
+def _few_cosigners(count: int, quorum: int) -> Iterator[str]:
+    if count < quorum:
+        yield Text(
+            "the head has {count} valid cosignatures of the roster, not {quorum}",
+            count=count,
+            quorum=quorum,
+        )
 
 
 def _status(failures: list[str], missing: list[str], charter: Charter | None) -> Status:

@@ -25,6 +25,10 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 MAX_HISTORY = 256
 """Charter versions, starting with the one before the first continuation."""
 
+MAX_ANCHORS = 1000
+"""Statements about anchors; each of them is bounded where it is read (`anchors.bundled`)."""
+
+_OPTIONAL = {"history", "anchors"}
 _FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
 _LEAST_FIELDS = 3
 """So many of its fields make a JSON object a bundle; no other document has more than two."""
@@ -51,7 +55,10 @@ class BundleEntry:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A parsed bundle; `contributors` are the (party, key) lines of its spec's roster."""
+    """A parsed bundle; `contributors` are the (party, key) lines of its spec's roster.
+
+    `anchors` are members' statements as they came: the record does not depend on them.
+    """
 
     origin: str
     note: Note
@@ -62,6 +69,7 @@ class Bundle:
     charter: str
     entries: tuple[BundleEntry, ...]
     history: tuple[SignedCharter, ...] = ()
+    anchors: tuple[Any, ...] = ()
 
 
 def bundle_json(
@@ -113,7 +121,7 @@ def parse_bundle(value: Any) -> Bundle:
         SecureFlowError: `malformed_bundle`, `malformed_note`, `malformed_leaf`,
             `malformed_charter`.
     """
-    names = set(value) - {"history"} if isinstance(value, dict) else set()
+    names = set(value) - _OPTIONAL if isinstance(value, dict) else set()
     if not isinstance(value, dict) or names != _FIELDS or not _is_one(value["v"]):
         raise _malformed(
             Text("it needs v = 1 and exactly {fields}", fields=", ".join(sorted(_FIELDS)))
@@ -139,6 +147,7 @@ def parse_bundle(value: Any) -> Bundle:
         charter=value["charter"],
         entries=tuple(_entry(one) for one in listed),
         history=parse_history(value.get("history", [])),
+        anchors=_anchors(value.get("anchors", [])),
     )
 
 
@@ -167,6 +176,14 @@ def parse_history(value: Any) -> tuple[SignedCharter, ...]:
             )
         )
     return tuple(SignedCharter.from_json(one) for one in value)
+
+
+def _anchors(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list) or len(value) > MAX_ANCHORS:
+        raise _malformed(
+            Text("anchors must be a list of at most {max_anchors} entries", max_anchors=MAX_ANCHORS)
+        )
+    return tuple(value)
 
 
 def _roster(value: Any) -> tuple[str, ...]:

@@ -210,8 +210,8 @@ def _key_failures(fraud: Fraud, pinned: Charter | None, key: str) -> list[str]:
         failures.append("the heads are signed by another key than the one given")
     if pinned is not None and pair not in pinned.log_keys.items():
         failures.append("the charter given names no such log with this key")
-    told = None if fraud.charter is None else fraud.charter.charter
-    named = [one for one in (pinned, told) if one is not None]
+    inside = None if fraud.charter is None else fraud.charter.charter
+    named = [one for one in (pinned, inside) if one is not None]
     failures += [
         Text("the head of size {size} is signed by a key after its end: it is not the log's",
              size=note.checkpoint.size)

@@ -13,7 +13,14 @@ from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.routers import PREFIX, router_of
-from secureflow.server.rest.shapes import Cursor, Limit, Listed, Reference, decode_cursor
+from secureflow.server.rest.shapes import (
+    Cursor,
+    Limit,
+    Listed,
+    Reference,
+    WithAnchors,
+    decode_cursor,
+)
 
 Number = Annotated[int, Query(ge=0, lt=1 << 53)]
 
@@ -109,9 +116,11 @@ async def get_consistency(use: Use, caller: Caller, old: Number, new: Number) ->
 
 
 @router.get("/bundle", summary="Get a job's audit bundle")
-async def get_bundle(use: Use, caller: Caller, job: Reference) -> dict[str, Any]:
+async def get_bundle(
+    use: Use, caller: Caller, job: Reference, anchors: WithAnchors = True
+) -> dict[str, Any]:
     """Return what `secureflow audit verify` checks offline."""
-    return await use.audit.bundle(caller, job)
+    return await use.audit.bundle(caller, job, anchors=anchors)
 
 
 def _index(text: str) -> int:

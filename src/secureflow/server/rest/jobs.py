@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
+from secureflow.application.reports.anchored import anchored_view
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.bodies import BINARY, BYTES
 from secureflow.server.rest.callers import Caller, Use, lets_in
@@ -26,6 +27,7 @@ from secureflow.server.rest.shapes import (
     Listed,
     Narrowed,
     Reference,
+    WithAnchors,
     decode_cursor,
     listed,
 )
@@ -207,6 +209,8 @@ async def get_job_report(key: Key, use: Use, caller: Caller, wanted: Wanted) -> 
     too sentences are in that language; English keeps what they are made of (`texts`).
     """
     report = await use.jobs.report(caller, key)
+    if wanted.form != "json":
+        report = {**report, "anchored": anchored_view(await use.audit.anchored(caller, key))}
     return await wanted.answer(report, _report_page, key)
 
 
@@ -251,6 +255,8 @@ async def get_job_totals(key: Key, use: Use, caller: Caller) -> StreamingRespons
 
 
 @router.get("/{key}/bundle", summary="Get a job's audit bundle")
-async def get_job_bundle(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
+async def get_job_bundle(
+    key: Key, use: Use, caller: Caller, anchors: WithAnchors = True
+) -> dict[str, Any]:
     """Return what `secureflow audit verify` checks offline."""
-    return await use.audit.bundle(caller, key)
+    return await use.audit.bundle(caller, key, anchors=anchors)

@@ -29,6 +29,9 @@ Cursor = Annotated[
 Limit = Annotated[
     int, Query(ge=1, le=MAX_LIMIT, description="The maximum number of items on a page")
 ]
+WithAnchors = Annotated[
+    bool, Query(description="With what members say they anchored; older verifiers refuse that part")
+]
 LIMIT = DEFAULT_LIMIT
 
 
@@ -87,6 +90,7 @@ __all__ = [
     "Reference",
     "RequestBody",
     "Slug",
+    "WithAnchors",
     "decode_cursor",
     "listed",
 ]

@@ -13,7 +13,7 @@ import { drawOutput, drawVerdict, tell } from './view';
 
 const FILES = ['bundle', 'charter', 'held', 'report', 'output'] as const;
 type FileName = (typeof FILES)[number];
-const LIMITS = [PAGE.limit1, PAGE.limit2, PAGE.limit3, PAGE.limit4, PAGE.limit5];
+const LIMITS = [PAGE.limit1, PAGE.limit2, PAGE.limit3, PAGE.limit4, PAGE.limit5, PAGE.limit6];
 const SPEC = /^[0-9a-f]{64}$/;
 
 class Page {

@@ -47,6 +47,7 @@ export const PAGE = {
   word: ['the centre’s word', '仅协调中心之言'],
   heldLeaves: ['Leaves that you kept', '您保存的叶子'],
   gaps: ['Gaps of the log', '账本的间断'],
+  anchored: ['What members anchored', '各成员所锚定的'],
   outputDigest: ['BLAKE3 of the file', '文件的 BLAKE3'],
   outputNamed: ['The record names this file as the job’s model.', '记录将此文件列为任务的模型。'],
   outputUnproved: [
@@ -70,6 +71,10 @@ export const PAGE = {
   limit4: [
     'That what members signed is true, or that an accusation is right: it shows who signed what, and when it was in the log.',
     '成员所签内容属实，或指控正确：它只表明谁签了什么，以及何时已在账本中。',
+  ],
+  limit6: [
+    'That a chain holds an anchor that is “not checked”: give `secureflow audit verify` your own node of it (--anchor-node).',
+    '链上确有标为“未检查”的锚定：请为 secureflow audit verify 给出您自己的链节点（--anchor-node）。',
   ],
   limit5: [
     'What happened outside the log, or what a party did for which there is only the centre’s word.',
@@ -113,6 +118,7 @@ export const CHECK: Record<CheckId, Pair> = {
   roster: ['The roster is of members with these keys', '名单为持这些密钥的成员'],
   cosignatures: ['A quorum of the roster cosigned the head', '名单的法定多数联署了账本头'],
   accusations: ['Every accusation comes with its document', '每项指控都附有文档'],
+  anchors: ['No statement about an anchor is refuted by what it holds', '没有锚定声明被其内容推翻'],
 };
 
 export const INPUT: Record<InputName, Pair> = {
@@ -137,6 +143,8 @@ export const INPUT: Record<InputName, Pair> = {
   accusations: ['accusations', '指控'],
   gaps: ['gaps', '间断'],
   members: ['members', '成员'],
+  anchors: ['statements', '声明'],
+  anchoredAt: ['places', '锚定处'],
 };
 
 /** What only this verifier says; the other reasons are in the catalogue of the Python one. */

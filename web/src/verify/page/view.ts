@@ -32,6 +32,7 @@ export function drawVerdict(verdict: Verdict, lang: Lang): HTMLElement[] {
   if (verdict.authors.length > 0) parts.push(drawEnds(verdict, lang));
   if (verdict.gaps.length > 0) parts.push(drawGaps(verdict, lang));
   if (verdict.held.length > 0) parts.push(drawHeld(verdict, lang));
+  if (verdict.anchors.length > 0) parts.push(drawAnchors(verdict, lang));
   return parts;
 }
 
@@ -116,4 +117,43 @@ const STANDING = {
   contradicts: ['contradicts', '矛盾'],
   'not provable': ['not provable', '无法证明'],
   foreign: ['foreign', '无关'],
+} as const;
+
+function drawAnchors(verdict: Verdict, lang: Lang): HTMLElement {
+  const rows = verdict.anchors.map((one) => [
+    one.member || '–',
+    one.place || '–',
+    one.kind === 'anchor' ? `${one.kind} (${one.size})` : one.kind || '–',
+    one.transaction || '–',
+    String(one.block),
+    one.at > 0 ? new Date(Math.min(one.at, LAST_SECOND) * 1000).toISOString() : '–',
+    say(ANCHOR_STANDING[one.standing], lang),
+    one.reason === null ? say(COVERS[one.covers], lang) : tell(one.reason, lang),
+  ]);
+  const words = [PAGE.anchored, ...ANCHOR_HEADS].map((one) => say(one, lang));
+  return table(words[0] ?? '', words.slice(1), rows);
+}
+
+/** The last second of the year 9999: `Date` refuses far later ones. */
+const LAST_SECOND = 253_402_300_799;
+const ANCHOR_HEADS = [
+  ['Member', '成员'],
+  ['Place', '锚定处'],
+  ['Deed (entries)', '事项（条目）'],
+  ['Transaction', '交易'],
+  ['Block', '区块'],
+  ['Final at, by the member', '终局时间（成员所述）'],
+  ['Receipt', '回执'],
+  ['What follows', '由此可知'],
+] as const;
+const ANCHOR_STANDING = {
+  'receipt holds': ['its keeper signed it', '保管方已签名'],
+  'not checked': ['not checked (no node)', '未检查（无节点）'],
+  foreign: ['says nothing here', '与此无关'],
+  false: ['false', '虚假'],
+} as const;
+const COVERS = {
+  whole: ['the whole record stands under this head', '整份记录都在此账本头之下'],
+  part: ['entries below this size stand under it', '此大小以下的条目在其之下'],
+  '': ['the member says so', '成员如此声明'],
 } as const;

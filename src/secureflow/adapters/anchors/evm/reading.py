@@ -165,7 +165,7 @@ class Reading:
         (said,) = await self._node.rpc.known([self._node.head_question(number)])
         at = self._node.present(block(said))
         found: list[Log] = []
-        fresh = 0
+        last = (number, -1)
         for name in transactions(said):
             (answer,) = await self._node.rpc.known(
                 [("eth_getTransactionReceipt", (f"0x{name}",))], MOST_EVENTS
@@ -173,14 +173,14 @@ class Reading:
             one = receipt(answer)
             if one is None or (one.block, one.block_hash) != (number, at.hash):
                 raise unavailable("the chain was reorganised meanwhile")
-            ours = [log for log in one.logs if self._is_kept(log)]
-            found += ours
-            fresh += sum(after is None or _place(log) > _at(after) for log in ours)
-            if fresh > limit:
+            for log in one.logs:
+                if _place(log) <= last or (log.block, log.block_hash) != (number, at.hash):
+                    raise unavailable("its events are not those that were asked for")
+                last = _place(log)
+                if self._is_kept(log) and (after is None or last > _at(after)):
+                    found.append(log)
+            if len(found) > limit:
                 break
-        places = [_place(log) for log in found]
-        if places != sorted(set(places)) or any(log.block_hash != at.hash for log in found):
-            raise unavailable("its events are not those that were asked for")
         return found, at.hash
 
     def _is_kept(self, log: Log) -> bool:
