@@ -77,7 +77,10 @@ def show_anchor(
     """Show an own deed; the salts in it are this owner's secret."""
     from secureflow.agent import api
 
-    show(api.anchor_show(config, digest), output)
+    found = api.anchor_show(config, digest)
+    if output is Form.TABLE:
+        found = {"deed": found.pop("entry"), **found}  # "entry" is a bundle's first file elsewhere
+    show(found, output)
 
 
 @app.command("verify", help=t("Ask the places again: members, heads, and receipts of own deeds."))
