@@ -204,18 +204,21 @@ def told(found: SettlementView, output: Form) -> None:
 
 def terms(agreement: dict[str, Any]) -> dict[str, Any]:
     """Return an agreement's lines for people."""
+    from secureflow.engines.revenue.view import decimals_of, money
+
     members = listed(f"{one['organisation']} ({one['quality']} %)"
                      for one in agreement["members"])  # fmt: skip
     weights = listed(f"{t(name)} {one}" for name, one in agreement["weights"].items())
+    currency = agreement["currency"]
     return {
         "version": agreement["version"],
         "members": members,
         "weights": weights,
         "floor": agreement["floor"],
         "rounding": agreement["rounding"],
-        "currency": agreement["currency"],
+        "currency": currency,
         "payer": agreement["payer"],
-        "per_job": agreement["per_job"],
+        "per_job": money(agreement["per_job"], decimals_of(currency), currency),
         "entered": t("yes") if agreement["entered"] else t("no"),
         "window_days": agreement["window_days"],
         "unscored": t(agreement["unscored"]),
