@@ -185,9 +185,9 @@ def disputes(of: Story) -> None:
     of.passes(of.window)
     of.send(e.Dispute(JOB, 1, why), 2)
     of.send(of.split(version=2), 0)
-    of.send(of.split(amount=0), 0)
     of.send(of.split(), *range(FOUNDERS))
     of.send(e.Withdraw(JOB, 1), 1)
+    of.send(of.split(amount=0), 0)
     of.send(of.split(), *range(FOUNDERS))
     of.send(of.split(version=2), 0)
 
