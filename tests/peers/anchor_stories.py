@@ -220,6 +220,10 @@ def bounds(of: Story) -> None:
     said = [e.CommitRound(JOB, 1, word("m", at), word(1), word(2)) for at in range(10)]
     for many in (heads, specs):
         of.steps += [(0, [*many[:33]]), (1, [*many[33:], many[0]])]
+    # A size that has all its roots: another signature, and the first word of whoever had none.
+    signed = [replace(one, signature=(word("r"), word("s"))) for one in heads]
+    of.steps += [(2, [signed[0], signed[1]]), (3, [heads[65]]), (3, [signed[1], signed[64]])]
+    of.steps += [(4, [heads[64], signed[65], signed[64], heads[65]])]
     of.steps += [(0, [*said, said[0]]), (1, [said[9]])]
     own = e.CommitDataset(word("data"), word("about"), 10)
     for one in (own, replace(own, cap=11), replace(own, commitment=word("more")), own):
@@ -229,6 +233,24 @@ def bounds(of: Story) -> None:
     of.send(replace(spent[2], micro=3), 0)
     of.send(replace(spent[2], micro=2), 0)
     of.send(e.Spend(word("data"), word("job", 3), 1), 0)
+
+
+def spoiled(of: Story) -> None:
+    """Whoever brings a head first with a false signature does not keep the log's own one away."""
+    false = e.AnchorHead(word("log"), 3, word("root"), (word("false"), word("false")))
+    true = replace(false, signature=(word("r"), word("s")))
+    of.send(false, 0, 0)
+    of.send(true, 1, 1, 2, 0, 0)
+    for who in (0, 3):  # once each
+        of.send(replace(true, signature=(word("a"), word(who))), who)
+        of.send(replace(true, signature=(word("b"), word(who))), who)
+    # A root that looks like a member's number uses up nothing.
+    of.send(replace(true, size=4, root=(2).to_bytes(32, "big")), 0)
+    of.send(replace(false, size=4), 0)
+    of.send(replace(true, size=4), 1, 1)
+    of.send(replace(true, root=word("more")), 2)
+    of.send(replace(false, root=word("more")), 3, 2)
+    of.send(replace(true, size=3, signature=(word("c"), word("c"))), 1)  # its log shrank
 
 
 STORIES: Final[tuple[Callable[[Story], None], ...]] = (
@@ -243,4 +265,5 @@ STORIES: Final[tuple[Callable[[Story], None], ...]] = (
     disputes,
     payments,
     bounds,
+    spoiled,
 )

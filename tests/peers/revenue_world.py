@@ -89,12 +89,16 @@ class Ledger:
 
 
 class Hands:
-    """An agent's link; `twist` alters what the centre answers, or what it is asked."""
+    """An agent's link; `twist` alters what the centre answers, or what it is asked.
+
+    `refuse` is called with each kind of call before the centre has it.
+    """
 
     def __init__(self, services: Any, party: str) -> None:
         self._services = services
         self._peer = PeerIdentity(party, SpiffeId("test.example", "agent", party, "a"), "1")
         self.twist: Callable[[str, Any, Any], Any] = lambda kind, body, answer: answer
+        self.refuse: Callable[[str], None] = lambda kind: None
         self.calls: list[str] = []
         self.down = False
 
@@ -104,6 +108,7 @@ class Hands:
             from secureflow.kit.errors import InfrastructureError
 
             raise InfrastructureError("unavailable", "The centre cannot be reached.")
+        self.refuse(kind)
         answer = await REVENUE_VERBS[kind](self._services, self._peer, body)
         return self.twist(kind, body, copy.deepcopy(answer))
 

@@ -15,16 +15,30 @@ const ascending = (number) => String(number).padStart(16, '0');
 async function anchor(kept, entry, sender, now) {
     const key = ['root', entry.log, descending(entry.size)];
     const roots = (await kept.get(...key)) ?? [];
-    if (roots.some((one) => one.root === entry.root)) {
+    const same = ['head', digest(entry)];
+    if (await kept.get(...same)) {
         return { result: 'known' };
     }
-    if (entry.size < ((await kept.get('latest', entry.log, sender)) ?? 0)) {
+    const latest = (await kept.get('latest', entry.log, sender)) ?? 0;
+    if (entry.size < latest) {
         throw new Refused('smaller');
     }
-    if (roots.length >= MOST_ROOTS) {
+    const { root, signature } = entry;
+    if (roots.some((one) => one.root === root)) {
+        // Whoever comes first with a false signature must not keep the log's own one away.
+        const once = ['other', entry.log, descending(entry.size), sender];
+        if (await kept.get(...once)) {
+            throw new Refused('other_signature');
+        }
+        kept.put(true, ...once);
+        kept.put(true, ...same);
+        kept.put(entry.size, 'latest', entry.log, sender);
+        return { result: 'kept' };
+    }
+    if (roots.length >= MOST_ROOTS && entry.size === latest) {
         throw new Refused('full');
     }
-    const { root, signature } = entry;
+    kept.put(true, ...same);
     const tx = kept.stub.getTxID();
     kept.put([...roots, { root, signature, sender, at: now, tx }], ...key);
     kept.put(entry.size, 'latest', entry.log, sender);

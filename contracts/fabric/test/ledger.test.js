@@ -110,6 +110,19 @@ test('a transaction that is dated into past or future is not endorsed', async ()
     assert.equal((await made.run(made.people[0], args, { seconds: NOW - 299 }))[0].result, 'kept');
 });
 
+test('heads: a false signature that came first keeps the true one not away', async () => {
+    const made = await world();
+    const [a, b] = made.people;
+    const signed = (one) => ({ ...anchor(5, 1), signature: [hex(one), hex(one)] });
+    assert.deepEqual(await made.send(a, signed(7)), ['kept']);
+    assert.deepEqual(await made.send(b, signed(8), signed(8), signed(9)), ['kept', 'known', 'other_signature']);
+    assert.deepEqual(made.event.happened[0].entry.signature, [hex(8), hex(8)]);
+    assert.deepEqual(await made.send(a, signed(8)), ['known']);
+    assert.deepEqual(await made.send(a, signed(9), signed(10)), ['kept', 'other_signature']);
+    assert.deepEqual(await made.ask('roots', { log: hex(1), size: 5 }), [hex(1)]);
+    assert.equal((await made.ask('heads', { log: hex(1) })).length, 1);
+});
+
 test('heads: known, forked and shrinking ones', async () => {
     const made = await world();
     const [a, b] = made.people;

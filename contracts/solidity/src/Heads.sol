@@ -3,9 +3,11 @@ pragma solidity 0.8.37;
 
 import {Membership} from "./Membership.sol";
 
-/// Heads of logs. A second root of one size is kept beside the first and emitted: it is a fork.
+/// Heads of logs. A second root of one size is kept beside the first and emitted: it is a fork. A root
+/// that came under another signature is emitted and is none: whoever comes first with a false
+/// signature, which this chain cannot check, must not keep the log's own one away.
 abstract contract Heads is Membership {
-    uint256 internal constant ROOTS = 64; // of one size
+    uint256 internal constant ROOTS = 64; // of one size, and one more of each sender
 
     uint256 internal constant PATH = 64; // hashes: fewer than 2^64 leaves
 
@@ -13,13 +15,13 @@ abstract contract Heads is Membership {
         uint64 size;
         uint64 number; // of the block
         uint16 member;
-        uint8 order; // 0 is the first root of its size
+        uint16 order; // 0 is the first root of its size
         uint32 previous; // of the same size, if its order is not 0
         bytes32 root;
     }
 
     struct Size {
-        uint8 count; // of roots
+        uint16 count; // of roots
         uint32 first; // in `seen`
         uint32 last;
     }
@@ -43,17 +45,24 @@ abstract contract Heads is Membership {
     {
         uint16 me = _sender(5);
         _narrow(size);
-        signature; // readers check it: this chain cannot
+        bytes32 here = keccak256(abi.encode(msg.sig, log, size, root));
+        if (_repeated(keccak256(abi.encode(here, signature)))) return KNOWN;
+        uint64 before = last[log][me];
+        if (size < before) revert Refusal("smaller");
+        last[log][me] = size;
+        if (_repeated(here)) {
+            // A word more than `here` has: else a root could be chosen that uses up what a member may say.
+            bytes32 once = keccak256(abi.encode(msg.sig, log, size, me, bytes32("other")));
+            if (_repeated(once)) revert Refusal("other_signature");
+            return _keep(me, log, false);
+        }
         Seen[] storage all = seen[log];
         Size memory one = sizes[log][size];
-        if (_repeated(keccak256(abi.encode(msg.sig, log, size, root)))) return KNOWN;
-        if (size < last[log][me]) revert Refusal("smaller");
-        if (one.count >= ROOTS) revert Refusal("full");
+        if (one.count >= ROOTS && size == before) revert Refusal("full");
         uint32 index = uint32(all.length);
         all.push(Seen(size, uint64(block.number), me, one.count, one.last, root));
         if (one.count > 0) forked[log].push(index);
         sizes[log][size] = Size(one.count + 1, one.count > 0 ? one.first : index, index);
-        last[log][me] = size;
         if (size > greatest[log]) greatest[log] = size;
         return _keep(me, log, one.count > 0);
     }

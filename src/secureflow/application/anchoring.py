@@ -305,10 +305,7 @@ class PlaceSender:
         for slot, entry in awaiting:
             who = tellers[key_of(entry)]
             said = _said(again, slot)
-            otherwise = bool(who.other)
-            found.append(
-                verdict_of(entry, said, who.same, self._member, forgot=forgot, otherwise=otherwise)
-            )
+            found.append(verdict_of(entry, said, who, self._member, forgot=forgot))
         sure = [verdict for verdict in found if verdict is not None]
         return sure if len(sure) == len(found) else None
 

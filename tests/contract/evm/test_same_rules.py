@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +66,10 @@ class Drawn:
 
     def anchor(self) -> e.Entry:
         return e.AnchorHead(
-            self.one("log", 2), self.random.randrange(4), self.one("root", 3), HALVES
+            self.one("log", 2),
+            self.random.randrange(4),
+            self.one("root", 3),
+            (word("r"), self.one("s", 3)),
         )
 
     def register(self) -> e.Entry:
@@ -238,6 +242,20 @@ async def test_votes_are_counted_the_same(url: str, tell: Callable[[Story], None
         await compare_job(here.anchor(None)._node, state, JOB)
         (successor,) = await here.anchor(None)._node.view("successor")
         assert (successor.hex() if any(successor) else "") == state.successor
+
+
+async def test_everybody_reads_the_true_signature_though_a_false_one_came_first(
+    here: World,
+) -> None:
+    state, (accomplice, honest) = here.state(), here.parties[:2]
+    true = e.AnchorHead(word("log"), 3, word("root"), (word("r"), word("s")))
+    false = replace(true, signature=(word("false"), word("false")))
+    assert await both(here, state, accomplice, [false]) == ["kept"]
+    assert await both(here, state, honest, [true]) == ["kept"]
+    assert await both(here, state, accomplice, [true]) == ["known"]
+    told = [(one.sender, one.entry, one.result) for one in await events(here)]
+    assert told == [(accomplice.key.hex(), false, "kept"), (honest.key.hex(), true, "kept")]
+    assert len(await here.anchor(None).heads(true.log)) == 1
 
 
 async def test_what_can_be_kept_ends_at_the_same_number(here: World) -> None:

@@ -51,7 +51,9 @@ class Drawn:
         pick, word_ = self.draw.choice, self._word
         job, spec = word_(1, 3), word_(4, 6)
         kinds = [
-            lambda: e.AnchorHead(word_(7, 9), pick(range(1, 5)), word_(10, 13), (word(0), word(0))),
+            lambda: e.AnchorHead(
+                word_(7, 9), pick(range(1, 5)), word_(10, 13), (word(0), word_(0, 3))
+            ),
             lambda: e.RegisterJob(job, spec),
             lambda: e.ApproveJob(job, spec),
             lambda: e.CommitDataset(word_(20, 22), word_(23, 24), pick([0, 10])),

@@ -19,6 +19,7 @@ from secureflow.application.ports.anchoroutbox import Verdict
 from secureflow.engines.anchors import money, rules
 from secureflow.engines.anchors.entries import (
     Confirm,
+    Dispute,
     SetContributions,
     Settle,
     Split,
@@ -26,6 +27,7 @@ from secureflow.engines.anchors.entries import (
 )
 from secureflow.engines.anchors.state import Member, found
 from secureflow.kit.canonical import b64decode
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 WINDOW = 600
 
@@ -280,3 +282,44 @@ async def test_nobody_votes_to_split_other_amounts_than_it_computed(world: Reven
         await one.commands.exchange()
     assert Split not in {type(one) for one in bank.sent}
     assert Split in {type(one) for one in world.banks["bank-b"].sent}
+
+
+async def test_a_dispute_that_the_centre_refuses_reaches_the_place(world: RevenueWorld) -> None:
+    key = await world.approved(("bank-a", "bank-b", "bank-c"))
+    bank = world.banks["bank-d"]
+    await bank.approve(key)
+
+    def refuse(kind: str) -> None:
+        if kind == "settlement.tell":
+            raise SecureFlowError("settlement_not_possible", "It is too late.")
+
+    bank.hands.refuse = refuse
+    with pytest.raises(SecureFlowError):
+        await bank.commands.dispute(key, "my rows")
+    await bank.commands.exchange()
+    assert [type(one) for one in bank.sent] == [SetContributions, Dispute]
+    bank.hands.refuse = lambda kind: None
+    world.later(31 * DAY)
+    await world.settlements.close(world.admin, key)
+    await bank.commands.exchange()
+    assert Split not in {type(one) for one in bank.sent}  # who disputes does not vote to split
+    await world.banks["bank-b"].commands.exchange()
+    assert Split in {type(one) for one in world.banks["bank-b"].sent}
+
+
+async def test_a_dispute_reaches_the_place_though_the_centre_never_answers(
+    world: RevenueWorld,
+) -> None:
+    key = await world.approved()
+    bank = world.banks["bank-d"]
+
+    def silent(kind: str) -> None:
+        if kind == "settlement.tell":
+            raise InfrastructureError("unavailable", "The centre does not answer.")
+
+    bank.hands.refuse = silent
+    with pytest.raises(InfrastructureError):
+        await bank.commands.dispute(key, "my rows")
+    with pytest.raises(InfrastructureError):
+        await bank.commands.exchange()
+    assert [type(one) for one in bank.sent] == [SetContributions, Dispute]

@@ -19,7 +19,7 @@ from secureflow.sdk import Client, Profile
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        listing = "/parties" in self.path
+        listing = "/parties" in self.path or "/anchors" in self.path
         body = b'{"items": []}' if listing else b'{"id": "usr_00000000", "name": "sam"}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

@@ -187,9 +187,10 @@ class RevenueCommands:
                 async with self.turn:
                     judged = await self._judged(project)
                     for one in judged.values():
+                        # First: the centre may answer nothing, or refuse what a place takes.
+                        await asyncio.to_thread(self.assembly.settlements.hand_over, one)
                         for deed in one.kept.untold:
                             await self._told(one, deed)
-                        await asyncio.to_thread(self.assembly.settlements.hand_over, one)
             except InfrastructureError:
                 raise
             except SecureFlowError as error:

@@ -58,6 +58,11 @@ class Kept:
         return [one for one in self.deeds if one.digest in self.receipts]
 
     @property
+    def unheard(self) -> list[Deed]:
+        """Own deeds that the centre has not received: on their way, or refused by it."""
+        return [one for one in self.deeds if one.digest not in self.receipts]
+
+    @property
     def untold(self) -> list[Deed]:
         """Own deeds that the centre has not received, nor refused."""
         answered = self.receipts.keys() | self.refused.keys()

@@ -39,6 +39,7 @@ from secureflow.kit.text import Text
 Hand = Callable[[Sequence[tuple[Entry, Mapping[str, JSON]]]], int]
 """Puts entries, each with what it stands for, into the outbox; returns how many are new there."""
 _UNBINDING: Final = frozenset({"superseded", "void"})
+_DISPUTES: Final = ("dispute", "withdraw")
 _NEW: Final = Standing()
 _OFTEN: Final = 60
 """Seconds between two notes of what waits for a quorum."""
@@ -263,13 +264,17 @@ class OwnSettlements:
         What was handed over before is on its way already. A vote on shares is due at once, a
         dispute once the settlement is approved, the vote to split once it is closed: enough
         members' votes make it so at a place. Who approved nothing has no vote to hand over, but
-        its dispute, and its confirmation of what it was paid.
+        its dispute, and its confirmation of what it was paid. A dispute goes there whatever the
+        centre answered, since a centre that refuses it is what the place is for; who disputes
+        does not vote to split.
         """
         computed = judged.kept.computed
         if computed is None:
             return 0
         due = [one for one in judged.kept.told if _is_due(one, judged.standing)]
-        if judged.standing.closed is not None and judged.kept.approved:
+        if judged.standing.since is not None:
+            due += [one for one in judged.kept.unheard if one.act in _DISPUTES]
+        if judged.standing.closed is not None and judged.kept.approved and not _disputes(judged):
             due += [one for one in judged.shown.deeds if _closes(one, computed)]
         # The vote first: a place takes a dispute only of shares that stand, perhaps by this vote.
         ordered = sorted(in_order(due), key=lambda one: one.act != "approve")
@@ -401,9 +406,15 @@ class OwnSettlements:
 def _is_due(deed: Deed, standing: Standing) -> bool:
     if deed.digest in standing.ignored:
         return False
-    if deed.act in ("dispute", "withdraw"):
+    if deed.act in _DISPUTES:
         return standing.since is not None
     return deed.act in ("approve", "pay", "confirm")
+
+
+def _disputes(judged: Judged) -> bool:
+    """Tell whether the last that this organisation said of a dispute is that there is one."""
+    said = [one.act for one in in_order(judged.kept.deeds) if one.act in _DISPUTES]
+    return bool(said) and said[-1] == "dispute"
 
 
 def _closes(deed: Deed, computed: Computed) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from secureflow.agent.record.store import RecordStore
 from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
-from secureflow.application.ports.anchoroutbox import Carried, Queued, Tellers, TicketState, Verdict
+from secureflow.application.ports.anchoroutbox import Carried, Queued, TicketState, Verdict
 from secureflow.engines.anchors.entries import Entry
 
 TOLD: Final = "anchor/told"
@@ -100,8 +100,8 @@ class RecordOutbox:
         if first is not None and told.get(place, 0) >= first:
             self._store.set_fact(TOLD, {**told, place: first - 1})
 
-    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
-        """Return whose entries of their keys the stored events have."""
+    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, frozenset[str]]:
+        """Return by natural key whose stored events are of just that entry."""
         return self._store.anchor_tellers(place, entries)
 
     async def forgot(self, place: str) -> bool:

@@ -22,7 +22,6 @@ from secureflow.application.ports.anchoroutbox import (
     Carried,
     Queued,
     Sent,
-    Tellers,
     TicketState,
     Verdict,
     key_of,
@@ -318,20 +317,19 @@ class AnchorRows(BundleRows):
             "UPDATE anchor_events SET result = ? WHERE place = ? AND result <> ?1", UNTOLD, place
         )
 
-    def anchor_tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
-        """Return by natural key whose entries the stored events have."""
+    def anchor_tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, frozenset[str]]:
+        """Return by natural key whose stored events are of just that entry."""
         spelled = {key_of(one): json.dumps(one.json()) for one in entries}
         same: dict[str, set[str]] = {key: set() for key in spelled}
-        other: dict[str, set[str]] = {key: set() for key in spelled}
         rows = self._all(
             "SELECT key, sender, entry FROM anchor_events WHERE place = ?1 AND result <> ?3 "
             "AND key IN (SELECT value FROM json_each(?2))",
             place, json.dumps(list(spelled)), UNTOLD,
         )  # fmt: skip
         for row in rows:
-            found = same if row["entry"] == spelled[row["key"]] else other
-            found[row["key"]].add(row["sender"])
-        return {key: Tellers(frozenset(same[key]), frozenset(other[key])) for key in spelled}
+            if row["entry"] == spelled[row["key"]]:  # a head under another signature is another
+                same[row["key"]].add(row["sender"])
+        return {key: frozenset(who) for key, who in same.items()}
 
     def anchor_events(self, place: str = "", *, after: int = 0, limit: int = 500) -> list[Any]:
         """Return (number, place, event) of stored events after a number, oldest first."""

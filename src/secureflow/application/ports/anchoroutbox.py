@@ -123,19 +123,6 @@ class Verdict:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Tellers:
-    """Whose events of an entry's natural key are stored.
-
-    Args:
-        same: of just this entry.
-        other: of a head with another signature.
-    """
-
-    same: frozenset[str] = frozenset()
-    other: frozenset[str] = frozenset()
-
-
 class AnchorOutbox(Protocol):
     """Stores all of this; every method is one transaction.
 
@@ -180,8 +167,8 @@ class AnchorOutbox(Protocol):
         again, and no event of before counts until it is told again.
         """
 
-    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, Tellers]:
-        """Return by natural key whose entries of that key the place's stored events have.
+    async def tellers(self, place: str, entries: Sequence[Entry]) -> dict[str, frozenset[str]]:
+        """Return by natural key whose stored events are of just that entry, signature included.
 
         Events of before a reorganisation count once the place tells them again.
         """

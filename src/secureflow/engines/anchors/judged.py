@@ -18,6 +18,7 @@ REASONS: Final = (
     "closed",
     "full",
     "smaller",
+    "other_signature",
     "different",
     "not_committed",
     "over_cap",

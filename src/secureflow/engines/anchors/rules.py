@@ -5,11 +5,18 @@ votes decide; votes of those who are members at that moment count. The sender is
 account signed; whoever else sends is refused. Results:
 
 - `kept`;
-- `known`: the same from the same sender is kept already (a head or a job: from anybody; a vote that
-  was carried: from anybody, so that late votes are harmless), and nothing happens. This is looked
-  at before anything else, so that an entry is repeated safely whatever happened since;
+- `known`: the same from the same sender is kept already (a head with its signature, or a job: from
+  anybody; a vote that was carried: from anybody, so that late votes are harmless), and nothing
+  happens. This is looked at before anything else, so that an entry is repeated safely whatever
+  happened since;
 - `fork`: kept, though it contradicts what is kept. It is never silently refused;
 - `refused`, with a reason; of a batch, the others go on.
+
+A head whose root is kept under another signature is kept too, and is no fork: most places cannot
+check the log's signature, and whoever comes first with a false one must not keep the true one away.
+One sender may do so once for each size of a log; a further one is refused (`other_signature`).
+Nor do false roots keep a true one away: where a size has all its roots, the first word of a sender
+on that size is kept all the same, so that there are at most so many more as there are senders.
 
 Members who come or go change n and k, and nothing is counted at that moment: no entry's cost may
 grow with the votes that are pending. A vote that is repeated is counted anew: if by now k members
@@ -52,7 +59,7 @@ from secureflow.engines.anchors.state import Dataset, Log, Member, State, bound
 from secureflow.engines.ledger.merkle import verify_inclusion
 
 MOST_ROOTS: Final = 64
-"""Roots kept of one size of a log, and specs of one job."""
+"""Roots kept of one size of a log (see above for one more of each sender), and specs of one job."""
 MOST_ROUND_WORDS: Final = 8
 """Different things kept that one member said of one round."""
 NANOSECONDS_FROM: Final = 10**13
@@ -137,16 +144,23 @@ def sender_of(state: State, account: bytes) -> str | None:
 def _anchor(state: State, entry: e.AnchorHead, sender: str, _: int) -> Judged:
     log = state.logs.get(entry.log.hex()) or Log()
     size, root = str(entry.size), entry.root.hex()
-    roots = log.roots.get(size, [])
-    if root in roots:
+    roots, latest = log.roots.get(size, []), log.latest.get(sender, 0)
+    other = root in roots
+    if (digest := entry.digest.hex()) in log.signed.get(size, []):
         return Judged(KNOWN)
-    if entry.size < log.latest.get(sender, 0):
+    if entry.size < latest:
         return refused("smaller")
-    if len(roots) >= MOST_ROOTS:
+    if other and sender in log.others.get(size, []):
+        return refused("other_signature")
+    if not other and len(roots) >= MOST_ROOTS and entry.size == latest:
         return refused("full")
     state.logs[entry.log.hex()] = log
-    log.roots.setdefault(size, []).append(root)
+    log.signed.setdefault(size, []).append(digest)
     log.latest[sender] = entry.size
+    if other:
+        log.others.setdefault(size, []).append(sender)
+        return kept()
+    log.roots[size] = [*roots, root]
     log.top = max(log.top, entry.size)
     return kept(fork=bool(roots))
 

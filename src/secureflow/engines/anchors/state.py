@@ -45,11 +45,18 @@ class Member:
 
 @checked(config=_STRICT)
 class Log:
-    """Heads of one log: size → roots, the first one first; and each sender's newest size."""
+    """Heads of one log: size → roots, the first one first; and each sender's newest size.
+
+    Args:
+        signed: size → digests of the entries that are kept, each with its signature.
+        others: size → who brought a root that was there under another signature.
+    """
 
     top: int = 0
     roots: dict[str, list[str]] = field(default_factory=dict)
     latest: dict[str, int] = field(default_factory=dict)
+    signed: dict[str, list[str]] = field(default_factory=dict)
+    others: dict[str, list[str]] = field(default_factory=dict)
 
 
 @checked(config=_STRICT)

@@ -14,11 +14,11 @@ import pytest
 from secureflow.agent.record.anchoroutbox import RecordOutbox
 from secureflow.application import anchoring
 from secureflow.application.anchoring import Pace
-from secureflow.application.anchorverdicts import EARLIER, OTHER_SIGNATURE, verdict_of
+from secureflow.application.anchorverdicts import EARLIER, verdict_of
 from secureflow.application.ports.anchor import Happened, Outcome, Page, Position, Ticket
-from secureflow.application.ports.anchoroutbox import Tellers, Verdict, key_of
+from secureflow.application.ports.anchoroutbox import Verdict, key_of
 from secureflow.engines.anchors import entries as e
-from tests.peers.anchor_chain import word
+from tests.peers.anchor_chain import ChainAnchor, word
 from tests.peers.anchor_schedules import QuickRecord, head
 from tests.unit.application.anchors.test_anchoring import PLACE, World, play, rounds
 
@@ -46,42 +46,36 @@ def done(work: Awaitable[Any]) -> Any:
     return asyncio.run(whole())
 
 
-def test_a_head_that_is_known_under_a_false_signature_only_is_not_anchored(
-    store: QuickRecord,
-) -> None:
+def test_a_head_under_a_false_signature_is_not_ours(store: QuickRecord) -> None:
     """An accomplice of the centre copies a head before its owner sends it, with another signature:
-    then nothing at the place convicts anybody, and the owner must not believe that it does."""
+    places keep both, and one that calls ours known shows it with our signature."""
     ours, outbox = head(0, 3), RecordOutbox(store)
-    spoiled = replace(ours, signature=(word(1), word(2)))
+    spoiled, said = replace(ours, signature=(word(1), word(2))), Verdict("known")
+
+    def verdict(of: Verdict) -> Verdict | None:
+        who = done(outbox.tellers(PLACE, [ours]))[key_of(ours)]
+        return verdict_of(ours, of, who, OWN, forgot=False)
+
     done(outbox.heard(PLACE, Page((happened(spoiled, OTHER),), None), OWN))
-    who = done(outbox.tellers(PLACE, [ours]))[key_of(ours)]
-    assert who == Tellers(frozenset(), frozenset({OTHER}))
-    said = Verdict("known")
-    found = verdict_of(ours, said, who.same, OWN, forgot=False, otherwise=bool(who.other))
-    assert found == Verdict("refused", OTHER_SIGNATURE)
+    assert verdict(said) is None
+    done(outbox.heard(PLACE, Page((happened(spoiled, OWN, name="03"),), None), OWN))
+    assert verdict(Verdict("kept")) is None
     done(outbox.heard(PLACE, Page((happened(ours, "cc" * 32, name="02"),), None), OWN))
-    who = done(outbox.tellers(PLACE, [ours]))[key_of(ours)]
-    assert verdict_of(ours, said, who.same, OWN, forgot=False, otherwise=True) == said
+    assert verdict(said) == said
 
 
-def test_such_a_head_ends_as_refused(play: Play) -> None:
+def test_our_head_is_final_though_another_spoiled_it(play: Play) -> None:
     async def story(world: World) -> None:
         ours = head(0, 3)
         spoiled = replace(ours, signature=(word(1), word(2)))
-        page = Page((happened(spoiled, OTHER),), Position(1, "01" * 32))
-        world.anchor.happened = _telling([page])
-        outcome = world.anchor.outcome
-
-        async def known(ticket: Ticket) -> Outcome:
-            found: Outcome = await outcome(ticket)
-            return replace(found, results=tuple("known" for _ in found.results))
-
-        world.anchor.outcome = known
+        accomplice = ChainAnchor(world.chain, world.members[1])
+        await accomplice.send(await accomplice.prepare([spoiled], ()))
+        world.chain.mine()
         world.add(ours)
-        await world.until(lambda: world.states(ours) == ["refused"])
+        await world.until(lambda: world.states(ours) == ["final"])
         row = world.store.anchor_entry(PLACE, ours)
         assert row is not None
-        assert row.reason == OTHER_SIGNATURE
+        assert (row.reason, row.proven) == ("", True)
 
     play(story, pace=Pace(gather=1, sure=30.0))
 
@@ -97,7 +91,7 @@ def test_what_a_reorganisation_took_back_counts_no_more(store: QuickRecord) -> N
     (entry,), outbox = rounds(1), RecordOutbox(store)
 
     def tellers() -> Any:
-        return done(outbox.tellers(PLACE, [entry]))[key_of(entry)].same
+        return done(outbox.tellers(PLACE, [entry]))[key_of(entry)]
 
     done(outbox.heard(PLACE, Page((happened(entry),), None), OWN))
     assert tellers() == {OWN}

@@ -58,6 +58,36 @@ def test_a_head_is_known_a_fork_is_kept_and_a_senders_log_never_shrinks(world: W
     )  # fmt: skip
 
 
+def test_a_false_signature_keeps_the_logs_own_one_not_away(world: World) -> None:
+    """An accomplice anchors a head first, with a signature that the place cannot check."""
+    true = replace(head(5), signature=(word("r"), word("s")))
+    assert outcome(world.send("ann", head(5))) == "kept"
+    applied = world.send("ben", true)
+    assert outcome(applied) == "kept"
+    (event,) = applied.events
+    assert event.entry == true
+    assert [outcome(world.send(one, true)) for one in ("ben", "cy", "ann")] == ["known"] * 3
+    assert outcome(world.send("ann", replace(true, signature=(word(1), ZERO)))) == "kept"
+    assert outcome(world.send("ann", replace(true, signature=(word(2), ZERO)))) == "other_signature"
+    assert outcome(world.send("cy", replace(true, signature=(word(2), ZERO)))) == "kept"
+    assert rules.roots(world.state, word("log"), 5) == (word("root", 5).hex(),)
+    assert outcome(world.send("ben", head(6))) == "kept"
+    assert outcome(world.send("ben", replace(true, signature=(word(3), ZERO)))) == "smaller"
+    assert restore(snapshot(world.state)) == world.state
+
+
+def test_false_roots_keep_nobodys_head_away(world: World) -> None:
+    for number in range(64):
+        world.send("ann", head(5, f"root{number}"))
+    true = replace(head(5, "root7"), signature=(word("r"), word("s")))
+    assert outcome(world.send("ben", true)) == "kept"
+    assert outcome(world.send("ben", head(5, "ben's"))) == "full"
+    assert outcome(world.send("cy", head(5, "cy's"))) == "fork"
+    assert outcome(world.send("cy", head(5, "cy's too"))) == "full"
+    assert outcome(world.send("dee", replace(head(5, "cy's"), signature=true.signature))) == "kept"
+    assert len(rules.roots(world.state, word("log"), 5)) == 65
+
+
 def test_contradictions_of_one_thing_are_kept_up_to_a_bound(world: World) -> None:
     roots = [outcome(world.send("ann", head(5, f"root{n}"))) for n in range(66)]
     assert roots == ["kept"] + ["fork"] * 63 + ["full"] * 2
