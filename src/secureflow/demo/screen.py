@@ -296,9 +296,9 @@ def settled(say: Words, found: Mapping[str, Any], names: Mapping[str, str]) -> I
     yield visible(told)
     yield visible(
         say(
-            "Nothing is owed by it yet: members may dispute it until {moment}, and then it can be "
+            "Nothing is owed by it yet: members may dispute it, and from {moment} UTC on it can be "
             "closed.",
-            moment=time.strftime("%Y-%m-%d %H:%M", time.localtime(found["closes"])),
+            moment=time.strftime("%Y-%m-%d %H:%M", time.gmtime(found["closes"])),
         )
     )
     yield visible(say("Statements: {path}", path=found["folder"]))
