@@ -187,6 +187,7 @@ def disputes(of: Story) -> None:
     of.send(of.split(version=2), 0)
     of.send(of.split(), *range(FOUNDERS))
     of.send(e.Withdraw(JOB, 1), 1)
+    of.send(of.split(amount=0), 0)
     of.send(of.split(), *range(FOUNDERS))
     of.send(of.split(version=2), 0)
 
@@ -227,6 +228,11 @@ def bounds(of: Story) -> None:
     own = e.CommitDataset(word("data"), word("about"), 10)
     for one in (own, replace(own, cap=11), replace(own, commitment=word("more")), own):
         of.send(one, 0)
+    spent = [e.Spend(word("data"), word("job", at), 4) for at in range(3)]
+    of.steps += [(0, [*spent, spent[0], replace(spent[0], micro=1)]), (1, [*spent])]
+    of.send(replace(spent[2], micro=3), 0)
+    of.send(replace(spent[2], micro=2), 0)
+    of.send(e.Spend(word("data"), word("job", 3), 1), 0)
 
 
 def spoiled(of: Story) -> None:

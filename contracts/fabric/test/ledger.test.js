@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
+const { sha256 } = require('../lib/entries');
 const { Ledger } = require('../lib/ledger');
 const { Channel } = require('./stub');
 const { PLACE, hex, named, person } = require('./people');
@@ -332,6 +333,9 @@ test('views: approvals, agreement on a round, inclusion', async () => {
     assert.equal(await made.ask('verify', alone), true);
     assert.equal(await made.ask('verify', { ...alone, size: 0 }), false);
     assert.equal(await made.ask('verify', { ...alone, path: [hex(1)] }), false);
+    const above = sha256(Buffer.from([1]), Buffer.from(hex(2), 'hex'), Buffer.from(hex(1), 'hex'));
+    const longer = { ...alone, path: [hex(2)], root: above.toString('hex') };
+    assert.equal(await made.ask('verify', longer), false);
 });
 
 test('views refuse what is malformed, by name', async () => {

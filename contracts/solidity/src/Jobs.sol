@@ -32,7 +32,7 @@ abstract contract Jobs is Membership {
         uint16 me = _sender(2);
         bytes32 ballot = keccak256(abi.encode(msg.sig, job, spec));
         if (_voted(ballot, me)) return KNOWN;
-        _vote(ballot, me);
+        _mark(ballot, me);
         return _keep(me, job, false);
     }
 
@@ -53,7 +53,7 @@ abstract contract Jobs is Membership {
         _narrow(round);
         bytes32 ballot = _round(job, round, aggregate, updates, attestation);
         if (_voted(ballot, me)) return KNOWN;
-        _vote(ballot, me);
+        _mark(ballot, me);
         uint8 n = differing[keccak256(abi.encode(me, job, round))]++;
         if (n >= WORDS) revert Refusal("full");
         return _keep(me, job, n > 0);

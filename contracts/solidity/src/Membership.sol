@@ -174,10 +174,15 @@ abstract contract Membership {
         return _once(what, bytes32(uint256(1)));
     }
 
+    /// Remember that a member said this: nothing is carried by it.
+    function _mark(bytes32 ballot, uint16 me) internal {
+        ballots[ballot][me >> 8] |= uint256(1) << (me & 255);
+    }
+
     /// Vote, or have a vote counted anew; true if k of those who are members now voted so. Members who
     /// come or go change k, and no ballot is counted then: whoever voted repeats the vote.
     function _vote(bytes32 ballot, uint16 me) internal returns (bool) {
-        ballots[ballot][me >> 8] |= uint256(1) << (me & 255);
+        _mark(ballot, me);
         if (_votes(ballot) < (2 * uint256(count)) / 3 + 1) return false;
         carried[ballot] = true;
         return true;

@@ -314,6 +314,8 @@ def proof(leaves: list[bytes], index: int) -> list[bytes]:
 
 async def test_inclusion_is_verified_as_in_the_standard(here: World) -> None:
     node, drawn = here.anchor(None)._node, random.Random(1)
+    longer = (word(1), 0, 1, [word(2)], node_hash(word(2), word(1)))  # a step above the root
+    assert (await node.view("verify", *longer))[0] is rules.verify(*longer) is False
     for size in (1, 2, 3, 7, 8, 21):
         leaves = [leaf_hash(bytes([i])) for i in range(size)]
         root = tree(leaves)
