@@ -91,9 +91,9 @@ def test_an_honest_bundle_turns_every_check_green(page: Any) -> None:
     choose(page, charter=PINNED, bundle=HONEST)
     page.locator(".status.passed").wait_for()
     status(page).to_have_text("Verified")
-    for one in ("held", "report"):  # files that were not given
+    for one in ("held", "report", "anchors"):  # what was not given, and is not in the bundle
         expect(page.locator(f"[data-check={one}].skipped")).to_have_count(1)
-    expect(page.locator("[data-check]:not(.passed)")).to_have_count(2)
+    expect(page.locator("[data-check]:not(.passed)")).to_have_count(3)
     expect(page.locator("[data-check].passed")).not_to_have_count(0)
     expect(page.locator("#fingerprint")).to_have_text(CHARTER.fingerprint_words())
     check(page, "inclusion").to_contain_text(STORY.tree.root().hex())

@@ -93,7 +93,7 @@ class Staff(Team):
             **Commands(assembly, silent, silent, silent, silent).table(),
             **NotificationCommands(notify).table(),
             **more_commands(assembly, silent, self.logins, watch),
-            **own_anchors(assembly, silent, lambda _: {}, stack).commands.table(),
+            **own_anchors(assembly, silent, lambda _: {}, stack).table(),
             **WitnessCommands(WitnessSettings(), assembly.context.store, None).table(),
         }
         self.table |= document_command(self.table, None)
@@ -172,6 +172,10 @@ def arguments(item: str, grant: str, person: str) -> dict[str, dict[str, Any]]:
         **{key: {"user": "usr_bob"} for key in ("requester.block", "requester.unblock")},
         "notification.list": {"unread": True, "limit": 5},
         "notification.read": {"ids": [1, 2]},
+        "anchor.admit": {"place": "chain", "account": {"binding": "ab" * 64}},
+        "anchor.remove": {"place": "chain", "member": "ab" * 32},
+        "anchor.upgrade": {"place": "chain", "successor": "evm:1337:0x" + "ab" * 20},
+        "anchor.again": {"entry": "ab" * 32, "place": "chain"},
         "people.login": {"name": "ada", "password": PASSWORD, "code": ""},
         "people.add": {"name": "eve", **new, "roles": ["viewer"]},
         "people.disable": {**named, "disabled": True},

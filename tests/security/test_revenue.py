@@ -396,6 +396,9 @@ async def test_a_dispute_before_the_quorum_holds_and_is_sent_once_it_stands(
     assert {type(one) for one in bank.sent} == {SetContributions, Dispute}
     await bank.commands.withdraw(key)
     assert await bank.state(key) == "approved"
+    # Not the first one again, which would look as if a new one was signed.
+    error = await refused(bank.commands.dispute(key, "my rows after all"))
+    assert error.code == "settlement_not_possible"
 
 
 async def test_a_replacement_that_is_approved_supersedes(world: RevenueWorld) -> None:

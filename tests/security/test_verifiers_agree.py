@@ -27,6 +27,7 @@ from secureflow.engines.ledger.bundle_format import parse_history
 from secureflow.engines.ledger.merkle import MemoryTree, verify_consistency
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from tests.full import thinned
 from tests.unit.engines.anchors import bundles as anchored
 from tests.unit.engines.ledger import test_gaps as gaps
 from tests.unit.engines.ledger import test_key_changes as keychanges
@@ -344,22 +345,24 @@ def test_both_read_conditions_of_any_form_alike(browser: BrowserVerifier) -> Non
     assert "the steps of the spec cannot be read" in seen
 
 
-def test_both_judge_hostile_anchors_alike(browser: BrowserVerifier) -> None:
+@pytest.mark.parametrize("under", thinned(("charter", "nothing", "ended key"), 3, pytest.mark.full))
+def test_both_judge_hostile_anchors_alike(browser: BrowserVerifier, under: str) -> None:
     """Each alone, and beside honest ones; with and without a charter, and after a key's end."""
     told = {name: listed for name, (listed, *_) in anchored.hostile().items()}
     told |= {name: [one] for name, one in anchored.malformed().items()}
     honest, seen = anchored.anchors(), set[str]()
-    ended = keychanges.changed().charter
-    for charter in (CHARTER, None, ended):
-        file = None if charter is None else json.dumps(charter_file(charter, [])).encode()
-        pin(browser, file)
-        for what, listed in told.items():
-            for all_of_them in (listed, [*honest, *listed, honest[0]]):
-                text = json.dumps(anchored.bundled(*all_of_them)).encode()
-                expected = by_python(text, file)
-                assert by_browser(browser, text) == expected, what
-                seen |= {one["standing"] for one in expected["anchors"]}
-    assert seen == {"receipt holds", "not checked", "foreign", "false"}
+    charters = {"charter": CHARTER, "nothing": None, "ended key": keychanges.changed().charter}
+    charter = charters[under]
+    file = None if charter is None else json.dumps(charter_file(charter, [])).encode()
+    pin(browser, file)
+    for what, listed in told.items():
+        for all_of_them in (listed, [*honest, *listed, honest[0]]):
+            text = json.dumps(anchored.bundled(*all_of_them)).encode()
+            expected = by_python(text, file)
+            assert by_browser(browser, text) == expected, what
+            seen |= {one["standing"] for one in expected["anchors"]}
+    if charter is CHARTER:
+        assert seen == {"receipt holds", "not checked", "foreign", "false"}
 
 
 def test_both_bound_the_list_of_anchors_alike(browser: BrowserVerifier) -> None:

@@ -146,7 +146,13 @@ class Audit:
         size = (job.report or {}).get("ledger", {}).get("size")
         if not isinstance(size, int):
             return []
-        return await self._anchored.judged(key, job.spec, await self._ledger.note(size))
+        try:
+            note = await self._ledger.note(size)
+        except SecureFlowError as error:
+            if error.code != "not_found":
+                raise
+            return []  # the log was set back behind the report, which is shown all the same
+        return await self._anchored.judged(key, job.spec, note)
 
     async def _beginnings(
         self, history: Sequence[SignedCharter], story: Sequence[LogEntry]

@@ -163,7 +163,11 @@ def _beside(one: Statement, charter: Charter) -> SecureFlowError:
 
 def _line(one: Mapping[str, Any]) -> dict[str, Any]:
     names = ("organisation", "place", "kind", "size")
-    return {name: one.get(name, "") for name in names} | {"transaction": "", "block": ""}
+    return {name: one.get(name, "") for name in names} | {
+        "digest": "",
+        "transaction": "",
+        "block": "",
+    }
 
 
 def _said(one: Statement, charter: Charter) -> dict[str, Any]:
@@ -171,6 +175,7 @@ def _said(one: Statement, charter: Charter) -> dict[str, Any]:
         "organisation": _who(one, charter),
         "place": one.place,
         "kind": one.entry.kind,
+        "digest": one.entry.digest.hex(),
         "size": one.entry.size if isinstance(one.entry, AnchorHead) else 0,
         "transaction": one.transaction,
         "block": one.block,

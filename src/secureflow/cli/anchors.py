@@ -17,6 +17,7 @@ import typer
 from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
+from secureflow.kit.errors import SecureFlowError
 
 app = group("What members say they anchored at places that others than the operator keep.")
 
@@ -30,8 +31,9 @@ Node = Annotated[
     str,
     typer.Option("--anchor-node", help=t("URL of your own node of the chain, for receipts.")),
 ]
-_COLUMNS: Final = ("organisation", "place", "kind", "size", "transaction", "block", "at")
-_CHECKED: Final = ("organisation", "place", "kind", "size", "transaction", "block", "check")
+_SAID: Final = ("organisation", "place", "kind", "digest", "size", "transaction", "block")
+_COLUMNS: Final = (*_SAID, "at")
+_CHECKED: Final = (*_SAID, "receipt")
 _PLACES: Final = ("place", "organisations", "statements", "newest", "size")
 
 
@@ -40,8 +42,9 @@ def list_anchors(
     organisation: Organisation = "", place: Place = "", most: Most = 50, output: Output = Form.TABLE
 ) -> None:
     """List statements; JSON has them whole, as `verify --file` reads them."""
-    found = _fetched(organisation, place, most)
+    found, more = _fetched(organisation, place, most)
     show([_row(one) for one in found] if output is Form.TABLE else found, output, _COLUMNS)
+    _tell_more(more, most)
     if not found and output is Form.TABLE:
         say(t("No member has said yet that it anchored anything."))
 
@@ -61,10 +64,13 @@ def verify(
     """Verify; a false one names who signed it, and ends with its error."""
     from secureflow.cli.anchorchecks import checked, pinned_charter, read_statements
 
-    found = _fetched(organisation, place, most) if file is None else read_statements(file)
+    found, more = (
+        _fetched(organisation, place, most) if file is None else (read_statements(file), False)
+    )
     lines, problems = checked(found, pinned_charter(charter), anchor_node)
-    rows = [{**one, "check": t(str(one["check"]))} for one in lines]
+    rows = [{**_head_only(one), "receipt": t(str(one["check"]))} for one in lines]
     show(rows if output is Form.TABLE else lines, output, _CHECKED)
+    _tell_more(more, most)
     if problems:
         raise problems[0]
     unasked = sum(one["check"] == "not checked" for one in lines)
@@ -75,7 +81,7 @@ def verify(
 @app.command("doctor", help=t("Show each place: who anchors there, and its newest head."))
 def doctor(most: Most = 2000, output: Output = Form.TABLE) -> None:
     """Examine what the centre was told."""
-    found = _fetched("", "", most)
+    found, more = _fetched("", "", most)
     places: dict[str, dict[str, Any]] = {}
     for one in found:
         fresh: dict[str, Any] = {"organisations": set(), "statements": 0, "newest": 0, "size": 0}
@@ -87,14 +93,38 @@ def doctor(most: Most = 2000, output: Output = Form.TABLE) -> None:
     rows = [{**one, "organisations": sorted(one["organisations"])} for one in places.values()]
     table = [{**one, "newest": moment(one["newest"])} for one in rows]
     show(table if output is Form.TABLE else rows, output, _PLACES)
+    _tell_more(more, most)
     if not rows and output is Form.TABLE:
         say(t("No member has said yet that it anchored anything."))
 
 
-def _fetched(organisation: str, place: str, most: int) -> list[dict[str, Any]]:
+def _fetched(organisation: str, place: str, most: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return statements, and whether the centre has more than these."""
     with client() as connection:
         found = connection.anchors.list(organisation=organisation, place=place)
-        return [asdict(one) for one in islice(found, most)]
+        taken = [asdict(one) for one in islice(found, most + 1)]
+    return taken[:most], len(taken) > most
+
+
+def _tell_more(more: bool, most: int) -> None:
+    # On standard error: what is piped as JSON stays JSON, and is not taken for all there is.
+    if more:
+        say(t("Only the newest {count} statements; for more: --most NUMBER.", count=most))
+
+
+def _head_only(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line whose size stands only where its deed is a head of the log."""
+    return {**one, "size": one["size"] if one["kind"] == "anchor" else "–"}
+
+
+def _digest(statement: Any) -> str:
+    """Return the digest by which `agent anchor` names a deed; "" of what is no statement."""
+    from secureflow.engines.anchors.statements import parse_statement
+
+    try:
+        return parse_statement(statement).entry.digest.hex()
+    except SecureFlowError:
+        return ""
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +132,12 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     body = statement.get("body") if isinstance(statement, Mapping) else None
     facts = body if isinstance(body, Mapping) else {}
     known = {name: said(str(facts.get(name, ""))) for name in ("transaction", "block")}
-    return {**one, **known, "at": moment(one["at"])}
+    return {
+        **_head_only(one),
+        **known,
+        "digest": _digest(statement),
+        "at": moment(one["at"]),
+    }
 
 
 def newest_by_place(found: Iterable[tuple[str, int]]) -> dict[str, int]:

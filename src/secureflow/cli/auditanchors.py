@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from secureflow.engines.ledger.anchored import Anchored
 
 _COLUMNS: Final = (
-    "member", "place", "kind", "size", "result", "transaction", "block", "at", "check", "follows",
+    "member", "place", "kind", "size", "result", "transaction", "block", "at", "receipt", "follows",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def show_anchored(anchors: Sequence[Anchored]) -> None:
             "transaction": one.transaction or "–",
             "block": one.block,
             "at": moment(one.at) if one.at else "–",
-            "check": t(one.standing),
+            "receipt": t(one.standing),
             "follows": _follows(one),
         }
         for one in anchors

@@ -24,6 +24,7 @@ OnePlace = Annotated[str, typer.Option("--place", help=t("Only this place."))]
 Node = Annotated[str, typer.Option(help=t("URL of your own node (JSON-RPC)."))]
 _CONFIG = Path("agent.yaml")
 _ENTRIES: Final = ("digest", "place", "kind", "state", "result", "at", "transaction", "block")
+_AT_PLACE: Final = ("place", "state", "result", "reason", "at", "transaction", "block", "receipt")
 _HEADS: Final = ("place", "size", "root", "sender", "at", "verdict")
 _DOCTOR: Final = ("name", "make", "place", "waiting", "late", "problem", "hint")
 _VERIFIED: Final = ("place", "heads", "receipts", "problems")
@@ -77,7 +78,12 @@ def show_anchor(
     """Show an own deed; the salts in it are this owner's secret."""
     from secureflow.agent import api
 
-    show(api.anchor_show(config, digest), output)
+    found = api.anchor_show(config, digest)
+    if output is Form.TABLE:
+        # "entry" is a bundle's first file elsewhere; what a place repeats is told once.
+        places = [{name: one[name] for name in _AT_PLACE if name in one} for one in found["places"]]
+        found = {"deed": found.pop("entry"), **found, "places": places}
+    show(found, output)
 
 
 @app.command("verify", help=t("Ask the places again: members, heads, and receipts of own deeds."))

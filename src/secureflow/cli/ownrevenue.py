@@ -13,7 +13,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, Yes, ask, confirmed, group, moment, say, show
 from secureflow.cli.revenue import terms
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 
 agreements = group("The revenue agreements that this organisation signs.")
@@ -27,7 +27,7 @@ Confirm = Annotated[
     str, typer.Option("--digest", help=t("The digest that was read, all 64 characters."))
 ]
 _CONFIG: Final = Path("agent.yaml")
-_OWED: Final = ("place", "payer", "payee", "amount", "currency")
+_OWED: Final = ("place", "payer", "payee", "amount")
 _LISTED: Final = ("id", "version", "state", "jobs", "approvals", "disputes", "closes")
 
 
@@ -99,7 +99,7 @@ def owed(project: Project, config: Config = _CONFIG, output: Output = Form.TABLE
         show(found, output)
     else:
         rows = [
-            {**one, "payee": payee, "amount": amount}
+            {**one, "payee": payee, "amount": _written(amount, one["currency"])}
             for one in found
             for payee, amount in one["owed"].items()
         ]
@@ -186,7 +186,7 @@ def confirm(
 
 def _version(one: dict[str, Any]) -> None:
     agreement = one["agreement"]
-    signed = {"digest": one["digest"], "signed": ", ".join(one["signed"])}
+    signed = {"digest": one["digest"], "signed": listed(one["signed"])}
     show(terms(agreement) | signed, Form.TABLE)
 
 
@@ -197,23 +197,26 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "state": t(one["state"]),
         "jobs": len(one["jobs"]),
         "approvals": f"{len(one['approvals'])}/{one['needed']}",
-        "disputes": ", ".join(one["disputes"]),
+        "disputes": listed(one["disputes"]),
         "closes": moment(one["closes"]),
     }
 
 
+def _written(amount: int, currency: str) -> str:
+    from secureflow.engines.revenue.view import decimals_of, money
+
+    return money(amount, decimals_of(currency), currency)
+
+
 def _told(found: dict[str, Any]) -> None:
     """Show a settlement that this agent computed."""
-    from secureflow.engines.revenue.view import decimals_of, in_steps, money
-
-    def written(amount: int) -> str:
-        return money(amount, decimals_of(found["currency"]), found["currency"])
+    from secureflow.engines.revenue.view import in_steps
 
     show(
         {
             **_row(found),
             "payer": found["payer"],
-            "amount": written(found["computed"]["amount"]),
+            "amount": _written(found["computed"]["amount"], found["currency"]),
             "digest": found["digest"],
         },
         Form.TABLE,
@@ -230,7 +233,7 @@ def _told(found: dict[str, Any]) -> None:
                     "rows": measured.get("rows", 0),
                     "steps": measured.get("steps", 0),
                     "share": share,
-                    "amount": written(booking["amounts"][name]),
+                    "amount": _written(booking["amounts"][name], found["currency"]),
                 }
             )
     show(lines, Form.TABLE, tuple(lines[0]))
@@ -241,7 +244,7 @@ def _told(found: dict[str, Any]) -> None:
             t(
                 "Payment {reference}: {amount} to {payee}",
                 reference=one["reference"],
-                amount=written(one["amount"]),
+                amount=_written(one["amount"], found["currency"]),
                 payee=one["payee"],
             )
         )

@@ -14,7 +14,7 @@ from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, 
 from secureflow.cli.files import check_writable, write_data, write_text
 from secureflow.cli.names import named
 from secureflow.cli.session import client
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import language, listed, t
 
 if TYPE_CHECKING:
     from secureflow.engines.revenue.view import SettlementView
@@ -180,7 +180,7 @@ def told(found: SettlementView, output: Form) -> None:
             "since": moment(found.since),
             "closes": moment(found.closes),
             "closed": moment(found.closed),
-            "disputes": ", ".join(one.organisation for one in found.disputes if not one.withdrawn),
+            "disputes": listed(one.organisation for one in found.disputes if not one.withdrawn),
         },
         output,
     )
@@ -204,28 +204,31 @@ def told(found: SettlementView, output: Form) -> None:
 
 def terms(agreement: dict[str, Any]) -> dict[str, Any]:
     """Return an agreement's lines for people."""
-    members = ", ".join(f"{one['organisation']} ({one['quality']} %)"
-                        for one in agreement["members"])  # fmt: skip
-    weights = ", ".join(f"{t(name)} {one}" for name, one in agreement["weights"].items())
+    from secureflow.engines.revenue.view import decimals_of, money
+
+    members = listed(f"{one['organisation']} ({one['quality']} %)"
+                     for one in agreement["members"])  # fmt: skip
+    weights = listed(f"{t(name)} {one}" for name, one in agreement["weights"].items())
+    currency = agreement["currency"]
     return {
         "version": agreement["version"],
         "members": members,
         "weights": weights,
         "floor": agreement["floor"],
         "rounding": agreement["rounding"],
-        "currency": agreement["currency"],
+        "currency": currency,
         "payer": agreement["payer"],
-        "per_job": agreement["per_job"],
+        "per_job": money(agreement["per_job"], decimals_of(currency), currency),
         "entered": t("yes") if agreement["entered"] else t("no"),
         "window_days": agreement["window_days"],
         "unscored": t(agreement["unscored"]),
-        "kinds": ", ".join(agreement["kinds"]) or t("any"),
+        "kinds": listed(agreement["kinds"]) or t("any"),
     }
 
 
 def _signatures(one: AgreementVersion) -> dict[str, Any]:
-    found: dict[str, Any] = {"digest": one.digest, "signed": ", ".join(one.signed)}
-    return found | ({"must_sign": ", ".join(one.must_sign)} if one.must_sign else {})
+    found: dict[str, Any] = {"digest": one.digest, "signed": listed(one.signed)}
+    return found | ({"must_sign": listed(one.must_sign)} if one.must_sign else {})
 
 
 def _row(one: SettlementView) -> dict[str, Any]:

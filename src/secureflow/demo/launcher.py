@@ -296,6 +296,7 @@ def _leave(platform: Platform, say: Words) -> None:
         "secureflow job list",
         f"secureflow agent inbox list --all --config {quote(str(owner.config))}",
         *_kept(owner.config),
+        *_judged(owner.config, platform),
         f"secureflow audit verify {bundle} --charter {quote(str(platform.charter_file()))}",
         f"secureflow demo stop --directory {quote(str(base))}",
     )
@@ -355,6 +356,16 @@ def _kept(config: Path) -> tuple[str, ...]:
     if not (config.parent / "results").is_dir():
         return ()
     return (f"secureflow agent results list --config {quote(str(config))}",)
+
+
+def _judged(config: Path, platform: Platform) -> tuple[str, ...]:
+    """Return the commands that show what an agent made of anchors and the settlement, if any."""
+    named = f"--config {quote(str(config))}"
+    anchored = config.is_file() and "\nanchors:" in config.read_text()
+    settled = (platform.directory / "settlement").is_dir()
+    heads = (f"secureflow agent anchor heads {named}",) if anchored else ()
+    listed = (f"secureflow agent settlement list {platform.project} {named}",) if settled else ()
+    return heads + listed
 
 
 def _entry(platform: Platform, party: str, profile: str) -> tuple[str, str]:

@@ -284,7 +284,8 @@ def settled(say: Words, found: Mapping[str, Any], names: Mapping[str, str]) -> I
     """Yield the lines about the settlement, in the console's markup."""
     if not found:
         return
-    parts = ", ".join(f"{names[party]} {amount}" for party, amount in found["written"].items())
+    comma = "，" if say.language == "zh" else ", "
+    parts = comma.join(f"{names[party]} {amount}" for party, amount in found["written"].items())
     told = say(
         "Settlement of a made-up {amount}: {parts}; {approvals} owners' agents computed and "
         "approved it.",

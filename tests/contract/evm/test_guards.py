@@ -29,13 +29,13 @@ async def here(url: str) -> AsyncIterator[World]:
         yield made
 
 
-async def said(here: World, who: Party, call: bytes, to: str = "") -> Any:
+async def said(here: World, who: Party, call: bytes, to: str = "", **more: Any) -> Any:
     """Call the contract without a transaction; return its number, or why it refuses."""
     from secureflow.adapters.anchors.evm.coding import refusal_of
     from secureflow.adapters.anchors.evm.faults import NodeFault
 
     to = to or here.settings.contract
-    about = {"from": who.account.address, "to": to, "data": f"0x{call.hex()}"}
+    about = {"from": who.account.address, "to": to, "data": f"0x{call.hex()}", **more}
     try:
         answer = await here.rpc.ask("eth_call", about, "latest")
     except NodeFault as fault:
@@ -176,6 +176,19 @@ async def test_a_batch_has_an_end(here: World) -> None:
     assert await said(here, who, called("batch", [call] * 257)) == "full"
     assert await said(here, who, called("batch", [call] * 256)) == ""  # it gives nothing back
     assert await said(here, here.others[0], called("batch", [])) == "stranger"
+
+
+async def test_an_entry_that_ran_out_of_gas_is_not_called_refused(here: World) -> None:
+    """The rest of a large entry's gas would be enough to say so, and the others would go on."""
+    many = tuple(sorted(word(i) for i in range(1_000)))
+    wide = shares(here, named=many, shares=(10,) * 1_000, rounding=many[0])
+    batch, who = called("batch", [wide]), here.parties[0]
+    found = [
+        await said(here, who, batch, gas=hex(gas)) for gas in range(1_600_000, 6_000_000, 200_000)
+    ]
+    assert found[-1] == ""  # judged, and refused for what it is
+    assert found.count("gas") > 3
+    assert found == sorted(found, key=["reverted", "gas", ""].index)
 
 
 async def made(here: World, founders: Sequence[tuple[bytes, str]], window: int = 60) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from secureflow.application import anchoredbundles
 from secureflow.application.reports import page
 from secureflow.application.reports.anchored import anchored_view
+from secureflow.application.reports.page import environment
 from secureflow.domain.jobs import Job
 from secureflow.domain.users import Role
 from secureflow.engines.anchors import entries as e
@@ -151,3 +152,18 @@ async def test_the_report_shows_what_members_anchored(stage: Stage) -> None:
     assert "Anchors" not in page.render({"job": job.id, "name": "n", "anchored": []})
     with refused("not_found"):
         await stage.services.audit.anchored(stage.person("outsider", Role.AUDITOR), job.id)
+
+
+def test_a_page_says_of_deeds_whose_receipts_nobody_checked_that_they_are_not() -> None:
+    deeds = [
+        {"kind": "commitRound", "count": 40, "checked": 0},
+        {"kind": "registerJob", "count": 2, "checked": 1},
+    ]
+    group = {"member": "bank-a", "place": "evm:1337:0x" + "ab" * 20, "heads": [], "deeds": deeds}
+    page = environment().get_template("anchored.html.jinja").render(anchored=[group])
+    rows = [row for row in page.split("<tr>") if " × " in row]
+    assert "not checked" in rows[0]
+    assert "receipt holds" not in rows[0]
+    assert "40 / 40" in rows[0]
+    assert "receipt holds" in rows[1]
+    assert "1 / 2" in rows[1]

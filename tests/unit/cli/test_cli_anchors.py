@@ -13,7 +13,7 @@ from secureflow.agent import api
 from secureflow.cli import anchorchecks
 from secureflow.cli.anchornodes import NodeAnswer
 from secureflow.domain.charter import SignedCharter
-from secureflow.engines.anchors.entries import AnchorHead
+from secureflow.engines.anchors.entries import AnchorHead, parse_entry
 from secureflow.engines.anchors.reading import anchored_head
 from secureflow.engines.anchors.statements import Statement, sign_statement
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
@@ -90,6 +90,26 @@ def test_the_centres_statements_are_listed_and_checked(centre: Any, cli: Any, fi
     code, _, err = cli("anchor", "verify", "--charter", files["charter"])
     assert code != 0
     assert "that the log never signed" in err
+
+
+def test_a_list_names_each_deed_and_says_when_there_is_more(
+    centre: Any, cli: Any, files: Any
+) -> None:
+    deed = parse_entry({"kind": "approveJob", "job": "ab" * 32, "spec": "cd" * 32})
+    made = Statement(PLACE, deed, "kept", "cd" * 32, 12, {"status": 1}, 1_800_000_000)
+    other = {"organisation": "bank-b", "place": PLACE, "kind": "approveJob", "size": 0, "at": 1}
+    other["statement"] = sign_statement(made, BANKS["bank-b"]).json()
+    centre.answers["GET /anchors"] = (200, {"items": [signed(own_head()), other], "next": ""})
+    for command in (("list",), ("verify", "--charter", files["charter"])):
+        code, out, err = cli("anchor", *command)
+        assert code == 0, err
+        assert own_head().digest.hex() in out
+        assert deed.digest.hex() in out, "two deeds of one transaction are told apart"
+        assert "–" in out, "only a head has a size"
+        assert "--most" not in err
+        code, out, err = cli("anchor", *command, "--most", "1", "-o", "json")
+        assert (code, len(json.loads(out))) == (0, 1)
+        assert "Only the newest 1 statements" in err
 
 
 @pytest.fixture(name="anchored")

@@ -163,13 +163,13 @@ def test_what_is_owed_is_asked_of_each_place(
     monkeypatch.setattr(api, "anchor_owed", lambda *_: told)
     code, out, _ = cli("agent", "settlement", "owed", PROJECT)
     assert code == 0
-    assert all(word in out for word in ("c", "m000", "m001", "27990", "EUR"))
+    assert all(word in out for word in ("c", "m000", "m001", "279.90 EUR"))
     assert json.loads(cli("agent", "settlement", "owed", PROJECT, "-o", "json")[1]) == told
     away = {"code": "anchor_unavailable", "message": "it is away", "hint": "", "details": {}}
     told.append({**place, "place": "d", "owed": {}, "trouble": away})
     code, out, err = cli("agent", "settlement", "owed", PROJECT)
     assert code != 0
-    assert "27990" in out
+    assert "279.90 EUR" in out
     assert "it is away" in err
     told.clear()
     assert "names no place" in cli("agent", "settlement", "owed", PROJECT)[2]

@@ -17,6 +17,7 @@ from secureflow.demo.launcher import (
     MARK,
     Interrupts,
     Options,
+    _judged,
     _leave,
     _make_room,
     _runs_from,
@@ -85,6 +86,21 @@ def test_a_kept_demo_says_how_to_be_another_owner_beside_the_first(
         login = lines[at + 1]
         assert f"--name {party} --password-file {tmp_path / party}.password" in login
     assert "secret" not in told
+
+
+def test_a_kept_demo_says_how_anchors_and_the_settlement_are_seen_if_there_are_any(
+    tmp_path: Path,
+) -> None:
+    platform: Any = SimpleNamespace(directory=tmp_path, project="prj_1")
+    config = tmp_path / "agent.yaml"
+    config.write_text("slug: bank-a\n")
+    assert _judged(config, platform) == ()
+    config.write_text("slug: bank-a\nanchors:\n- name: demo\n")
+    (tmp_path / "settlement").mkdir()
+    assert _judged(config, platform) == (
+        f"secureflow agent anchor heads --config {config}",
+        f"secureflow agent settlement list prj_1 --config {config}",
+    )
 
 
 @pytest.mark.parametrize("built", [True, False])

@@ -56,7 +56,8 @@ def test_a_settlement_is_told_with_what_is_owed_by_it(lang: Language) -> None:
     }  # fmt: skip
     names = {"bank-a": "Bank [a]", "bank-b": "Bank B"}
     amounts, owed, where = settled(Words(lang), found, names)
-    assert r"Bank \[a] 600.00 EUR, Bank B 400.00 EUR" in amounts
+    comma = {"en": ", ", "zh": "，"}[lang]
+    assert rf"Bank \[a] 600.00 EUR{comma}Bank B 400.00 EUR" in amounts
     assert "2027-01-15" in owed
     assert {"en": "Nothing is owed", "zh": "尚不产生应付款"}[lang] in owed
     assert where.endswith("/x/settlement")

@@ -301,6 +301,9 @@ class OwnSettlements:
         settlement = judged.shown.settlement
         deed = self._made(settlement, act, facts, judged.standing.last)
         kept = self.shelf.get(settlement.id) or judged.kept
+        if act == "dispute" and self._party in judged.standing.withdrawn:
+            # The first one again would look like a new one that was signed.
+            raise impossible("its author took its dispute back")
         for one in kept.deeds:
             if one.key == deed.key and one.digest not in kept.refused:
                 if act == "dispute" or one.facts == deed.facts:

@@ -292,7 +292,7 @@ def impossible(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "settlement_not_possible",
         Text("This settlement does not allow it: {reason}.", reason=reason),
-        "secureflow settlement preview shows its jobs, figures and state.",
+        "secureflow settlement show shows its jobs, figures and state.",
     )
 
 
