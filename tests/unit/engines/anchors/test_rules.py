@@ -84,6 +84,7 @@ def test_false_roots_keep_nobodys_head_away(world: World) -> None:
     assert outcome(world.send("ben", head(5, "ben's"))) == "full"
     assert outcome(world.send("cy", head(5, "cy's"))) == "fork"
     assert outcome(world.send("cy", head(5, "cy's too"))) == "full"
+    assert outcome(world.send("cy", replace(true, signature=(word("c"), ZERO)))) == "kept"
     assert outcome(world.send("dee", replace(head(5, "cy's"), signature=true.signature))) == "kept"
     assert len(rules.roots(world.state, word("log"), 5)) == 65
 
