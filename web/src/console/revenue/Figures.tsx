@@ -1,11 +1,10 @@
 import { Card, Flex, type TableColumnsType } from 'antd';
 import { Link } from 'react-router';
-import { money, number, percent } from '../../shared/format';
+import { money } from '../../shared/format';
 import { useTexts } from '../../shared/i18n';
-import { Id } from '../../shared/parts/Id';
 import { WideTable } from '../../shared/parts/WideTable';
 import { usePreferences } from '../../shared/preferences';
-import { inSteps, WHOLE } from '../../shared/revenue/agreement';
+import { JobLines } from '../../shared/revenue/JobLines';
 import css from './Revenue.module.css';
 import type { Settlement } from './steps';
 
@@ -76,30 +75,12 @@ function Members({ settlement }: { settlement: Settlement }) {
 
 function OneJob({ booking, settlement }: { booking: Booking; settlement: Settlement }) {
   const { t } = useTexts('revenue');
-  const { language } = usePreferences();
   const amount = useMoney(settlement);
-  const figure = (name: string, shown: (one: Line) => string) => ({
-    title: t(`revenue:line.${name}`),
-    key: name,
-    align: 'right' as const,
-    className: 'number',
-    render: (_: unknown, one: Line) => shown(one),
-  });
-  const range = (one: Line) => (typeof one.low !== 'number' ? '' : `[${inSteps(one.low)}, ${inSteps(one.high)}]`);
-  const columns: TableColumnsType<Line> = [
-    { title: t('revenue:organisation'), key: 'organisation', dataIndex: 'organisation' },
-    figure('score', (one) => inSteps(one.score)),
-    figure('interval', range),
-    figure('rows', (one) => number(one.rows, language)),
-    figure('steps', (one) => number(one.steps, language)),
-    figure('share', (one) => percent(one.share / WHOLE, language, 2)),
-    figure('amount', (one) => amount(one.amount)),
-    {
-      title: t('revenue:line.formula'),
-      key: 'formula',
-      render: (_, one) => <span className={css['formula']}>{one.formula}</span>,
-    },
-  ];
+  const formula = {
+    title: t('revenue:line.formula'),
+    key: 'formula',
+    render: (_: unknown, one: Line) => <span className={css['formula']}>{one.formula}</span>,
+  };
   return (
     <Card
       size="small"
@@ -111,21 +92,7 @@ function OneJob({ booking, settlement }: { booking: Booking; settlement: Settlem
         </>
       }
     >
-      <WideTable<Line>
-        size="small"
-        pagination={false}
-        rowKey={(one) => one.organisation}
-        dataSource={booking.lines}
-        columns={columns}
-      />
-      <p>
-        {t('revenue:spec')} <Id value={booking.spec} />
-      </p>
-      {booking.scores ? (
-        <p>
-          {t('revenue:scores')} <Id value={booking.scores} />
-        </p>
-      ) : null}
+      <JobLines booked={booking} amount={amount} more={[formula]} />
     </Card>
   );
 }
