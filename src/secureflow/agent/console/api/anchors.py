@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.agent.console.api.operations import Call, Operation
-from secureflow.agent.console.screens.figures import plain, second, text_of
+from secureflow.agent.console.screens.figures import plain, second, text_of, whole
 from secureflow.agent.console.screens.spoken import Spoken
 from secureflow.agent.console.screens.troubles import Trouble, trouble_of
 from secureflow.kit.reading import members, objects
@@ -91,7 +91,7 @@ def _place(told: Mapping[str, Any]) -> AnchorPlace:
         name=text_of(told, "name"),
         make=text_of(told, "make"),
         place=text_of(told, "place"),
-        waiting=second(told.get("waiting")),
+        waiting=whole(told.get("waiting")),
         late=second(told.get("late")),
         looked=second(told.get("looked")),
         trouble=trouble_of(told.get("trouble")),

@@ -96,10 +96,15 @@ def texts(value: Any, most: int = MAX_LINES) -> tuple[str, ...]:
     return tuple(plain(one) for one in value[:most]) if isinstance(value, list | tuple) else ()
 
 
-def second(value: Any) -> int:
-    """Return unix seconds; 0 for none."""
+def whole(value: Any) -> int:
+    """Return a whole number of 0 or more; 0 for none."""
     known = isinstance(value, int | float) and not isinstance(value, bool)
     return int(value) if known and 0 <= value < 1 << 53 else 0
+
+
+def second(value: Any) -> int:
+    """Return unix seconds; 0 for none."""
+    return whole(value)
 
 
 def ratio(value: Any) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.agent.console.screens.figures import plain, second, text_of, texts
+from secureflow.agent.console.screens.figures import plain, second, text_of, texts, whole
 from secureflow.kit.reading import members, objects
 
 _MOST: Final = 10_000
@@ -52,7 +52,7 @@ class SettlementRow:
     Args:
         id: whole.
         state: by the deeds that were checked.
-        jobs: how many.
+        jobs: their ids.
         entered: minor units beside what the agreement fixes.
         approvals, disputes: whose.
         withdrawn: who took a dispute back, for good.
@@ -194,7 +194,7 @@ def settlement_of(found: Any, organisation: str) -> OwnSettlement:
         payer=text_of(told, "payer"),
         digest=text_of(told, "digest"),
         centre=text_of(told, "centre"),
-        amount=second(result.get("amount")),
+        amount=whole(result.get("amount")),
         totals=_amounts(result.get("totals")),
         owed=_amounts(told.get("owed")),
         bookings=tuple(_booked(one) for one in objects(result.get("bookings"), _MOST)),
@@ -206,7 +206,7 @@ def settlement_of(found: Any, organisation: str) -> OwnSettlement:
             OwnPayment(
                 payer=text_of(one, "payer"),
                 payee=text_of(one, "payee"),
-                amount=second(one.get("amount")),
+                amount=whole(one.get("amount")),
                 reference=text_of(one, "reference"),
                 confirmed=one.get("confirmed") is True,
             )
@@ -229,11 +229,11 @@ def _row(told: Mapping[str, Any]) -> SettlementRow:
         id=text_of(told, "id"),
         state=text_of(told, "state"),
         jobs=texts(told.get("jobs"), _MOST),
-        entered=second(told.get("entered")),
+        entered=whole(told.get("entered")),
         approvals=texts(told.get("approvals")),
         disputes=texts(told.get("disputes")),
         withdrawn=texts(told.get("withdrawn")),
-        needed=second(told.get("needed")),
+        needed=whole(told.get("needed")),
         replaces=text_of(told, "replaces"),
         since=second(told.get("since")),
         closes=second(told.get("closes")),
@@ -244,14 +244,14 @@ def _row(told: Mapping[str, Any]) -> SettlementRow:
 def _booked(told: Mapping[str, Any]) -> BookedJob:
     measured, amounts = members(told.get("measured")), members(told.get("amounts"))
     lines = tuple(
-        _line(plain(name), members(measured.get(name)), second(share), second(amounts.get(name)))
+        _line(plain(name), members(measured.get(name)), whole(share), whole(amounts.get(name)))
         for name, share in members(told.get("shares")).items()
     )
     return BookedJob(
         job=text_of(told, "job"),
         spec=text_of(told, "spec"),
         scores=text_of(told, "scores"),
-        amount=second(told.get("amount")),
+        amount=whole(told.get("amount")),
         lines=lines,
     )
 
@@ -262,15 +262,15 @@ def _line(organisation: str, measured: Mapping[str, Any], share: int, amount: in
         score=_steps(measured.get("score")),
         low=_steps(measured.get("low")),
         high=_steps(measured.get("high")),
-        rows=second(measured.get("rows")),
-        steps=second(measured.get("steps")),
+        rows=whole(measured.get("rows")),
+        steps=whole(measured.get("steps")),
         share=share,
         amount=amount,
     )
 
 
 def _amounts(value: Any) -> tuple[NamedAmount, ...]:
-    return tuple(NamedAmount(plain(name), second(one)) for name, one in members(value).items())
+    return tuple(NamedAmount(plain(name), whole(one)) for name, one in members(value).items())
 
 
 def _steps(value: Any) -> int | None:
