@@ -113,11 +113,12 @@ class AnchoredBundles:
 def _chosen(heads: Sequence[AnchorRecord], charter: Charter, own: Checkpoint) -> list[AnchorRecord]:
     log, found = log_digest(own.origin).hex(), dict[tuple[str, str], AnchorRecord]()
     for one in heads:
-        if _log_of(one) != log or not _holds(one, charter):
+        if _log_of(one) != log:
             continue
         place = one.organisation, one.place
         known = found.get(place)
-        if known is None or _better(one.size, known.size, own.size):
+        nearer = known is None or _better(one.size, known.size, own.size)
+        if nearer and _holds(one, charter):  # the signature last: most heads are not nearer
             found[place] = one
     return [found[place] for place in sorted(found)]
 
