@@ -15,6 +15,10 @@ from secureflow.kit.errors import SecureFlowError
 
 PATIENCE = 10.0
 """Seconds that one check may take."""
+ANSWERED = 10.0
+"""Seconds within which the centre answers a question over a link that takes no time itself."""
+TURNS = 8
+"""Twice the exchanges that a question over the link takes: TCP, TLS, the greeting, the answer."""
 
 
 @dataclass
@@ -30,6 +34,13 @@ class Diagnosis:
     status: dict[str, JSON] = field(default_factory=dict)
     time: int | None = None
     """The time at the server's REST address: known even if the link refuses this agent."""
+    turn: float = 0.0
+    """Seconds that the slowest exchange with the link's address took so far."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a question over the link may take: more where each exchange is slow."""
+        return ANSWERED + TURNS * self.turn
 
     @property
     def known(self) -> AgentSettings:

@@ -179,6 +179,7 @@ def _connection(so_far: Diagnosis) -> str:
     try:
         with socket.create_connection((so_far.host, so_far.port), PATIENCE):
             took = time.monotonic() - began
+            so_far.turn = max(so_far.turn, took)
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
@@ -213,10 +214,12 @@ def _tls(so_far: Diagnosis) -> str:
     try:
         context.load_verify_locations(so_far.known.authority)
         _show_own(so_far, context)
+        began = time.monotonic()
         with (
             socket.create_connection((so_far.host, so_far.port), PATIENCE) as raw,
             context.wrap_socket(raw, server_hostname=SERVER_NAME) as wrapped,
         ):
+            so_far.turn = max(so_far.turn, (time.monotonic() - began) / 2)  # TCP's turn, TLS's
             until = (wrapped.getpeercert() or {}).get("notAfter", "?")
             return Text(
                 "{version}, the server's certificate is valid until {until}",
@@ -314,7 +317,7 @@ def _server(so_far: Diagnosis) -> str:
 def _authorisation(so_far: Diagnosis) -> str:
     """Ask the centre to identify this agent; a revoked agent learns it here."""
     try:
-        so_far.status = asyncio.run(_ask(so_far.known, "status"))
+        so_far.status = asyncio.run(_ask(so_far, "status"))
     except SecureFlowError as error:
         start, end = _credentials(so_far)().span
         if error.code == "link_broken" and so_far.time and not start <= so_far.time <= end:
@@ -336,11 +339,12 @@ def _authorisation(so_far: Diagnosis) -> str:
     return Text("the centre knows this agent as {party}", party=party)
 
 
-async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
+async def _ask(so_far: Diagnosis, kind: str) -> dict[str, JSON]:
+    settings = so_far.known
     files = CredentialFiles(settings.directory, settings.key_files)
     link = Link(settings.link, files, dict, _no_request, clock=system_clock)
     try:
-        answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
+        answer = await asyncio.wait_for(link.call(kind, {}), so_far.patience)
     except TimeoutError as error:
         hint = "Check the server's log."
         raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error
@@ -357,7 +361,7 @@ async def _no_request(verb: str, body: JSON, log_proofs: JSON) -> JSON:
 def _renewals(so_far: Diagnosis) -> str:
     """Check whether the centre renewed this agent's certificate for a key not made here."""
     try:
-        renewals = asyncio.run(_ask(so_far.known, "certificate.list")).get("renewed", [])
+        renewals = asyncio.run(_ask(so_far, "certificate.list")).get("renewed", [])
     except SecureFlowError as error:
         if error.code == "unknown_kind":
             return "the centre does not report them"
