@@ -1,4 +1,4 @@
-"""Over a link that takes its time, as a satellite's does, the doctor waits as long as that needs."""
+"""Over a slow link, as a satellite's, the doctor waits as long as an exchange takes there."""
 
 from __future__ import annotations
 
