@@ -79,22 +79,23 @@ def within(held: bytes, wanted: set[bytes]) -> set[bytes]:
     """Return which of these are in there.
 
     One look for all: `in` walks over some 100 MB again for each of hundreds of byte strings. Where
-    four bytes are those that one begins with, the rest is compared.
+    the four bytes of one lie that differ most (zeros are everywhere), the rest is compared.
     """
     looked = np.frombuffer(held, np.uint8)
-    begins: dict[bytes, list[bytes]] = {}
+    marks: dict[bytes, list[tuple[int, bytes]]] = {}
     for one in wanted:
-        begins.setdefault(one[:4], []).append(one)
+        at = max(range(len(one) - 3), key=lambda at: len(set(one[at : at + 4])))
+        marks.setdefault(one[at : at + 4], []).append((at, one))
     first, second = np.zeros(1 << 16, bool), np.zeros(1 << 16, bool)
-    first[[int.from_bytes(one[:2], "little") for one in begins]] = True
-    second[[int.from_bytes(one[2:], "little") for one in begins]] = True
+    first[[int.from_bytes(one[:2], "little") for one in marks]] = True
+    second[[int.from_bytes(one[2:], "little") for one in marks]] = True
     found: set[bytes] = set()
     for parity in (0, 1):
         pairs = looked[parity : parity + (len(looked) - parity) // 2 * 2].view("<u2")
         (places,) = np.nonzero(first[pairs[:-1]] & second[pairs[1:]])
         for place in (places * 2 + parity).tolist():
-            for one in begins.get(held[place : place + 4], ()):
-                if one not in found and held.startswith(one, place):
+            for at, one in marks.get(held[place : place + 4], ()):
+                if one not in found and place >= at and held.startswith(one, place - at):
                     found.add(one)
     return found
 

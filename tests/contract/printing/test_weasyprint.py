@@ -133,3 +133,13 @@ async def test_a_process_that_dies_is_a_failure_of_the_page(tmp_path: Path) -> N
         await ProcessPrinter(str(dying)).pdf("<p>x</p>")
     assert caught.value.code == "printing_failed"
     assert sys.executable != str(dying)
+
+
+async def test_a_printed_page_is_taken_whatever_libraries_do_at_an_exit(tmp_path: Path) -> None:
+    """Pango's thread for fonts still ran at times, without its library: SIGSEGV, after the page."""
+    crashing = tmp_path / "python"
+    code = "import atexit, os; from secureflow.adapters.printing import process; "
+    code += "atexit.register(os.abort); process.main()"
+    crashing.write_text(f"#!/bin/sh\nexec {sys.executable} -I -c '{code}'\n")
+    crashing.chmod(0o700)
+    assert (await ProcessPrinter(str(crashing)).pdf("<p>x</p>")).startswith(b"%PDF-")
