@@ -166,12 +166,18 @@ async def test_a_peer_that_says_it_works_until_the_time_is_over_is_named(
     assert (found.value.code, found.value.details["party"]) == ("peer_broken", "c")
 
 
-async def test_a_process_that_has_gone_is_named_although_a_peer_is_heard_first(quiet: Run) -> None:
-    """Peers' engines fail with it, and that may be told before the system says how it ended."""
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_process_that_has_gone_is_named_although_a_peer_is_heard_first(
+    quiet: Run, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peers' engines fail with it, and that may be told before the system says how it ended, or
+    before it is seen that it did.
+    """
+    monkeypatch.setattr(running, "MOMENT", 120.0)
     run, peers = quiet.run, quiet.run._peers
     watching = asyncio.ensure_future(peers.watch("b"))
     await quiet.say("b", b'{"say":"failed","sure":false}', watching.done)
-    ended = asyncio.Event()
+    gone, ended = asyncio.Event(), asyncio.Event()
 
     class Process:
         starved = False
@@ -183,15 +189,19 @@ async def test_a_process_that_has_gone_is_named_although_a_peer_is_heard_first(q
     process: Any = Process()
 
     async def read() -> dict[str, Any]:
+        await gone.wait()
         raise await run._died(process)
 
     reading: asyncio.Task[Any] = asyncio.create_task(read())
-    await soon(lambda: run._closed)
+    if seen:
+        gone.set()
+        await soon(lambda: run._closed)
     met: Any = watching.exception()
     finding = asyncio.create_task(run._own(met, reading))
-    for _ in range(9):
-        await asyncio.sleep(0)
-    ended.set()
+    for event in (gone, ended):
+        for _ in range(9):
+            await asyncio.sleep(0)
+        event.set()
     own = await finding
     assert own is not None
     assert (own.code, own.details["party"]) == ("engine_failed", "a")

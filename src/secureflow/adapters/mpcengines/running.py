@@ -60,6 +60,9 @@ _NEAR: Final = 0.9
 """Of the memory that it may have: who was killed beyond that had too much, where nothing counts."""
 LINGER: Final = 5.0
 """Seconds in which a process that closed its channel ends by itself."""
+MOMENT: Final = 2.0
+"""Seconds in which a process that has gone is seen to be: a peer, whose engine fails with it, may
+be heard before."""
 
 
 class EngineRun:
@@ -278,11 +281,12 @@ class EngineRun:
     ) -> SecureFlowError | None:
         """Return the error of the own process, where it is surely that and a peer's is not.
 
-        A process that has gone is known at once, but not why: peers whose engines fail with it may
-        be heard before.
+        Peers whose engines fail with the own one may be heard before it is seen to have gone, and
+        long before it is known why.
         """
         if error.code != "peer_broken" or self._peers.sure(error) or error in self._seen:
             return None
+        await asyncio.wait({reading}, timeout=0 if self._closed else MOMENT)
         if self._closed:
             await asyncio.wait({reading}, timeout=2 * LINGER)
         own = reading.exception() if reading.done() and not reading.cancelled() else None
