@@ -253,7 +253,8 @@ async def _drip(writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
         writer.write(b" ")
         await writer.drain()
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.02)
+            async with asyncio.timeout(0.02):
+                await stop.wait()
 
 
 @asynccontextmanager

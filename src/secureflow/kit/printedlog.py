@@ -63,7 +63,8 @@ class PrintedLog:
     async def close(self, patience: float = 1.0) -> None:
         """Take what is left in the pipe, and close it: nobody writes any more."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._ended.wait()
         self._stop()
         if self.inherited >= 0:
             self.give_away()

@@ -160,7 +160,8 @@ class RecordKeeper:
 
     async def _over(self) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), self._interval)
+            async with asyncio.timeout(self._interval):
+                await self._ending.wait()
         return self._ending.is_set()
 
     async def _update(self) -> None:

@@ -225,12 +225,13 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
         async with self._chain.grown:
             while number >= len(self._chain.blocks) and not cut.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._chain.grown.wait(), 0.02)
+                    async with asyncio.timeout(0.02):
+                        await self._chain.grown.wait()
 
     async def _dripping(self) -> Any:
         while self.fault == "dripping":
             yield gateway_pb2.ChaincodeEventsResponse(events=[], block_number=0)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
 
     async def _there(self, context: Any) -> None:
         if self.fault == "unavailable":

@@ -337,7 +337,8 @@ class Link:
                 _log.warning("certificate_not_renewed", code=error.code, message=error.message)
             self._moved.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), 60.0)
+                async with asyncio.timeout(60.0):
+                    await self._moved.wait()
 
     async def _renew(self) -> None:
         csr = self._credentials.request()

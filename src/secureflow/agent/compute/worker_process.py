@@ -293,7 +293,8 @@ class WorkerProcess:
                 ),
             )
         try:
-            reply = await asyncio.wait_for(self._watched(line), self._config.seconds or None)
+            async with asyncio.timeout(self._config.seconds or None):
+                reply = await self._watched(line)
         except TimeoutError as error:
             await self.kill()
             raise _too_slow(verb, self._config.seconds) from error

@@ -344,7 +344,8 @@ async def _ask(so_far: Diagnosis, kind: str) -> dict[str, JSON]:
     files = CredentialFiles(settings.directory, settings.key_files)
     link = Link(settings.link, files, dict, _no_request, clock=system_clock)
     try:
-        answer = await asyncio.wait_for(link.call(kind, {}), so_far.patience)
+        async with asyncio.timeout(so_far.patience):
+            answer = await link.call(kind, {})
     except TimeoutError as error:
         hint = "Check the server's log."
         raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error

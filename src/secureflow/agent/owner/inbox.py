@@ -419,7 +419,8 @@ class Inbox:
             if left <= 0:
                 return await asyncio.to_thread(self._close, item, "expired", _LATE)
             try:
-                await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
+                async with asyncio.timeout(min(left, LOOK_SECONDS)):
+                    await event.wait()
             except TimeoutError:
                 continue
 

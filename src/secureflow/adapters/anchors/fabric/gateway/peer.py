@@ -214,7 +214,8 @@ class Peer:
         try:
             async with asyncio.timeout(self._patience):  # a peer may send nothing without end
                 while len(found) < limit:
-                    answer = await asyncio.wait_for(call.read(), quiet)
+                    async with asyncio.timeout(quiet):
+                        answer = await call.read()
                     if answer is grpc.aio.EOF:
                         break
                     found += [(answer.block_number, one.tx_id) for one in answer.events]
