@@ -116,7 +116,7 @@ async def test_a_stream_of_events_that_is_cut_loses_and_doubles_nothing(network:
 
 
 async def test_a_stream_without_end_and_without_events_ends_a_page(network: Network) -> None:
-    """It never waits: what its time is over for may come at just that moment."""
+    """Its next message is there already whenever the time for the page is over."""
     async with network.anchor(network.members[1], near=0, patience=2.0) as anchor:
         ticket = await anchor.prepare([head(1, log=8)], [])
         await anchor.send(ticket)

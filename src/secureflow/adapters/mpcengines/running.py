@@ -286,7 +286,8 @@ class EngineRun:
         """
         if error.code != "peer_broken" or self._peers.sure(error) or error in self._seen:
             return None
-        await asyncio.wait({reading}, timeout=0 if self._closed else MOMENT)
+        if not self._closed:
+            await asyncio.wait({reading}, timeout=MOMENT)
         if self._closed:
             await asyncio.wait({reading}, timeout=2 * LINGER)
         own = reading.exception() if reading.done() and not reading.cancelled() else None
