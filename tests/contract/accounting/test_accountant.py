@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.accounting import ProcessAccountant, accountant
 from secureflow.adapters.accounting.process import MEMORY, SECONDS, answer
 from secureflow.engines.privacy.accounting import Mechanism, epsilon
 from secureflow.kit.errors import SecureFlowError
 
 ASKS = """
 import asyncio, sys
-from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.accounting import ProcessAccountant, accountant
 from secureflow.engines.privacy import BudgetLedger, Limit, Mechanism
 
 async def main():
@@ -123,3 +124,7 @@ async def test_an_answer_that_came_before_the_process_died_counts(tmp_path: Path
     python.write_text(f'#!{sys.executable}\nimport os\nos.write(1, b\'{{"answer": 7}}\\n{{"an\')\n')
     python.chmod(0o700)
     assert await ProcessAccountant(str(python)).spent([], 1e-5) == 7
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(str(python), stdin=pipe, stdout=pipe)
+    await process.wait()
+    assert await accountant._lines(process, b"{}") == [b'{"answer": 7}\n']

@@ -196,7 +196,7 @@ async def test_it_may_not_have_more_memory_than_allowed(bench: Bench) -> None:
     more = bench.acting("b", takes)
     found = await bench.table(b=takes).run(b={**limits, **more["b"]})
     error = failure(found["b"])
-    assert error.code == "engine_out_of_memory"
+    assert error.code == "engine_out_of_memory", found
     assert "400" in error.message
 
 

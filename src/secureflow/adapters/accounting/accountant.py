@@ -163,11 +163,12 @@ async def _lines(process: asyncio.subprocess.Process, question: bytes) -> list[b
     if process.stdin is None or process.stdout is None:
         raise AssertionError  # it was started with pipes
     found: list[bytes] = []
-    # If the process ends early, or a line is too long, the lines so far count.
+    # If the process ends early, even unasked, or a line is too long, the lines so far count.
     with contextlib.suppress(TimeoutError, OSError, ValueError):
         async with asyncio.timeout(PATIENCE):
-            process.stdin.write(question + b"\n")
-            await process.stdin.drain()
+            with contextlib.suppress(OSError):
+                process.stdin.write(question + b"\n")
+                await process.stdin.drain()
             process.stdin.close()
             while (line := await process.stdout.readline()).endswith(b"\n"):
                 found.append(line)
