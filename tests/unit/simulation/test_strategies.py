@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from peers.pytorch import demand_torch
 
 from secureflow import simulate
 from secureflow.domain.specs.base import spec_digest
@@ -28,7 +29,7 @@ STEPS: dict[str, dict[str, Any]] = {
 MODELS: dict[str, dict[str, Any]] = {
     "fedbn": {"model": {"family": "torch_mlp", "hidden": [8], "norm": "layer"}},
 }
-"""Of strategies that not every model can be trained by."""
+"""Of strategies that not every model can be trained by: PyTorch's."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,8 @@ def job(strategy: Any, **more: Any) -> dict[str, Any]:
 def test_every_strategy_learns_under_seals_and_masks(
     table: pa.Table, name: str, protection: str
 ) -> None:
+    if name in MODELS:
+        demand_torch()
     model = MODELS.get(name, {})
     more = {"protection": protection, "min_contributors": 4, **model}
     asked = job({"name": name, **STEPS.get(name, {})}, **more)
