@@ -17,7 +17,7 @@ TOGETHER = {
         folder: (folder,)
         for folder in (
             *("tests/security/operator/", "tests/scenarios/composed/", "tests/kinds/"),
-            *("tests/browser/console/", "tests/browser/owner/"),
+            *("tests/browser/asked/", "tests/browser/console/", "tests/browser/owner/"),
         )
     },
     "tests/chaos/test_in_process.py": (

@@ -1,5 +1,13 @@
 /** How answers are kept: nothing is asked again by itself; the live stream says what changed. */
-import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
+import {
+  MutationCache,
+  QueryCache,
+  QueryClient,
+  type InvalidateOptions,
+  type InvalidateQueryFilters,
+  type Query,
+  type QueryKey,
+} from '@tanstack/react-query';
 import { asProblem } from './problem';
 
 let ended: () => void = () => undefined;
@@ -13,9 +21,36 @@ function look(error: unknown): void {
   if (asProblem(error).sessionEnded) ended();
 }
 
+/**
+ * A cache in which no news is lost: a first answer that is on its way may be older than what makes
+ * it stale, and the library takes it for new; it is asked for once more when it has come.
+ */
+class Cache extends QueryClient {
+  private readonly awaited = new Set<Query>();
+
+  override invalidateQueries<TKey extends QueryKey = QueryKey>(
+    filters?: InvalidateQueryFilters<TKey>,
+    options?: InvalidateOptions,
+  ): Promise<void> {
+    const underWay = this.getQueryCache().findAll({ ...filters, fetchStatus: 'fetching' });
+    for (const one of underWay) if (one.state.data === undefined) this.askAfter(one);
+    return super.invalidateQueries(filters, options);
+  }
+
+  private askAfter(query: Query): void {
+    if (this.awaited.has(query)) return;
+    this.awaited.add(query);
+    const come = () => {
+      this.awaited.delete(query);
+      void this.invalidateQueries({ queryKey: query.queryKey, exact: true });
+    };
+    query.promise?.then(come, come);
+  }
+}
+
 /** Makes the cache of a page. */
 export function queryClient(): QueryClient {
-  return new QueryClient({
+  return new Cache({
     queryCache: new QueryCache({ onError: look }),
     mutationCache: new MutationCache({ onError: look }),
     defaultOptions: {
@@ -47,4 +82,9 @@ export function sessionRenewed(): void {
 /** Forgets what is known of some paths of an API; what is shown is asked for again. */
 export function stale(queries: QueryClient, ...paths: string[]): void {
   for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
+}
+
+/** Whether an answer is on its way: it may be older than what the stream has told meanwhile. */
+export function underWay(queries: QueryClient, queryKey: QueryKey): boolean {
+  return queries.isFetching({ queryKey }) > 0;
 }

@@ -1,6 +1,8 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Tag } from 'antd';
 import { Link } from 'react-router';
 import { api, type Schemas } from '../../api/client';
+import { stale } from '../../api/queries';
 import { useTexts } from '../../shared/i18n';
 import { useLive } from '../../shared/live';
 import { Moment } from '../../shared/parts/Moment';
@@ -14,10 +16,11 @@ type Line = Schemas['QueueLine'];
 /** Jobs that wait for their turn, in order, and those that have it. */
 export function QueueTab() {
   const { t, has } = useTexts('administration');
+  const queries = useQueryClient();
   const queue = api.useQuery('get', '/api/v1/queue');
   useLive(['job'], ({ data }) => {
     const row = data['job'] as Schemas['JobSummary'] | undefined;
-    if (!unmoved(queue.data?.items, row)) void queue.refetch();
+    if (!unmoved(queue.data?.items, row)) stale(queries, '/api/v1/queue');
   });
   return (
     <Answer

@@ -44,16 +44,20 @@ export function useJobEvents(key: string): Told {
   const [loading, load] = useState(true);
   useEffect(() => {
     let here = true;
+    const read = () => {
+      fail(null);
+      stored(key, (more) => here && keep((known) => merged(known, more)))
+        .catch((error: unknown) => here && fail(asProblem(error)))
+        .finally(() => here && load(false));
+    };
     keep([]);
-    fail(null);
     load(true);
-    const end = hub.follow(key);
-    stored(key, (more) => here && keep((known) => merged(known, more)))
-      .catch((error: unknown) => here && fail(asProblem(error)))
-      .finally(() => here && load(false));
+    // A stream that begins tells nothing of what was before: it may have begun after the reading.
+    const ends = [hub.follow(key), hub.on('hello', read), hub.on('reset', read)];
+    read();
     return () => {
       here = false;
-      end();
+      for (const end of ends) end();
     };
   }, [key]);
   useLive(['job', 'timetable'], ({ data }) => {

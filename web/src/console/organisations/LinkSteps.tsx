@@ -1,5 +1,7 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Steps, Typography } from 'antd';
 import { api, type Schemas } from '../../api/client';
+import { stale } from '../../api/queries';
 import { useTexts } from '../../shared/i18n';
 import { useLive } from '../../shared/live';
 import { Answer } from '../../shared/states/Answer';
@@ -18,11 +20,12 @@ export function firstBroken(steps: readonly { state: State }[]): number {
 /** An agent's link step by step, as the centre sees it: cause, who can mend it, and the command. */
 export function LinkSteps({ agent }: { agent: { id: string; party: string } }) {
   const { t } = useTexts('organisations');
+  const queries = useQueryClient();
   const query = api.useQuery('get', '/api/v1/agents/{key}/link', {
     params: { path: { key: agent.id } },
   });
   useLive(['link'], ({ data }) => {
-    if (data['party'] === agent.party) void query.refetch();
+    if (data['party'] === agent.party) stale(queries, '/api/v1/agents/{key}/link');
   });
   return (
     <Answer query={query}>

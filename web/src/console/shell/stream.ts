@@ -1,7 +1,7 @@
 /** The console's stream (GET /api/v1/events), and what of the cache each event makes old. */
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
-import { stale } from '../../api/queries';
+import { stale, underWay } from '../../api/queries';
 import { hub, Live, useLive } from '../../shared/live';
 import { prefix } from '../../shared/place';
 
@@ -23,9 +23,11 @@ export function useStream(): void {
     const { unread } = data;
     if (typeof unread === 'number') {
       queries.setQueriesData({ queryKey: UNREAD }, { unread });
+      if (underWay(queries, UNREAD)) void queries.invalidateQueries({ queryKey: UNREAD });
     }
-    if (kind === 'reset') void queries.invalidateQueries();
-    else if (kind !== 'hello') stale(queries, '/api/v1/notifications');
+    // What was answered before the stream began may have changed in between: nobody told.
+    if (kind === 'reset' || kind === 'hello') void queries.invalidateQueries();
+    else stale(queries, '/api/v1/notifications');
   });
   // An agent that dials for the first time has just used its token.
   useLive(['link'], () => stale(queries, '/api/v1/parties', '/api/v1/agents', '/api/v1/enrolments'));

@@ -61,6 +61,8 @@ export function useStream(session: string, ended: () => void): Standing {
   useLive(KINDS, ({ kind, data }) => {
     if (kind === 'ended') return ended();
     if (kind !== 'away' && standing.link === 'away') agentIsBack(queries);
+    // What was answered before the stream began may have changed in between: nobody told.
+    else if (kind === 'now') void queries.invalidateQueries();
     else stale(queries, ...pathsOf(data['parts']));
     stand(standingOf(kind, data, standing));
   });
