@@ -37,6 +37,26 @@ def turn(page: Any, path: str, within: str = "") -> None:
         page.wait_for_function(_ARRIVED)
 
 
+def held_back(page: Any, address: str) -> Callable[[], None]:
+    """Hold back what a page asks of an address; return what lets that and all later ones go."""
+    held: list[Any] | None = []
+
+    def late(route: Any) -> None:
+        if held is None:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def let_go() -> None:
+        nonlocal held
+        for one in held or []:
+            one.continue_()
+        held = None
+
+    page.route(address, late)
+    return let_go
+
+
 def note(said: list[str], message: Any) -> None:
     """Keep what a console complains of, and where."""
     if message.type == "error":

@@ -35,8 +35,13 @@ def choose(page: Any, name: str, *options: str) -> None:
         expect(drawn).to_have_count(0)
 
 
+def submit(page: Any, button: str = "Submit") -> None:
+    page.get_by_role("button", name=button, exact=True).click()
+    page.wait_for_url("**/jobs/job_*")
+
+
 def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:
-    project, datasets, columns, submit = words
+    project, datasets, columns, _ = words
     page.goto("/ask/statistics")
     ready(page)
     choose(page, project, "demo")
@@ -47,8 +52,7 @@ def ask_for_the_mean(page: Any, words: tuple[str, ...]) -> None:
     choose(page, columns, "age")
     page.get_by_text("δ = 1e-6").wait_for()
     assert not violations(page)
-    page.get_by_role("button", name=submit, exact=True).click()
-    page.wait_for_url("**/jobs/job_*")
+    submit(page, words[-1])
 
 
 def ask_for_the_overlap(page: Any, other: str) -> None:
@@ -148,8 +152,7 @@ def test_an_overlap_is_counted_and_told_in_the_report(opens: Opens, said: list[s
     page.get_by_text("bank-a learns how many of its keys match, and not which").wait_for()
     shoot(page, "en/ask-overlap")
     assert not violations(page)
-    page.get_by_role("button", name="Submit", exact=True).click()
-    page.wait_for_url("**/jobs/job_*")
+    submit(page)
     page.get_by_role("tab", name="Report").click()
     page.get_by_text("Keys in common, as bank-a counts them").wait_for()
     counted = page.locator(".ant-statistic").get_by_text(str(SHARED), exact=True)
@@ -164,8 +167,7 @@ def test_an_answer_that_only_its_owner_has_is_said_to_be_there(opens: Opens) -> 
     page = opens("ada")
     ask_for_the_overlap(page, "bank-b")
     page.get_by_label("Show the number in the job's report").uncheck()
-    page.get_by_role("button", name="Submit", exact=True).click()
-    page.wait_for_url("**/jobs/job_*")
+    submit(page)
     page.get_by_role("tab", name="Report").click()
     page.get_by_text("The answer is kept by bank-a").wait_for()
     page.get_by_text("secureflow agent results show job_").wait_for()

@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from peers.browsers import expect, ready
 
-from tests.browser.asked.test_forms import answered, ask_for_the_overlap
+from tests.browser.asked.test_forms import answered, ask_for_the_overlap, submit
 from tests.browser.console.place import Centre
-from tests.browser.opening import Opens
+from tests.browser.opening import Opens, held_back
 
 JOB: Final = re.compile(r"/api/v1/jobs/(job_[^/?]+)$")
+EVENTS: Final = "**/api/v1/events*"
 TOLD: Final = 1.0
 """Seconds in which the stream tells a page of an end that has come."""
-
-
-def submit(page: Any) -> None:
-    page.get_by_role("button", name="Submit", exact=True).click()
-    page.wait_for_url("**/jobs/job_*")
 
 
 def test_a_job_that_ends_while_its_first_answer_is_under_way_is_shown_ended(
@@ -50,27 +47,31 @@ def test_a_job_that_comes_before_the_stream_begins_is_listed(opens: Opens, centr
     """The stream begins with what is new from then on: what was read before it may be old."""
     answered(centre)
     page = opens("ada")
-    held: list[Any] = []
-    holding = True
-
-    def late(route: Any) -> None:
-        if holding:
-            held.append(route)
-        else:
-            route.continue_()
-
-    page.route("**/api/v1/events*", late)
+    let_go = held_back(page, EVENTS)
     page.goto("/jobs")
     ready(page)
-    rows = page.get_by_role("main").locator('a[href*="/jobs/job_"]')
-    rows.first.wait_for()
-    before = rows.count()
     other = opens("ada")
     ask_for_the_overlap(other, "bank-b")
     submit(other)
     other.get_by_role("tab", name="Report").wait_for()
-    expect(rows).to_have_count(before)
-    holding = False
-    for one in held:
-        one.continue_()
-    expect(rows).to_have_count(before + 1)
+    row = page.locator(f'a[href$="{urlsplit(other.url).path}"]')
+    expect(row).to_have_count(0)
+    let_go()
+    row.wait_for()
+
+
+def test_events_of_a_job_from_before_the_stream_begins_are_in_its_log(
+    opens: Opens, centre: Centre
+) -> None:
+    """The history was read when there was none yet, and the stream begins after all of it."""
+    job = answered(centre)
+    page = opens("ada")
+    let_go = held_back(page, EVENTS)
+    none_yet = {"items": [], "next": None}
+    page.route("**/history*", lambda route: route.fulfill(json=none_yet), times=1)
+    page.goto(f"/jobs/{job}?part=log")
+    nothing = page.get_by_role("main").get_by_text("Nothing has happened yet").first
+    nothing.wait_for()
+    let_go()
+    page.locator(".ant-table-row").first.wait_for()
+    expect(nothing).to_be_hidden()

@@ -8,7 +8,7 @@ from typing import Any
 from peers.browsers import expect, ready, shoot, violations
 
 from secureflow.agent.console.addresses import WEB
-from tests.browser.opening import Opens
+from tests.browser.opening import Opens, held_back
 from tests.browser.owner.conftest import log_in, session_of
 from tests.browser.place import Place
 from tests.survival.world import PLAN, await_end, training
@@ -88,3 +88,19 @@ def test_one_job_that_no_grant_covers_is_stopped_alone(opens: Opens, place: Plac
         cleo.get_by_role("button", name="Keep as a file").click()
     assert kept.value.suggested_filename == "activity-decisions-newest.json"
     assert '"approval.withdrawn"' in kept.value.path().read_text()
+
+
+def test_a_request_that_comes_before_the_stream_begins_is_in_the_inbox(
+    opens: Opens, place: Place
+) -> None:
+    page = opens("vera")
+    let_go = held_back(page, "**/api/events*")
+    page.goto(f"{WEB}/inbox")
+    ready(page)
+    job = submit(place)
+    item = place.waiting(job)
+    requests = page.locator(f'a[href$="/inbox/{item}"]')
+    expect(requests).to_have_count(0)
+    let_go()
+    requests.first.wait_for()
+    place.ask("inbox.reject", session_of(opens("ada")), item=item, reason="only to be seen")

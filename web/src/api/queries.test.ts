@@ -52,6 +52,23 @@ test('what is shown is asked for anew at once, and the older answer is not shown
   end();
 });
 
+test('what was put into an answer stays: an older one on its way is not shown', async () => {
+  const { queries, waiting, shown, end } = asked();
+  waiting[0]!('proposed');
+  await vi.waitFor(() => expect(shown()).toBe('proposed'));
+  stale(queries, '/api/v1/jobs/{key}');
+  queries.setQueryData(key, 'failed');
+  expect(waiting).toHaveLength(3);
+  waiting[1]!('running');
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(shown()).toBe('failed');
+  waiting[2]!('failed, and told');
+  await vi.waitFor(() => expect(shown()).toBe('failed, and told'));
+  queries.setQueryData(key, 'put into what is at rest');
+  expect(waiting, 'which asks nothing').toHaveLength(3);
+  end();
+});
+
 test('a page that was left is not asked for again', async () => {
   const { queries, waiting, end } = asked();
   stale(queries, '/api/v1/jobs/{key}');

@@ -6,6 +6,7 @@ import {
   type InvalidateOptions,
   type InvalidateQueryFilters,
   type Query,
+  type QueryClientConfig,
   type QueryKey,
 } from '@tanstack/react-query';
 import { asProblem } from './problem';
@@ -22,11 +23,21 @@ function look(error: unknown): void {
 }
 
 /**
- * A cache in which no news is lost: a first answer that is on its way may be older than what makes
- * it stale, and the library takes it for new; it is asked for once more when it has come.
+ * A cache in which no news is lost: an answer that is on its way may be older than what comes to be
+ * known meanwhile, and the library would take it for the newest. What was put in its place stays
+ * until it was asked for anew; a first answer is shown and then asked for once more.
  */
 class Cache extends QueryClient {
   private readonly awaited = new Set<Query>();
+
+  constructor(config: QueryClientConfig) {
+    super(config);
+    this.getQueryCache().subscribe((event) => {
+      if (event.type !== 'updated' || event.query.state.fetchStatus !== 'fetching') return;
+      const { action, query } = event;
+      if (action.type === 'success' && action.manual) this.again(query);
+    });
+  }
 
   override invalidateQueries<TKey extends QueryKey = QueryKey>(
     filters?: InvalidateQueryFilters<TKey>,
@@ -42,9 +53,13 @@ class Cache extends QueryClient {
     this.awaited.add(query);
     const come = () => {
       this.awaited.delete(query);
-      void this.invalidateQueries({ queryKey: query.queryKey, exact: true });
+      this.again(query);
     };
     query.promise?.then(come, come);
+  }
+
+  private again({ queryKey }: Query): void {
+    void this.invalidateQueries({ queryKey, exact: true });
   }
 }
 
@@ -82,9 +97,4 @@ export function sessionRenewed(): void {
 /** Forgets what is known of some paths of an API; what is shown is asked for again. */
 export function stale(queries: QueryClient, ...paths: string[]): void {
   for (const path of paths) void queries.invalidateQueries({ queryKey: ['get', path] });
-}
-
-/** Whether an answer is on its way: it may be older than what the stream has told meanwhile. */
-export function underWay(queries: QueryClient, queryKey: QueryKey): boolean {
-  return queries.isFetching({ queryKey }) > 0;
 }

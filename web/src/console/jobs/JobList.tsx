@@ -5,7 +5,6 @@ import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { http } from '../../api/client';
 import { useTexts } from '../../shared/i18n';
-import { underWay } from '../../api/queries';
 import { useLive } from '../../shared/live';
 import { Moment } from '../../shared/parts/Moment';
 import { PagedTable } from '../../shared/parts/PagedTable';
@@ -41,7 +40,7 @@ export default function JobList() {
   useLive(['job', 'timetable'], ({ data }) => {
     const next = replaced(queries.getQueryData<Pages>(key), data['job'] as Row);
     if (next) queries.setQueryData(key, next);
-    if (!next || underWay(queries, key)) void queries.invalidateQueries({ queryKey: LIST });
+    else void queries.invalidateQueries({ queryKey: LIST });
   });
   const set = (name: string, values: string[]) =>
     go(

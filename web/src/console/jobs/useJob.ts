@@ -45,12 +45,13 @@ export function useJobEvents(key: string): Told {
   useEffect(() => {
     let here = true;
     const read = () => {
-      fail(null);
       stored(key, (more) => here && keep((known) => merged(known, more)))
+        .then(() => here && fail(null))
         .catch((error: unknown) => here && fail(asProblem(error)))
         .finally(() => here && load(false));
     };
     keep([]);
+    fail(null);
     load(true);
     // A stream that begins tells nothing of what was before: it may have begun after the reading.
     const ends = [hub.follow(key), hub.on('hello', read), hub.on('reset', read)];

@@ -3,14 +3,13 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { api, type Schemas } from '../../api/client';
 import { useLive } from '../../shared/live';
-import { stale, underWay } from '../../api/queries';
+import { stale } from '../../api/queries';
 
 export type Overview = Schemas['Overview'];
 export type JobSummary = Schemas['JobSummary'];
 export type Absence = Schemas['Absence'];
 
 const PATH = '/api/v1/overview';
-const KEY = ['get', PATH, {}];
 const PAUSE = 300;
 
 /** The overview with a newer row of a job; `null` where more than that row has changed. */
@@ -31,11 +30,11 @@ export function useOverview() {
   };
   useLive(['notification', 'link', 'timetable'], again);
   useLive(['job'], ({ data }) => {
-    const shown = queries.getQueryData<Overview>(KEY);
+    const shown = queries.getQueryData<Overview>(['get', PATH, {}]);
     const job = data['job'] as JobSummary | undefined;
     const newer = shown && job ? withRow(shown, job) : null;
-    if (newer) queries.setQueryData(KEY, newer);
-    if (!newer || underWay(queries, KEY)) again();
+    if (newer) queries.setQueryData(['get', PATH, {}], newer);
+    else again();
   });
   return api.useQuery('get', PATH, {});
 }

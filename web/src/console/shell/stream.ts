@@ -1,7 +1,7 @@
 /** The console's stream (GET /api/v1/events), and what of the cache each event makes old. */
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
-import { stale, underWay } from '../../api/queries';
+import { stale } from '../../api/queries';
 import { hub, Live, useLive } from '../../shared/live';
 import { prefix } from '../../shared/place';
 
@@ -23,7 +23,6 @@ export function useStream(): void {
     const { unread } = data;
     if (typeof unread === 'number') {
       queries.setQueriesData({ queryKey: UNREAD }, { unread });
-      if (underWay(queries, UNREAD)) void queries.invalidateQueries({ queryKey: UNREAD });
     }
     // What was answered before the stream began may have changed in between: nobody told.
     if (kind === 'reset' || kind === 'hello') void queries.invalidateQueries();
